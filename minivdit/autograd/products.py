@@ -1,0 +1,263 @@
+"""Matrix products and what reduces to them: linear layers, n-dimensional convolution, embedding lookup.
+
+A convolution is one matrix product of the input's windows (rows) with the flattened kernel:
+    windows (B * positions, taps * Cin) @ kernel (taps * Cin, Cout).
+Its weight gradient is windows.T @ grad, and its input gradient scatters grad @ kernel.T back onto the
+windows. A transposed convolution is that last map run forwards, so both share three functions.
+"""
+
+import itertools
+import math
+
+from ..backend import array_module
+from .engine import differentiable
+from .shaping import row_count, swap_last
+
+BLOCK_ENTRIES = 1 << 20  # windows are gathered this many entries at a time: cache-sized, memory-bounded
+
+
+@differentiable
+def matmul(a, b):
+    """Matrix product over the last two axes; leading axes broadcast. (..., n, k) @ (..., k, m) -> (..., n, m)."""
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"matmul of {a.shape} and {b.shape}: takes (..., n, k) and (..., k, m) with the same k")
+    if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
+        value, pullback_linear = linear.function(a, b)
+        return value, lambda grad: pullback_linear(grad)[:2]
+
+    def pullback(grad):
+        return grad @ swap_last(b), swap_last(a) @ grad
+
+    return a @ b, pullback
+
+
+@differentiable
+def linear(x, weight, bias=None):
+    """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out)."""
+    if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(f"linear of {x.shape} with weight {weight.shape}: takes (..., in) and (in, out)")
+    size_in, size_out = weight.shape
+    if bias is not None and bias.shape != (size_out,):
+        raise ValueError(f"linear with weight {weight.shape}: takes a bias of shape ({size_out},), not {bias.shape}")
+    shape, n = x.shape, row_count(x.shape)
+    rows = x.reshape(n, size_in)
+    value = rows @ weight
+    if bias is not None:
+        value += bias
+
+    def pullback(grad):
+        grad = grad.reshape(n, size_out)
+        return (
+            (grad @ weight.T).reshape(shape),
+            rows.T @ grad,
+            None if bias is None else grad.sum(axis=0),
+        )
+
+    return value.reshape(*shape[:-1], size_out), pullback
+
+
+@differentiable
+def embedding(table, indices):
+    """Rows of `table` (V, D) by whole number. indices: integer array of any shape -> (*indices.shape, D)."""
+    count, width = table.shape
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"embedding takes an integer array as indices, not {indices.dtype}")
+    if indices.size and (indices.min() < 0 or indices.max() >= count):
+        raise ValueError(
+            f"embedding of a table with {count} rows takes indices from 0 to {count - 1}, "
+            f"not {int(indices.min())} to {int(indices.max())}"
+        )
+
+    def pullback(grad):
+        xp = array_module(grad)
+        flat, grad = indices.reshape(-1), grad.reshape(-1, width) if grad.size else grad.reshape(0, width)
+        result = xp.zeros((count, width), grad.dtype)
+        xp.add.at(result, flat, grad)
+        return result, None
+
+    return table[indices], pullback
+
+
+@differentiable
+def conv(x, weight, bias=None, *, stride=1, padding=0):
+    """Convolution over any number of axes (cross-correlation, as in all deep-learning libraries).
+
+    x: (B, *spatial, Cin); weight: (*kernel, Cin, Cout); bias: (Cout,) or None.
+    stride: a whole number, or one for each spatial axis. padding with zeros: a whole number, or for
+    each spatial axis a whole number or a pair (before, after).
+    Returns (B, *out, Cout) with out = (size + before + after - kernel) // stride + 1.
+    """
+    stride, padding = _check_convolution("conv", x, weight, bias, stride, padding)
+    *kernel, size_in, size_out = weight.shape
+    if set(kernel) == set(stride) == {1} and not any(map(sum, padding)):  # 1x1: a linear layer
+        value, pullback_linear = linear.function(x, weight.reshape(size_in, size_out), bias)
+
+        def pullback_pointwise(grad):
+            grad_x, grad_weight, grad_bias = pullback_linear(grad)
+            return grad_x, grad_weight.reshape(weight.shape), grad_bias
+
+        return value, pullback_pointwise
+
+    value = _correlate(x, weight, stride, padding)
+    if bias is not None:
+        value += bias
+
+    def pullback(grad):
+        return (
+            _scatter(grad, weight, x.shape, stride, padding),
+            _weight_gradient(x, grad, weight.shape, stride, padding),
+            None if bias is None else _sum_to_channels(grad),
+        )
+
+    return value, pullback
+
+
+@differentiable
+def conv_transpose(x, weight, bias=None, *, stride=1, padding=0):
+    """Transposed convolution: the input gradient of `conv`, as an operation that enlarges.
+
+    x: (B, *spatial, Cin); weight: (*kernel, Cin, Cout); bias: (Cout,) or None; stride and padding as in
+    `conv` (padding is cut off). Returns (B, *out, Cout) with out = (size - 1) * stride + kernel - before - after.
+    """
+    stride, padding = _check_convolution("conv_transpose", x, weight, bias, stride, padding)
+    batch, *spatial, _ = x.shape
+    *kernel, _, size_out = weight.shape
+    sizes = [(n - 1) * s + k - sum(p) for n, s, k, p in zip(spatial, stride, kernel, padding)]
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"conv_transpose of {x.shape} with weight {weight.shape}: padding {padding} leaves nothing")
+    mirrored = swap_last(weight)  # the weight of the convolution whose gradient this is
+    value = _scatter(x, mirrored, (batch, *sizes, size_out), stride, padding)
+    if bias is not None:
+        value += bias
+
+    def pullback(grad):
+        return (
+            _correlate(grad, mirrored, stride, padding),
+            swap_last(_weight_gradient(grad, x, mirrored.shape, stride, padding)),
+            None if bias is None else _sum_to_channels(grad),
+        )
+
+    return value, pullback
+
+
+def _check_convolution(name, x, weight, bias, stride, padding):
+    """Raise ValueError unless the shapes fit; return stride and padding spelled out for each spatial axis."""
+    axes = x.ndim - 2
+    if axes < 1 or weight.ndim != x.ndim:
+        raise ValueError(
+            f"{name} of {x.shape} with weight {weight.shape}: takes (B, *spatial, Cin) and (*kernel, Cin, Cout) "
+            "with as many kernel axes as spatial axes"
+        )
+    if x.shape[-1] != weight.shape[-2]:
+        raise ValueError(
+            f"{name} of {x.shape} with weight {weight.shape}: the input has {x.shape[-1]} channels, "
+            f"the weight takes {weight.shape[-2]}"
+        )
+    if bias is not None and bias.shape != weight.shape[-1:]:
+        raise ValueError(
+            f"{name} with weight {weight.shape}: takes a bias of shape {weight.shape[-1:]}, not {bias.shape}"
+        )
+    stride = (stride,) * axes if isinstance(stride, int) else tuple(stride)
+    padding = (padding,) * axes if isinstance(padding, int) else tuple(padding)
+    padding = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
+    if len(stride) != axes or len(padding) != axes or min(stride) < 1 or any(min(p) < 0 for p in padding):
+        raise ValueError(
+            f"{name} over {axes} axes takes that many strides >= 1 and paddings >= 0, not {stride} and {padding}"
+        )
+    if name == "conv" and any(n + sum(p) < k for n, k, p in zip(x.shape[1:-1], weight.shape[:-2], padding)):
+        raise ValueError(f"conv of {x.shape}: padded by {padding} it is smaller than the kernel {weight.shape[:-2]}")
+    return stride, padding
+
+
+def _sum_to_channels(grad):
+    return grad.reshape(row_count(grad.shape), grad.shape[-1]).sum(axis=0)
+
+
+def _padded(x, padding):
+    """x with zeros around its spatial axes (x itself where there is nothing to pad)."""
+    if not any(map(sum, padding)):
+        return x
+    batch, *spatial, channels = x.shape
+    bigger = array_module(x).zeros((batch, *(n + sum(p) for n, p in zip(spatial, padding)), channels), x.dtype)
+    bigger[_inside(spatial, padding)] = x
+    return bigger
+
+
+def _inside(spatial, padding):
+    return (slice(None), *(slice(before, before + n) for n, (before, _) in zip(spatial, padding)))
+
+
+def _windows(x, kernel, stride):
+    """A view of x (B, *spatial, C) as overlapping windows (B, *out, *kernel, C)."""
+    batch, *spatial, channels = x.shape
+    out = [(n - k) // s + 1 for n, k, s in zip(spatial, kernel, stride)]
+    steps = x.strides[1:-1]
+    return array_module(x).lib.stride_tricks.as_strided(
+        x,
+        (batch, *out, *kernel, channels),
+        (x.strides[0], *(step * s for step, s in zip(steps, stride)), *steps, x.strides[-1]),
+    )
+
+
+def _blocks(out_shape, entries_per_position):
+    """Slices over (batch, first output axis) that cut the work into pieces of about BLOCK_ENTRIES entries."""
+    batch, first, *rest = out_shape
+    per_row = max(1, math.prod(rest) * entries_per_position)
+    rows = max(1, min(first, BLOCK_ENTRIES // per_row))
+    images = max(1, BLOCK_ENTRIES // (per_row * first)) if rows == first else 1
+    for b, r in itertools.product(range(0, batch, images), range(0, first, rows)):
+        yield slice(b, b + images), slice(r, r + rows)
+
+
+def _correlate(x, weight, stride, padding):
+    """The convolution without its bias."""
+    *kernel, size_in, size_out = weight.shape
+    taps = math.prod(kernel)
+    matrix = weight.reshape(taps * size_in, size_out)
+    windows = _windows(_padded(x, padding), kernel, stride)
+    out_shape = windows.shape[: x.ndim - 1]
+    value = array_module(x).empty((*out_shape, size_out), x.dtype)
+    for block in _blocks(out_shape, taps * size_in):
+        part = windows[block]
+        shape = part.shape[: x.ndim - 1]
+        rows = part.reshape(math.prod(shape), taps * size_in)  # copies: the windows overlap
+        value[block] = (rows @ matrix).reshape(*shape, size_out)
+    return value
+
+
+def _weight_gradient(x, grad, weight_shape, stride, padding):
+    """The gradient of the convolution's weight."""
+    *kernel, size_in, size_out = weight_shape
+    taps = math.prod(kernel)
+    windows = _windows(_padded(x, padding), kernel, stride)
+    result = array_module(grad).zeros((taps * size_in, size_out), grad.dtype)
+    for block in _blocks(grad.shape[:-1], taps * size_in):
+        part = grad[block]
+        n = row_count(part.shape)
+        result += windows[block].reshape(n, taps * size_in).T @ part.reshape(n, size_out)
+    return result.reshape(weight_shape)
+
+
+def _scatter(grad, weight, x_shape, stride, padding):
+    """The gradient of the convolution's input: each output position adds its window's share."""
+    *kernel, size_in, size_out = weight.shape
+    taps = math.prod(kernel)
+    matrix = weight.reshape(taps * size_in, size_out).T
+    batch, *spatial, _ = x_shape
+    bigger = (batch, *(n + sum(p) for n, p in zip(spatial, padding)), size_in)
+    result = array_module(grad).zeros(bigger, grad.dtype)
+    windows = _windows(result, kernel, stride)
+    overlap = any(s < k for s, k in zip(stride, kernel))
+    axes = len(kernel)
+    for block in _blocks(grad.shape[:-1], taps * size_in):
+        part = grad[block]
+        shape = part.shape[:-1]
+        shares = (part.reshape(math.prod(shape), size_out) @ matrix).reshape(*shape, *kernel, size_in)
+        target = windows[block]
+        if not overlap:
+            target[...] = shares
+            continue
+        for tap in itertools.product(*map(range, kernel)):  # for one tap no two positions meet
+            here = (slice(None),) * (axes + 1) + tap
+            target[here] += shares[here]
+    return result[_inside(spatial, padding)]

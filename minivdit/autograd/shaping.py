@@ -1,0 +1,162 @@
+"""Operations that move entries without changing them: their pullbacks move the gradient back."""
+
+import math
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ..backend import array_module
+from .engine import Tensor, differentiable
+
+
+@differentiable
+def reshape(x, *, shape):
+    """The same entries, in C order, in another shape; one size may be -1."""
+    before = x.shape
+    try:
+        value = x.reshape(shape)
+    except ValueError as error:
+        raise ValueError(f"can't reshape {before} ({x.size} entries) to {shape}") from error
+    return value, lambda grad: grad.reshape(before)
+
+
+@differentiable
+def transpose(x, *, axes=None):
+    """Axis i of the result is axis axes[i] of x; None reverses all axes."""
+    axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+    if len(axes) != x.ndim:
+        raise ValueError(f"transpose of shape {x.shape} takes {x.ndim} axes, not {axes}")
+    axes = normalize_axis_tuple(axes, x.ndim)
+    back = tuple(int(a) for a in np.argsort(axes))
+    return x.transpose(axes), lambda grad: grad.transpose(back)
+
+
+@differentiable
+def getitem(x, *, key):
+    """x[key]: slices, integers, None, Ellipsis, integer arrays (entries may repeat) or a boolean mask."""
+    entries = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(entry, Tensor) for entry in entries):
+        raise ValueError("a Tensor can't be an index; use its .data")
+    # Only integer arrays can name an entry twice, and only then must gradients be added up.
+    repeats = any(isinstance(entry, list) or getattr(entry, "dtype", np.bool_) != np.bool_ for entry in entries)
+    shape = x.shape
+
+    def pullback(grad):
+        xp = array_module(grad)
+        result = xp.zeros(shape, grad.dtype)
+        if repeats:
+            xp.add.at(result, key, grad)
+        else:
+            result[key] = grad
+        return result
+
+    return x[key], pullback
+
+
+@differentiable
+def concatenate(*xs, axis):
+    """Arrays laid end to end along an axis they all have."""
+    if not xs:
+        raise ValueError("concatenate takes at least one array")
+    axis = normalize_axis_index(axis, xs[0].ndim)
+    others = {x.shape[:axis] + x.shape[axis + 1 :] if x.ndim > axis else x.shape for x in xs}
+    if len(others) != 1 or len({x.ndim for x in xs}) != 1:
+        raise ValueError(f"concatenate along axis {axis} takes equal shapes elsewhere, not {[x.shape for x in xs]}")
+    ends = np.cumsum([x.shape[axis] for x in xs])
+    before = (slice(None),) * axis
+    parts = [before + (slice(int(end) - x.shape[axis], int(end)),) for x, end in zip(xs, ends)]
+
+    def pullback(grad):
+        return tuple(grad[part] for part in parts)
+
+    return array_module(*xs).concatenate(xs, axis=axis), pullback
+
+
+@differentiable
+def stack(*xs, axis):
+    """Arrays of one shape laid side by side along a new axis."""
+    if not xs or len({x.shape for x in xs}) != 1:
+        raise ValueError(f"stack takes arrays of one shape, not {[x.shape for x in xs]}")
+    axis = normalize_axis_index(axis, xs[0].ndim + 1)
+    before = (slice(None),) * axis
+
+    def pullback(grad):
+        return tuple(grad[before + (index,)] for index in range(len(xs)))
+
+    return array_module(*xs).stack(xs, axis=axis), pullback
+
+
+@differentiable
+def split(x, *, parts, axis=-1):
+    """A tuple of `parts` equal pieces along an axis (views, not copies)."""
+    axis = normalize_axis_index(axis, x.ndim)
+    size = x.shape[axis]
+    if parts < 1 or size % parts:
+        raise ValueError(f"axis {axis} of shape {x.shape} has {size} entries: not {parts} equal parts")
+    step = size // parts
+    before = (slice(None),) * axis
+    pieces = tuple(x[before + (slice(i * step, (i + 1) * step),)] for i in range(parts))
+
+    def pullback(grads):
+        return array_module(*grads).concatenate(grads, axis=axis)
+
+    return pieces, pullback
+
+
+@differentiable
+def pad(x, *, widths, value=0.0):
+    """x with `value` around it; widths: (before, after) for each axis."""
+    widths = tuple((int(before), int(after)) for before, after in widths)
+    if len(widths) != x.ndim or any(width < 0 for pair in widths for width in pair):
+        raise ValueError(f"pad of shape {x.shape} takes {x.ndim} pairs of widths >= 0, not {widths}")
+    inside = tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape))
+    padded_shape = tuple(before + size + after for (before, after), size in zip(widths, x.shape))
+    padded = array_module(x).full(padded_shape, value, x.dtype)
+    padded[inside] = x
+    return padded, lambda grad: grad[inside]
+
+
+@differentiable
+def broadcast_to(x, *, shape):
+    """x repeated along new leading axes and axes of size 1 (a view)."""
+    # The engine sums the gradient back down to the shape of x.
+    return array_module(x).broadcast_to(x, shape), lambda grad: grad
+
+
+@differentiable
+def upsample(x, *, factors):
+    """Nearest-neighbour enlargement of a channels-last array (B, *spatial, C).
+
+    factors: one whole number >= 1 for each spatial axis; each entry becomes a block of that size.
+    """
+    batch, *spatial, channels = x.shape
+    factors = tuple(factors)
+    if len(factors) != len(spatial) or any(factor < 1 for factor in factors):
+        raise ValueError(f"upsample of shape {x.shape} takes {len(spatial)} factors >= 1, not {factors}")
+    pairs = tuple(zip(spatial, factors))
+    blocks = (batch, *(n for pair in pairs for n in pair), channels)  # (B, h, fh, w, fw, C)
+    alone = (batch, *(n for size in spatial for n in (size, 1)), channels)  # (B, h, 1, w, 1, C)
+    enlarged = (batch, *(size * factor for size, factor in pairs), channels)
+
+    def pullback(grad):
+        # Adding strided slices is much faster than one .sum over the factors' axes.
+        result = None
+        for offset in np.ndindex(*factors):
+            part = grad[(slice(None), *(slice(o, None, f) for o, f in zip(offset, factors)))]
+            if result is None:
+                result = part.copy()
+            else:
+                result += part
+        return result
+
+    return array_module(x).broadcast_to(x.reshape(alone), blocks).reshape(enlarged), pullback
+
+
+def swap_last(x):
+    """A plain array with its last two axes exchanged (a view)."""
+    return x.swapaxes(-1, -2)
+
+
+def row_count(shape):
+    """How many rows an array of this shape has when all axes but the last are flattened."""
+    return math.prod(shape[:-1])
