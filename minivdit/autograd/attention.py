@@ -1,0 +1,170 @@
+"""Attention twice: the few lines that say what it is, and the tiled form that never holds all scores.
+
+Both compute, for each query, the average of the values weighted by softmax(scale * q . k).
+The simple twin keeps an N x N array of scores; the fast twin (after Milakov and Gimelshein 2018, Rabe
+and Staats 2021, and FlashAttention, Dao et al. 2022) goes over the keys in tiles and keeps for each
+query only a running maximum, a running sum and a running output: memory O(N) instead of O(N^2).
+
+Who may look at whom is one rule for every case: key j is visible to query i if
+key_time[j] <= query_time[i]. Times are frame numbers for a causal mask; a key with time NEVER is
+padding. Both are constants that broadcast against q.shape[:-1] and k.shape[:-1].
+"""
+
+import math
+
+import numpy as np
+
+from ..backend import array_module
+from .engine import differentiable
+
+NEVER = np.int32(2**30)  # the time of a key that no query sees
+
+LOWEST = -1e30  # below every real score
+
+# One tile of scores should stay in a core's cache: 2**18 float32 are 1 MiB.
+TILE = 512
+TILE_ENTRIES = 2**18
+
+
+def _check(q, k, v, query_time, key_time):
+    if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1] or k.shape != v.shape[:-1] + k.shape[-1:]:
+        raise ValueError(
+            "attention needs q (..., Nq, d), k (..., Nk, d) and v (..., Nk, dv) with equal leading axes, "
+            f"not {q.shape}, {k.shape} and {v.shape}"
+        )
+    if (query_time is None) != (key_time is None):
+        raise ValueError("attention needs query_time and key_time together, or neither")
+
+
+def _soft_weights(xp, scores):
+    """exp(scores - max) along the last axis in place; returns the maximum, finite even where nothing is visible."""
+    highest = scores.max(axis=-1, keepdims=True)
+    highest[highest == -np.inf] = LOWEST  # -inf - -inf would be NaN
+    scores -= highest
+    xp.exp(scores, out=scores)
+    return highest
+
+
+def _hide(scores, query_time, key_time):
+    """Set scores of invisible keys to minus infinity, in place."""
+    if query_time is not None:
+        scores[key_time[..., None, :] > query_time[..., :, None]] = -np.inf
+
+
+@differentiable
+def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
+    """softmax(scale * q k^T) v, with all scores in memory.
+
+    q: (..., Nq, d); k: (..., Nk, d); v: (..., Nk, dv); scale: 1/sqrt(d) unless given. Returns (..., Nq, dv).
+    A query that sees no key gets zeros.
+    """
+    _check(q, k, v, query_time, key_time)
+    xp = array_module(q)
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    scores = (q * scale) @ k.swapaxes(-1, -2)  # (..., Nq, Nk)
+    if query_time is not None:
+        query_time = xp.broadcast_to(xp.asarray(query_time), q.shape[:-1])
+        key_time = xp.broadcast_to(xp.asarray(key_time), k.shape[:-1])
+    _hide(scores, query_time, key_time)
+    _soft_weights(xp, scores)
+    total = scores.sum(axis=-1, keepdims=True)
+    weights = scores / xp.where(total > 0, total, 1)
+
+    def pullback(grad):
+        weights_grad = grad @ v.swapaxes(-1, -2)
+        scores_grad = weights * (weights_grad - (weights_grad * weights).sum(axis=-1, keepdims=True))
+        return (
+            scores_grad @ k * scale,
+            scores_grad.swapaxes(-1, -2) @ q * scale,
+            weights.swapaxes(-1, -2) @ grad,
+        )
+
+    return weights @ v, pullback
+
+
+@differentiable
+def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
+    """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
+
+    The forward pass keeps each query's log-sum-exp; the pullback computes the weights again from it
+    (one product more, no stored scores).
+    """
+    _check(q, k, v, query_time, key_time)
+    xp = array_module(q)
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
+    output = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    log_sum = xp.empty((*q.shape[:-1], 1), q.dtype)
+    if query_time is not None:
+        query_time = xp.broadcast_to(xp.asarray(query_time), q.shape[:-1])
+        key_time = xp.broadcast_to(xp.asarray(key_time), k.shape[:-1])
+
+    def tile_scores(q_tile, which, rows, columns):
+        scores = q_tile @ k[which][..., columns, :].swapaxes(-1, -2)
+        if query_time is not None:
+            _hide(scores, query_time[which][..., rows], key_time[which][..., columns])
+        return scores
+
+    for which in _chunks(leading, queries, keys):
+        for rows in _tiles(queries):
+            q_tile = q[which][..., rows, :] * scale
+            out = highest = total = None
+            for columns in _tiles(keys):
+                scores = tile_scores(q_tile, which, rows, columns)
+                if out is None:
+                    highest = _soft_weights(xp, scores)
+                    total = scores.sum(axis=-1, keepdims=True)
+                    out = scores @ v[which][..., columns, :]
+                else:  # online softmax: what was summed so far is rescaled to the new maximum
+                    higher = xp.maximum(highest, scores.max(axis=-1, keepdims=True))
+                    shrink = xp.exp(highest - higher)
+                    scores -= higher
+                    xp.exp(scores, out=scores)
+                    total = total * shrink + scores.sum(axis=-1, keepdims=True)
+                    out = out * shrink + scores @ v[which][..., columns, :]
+                    highest = higher
+            unseen = total == 0
+            total[unseen] = 1
+            out /= total
+            output[which][..., rows, :] = out
+            # A query that sees nothing gets log-sum-exp = inf, so that its weights come out as 0 again.
+            log_sum[which][..., rows, :] = xp.where(unseen, np.inf, highest + xp.log(total))
+
+    def pullback(grad):
+        q_grad, k_grad, v_grad = xp.zeros_like(q), xp.zeros_like(k), xp.zeros_like(v)
+        for which in _chunks(leading, queries, keys):
+            for rows in _tiles(queries):
+                q_tile = q[which][..., rows, :] * scale
+                grad_tile = grad[which][..., rows, :]
+                along = (grad_tile * output[which][..., rows, :]).sum(axis=-1, keepdims=True)
+                for columns in _tiles(keys):
+                    weights = tile_scores(q_tile, which, rows, columns)
+                    weights -= log_sum[which][..., rows, :]
+                    xp.exp(weights, out=weights)
+                    v_grad[which][..., columns, :] += weights.swapaxes(-1, -2) @ grad_tile
+                    scores_grad = grad_tile @ v[which][..., columns, :].swapaxes(-1, -2)
+                    scores_grad -= along
+                    scores_grad *= weights
+                    q_grad[which][..., rows, :] += scores_grad @ k[which][..., columns, :]
+                    k_grad[which][..., columns, :] += scores_grad.swapaxes(-1, -2) @ q_tile
+        q_grad *= scale
+        return q_grad, k_grad, v_grad
+
+    return output, pullback
+
+
+def _tiles(length):
+    """Slices of at most TILE that cover range(length); one empty slice when there is nothing."""
+    return [slice(start, start + TILE) for start in range(0, max(length, 1), TILE)]
+
+
+def _chunks(leading, queries, keys):
+    """Indices into the leading axes, each covering as many matrices as keep a tile of scores in cache."""
+    tile = max(1, min(queries, TILE) * min(keys, TILE))
+    below = math.prod(leading[1:])
+    if not leading:
+        return [()]
+    if below * tile <= TILE_ENTRIES:
+        step = max(1, TILE_ENTRIES // max(1, below * tile))
+        return [(slice(start, start + step),) for start in range(0, leading[0], step)]
+    return [(outer, *inner) for outer in range(leading[0]) for inner in _chunks(leading[1:], queries, keys)]

@@ -1,0 +1,250 @@
+"""Reverse-mode automatic differentiation: an operation is its value and its pullback, side by side.
+
+An operation is a plain function on arrays that returns its value and a *pullback*: a function from
+the gradient of the output to the gradients of the inputs. `differentiable` turns it into a function
+on Tensors that remembers the pullback; `gradients` walks the pullbacks backwards. Nothing else in
+the project writes a gradient.
+
+    @differentiable
+    def multiply(a, b):
+        def pullback(grad):
+            return grad * b, grad * a
+        return a * b, pullback
+
+There is no global tape: a Tensor knows the node that made it, a node knows the nodes that fed it,
+and `gradients` returns arrays. So several threads can each differentiate their own shard of a batch.
+"""
+
+import contextlib
+import functools
+import heapq
+import itertools
+import threading
+
+import numpy as np
+
+from ..backend import array_module
+
+_birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
+_mode = threading.local()
+
+
+class Node:
+    """One operation that was carried out: its pullback, and for each input (node, output index, shape, dtype)."""
+
+    __slots__ = ("name", "birth", "pullback", "inputs", "outputs", "several", "used")
+
+    def __init__(self, name, pullback, inputs, outputs, several=False):
+        self.name = name
+        self.birth = next(_birth)
+        self.pullback = pullback  # None for a leaf
+        self.inputs = inputs  # one entry for each positional argument; None where nothing flows back
+        self.outputs = outputs  # (shape, dtype) of each output
+        self.several = several  # whether the value was a tuple, and the pullback so takes a tuple
+        self.used = False
+
+
+class Tensor:
+    """An array (NumPy or CuPy) that remembers how it was computed.
+
+    data: the array. requires_grad: True for a leaf whose gradient may be asked for.
+    """
+
+    __slots__ = ("data", "node", "index", "__weakref__")
+    __array_ufunc__ = None  # `array * tensor` must call Tensor.__rmul__, not loop over elements
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            raise TypeError("a Tensor can't be made from a Tensor; use .detach() for a fresh leaf")
+        self.data = np.asarray(data) if isinstance(data, (int, float, list, tuple, np.generic)) else data
+        self.node = Node("leaf", None, (), ((self.data.shape, self.data.dtype),)) if requires_grad else None
+        self.index = 0
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    @property
+    def size(self):
+        return self.data.size
+
+    def __len__(self):
+        return len(self.data)
+
+    def detach(self):
+        """The same array without its history."""
+        return Tensor(self.data)
+
+    def item(self):
+        """The single value as a Python number."""
+        return self.data.item()
+
+    def __repr__(self):
+        made_by = "constant" if self.node is None else self.node.name
+        return f"Tensor(shape={self.shape}, dtype={self.dtype}, made by {made_by})"
+
+
+@contextlib.contextmanager
+def no_grad():
+    """Inside this block (in this thread) operations remember nothing: for sampling and evaluation."""
+    before = is_recording()
+    _mode.recording = False
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+def is_recording():
+    """Whether operations in this thread remember their pullbacks."""
+    return getattr(_mode, "recording", True)
+
+
+def differentiable(function):
+    """Turn `function(*arrays, **options) -> (value, pullback)` into an operation on Tensors.
+
+    Positional arguments are Tensors, arrays, numbers or None; keyword arguments are plain options.
+    `value` is an array or a tuple of arrays. `pullback` takes the gradient of the value (a tuple of
+    them for a tuple) and returns one gradient for each positional argument (bare if there is only
+    one; None where nothing flows back). A gradient may have the broadcast shape: the engine sums it
+    down to the shape of its input.
+    """
+
+    @functools.wraps(function)
+    def operation(*inputs, **options):
+        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        value, pullback = function(*arrays, **options)
+        several = isinstance(value, tuple)
+        values = value if several else (value,)
+        outputs = tuple(Tensor(v) for v in values)
+        if is_recording() and any(isinstance(x, Tensor) and x.node is not None for x in inputs):
+            sources = tuple(
+                (x.node, x.index, x.shape, x.dtype) if isinstance(x, Tensor) and x.node is not None else None
+                for x in inputs
+            )
+            node = Node(function.__name__, pullback, sources, tuple((v.shape, v.dtype) for v in values), several)
+            for index, output in enumerate(outputs):
+                output.node, output.index = node, index
+        return outputs if several else outputs[0]
+
+    operation.function = function  # the plain one, for tests that break its pullback on purpose
+    return operation
+
+
+def gradients(loss, parameters, cotangent=None):
+    """The gradients of `loss` with respect to each Tensor in `parameters`, as a list of arrays.
+
+    loss: a Tensor; a scalar unless `cotangent` (an array of its shape and dtype) says how its
+    entries are weighted. A parameter that `loss` doesn't depend on gets zeros. The arrays are the
+    caller's own: no two share memory, and they may be changed in place.
+    Each pullback is freed once used, so memory shrinks while the walk proceeds and a second call on
+    the same graph raises RuntimeError.
+    """
+    parameters = list(parameters)
+    for parameter in parameters:
+        if parameter.node is None or parameter.node.pullback is not None or parameter.node.used:
+            raise ValueError(f"{parameter!r} is not a leaf made with requires_grad=True")
+    if cotangent is None:
+        if loss.size != 1:
+            raise ValueError(f"a loss must be a single number, not shape {loss.shape}; or pass a cotangent")
+        cotangent = array_module(loss.data).ones_like(loss.data)
+    elif cotangent.shape != loss.shape or cotangent.dtype != loss.dtype:
+        raise ValueError(
+            f"the cotangent has shape {cotangent.shape} and dtype {cotangent.dtype}; "
+            f"the loss has {loss.shape} and {loss.dtype}"
+        )
+    finished = {} if loss.node is None else _walk(loss, cotangent)
+    found = [finished.get(parameter.node) for parameter in parameters]
+    return _owned(found, parameters, cotangent)
+
+
+def _owned(found, parameters, cotangent):
+    """Zeros where nothing arrived; a copy of what is a view, the cotangent itself, or the same array twice."""
+    seen = {id(cotangent)}
+    result = []
+    for grad, parameter in zip(found, parameters):
+        if grad is None:
+            grad = array_module(parameter.data).zeros_like(parameter.data)
+        elif getattr(grad, "base", None) is not None or id(grad) in seen or not hasattr(grad, "__setitem__"):
+            grad = array_module(grad).array(grad)
+        seen.add(id(grad))
+        result.append(grad)
+    return result
+
+
+def _walk(loss, cotangent):
+    """Carry the cotangent backwards from `loss`: a dict of leaf node -> its gradient."""
+    pending = {loss.node: [None] * len(loss.node.outputs)}  # node -> gradient of each output so far
+    pending[loss.node][loss.index] = cotangent
+    # A node is older than everything computed from it, so taking the youngest first visits each node
+    # only when all its gradients have arrived. No recursion, so depth has no limit.
+    queue = [(-loss.node.birth, loss.node)]
+    finished = {}
+    while queue:
+        _, node = heapq.heappop(queue)
+        arrived = pending.pop(node)
+        if node.used:
+            raise RuntimeError(f"the graph behind {node.name!r} was used before and freed; run the forward again")
+        if node.pullback is None:
+            finished[node] = arrived[0]
+            continue
+        for (source, index, *_), grad in _pull(node, arrived):
+            if source not in pending:
+                pending[source] = [None] * len(source.outputs)
+                heapq.heappush(queue, (-source.birth, source))
+            so_far = pending[source][index]
+            # Not in place: a pullback may hand the same array to two inputs.
+            pending[source][index] = grad if so_far is None else so_far + grad
+    return finished
+
+
+def _pull(node, arrived):
+    """Call the node's pullback, free it, and return [(source, checked gradient)] for the inputs that want one."""
+    pullback, node.pullback, node.used = node.pullback, None, True
+    if not node.several:
+        grads = pullback(arrived[0])
+    else:
+        some = next(grad for grad in arrived if grad is not None)
+        zeros = array_module(some).zeros
+        grads = pullback(tuple(zeros(*like) if grad is None else grad for grad, like in zip(arrived, node.outputs)))
+    grads = grads if isinstance(grads, tuple) else (grads,)
+    # Optional inputs that were left out (a bias) have no entry in node.inputs, and no gradient.
+    if len(grads) < len(node.inputs) or any(grad is not None for grad in grads[len(node.inputs) :]):
+        raise AssertionError(
+            f"the pullback of {node.name!r} returned {len(grads)} gradients for {len(node.inputs)} inputs"
+        )
+    pulled = []
+    for position, (source, grad) in enumerate(zip(node.inputs, grads)):
+        if source is None:
+            continue
+        _, _, shape, dtype = source
+        if grad is None:
+            raise AssertionError(f"the pullback of {node.name!r} returned no gradient for input {position}")
+        grad = unbroadcast(grad, shape)
+        if grad.shape != shape or grad.dtype != dtype:
+            raise AssertionError(
+                f"the pullback of {node.name!r} returned shape {grad.shape}, dtype {grad.dtype} for input "
+                f"{position}; the input has {shape}, {dtype}"
+            )
+        pulled.append((source, grad))
+    return pulled
+
+
+def unbroadcast(grad, shape):
+    """Sum `grad` over the axes along which an input of `shape` was broadcast."""
+    if grad.shape == shape:
+        return grad
+    extra = grad.ndim - len(shape)
+    stretched = tuple(
+        axis for axis in range(grad.ndim) if axis < extra or (shape[axis - extra] == 1 and grad.shape[axis] != 1)
+    )
+    summed = grad.sum(axis=stretched, keepdims=True)
+    return summed.reshape(summed.shape[extra:])

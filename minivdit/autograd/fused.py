@@ -1,0 +1,261 @@
+"""Operations that would be slow as chains of small ones: softmax, normalisations, rotary positions, losses.
+
+Each is still a value and its pullback side by side, only with a longer body. Rows are the last axis.
+Attention, the longest of them, has a file of its own: attention.py.
+"""
+
+from ..backend import array_module
+from .engine import differentiable
+
+
+def row_dot(a, b):
+    """Sum over the last axis of a * b, keeping the axis; no temporary of the full size."""
+    return array_module(a).einsum("...i,...i->...", a, b)[..., None]
+
+
+@differentiable
+def softmax(x):
+    """exp(x) / sum(exp(x)) over the last axis; the largest entry is subtracted first, so nothing overflows."""
+    xp = array_module(x)
+    value = x - x.max(axis=-1, keepdims=True)
+    xp.exp(value, out=value)
+    value /= value.sum(axis=-1, keepdims=True)
+
+    def pullback(grad):
+        return value * (grad - row_dot(grad, value))
+
+    return value, pullback
+
+
+@differentiable
+def log_softmax(x):
+    """Logarithm of softmax over the last axis."""
+    xp = array_module(x)
+    shifted = x - x.max(axis=-1, keepdims=True)
+    value = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
+
+    def pullback(grad):
+        return grad - xp.exp(value) * grad.sum(axis=-1, keepdims=True)
+
+    return value, pullback
+
+
+def standardise(x, eps):
+    """(x - mean) / sqrt(variance + eps) over the last axis, and that 1 / sqrt as an array (..., 1)."""
+    xp = array_module(x)
+    centred = x - x.mean(axis=-1, keepdims=True)
+    inverse_deviation = 1 / xp.sqrt(row_dot(centred, centred) / x.shape[-1] + eps)
+    centred *= inverse_deviation
+    return centred, inverse_deviation
+
+
+def standardise_pullback(grad, standardised, inverse_deviation):
+    """Gradient through `standardise`. Overwrites `grad`, which must be the caller's own array."""
+    width = grad.shape[-1]
+    along = row_dot(grad, standardised) / width
+    grad -= grad.mean(axis=-1, keepdims=True)
+    grad -= standardised * along
+    grad *= inverse_deviation
+    return grad
+
+
+def _check_rows(name, x, *vectors):
+    for vector in vectors:
+        if vector is not None and vector.shape != x.shape[-1:]:
+            raise ValueError(f"{name}: weight and bias must have shape {x.shape[-1:]}, not {vector.shape}")
+
+
+def _sum_rows(grad):
+    """Sum over all axes but the last."""
+    return grad.reshape(-1, grad.shape[-1]).sum(axis=0)
+
+
+@differentiable
+def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
+    """Standardise each row, then scale and shift it (Ba et al. 2016).
+
+    x: (..., D). weight, bias: (D,) or None.
+    """
+    _check_rows("layer_norm", x, weight, bias)
+    standardised, inverse_deviation = standardise(x, eps)
+    value = standardised if weight is None else standardised * weight
+    value = value if bias is None else value + bias
+
+    def pullback(grad):
+        weight_grad = None if weight is None else _sum_rows(grad * standardised)
+        bias_grad = None if bias is None else _sum_rows(grad)
+        own = grad.copy() if weight is None else grad * weight
+        return standardise_pullback(own, standardised, inverse_deviation), weight_grad, bias_grad
+
+    return value, pullback
+
+
+@differentiable
+def rms_norm(x, weight=None, *, eps=1e-6):
+    """Divide each row by its root mean square, then scale it (Zhang and Sennrich 2019).
+
+    x: (..., D). weight: (D,) or None.
+    """
+    _check_rows("rms_norm", x, weight)
+    xp = array_module(x)
+    inverse_rms = 1 / xp.sqrt(row_dot(x, x) / x.shape[-1] + eps)
+    normalised = x * inverse_rms
+
+    def pullback(grad):
+        own = grad.copy() if weight is None else grad * weight
+        own -= normalised * (row_dot(own, normalised) / x.shape[-1])
+        own *= inverse_rms
+        return own, None if weight is None else _sum_rows(grad * normalised)
+
+    return normalised if weight is None else normalised * weight, pullback
+
+
+@differentiable
+def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
+    """Standardise over all positions and the channels of a group (Wu and He 2018).
+
+    x: (B, ..., C), channels last, C a multiple of `groups`. weight, bias: (C,) or None.
+    """
+    _check_rows("group_norm", x, weight, bias)
+    batch, channels = x.shape[0], x.shape[-1]
+    if channels % groups:
+        raise ValueError(f"group_norm: {channels} channels can't be split into {groups} equal groups")
+
+    def to_rows(a):  # (B, ..., C) -> (B, groups, positions * C / groups)
+        return a.reshape(batch, -1, groups, channels // groups).swapaxes(1, 2).reshape(batch, groups, -1)
+
+    def from_rows(a):
+        return a.reshape(batch, groups, -1, channels // groups).swapaxes(1, 2).reshape(x.shape)
+
+    rows, inverse_deviation = standardise(to_rows(x), eps)
+    standardised = from_rows(rows)
+    value = standardised if weight is None else standardised * weight
+    value = value if bias is None else value + bias
+
+    def pullback(grad):
+        weight_grad = None if weight is None else _sum_rows(grad * standardised)
+        bias_grad = None if bias is None else _sum_rows(grad)
+        # to_rows may return a view, and standardise_pullback overwrites what it is given.
+        own = to_rows(grad.copy() if weight is None else grad * weight)
+        return from_rows(standardise_pullback(own, rows, inverse_deviation)), weight_grad, bias_grad
+
+    return value, pullback
+
+
+@differentiable
+def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
+    """layer_norm(x) * (1 + scale) + shift: the "adaLN" of diffusion transformers (Peebles and Xie 2023).
+
+    x: (..., S, D); shift and scale: (..., 1, D), one for each group of S rows (a frame of a clip).
+    """
+    expected = (*x.shape[:-2], 1, x.shape[-1])
+    if shift.shape != expected or scale.shape != expected:
+        raise ValueError(
+            f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, "
+            f"not {shift.shape} and {scale.shape}"
+        )
+    standardised, inverse_deviation = standardise(x, eps)
+    factor = scale + 1
+    value = standardised * factor
+    value += shift
+
+    def pullback(grad):
+        xp = array_module(grad)
+        scale_grad = xp.einsum("...sd,...sd->...d", grad, standardised)[..., None, :]
+        shift_grad = grad.sum(axis=-2, keepdims=True)
+        return standardise_pullback(grad * factor, standardised, inverse_deviation), shift_grad, scale_grad
+
+    return value, pullback
+
+
+@differentiable
+def gated_residual(x, gate, branch):
+    """x + gate * branch: how a block adds what it found; with gate 0 the block does nothing.
+
+    x, branch: (..., S, D); gate: (..., 1, D).
+    """
+    if x.shape != branch.shape or gate.shape != (*x.shape[:-2], 1, x.shape[-1]):
+        raise ValueError(
+            f"gated_residual: x {x.shape} and branch {branch.shape} must be alike, and gate "
+            f"{(*x.shape[:-2], 1, x.shape[-1])}, not {gate.shape}"
+        )
+    value = gate * branch
+    value += x
+
+    def pullback(grad):
+        gate_grad = array_module(grad).einsum("...sd,...sd->...d", grad, branch)[..., None, :]
+        return grad, gate_grad, grad * gate
+
+    return value, pullback
+
+
+@differentiable
+def rotary(x, cos, sin):
+    """Turn each pair (x[i], x[i + d/2]) by an angle that grows with the token's position (Su et al. 2021).
+
+    x: (..., N, h, d); cos, sin: (N, 1, d/2), constants. After it, q . k depends on the distance of the
+    two tokens only.
+    """
+    half = x.shape[-1] // 2
+    if x.shape[-1] % 2 or cos.shape != (x.shape[-3], 1, half) or sin.shape != cos.shape:
+        raise ValueError(
+            f"rotary: x {x.shape} needs an even width and cos and sin {(x.shape[-3], 1, half)}, "
+            f"not {cos.shape} and {sin.shape}"
+        )
+
+    def turn(a, sin):
+        first, second = a[..., :half], a[..., half:]
+        turned = array_module(a).empty(a.shape, a.dtype)
+        turned[..., :half] = first * cos
+        turned[..., :half] -= second * sin
+        turned[..., half:] = second * cos
+        turned[..., half:] += first * sin
+        return turned
+
+    return turn(x, sin), lambda grad: (turn(grad, -sin), None, None)
+
+
+@differentiable
+def cross_entropy(logits, labels):
+    """Mean of -log softmax(logits)[label]. logits: (..., K); labels: integers (...) in [0, K)."""
+    xp = array_module(logits)
+    classes = logits.shape[-1]
+    if labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"cross_entropy: logits {logits.shape} need integer labels {logits.shape[:-1]}, "
+            f"not {labels.dtype} {labels.shape}"
+        )
+    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise ValueError(f"cross_entropy: labels must lie in [0, {classes}), not [{labels.min()}, {labels.max()}]")
+    rows = logits.reshape(-1, classes)
+    picked = (xp.arange(len(rows)), labels.reshape(-1))
+    shifted = rows - rows.max(axis=-1, keepdims=True)
+    probabilities = xp.exp(shifted)
+    total = probabilities.sum(axis=-1, keepdims=True)
+    value = (xp.log(total[:, 0]) - shifted[picked]).mean()
+    probabilities /= total
+
+    def pullback(grad):
+        slope = probabilities.copy()
+        slope[picked] -= 1
+        slope *= grad / len(rows)
+        return slope.reshape(logits.shape), None
+
+    return xp.asarray(value), pullback
+
+
+@differentiable
+def mean_squared_error(prediction, target, weight=None):
+    """Mean of weight * (prediction - target)^2 over all entries; weight broadcasts against them and is a constant."""
+    if prediction.shape != target.shape:
+        raise ValueError(f"mean_squared_error: prediction {prediction.shape} and target {target.shape} must be alike")
+    xp = array_module(prediction)
+    difference = prediction - target
+    weighted = difference if weight is None else difference * weight
+    value = xp.vdot(weighted, difference) / difference.size
+
+    def pullback(grad):
+        slope = weighted * (2 * grad / difference.size)
+        return slope, -slope, None
+
+    return xp.asarray(value, dtype=prediction.dtype), pullback

@@ -1,0 +1,117 @@
+"""NumPy or CuPy, how many threads, which allocator: chosen once here, asked everywhere else.
+
+CuPy is imported only when a GPU is asked for; NumPy is enough for everything but the GPU.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import os
+import sys
+
+import numpy as np
+import threadpoolctl
+
+from .errors import InputError
+
+_state = {"xp": np}
+
+
+def array_module(*arrays):
+    """The library (numpy or cupy) whose arrays these are."""
+    for array in arrays:
+        if type(array).__module__.partition(".")[0] == "cupy":
+            return sys.modules["cupy"]
+    return np
+
+
+def xp():
+    """The chosen array library: new arrays (weights, noise, batches) are made with it."""
+    return _state["xp"]
+
+
+def device_name():
+    """'cpu' or 'gpu'."""
+    return "cpu" if xp() is np else "gpu"
+
+
+def gpu_problem():
+    """None when CuPy is installed and a GPU works, else one line that says what is missing and the cure.
+
+    Importable is not usable: a device must be present *and* finish a small computation.
+    """
+    try:
+        cupy = importlib.import_module("cupy")
+    except Exception as error:  # a broken installation may raise anything
+        return f"CuPy can't be imported ({error}); pip install 'minivdit[cuda12]' or 'minivdit[cuda13]'"
+    try:
+        if cupy.cuda.runtime.getDeviceCount() == 0:
+            return "CuPy is installed but no GPU is present; use --device cpu"
+        if float((cupy.arange(4, dtype=cupy.float32) ** 2).sum()) != 14.0:
+            return "the GPU computes wrong results; check the driver, or use --device cpu"
+    except Exception as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"CuPy is installed but the GPU can't be used ({first_line}); use --device cpu"
+    return None
+
+
+def use(device):
+    """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable)."""
+    if device not in ("cpu", "gpu", "auto"):
+        raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")
+    if device == "cpu":
+        _state["xp"] = np
+        return
+    problem = gpu_problem()
+    if problem is None:
+        _state["xp"] = importlib.import_module("cupy")
+    elif device == "gpu":
+        raise InputError(problem)
+    else:
+        _state["xp"] = np
+
+
+def to_numpy(array):
+    """A NumPy array with the same values, copied from the GPU if it is there."""
+    return array.get() if array_module(array) is not np else np.asarray(array)
+
+
+def to_device(array):
+    """The array on the chosen device."""
+    return xp().asarray(array)
+
+
+def normal(generator, shape, dtype=np.float32):
+    """Standard normal noise on the device, drawn on the CPU so that a seed means the same everywhere."""
+    return to_device(generator.standard_normal(shape, dtype=dtype))
+
+
+def cpu_count():
+    """Cores this process may use (a container or taskset may allow fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def blas_threads(count):
+    """Limit matrix products to `count` threads inside the block."""
+    with threadpoolctl.threadpool_limits(limits=count, user_api="blas"):
+        yield
+
+
+def tune_allocator():
+    """Tell glibc to keep freed memory instead of handing it back to the kernel after every operation.
+
+    NumPy makes a fresh array for each result; mapping and unmapping those pages costs up to a third
+    of a training step. Returns True where it was done (Linux with glibc), False elsewhere.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # names from malloc.h
+    settings = ((trim_threshold, 2**31 - 1), (top_pad, 256 << 20), (mmap_threshold, 32 << 20))
+    return all([mallopt(option, value) == 1 for option, value in settings])

@@ -1,0 +1,91 @@
+"""Files that are either whole or not there: write to a temporary name, sync, rename.
+
+Weights are safetensors, never pickle: reading a file can't run code.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Yield a temporary path beside `path`; on success sync it and rename it to `path`.
+
+    On any error the temporary file is removed and an earlier `path` stays as it was.
+    A full disk (or another OSError) is reported as an InputError that names the path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept because writers such as imageio choose the format by it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        yield Path(name)
+        with open(name, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"could not write {path}: {error.strerror or error}; free some space or choose another "
+            "folder (an earlier file of that name is unchanged)"
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _sync_directory(folder):
+    """Make the rename itself durable, where the system lets a folder be opened (not on Windows)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def save_tensors(path, tensors, metadata=None):
+    """Write a dict of name -> array to a safetensors file, with `metadata` (any JSON value) inside.
+
+    Arrays are copied to the CPU and made contiguous first: safetensors silently writes wrong data
+    for transposed or strided ones.
+    """
+    from .backend import to_numpy
+
+    # np.array(order="C") rather than ascontiguousarray, which turns 0-d arrays into 1-d ones.
+    arrays = {name: np.array(to_numpy(array), order="C") for name, array in tensors.items()}
+    if "__metadata__" in arrays:
+        raise InputError("a tensor can't be named '__metadata__' in a safetensors file; rename it")
+    payload = save(arrays, metadata={"minivdit": json.dumps(metadata)})
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(payload)
+
+
+def load_tensors(path):
+    """Read a safetensors file: returns (dict of name -> NumPy array, metadata or None).
+
+    Raises InputError when the file is missing, truncated or malformed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no weights at {path}; check the path, or train some with 'minivdit train'")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = (file.metadata() or {}).get("minivdit")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        return tensors, json.loads(metadata) if metadata else None
+    except (SafetensorError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is not a whole safetensors file ({error}); fetch or train it again"
+        ) from error

@@ -1,0 +1,83 @@
+"""Space-time patches and their positions, for a grid of any length, height and width."""
+
+import functools
+
+import numpy as np
+
+from .. import autograd as ag
+from ..backend import to_device
+from ..errors import InputError
+
+
+def patch_grid(shape, patch_size):
+    """The grid (T', H', W') of tokens for latents of shape (T, H, W) cut into patches (pt, ph, pw).
+
+    Raises InputError, with the nearest sizes that work, where the patch doesn't divide the shape.
+    """
+    for axis, length, side in zip(("frames", "height", "width"), shape, patch_size):
+        if length < side or length % side:
+            nearest = sorted({max(side, length // side * side), (length // side + 1) * side})
+            raise InputError(
+                f"{length} in {axis} can't be cut into patches of {side}; use a multiple of {side}, "
+                f"such as {' or '.join(map(str, nearest))} (in units of latent cells)"
+            )
+    return tuple(length // side for length, side in zip(shape, patch_size))
+
+
+def patchify(latents, patch_size):
+    """Cut a clip into boxes and write each as a row: (B, T, H, W, C) -> (B, N, pt*ph*pw*C), N = T' H' W'."""
+    batch, *shape, channels = latents.shape
+    (t, h, w), (pt, ph, pw) = patch_grid(shape, patch_size), patch_size
+    boxes = ag.reshape(latents, shape=(batch, t, pt, h, ph, w, pw, channels))
+    boxes = ag.transpose(boxes, axes=(0, 1, 3, 5, 2, 4, 6, 7))  # (B, t, h, w, pt, ph, pw, C)
+    return ag.reshape(boxes, shape=(batch, t * h * w, pt * ph * pw * channels))
+
+
+def unpatchify(tokens, grid, patch_size):
+    """The exact inverse of `patchify`: (B, N, pt*ph*pw*C) -> (B, T, H, W, C); grid = (T', H', W')."""
+    (t, h, w), (pt, ph, pw) = grid, patch_size
+    batch, channels = tokens.shape[0], tokens.shape[-1] // (pt * ph * pw)
+    boxes = ag.reshape(tokens, shape=(batch, t, h, w, pt, ph, pw, channels))
+    boxes = ag.transpose(boxes, axes=(0, 1, 4, 2, 5, 3, 6, 7))  # (B, t, pt, h, ph, w, pw, C)
+    return ag.reshape(boxes, shape=(batch, t * pt, h * ph, w * pw, channels))
+
+
+def wave_features(values, width, longest=10000.0):
+    """Cosines and sines of values (...) at width/2 frequencies from 1 down to 1/longest: (..., width).
+
+    Source: Vaswani et al. 2017, section 3.5. An odd width gets a last column of zeros.
+    """
+    half = width // 2
+    frequencies = longest ** (-np.arange(half) / max(half, 1))
+    angles = np.asarray(values, dtype=np.float64)[..., None] * frequencies
+    features = np.concatenate([np.cos(angles), np.sin(angles), np.zeros((*angles.shape[:-1], width % 2))], axis=-1)
+    return features.astype(np.float32)
+
+
+def _thirds(width):
+    """Split a width into three axes t, y, x as evenly as possible; time gets what is left over."""
+    return (width - 2 * (width // 3), width // 3, width // 3)
+
+
+@functools.lru_cache(maxsize=64)
+def sincos_positions(grid, width):
+    """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x."""
+    coordinates = np.indices(grid).reshape(3, -1)
+    parts = [wave_features(axis, part) for axis, part in zip(coordinates, _thirds(width))]
+    return to_device(np.concatenate(parts, axis=-1))
+
+
+@functools.lru_cache(maxsize=64)
+def rotary_angles(grid, head_width, longest=100.0):
+    """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` turns each pair, for three axes.
+
+    A third of the pairs turns with t, a third with y, a third with x. `longest` sets the slowest
+    frequency, 1/longest per step: a hundred steps are more than our clips have.
+    """
+    coordinates = np.indices(grid).reshape(3, -1)
+    angles = [
+        axis[:, None] * longest ** (-np.arange(part) / max(part, 1))
+        for axis, part in zip(coordinates, _thirds(head_width // 2))
+    ]
+    angles = np.concatenate(angles, axis=-1)[:, None, :]
+    return to_device(np.cos(angles).astype(np.float32)), to_device(np.sin(angles).astype(np.float32))

@@ -1,0 +1,181 @@
+"""Attention patterns: each is a partition of the tokens of a clip, and attention happens inside its groups.
+
+A clip is a grid of T x H x W tokens. A pattern is a *labelling*: tokens with equal labels form a group.
+
+    frame          label = t                       one frame (each frame by itself)
+    time           label = (y, x)                  one position through all frames
+    joint          label = 0                       everything
+    window:TxHxW   label = number of the box       boxes, shifted by half a box every other block
+    skip:K         label = i mod K, i // K mod K   every K-th token; then every K-th run of K (Skiparse)
+
+A model's attention is a tuple of pattern names, one for each block, so two models that differ in it have the
+same weights, depth and text path. One function regroups tokens, one attention runs, one puts them back.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ..autograd import differentiable
+from ..autograd.attention import NEVER
+from ..backend import to_device
+from ..errors import InputError
+
+PATTERNS = ("frame", "time", "joint", "window", "skip")
+DEFAULT_WINDOW = (2, 2, 2)
+DEFAULT_SKIP = 2
+
+
+def labels(pattern, grid, turn=0):
+    """The group that each token belongs to: integers (N,), tokens ordered t, y, x.
+
+    pattern: a name with an optional argument, such as 'joint', 'window:4x2x2' or 'skip:4'.
+    grid: (T, H, W) tokens. turn: which block of its kind this is; windows and skips alternate between
+    two partitions so that information gets across.
+    """
+    name, argument = parse_pattern(pattern)
+    t, y, x = np.indices(grid).reshape(3, -1)
+    number = np.arange(t.size)
+    if name == "frame":
+        return t
+    if name == "time":
+        return y * grid[2] + x
+    if name == "joint":
+        return np.zeros_like(t)
+    if name == "window":
+        box = [(axis + (turn % 2) * (side // 2)) // side for axis, side in zip((t, y, x), argument)]
+        return np.unique(np.stack(box), axis=1, return_inverse=True)[1].reshape(-1)
+    return number % argument if turn % 2 == 0 else number // argument % argument
+
+
+def parse_pattern(pattern):
+    """('window', (2, 2, 2)) from 'window:2x2x2'. Raises InputError for an unknown pattern or argument."""
+    name, _, argument = pattern.partition(":")
+    if name not in PATTERNS:
+        raise InputError(f"{pattern!r} is not an attention pattern; choose from {', '.join(PATTERNS)}")
+    try:
+        if name == "window":
+            sides = tuple(int(side) for side in argument.split("x")) if argument else DEFAULT_WINDOW
+            if len(sides) == 3 and min(sides) > 0:
+                return name, sides
+        elif name == "skip":
+            step = int(argument) if argument else DEFAULT_SKIP
+            if step > 0:
+                return name, step
+        elif not argument:
+            return name, None
+    except ValueError:
+        pass
+    raise InputError(f"{pattern!r} has a bad argument; write 'window:2x4x4', 'skip:4', or a bare name")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Partition:
+    """Tokens in groups of equal size; smaller groups are filled up with padding.
+
+    index: (G, S) the token in each slot. place: (N,) the slot g*S + s of each token.
+    padding: (G, S) True where a slot holds no token, or None when all groups are full.
+    time: (G, S) the frame of each slot, NEVER for padding.
+    in_order: the tokens stand group by group already, so that regrouping is only a reshape.
+    """
+
+    index: np.ndarray
+    place: np.ndarray
+    padding: np.ndarray | None
+    time: np.ndarray
+    in_order: bool
+
+
+@functools.lru_cache(maxsize=256)
+def partition(pattern, grid, turn=0):
+    """The Partition of a pattern on a grid (T, H, W), on the device; see `labels`."""
+    group = labels(pattern, grid, turn)
+    order = np.argsort(group, kind="stable")  # tokens of a group keep their order
+    sizes = np.bincount(group)
+    sizes = sizes[sizes > 0]
+    widest = int(sizes.max())
+    slot = np.concatenate([g * widest + np.arange(size) for g, size in enumerate(sizes)])
+    index = np.zeros(len(sizes) * widest, dtype=np.int64)
+    filled = np.zeros(index.shape, dtype=bool)
+    index[slot], filled[slot] = order, True
+    place = np.empty(order.size, dtype=np.int64)
+    place[order] = slot
+    time = np.where(filled, index // (grid[1] * grid[2]), NEVER).astype(np.int32)
+    shape = (len(sizes), widest)
+    padding = None if filled.all() else to_device(~filled.reshape(shape))
+    in_order = padding is None and np.array_equal(place, np.arange(place.size))
+    return Partition(
+        to_device(index.reshape(shape)), to_device(place), padding, to_device(time.reshape(shape)), in_order
+    )
+
+
+def _gather(x, part):
+    """(B, N, ...) -> (B, G, S, ...), zeros in padding slots."""
+    if part.in_order:
+        return x.reshape(x.shape[0], *part.index.shape, *x.shape[2:])
+    grouped = x[:, part.index]
+    if part.padding is not None:
+        grouped[:, part.padding] = 0
+    return grouped
+
+
+def _scatter(x, part):
+    """(B, G, S, ...) -> (B, N, ...)."""
+    tokens = x.reshape(x.shape[0], part.index.size, *x.shape[3:])
+    return tokens if part.in_order else tokens[:, part.place]
+
+
+@differentiable
+def regroup(x, *, part):
+    """Tokens (B, N, ...) into the groups of a Partition: (B, G, S, ...), zeros in padding slots."""
+    if x.shape[1] != part.place.size:
+        raise ValueError(f"regroup: x {x.shape} must have {part.place.size} tokens")
+    return _gather(x, part), lambda grad: _scatter(grad, part)
+
+
+@differentiable
+def ungroup(x, *, part):
+    """Groups (B, G, S, ...) back into tokens (B, N, ...): the inverse of `regroup`."""
+    if x.shape[1:3] != part.index.shape:
+        raise ValueError(f"ungroup: x {x.shape} must have {part.index.shape} as its groups and slots")
+    return _scatter(x, part), lambda grad: _gather(grad, part)
+
+
+def reachable(patterns, grid):
+    """Boolean (N, N): which tokens can influence which through one model with these patterns, block by block."""
+    turns = {}
+    total = np.eye(int(np.prod(grid)), dtype=bool)
+    for pattern in patterns:
+        group = labels(pattern, grid, turns.get(pattern, 0))
+        turns[pattern] = turns.get(pattern, 0) + 1
+        total = (group[:, None] == group[None, :]).astype(np.float32) @ total > 0
+    return total
+
+
+def average_attention_distance(patterns, grid):
+    """Mean over all pairs of tokens of how many attentions it takes to get from one to the other.
+
+    A token is at distance 0 from itself. `joint`: 1 - 1/N; `frame` and `time` together: 2 - (1/T + 1/(H W));
+    infinite where no path exists, as between frames under `frame` alone.
+    Source: Open-Sora-Plan report 1.3 ("average attention distance").
+    """
+    turns, links = {}, []
+    for pattern in patterns:
+        group = labels(pattern, grid, turns.get(pattern, 0))
+        turns[pattern] = turns.get(pattern, 0) + 1
+        links.append(group[:, None] == group[None, :])
+    step = np.logical_or.reduce(links).astype(np.float32)
+    tokens = len(step)
+    reached = np.eye(tokens, dtype=bool)
+    total, distance = 0.0, 0
+    while not reached.all():
+        distance += 1
+        wider = (reached.astype(np.float32) @ step) > 0
+        new = int(wider.sum()) - int(reached.sum())
+        if new == 0:
+            return float("inf")
+        total += distance * new
+        reached = wider
+    return total / tokens**2
+

@@ -1,0 +1,104 @@
+"""From a caption to vectors: a tokenizer over known words, and a small transformer that reads them."""
+
+import difflib
+
+import numpy as np
+
+from .. import autograd as ag
+from ..autograd.attention import NEVER
+from ..backend import array_module, to_device
+from ..data.captions import MAX_WORDS, VOCABULARY, split_words
+from ..errors import InputError
+from ..nn import Embedding, Module, RMSNorm
+from .blocks import MLP, SelfAttention
+from .patches import sincos_positions
+
+PAD, START = 0, 1
+
+
+class Tokenizer:
+    """Words to integers: 0 is padding, 1 starts every caption (so an empty one is not nothing), then the words."""
+
+    def __init__(self, words=VOCABULARY, max_words=MAX_WORDS):
+        self.words = list(words)
+        self.length = max_words + 1
+        self._number = {word: number for number, word in enumerate(self.words, start=2)}
+
+    def __len__(self):
+        return len(self.words) + 2
+
+    def encode(self, captions):
+        """Captions (list of B strings) to tokens (B, L), int32, L = max_words + 1, padded with 0.
+
+        Raises InputError for an unknown word, naming the nearest known ones, and for a caption that is too long.
+        """
+        if isinstance(captions, str):
+            raise TypeError("pass a list of captions, even for one")
+        tokens = np.full((len(captions), self.length), PAD, dtype=np.int32)
+        for row, caption in zip(tokens, captions):
+            words = split_words(caption)
+            if len(words) >= self.length:
+                raise InputError(f"{caption!r} has {len(words)} words; at most {self.length - 1} fit")
+            row[0] = START
+            row[1 : len(words) + 1] = [self._lookup(word) for word in words]
+        return to_device(tokens)
+
+    def _lookup(self, word):
+        if word not in self._number:
+            near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)
+            hint = f"nearest: {', '.join(near)}" if near else f"it knows: {', '.join(self.words)}"
+            raise InputError(f"{word!r} is not a word this model knows; {hint}")
+        return self._number[word]
+
+    def decode(self, tokens):
+        """The words behind a row of tokens (L,)."""
+        return " ".join(self.words[token - 2] for token in tokens if token >= 2)
+
+
+class TextEncoder(Module):
+    """Tokens (B, L) to vectors (B, L, width) and their mean (B, width).
+
+    Word embedding + positions, then `depth` plain transformer blocks in which words see each other, so
+    that "a 3 ... right and a 7 ... up" can bind each digit to its own motion.
+    """
+
+    def __init__(self, vocabulary, width, depth, heads, generator):
+        self.width = width
+        self.embedding = Embedding(vocabulary, width, generator)
+        self.blocks = [TextBlock(width, heads, generator) for _ in range(depth)]
+        self.norm = RMSNorm(width)
+
+    def forward(self, tokens):
+        length = tokens.shape[1]
+        present = tokens != PAD
+        positions = sincos_positions((length, 1, 1), self.width)
+        x = self.embedding(tokens) + positions / positions.shape[-1] ** 0.5  # (B, L, D)
+        visible = key_times(present)
+        for block in self.blocks:
+            x = block(x, visible)
+        x = self.norm(x)
+        share = present / present.sum(axis=1, keepdims=True)
+        mean = ag.reshape(ag.matmul(share[:, None, :].astype(np.float32), x), shape=(len(tokens), self.width))
+        return x, mean
+
+
+def key_times(present):
+    """(B, 1, L) times for attention that hide padded words: 0 where present (B, L), NEVER elsewhere."""
+    xp = array_module(present)
+    return xp.where(present, 0, NEVER).astype(np.int32)[:, None, :]
+
+
+class TextBlock(Module):
+    """Words look at each other, then each is processed by itself."""
+
+    def __init__(self, width, heads, generator):
+        self.attention_norm = RMSNorm(width)
+        self.attention = SelfAttention(width, heads, generator)
+        self.mlp_norm = RMSNorm(width)
+        self.mlp = MLP(width, 4 * width, generator)
+
+    def forward(self, x, visible):
+        x = x + self.attention(self.attention_norm(x), key_time=visible)
+        return x + self.mlp(self.mlp_norm(x))
+
+

@@ -1,0 +1,152 @@
+"""The video diffusion transformer: noisy latents + noise levels + caption -> what the noise was.
+
+Every latent frame has its own noise level (B, T), so text-to-video, given first frames, keyframes and
+extension are the same network with another matrix of levels. Blocks follow DiT (Peebles and Xie 2023):
+adaLN-Zero, here with one modulation per frame; attention within the groups of a pattern; cross-attention to
+the caption; MLP. A fresh block is the identity and a fresh model outputs exactly 0.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from .. import autograd as ag
+from ..backend import to_device, to_numpy
+from ..errors import InputError
+from ..nn import Linear, Module
+from .blocks import MLP, CrossAttention, SelfAttention
+from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
+from .patterns import parse_pattern, partition
+from .text import PAD, TextEncoder, key_times
+
+LEVEL_FEATURES = 64  # waves that describe a noise level
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoDiTConfig:
+    """Everything that shapes the transformer.
+
+    patterns: one name for each block, or a shorter tuple that is repeated, such as ("joint",) or
+    ("frame", "time"). positions: 'rotary', 'sincos' or 'both'.
+    """
+
+    latent_channels: int = 4
+    patch_size: tuple[int, int, int] = (1, 2, 2)
+    width: int = 128
+    depth: int = 6
+    heads: int = 4
+    mlp_ratio: int = 4
+    text_depth: int = 2
+    patterns: tuple[str, ...] = ("joint",)
+    positions: str = "rotary"
+    qk_norm: bool = True
+    causal: bool = False
+
+    def __post_init__(self):
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise InputError(f"width {self.width} must split into {self.heads} heads of even width; change heads")
+        if self.positions not in ("rotary", "sincos", "both"):
+            raise InputError(f"positions must be rotary, sincos or both, not {self.positions!r}")
+        if min(self.depth, self.text_depth + 1, self.latent_channels, *self.patch_size) < 1 or not self.patterns:
+            raise InputError("depth, latent_channels, patch_size and patterns must all be at least 1")
+        for pattern in self.patterns:
+            parse_pattern(pattern)
+
+    def block_patterns(self):
+        """[(pattern, turn)] for each block: turn counts the earlier blocks with that pattern."""
+        names = [self.patterns[block % len(self.patterns)] for block in range(self.depth)]
+        return [(name, names[:block].count(name)) for block, name in enumerate(names)]
+
+
+class VideoDiT(Module):
+    """See the module's docstring. `vocabulary` is the number of tokens the caption may use."""
+
+    def __init__(self, config, vocabulary, generator):
+        self.config = config
+        width = config.width
+        patch = int(np.prod(config.patch_size)) * config.latent_channels
+        self.patch_in = Linear(patch, width, generator)
+        self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads, generator)
+        # A token may span several latent frames; the network sees the level of each of them.
+        self.level_in = Linear(LEVEL_FEATURES * config.patch_size[0], width, generator)
+        self.level_out = Linear(width, width, generator)
+        self.text_pooled = Linear(width, width, generator)
+        self.blocks = [Block(config, generator) for _ in range(config.depth)]
+        self.final_modulation = Linear(width, 2 * width, generator, zero=True)
+        self.patch_out = Linear(width, patch, generator, zero=True)
+
+    def forward(self, latents, noise_level, tokens):
+        """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
+
+        Returns the prediction, of the shape of latents. H and W may be any multiple of the patch, T any
+        multiple of its length, also such as were never trained.
+        """
+        config = self.config
+        self._check(latents, noise_level, tokens)
+        grid = patch_grid(latents.shape[1:4], config.patch_size)
+        batch, frames, width = len(latents), grid[0], config.width
+        by_frame = (batch, frames, grid[1] * grid[2], width)
+
+        x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
+        if config.positions != "rotary":
+            x = x + sincos_positions(grid, width)
+        rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads)
+
+        text, text_mean = self.text(tokens)  # (B, L, D), (B, D)
+        visible = key_times(tokens != PAD)
+        condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
+
+        for block, (pattern, turn) in zip(self.blocks, config.block_patterns()):
+            x = block(x, by_frame, condition, text, visible, rotation, partition(pattern, grid, turn))
+
+        shift, scale = ag.split(self.final_modulation(condition), parts=2)
+        x = ag.normalise_and_modulate(ag.reshape(x, shape=by_frame), shift, scale)
+        return unpatchify(self.patch_out(ag.reshape(x, shape=(batch, -1, width))), grid, config.patch_size)
+
+    def _condition(self, noise_level, text_mean, frames):
+        """What modulates the blocks: noise level of each frame + the caption's mean, (B, T', 1, D)."""
+        batch, width = len(noise_level), self.config.width
+        waves = to_device(wave_features(1000 * to_numpy(noise_level), LEVEL_FEATURES))  # (B, T, F)
+        level = self.level_out(ag.silu(self.level_in(waves.reshape(batch, frames, -1))))
+        pooled = ag.reshape(self.text_pooled(text_mean), shape=(batch, 1, width))
+        return ag.reshape(ag.silu(level + pooled), shape=(batch, frames, 1, width))
+
+    def _check(self, latents, noise_level, tokens):
+        batch, frames, *_, channels = latents.shape
+        if channels != self.config.latent_channels:
+            raise InputError(f"latents have {channels} channels; this model takes {self.config.latent_channels}")
+        if noise_level.shape != (batch, frames):
+            raise InputError(
+                f"noise_level must be (batch, frames) = {(batch, frames)}, one for each latent frame, "
+                f"not {noise_level.shape}"
+            )
+        if tokens.shape[:1] != (batch,):
+            raise InputError(f"{tokens.shape[0]} captions were given for {batch} clips; pass one each")
+
+
+class Block(Module):
+    """One transformer block: modulate -> grouped self-attention -> cross-attention -> modulate -> MLP."""
+
+    def __init__(self, config, generator):
+        width = config.width
+        self.causal = config.causal
+        self.modulation = Linear(width, 6 * width, generator, zero=True)
+        self.attention = SelfAttention(width, config.heads, generator, config.qk_norm)
+        self.cross_attention = CrossAttention(width, width, config.heads, generator)
+        self.mlp = MLP(width, config.mlp_ratio * width, generator)
+
+    def forward(self, x, by_frame, condition, text, visible, rotation, part):
+        """x (B, N, D), viewed by frames (B, T', S, D) where modulation needs it."""
+        tokens = (x.shape[0], x.shape[1], x.shape[2])
+        shift1, scale1, gate1, shift2, scale2, gate2 = ag.split(self.modulation(condition), parts=6)  # (B, T', 1, D)
+
+        x = ag.reshape(x, shape=by_frame)
+        y = ag.reshape(ag.normalise_and_modulate(x, shift1, scale1), shape=tokens)
+        y = self.attention(y, rotation=rotation, part=part, causal=self.causal)
+        x = ag.reshape(ag.gated_residual(x, gate1, ag.reshape(y, shape=by_frame)), shape=tokens)
+
+        x = x + self.cross_attention(ag.layer_norm(x), text, visible)
+
+        x = ag.reshape(x, shape=by_frame)
+        y = self.mlp(ag.normalise_and_modulate(x, shift2, scale2))
+        return ag.reshape(ag.gated_residual(x, gate2, y), shape=tokens)
