@@ -1,0 +1,27 @@
+"""Clips and losses made visible: GIFs with captions, frame strips, curves, a summary picture.
+
+imageio, Pillow and matplotlib are imported inside the functions that need them, so importing this
+package costs nothing.
+"""
+
+from .curves import draw_losses, read_log, write_curves
+from .gif import beside, tile, to_uint8, upscale, with_captions, write_clip, write_grid
+from .strips import draw_strip, save_figure, write_strips
+from .summary import write_summary
+
+__all__ = [
+    "beside",
+    "draw_losses",
+    "draw_strip",
+    "read_log",
+    "save_figure",
+    "tile",
+    "to_uint8",
+    "upscale",
+    "with_captions",
+    "write_clip",
+    "write_curves",
+    "write_grid",
+    "write_strips",
+    "write_summary",
+]
