@@ -50,10 +50,7 @@ class Autoencoder(Module):
         self.config = config
         first, last = config.channels[0], config.channels[-1]
         inputs = (config.image_channels, *config.channels[:-1])
-        self.down = [
-            Conv(a, b, generator, kernel=(4, 4), stride=2, padding=1)
-            for a, b in zip(inputs, config.channels)
-        ]
+        self.down = [Conv(a, b, generator, kernel=(4, 4), stride=2, padding=1) for a, b in zip(inputs, config.channels)]
         self.encoder_middle = ResidualBlock(last, generator)
         # mean and logarithm of the variance of each latent
         self.to_latent = Conv(last, 2 * config.latent_channels, generator, kernel=(1, 1))

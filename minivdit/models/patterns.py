@@ -178,4 +178,3 @@ def average_attention_distance(patterns, grid):
         total += distance * new
         reached = wider
     return total / tokens**2
-

@@ -100,5 +100,3 @@ class TextBlock(Module):
     def forward(self, x, visible):
         x = x + self.attention(self.attention_norm(x), key_time=visible)
         return x + self.mlp(self.mlp_norm(x))
-
-

@@ -1,0 +1,200 @@
+"""TextToVideo: the trained parts together, from a caption to a video.
+
+One file of weights holds everything that drawing needs: transformer, autoencoder, words, and the settings of
+the diffusion process, so that a model can't be run with settings other than those it was trained with.
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from .. import autograd as ag
+from .. import diffusion
+from ..backend import array_module, cpu_count, to_device, to_numpy
+from ..errors import InputError
+from ..files import load_tensors, save_tensors
+from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
+from ..training.parallel import parallel_map, split_batch
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationSettings:
+    """What the model was trained on and how it is sampled unless told otherwise.
+
+    size: (height, width) in pixels. digit_size: side in pixels of a digit's box. curve, shift, prediction:
+    of the diffusion process. sampler, steps, guidance_scale: defaults for generating.
+    """
+
+    size: tuple[int, int]
+    num_frames: int
+    digit_size: int
+    curve: str = "rectified_flow"
+    shift: float = 1.0
+    prediction: str = "velocity"
+    sampler: str = "euler"
+    steps: int = 40
+    guidance_scale: float = 2.0
+
+    def make_curve(self):
+        """The diffusion curve; only rectified flow has a shift."""
+        return diffusion.make(self.curve, **({"shift": self.shift} if self.curve == "rectified_flow" else {}))
+
+
+class TextToVideo:
+    """Draws clips from captions.
+
+        model = TextToVideo.load()
+        video = model.generate("a 3 moving right and a 7 moving up", seed=1)  # (1, T, H, W, 1) in [0, 1]
+
+    notes: a dict kept with the weights (how they were trained). name: what to call the weights.
+    """
+
+    def __init__(self, transformer, autoencoder, tokenizer, settings, notes=None, name="untitled"):
+        self.transformer = transformer
+        self.autoencoder = autoencoder
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.notes = notes or {}
+        self.name = name
+        self.threads = cpu_count()
+
+    @classmethod
+    def load(cls, path=None):
+        """Read weights written by `save`; without a path, those that ship with the package.
+
+        Raises InputError when the file is missing, damaged, or of another kind.
+        """
+        path = Path(path) if path is not None else DEFAULT_WEIGHTS
+        tensors, metadata = load_tensors(path)
+        try:
+            if metadata["format"] != FORMAT:
+                raise InputError(
+                    f"{path} has format {metadata['format']}; this version reads {FORMAT}: update minivdit, or train again"
+                )
+            generator = np.random.default_rng(0)  # these first weights are all replaced
+            tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
+            transformer = VideoDiT(from_json(VideoDiTConfig, metadata["transformer"]), len(tokenizer), generator)
+            autoencoder = Autoencoder(from_json(AutoencoderConfig, metadata["autoencoder"]), generator)
+            settings = from_json(GenerationSettings, metadata["settings"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {error}); "
+                "use a file written by 'minivdit train'"
+            ) from error
+        for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
+            own = {
+                name.removeprefix(part + "."): array.astype(np.float32)
+                for name, array in tensors.items()
+                if name.startswith(part + ".")
+            }
+            module.load_state_dict(own)
+        return cls(transformer, autoencoder, tokenizer, settings, metadata.get("notes"), path.stem)
+
+    def save(self, path, half=True):
+        """Write all weights to one safetensors file, in float16 unless `half` is False."""
+        dtype = np.float16 if half else np.float32
+        tensors = {
+            f"{part}.{name}": to_numpy(array).astype(dtype)
+            for part, module in (("transformer", self.transformer), ("autoencoder", self.autoencoder))
+            for name, array in module.state_dict().items()
+        }
+        metadata = {
+            "format": FORMAT,
+            "words": self.tokenizer.words,
+            "max_words": self.tokenizer.length - 1,
+            "transformer": dataclasses.asdict(self.transformer.config),
+            "autoencoder": dataclasses.asdict(self.autoencoder.config),
+            "settings": dataclasses.asdict(self.settings),
+            "notes": self.notes,
+        }
+        save_tensors(path, tensors, metadata)
+
+    def generate(self, prompt, num_frames=None, size=None, seed=0, steps=None, guidance_scale=None, sampler=None):
+        """Draw one clip for each prompt.
+
+        prompt: a caption or a list of B captions. num_frames, size (H, W) in pixels: any that the
+        patches divide. The same seed gives the same clip on CPU and GPU, up to rounding.
+        Returns a float32 NumPy array (B, T, H, W, C) in [0, 1].
+        """
+        for step in self.denoise(prompt, num_frames, size, seed, steps, guidance_scale, sampler):
+            last = step
+        return self.decode(last.x)
+
+    def denoise(self, prompt, num_frames=None, size=None, seed=0, steps=None, guidance_scale=None, sampler=None):
+        """The way from noise to latents: a generator of diffusion.Step; see `generate` for the arguments.
+
+        A step's x and clean are latents; `decode` turns them into video.
+        """
+        settings = self.settings
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        num_frames = settings.num_frames if num_frames is None else num_frames
+        shape = self._latent_shape(num_frames, settings.size if size is None else size)
+        steps = settings.steps if steps is None else steps
+        guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
+        generator = np.random.default_rng(seed)
+        # Noise clip by clip, so that a prompt's clip doesn't depend on how many others are drawn with it.
+        noise = np.stack([generator.standard_normal(shape, dtype=np.float32) for _ in prompts])
+        tokens, empty = self.tokenizer.encode(prompts), self.tokenizer.encode([""] * len(prompts))
+        denoise = diffusion.guided(
+            lambda x, level: self.predict(x, level, tokens),
+            lambda x, level: self.predict(x, level, empty),
+            guidance_scale,
+        )
+        return diffusion.steps(
+            denoise,
+            to_device(noise),
+            diffusion.level_matrix(steps, len(prompts), num_frames),
+            sampler=sampler or settings.sampler,
+            curve=settings.make_curve(),
+            prediction_kind=settings.prediction,
+            generator=generator,
+        )
+
+    def predict(self, latents, noise_level, tokens):
+        """The transformer's prediction (B, T, h, w, C) without gradients, the batch spread over threads."""
+
+        def work(shard):
+            with ag.no_grad():  # holds for one thread only
+                return self.transformer(*shard).data
+
+        shards = split_batch((latents, noise_level, tokens), self.threads)
+        if len(shards) == 1:
+            return work(shards[0])  # one clip: the threads are left to the matrix products
+        xp = array_module(latents)
+        return xp.concatenate(parallel_map(work, shards, self.threads))
+
+    def decode(self, latents):
+        """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
+        return to_numpy(self.autoencoder.decode(latents))
+
+    def fingerprint(self):
+        """Eight hexadecimal digits that change with any weight: printed beside a picture, they say what made it."""
+        digest = hashlib.sha256()
+        for module in (self.transformer, self.autoencoder):
+            for name, array in module.state_dict().items():
+                digest.update(name.encode())
+                digest.update(to_numpy(array).astype(np.float16).tobytes())
+        return digest.hexdigest()[:8]
+
+    def _latent_shape(self, num_frames, size):
+        """(T, h, w, c) for a video of T frames of (height, width) pixels, or an InputError that names what works."""
+        config, factor = self.transformer.config, self.autoencoder.config.factor
+        sides = (config.patch_size[0], config.patch_size[1] * factor, config.patch_size[2] * factor)
+        for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), sides):
+            if length < side or length % side:
+                below, above = length // side * side, max(1, length // side + 1) * side
+                nearest = f"{below} or {above}" if below > 0 else str(above)
+                raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
+        height, width = size
+        return num_frames, height // factor, width // factor, config.latent_channels
+
+
+def from_json(config_class, values):
+    """A configuration dataclass from a JSON object: lists become tuples; unknown or missing fields raise TypeError."""
+    return config_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
