@@ -13,7 +13,8 @@ from ..backend import array_module
 from .engine import differentiable
 from .shaping import row_count, swap_last
 
-BLOCK_ENTRIES = 1 << 20  # windows are gathered this many entries at a time: cache-sized, memory-bounded
+BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
+ONE_HOT_ENTRIES = 1 << 20
 
 
 @differentiable
@@ -70,7 +71,9 @@ def embedding(table, indices):
 
     def pullback(grad):
         xp = array_module(grad)
-        flat, grad = indices.reshape(-1), grad.reshape(-1, width) if grad.size else grad.reshape(0, width)
+        flat, grad = indices.reshape(-1), grad.reshape(indices.size, width)
+        if count * indices.size <= ONE_HOT_ENTRIES:  # several times faster than adding row by row
+            return (xp.arange(count)[:, None] == flat).astype(grad.dtype) @ grad, None
         result = xp.zeros((count, width), grad.dtype)
         xp.add.at(result, flat, grad)
         return result, None
@@ -242,6 +245,11 @@ def _scatter(grad, weight, x_shape, stride, padding):
     """The gradient of the convolution's input: each output position adds its window's share."""
     *kernel, size_in, size_out = weight.shape
     taps = math.prod(kernel)
+    mirrored_padding = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding))
+    if set(stride) == {1} and size_out <= 2 * size_in and min(map(min, mirrored_padding)) >= 0:
+        # With stride 1 the same sum is a convolution with the kernel turned around: gathering beats scattering.
+        turned = weight[(slice(None, None, -1),) * len(kernel)]
+        return _correlate(grad, swap_last(turned), stride, mirrored_padding)
     matrix = weight.reshape(taps * size_in, size_out).T
     batch, *spatial, _ = x_shape
     bigger = (batch, *(n + sum(p) for n, p in zip(spatial, padding)), size_in)
