@@ -42,6 +42,7 @@ from .fused import (
     rotary,
     softmax,
 )
+from .gradcheck import gradcheck
 from .products import conv, conv_transpose, embedding, linear, matmul
 from .reductions import logsumexp, max, mean, sum, variance
 from .shaping import (
