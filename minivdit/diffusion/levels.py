@@ -1,0 +1,95 @@
+"""Noise levels: one for each frame of each clip, (B, T), in training and along the way of sampling.
+
+Because a frame can have its own level, one network learns every task: a frame at level 0 is a frame
+that is given, and the others are drawn to fit it.
+"""
+
+import numpy as np
+
+from ..errors import InputError
+from .curves import checked, checked_shift, shifted
+
+
+def uniform_levels(steps, start=1.0, shift=1.0):
+    """Levels from `start` down to 0 in equal steps: float32 (steps + 1,).
+
+    shift > 1 spends more of the steps on heavy noise, as a curve trained with that shift would.
+    """
+    if steps < 1:
+        raise InputError(f"sampling takes at least 1 step; got {steps}")
+    levels = np.linspace(checked(start), 0, int(steps) + 1)
+    return shifted(levels, checked_shift(shift)).astype(np.float32)
+
+
+def level_matrix(steps, batch, num_frames, given=None, start=1.0, shift=1.0):
+    """Levels for sampling, float32 (steps + 1, batch, num_frames): falling everywhere, 0 in given frames.
+
+    given: boolean (num_frames,) or (batch, num_frames), True where a frame is given; None for none.
+    """
+    levels = uniform_levels(steps, start, shift)[:, None, None]
+    free = np.ones((batch, num_frames), bool)
+    if given is not None:
+        given = np.asarray(given, bool)
+        if given.shape not in ((num_frames,), (batch, num_frames)):
+            raise InputError(
+                f"'given' says for each frame whether it is given: shape ({num_frames},) or ({batch}, {num_frames}), "
+                f"not {given.shape}"
+            )
+        free &= ~given
+    return levels * free
+
+
+def training_levels(
+    generator,
+    batch,
+    num_frames,
+    *,
+    shared=0.6,
+    given=0.2,
+    independent=0.2,
+    distribution="logit_normal",
+    mean=0.0,
+    deviation=1.0,
+):
+    """Noise levels for a training batch: float32 (batch, num_frames).
+
+    Each clip is, with these chances (made to add up to 1):
+      shared       one level for all frames: making a clip from text alone;
+      given        some frames at level 0, one level for the rest: the first frames, the first and last,
+                   or any subset, one third of the time each; at least one frame is always left to draw;
+      independent  a level of its own for each frame: any order of denoising, long rollouts.
+    A clip of one frame is always `shared`.
+
+    distribution: 'logit_normal' (sigmoid of a normal with this mean and deviation; Esser et al. 2024)
+    or 'uniform' on [0, 1).
+    """
+    chances = np.array([shared, given, independent], np.float64)
+    if not (chances >= 0).all() or chances.sum() == 0:
+        raise InputError(f"shared, given, independent are chances: none negative, not all 0; got {chances.tolist()}")
+    kind = generator.choice(3, size=batch, p=chances / chances.sum())
+    every = _draw(generator, (batch, num_frames), distribution, mean, deviation)
+    levels = np.where(kind[:, None] == 2, every, every[:, :1])
+    if num_frames > 1:
+        levels = np.where((kind[:, None] == 1) & _given_frames(generator, batch, num_frames), 0, levels)
+    else:
+        levels = every
+    return levels.astype(np.float32)
+
+
+def _draw(generator, shape, distribution, mean, deviation):
+    if distribution == "uniform":
+        return generator.random(shape)
+    if distribution == "logit_normal":
+        return 1 / (1 + np.exp(-(mean + deviation * generator.standard_normal(shape))))
+    raise InputError(f"{distribution!r} is not a distribution of levels; choose logit_normal or uniform")
+
+
+def _given_frames(generator, batch, num_frames):
+    """Boolean (batch, num_frames): between 1 and num_frames - 1 frames of each clip, in one of three ways."""
+    frame = np.arange(num_frames)
+    count = generator.integers(1, num_frames, size=(batch, 1))
+    first = frame < count
+    ends = (frame == 0) | ((frame == num_frames - 1) & (num_frames > 2))
+    # The `count` frames with the smallest of num_frames random numbers are a uniform random subset.
+    subset = generator.random((batch, num_frames)).argsort(axis=1).argsort(axis=1) < count
+    return np.choose(generator.integers(3, size=(batch, 1)), [first, ends[None], subset])

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from minivdit.diffusion import curves, guided, interval, predictions
+from minivdit.errors import InputError
+
+
+def setting(seed=0, shape=(2, 3, 4, 5, 6)):
+    generator = np.random.default_rng(seed)
+    x, conditional, unconditional = generator.standard_normal((3, *shape)).astype(np.float32)
+    calls = {"unconditional": 0}
+
+    def denoise_unconditional(x, noise_level):
+        calls["unconditional"] += 1
+        return unconditional
+
+    return x, conditional, unconditional, (lambda x, noise_level: conditional), denoise_unconditional, calls
+
+
+def test_guidance_goes_past_the_conditional_in_every_channel():
+    x, conditional, unconditional, *networks, _ = setting()
+    out = guided(*networks, 2.5)(x, np.full((2, 3), 0.5, np.float32))
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, unconditional + 2.5 * (conditional - unconditional), rtol=1e-6)
+    past = (out - conditional) / (conditional - unconditional)
+    np.testing.assert_allclose(np.median(past, axis=(0, 1, 2, 3)), 1.5, rtol=1e-4)  # each channel, none left out
+
+
+def test_scale_1_is_the_conditional_and_saves_the_other_call():
+    x, conditional, unconditional, *networks, calls = setting()
+    level = np.full((2, 3), 0.5, np.float32)
+    np.testing.assert_array_equal(guided(*networks, 1)(x, level), conditional)
+    assert calls["unconditional"] == 0
+    np.testing.assert_array_equal(guided(*networks, 0)(x, level), unconditional)
+    assert calls["unconditional"] == 1
+
+
+def test_an_interval_guides_only_the_frames_inside_it():
+    x, conditional, unconditional, *networks, calls = setting()
+    level = np.array([[0, 0.2, 0.5], [0.8, 0.9, 1]], np.float32)
+    out = guided(*networks, interval(3.0, 0.2, 0.8))(x, level)
+    inside = (level >= 0.2) & (level <= 0.8)
+    assert inside.sum() == 3
+    strong = unconditional + 3 * (conditional - unconditional)
+    np.testing.assert_allclose(out[inside], strong[inside], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(out[~inside], conditional[~inside], rtol=1e-5, atol=1e-6)
+    assert out.dtype == np.float32
+    guided(*networks, interval(3.0, 0.2, 0.8))(x, np.full((2, 3), 0.9, np.float32))
+    assert calls["unconditional"] == 1  # outside the interval it wasn't called again
+
+
+@pytest.mark.parametrize("kind", ["noise", "clean"])
+def test_guiding_any_kind_of_prediction_is_guiding_the_velocity(kind):
+    generator, curve = np.random.default_rng(1), curves.make("ddpm_cosine")
+    x, one, other = generator.standard_normal((3, 2, 3, 4, 4, 2))
+    level = generator.uniform(0.2, 0.9, (2, 3))
+
+    def as_kind(velocity):
+        pair = predictions.to_clean_and_noise("velocity", velocity, x, curve, level)
+        return lambda x, noise_level: predictions.target(kind, *pair, curve, level)
+
+    velocity = guided(lambda x, t: one, lambda x, t: other, 4.0)(x, level)
+    same = guided(as_kind(one), as_kind(other), 4.0)(x, level)
+    np.testing.assert_allclose(same, as_kind(velocity)(x, level), rtol=1e-9, atol=1e-9)
+
+
+def test_an_empty_interval_is_refused():
+    with pytest.raises(InputError, match="0 <= low < high <= 1"):
+        interval(2.0, 0.8, 0.2)

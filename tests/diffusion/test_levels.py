@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from minivdit.diffusion import level_matrix, training_levels, uniform_levels
+from minivdit.errors import InputError
+
+
+def kinds_of(levels):
+    """For each clip: are all levels the same, are some 0 and the rest the same, or are they all different?"""
+    distinct = [np.unique(clip) for clip in levels]
+    shared = np.array([len(values) == 1 for values in distinct])
+    given = np.array([len(values) == 2 and values[0] == 0 for values in distinct])
+    independent = np.array([len(values) == levels.shape[1] for values in distinct])
+    return shared, given, independent
+
+
+def test_training_levels_mix_the_three_kinds_of_clips():
+    levels = training_levels(np.random.default_rng(0), 4000, 7)
+    assert levels.shape == (4000, 7) and levels.dtype == np.float32
+    assert (levels >= 0).all() and (levels < 1).all()
+    shared, given, independent = kinds_of(levels)
+    assert (shared | given | independent).all()  # every clip is of one kind
+    np.testing.assert_allclose([shared.mean(), given.mean(), independent.mean()], [0.6, 0.2, 0.2], atol=0.03)
+
+
+def test_given_frames_come_first_or_at_both_ends_or_anywhere_and_something_is_left_to_draw():
+    mask = training_levels(np.random.default_rng(1), 3000, 5, shared=0, given=1, independent=0) == 0
+    counts = mask.sum(axis=1)
+    assert counts.min() == 1 and counts.max() == 4
+    first = np.array([not (np.diff(clip.astype(int)) > 0).any() and clip[0] for clip in mask])
+    ends = (mask == [True, False, False, False, True]).all(axis=1)
+    assert 0.33 < first.mean() < 0.55  # a third, and the subsets that happen to be so
+    assert 0.31 < ends.mean() < 0.42
+    elsewhere = ~first & ~ends
+    assert 0.15 < elsewhere.mean() < 0.33
+    assert mask.any(axis=0).all() and not mask.all(axis=0).any()
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3])
+def test_short_clips_always_keep_a_frame_to_draw(num_frames):
+    levels = training_levels(np.random.default_rng(2), 500, num_frames, shared=0, given=1, independent=0)
+    assert (levels > 0).any(axis=1).all()
+    assert (levels == 0).any() == (num_frames > 1)
+
+
+def test_the_two_distributions():
+    def draws(**options):
+        return training_levels(np.random.default_rng(3), 50_000, 1, **options).ravel()
+
+    uniform = draws(distribution="uniform")
+    np.testing.assert_allclose(np.quantile(uniform, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.01)
+    normal = draws(mean=0.5, deviation=0.8)
+    logit = np.log(normal / (1 - normal))
+    assert logit.mean() == pytest.approx(0.5, abs=0.02) and logit.std() == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_same_seed_gives_the_same_levels():
+    first, again, other = (training_levels(np.random.default_rng(seed), 6, 4) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"shared": -1}, "chances"), ({"shared": 0, "given": 0, "independent": 0}, "chances"),
+    ({"distribution": "normal"}, "logit_normal or uniform"),
+])
+def test_bad_mixes_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        training_levels(np.random.default_rng(0), 2, 3, **options)
+
+
+def test_uniform_levels():
+    levels = uniform_levels(4)
+    assert levels.dtype == np.float32
+    np.testing.assert_array_equal(levels, np.float32([1, 0.75, 0.5, 0.25, 0]))
+    np.testing.assert_allclose(uniform_levels(2, start=0.6), [0.6, 0.3, 0], rtol=1e-6)
+    np.testing.assert_allclose(uniform_levels(4, shift=3.0), [1, 0.9, 0.75, 0.5, 0])
+    with pytest.raises(InputError, match="at least 1 step"):
+        uniform_levels(0)
+
+
+def test_level_matrix_holds_given_frames_at_0():
+    levels = level_matrix(5, 2, 3, given=[True, False, False])
+    assert levels.shape == (6, 2, 3) and levels.dtype == np.float32
+    assert (levels[:, :, 0] == 0).all()
+    np.testing.assert_array_equal(levels[:, 1, 2], uniform_levels(5))
+    one_each = level_matrix(5, 2, 3, given=np.array([[True, False, False], [False, False, True]]))
+    assert (one_each[0] == [[0, 1, 1], [1, 1, 0]]).all()
+    assert (level_matrix(5, 2, 3)[0] == 1).all()
+    with pytest.raises(InputError, match=r"shape \(3,\) or \(2, 3\), not \(2,\)"):
+        level_matrix(5, 2, 3, given=[True, False])
