@@ -4,7 +4,7 @@ imageio, Pillow and matplotlib are imported inside the functions that need them,
 package costs nothing.
 """
 
-from .curves import draw_losses, read_log, write_curves
+from .curves import draw_losses, read_losses, write_curves
 from .gif import beside, tile, to_uint8, upscale, with_captions, write_clip, write_grid
 from .strips import draw_strip, save_figure, write_strips
 from .summary import write_summary
@@ -13,7 +13,7 @@ __all__ = [
     "beside",
     "draw_losses",
     "draw_strip",
-    "read_log",
+    "read_losses",
     "save_figure",
     "tile",
     "to_uint8",
