@@ -86,7 +86,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
 
-    The forward pass keeps each query's log-sum-exp; the pullback computes the weights again from it
+    The forward pass keeps each query's maximum and sum; the pullback computes the weights again from them
     (one product more, no stored scores).
     """
     _check(q, k, v, query_time, key_time)
@@ -94,7 +94,10 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
     output = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
-    log_sum = xp.empty((*q.shape[:-1], 1), q.dtype)
+    total = xp.zeros((*q.shape[:-1], 1), q.dtype)
+    # Scores are subtracted their row's maximum so that exp can't overflow. When |q| |k| says that none can
+    # be large (always so after QK-norm), that costs two passes over all scores and changes nothing: skip it.
+    highest = None if _are_small(q, k, scale) else xp.full(total.shape, LOWEST, q.dtype)
     if query_time is not None:
         query_time = xp.broadcast_to(xp.asarray(query_time), q.shape[:-1])
         key_time = xp.broadcast_to(xp.asarray(key_time), k.shape[:-1])
@@ -108,38 +111,35 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     for which in _chunks(leading, queries, keys):
         for rows in _tiles(queries):
             q_tile = q[which][..., rows, :] * scale
-            out = highest = total = None
+            out, row_total = 0, total[which][..., rows, :]
             for columns in _tiles(keys):
                 scores = tile_scores(q_tile, which, rows, columns)
-                if out is None:
-                    highest = _soft_weights(xp, scores)
-                    total = scores.sum(axis=-1, keepdims=True)
-                    out = scores @ v[which][..., columns, :]
-                else:  # online softmax: what was summed so far is rescaled to the new maximum
-                    higher = xp.maximum(highest, scores.max(axis=-1, keepdims=True))
-                    shrink = xp.exp(highest - higher)
+                if highest is not None:  # online softmax: what was summed so far is rescaled to the new maximum
+                    row_highest = highest[which][..., rows, :]
+                    higher = xp.maximum(row_highest, scores.max(axis=-1, keepdims=True, initial=LOWEST))
+                    shrink = xp.exp(row_highest - higher)
+                    row_highest[...] = higher
+                    row_total *= shrink
+                    out = out * shrink
                     scores -= higher
-                    xp.exp(scores, out=scores)
-                    total = total * shrink + scores.sum(axis=-1, keepdims=True)
-                    out = out * shrink + scores @ v[which][..., columns, :]
-                    highest = higher
-            unseen = total == 0
-            total[unseen] = 1
-            out /= total
-            output[which][..., rows, :] = out
-            # A query that sees nothing gets log-sum-exp = inf, so that its weights come out as 0 again.
-            log_sum[which][..., rows, :] = xp.where(unseen, np.inf, highest + xp.log(total))
+                xp.exp(scores, out=scores)
+                row_total += scores.sum(axis=-1, keepdims=True)
+                out = out + scores @ v[which][..., columns, :]
+            row_total[row_total == 0] = 1  # a query that sees no key
+            xp.divide(out, row_total, out=output[which][..., rows, :])
 
     def pullback(grad):
         q_grad, k_grad, v_grad = xp.zeros_like(q), xp.zeros_like(k), xp.zeros_like(v)
         for which in _chunks(leading, queries, keys):
             for rows in _tiles(queries):
                 q_tile = q[which][..., rows, :] * scale
-                grad_tile = grad[which][..., rows, :]
+                # weights = exp(scores - highest) / total; the division is done once, on the gradient.
+                grad_tile = grad[which][..., rows, :] / total[which][..., rows, :]
                 along = (grad_tile * output[which][..., rows, :]).sum(axis=-1, keepdims=True)
                 for columns in _tiles(keys):
                     weights = tile_scores(q_tile, which, rows, columns)
-                    weights -= log_sum[which][..., rows, :]
+                    if highest is not None:
+                        weights -= highest[which][..., rows, :]
                     xp.exp(weights, out=weights)
                     v_grad[which][..., columns, :] += weights.swapaxes(-1, -2) @ grad_tile
                     scores_grad = grad_tile @ v[which][..., columns, :].swapaxes(-1, -2)
@@ -151,6 +151,15 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
         return q_grad, k_grad, v_grad
 
     return output, pullback
+
+
+def _are_small(q, k, scale, limit=30.0):
+    """Whether no score can exceed `limit` in size, by |q . k| <= |q| |k| (exp(30) is far from overflow)."""
+    xp = array_module(q)
+    if q.size == 0 or k.size == 0:
+        return True
+    longest_q, longest_k = (xp.einsum("...i,...i->...", a, a).max() for a in (q, k))
+    return bool(abs(scale) * xp.sqrt(longest_q * longest_k) < limit)
 
 
 def _tiles(length):

@@ -75,7 +75,8 @@ class TextToVideo:
         try:
             if metadata["format"] != FORMAT:
                 raise InputError(
-                    f"{path} has format {metadata['format']}; this version reads {FORMAT}: update minivdit, or train again"
+                    f"{path} has format {metadata['format']}; this version reads {FORMAT}: "
+                    "update minivdit, or train again"
                 )
             generator = np.random.default_rng(0)  # these first weights are all replaced
             tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
