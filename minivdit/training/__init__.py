@@ -1,0 +1,1 @@
+"""Training: one loop for every network, in steps that can be repeated bit for bit."""

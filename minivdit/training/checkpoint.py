@@ -1,0 +1,95 @@
+"""A checkpoint: one safetensors file from which training goes on as if it had never stopped.
+
+It holds the weights, their average, the optimiser's moments, the number of steps done, the seed, the
+configuration, the settings and the latest metrics. It holds no state of a random generator, because there
+is none to keep: everything random at step k is drawn from `generator(seed, stream, k)`, so a run's
+position *is* its step number. Nothing can be restored in the wrong order, no data order be replayed.
+
+The file is replaced atomically: whoever kills the process finds the checkpoint before or the one after.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import load_tensors, save_tensors
+
+FORMAT = "minivdit training 1"
+
+# What the random numbers of a step are for. Streams never share numbers.
+INITIAL_WEIGHTS, BATCHES, PREVIEWS = range(3)
+
+
+def generator(seed, stream, step=0):
+    """The numpy Generator for one purpose (a stream) at one step of a run."""
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise InputError(f"{seed!r} is not a seed; give a whole number from 0 upwards")
+    return np.random.default_rng((int(seed), stream, step))
+
+
+def save_checkpoint(path, groups, metadata):
+    """Write the checkpoint. groups: dict such as {'weights': state, ...}, each state a flat dict of arrays and numbers.
+
+    metadata: JSON values; `config` and `settings` in it may be dataclasses.
+    """
+    tensors, numbers = {}, {}
+    for group, state in groups.items():
+        for name, value in state.items():
+            if hasattr(value, "shape"):
+                tensors[f"{group}.{name}"] = value
+            else:
+                numbers[f"{group}.{name}"] = value
+    save_tensors(path, tensors, {**plain(metadata), "format": FORMAT, "numbers": numbers})
+
+
+def load_checkpoint(path):
+    """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts."""
+    tensors, metadata = load_tensors(path)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
+        )
+    groups = {}
+    for name, value in {**tensors, **metadata.pop("numbers")}.items():
+        group, _, rest = name.partition(".")
+        groups.setdefault(group, {})[rest] = value
+    return groups, metadata
+
+
+def differences(saved, here):
+    """One phrase for each field in which two configurations (dicts or dataclasses) differ: 'width is 64, here 128'."""
+    saved, here = _flat(plain(saved)), _flat(plain(here))
+    nothing = "absent"
+    return [
+        f"{name} is {saved.get(name, nothing)}, here {here.get(name, nothing)}"
+        for name in {**saved, **here}
+        if saved.get(name, nothing) != here.get(name, nothing)
+    ]
+
+
+def require_equal(saved, here, path, cure):
+    """Raise an InputError that names the fields in which the configuration in the file at `path` differs."""
+    found = differences(saved, here)
+    if found:
+        raise InputError(f"{path} was trained with another configuration: {'; '.join(found)}; {cure}")
+
+
+def plain(value):
+    """Dataclasses to dicts, tuples to lists, NumPy numbers to Python's: what JSON gives back."""
+
+    def convert(x):
+        if dataclasses.is_dataclass(x):
+            return dataclasses.asdict(x)
+        if isinstance(x, np.generic):
+            return x.item()
+        raise TypeError(f"{type(x).__name__} can't be written as JSON")
+
+    return json.loads(json.dumps(value, default=convert))
+
+
+def _flat(value, prefix=""):
+    if not isinstance(value, dict):
+        return {prefix[:-1]: value}
+    return {name: leaf for key, child in value.items() for name, leaf in _flat(child, f"{prefix}{key}.").items()}

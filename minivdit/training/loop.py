@@ -1,0 +1,292 @@
+"""The training loop: a generator that yields its state after every step, and a wrapper that watches it.
+
+    for state in train(Run(task, settings)):
+        print(state.step, state.loss)
+
+is a whole training. `fit` is the same with a progress bar, a log, checkpoints, previews and Ctrl-C.
+The loop knows nothing about digits or videos: a Task says what a batch is and what its loss is.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import math
+import signal
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from .. import backend
+from ..errors import InputError
+from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
+from . import checkpoint
+from .journal import Journal, Progress
+from .parallel import parallel_gradients, parallel_map
+
+LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
+
+
+class Task:
+    """What is trained. Subclass it, or give any object with these four.
+
+    parameters: dict of name -> Parameter. config: what the weights' shapes depend on (a dict or dataclass);
+    a checkpoint of another config is refused.
+    """
+
+    parameters = {}
+    config = {}
+
+    def batch(self, generator):
+        """A dict (or tuple) of arrays, all as long along axis 0 as the batch is.
+
+        Everything random is drawn here, noise too: then the loss doesn't depend on the number of shards.
+        It is called in a thread of its own, a step ahead; it must not read the weights being trained.
+        """
+        raise NotImplementedError
+
+    def loss(self, batch):
+        """The mean loss of a batch or a part of one: a scalar Tensor, or (Tensor, extras).
+
+        extras: dict of name -> array with one value an item (or a frame); the log shows their means. If it
+        has 'level' and 'error', of equal shape, the log shows the error by bins of noise level.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how fast. Rates are for the whole batch; `shards` are its parts, worked on by threads."""
+
+    steps: int = 1000
+    batch: int = 32
+    shards: int = 4
+    learning_rate: float = 1e-3  # of AdamW
+    matrix_learning_rate: float = 0.006  # of Muon, for the matrices of blocks; 0: AdamW for them too
+    weight_decay: float = 0.0
+    warmup: int = 50  # steps over which the rates rise
+    final_fraction: float = 0.0  # of the rates, at the end of the cosine
+    clip: float = 1.0  # largest norm of all gradients together
+    ema_decay: float = 0.999
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What one step showed. loss: before the update. levels: mean error in each noise-level bin (None if empty).
+    means: of the other extras. seconds: how long the step took."""
+
+    step: int  # done so far, of
+    total: int
+    loss: float
+    gradient_norm: float
+    fraction: float
+    seconds: float
+    levels: tuple
+    means: dict
+
+
+class Run:
+    """A training at some point of its way: the task, its optimiser, the average of its weights, the steps done."""
+
+    def __init__(self, task, settings, seed=0, threads=None):
+        self.task, self.settings, self.seed = task, settings, seed
+        on_cpu = backend.device_name() == "cpu"
+        self.threads = (threads or min(backend.cpu_count(), settings.shards)) if on_cpu else 1
+        self.parameters = task.parameters
+        self.optimizer = MuonAdamW(
+            self.parameters,
+            settings.learning_rate,
+            settings.matrix_learning_rate,
+            weight_decay=settings.weight_decay,
+            map=lambda function, items: parallel_map(function, items, self.threads),
+        )
+        self.average = EMA(self.parameters, settings.ema_decay)
+        self.step = 0
+        self.seconds = 0.0  # of training, over all sessions
+        self.metrics = {}  # the latest ones from the callbacks
+
+    def advance(self, batch):
+        """Take one step on a batch and return its State. Weights change only at the end, all in one go."""
+        settings, started = self.settings, time.perf_counter()
+        loss, gradients, extras = parallel_gradients(
+            self.task.loss, self.parameters, batch, settings.shards, self.threads
+        )
+        norm = clip_global_norm(gradients, settings.clip)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise InputError(
+                f"the loss or a gradient is not a number at step {self.step + 1}; lower the learning rates "
+                f"(learning_rate={settings.learning_rate}, matrix_learning_rate={settings.matrix_learning_rate})"
+            )
+        fraction = warmup_cosine(self.step, settings.warmup, settings.steps, settings.final_fraction)
+        self.optimizer.step(gradients, fraction)
+        self.average.update()
+        self.step += 1
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        return State(self.step, settings.steps, loss, norm, fraction, seconds, *_summary(extras))
+
+    def state(self):
+        """Everything that a step changes, in groups: live arrays and numbers."""
+        return {
+            "weights": {name: parameter.data for name, parameter in self.parameters.items()},
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "run": {"step": self.step, "seconds": self.seconds},
+        }
+
+    def load_state(self, groups):
+        """Go to the point at which `groups` was taken."""
+        copy_state(groups["weights"], self.state()["weights"])
+        self.average.load_state_dict(groups["average"])
+        self.optimizer.load_state_dict(groups["optimizer"])
+        self.step, self.seconds = int(groups["run"]["step"]), float(groups["run"]["seconds"])
+
+    def save(self, path):
+        """Write a checkpoint."""
+        about = {"config": self.task.config, "settings": self.settings, "seed": self.seed, "metrics": self.metrics}
+        checkpoint.save_checkpoint(path, self.state(), about)
+
+    def resume(self, path):
+        """Go on from a checkpoint. The config, the seed and the settings must be the same, except for `steps`."""
+        groups, saved = checkpoint.load_checkpoint(path)
+        cure = "go on with the same, or start afresh under another name"
+        here = {"config": self.task.config, "seed": self.seed, **checkpoint.plain(self.settings)}
+        there = {"config": saved["config"], "seed": saved["seed"], **saved["settings"], "steps": self.settings.steps}
+        checkpoint.require_equal(there, here, path, cure)
+        self.load_state(groups)
+        self.metrics = saved["metrics"]
+
+
+def train(run):
+    """Train to the last step, yielding the State after each. The next batch is made meanwhile, in a thread.
+
+    While it runs, also between two steps, BLAS is limited to one thread: threads work on shards instead.
+    """
+
+    def make(step):
+        return run.task.batch(checkpoint.generator(run.seed, checkpoint.BATCHES, step))
+
+    with backend.blas_threads(1), ThreadPoolExecutor(1) as workshop:
+        upcoming = workshop.submit(make, run.step)
+        while run.step < run.settings.steps:
+            batch = upcoming.result()
+            upcoming = workshop.submit(make, run.step + 1)
+            yield run.advance(_on_device(batch))
+
+
+def steps_in(run, minutes, trial=5):
+    """How many steps fit into `minutes`, from timing a few; the run is left as it was."""
+    before = {group: {name: copy.copy(value) for name, value in state.items()} for group, state in run.state().items()}
+    times, started = [], time.perf_counter()
+    for _ in islice(train(run), trial + 1):
+        times.append(time.perf_counter() - started)
+        started = time.perf_counter()
+    run.load_state(before)
+    return max(1, int(60 * minutes / statistics.median(times[1:] or times)))  # the first one warms up
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during training, after everything was saved. The message says how to go on."""
+
+
+def fit(
+    task,
+    settings,
+    path=None,
+    *,
+    seed=0,
+    threads=None,
+    minutes=None,
+    resume=True,
+    save_every=200,
+    callbacks=(),
+    log_every=10,
+    title="training",
+    progress=True,
+):
+    """Train a task, watched and saved; returns the finished Run.
+
+    path: the checkpoint (None: save nothing); the log is beside it, with the suffix .jsonl. If it exists
+    and `resume` is true, training goes on from there.
+    minutes: train for about this long instead of settings.steps. It is turned into a number of steps once, at
+    the very start, so that a resumed run still follows the same schedule.
+    callbacks: (every, function) pairs; function(run, state) is called every so many steps and at the end, and
+    may return a dict of metrics for the log. `with run.average.applied():` in it uses the averaged weights.
+    Raises Interrupted after Ctrl-C (a second Ctrl-C stops at once and saves nothing more).
+    """
+    path = path and Path(path)
+    resumed = path is not None and resume and path.exists()
+    if minutes is not None:
+        settings = dataclasses.replace(settings, steps=_steps_saved(path) if resumed else 2**31)
+    run = Run(task, settings, seed, threads)
+    if resumed:
+        run.resume(path)
+    elif minutes is not None:
+        run.settings = dataclasses.replace(settings, steps=steps_in(run, minutes))
+    about = {"config": task.config, "settings": run.settings, "seed": seed}
+    journal = Journal(path and path.with_suffix(".jsonl"), run.step, checkpoint.plain(about), log_every)
+    bar = Progress(title, run.step, run.settings.steps, progress)
+    with contextlib.closing(bar), _listening_to_ctrl_c() as asked_to_stop, contextlib.closing(train(run)) as states:
+        for state in states:
+            bar.add(state)
+            last = state.step == state.total
+            metrics = {}
+            for every, function in callbacks:
+                if last or state.step % every == 0:
+                    metrics.update(function(run, state) or {})
+            run.metrics.update(metrics)
+            journal.add(state, run.seconds, metrics)
+            stop = asked_to_stop()
+            if path and (last or stop or state.step % save_every == 0):
+                run.save(path)
+            if stop:
+                kept = f"saved in {path}; run the same command again to go on" if path else "nothing was saved"
+                raise Interrupted(f"stopped after step {state.step} of {state.total}: {kept}")
+    return run
+
+
+@contextlib.contextmanager
+def _listening_to_ctrl_c():
+    """Yield a function that says whether Ctrl-C was pressed: a step is finished first. The second one raises."""
+    pressed = threading.Event()
+
+    def handler(number, frame):
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _steps_saved(path):
+    return checkpoint.load_checkpoint(path)[1]["settings"]["steps"]
+
+
+def _on_device(batch):
+    if isinstance(batch, dict):
+        return {name: backend.to_device(array) for name, array in batch.items()}
+    return tuple(backend.to_device(array) for array in batch)
+
+
+def _summary(extras):
+    """From the shards' extras: the mean error in each noise-level bin, and the means of everything else."""
+    joined = {name: np.concatenate([backend.to_numpy(part[name]).reshape(-1) for part in extras]) for name in extras[0]}
+    levels = ()
+    if "level" in joined and "error" in joined:
+        level, error = joined.pop("level"), joined.pop("error")
+        bins = np.minimum((level * LEVEL_BINS).astype(int), LEVEL_BINS - 1)
+        bins[level == 0] = -1  # frames that were given: nothing to predict there
+        chosen = [error[bins == b] for b in range(LEVEL_BINS)]
+        levels = tuple(float(values.mean()) if values.size else None for values in chosen)
+    return levels, {name: float(values.mean()) for name, values in joined.items()}

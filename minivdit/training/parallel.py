@@ -1,0 +1,84 @@
+"""A shard is a smaller batch with its own tape: the gradients of a batch, computed by several threads.
+
+NumPy lets go of Python's lock inside its loops and BLAS, so threads really run side by side. Each uses
+one BLAS thread. The sum over shards is taken in their order, so the result depends on how many shards
+there are but not on how many threads work on them, and is the same bit for bit in every run.
+"""
+
+import functools
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+from .. import autograd as ag
+from ..backend import blas_threads
+
+
+@functools.lru_cache(maxsize=8)
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="minivdit")
+
+
+def parallel_map(function, items, threads):
+    """The list of function(item), in the order of the items; the first error of any of them is raised."""
+    with blas_threads(1):
+        if threads <= 1:
+            return [function(item) for item in items]
+        futures = [_pool(threads).submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        finally:  # after an error or Ctrl-C, don't start what hasn't begun
+            for future in futures:
+                future.cancel()
+
+
+def batch_size(batch):
+    """The common length of the first axis of all arrays of a batch (a dict or tuple of arrays)."""
+    sizes = {len(array) for array in _arrays(batch)}
+    if len(sizes) != 1:
+        raise ValueError(f"the arrays of a batch must have one length along axis 0, not {sorted(sizes)}")
+    return sizes.pop()
+
+
+def split_batch(batch, shards):
+    """Cut a batch into `shards` batches of nearly equal size (views); fewer if it has fewer items."""
+    size = batch_size(batch)
+    count = max(1, min(shards, size))
+    edges = [size * i // count for i in range(count + 1)]
+    return [_take(batch, slice(low, high)) for low, high in itertools.pairwise(edges)]
+
+
+def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
+    """The mean loss over a batch and its gradients, shard by shard.
+
+    loss_function: shard -> scalar Tensor, the mean over the items of the shard; or (Tensor, extras)
+    with extras a dict of anything. parameters: dict of name -> Parameter. batch: a dict or tuple of arrays.
+    Returns (loss as a float, dict of name -> gradient, list of the shards' extras in order).
+    """
+    size = batch_size(batch)
+
+    def work(shard):
+        result = loss_function(shard)
+        loss, extras = result if isinstance(result, tuple) else (result, {})
+        value = float(loss.data)
+        return batch_size(shard) / size, value, ag.gradients(loss, parameters.values()), extras
+
+    parts = parallel_map(work, split_batch(batch, shards), threads)
+    loss = sum(weight * value for weight, value, _, _ in parts)
+    totals = {}
+    for weight, _, grads, _ in parts:
+        for name, grad in zip(parameters, grads):
+            if name in totals:
+                totals[name] += weight * grad
+            else:
+                totals[name] = weight * grad  # a fresh array: two parameters may share one gradient
+    return loss, totals, [extras for *_, extras in parts]
+
+
+def _arrays(batch):
+    return list(batch.values()) if isinstance(batch, dict) else list(batch)
+
+
+def _take(batch, rows):
+    if isinstance(batch, dict):
+        return {name: array[rows] for name, array in batch.items()}
+    return tuple(array[rows] for array in batch)

@@ -1,0 +1,71 @@
+"""Checkpoints: whole, strict, and with errors that say what differs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from minivdit.errors import InputError
+from minivdit.files import save_tensors
+from minivdit.training import checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    width: int = 8
+    patch: tuple = (1, 2, 2)
+
+
+def test_round_trip(tmp_path):
+    groups = {
+        "weights": {"blocks.0.w": np.arange(6, dtype=np.float32).reshape(2, 3).T},
+        "optimizer": {"muon.steps": 3, "adamw.mean.blocks.0.w": np.ones((3, 2), np.float32)},
+        "run": {"step": 7, "seconds": 1.5},
+    }
+    path = tmp_path / "run.safetensors"
+    metadata = {"config": Config(), "metrics": {"accuracy": np.float32(0.5)}}
+    checkpoint.save_checkpoint(path, groups, metadata)
+    loaded, about = checkpoint.load_checkpoint(path)
+    assert loaded.keys() == groups.keys()
+    for group, state in groups.items():
+        assert loaded[group].keys() == state.keys()
+        assert all(np.array_equal(loaded[group][name], value) for name, value in state.items())
+    assert about["config"] == {"width": 8, "patch": [1, 2, 2]} and about["metrics"] == {"accuracy": 0.5}
+    assert isinstance(loaded["optimizer"]["muon.steps"], int)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"w": np.zeros(2, np.float32)}, {"kind": "something else"})
+    with pytest.raises(InputError, match="is not a training checkpoint"):
+        checkpoint.load_checkpoint(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(InputError, match="not a whole safetensors file"):
+        checkpoint.load_checkpoint(path)
+    with pytest.raises(InputError, match="no weights at"):
+        checkpoint.load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_differing_fields_are_named():
+    saved = checkpoint.plain({"model": Config(width=4), "seed": 0, "old": 1})
+    here = {"model": Config(patch=(1, 4, 4)), "seed": 0}
+    assert checkpoint.differences(saved, here) == [
+        "model.width is 4, here 8",
+        "model.patch is [1, 2, 2], here [1, 4, 4]",
+        "old is 1, here absent",
+    ]
+    assert checkpoint.differences(saved, saved) == []
+    with pytest.raises(InputError, match=r"^a\.file was trained .*: model\.width is 4, here 8; .*; take another$"):
+        checkpoint.require_equal(saved, here, "a.file", "take another")
+
+
+def test_random_numbers_depend_on_seed_stream_and_step_alone():
+    draws = {
+        key: checkpoint.generator(*key).random()
+        for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2**40, 0, 0), (0, 0, 10**6)]
+    }
+    assert len(set(draws.values())) == len(draws)
+    assert all(checkpoint.generator(*key).random() == value for key, value in draws.items())
+    for seed in (-1, 1.5, "a"):
+        with pytest.raises(InputError, match="is not a seed"):
+            checkpoint.generator(seed, 0)

@@ -1,0 +1,267 @@
+"""The loop on a toy: it learns, it is repeatable bit for bit, and it survives being stopped in every way."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivdit.errors import InputError
+from minivdit.training.checkpoint import load_checkpoint
+from minivdit.training.journal import Journal, Smooth, read_journal
+from minivdit.training.loop import Interrupted, Run, State, _summary, fit, steps_in, train
+
+PROGRAM = Path(__file__).with_name("toy_task.py")
+_spec = importlib.util.spec_from_file_location("toy_task", PROGRAM)
+toy = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(toy)
+
+
+def weights(task):
+    return {name: p.data.copy() for name, p in task.parameters.items()}
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def quiet(task, path=None, settings=toy.SETTINGS, **options):
+    return fit(task, settings, path, progress=False, **options)
+
+
+def test_it_learns_and_yields_what_happened():
+    task = toy.ToyTask(items=60)
+    states = list(train(Run(task, dataclasses.replace(toy.SETTINGS, steps=150))))
+    assert [state.step for state in states] == list(range(1, 151))
+    late, early = ([state.levels[0] for state in part] for part in (states[-20:], states[:5]))
+    assert np.mean(late) < 0.2 * np.mean(early)  # where there is little noise, the answer can be seen
+    assert len(states[0].levels) == 4 and states[0].means["largest"] > 0
+    assert states[0].fraction == pytest.approx(1 / 3) and states[-1].fraction < 0.01
+    assert all(s.gradient_norm > 0 and s.seconds > 0 for s in states)
+
+
+def test_threads_and_watching_change_no_bit(tmp_path):
+    one, two, three = toy.ToyTask(), toy.ToyTask(), toy.ToyTask()
+    for _ in train(Run(one, toy.SETTINGS, threads=1)):
+        pass
+    for _ in train(Run(two, toy.SETTINGS, threads=3)):
+        pass
+    quiet(three, tmp_path / "run.safetensors", callbacks=[(7, lambda run, state: {"seen": state.step})])
+    assert equal(weights(one), weights(two)) and equal(weights(one), weights(three))
+    other = toy.ToyTask()
+    quiet(other, seed=1)
+    assert not equal(weights(one), weights(other))
+
+
+def test_resumed_is_the_same_bit_for_bit(tmp_path):
+    straight = Run(toy.ToyTask(), toy.SETTINGS)
+    for _ in train(straight):
+        pass
+    path = tmp_path / "run.safetensors"
+    first = Run(toy.ToyTask(), toy.SETTINGS)
+    for state in train(first):
+        if state.step == 13:
+            break
+    first.save(path)
+    second = Run(toy.ToyTask(seed=5), toy.SETTINGS)
+    second.resume(path)
+    assert second.step == 13
+    for _ in train(second):
+        pass
+    ours, theirs = straight.state(), second.state()
+    for group in ("weights", "average", "optimizer"):
+        assert equal(ours[group], theirs[group]), group
+
+
+def start(path, steps=30):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(path), str(steps)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_step(process, step):
+    for line in process.stdout:
+        if line == f"step {step}\n":
+            return
+    raise AssertionError(f"ended before step {step}: {process.stderr.read()}")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_killed_at_any_moment_and_resumed_is_the_same_bit_for_bit(tmp_path):
+    """Three kills, each at a random moment after a step (while it computes, logs, or writes), then to the end."""
+    path = tmp_path / "run.safetensors"
+    generator = np.random.default_rng()
+    for step in (4, 10, 20):
+        process = start(path)
+        wait_for_step(process, step)
+        time.sleep(generator.random() * 0.02)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    last = start(path)
+    assert last.wait(timeout=60) == 0, last.stderr.read()
+    first_step = int(last.stdout.readline().split()[1])
+    assert first_step > 17  # it went on, and didn't start again
+
+    straight = tmp_path / "straight.safetensors"
+    quiet(toy.ToyTask(), straight, save_every=3, log_every=2)
+    ours, theirs = load_checkpoint(path)[0], load_checkpoint(straight)[0]
+    for group in ("weights", "average", "optimizer"):
+        assert equal(ours[group], theirs[group]), group
+    steps = [line["step"] for line in read_journal(path.with_suffix(".jsonl"))]
+    assert steps == sorted(set(steps)) and steps[0] == 0 and steps[-1] == 30
+    assert {p.name for p in tmp_path.iterdir() if not p.name.startswith(".")} == {
+        "run.safetensors", "run.jsonl", "straight.safetensors", "straight.jsonl",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals can't be sent to another process there")
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    path = tmp_path / "run.safetensors"
+    process = start(path, steps=100_000)
+    wait_for_step(process, 7)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "of 100000: saved in" in errors and "run the same command again to go on" in errors
+    step = load_checkpoint(path)[0]["run"]["step"]
+    assert f"stopped after step {step} of" in errors
+
+
+def test_interrupted_carries_the_message_and_restores_the_handler(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(run, state):
+        if state.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped after step 5 of 30: saved in"):
+        quiet(toy.ToyTask(), tmp_path / "run.safetensors", callbacks=[(1, press)])
+    with pytest.raises(Interrupted, match="nothing was saved"):
+        quiet(toy.ToyTask(), callbacks=[(1, press)])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert quiet(toy.ToyTask(), tmp_path / "run.safetensors").step == 30
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    short = dataclasses.replace(toy.SETTINGS, steps=4)
+    quiet(toy.ToyTask(), path, short)
+    with pytest.raises(InputError, match=r"config\.width is 16, here 8"):
+        quiet(toy.ToyTask(width=8), path)
+    with pytest.raises(InputError, match="seed is 0, here 3"):
+        quiet(toy.ToyTask(), path, seed=3)
+    with pytest.raises(InputError, match="shards is 3, here 2"):
+        quiet(toy.ToyTask(), path, dataclasses.replace(short, shards=2))
+    assert quiet(toy.ToyTask(), path).step == 30  # more steps are welcome
+    assert quiet(toy.ToyTask(width=8), path, short, resume=False).step == 4
+
+
+def test_a_loss_that_is_not_a_number_stops_before_the_weights_are_touched():
+    task = toy.ToyTask()
+    original = task.batch
+    task.batch = lambda generator: {name: array * np.float32("nan") for name, array in original(generator).items()}
+    before = weights(task)
+    with pytest.raises(InputError, match="not a number at step 1; lower the learning rates"):
+        list(train(Run(task, toy.SETTINGS)))
+    assert equal(before, weights(task))
+
+
+@pytest.mark.parametrize("method", ["batch", "loss"])
+def test_errors_of_a_task_are_raised_here(method):
+    task = toy.ToyTask()
+    setattr(task, method, lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(train(Run(task, toy.SETTINGS)))
+
+
+def test_journal_and_callbacks(tmp_path):
+    path = tmp_path / "run.safetensors"
+    calls = []
+
+    def evaluate(run, state):
+        calls.append(state.step)
+        return {"accuracy": state.step / 100}
+
+    run = quiet(toy.ToyTask(), path, log_every=10, callbacks=[(12, evaluate)])
+    assert calls == [12, 24, 30]
+    header, *lines = read_journal(path.with_suffix(".jsonl"))
+    assert header["settings"]["batch"] == 12 and header["config"] == {"width": 16} and header["seed"] == 0
+    assert [line["step"] for line in lines] == [10, 12, 20, 24, 30]
+    assert lines[1]["metrics"] == {"accuracy": 0.12} and "metrics" not in lines[0]
+    assert len(lines[0]["levels"]) == 4 and lines[0]["largest"] > 0
+    assert run.metrics == load_checkpoint(path)[1]["metrics"] == {"accuracy": 0.3}
+
+
+def test_journal_drops_lines_after_the_checkpoint_and_a_torn_last_line(tmp_path):
+    path = tmp_path / "run.jsonl"
+    lines = [json.dumps({"step": step}) for step in (0, 10, 20, 30)]
+    path.write_text("\n".join(lines) + '\n{"step": 4')
+    Journal(path, 20, {"seed": 1})
+    assert read_journal(path) == [{"step": 0, "seed": 1}, {"step": 10}, {"step": 20}]
+    Journal(path, 0, {"seed": 2})
+    assert read_journal(path) == [{"step": 0, "seed": 2}]
+    path.write_text("not json\n{}\n")
+    with pytest.raises(InputError, match="line 1 of"):
+        read_journal(path)
+
+
+def test_minutes_become_steps_once(tmp_path):
+    path = tmp_path / "run.safetensors"
+    task = toy.ToyTask()
+    before = weights(task)
+    run = Run(task, dataclasses.replace(toy.SETTINGS, steps=1000))
+    state = {name: np.copy(value) for name, value in run.state()["optimizer"].items()}
+    assert steps_in(run, 0.5) > 100
+    assert run.step == 0 and equal(before, weights(task)) and equal(state, run.state()["optimizer"])
+
+    def press(run, state):
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        quiet(toy.ToyTask(), path, minutes=0.005, callbacks=[(3, press)])
+    steps = load_checkpoint(path)[1]["settings"]["steps"]
+    assert 3 < steps < 2**31
+    assert quiet(toy.ToyTask(), path, minutes=0.005).step == steps
+
+
+def test_summary_bins_errors_by_noise_level():
+    level = np.array([[0.0, 0.1], [0.3, 0.2], [1.0, 0.99]])
+    error = np.array([[9.0, 1.0], [2.0, 3.0], [4.0, 6.0]])
+    right = np.array([1, 0, 1])
+    parts = (slice(0, 2), slice(2, 3))
+    levels, means = _summary([{"level": level[p], "error": error[p], "right": right[p]} for p in parts])
+    assert levels == (2.0, 2.0, None, 5.0)  # the frame at level 0 was given, it doesn't count
+    assert means == {"right": pytest.approx(2 / 3)}
+
+
+def test_smooth_starts_as_the_mean_and_then_forgets():
+    smooth = Smooth(memory=4)
+    for value in (1.0, None, 3.0):
+        smooth.add(value)
+    assert smooth.value == 2.0
+    for _ in range(60):
+        smooth.add(0.0)
+    assert 0 < smooth.value < 1e-4
+
+
+def test_progress_bar_shows_loss_by_noise_level(capsys):
+    fit(toy.ToyTask(), dataclasses.replace(toy.SETTINGS, steps=3), title="toy")
+    shown = capsys.readouterr().err
+    assert "toy" in shown and "3/3" in shown and "by noise" in shown
+
+
+def test_state_is_small_and_plain():
+    state = next(iter(train(Run(toy.ToyTask(), toy.SETTINGS))))
+    assert isinstance(state, State) and json.dumps(dataclasses.asdict(state))
