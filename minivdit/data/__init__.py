@@ -1,0 +1,55 @@
+"""Digits, captions and clips: everything a model is trained on and judged by."""
+
+from .captions import (
+    DIRECTIONS,
+    MAX_WORDS,
+    SPEEDS,
+    VOCABULARY,
+    DigitMotion,
+    check_word,
+    describe,
+    parse,
+    split_words,
+)
+from .digits import DigitSource, digit_source, resize
+from .idx import read_idx
+from .mnist import data_directory, find_mnist, load_mnist
+from .moving_mnist import (
+    HELD_OUT,
+    PIXELS_PER_FRAME,
+    CaptionedClips,
+    Clips,
+    classic_moving_mnist,
+    classic_trajectory,
+    paint,
+    read_moving_mnist,
+)
+from .strokes import stroke_digits
+
+__all__ = [
+    "DIRECTIONS",
+    "HELD_OUT",
+    "MAX_WORDS",
+    "PIXELS_PER_FRAME",
+    "SPEEDS",
+    "VOCABULARY",
+    "CaptionedClips",
+    "Clips",
+    "DigitMotion",
+    "DigitSource",
+    "check_word",
+    "classic_moving_mnist",
+    "classic_trajectory",
+    "data_directory",
+    "describe",
+    "digit_source",
+    "find_mnist",
+    "load_mnist",
+    "paint",
+    "parse",
+    "read_idx",
+    "read_moving_mnist",
+    "resize",
+    "split_words",
+    "stroke_digits",
+]

@@ -1,0 +1,112 @@
+"""MNIST: found in a folder, or fetched once from a mirror and verified.
+
+LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
+"""
+
+import http.client
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import atomic_write
+from .idx import read_idx
+
+# For each split and kind: file name, and md5 of the unpacked content.
+FILES = {
+    ("train", "images"): ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
+    ("train", "labels"): ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
+    ("test", "images"): ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
+    ("test", "labels"): ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+}
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+SUBFOLDERS = ("", "mnist", "MNIST/raw")  # the last is where torchvision keeps them
+_LARGEST_DOWNLOAD = 16 << 20  # the largest gz file has 9.9 MB
+_OTHERWISE = (
+    "use the built-in digits (--digits strokes), or set MINIVDIT_DATA to a folder that holds the four MNIST files"
+)
+
+
+def data_directory(directory=None):
+    """The folder of data sets: the argument, else MINIVDIT_DATA, else the platform's cache folder."""
+    chosen = directory or os.environ.get("MINIVDIT_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "minivdit"
+
+
+def find_mnist(split, directory=None):
+    """Where this split's files lie: {"images": path, "labels": path}; a file that isn't there is left out."""
+    folder = data_directory(directory)
+    found = {}
+    for kind in ("images", "labels"):
+        name, _ = FILES[split, kind]
+        candidates = [folder / sub / (name + end) for sub in SUBFOLDERS for end in ("", ".gz")]
+        found[kind] = next((path for path in candidates if path.is_file()), None)
+    return {kind: path for kind, path in found.items() if path}
+
+
+def load_mnist(split, directory=None, download=True, timeout=20.0):
+    """MNIST's images uint8 (n, 28, 28) and labels uint8 (n,); n is 60,000 for "train", 10,000 for "test".
+
+    directory: see `data_directory`. Files may be gzipped or not, in the folder itself, in `mnist` or in
+    `MNIST/raw`. Missing ones are fetched from a mirror (`timeout`: seconds without an answer) unless
+    `download` is False. The content is always checked against its md5.
+    Raises InputError for a damaged file, or when a file is missing and can't be fetched.
+    """
+    if split not in ("train", "test"):
+        raise InputError(f"{split!r} is not a split of MNIST; choose train or test")
+    found = find_mnist(split, directory)
+    arrays = []
+    for kind in ("images", "labels"):
+        name, md5 = FILES[split, kind]
+        if kind in found:
+            arrays.append(read_idx(found[kind], kind, md5))
+        elif download:
+            arrays.append(_download(name, kind, md5, data_directory(directory), timeout))
+        else:
+            raise InputError(f"MNIST's {name} is not in {data_directory(directory)}; {_OTHERWISE}")
+    return tuple(arrays)
+
+
+def _download(name, kind, md5, folder, timeout):
+    """Fetch one file from the first mirror that delivers the right content; keep it and return its array."""
+    problems = []
+    for mirror in MIRRORS:
+        try:
+            packed = _fetch(f"{mirror}{name}.gz", timeout)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            problems.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
+            continue
+        try:
+            # Verified under its temporary name: a wrong file never gets the right one.
+            with atomic_write(folder / f"{name}.gz") as temporary:
+                temporary.write_bytes(packed)
+                return read_idx(temporary, kind, md5)
+        except InputError as error:
+            problems.append(f"{mirror.split('/')[2]}: {error}")
+        except OSError as error:
+            raise InputError(f"can't keep MNIST in {folder} ({error.strerror or error}); {_OTHERWISE}") from error
+    raise InputError(f"MNIST's {name} is not in {folder} and no mirror gave it ({'; '.join(problems)}); {_OTHERWISE}")
+
+
+def _fetch(url, timeout):
+    """The bytes behind `url`; OSError when it is silent for `timeout` s, drips for 15 times that, or never ends."""
+    deadline = time.monotonic() + 15 * timeout
+    content = bytearray()
+    with urllib.request.urlopen(url, timeout=timeout) as answer:
+        while piece := answer.read(1 << 16):
+            content += piece
+            if len(content) > _LARGEST_DOWNLOAD:
+                raise OSError(f"more than {_LARGEST_DOWNLOAD:,} bytes, which is no MNIST file")
+            if time.monotonic() > deadline:
+                raise OSError(f"too slow: {len(content):,} bytes in {15 * timeout:.0f} s")
+    return bytes(content)

@@ -1,0 +1,261 @@
+"""Moving digits: the classic generator by its published rule, its canonical file, and captioned clips.
+
+Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations using LSTMs"
+(2015) made two digits bounce in a 64x64 box. Captions follow Mittal, Marwah and Balasubramanian,
+"Sync-DRAW" (2017), who also held out digit x motion pairs to test composition.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .captions import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
+
+# Pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas; they scale with its shorter side.
+PIXELS_PER_FRAME = {"slow": 1.6, "normal": 2.8, "fast": 4.2}
+
+# Ten of the eighty digit x direction pairs, never seen in training: each digit once, each direction once or twice.
+# A model that draws "an 8 moving left" knows 8 from other directions and left from other digits.
+HELD_OUT = (
+    (0, "left"),
+    (1, "up and right"),
+    (2, "down and left"),
+    (3, "up"),
+    (4, "up and left"),
+    (5, "right"),
+    (6, "down"),
+    (7, "down and right"),
+    (8, "left"),
+    (9, "up and right"),
+)
+_STARTS = 8  # random starts of which the one with least overlap is taken
+_PAIRS = tuple((digit, direction) for digit in range(10) for direction in DIRECTIONS)
+
+CANONICAL_SHAPE = (20, 10_000, 64, 64)
+CANONICAL_MD5 = "be083ec986bfe91a449d63653c411eb2"
+CANONICAL_URL = "http://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy"
+
+
+# The classic data set ------------------------------------------------------------------------------------------------
+
+
+def classic_trajectory(position, angle, num_frames, step=0.1):
+    """Positions in the unit square by the published rule: move, then bounce, then record.
+
+    position: (n, 2) as (y, x) in [0, 1]. angle: (n,) in radians, velocity (sin, cos) * step a frame.
+    Returns float64 (n, num_frames, 2); the first is already moved once. A wall stops a digit (its
+    coordinate becomes 0 or 1 exactly, the overshoot is lost) and turns that component of its velocity.
+    """
+    position = np.array(position, np.float64)
+    velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1) * step
+    path = np.empty((len(position), num_frames, 2))
+    for frame in range(num_frames):
+        position += velocity
+        velocity[(position <= 0) | (position >= 1)] *= -1
+        np.clip(position, 0, 1, out=position)
+        path[:, frame] = position
+    return path
+
+
+def classic_moving_mnist(source, generator, batch_size, num_digits=2, num_frames=20, size=(64, 64), digit_size=28):
+    """Clips of the classic data set: float32 (B, T, H, W, 1) in [0, 1] and the digits' labels (B, num_digits).
+
+    source: a DigitSource. Defaults are the published ones. Whole pixels (truncated), overlaps by maximum.
+    """
+    _check_canvas(size, num_frames, digit_size)
+    count = batch_size * num_digits
+    labels = generator.integers(10, size=count)
+    digits = source.draw(generator, labels, digit_size)
+    path = classic_trajectory(generator.random((count, 2)), generator.random(count) * 2 * np.pi, num_frames)
+    corners = (path * (np.array(size) - digit_size)).astype(np.int64)  # (count, T, 2), truncated
+    video = np.zeros((batch_size, num_frames, *size), np.float32)
+    clip = np.repeat(np.arange(batch_size), num_digits)
+    for slot in range(num_digits):
+        paint(video, clip[slot::num_digits], digits[slot::num_digits], corners[slot::num_digits])
+    return video[..., None], labels.reshape(batch_size, num_digits)
+
+
+def read_moving_mnist(path, shape=CANONICAL_SHAPE, md5=CANONICAL_MD5):
+    """The canonical test file as uint8 (10000, 20, 64, 64, 1), memory-mapped: only what is used is read.
+
+    shape: as stored, time first. md5: None skips the checksum, which reads all 819 MB once (seconds).
+    Raises InputError when the file is missing, isn't whole, or is another file.
+    """
+    path = Path(path)
+    repair = f"fetch it from {CANONICAL_URL}"
+    if not path.is_file():
+        raise InputError(f"no moving MNIST at {path}; {repair}")
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is not a whole .npy file ({reason}); {repair}") from error
+    if not isinstance(stored, np.ndarray) or stored.shape != shape or stored.dtype != np.uint8:
+        found = f"{stored.dtype} {stored.shape}" if isinstance(stored, np.ndarray) else "an archive"
+        raise InputError(f"{path} holds {found}, but moving MNIST is uint8 {shape}; {repair}")
+    if md5 is not None:
+        with open(path, "rb") as file:
+            digest = _md5(file)
+        if digest != md5:
+            raise InputError(f"{path} is not the canonical moving MNIST: md5 {digest}, not {md5}; {repair}")
+    return stored.swapaxes(0, 1)[..., None]
+
+
+def _md5(file):
+    digest = hashlib.md5(usedforsecurity=False)
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+# Captioned clips -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Clips:
+    """A batch of captioned clips.
+
+    video: float32 (B, T, H, W, 1) in [0, 1]. captions: B strings. labels: for each clip a list of its
+    DigitMotions, in the caption's order. tracks: float32 (B, digits, T, 2), the centre (y, x) of each
+    digit's box in pixels, pixel (0, 0) having its centre at (0, 0); NaN where a clip has fewer digits.
+    size: (H, W). digit_size: pixels of a box's side.
+    """
+
+    video: np.ndarray
+    captions: list
+    labels: list
+    tracks: np.ndarray
+    size: tuple
+    digit_size: int
+
+
+class CaptionedClips:
+    """Makes clips of moving digits and captions that say what moves where.
+
+    A digit moves straight at its caption's direction and speed and is reflected by the walls like
+    light by a mirror. It starts far enough from the wall ahead that, where the canvas allows, no bounce
+    comes in the first half of the clip. Two digits of a clip are of different classes, and of a few
+    random starts the one is taken in which they cover each other least.
+
+    source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
+    num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
+    held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
+    of composition), "include" shows all. synonyms: False always gives the plainest caption.
+    subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
+    equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
+    """
+
+    def __init__(
+        self,
+        source,
+        size=(64, 64),
+        num_frames=16,
+        digit_size=28,
+        num_digits=(1, 2),
+        speeds=SPEEDS,
+        held_out="exclude",
+        synonyms=True,
+        subpixel=True,
+    ):
+        _check_canvas(size, num_frames, digit_size)
+        if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
+            raise InputError(f"clips of {num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
+        if not speeds or not set(speeds) <= set(SPEEDS):
+            raise InputError(f"{speeds} are not all speeds; choose among {', '.join(SPEEDS)}")
+        chosen = {
+            "exclude": [pair for pair in _PAIRS if pair not in HELD_OUT],
+            "only": list(HELD_OUT),
+            "include": list(_PAIRS),
+        }
+        if held_out not in chosen:
+            raise InputError(f"held_out={held_out!r} is not known; choose exclude, only or include")
+        self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
+        self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
+        self.synonyms, self.subpixel = synonyms, subpixel
+        self.pairs = chosen[held_out]
+
+    def batch(self, generator, batch_size):
+        """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
+        return self.render(generator, [self.draw_motions(generator) for _ in range(batch_size)])
+
+    def draw_motions(self, generator):
+        """What one clip shall show: a list of DigitMotions."""
+        count = self.num_digits[generator.integers(len(self.num_digits))]
+        motions = []
+        while len(motions) < count:
+            pair, speed = generator.random(2)
+            digit, direction = self.pairs[int(pair * len(self.pairs))]
+            if all(digit != other.digit for other in motions):
+                motions.append(DigitMotion(digit, direction, self.speeds[int(speed * len(self.speeds))]))
+        return motions
+
+    def render(self, generator, labels):
+        """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts."""
+        if not labels:
+            raise InputError("a batch of 0 clips can't be made; ask for at least 1")
+        captions = [describe(motions, generator if self.synonyms else None) for motions in labels]
+        corners = self._corners(generator, labels)
+        video = np.zeros((len(labels), self.num_frames, *self.size), np.float32)
+        for slot in range(corners.shape[1]):
+            clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
+            digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
+            paint(video, clips, digits, corners[clips, slot])
+        tracks = corners + np.float32((self.digit_size - 1) / 2)
+        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size)
+
+    def _corners(self, generator, labels):
+        """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
+        room = np.array(self.size) - self.digit_size
+        velocity = np.full((len(labels), max(map(len, labels)), 2), np.nan)
+        for clip, motions in enumerate(labels):
+            for slot, (_, direction, speed) in enumerate(motions):
+                step = np.array(DIRECTIONS[direction])
+                pixels = PIXELS_PER_FRAME[speed] * min(self.size) / 64
+                velocity[clip, slot] = step / np.hypot(*step) * pixels
+        # The way of the first half of the clip is kept free ahead; the rest of the room is for chance.
+        free = np.minimum(np.abs(velocity) * self.num_frames / 2, room)
+        start = generator.random((_STARTS, *velocity.shape)) * (room - free)  # distance to the wall behind
+        start = np.where(velocity < 0, room - start, start)
+        way = start[..., None, :] + velocity[:, :, None] * np.arange(self.num_frames)[:, None]
+        # Reflection by mirrors is the straight way folded like a strip of paper, at 0 and at `room`.
+        corners = room - np.abs(way % (2 * room) - room)  # (_STARTS, B, digits, T, 2)
+        apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
+        covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (_STARTS, B)
+        best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit
+        corners = corners[best, np.arange(len(labels))].astype(np.float32)
+        return corners if self.subpixel else np.rint(corners)
+
+
+def paint(video, clips, digits, corners):
+    """Draw digits into a video in place, each pixel keeping the larger of what was there and what comes.
+
+    video: float32 (B, T, H, W). clips: (n,) different clips' indices. digits: float32 (n, d, d), d < H, W.
+    corners: (n, T, 2), the box's upper left corner (y, x) in pixels, 0 to (H, W) - d. Whole numbers copy
+    the digit exactly; between them it is interpolated linearly, which moves its centre of mass exactly.
+    """
+    side = digits.shape[-1] + 1  # of the patch that a shifted digit touches
+    frames = np.arange(video.shape[1])
+    whole = np.minimum(corners.astype(np.int64), np.array(video.shape[2:]) - side)  # at the far wall the shift is 1
+    down, right = np.moveaxis((corners - whole).astype(np.float32), -1, 0)  # (n, T)
+    # Linear interpolation is a weighted sum of four whole-pixel shifts, so a matrix product over them.
+    framed = np.pad(digits, ((0, 0), (1, 1), (1, 1)))
+    shifts = [framed[:, y : y + side, x : x + side] for y in (1, 0) for x in (1, 0)]
+    shifts = np.stack(shifts, axis=1).reshape(len(digits), 4, side * side)
+    weights = [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right]
+    patches = (np.stack(weights, axis=-1) @ shifts).reshape(*down.shape, side, side)
+    windows = np.lib.stride_tricks.sliding_window_view(video, (side, side), axis=(2, 3), writeable=True)
+    place = clips[:, None], frames, whole[..., 0], whole[..., 1]
+    windows[place] = np.maximum(windows[place], patches)
+
+
+def _check_canvas(size, num_frames, digit_size):
+    if len(size) != 2 or num_frames < 1:
+        raise InputError(f"a clip needs a size (height, width) and at least one frame, not {size} and {num_frames}")
+    if not 8 <= digit_size < min(size):
+        raise InputError(
+            f"digits of {digit_size} pixels can't move on a canvas of {size[0]}x{size[1]}; "
+            f"choose a digit_size from 8 to {min(size) - 1}, or a larger canvas"
+        )
