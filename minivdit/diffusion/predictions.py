@@ -43,15 +43,15 @@ def to_clean_and_noise(kind, prediction, x, curve, level):
     check(kind, curve, level)
     alpha, sigma = per_frame(curve.alpha(level), x), per_frame(curve.sigma(level), x)
     if kind == "noise":
-        return (x - sigma * prediction) / alpha, prediction
-    if kind == "velocity":
+        clean, noise = (x - sigma * prediction) / alpha, prediction
+    elif kind == "velocity":
         # Cramer's rule on the two equations for x and the velocity; their determinant is 1 on every curve.
         on_clean, on_noise = (per_frame(rate, x) for rate in curve.velocity(level))
-        return on_noise * x - sigma * prediction, alpha * prediction - on_clean * x
-    xp = array_module(x)
-    is_clean = sigma == 0
-    clean = xp.where(is_clean, x, prediction)
-    return clean, (x - alpha * clean) / xp.where(is_clean, sigma + 1, sigma)
+        clean, noise = on_noise * x - sigma * prediction, alpha * prediction - on_clean * x
+    else:
+        # At level 0 any noise fits; dividing by 1 instead of 0 gives some finite one.
+        clean, noise = prediction, (x - alpha * prediction) / (sigma + (sigma == 0))
+    return array_module(x).where(sigma == 0, x, clean), noise
 
 
 def velocity_weight(kind, curve, level, floor=0.05):

@@ -4,8 +4,8 @@ import pytest
 from minivdit.diffusion import curves
 from minivdit.errors import InputError
 
-ALL = [("rectified_flow", {}), ("rectified_flow", {"shift": 3.0}), *((name, {}) for name in curves.CURVES if "ddpm" in name or "zero" in name)]
-EVERY_CURVE = pytest.mark.parametrize("curve", [curves.make(name, **options) for name, options in ALL], ids=lambda c: c.name)
+EACH = {name: curves.make(name) for name in curves.CURVES} | {"shifted": curves.make("rectified_flow", shift=3.0)}
+EVERY_CURVE = pytest.mark.parametrize("curve", EACH.values(), ids=EACH)
 LEVELS = np.linspace(0, 1, 257)
 
 
@@ -17,7 +17,9 @@ def test_from_exactly_clean_to_almost_pure_noise(curve):
     assert (np.diff(alpha) < 0).all() and (np.diff(sigma) > 0).all() and (np.diff(curve.clock(LEVELS)) > 0).all()
 
 
-@pytest.mark.parametrize(("name", "terminal"), [("rectified_flow", 0), ("zero_terminal_snr", 0), ("ddpm_linear", 0.00635)])
+@pytest.mark.parametrize(
+    ("name", "terminal"), [("rectified_flow", 0), ("zero_terminal_snr", 0), ("ddpm_linear", 0.00635)]
+)
 def test_what_is_left_of_the_clean_sample_at_level_1(name, terminal):
     assert curves.make(name).alpha(1.0) == pytest.approx(terminal, abs=1e-5)
     assert (curves.make(name).alpha(1.0) == 0) == (terminal == 0)  # exactly zero, not nearly
@@ -78,7 +80,7 @@ def test_shift_moves_levels_towards_noise_and_keeps_the_ends():
 
 
 @EVERY_CURVE
-def test_mix_gives_each_frame_its_level_and_keeps_float32(curve, generator=None):
+def test_mix_gives_each_frame_its_level_and_keeps_float32(curve):
     generator = np.random.default_rng(0)
     clean, noise = generator.standard_normal((2, 2, 3, 5, 4, 2), dtype=np.float32)
     level = generator.random((2, 3)).astype(np.float32)

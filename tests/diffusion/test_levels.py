@@ -60,10 +60,14 @@ def test_the_same_seed_gives_the_same_levels():
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"shared": -1}, "chances"), ({"shared": 0, "given": 0, "independent": 0}, "chances"),
-    ({"distribution": "normal"}, "logit_normal or uniform"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shared": -1}, "chances"),
+        ({"shared": 0, "given": 0, "independent": 0}, "chances"),
+        ({"distribution": "normal"}, "logit_normal or uniform"),
+    ],
+)
 def test_bad_mixes_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         training_levels(np.random.default_rng(0), 2, 3, **options)
