@@ -5,12 +5,13 @@ package costs nothing.
 """
 
 from .curves import draw_losses, read_losses, write_curves
-from .gif import beside, tile, to_uint8, upscale, with_captions, write_clip, write_grid
+from .gif import beside, check_writable, tile, to_uint8, upscale, with_captions, write_clip, write_grid
 from .strips import draw_strip, save_figure, write_strips
 from .summary import write_summary
 
 __all__ = [
     "beside",
+    "check_writable",
     "draw_losses",
     "draw_strip",
     "read_losses",
