@@ -26,23 +26,23 @@ TILE = 512
 TILE_ENTRIES = 2**18
 
 
-def _check(q, k, v, query_time, key_time):
+def _prepare(q, k, v, scale, query_time, key_time):
+    """Check the arguments; return the scale as a Python number, and the times for every row of q and k (or None)."""
     if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1] or k.shape != v.shape[:-1] + k.shape[-1:]:
         raise ValueError(
             "attention needs q (..., Nq, d), k (..., Nk, d) and v (..., Nk, dv) with equal leading axes, "
             f"not {q.shape}, {k.shape} and {v.shape}"
         )
+    if k.shape[-2] == 0:
+        raise ValueError(f"attention needs at least one key, not k {k.shape}")
     if (query_time is None) != (key_time is None):
         raise ValueError("attention needs query_time and key_time together, or neither")
-
-
-def _soft_weights(xp, scores):
-    """exp(scores - max) along the last axis in place; returns the maximum, finite even where nothing is visible."""
-    highest = scores.max(axis=-1, keepdims=True)
-    highest[highest == -np.inf] = LOWEST  # -inf - -inf would be NaN
-    scores -= highest
-    xp.exp(scores, out=scores)
-    return highest
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
+    if query_time is None:
+        return scale, None, None
+    xp = array_module(q)
+    times = ((query_time, q), (key_time, k))
+    return scale, *(xp.broadcast_to(xp.asarray(time), rows.shape[:-1]) for time, rows in times)
 
 
 def _hide(scores, query_time, key_time):
@@ -58,17 +58,14 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     q: (..., Nq, d); k: (..., Nk, d); v: (..., Nk, dv); scale: 1/sqrt(d) unless given. Returns (..., Nq, dv).
     A query that sees no key gets zeros.
     """
-    _check(q, k, v, query_time, key_time)
+    scale, query_time, key_time = _prepare(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     scores = (q * scale) @ k.swapaxes(-1, -2)  # (..., Nq, Nk)
-    if query_time is not None:
-        query_time = xp.broadcast_to(xp.asarray(query_time), q.shape[:-1])
-        key_time = xp.broadcast_to(xp.asarray(key_time), k.shape[:-1])
     _hide(scores, query_time, key_time)
-    _soft_weights(xp, scores)
-    total = scores.sum(axis=-1, keepdims=True)
-    weights = scores / xp.where(total > 0, total, 1)
+    # Softmax. A row of nothing but -inf, a query that sees no key, becomes a row of zeros instead of NaN.
+    weights = xp.exp(scores - xp.maximum(scores.max(axis=-1, keepdims=True), LOWEST))
+    total = weights.sum(axis=-1, keepdims=True)
+    weights /= xp.where(total == 0, 1, total)
 
     def pullback(grad):
         weights_grad = grad @ v.swapaxes(-1, -2)
@@ -87,20 +84,18 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
 
     The forward pass keeps each query's maximum and sum; the pullback computes the weights again from them
-    (one product more, no stored scores).
+    (one product more, no stored scores). Each step does to a tile what `simple_attention` does to everything:
+    softmax is unchanged when all scores and their sum are taken relative to any number, so tiles that used
+    different maxima can be brought to a common one later.
     """
-    _check(q, k, v, query_time, key_time)
+    scale, query_time, key_time = _prepare(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
-    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
     output = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
     total = xp.zeros((*q.shape[:-1], 1), q.dtype)
     # Scores are subtracted their row's maximum so that exp can't overflow. When |q| |k| says that none can
     # be large (always so after QK-norm), that costs two passes over all scores and changes nothing: skip it.
     highest = None if _are_small(q, k, scale) else xp.full(total.shape, LOWEST, q.dtype)
-    if query_time is not None:
-        query_time = xp.broadcast_to(xp.asarray(query_time), q.shape[:-1])
-        key_time = xp.broadcast_to(xp.asarray(key_time), k.shape[:-1])
 
     def tile_scores(q_tile, which, rows, columns):
         scores = q_tile @ k[which][..., columns, :].swapaxes(-1, -2)
@@ -116,7 +111,7 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
                 scores = tile_scores(q_tile, which, rows, columns)
                 if highest is not None:  # online softmax: what was summed so far is rescaled to the new maximum
                     row_highest = highest[which][..., rows, :]
-                    higher = xp.maximum(row_highest, scores.max(axis=-1, keepdims=True, initial=LOWEST))
+                    higher = xp.maximum(row_highest, scores.max(axis=-1, keepdims=True))
                     shrink = xp.exp(row_highest - higher)
                     row_highest[...] = higher
                     row_total *= shrink
@@ -156,15 +151,15 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 def _are_small(q, k, scale, limit=30.0):
     """Whether no score can exceed `limit` in size, by |q . k| <= |q| |k| (exp(30) is far from overflow)."""
     xp = array_module(q)
-    if q.size == 0 or k.size == 0:
+    if q.size == 0:
         return True
     longest_q, longest_k = (xp.einsum("...i,...i->...", a, a).max() for a in (q, k))
     return bool(abs(scale) * xp.sqrt(longest_q * longest_k) < limit)
 
 
 def _tiles(length):
-    """Slices of at most TILE that cover range(length); one empty slice when there is nothing."""
-    return [slice(start, start + TILE) for start in range(0, max(length, 1), TILE)]
+    """Slices of at most TILE that cover range(length)."""
+    return [slice(start, start + TILE) for start in range(0, length, TILE)]
 
 
 def _chunks(leading, queries, keys):

@@ -69,9 +69,10 @@ class Autoencoder(Module):
         if channels != self.config.image_channels:
             raise InputError(f"frames have {channels} channels; this autoencoder takes {self.config.image_channels}")
         if height % factor or width % factor or not height or not width:
+            nearest = "x".join(str(max(1, round(size / factor)) * factor) for size in (height, width))
             raise InputError(
                 f"frames of {height}x{width} can't be shrunk {factor} times; use a height and width "
-                f"that are multiples of {factor}"
+                f"that are multiples of {factor}, such as {nearest}"
             )
         x = frames * 2 - 1
         for conv in self.down:
@@ -80,9 +81,9 @@ class Autoencoder(Module):
 
     def reconstruct(self, latents):
         """Raw latents (n, h, w, latent_channels) -> frames (n, H, W, C), about [0, 1] but not clipped."""
-        x = self.decoder_middle(self.from_latent(latents))
+        x = ag.silu(self.decoder_middle(self.from_latent(latents)))
         for conv in self.up:
-            x = ag.silu(conv(ag.upsample(ag.silu(x), factors=(2, 2))))
+            x = ag.silu(conv(ag.upsample(x, factors=(2, 2))))
         x = self.to_pixels(x)
         n, h, w, _ = x.shape
         x = ag.reshape(x, shape=(n, h, w, 2, 2, self.config.image_channels))
@@ -91,8 +92,14 @@ class Autoencoder(Module):
 
     def encode(self, video):
         """Array (B, T, H, W, C) in [0, 1] -> array of normalised latents (B, T, h, w, c), the means; no gradients."""
+        if video.ndim != 5 or video.dtype.kind != "f":
+            raise InputError(
+                "a video to encode is a float32 array (batch, frames, height, width, channels) in [0, 1], "
+                f"not {video.dtype} {video.shape}"
+            )
+        frames = video.reshape(video.shape[0] * video.shape[1], *video.shape[2:])
         with ag.no_grad():
-            mean, _ = self.distribution(video.reshape(-1, *video.shape[2:]))
+            mean, _ = self.distribution(frames)
         latents = (mean.data - self.latent_mean.data) / self.latent_deviation.data
         return latents.reshape(*video.shape[:2], *latents.shape[1:])
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import to_device
+from ..backend import device_name, to_device
 from ..errors import InputError
 
 
@@ -43,9 +43,10 @@ def unpatchify(tokens, grid, patch_size):
 
 
 def wave_features(values, width, longest=10000.0):
-    """Cosines and sines of values (...) at width/2 frequencies from 1 down to 1/longest: (..., width).
+    """Cosines and sines of values (...) at width/2 frequencies, from 1 down towards 1/longest: (..., width).
 
-    Source: Vaswani et al. 2017, section 3.5. An odd width gets a last column of zeros.
+    Fast waves tell neighbours apart, slow ones tell far from near. An odd width gets a last column of zeros.
+    Source: Vaswani et al. 2017, section 3.5.
     """
     half = width // 2
     frequencies = longest ** (-np.arange(half) / max(half, 1))
@@ -59,21 +60,30 @@ def _thirds(width):
     return (width - 2 * (width // 3), width // 3, width // 3)
 
 
-@functools.lru_cache(maxsize=64)
 def sincos_positions(grid, width):
     """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x."""
+    return _sincos_positions(grid, width, device_name())
+
+
+@functools.lru_cache(maxsize=64)
+def _sincos_positions(grid, width, device):  # `device` keeps what is cached for the CPU and the GPU apart
     coordinates = np.indices(grid).reshape(3, -1)
     parts = [wave_features(axis, part) for axis, part in zip(coordinates, _thirds(width))]
     return to_device(np.concatenate(parts, axis=-1))
 
 
-@functools.lru_cache(maxsize=64)
 def rotary_angles(grid, head_width, longest=100.0):
     """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` turns each pair, for three axes.
 
-    A third of the pairs turns with t, a third with y, a third with x. `longest` sets the slowest
-    frequency, 1/longest per step: a hundred steps are more than our clips have.
+    A third of the pairs turns with t, a third with y, a third with x (time gets what is left over, so a head
+    needs a width of at least 6 to know all three). The fastest pair turns by 1 radian per step, the slowest by
+    a little over 1/longest: a hundred steps are more than our clips have. Source: Su et al. 2021, in three axes.
     """
+    return _rotary_angles(grid, head_width, longest, device_name())
+
+
+@functools.lru_cache(maxsize=64)
+def _rotary_angles(grid, head_width, longest, device):
     coordinates = np.indices(grid).reshape(3, -1)
     angles = [
         axis[:, None] * longest ** (-np.arange(part) / max(part, 1))

@@ -8,18 +8,21 @@ A clip is a grid of T x H x W tokens. A pattern is a *labelling*: tokens with eq
     window:TxHxW   label = number of the box       boxes, shifted by half a box every other block
     skip:K         label = i mod K, i // K mod K   every K-th token; then every K-th run of K (Skiparse)
 
+In the last two lines "window" alone means window:2x2x2 and "skip" skip:2; i is the token's place in the order t, y, x.
+
 A model's attention is a tuple of pattern names, one for each block, so two models that differ in it have the
 same weights, depth and text path. One function regroups tokens, one attention runs, one puts them back.
 """
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
 from ..autograd import differentiable
 from ..autograd.attention import NEVER
-from ..backend import to_device
+from ..backend import device_name, to_device
 from ..errors import InputError
 
 PATTERNS = ("frame", "time", "joint", "window", "skip")
@@ -44,7 +47,11 @@ def labels(pattern, grid, turn=0):
     if name == "joint":
         return np.zeros_like(t)
     if name == "window":
-        box = [(axis + (turn % 2) * (side // 2)) // side for axis, side in zip((t, y, x), argument)]
+        box = []  # along each axis, which box a token is in
+        for axis, side, length in zip((t, y, x), argument, grid):
+            # A box that covers the whole axis stays where it is: shifting would only cut it.
+            shift = side // 2 if turn % 2 and side < length else 0
+            box.append((axis + shift) // side)
         return np.unique(np.stack(box), axis=1, return_inverse=True)[1].reshape(-1)
     return number % argument if turn % 2 == 0 else number // argument % argument
 
@@ -87,9 +94,13 @@ class Partition:
     in_order: bool
 
 
-@functools.lru_cache(maxsize=256)
 def partition(pattern, grid, turn=0):
     """The Partition of a pattern on a grid (T, H, W), on the device; see `labels`."""
+    return _partition(pattern, grid, turn, device_name())
+
+
+@functools.lru_cache(maxsize=256)
+def _partition(pattern, grid, turn, device):  # `device` keeps what is cached for the CPU and the GPU apart
     group = labels(pattern, grid, turn)
     order = np.argsort(group, kind="stable")  # tokens of a group keep their order
     sizes = np.bincount(group)
@@ -142,39 +153,52 @@ def ungroup(x, *, part):
     return _scatter(x, part), lambda grad: _gather(grad, part)
 
 
-def reachable(patterns, grid):
-    """Boolean (N, N): which tokens can influence which through one model with these patterns, block by block."""
-    turns = {}
-    total = np.eye(int(np.prod(grid)), dtype=bool)
-    for pattern in patterns:
-        group = labels(pattern, grid, turns.get(pattern, 0))
-        turns[pattern] = turns.get(pattern, 0) + 1
-        total = (group[:, None] == group[None, :]).astype(np.float32) @ total > 0
+def with_turns(patterns):
+    """[(pattern, turn)] for each block: turn counts the earlier blocks with the same pattern."""
+    patterns = list(patterns)
+    return [(pattern, patterns[:block].count(pattern)) for block, pattern in enumerate(patterns)]
+
+
+def links(patterns, grid, causal=False):
+    """For each block a boolean (N, N): entry [i, j] says whether token i looks at token j. For small grids."""
+    frame = labels("frame", grid)
+    allowed = frame[None, :] <= frame[:, None] if causal else True
+    groups = [labels(pattern, grid, turn) for pattern, turn in with_turns(patterns)]
+    return [(group[:, None] == group[None, :]) & allowed for group in groups]
+
+
+def reachable(patterns, grid, causal=False):
+    """Boolean (N, N): entry [i, j] says whether what goes in at token j can change what comes out at token i.
+
+    patterns: one for each block, first block first.
+    """
+    total = np.eye(math.prod(grid), dtype=bool)
+    for link in links(patterns, grid, causal):
+        total = _follow(link, total)
     return total
 
 
 def average_attention_distance(patterns, grid):
-    """Mean over all pairs of tokens of how many attentions it takes to get from one to the other.
+    """Mean over all pairs of tokens of how many attentions it takes to get from one to the other, in any order.
 
     A token is at distance 0 from itself. `joint`: 1 - 1/N; `frame` and `time` together: 2 - (1/T + 1/(H W));
     infinite where no path exists, as between frames under `frame` alone.
     Source: Open-Sora-Plan report 1.3 ("average attention distance").
     """
-    turns, links = {}, []
-    for pattern in patterns:
-        group = labels(pattern, grid, turns.get(pattern, 0))
-        turns[pattern] = turns.get(pattern, 0) + 1
-        links.append(group[:, None] == group[None, :])
-    step = np.logical_or.reduce(links).astype(np.float32)
-    tokens = len(step)
-    reached = np.eye(tokens, dtype=bool)
-    total, distance = 0.0, 0
+    step = np.logical_or.reduce(links(patterns, grid))
+    reached = np.eye(len(step), dtype=bool)
+    total, distance = 0, 0
     while not reached.all():
         distance += 1
-        wider = (reached.astype(np.float32) @ step) > 0
+        wider = _follow(step, reached)
         new = int(wider.sum()) - int(reached.sum())
         if new == 0:
-            return float("inf")
+            return math.inf
         total += distance * new
         reached = wider
-    return total / tokens**2
+    return total / reached.size
+
+
+def _follow(link, reached):
+    """Where one more attention leads: the boolean matrix product (in float32, for which BLAS is fast)."""
+    return link.astype(np.float32) @ reached.astype(np.float32) > 0

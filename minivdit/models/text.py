@@ -11,7 +11,7 @@ from ..data.captions import MAX_WORDS, VOCABULARY, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
 from .blocks import MLP, SelfAttention
-from .patches import sincos_positions
+from .patches import wave_features
 
 PAD, START = 0, 1
 
@@ -69,10 +69,9 @@ class TextEncoder(Module):
         self.norm = RMSNorm(width)
 
     def forward(self, tokens):
-        length = tokens.shape[1]
         present = tokens != PAD
-        positions = sincos_positions((length, 1, 1), self.width)
-        x = self.embedding(tokens) + positions / positions.shape[-1] ** 0.5  # (B, L, D)
+        positions = to_device(wave_features(np.arange(tokens.shape[1]), self.width))
+        x = self.embedding(tokens) + positions * (2 / self.width) ** 0.5  # (B, L, D): both parts have length 1
         visible = key_times(present)
         for block in self.blocks:
             x = block(x, visible)

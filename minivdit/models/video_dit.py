@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
-from .patterns import parse_pattern, partition
+from .patterns import parse_pattern, partition, with_turns
 from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
@@ -43,19 +43,24 @@ class VideoDiTConfig:
     causal: bool = False
 
     def __post_init__(self):
+        if isinstance(self.patterns, str):
+            raise InputError(f"patterns is a tuple of names, one for each block; write ({self.patterns!r},)")
+        sizes = (self.width, self.heads, self.mlp_ratio, self.depth, self.latent_channels, *self.patch_size)
+        if min(sizes) < 1 or self.text_depth < 0 or len(self.patch_size) != 3 or not self.patterns:
+            raise InputError(
+                "width, heads, mlp_ratio, depth, latent_channels, the three sides of patch_size and the number of "
+                "patterns must all be at least 1, and text_depth at least 0"
+            )
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise InputError(f"width {self.width} must split into {self.heads} heads of even width; change heads")
         if self.positions not in ("rotary", "sincos", "both"):
             raise InputError(f"positions must be rotary, sincos or both, not {self.positions!r}")
-        if min(self.depth, self.text_depth + 1, self.latent_channels, *self.patch_size) < 1 or not self.patterns:
-            raise InputError("depth, latent_channels, patch_size and patterns must all be at least 1")
         for pattern in self.patterns:
             parse_pattern(pattern)
 
     def block_patterns(self):
-        """[(pattern, turn)] for each block: turn counts the earlier blocks with that pattern."""
-        names = [self.patterns[block % len(self.patterns)] for block in range(self.depth)]
-        return [(name, names[:block].count(name)) for block, name in enumerate(names)]
+        """The pattern of each block, (name, turn); see `with_turns`."""
+        return with_turns(self.patterns[block % len(self.patterns)] for block in range(self.depth))
 
 
 class VideoDiT(Module):
@@ -106,12 +111,20 @@ class VideoDiT(Module):
     def _condition(self, noise_level, text_mean, frames):
         """What modulates the blocks: noise level of each frame + the caption's mean, (B, T', 1, D)."""
         batch, width = len(noise_level), self.config.width
-        waves = to_device(wave_features(1000 * to_numpy(noise_level), LEVEL_FEATURES))  # (B, T, F)
+        levels = to_numpy(noise_level)
+        if not ((levels >= -1e-4) & (levels <= 1.0001)).all():  # a few roundings past the end are harmless
+            raise InputError(
+                "noise levels lie between 0 (clean) and 1 (pure noise); divide step numbers by their count"
+            )
+        # 1000, so that the fastest wave goes round many times between 0 and 1 and close levels differ.
+        waves = to_device(wave_features(1000 * levels, LEVEL_FEATURES))  # (B, T, F)
         level = self.level_out(ag.silu(self.level_in(waves.reshape(batch, frames, -1))))
         pooled = ag.reshape(self.text_pooled(text_mean), shape=(batch, 1, width))
         return ag.reshape(ag.silu(level + pooled), shape=(batch, frames, 1, width))
 
     def _check(self, latents, noise_level, tokens):
+        if len(latents.shape) != 5:
+            raise InputError(f"latents must be (batch, frames, height, width, channels), not {latents.shape}")
         batch, frames, *_, channels = latents.shape
         if channels != self.config.latent_channels:
             raise InputError(f"latents have {channels} channels; this model takes {self.config.latent_channels}")
@@ -120,8 +133,8 @@ class VideoDiT(Module):
                 f"noise_level must be (batch, frames) = {(batch, frames)}, one for each latent frame, "
                 f"not {noise_level.shape}"
             )
-        if tokens.shape[:1] != (batch,):
-            raise InputError(f"{tokens.shape[0]} captions were given for {batch} clips; pass one each")
+        if tokens.ndim != 2 or len(tokens) != batch:
+            raise InputError(f"tokens must be (batch, words) with batch = {batch}, not {tokens.shape}")
 
 
 class Block(Module):
@@ -136,17 +149,21 @@ class Block(Module):
         self.mlp = MLP(width, config.mlp_ratio * width, generator)
 
     def forward(self, x, by_frame, condition, text, visible, rotation, part):
-        """x (B, N, D), viewed by frames (B, T', S, D) where modulation needs it."""
-        tokens = (x.shape[0], x.shape[1], x.shape[2])
+        """x (B, N, D), viewed by frames (B, T', S, D) where each frame has a modulation of its own.
+
+        by_frame: that shape. condition (B, T', 1, D) makes the modulation; text (B, L, D) and visible (its
+        key_times) are for cross-attention; rotation and part: see SelfAttention.
+        """
+        flat = x.shape
         shift1, scale1, gate1, shift2, scale2, gate2 = ag.split(self.modulation(condition), parts=6)  # (B, T', 1, D)
 
         x = ag.reshape(x, shape=by_frame)
-        y = ag.reshape(ag.normalise_and_modulate(x, shift1, scale1), shape=tokens)
+        y = ag.reshape(ag.normalise_and_modulate(x, shift1, scale1), shape=flat)
         y = self.attention(y, rotation=rotation, part=part, causal=self.causal)
-        x = ag.reshape(ag.gated_residual(x, gate1, ag.reshape(y, shape=by_frame)), shape=tokens)
+        x = ag.reshape(ag.gated_residual(x, gate1, ag.reshape(y, shape=by_frame)), shape=flat)
 
         x = x + self.cross_attention(ag.layer_norm(x), text, visible)
 
         x = ag.reshape(x, shape=by_frame)
         y = self.mlp(ag.normalise_and_modulate(x, shift2, scale2))
-        return ag.reshape(ag.gated_residual(x, gate2, y), shape=tokens)
+        return ag.reshape(ag.gated_residual(x, gate2, y), shape=flat)

@@ -8,12 +8,12 @@ from ..errors import InputError
 
 
 class Parameter(Tensor):
-    """A Tensor that training changes. Its array is updated in place, so references stay valid."""
+    """A Tensor that training changes. It holds its own float32 copy, updated in place, so references stay valid."""
 
     __slots__ = ()
 
     def __init__(self, array):
-        super().__init__(to_device(np.asarray(array, dtype=np.float32)), requires_grad=True)
+        super().__init__(to_device(np.array(array, dtype=np.float32)), requires_grad=True)
 
 
 class Buffer(Tensor):
@@ -22,26 +22,29 @@ class Buffer(Tensor):
     __slots__ = ()
 
     def __init__(self, array):
-        super().__init__(to_device(np.asarray(array, dtype=np.float32)))
+        super().__init__(to_device(np.array(array, dtype=np.float32)))
 
 
 class Module:
-    """Subclasses set Parameters, Buffers, Modules and lists of Modules as attributes, and define `forward`."""
+    """Subclasses set Parameters, Buffers, Modules and lists of these as attributes, and define `forward`.
+
+        class Pair(Module):
+            def __init__(self, width, generator):
+                self.layers = [Linear(width, width, generator) for _ in range(2)]
+
+            def forward(self, x):
+                return self.layers[1](ag.relu(self.layers[0](x)))
+
+    There is nothing to register and no super().__init__() to call: weights are found by walking through the
+    attributes, and named by the way there ('layers.0.weight').
+    """
 
     def __call__(self, *inputs, **options):
         return self.forward(*inputs, **options)
 
-    def named_tensors(self, prefix=""):
+    def named_tensors(self):
         """Yield (name, Parameter or Buffer) in the order in which the attributes were set."""
-        for name, value in vars(self).items():
-            if isinstance(value, (Parameter, Buffer)):
-                yield prefix + name, value
-            elif isinstance(value, Module):
-                yield from value.named_tensors(f"{prefix}{name}.")
-            elif isinstance(value, (list, tuple)):
-                for index, child in enumerate(value):
-                    if isinstance(child, Module):
-                        yield from child.named_tensors(f"{prefix}{name}.{index}.")
+        yield from _tensors_in(self, "")
 
     def parameters(self):
         """All trainable weights: dict of name -> Parameter, such as 'blocks.0.mlp.up.weight'."""
@@ -77,11 +80,28 @@ class Module:
                 f"these weights belong to another configuration: {'; '.join(problems)}; "
                 "build the model with the configuration that the weights were trained with"
             )
-        for name, array in state.items():
-            if not np.isfinite(to_numpy(array)).all():
-                raise InputError(f"the weights hold values that aren't finite in {name}; fetch or train them again")
+        arrays = {name: to_numpy(state[name]) for name in tensors}
+        for name, array in arrays.items():
+            if array.dtype.kind != "f" or not (np.abs(array) <= np.finfo(np.float32).max).all():  # NaN fails too
+                raise InputError(
+                    f"the weights hold values in {name} that aren't finite float32 numbers; fetch or train them again"
+                )
         for name, tensor in tensors.items():
-            tensor.data[...] = to_device(state[name])
+            tensor.data[...] = to_device(arrays[name])
+
+
+def _tensors_in(value, name):
+    """Walk through attributes and lists; `name` is the way so far."""
+    if isinstance(value, (Parameter, Buffer)):
+        yield name, value
+        return
+    children = {}
+    if isinstance(value, Module):
+        children = vars(value)
+    elif isinstance(value, (list, tuple)):
+        children = dict(enumerate(value))
+    for step, child in children.items():
+        yield from _tensors_in(child, f"{name}.{step}" if name else step)
 
 
 def _some(names, limit=3):
