@@ -1,0 +1,97 @@
+"""The wheel: built, installed outside the checkout, and used from there.
+
+The environment is a new, empty one. What minivdit depends on isn't installed again (that would need the network):
+the site-packages of the environment that runs the tests are appended to its path, after its own. So minivdit itself,
+its console script, its weights and its CUDA sources can only come from the wheel, which the tests check.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("hatchling") is None, reason="hatchling is not installed: pip install -e '.[dev]'"
+)
+
+
+def run(*command, **options):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MINIVDIT"))}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, **options)
+    assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=PROJECT)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The folder of a new environment's programs, with the wheel installed there."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    venv.create(root / "environment", with_pip=False)
+    paths = sysconfig.get_paths(vars={"base": str(root / "environment"), "platbase": str(root / "environment")})
+    own = Path(paths["purelib"])
+    target = ["--no-deps", "--no-index", "--quiet", "--prefix", str(root / "environment"), "--ignore-installed"]
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *target, str(wheel))
+    # Only the dependencies of the tests' environment, as a path: its own .pth files (an editable minivdit) aren't read.
+    (own / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return Path(paths["scripts"])
+
+
+def python(programs):
+    return str(programs / ("python.exe" if os.name == "nt" else "python"))
+
+
+def test_the_wheel_holds_everything_that_is_used_at_run_time(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/**/*.py")}
+    weights = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/weights/*.safetensors")}
+    kernels = {f"minivdit/kernel_sources/{path.name}" for path in PROJECT.glob("kernels/*.cu*")}
+    assert kernels and not (sources | weights | kernels) - names
+    assert not [name for name in names if name.startswith(("tests/", "runs/")) or name.endswith(".pyc")]
+
+
+def test_minivdit_is_used_from_the_wheel(installed, tmp_path):
+    script = "import json, minivdit; from minivdit import kernels; "
+    script += "print(json.dumps([minivdit.__file__, str(kernels.folder()), kernels.names()]))"
+    package, folder, names = json.loads(run(python(installed), "-c", script, cwd=tmp_path))
+    environment = installed.parent.resolve()
+    assert Path(package).resolve().is_relative_to(environment)
+    assert Path(folder).resolve().is_relative_to(environment)
+    assert names == sorted(path.stem for path in PROJECT.glob("kernels/*.cu")) and names
+
+
+def test_the_doctor_is_content_in_the_empty_environment(installed, tmp_path):
+    program = shutil.which("minivdit", path=str(installed))
+    assert program, "the console script is missing"
+    output = run(program, "doctor", cwd=tmp_path)
+    assert "[FAIL]" not in output and output.endswith("ready\n")
+    assert f"CUDA sources in {installed.parent}" in output
+
+
+def test_a_clip_is_drawn_with_the_weights_in_the_wheel(installed, tmp_path):
+    options = ["--frames", "4", "--steps", "2", "--out", "clip.gif"]
+    output = run(python(installed), "-m", "minivdit", "sample", "a 3 moving right", *options, cwd=tmp_path)
+    assert (tmp_path / "clip.gif").read_bytes()[:6] == b"GIF89a"
+    assert "4 frames" in output
+
+
+def test_help_is_quick_and_imports_nothing_heavy(installed, tmp_path):
+    script = "import sys; from minivdit.cli import build_parser; build_parser().format_help(); "
+    script += "print([name for name in ('numpy', 'matplotlib', 'cupy', 'imageio') if name in sys.modules])"
+    assert run(python(installed), "-c", script, cwd=tmp_path).strip() == "[]"
