@@ -43,16 +43,22 @@ def gpu_problem():
     try:
         cupy = importlib.import_module("cupy")
     except Exception as error:  # a broken installation may raise anything
-        return f"CuPy can't be imported ({error}); pip install 'minivdit[cuda12]' or 'minivdit[cuda13]'"
+        return f"CuPy can't be imported ({_in_one_line(error)}); pip install 'minivdit[cuda12]' or 'minivdit[cuda13]'"
     try:
         if cupy.cuda.runtime.getDeviceCount() == 0:
             return "CuPy is installed but no GPU is present; use --device cpu"
         if float((cupy.arange(4, dtype=cupy.float32) ** 2).sum()) != 14.0:
             return "the GPU computes wrong results; check the driver, or use --device cpu"
     except Exception as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"CuPy is installed but the GPU can't be used ({first_line}); use --device cpu"
+        return f"CuPy is installed but the GPU can't be used ({_in_one_line(error)}); use --device cpu"
     return None
+
+
+def _in_one_line(error):
+    """The first line with words in it of what lies at the root of an error (CuPy wraps it in pages of advice)."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))), type(error).__name__)
 
 
 def use(device):

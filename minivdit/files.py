@@ -24,11 +24,12 @@ def atomic_write(path):
     A full disk (or another OSError) is reported as an InputError that names the path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because writers such as imageio choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because writers such as imageio choose the format by it.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
         yield Path(name)
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
@@ -41,8 +42,9 @@ def atomic_write(path):
             "folder (an earlier file of that name is unchanged)"
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        if name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
 
 
 def _sync_directory(folder):
@@ -85,7 +87,6 @@ def load_tensors(path):
             metadata = (file.metadata() or {}).get("minivdit")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         return tensors, json.loads(metadata) if metadata else None
-    except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path} is not a whole safetensors file ({error}); fetch or train it again"
-        ) from error
+    # TypeError, AttributeError: a dtype NumPy doesn't have (bfloat16, float8). RecursionError: hostile metadata.
+    except (SafetensorError, ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from error

@@ -1,0 +1,202 @@
+"""Which library, which device: chosen once, and a GPU that doesn't work is one clear line."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from minivdit import backend
+from minivdit.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu_afterwards():
+    yield
+    backend.use("cpu")
+
+
+class FakeArray(np.ndarray):
+    """A NumPy array that pretends to live on a GPU: to_numpy must call .get()."""
+
+    def get(self):
+        return np.array(self)
+
+
+FakeArray.__module__ = "cupy._core.core"
+
+
+def fake_cupy(devices=1, arange=None):
+    """A module that looks enough like CuPy; `devices` is a count or an error to raise."""
+
+    def count():
+        if isinstance(devices, Exception):
+            raise devices
+        return devices
+
+    module = types.ModuleType("cupy")
+    module.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=count))
+    module.arange = arange or np.arange
+    module.float32 = np.float32
+    module.asarray = lambda array: np.array(array).view(FakeArray)
+    return module
+
+
+def install(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, "cupy", module)
+
+
+def check_refused(*fragments):
+    """--device gpu is refused in one line that holds the fragments; auto falls back to the CPU."""
+    with pytest.raises(InputError) as caught:
+        backend.use("gpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    for fragment in fragments:
+        assert fragment in message
+    assert backend.device_name() == "cpu"  # a refused choice changes nothing
+    backend.use("auto")
+    assert backend.xp() is np
+
+
+def test_the_cpu_is_the_default_and_always_there():
+    backend.use("cpu")
+    assert backend.xp() is np
+    assert backend.device_name() == "cpu"
+    assert backend.array_module(np.zeros(2), None, 1.0) is np
+
+
+def test_importing_the_package_does_not_import_cupy():
+    import subprocess
+
+    code = "import sys, minivdit.autograd, minivdit.backend; sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(InputError, match="'cuda' is not a device; choose cpu, gpu or auto"):
+        backend.use("cuda")
+
+
+def test_cupy_missing(monkeypatch):
+    install(monkeypatch, None)  # makes the import fail
+    check_refused("CuPy can't be imported", "pip install 'minivdit[cuda12]'", "cuda13")
+
+
+def test_cupy_broken_on_import(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    (tmp_path / "cupy.py").write_text(
+        "try:\n    raise OSError('libnvrtc.so.13: no such file')\n"
+        "except OSError as error:\n"
+        "    raise ImportError('\\n=====\\nFailed to import CuPy.\\n\\nPages of advice\\n=====') from error\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    check_refused("CuPy can't be imported", "libnvrtc.so.13: no such file", "pip install")
+
+
+def test_cupy_without_a_gpu(monkeypatch):
+    install(monkeypatch, fake_cupy(devices=0))
+    check_refused("no GPU is present", "--device cpu")
+
+
+def test_cupy_without_a_driver(monkeypatch):
+    error = RuntimeError("\ncudaErrorInsufficientDriver: CUDA driver version is insufficient\nsecond line")
+    install(monkeypatch, fake_cupy(devices=error))
+    check_refused("the GPU can't be used (cudaErrorInsufficientDriver", "--device cpu")
+
+
+def test_an_error_without_words(monkeypatch):
+    install(monkeypatch, fake_cupy(devices=KeyError()))
+    check_refused("can't be used (KeyError)")
+
+
+def test_a_gpu_that_computes_nonsense(monkeypatch):
+    install(monkeypatch, fake_cupy(arange=lambda *a, **k: np.zeros(4)))
+    check_refused("wrong results", "--device cpu")
+
+
+@pytest.mark.parametrize("device", ["gpu", "auto"])
+def test_a_gpu_that_works_is_chosen(monkeypatch, device):
+    module = fake_cupy()
+    install(monkeypatch, module)
+    backend.use(device)
+    assert backend.xp() is module
+    assert backend.device_name() == "gpu"
+    there = backend.to_device(np.arange(3.0))
+    assert backend.array_module(np.zeros(1), there) is module
+    back = backend.to_numpy(there)
+    assert type(back) is np.ndarray
+    np.testing.assert_array_equal(back, [0, 1, 2])
+
+
+def test_noise_depends_on_the_seed_only(monkeypatch):
+    on_cpu = backend.normal(np.random.default_rng(3), (2, 5))
+    assert on_cpu.dtype == np.float32
+    install(monkeypatch, fake_cupy())
+    backend.use("gpu")
+    on_gpu = backend.normal(np.random.default_rng(3), (2, 5))
+    assert isinstance(on_gpu, FakeArray)
+    np.testing.assert_array_equal(backend.to_numpy(on_gpu), on_cpu)
+
+
+def test_cpu_count_is_what_this_process_may_use(monkeypatch):
+    assert backend.cpu_count() >= 1
+    monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: {0, 5}, raising=False)
+    assert backend.cpu_count() == 2
+    monkeypatch.delattr(backend.os, "sched_getaffinity")
+    monkeypatch.setattr(backend.os, "cpu_count", lambda: None)
+    assert backend.cpu_count() == 1
+
+
+def blas_thread_counts():
+    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_blas_threads_are_limited_inside_the_block_only():
+    np.ones((4, 4)) @ np.ones((4, 4))
+    before = blas_thread_counts()
+    if not before:
+        pytest.skip("threadpoolctl knows no BLAS here")
+    with backend.blas_threads(1):
+        assert set(blas_thread_counts()) == {1}
+    assert blas_thread_counts() == before
+
+
+def test_the_allocator_is_tuned_with_values_that_glibc_takes(monkeypatch):
+    calls = []
+
+    def library(answer):
+        return lambda name: types.SimpleNamespace(mallopt=lambda *pair: calls.append(pair) or answer)
+
+    monkeypatch.setattr(backend.sys, "platform", "linux")
+    monkeypatch.setattr(backend.ctypes, "CDLL", library(1))
+    assert backend.tune_allocator() is True
+    assert sorted(option for option, _ in calls) == [-3, -2, -1]
+    assert dict(calls)[-3] == 32 << 20  # a larger mmap threshold is refused
+    monkeypatch.setattr(backend.ctypes, "CDLL", library(0))
+    assert backend.tune_allocator() is False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
+def test_the_allocator_is_really_tuned_on_glibc():
+    import platform
+
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("this Linux doesn't use glibc")
+    assert backend.tune_allocator() is True
+
+
+def test_the_allocator_is_left_alone_elsewhere(monkeypatch):
+    def missing(name):
+        raise OSError("no such library")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend.sys, "platform", "linux")
+        patch.setattr(backend.ctypes, "CDLL", missing)
+        assert backend.tune_allocator() is False
+        patch.setattr(backend.ctypes, "CDLL", lambda name: object())  # musl: a libc without mallopt
+        assert backend.tune_allocator() is False
+    with monkeypatch.context() as patch:
+        patch.setattr(backend.sys, "platform", "darwin")
+        assert backend.tune_allocator() is False
