@@ -176,7 +176,7 @@ def _checked_levels(levels, x):
     """`levels` as float64 (steps + 1, B, T), or an InputError."""
     levels = checked(to_numpy(levels))
     frames = x.shape[:2]
-    if len(levels) < 2 or levels.ndim not in (1, 3) or (levels.ndim == 3 and levels.shape[1:] != frames):
+    if levels.ndim not in (1, 3) or len(levels) < 2 or (levels.ndim == 3 and levels.shape[1:] != frames):
         raise InputError(
             f"levels of shape {levels.shape} don't fit a clip of (B, T) = {frames}; give (steps + 1,) or "
             f"(steps + 1, {frames[0]}, {frames[1]}), with at least 1 step"

@@ -273,6 +273,7 @@ def test_clip_bounds_the_predicted_clean_sample():
         ({"levels": np.array([0.0, 0.5])}, "can't rise"),
         ({"levels": np.ones((3, 2, 4))}, r"give \(steps \+ 1,\) or \(steps \+ 1, 2, 3\)"),
         ({"levels": np.ones(1)}, "at least 1 step"),
+        ({"levels": 0.5}, "at least 1 step"),
         ({"levels": np.array([1.2, 0.5])}, r"a noise level lies in \[0, 1\]"),
     ],
 )
