@@ -19,7 +19,7 @@ from ..files import load_tensors, save_tensors
 FORMAT = "minivdit training 1"
 
 # What the random numbers of a step are for. Streams never share numbers.
-INITIAL_WEIGHTS, BATCHES, PREVIEWS = range(3)
+INITIAL_WEIGHTS, BATCHES, PREVIEWS, MEASUREMENTS = range(4)
 
 
 def generator(seed, stream, step=0):

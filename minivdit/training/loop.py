@@ -32,13 +32,15 @@ LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
 class Task:
-    """What is trained. Subclass it, or give any object with these four.
+    """What is trained. Subclass it, or give any object with these.
 
-    parameters: dict of name -> Parameter. config: what the weights' shapes depend on (a dict or dataclass);
-    a checkpoint of another config is refused.
+    parameters: dict of name -> Parameter. config: what the weights' shapes and meaning depend on (a dict or
+    dataclass); a checkpoint of another config is refused. buffers (optional): dict of name -> Tensor that
+    isn't trained but belongs into the checkpoint.
     """
 
     parameters = {}
+    buffers = {}
     config = {}
 
     def batch(self, generator):
@@ -57,6 +59,9 @@ class Task:
         """
         raise NotImplementedError
 
+    def finish(self, run):
+        """Called once after the last step, before it is saved (optional)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
@@ -72,6 +77,17 @@ class TrainingSettings:
     final_fraction: float = 0.0  # of the rates, at the end of the cosine
     clip: float = 1.0  # largest norm of all gradients together
     ema_decay: float = 0.999
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "shards", "learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("matrix_learning_rate", "weight_decay", "warmup"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} must not be negative; it is {getattr(self, name)}")
+        for name in ("final_fraction", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,15 +151,21 @@ class Run:
             "weights": {name: parameter.data for name, parameter in self.parameters.items()},
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "buffers": {name: buffer.data for name, buffer in getattr(self.task, "buffers", {}).items()},
             "run": {"step": self.step, "seconds": self.seconds},
         }
 
     def load_state(self, groups):
         """Go to the point at which `groups` was taken."""
-        copy_state(groups["weights"], self.state()["weights"])
+        for group in ("weights", "buffers"):
+            copy_state(groups.get(group, {}), self.state()[group])
         self.average.load_state_dict(groups["average"])
         self.optimizer.load_state_dict(groups["optimizer"])
         self.step, self.seconds = int(groups["run"]["step"]), float(groups["run"]["seconds"])
+
+    def use_average(self):
+        """Give the model the averaged weights for good: after the last step."""
+        copy_state(self.average.average, {name: parameter.data for name, parameter in self.parameters.items()})
 
     def save(self, path):
         """Write a checkpoint."""
@@ -234,6 +256,8 @@ def fit(
         for state in states:
             bar.add(state)
             last = state.step == state.total
+            if last and hasattr(task, "finish"):
+                task.finish(run)
             metrics = {}
             for every, function in callbacks:
                 if last or state.step % every == 0:

@@ -1,0 +1,195 @@
+"""Presets: everything that a training depends on, in one frozen dataclass, changeable by name.
+
+preset = override(get("small"), ["transformer.width=192", "training.steps=8000"])
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+
+from ..data import SPEEDS, CaptionedClips, digit_source
+from ..errors import InputError
+from ..models import AutoencoderConfig, VideoDiTConfig
+from .loop import TrainingSettings
+from .tasks import AutoencoderLoss, DiffusionSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'."""
+
+    digits: str = "auto"
+    size: tuple[int, int] = (32, 32)
+    num_frames: int = 8
+    digit_size: int = 16
+    num_digits: tuple[int, ...] = (1,)
+    speeds: tuple[str, ...] = SPEEDS
+
+    def clips(self, split="train", directory=None, **options):
+        """CaptionedClips of this kind, from the digits of a split; further options go to CaptionedClips."""
+        source = digit_source(self.digits, split, directory)
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "digits"}
+        return CaptionedClips(source, **{**own, **options})
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingSettings:
+    """How clips are drawn unless told otherwise."""
+
+    sampler: str = "euler"
+    steps: int = 40
+    guidance_scale: float = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A whole training in two stages. In the first, a batch is counted in frames; in the second, in clips."""
+
+    name: str
+    summary: str
+    data: DataSettings
+    autoencoder: AutoencoderConfig
+    autoencoder_training: TrainingSettings
+    transformer: VideoDiTConfig
+    training: TrainingSettings
+    autoencoder_loss: AutoencoderLoss = dataclasses.field(default_factory=AutoencoderLoss)
+    diffusion: DiffusionSettings = dataclasses.field(default_factory=DiffusionSettings)
+    sampling: SamplingSettings = dataclasses.field(default_factory=SamplingSettings)
+
+    def __post_init__(self):
+        ours, theirs = self.transformer.latent_channels, self.autoencoder.latent_channels
+        if ours != theirs:
+            raise InputError(
+                f"transformer.latent_channels is {ours} but autoencoder.latent_channels is {theirs}; set both alike"
+            )
+        time, *space = self.transformer.patch_size
+        if self.data.num_frames % time:
+            raise InputError(f"data.num_frames={self.data.num_frames} must be a multiple of the patch's {time} frames")
+        for name, pixels, patch in zip(("height", "width"), self.data.size, space):
+            side = patch * self.autoencoder.factor
+            if pixels % side:
+                raise InputError(
+                    f"the {name} {pixels} must be a multiple of {side}: {self.autoencoder.factor} pixels a latent, "
+                    f"{patch} latents a patch; change data.size"
+                )
+
+
+_FACTOR_4 = AutoencoderConfig(latent_channels=4, channels=(32, 64))
+_FACTOR_8 = AutoencoderConfig(latent_channels=8, channels=(16, 32, 64))
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="tiny",
+            summary="seconds: shows that everything runs, learns next to nothing",
+            data=DataSettings(digits="strokes", size=(16, 16), num_frames=4, digit_size=8),
+            autoencoder=AutoencoderConfig(latent_channels=4, channels=(16, 16)),
+            autoencoder_training=TrainingSettings(steps=40, batch=32, learning_rate=1e-2, warmup=5),
+            transformer=VideoDiTConfig(latent_channels=4, width=32, depth=2, heads=2, text_depth=1),
+            training=TrainingSettings(steps=20, batch=8, warmup=5),
+            sampling=SamplingSettings(steps=4),
+        ),
+        Preset(
+            name="quick",
+            summary="32x32, 8 frames, one digit: legible in under 10 minutes on 2 cores",
+            data=DataSettings(),
+            autoencoder=_FACTOR_4,
+            autoencoder_training=TrainingSettings(steps=600, batch=64, learning_rate=2e-3, warmup=20),
+            transformer=VideoDiTConfig(latent_channels=4),
+            training=TrainingSettings(steps=1000, batch=32),
+        ),
+        Preset(
+            name="small",
+            summary="32x32, 8 frames, one digit: 40 minutes on 2 cores",
+            data=DataSettings(),
+            autoencoder=_FACTOR_4,
+            autoencoder_training=TrainingSettings(steps=1500, batch=64, learning_rate=2e-3),
+            transformer=VideoDiTConfig(latent_channels=4),
+            training=TrainingSettings(steps=5000, batch=32, warmup=100),
+        ),
+        Preset(
+            name="full",
+            summary="64x64, 16 frames, one or two digits: 100 minutes on 2 cores",
+            data=DataSettings(size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2)),
+            autoencoder=_FACTOR_8,
+            autoencoder_training=TrainingSettings(steps=2000, batch=64, learning_rate=2e-3),
+            transformer=VideoDiTConfig(latent_channels=8, width=192, heads=6),
+            training=TrainingSettings(steps=6000, batch=16, warmup=100),
+        ),
+    )
+}
+
+
+def get(name):
+    """The preset of this name; InputError that lists them if there is none."""
+    if name not in PRESETS:
+        raise InputError(f"{name!r} is not a preset; choose {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def override(preset, assignments):
+    """A preset with some fields changed: assignments such as 'transformer.width=128' or 'data.size=64,64'.
+
+    Values are read by the type of the field: numbers, true or false, words, and lists with commas.
+    Raises InputError for an unknown name (naming the nearest), a value of another type, or a combination that
+    can't work.
+    """
+    values = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        name = name.strip()
+        known = fields(preset)
+        if not equals:
+            raise InputError(f"{assignment!r} changes nothing; write name=value, such as training.steps=2000")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            near = near or [full for full in known if full.endswith(f".{name.rpartition('.')[2]}")]
+            hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(known)}"
+            raise InputError(f"{name!r} is not a setting; {hint}")
+        values[name] = _read(name, text.strip(), known[name])
+    return _replace(preset, values)
+
+
+def fields(config, prefix=""):
+    """All settings of a nested dataclass: dict of dotted name -> type."""
+    hints, found = typing.get_type_hints(type(config)), {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found.update(fields(value, f"{prefix}{field.name}."))
+        else:
+            found[prefix + field.name] = hints[field.name]
+    return found
+
+
+def _replace(config, values):
+    """The nested dataclass with values for some dotted names. All at once, so that related fields can change."""
+    direct = {name: value for name, value in values.items() if "." not in name}
+    for child in {name.partition(".")[0] for name in values if "." in name}:
+        own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(child + ".")}
+        direct[child] = _replace(getattr(config, child), own)
+    return dataclasses.replace(config, **direct)
+
+
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
+def _read(name, text, kind):
+    """Turn text into a value of a type: int, float, bool, str, or a tuple of one of these."""
+    if typing.get_origin(kind) is tuple:
+        item, *rest = typing.get_args(kind)
+        values = tuple(_read(name, part.strip(), item) for part in text.split(","))
+        if rest and rest[0] is not Ellipsis and len(values) != 1 + len(rest):
+            raise InputError(f"{name} takes {1 + len(rest)} values with commas between them, not {text!r}")
+        return values
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        value = kind(text)
+        if text and (kind is not float or math.isfinite(value)):
+            return value
+    except (ValueError, KeyError):
+        pass
+    raise InputError(f"{name} takes {_EXPECTED[kind]}, not {text!r}")

@@ -1,0 +1,182 @@
+"""What is trained: first the autoencoder on frames, then the transformer on the latents of clips.
+
+A task draws everything random in `batch`, noise and noise levels too, so its loss is a plain function of
+the batch and of the weights. See loop.Task for what the loop asks of it.
+"""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from .. import autograd as ag
+from .. import diffusion
+from ..backend import blas_threads, to_device, to_numpy
+from ..errors import InputError
+from . import checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderLoss:
+    """What a reconstruction is worth: mean squared error + absolute * mean absolute error + kl * divergence.
+
+    The divergence of the latents' distribution from a standard normal is a mean over latent numbers. A little of
+    it keeps neighbouring latents alike; much of it blurs.
+    """
+
+    absolute: float = 0.1
+    kl: float = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionSettings:
+    """The process that the transformer learns to reverse.
+
+    shared, given, independent: chances of the three kinds of noise levels, and level_mean, level_deviation
+    of the logit-normal they are drawn from; see diffusion.training_levels. weighting: 'velocity' counts
+    the error as one of the velocity whatever is predicted, 'plain' as it is. caption_dropout: the share of clips
+    whose caption is hidden, so that the model also learns to draw without one, which guidance needs.
+    """
+
+    curve: str = "rectified_flow"
+    shift: float = 1.0
+    prediction: str = "velocity"
+    weighting: str = "velocity"
+    shared: float = 0.6
+    given: float = 0.2
+    independent: float = 0.2
+    level_mean: float = 0.0
+    level_deviation: float = 1.0
+    caption_dropout: float = 0.1
+
+    def __post_init__(self):
+        if self.prediction not in diffusion.KINDS:
+            raise InputError(f"{self.prediction!r} is not a prediction; choose one of {', '.join(diffusion.KINDS)}")
+        if self.weighting not in ("velocity", "plain"):
+            raise InputError(f"{self.weighting!r} is not a weighting; choose velocity or plain")
+        if not 0 <= self.caption_dropout < 1:
+            raise InputError(f"caption_dropout is a share from 0 to below 1, not {self.caption_dropout}")
+        self.make_curve()
+
+    def make_curve(self):
+        """The diffusion curve; only rectified flow has a shift."""
+        return diffusion.make(self.curve, **({"shift": self.shift} if self.curve == "rectified_flow" else {}))
+
+
+class AutoencoderTask:
+    """Frames in, the same frames out, through few numbers.
+
+    clips: CaptionedClips; of each clip of a batch all frames are used. batch_size: clips a batch.
+    """
+
+    def __init__(self, model, clips, batch_size, loss=AutoencoderLoss()):
+        self.model, self.clips, self.batch_size, self.weights = model, clips, batch_size, loss
+        self.config = {"autoencoder": model.config, "loss": loss, "data": describe_clips(clips)}
+        self.parameters = model.parameters()
+        self.buffers = {"latent_mean": model.latent_mean, "latent_deviation": model.latent_deviation}
+
+    def batch(self, generator):
+        video = self.clips.batch(generator, self.batch_size).video
+        frames = video.reshape(-1, *video.shape[2:])  # (n, H, W, C)
+        shape = latent_shape(self.model.config, frames.shape)
+        return {"frames": frames, "noise": generator.standard_normal(shape, dtype=np.float32)}
+
+    def loss(self, batch):
+        frames = batch["frames"]
+        mean, log_variance = self.model.distribution(frames)
+        log_variance = ag.clip(log_variance, low=-20.0, high=10.0)
+        latents = mean + ag.exp(log_variance * 0.5) * batch["noise"]
+        rebuilt = self.model.reconstruct(latents)
+        divergence = ag.mean(mean * mean + ag.exp(log_variance) - log_variance - 1.0) * 0.5
+        difference = rebuilt.data - frames
+        extras = {
+            "squared_error": (difference * difference).mean(axis=(1, 2, 3)),
+            "kl": np.full(len(frames), divergence.item(), np.float32),
+        }
+        error = ag.mean_squared_error(rebuilt, frames) + self.weights.absolute * ag.mean(ag.absolute(rebuilt - frames))
+        return error + self.weights.kl * divergence, extras
+
+    def finish(self, run, count=512):
+        """Measure mean and deviation of each latent channel, with the averaged weights, for `encode` to undo."""
+        generator = checkpoint.generator(run.seed, checkpoint.MEASUREMENTS)
+        clips = max(1, count // self.clips.num_frames)
+        with run.average.applied(), blas_threads(1), ag.no_grad():
+            video = to_device(self.clips.batch(generator, clips).video)
+            mean, _ = self.model.distribution(video.reshape(-1, *video.shape[2:]))
+        self.model.latent_mean.data[...] = mean.data.mean(axis=(0, 1, 2))
+        self.model.latent_deviation.data[...] = mean.data.std(axis=(0, 1, 2)) + 1e-6
+
+
+class TransformerTask:
+    """Noisy latents of clips, their noise levels and captions in; what the noise was out.
+
+    autoencoder: trained, and not trained further here. clips: CaptionedClips. batch_size: clips a batch.
+    """
+
+    def __init__(self, model, autoencoder, tokenizer, clips, batch_size, settings=DiffusionSettings()):
+        self.model, self.autoencoder, self.tokenizer, self.clips = model, autoencoder, tokenizer, clips
+        self.batch_size, self.settings, self.curve = batch_size, settings, settings.make_curve()
+        self.parameters = model.parameters()
+        self.config = {
+            "transformer": model.config,
+            "diffusion": settings,
+            "data": describe_clips(clips),
+            "words": len(tokenizer),
+            "autoencoder": fingerprint(autoencoder),
+        }
+
+    def batch(self, generator):
+        settings, clips = self.settings, self.clips.batch(generator, self.batch_size)
+        hidden = generator.random(self.batch_size) < settings.caption_dropout
+        captions = ["" if hide else caption for hide, caption in zip(hidden, clips.captions)]
+        level = diffusion.training_levels(
+            generator,
+            *clips.video.shape[:2],
+            shared=settings.shared,
+            given=settings.given,
+            independent=settings.independent,
+            mean=settings.level_mean,
+            deviation=settings.level_deviation,
+        )
+        noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
+        return {
+            "video": clips.video,
+            "tokens": self.tokenizer.encode(captions),
+            "level": level,
+            "noise": generator.standard_normal(
+                latent_shape(self.autoencoder.config, clips.video.shape), dtype=np.float32
+            ),
+            "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
+        }
+
+    def loss(self, batch):
+        kind, level = self.settings.prediction, batch["level"]
+        clean = self.autoencoder.encode(batch["video"])
+        noisy = self.curve.mix(clean, batch["noise"], level)
+        target = diffusion.target(kind, clean, batch["noise"], self.curve, level)
+        prediction = self.model(noisy, level, batch["tokens"])
+        worth = diffusion.velocity_weight(kind, self.curve, level) if self.settings.weighting == "velocity" else 1.0
+        loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])
+        error = worth * ((prediction.data - target) ** 2).mean(axis=(2, 3, 4))  # (B, T)
+        return loss, {"level": level, "error": error}
+
+
+def latent_shape(config, shape):
+    """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
+    *leading, height, width, _ = shape
+    return (*leading, height // config.factor, width // config.factor, config.latent_channels)
+
+
+def describe_clips(clips):
+    """What the clips of a CaptionedClips are like: part of a checkpoint's config."""
+    fields = ("size", "num_frames", "digit_size", "num_digits", "speeds")
+    return {"digits": clips.source.name, **{field: list(np.atleast_1d(getattr(clips, field))) for field in fields}}
+
+
+def fingerprint(module):
+    """Eight hexadecimal digits that change with any weight of a module."""
+    digest = hashlib.sha256()
+    for name, array in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(to_numpy(array)).tobytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,84 @@
+"""Presets can be built and changed by name, and say so when they can't."""
+
+import dataclasses
+
+import pytest
+
+from minivdit.errors import InputError
+from minivdit.models import AutoencoderConfig
+from minivdit.training import presets
+from minivdit.training.checkpoint import plain
+
+
+@pytest.mark.parametrize("name", ["tiny", "quick", "small", "full"])
+def test_every_preset_is_whole(name):
+    preset = presets.get(name)
+    assert preset.name == name and preset.summary
+    assert plain(preset)["training"]["steps"] == preset.training.steps
+    assert presets.override(preset, []) == preset
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        preset.name = "other"
+
+
+def test_unknown_preset():
+    with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, full"):
+        presets.get("huge")
+
+
+def test_override_reads_values_by_their_type():
+    preset = presets.override(
+        presets.get("small"),
+        [
+            "training.steps=12",
+            "training.learning_rate=3e-4",
+            "transformer.patterns=frame, time",
+            "transformer.qk_norm=False",
+            "data.size=48,64",
+            "data.num_digits=1,2",
+            "diffusion.prediction=clean",
+        ],
+    )
+    assert preset.training.steps == 12 and preset.training.learning_rate == 3e-4
+    assert preset.transformer.patterns == ("frame", "time") and preset.transformer.qk_norm is False
+    assert preset.data.size == (48, 64) and preset.data.num_digits == (1, 2)
+    assert preset.diffusion.prediction == "clean"
+    untouched = presets.get("small")
+    assert preset.autoencoder == untouched.autoencoder and untouched.training.steps != 12
+
+
+def test_fields_that_belong_together_change_together():
+    changes = ["autoencoder.latent_channels=6", "transformer.latent_channels=6"]
+    assert presets.override(presets.get("small"), changes).autoencoder == AutoencoderConfig(1, 6, (32, 64))
+    with pytest.raises(InputError, match=r"transformer\.latent_channels is 4 but .* is 6; set both alike"):
+        presets.override(presets.get("small"), changes[:1])
+
+
+@pytest.mark.parametrize(
+    "assignment, message",
+    [
+        ("transformer.widht=64", r"'transformer\.widht' is not a setting; nearest: transformer\.width"),
+        ("guidance_scale=2", r"is not a setting; nearest: sampling\.guidance_scale"),
+        ("transformer=3", "'transformer' is not a setting"),
+        ("training.steps", "changes nothing; write name=value"),
+        ("training.steps=1.5", r"training\.steps takes a whole number, not '1\.5'"),
+        ("training.steps=", r"takes a whole number, not ''"),
+        ("training.learning_rate=fast", "takes a number, not 'fast'"),
+        ("training.learning_rate=nan", "takes a number, not 'nan'"),
+        ("transformer.causal=maybe", "takes true or false, not 'maybe'"),
+        ("data.size=64", "takes 2 values with commas between them, not '64'"),
+        ("data.size=64,x", "takes a whole number, not 'x'"),
+        ("training.steps=0", "steps must be above 0, not 0"),
+        ("training.weight_decay=-1", "weight_decay must not be negative"),
+        ("training.ema_decay=2", "ema_decay must be between 0 and 1, not 2"),
+        ("data.size=36,32", "height 36 must be a multiple of 8: 4 pixels a latent, 2 latents a patch"),
+        ("transformer.patch_size=3,2,2", r"data\.num_frames=8 must be a multiple of the patch's 3 frames"),
+        ("transformer.heads=5", "width 128 must split into 5 heads"),
+        ("diffusion.prediction=future", "'future' is not a prediction; choose one of"),
+        ("diffusion.curve=bent", "'bent' is not a noise curve"),
+        ("diffusion.caption_dropout=1", "share from 0 to below 1"),
+        ("diffusion.weighting=none", "'none' is not a weighting"),
+    ],
+)
+def test_override_refuses(assignment, message):
+    with pytest.raises(InputError, match=message):
+        presets.override(presets.get("small"), [assignment])

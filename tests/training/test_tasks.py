@@ -1,0 +1,168 @@
+"""The two tasks: what they draw, what they count as error, and both stages from start to end."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from minivdit import autograd as ag
+from minivdit import diffusion
+from minivdit.errors import InputError
+from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.training import presets, stages
+from minivdit.training.checkpoint import load_checkpoint
+from minivdit.training.loop import Run, train
+from minivdit.training.parallel import parallel_gradients
+from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TransformerTask, fingerprint
+
+TINY = presets.get("tiny")
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    return stages.train_autoencoder(presets.override(TINY, ["autoencoder_training.steps=100"]), progress=False)
+
+
+def make_task(autoencoder, batch=6, **settings):
+    tokenizer = Tokenizer()
+    model = VideoDiT(TINY.transformer, len(tokenizer), np.random.default_rng(0))
+    clips = TINY.data.clips()
+    return TransformerTask(model, autoencoder, tokenizer, clips, batch, DiffusionSettings(**settings))
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_autoencoder_learns_and_its_latents_are_normalised(autoencoder):
+    video = TINY.data.clips("test").batch(np.random.default_rng(1), 40).video
+    latents = autoencoder.encode(video)
+    assert latents.shape == (40, 4, 4, 4, 4)
+    # Measured on other clips of one frame, so close to 0 and 1 but not exactly.
+    assert np.abs(latents.mean(axis=(0, 1, 2, 3))).max() < 0.2
+    assert np.abs(latents.std(axis=(0, 1, 2, 3)) - 1).max() < 0.2
+    error = ((autoencoder.decode(latents) - video) ** 2).mean()
+    assert error < 0.7 * video.var()  # better than the best even grey
+
+
+def test_neither_loss_depends_on_the_number_of_shards(autoencoder):
+    frames = AutoencoderTask(autoencoder, TINY.data.clips(num_frames=1), 12)
+    clips = make_task(autoencoder, batch=12)
+    for task in (frames, clips):
+        batch = task.batch(np.random.default_rng(3))
+        results = [parallel_gradients(task.loss, task.parameters, batch, shards) for shards in (1, 4)]
+        assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
+        for name, whole in results[0][1].items():
+            scale = np.abs(whole).max() + 1e-6
+            assert np.abs(results[1][1][name] - whole).max() < 2e-3 * scale, name
+
+
+def test_batches_repeat_and_differ(autoencoder):
+    task = make_task(autoencoder)
+    one, two, other = (task.batch(np.random.default_rng(seed)) for seed in (7, 7, 8))
+    assert equal(one, two)
+    assert not any(np.array_equal(one[name], other[name]) for name in ("video", "noise", "level"))
+
+
+def test_captions_are_hidden_at_their_share(autoencoder):
+    task = make_task(autoencoder, batch=400, caption_dropout=0.25)
+    tokens = task.batch(np.random.default_rng(0))["tokens"]
+    empty = (tokens == task.tokenizer.encode([""])).all(axis=1).mean()
+    assert 0.17 < empty < 0.33
+    tokens = make_task(autoencoder, batch=50, caption_dropout=0.0).batch(np.random.default_rng(0))["tokens"]
+    assert not (tokens == task.tokenizer.encode([""])).all(axis=1).any()
+
+
+def test_a_fresh_model_has_the_loss_of_answering_zero(autoencoder):
+    """Velocity is noise - clean, both of variance 1: answering 0 costs about 2; predicting noise or clean about 1."""
+    for prediction, expected in (("velocity", 2.0), ("noise", 1.0), ("clean", 1.0)):
+        task = make_task(autoencoder, batch=32, prediction=prediction, weighting="plain")
+        loss, extras = task.loss(task.batch(np.random.default_rng(0)))
+        assert loss.item() == pytest.approx(expected, rel=0.15)
+        assert extras["error"].shape == extras["level"].shape == (32, 4)
+
+
+@pytest.mark.parametrize("prediction", diffusion.KINDS)
+@pytest.mark.parametrize("curve", ["rectified_flow", "ddpm_cosine"])
+def test_a_model_that_knows_the_answer_has_no_loss(autoencoder, prediction, curve):
+    task = make_task(autoencoder, prediction=prediction, curve=curve)
+    batch = task.batch(np.random.default_rng(0))
+    clean = autoencoder.encode(batch["video"])
+    answer = diffusion.target(prediction, clean, batch["noise"], task.curve, batch["level"])
+    task.model = lambda noisy, level, tokens: ag.Tensor(answer)
+    assert task.loss(batch)[0].item() < 1e-10
+    task.model = lambda noisy, level, tokens: ag.Tensor(answer + 0.1)
+    assert task.loss(batch)[0].item() > 1e-3
+
+
+def test_given_frames_are_shown_clean_and_not_asked_about(autoencoder):
+    task = make_task(autoencoder, batch=16, shared=0.0, given=1.0, independent=0.0)
+    batch = task.batch(np.random.default_rng(0))
+    given = batch["level"] == 0
+    assert given.any(axis=1).all() and not given.all(axis=1).any()
+    assert (batch["weight"][given] == 0).all()
+    assert batch["weight"].mean() == pytest.approx(1.0, rel=1e-5)
+    seen = {}
+
+    def model(noisy, level, tokens):
+        seen["noisy"] = noisy
+        return ag.Tensor(noisy * 0 + np.where(given, 1e3, 0)[:, :, None, None, None].astype(np.float32))
+
+    task.model = model
+    loss, _ = task.loss(batch)
+    assert loss.item() < 10  # the absurd answers for given frames don't count
+    assert np.array_equal(seen["noisy"][given], autoencoder.encode(batch["video"])[given])
+
+
+def test_transformer_training_resumes_bit_for_bit(tmp_path, autoencoder):
+    settings = dataclasses.replace(TINY.training, steps=6)
+    straight = Run(make_task(autoencoder), settings, threads=1)
+    first = [state.loss for state in train(straight)]
+    stopped = Run(make_task(autoencoder), settings, threads=2)
+    for state in train(stopped):
+        if state.step == 3:
+            break
+    stopped.save(tmp_path / "run.safetensors")
+    resumed = Run(make_task(autoencoder), settings, threads=2)
+    resumed.resume(tmp_path / "run.safetensors")
+    assert [state.loss for state in train(resumed)] == first[3:]
+    for group in ("weights", "average", "optimizer"):
+        assert equal(straight.state()[group], resumed.state()[group]), group
+
+
+def test_both_stages_and_taking_them_up_again(tmp_path):
+    preset = presets.override(TINY, ["autoencoder_training.steps=6", "training.steps=4"])
+    paths = [tmp_path / "autoencoder.safetensors", tmp_path / "transformer.safetensors"]
+    stage_one = stages.train_autoencoder(preset, paths[0], progress=False)
+    model, tokenizer = stages.train_transformer(preset, stage_one, paths[1], progress=False)
+    before = [path.read_bytes() for path in paths]
+
+    again = stages.train_autoencoder(preset, paths[0], progress=False)
+    assert fingerprint(again) == fingerprint(stage_one)
+    assert equal(again.state_dict(), stage_one.state_dict())  # latent mean and deviation too
+    assert np.abs(again.latent_mean.data).max() > 0
+    model_again, _ = stages.train_transformer(preset, again, paths[1], progress=False)
+    assert equal(model.state_dict(), model_again.state_dict())
+    assert [path.read_bytes() for path in paths] == before
+
+    average = load_checkpoint(paths[1])[0]["average"]
+    assert all(np.array_equal(average[f"average.{name}"], p.data) for name, p in model.parameters().items())
+    assert len(tokenizer) > 20
+
+    other = Autoencoder(preset.autoencoder, np.random.default_rng(9))
+    with pytest.raises(InputError, match=r"config\.autoencoder is \w{8}, here \w{8}"):
+        stages.train_transformer(preset, other, paths[1], progress=False)
+    with pytest.raises(InputError, match=r"config\.transformer\.width is 32, here 64"):
+        stages.train_transformer(
+            presets.override(preset, ["transformer.width=64"]), stage_one, paths[1], progress=False
+        )
+
+
+def test_fingerprint_sees_every_weight():
+    module = types.SimpleNamespace(state_dict=lambda: {"a": np.zeros(3, np.float32), "b": weights})
+    weights = np.ones(2, np.float32)
+    before = fingerprint(module)
+    assert before == fingerprint(module) and len(before) == 8
+    weights[1] = np.nextafter(np.float32(1), np.float32(2))
+    assert fingerprint(module) != before
