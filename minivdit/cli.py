@@ -1,17 +1,17 @@
 """The command line: `minivdit demo | train | sample | evaluate | data | doctor`.
 
-Each command is a short function that asks the package; imports stand inside it, so `minivdit --help` is quick.
-An error a user can mend is one line on stderr and exit code 2, Ctrl-C is 130. MINIVDIT_DEBUG=1 shows tracebacks.
+What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
+MINIVDIT_DEBUG=1 shows tracebacks.
 """
 
 import argparse
 import errno
+import inspect
+import math
 import os
 import sys
-import time
-from pathlib import Path
 
-from . import __version__
+from . import __version__, commands
 from .errors import InputError
 
 
@@ -47,103 +47,6 @@ def explain(error):
     return f"{type(error).__name__}: {error} (a bug in minivdit; MINIVDIT_DEBUG=1 shows where)", 1
 
 
-# Commands ------------------------------------------------------------------------------------------------------------
-
-
-def run_sample(options):
-    """Draw clips from captions and write them as a GIF."""
-    from . import display
-
-    is_strip = Path(options.out).suffix.lower() == ".png"
-    if not is_strip:
-        display.check_writable(options.out)
-    prepare(options)
-    from .generation import TextToVideo
-
-    model = TextToVideo.load(options.weights)
-    warn_of_strange_sentences(options.prompt)
-    prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
-    started = time.perf_counter()
-    video = model.generate(
-        prompts,
-        num_frames=options.frames,
-        size=options.size,
-        seed=options.seed,
-        steps=options.steps,
-        guidance_scale=options.guidance,
-        sampler=options.sampler,
-    )
-    seconds = time.perf_counter() - started
-    if is_strip:
-        display.write_strips(options.out, video, prompts)
-    else:
-        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps)
-    frames, height, width = video.shape[1:4]
-    print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
-    print(f"weights {model.name} ({model.fingerprint()})")
-
-
-def warn_of_strange_sentences(prompts):
-    """Known words in an order that training never showed are drawn all the same, but not silently."""
-    from .data.captions import parse
-
-    for prompt in prompts:
-        try:
-            parse(prompt)
-        except InputError as error:
-            if prompt.strip():  # the empty caption means: draw anything
-                print(f"minivdit: note: {error}", file=sys.stderr)
-
-
-def run_data(options):
-    """Fetch MNIST, or show what the training clips look like."""
-    if options.action == "download":
-        from .data.mnist import data_directory, load_mnist
-
-        for split in ("train", "test"):
-            images, _ = load_mnist(split, options.data)
-            print(f"MNIST {split}: {len(images):,} digits, verified")
-        print(f"in {data_directory(options.data)}")
-        return
-    import numpy as np
-
-    from . import display
-    from .data import CaptionedClips, classic_moving_mnist, digit_source
-
-    generator = np.random.default_rng(options.seed)
-    source = digit_source(options.digits, "train", options.data)
-    height, width = options.size
-    digit_size = options.digit_size or min(28, min(height, width) // 2)
-    maker = CaptionedClips(source, (height, width), options.frames, digit_size, held_out="include")
-    clips = maker.batch(generator, options.count)
-    classic, _ = classic_moving_mnist(source, generator, options.count)
-    out = Path(options.out)
-    display.write_grid(out / "captioned.gif", clips.video, captions=clips.captions)
-    display.write_strips(out / "captioned.png", clips.video, clips.captions)
-    display.write_grid(out / "classic.gif", classic)
-    print(f"digits: {source.name}; captioned clips: {options.frames} frames of {height}x{width}")
-    for name in ("captioned.gif", "captioned.png", "classic.gif"):
-        print(out / name)
-
-
-def run_doctor(options):
-    """Say what this machine has, what is missing, and the cure."""
-    from .doctor import report
-
-    return report()
-
-
-def prepare(options):
-    """Choose the device and tune the allocator: once, before arrays are made."""
-    from . import backend
-
-    backend.use(options.device)
-    backend.tune_allocator()
-
-
-# The parser ----------------------------------------------------------------------------------------------------------
-
-
 class Parser(argparse.ArgumentParser):
     """argparse with errors of one line, like all others here."""
 
@@ -170,14 +73,21 @@ def whole(least):
     return convert
 
 
-def positive(text):
-    """A number above zero."""
+def number(text):
+    """Any finite number."""
     try:
-        if 0 < float(text) < float("inf"):
+        if math.isfinite(float(text)):
             return float(text)
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+
+
+def positive(text):
+    """A number above zero."""
+    if number(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
+    return number(text)
 
 
 def build_parser():
@@ -188,22 +98,35 @@ def build_parser():
         epilog="Begin with 'minivdit demo', or 'minivdit COMMAND --help' for the rest.",
     )
     parser.add_argument("--version", action="version", version=f"minivdit {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name, run, summary, examples):
-        made = commands.add_parser(
+        made = subparsers.add_parser(
             name,
             help=summary,
-            description=run.__doc__,
+            description=inspect.cleandoc(run.__doc__),
             epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         made.set_defaults(run=run)
         return made
 
+    demo = command(
+        "demo",
+        commands.demo,
+        "train a small model and let it draw, in under 10 minutes",
+        ["minivdit demo", "minivdit demo --minutes 20 --out longer", "minivdit demo --preset tiny --minutes 0.1"],
+    )
+    demo.add_argument("--out", default="demo", metavar="DIR", help="folder for what it makes; demo")
+    demo.add_argument("--minutes", type=positive, default=6.0, metavar="X", help="of training; drawing comes on top; 6")
+    demo.add_argument("--preset", default="quick", metavar="PRESET", help="what to train; quick")
+    demo.add_argument("--prompts", type=whole(2), default=64, metavar="N", help="clips to draw and judge; 64")
+    demo.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of weights, clips and noise; 0")
+    add_device(demo)
+
     sample = command(
         "sample",
-        run_sample,
+        commands.sample,
         "draw clips from captions",
         [
             'minivdit sample "a 3 moving right"',
@@ -219,15 +142,59 @@ def build_parser():
     sample.add_argument("--frames", type=whole(1), metavar="N", help="length; as in training")
     sample.add_argument("--size", type=size, metavar="HxW", help="height x width in pixels; as in training")
     sample.add_argument("--steps", type=whole(1), metavar="N", help="denoising steps: more is slower and finer")
-    sample.add_argument("--guidance", type=float, metavar="X", help="pull of the caption: 1 plain, 2 to 4 strong")
+    sample.add_argument("--guidance", type=number, metavar="X", help="pull of the caption: 1 plain, 2 to 4 strong")
     sample.add_argument("--sampler", choices=("euler", "ddim", "ddpm", "dpm_solver"), help="how steps are taken")
     sample.add_argument("--fps", type=positive, default=8, metavar="X", help="frames a second in the file; 8")
     add_weights(sample)
     add_device(sample)
 
+    train = command(
+        "train",
+        commands.train,
+        "train a preset, or go on with a training",
+        [
+            "minivdit train                   the presets",
+            "minivdit train quick --show      its settings, as --set takes them",
+            "minivdit train quick             into runs/quick",
+            "minivdit train small --digits mnist --data ~/sets",
+            "minivdit train quick --set transformer.patterns=frame,time --out runs/factorised",
+            "minivdit train full --minutes 30 --set training.batch=8 --set training.learning_rate=5e-4",
+        ],
+    )
+    train.add_argument("preset", nargs="?", metavar="PRESET", help="leave it out to see which there are")
+    train.add_argument("--show", action="store_true", help="print all settings and stop")
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
+    train.add_argument("--out", metavar="DIR", help="folder of the run; runs/PRESET")
+    train.add_argument("--resume", action="store_true", help="insist that the run in --out goes on, never begin one")
+    train.add_argument("--steps", type=whole(1), metavar="N", help="of the transformer; as --set training.steps=N")
+    train.add_argument("--minutes", type=positive, metavar="X", help="train for about so long instead of by steps")
+    train.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of weights, clips and noise; 0")
+    add_digits(train, None)
+    add_device(train)
+
+    evaluate = command(
+        "evaluate",
+        commands.evaluate,
+        "judge a model's clips beside real ones",
+        [
+            "minivdit evaluate",
+            "minivdit evaluate --weights runs/small/model.safetensors --prompts 100",
+            "minivdit evaluate --held-out                   digit and direction pairs that training never showed",
+            "minivdit evaluate --per-clip 2 --out report.json",
+        ],
+    )
+    evaluate.add_argument("--prompts", type=whole(2), default=200, metavar="N", help="of each kind; 200")
+    evaluate.add_argument("--per-clip", type=whole(1), metavar="N", help="digits in a prompt; as in training")
+    evaluate.add_argument("--held-out", action="store_true", help="only pairs that training never showed")
+    evaluate.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of prompts and noise; 0")
+    evaluate.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
+    add_weights(evaluate)
+    add_digits(evaluate, None)
+    add_device(evaluate)
+
     data = command(
         "data",
-        run_data,
+        commands.data,
         "fetch MNIST, or look at the training clips",
         [
             "minivdit data                                  captioned and classic clips into data-preview/",
@@ -245,7 +212,7 @@ def build_parser():
     data.add_argument("--seed", type=whole(0), default=0, metavar="N", help="other seeds, other clips; 0")
     add_digits(data)
 
-    command("doctor", run_doctor, "check this machine", ["minivdit doctor"])
+    command("doctor", commands.doctor, "check this machine", ["minivdit doctor"])
     return parser
 
 
@@ -257,11 +224,7 @@ def add_device(parser):
     parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="cpu", help="cpu; gpu needs CuPy")
 
 
-def add_digits(parser):
+def add_digits(parser, default="auto"):
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST; $MINIVDIT_DATA or the cache folder")
-    parser.add_argument(
-        "--digits",
-        choices=("auto", "mnist", "strokes"),
-        default="auto",
-        help="auto: MNIST if at hand, else strokes",
-    )
+    kinds = ("auto", "mnist", "strokes")
+    parser.add_argument("--digits", choices=kinds, default=default, help="auto: MNIST if at hand, else strokes")

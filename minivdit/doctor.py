@@ -80,24 +80,9 @@ def check_allocator():
     return Finding(OPTIONAL, "the memory allocator can't be tuned here (Linux with glibc only): a bit slower")
 
 
-def available_memory():
-    """Bytes that may still be used, by the system and by a container's limit; None where that can't be told."""
-    amounts = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        amounts += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        limits = Path("/sys/fs/cgroup")
-        limit = int((limits / "memory.max").read_text())  # the word "max" means no limit: ValueError
-        amounts.append(limit - int((limits / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return min(amounts, default=None)
-
-
 def check_memory():
+    from .costs import available_memory
+
     free = available_memory()
     if free is None:
         return Finding(OPTIONAL, f"free memory unknown on this system; training wants about {_size(MEMORY_WANTED)}")

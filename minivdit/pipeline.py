@@ -1,4 +1,4 @@
-"""From a preset to a model: both stages of training, pictures on the way, one file of weights at the end.
+"""From a preset to a model and its marks: the parts joined, as `train`, `evaluate` and `demo` use them.
 
 runs/quick/
   autoencoder.safetensors, .jsonl     checkpoint and log of the first stage
@@ -10,36 +10,45 @@ runs/quick/
 import dataclasses
 from pathlib import Path
 
-from . import display
+import numpy as np
+from tqdm import tqdm
+
+from . import backend, costs, display, evaluation
+from .data import CaptionedClips, digit_source
 from .generation import GenerationSettings, TextToVideo
 from .training import checkpoint
 from .training.stages import train_autoencoder, train_transformer
 
 AUTOENCODER_SHARE = 0.15  # of the time, when a time is given
+PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
-def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, measure=None, progress=True):
+def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, progress=True):
     """Train both stages of a preset in the folder `out`, or go on where an earlier call stopped.
 
     data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
-    times to draw a strip of clips during the second stage. measure: a function from a TextToVideo to a dict of
-    metrics for the log, called as often. Returns the TextToVideo, already saved as `out`/model.safetensors.
+    times to draw and judge a few clips during the second stage. Returns the TextToVideo, already saved as
+    `out`/model.safetensors.
     """
     out, watching = Path(out), {"seed": seed, "data": data, "progress": progress}
+    preset = with_known_digits(preset, data)
     first, second = (
         (None, None) if minutes is None else (AUTOENCODER_SHARE * minutes, (1 - AUTOENCODER_SHARE) * minutes)
     )
     autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
-    captions = real_clips(preset, 4, seed, data).captions
+    real = real_clips(preset, PREVIEWED, seed, data)
 
     def preview(run, state):
         if state.step != state.total and state.step % max(1, state.total // previews):
             return {}
         with run.average.applied():
             model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)
-            video = model.generate(captions, seed=seed)
-            display.write_strips(out / "previews" / f"step_{state.step:06d}.png", video, captions)
-            return measure(model) if measure else {}
+            video = model.generate(real.captions, seed=seed)
+        display.write_strips(out / "previews" / f"step_{state.step:06d}.png", video[:4], real.captions[:4])
+        metrics = brief_metrics(video, real.captions, preset.data.digit_size)
+        if progress:
+            tqdm.write(f"step {state.step}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+        return metrics
 
     transformer, tokenizer = train_transformer(
         preset,
@@ -49,15 +58,23 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, mea
         callbacks=[(1, preview)] if previews else [],
         **watching,
     )
-    notes = {"seed": seed, "preset": checkpoint.plain(preset)}
+    last = display.read_losses(out / "transformer.jsonl")[-1]
+    notes = {"seed": seed, "steps": last["step"], "minutes": last["minutes"], "preset": checkpoint.plain(preset)}
+    notes["metrics"] = last.get("metrics", {})
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
 
 
+def with_known_digits(preset, data=None):
+    """The preset with "auto" replaced by the digits that it stands for here, so that weights remember which."""
+    name = digit_source(preset.data.digits, "train", data).name
+    return dataclasses.replace(preset, data=dataclasses.replace(preset.data, digits=name))
+
+
 def assemble(preset, transformer, autoencoder, tokenizer, notes=None):
     """The trained parts as a TextToVideo with the preset's settings."""
-    data, diffusion, sampling = preset.data, preset.diffusion, preset.sampling
+    data, diffusion = preset.data, preset.diffusion
     settings = GenerationSettings(
         size=data.size,
         num_frames=data.num_frames,
@@ -65,7 +82,7 @@ def assemble(preset, transformer, autoencoder, tokenizer, notes=None):
         curve=diffusion.curve,
         shift=diffusion.shift,
         prediction=diffusion.prediction,
-        **dataclasses.asdict(sampling),
+        **dataclasses.asdict(preset.sampling),
     )
     return TextToVideo(transformer, autoencoder, tokenizer, settings, notes, preset.name)
 
@@ -74,3 +91,98 @@ def real_clips(preset, count, seed=0, data=None):
     """Clips of the preset's kind made of digits that training doesn't see, with the plainest captions."""
     generator = checkpoint.generator(seed, checkpoint.PREVIEWS)
     return preset.data.clips("test", data, synonyms=False).batch(generator, count)
+
+
+# What it will cost ---------------------------------------------------------------------------------------------------
+
+
+def predict(preset, minutes=None):
+    """What training will cost on this machine, as text, computed before anything runs.
+
+    Raises InputError, with the largest batch that fits, if there isn't enough free memory.
+    """
+    data, training = preset.data, preset.training
+    grid = np.array([data.num_frames, *(side // preset.autoencoder.factor for side in data.size)])
+    grid = tuple(int(n) for n in grid // preset.transformer.patch_size)
+    threads = min(backend.cpu_count(), training.shards)
+
+    def transformer(batch):
+        return costs.clip_cost(preset.transformer, grid, batch, shards=training.shards, threads=threads)
+
+    costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
+    first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
+    speed = costs.matmul_speed()
+    lines = [f"{preset.name}: {preset.summary}"]
+    for name, cost, settings in (
+        ("autoencoder", first, preset.autoencoder_training),
+        ("transformer", transformer(training.batch), training),
+    ):
+        least = settings.steps * cost.training_flops / speed / 60
+        time = f"{settings.steps} steps, {least:.1f} minutes at the least" if minutes is None else ""
+        lines.append(
+            f"  {name:12}{cost.parameters:>10,} parameters, {costs.amount(cost.training_flops, 'FLOPs')} a step, "
+            f"{costs.amount(cost.training_memory)} of memory{', ' * bool(time)}{time}"
+        )
+    lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}")
+    if minutes is not None:
+        lines.append(f"  as many steps as fit into {minutes:g} minutes")
+    return "\n".join(lines)
+
+
+# What it is worth ----------------------------------------------------------------------------------------------------
+
+
+def brief_metrics(video, captions, digit_size):
+    """Three shares that show how a training gets on: the right digit, the right way, one digit throughout."""
+    wishes = evaluation.read_captions(captions, video.shape[2:4])
+    sighting = evaluation.watch(video, digit_size, wishes.count)
+    prompt, identity = evaluation.prompt_metrics(sighting, wishes), evaluation.identity_metrics(sighting)
+    values = {"digit_frames": prompt["digit_frames"], "direction": prompt["direction"], **identity}
+    return {name: float(np.nanmean(values[name])) for name in ("digit_frames", "direction", "one_class")}
+
+
+def judge_model(model, prompts=200, *, num_digits=1, held_out="include", seed=0, data=None, digits=None, batch=32):
+    """Draw clips for random prompts and compare them with real ones: (evaluation.Report, clips, real clips, captions).
+
+    prompts: how many. num_digits: in each. held_out: "only" asks for digit and direction pairs that training never
+    showed. digits: source of the real clips; by default the one the model was trained on.
+    """
+    settings, notes = model.settings, model.notes.get("preset", {}).get("data", {})
+    source = digit_source(digits or notes.get("digits", "auto"), "test", data)
+    generator = np.random.default_rng(seed)
+    maker = CaptionedClips(
+        source,
+        settings.size,
+        settings.num_frames,
+        settings.digit_size,
+        (num_digits,),
+        held_out=held_out,
+        synonyms=False,
+    )
+    labels = [maker.draw_motions(generator) for _ in range(prompts)]
+    real, others = (maker.render(generator, labels) for _ in range(2))
+    parts = []
+    for first in tqdm(range(0, prompts, batch), desc="drawing", unit="batch", leave=False):
+        parts.append(model.generate(real.captions[first : first + batch], seed=seed + first))
+    clips = np.concatenate(parts)
+    report = evaluation.evaluate(clips, real.captions, (real.video, others.video), settings.digit_size, generator)
+    return report, clips, real.video, real.captions
+
+
+# Where chance would be: the spoilt real clips that a metric is about.
+FLOORS = {
+    "digit_frames": "other captions",
+    "digit": "other captions",
+    "direction": "other captions",
+    "prompt": "other captions",
+    "one_class": "recombined",
+    "lawful": "shuffled frames",
+}
+
+
+def shares(report):
+    """(name, value, ceiling, floor) of the metrics that are shares, as `display.draw_metrics` takes them."""
+    return [
+        (name, report["clips"][name].mean, report["real"][name].mean, report[floor][name].mean)
+        for name, floor in FLOORS.items()
+    ]

@@ -46,9 +46,11 @@ def test_a_numpy_that_is_too_old_is_named(monkeypatch):
 
 
 def test_little_memory_and_little_disk_are_failures(monkeypatch):
-    monkeypatch.setattr(doctor, "available_memory", lambda: 100 << 20)
+    from minivdit import costs
+
+    monkeypatch.setattr(costs, "available_memory", lambda: 100 << 20)
     assert doctor.check_memory().state == doctor.FAIL and "0.1 GB" in doctor.check_memory().text
-    monkeypatch.setattr(doctor, "available_memory", lambda: None)
+    monkeypatch.setattr(costs, "available_memory", lambda: None)
     assert doctor.check_memory().state == doctor.OPTIONAL
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=5 << 20))
     assert doctor.check_disk().state == doctor.FAIL

@@ -1,0 +1,197 @@
+"""What each command does: a short function from the parsed options to a call of the package.
+
+Imports stand inside the functions, so that `minivdit --help` needs neither NumPy nor matplotlib.
+"""
+
+import sys
+import time
+from operator import attrgetter
+from pathlib import Path
+
+from .errors import InputError
+
+
+def demo(options):
+    """Train a small model on built-in digits, let it draw, and show how good it is: the whole way, in minutes.
+
+    Nothing is downloaded. Stopped, the same command goes on.
+    """
+    prepare(options)
+    from .demo import demo
+
+    demo(options.out, options.minutes, options.preset, options.prompts, options.seed)
+
+
+def sample(options):
+    """Draw clips from captions and write them as a GIF."""
+    from . import display
+
+    is_strip = Path(options.out).suffix.lower() == ".png"
+    if not is_strip:
+        display.check_writable(options.out)
+    prepare(options)
+    from .generation import TextToVideo
+
+    model = TextToVideo.load(options.weights)
+    prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
+    started = time.perf_counter()
+    video = model.generate(
+        prompts,
+        num_frames=options.frames,
+        size=options.size,
+        seed=options.seed,
+        steps=options.steps,
+        guidance_scale=options.guidance,
+        sampler=options.sampler,
+    )
+    seconds = time.perf_counter() - started
+    warn_of_strange_sentences(options.prompt)
+    warn_of_weak_weights(model)
+    if is_strip:
+        display.write_strips(options.out, video, prompts)
+    else:
+        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps)
+    frames, height, width = video.shape[1:4]
+    print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
+    print(f"weights {model.name} ({model.fingerprint()})")
+
+
+def warn_of_strange_sentences(prompts):
+    """Known words in an order that training never showed are drawn all the same, but not silently."""
+    from .data.captions import parse
+
+    for prompt in prompts:
+        try:
+            parse(prompt)
+        except InputError as error:
+            if prompt.strip():  # the empty caption means: draw anything
+                print(f"minivdit: note: {error}", file=sys.stderr)
+
+
+def warn_of_weak_weights(model):
+    """Say so when noise is all that can be expected, instead of letting a user look for a fault."""
+    right = model.notes.get("metrics", {}).get("digit_frames")
+    if right is not None and right < 0.4:
+        steps = model.notes["steps"]
+        print(
+            f"minivdit: note: these weights had {steps} steps of training and draw the right digit in {right:.0%} of "
+            "frames; train longer for legible digits",
+            file=sys.stderr,
+        )
+
+
+def train(options):
+    """Train a preset from nothing: first the autoencoder, then the transformer.
+
+    The folder --out gets checkpoints, logs, previews and at the end model.safetensors. Stopped with Ctrl-C, killed
+    or out of power: the same command again goes on from the last checkpoint.
+    """
+    from .training import presets
+
+    if options.preset is None:
+        for preset in presets.PRESETS.values():
+            print(f"{preset.name:8} {preset.summary}")
+        print("their settings: minivdit train PRESET --show")
+        return
+    changes = [f"training.steps={options.steps}"] * (options.steps is not None)
+    changes += [f"data.digits={options.digits}"] * (options.digits is not None)
+    preset = presets.override(presets.get(options.preset), options.set + changes)
+    if options.show:
+        for name in presets.fields(preset):
+            value = attrgetter(name)(preset)
+            print(f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+        return
+    out = Path(options.out or f"runs/{preset.name}")
+    if options.resume and not (out / "autoencoder.safetensors").exists():
+        raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
+    prepare(options)
+    from .pipeline import predict, train_model
+
+    print(predict(preset, options.minutes), flush=True)
+    model = train_model(preset, out, seed=options.seed, data=options.data, minutes=options.minutes)
+    weights = out / "model.safetensors"
+    print(f"{weights}: {weights.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
+    print(f'next: minivdit sample "a 3 moving right" --weights {weights}')
+    print(f"      minivdit evaluate --weights {weights}")
+
+
+def evaluate(options):
+    """Draw clips for random prompts and judge them: right digit, right way, the same digit throughout, real motion.
+
+    Every metric stands beside the same one for real clips (its ceiling) and for real clips spoilt in one way (its
+    floors). Prompts have one digit and, if the model was trained on two, then two.
+    """
+    prepare(options)
+    import json
+
+    from .files import atomic_write
+    from .generation import TextToVideo
+    from .pipeline import judge_model
+
+    model = TextToVideo.load(options.weights)
+    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
+    reports = {}
+    print(f"weights {model.name} ({model.fingerprint()}), seed {options.seed}")
+    for count in [options.per_clip] if options.per_clip else trained:
+        report, *_ = judge_model(
+            model,
+            options.prompts,
+            num_digits=count,
+            held_out="only" if options.held_out else "include",
+            seed=options.seed,
+            data=options.data,
+            digits=options.digits,
+        )
+        reports[f"{count} digits"] = json.loads(report.to_json())
+        print(f"{count} digit{'s' * (count > 1)} a clip")
+        print(report, flush=True)
+    if options.out:
+        with atomic_write(options.out) as temporary:
+            temporary.write_text(json.dumps(reports, indent=2))
+        print(options.out)
+
+
+def data(options):
+    """Fetch MNIST, or show what the training clips look like."""
+    if options.action == "download":
+        from .data.mnist import data_directory, load_mnist
+
+        for split in ("train", "test"):
+            images, _ = load_mnist(split, options.data)
+            print(f"MNIST {split}: {len(images):,} digits, verified")
+        print(f"in {data_directory(options.data)}")
+        return
+    import numpy as np
+
+    from . import display
+    from .data import CaptionedClips, classic_moving_mnist, digit_source
+
+    generator = np.random.default_rng(options.seed)
+    source = digit_source(options.digits, "train", options.data)
+    height, width = options.size
+    digit_size = options.digit_size or min(28, min(height, width) // 2)
+    maker = CaptionedClips(source, (height, width), options.frames, digit_size, held_out="include")
+    clips = maker.batch(generator, options.count)
+    classic, _ = classic_moving_mnist(source, generator, options.count)
+    out = Path(options.out)
+    display.write_grid(out / "captioned.gif", clips.video, captions=clips.captions)
+    display.write_strips(out / "captioned.png", clips.video, clips.captions)
+    display.write_grid(out / "classic.gif", classic)
+    print(f"digits: {source.name}; captioned clips: {options.frames} frames of {height}x{width}")
+    for name in ("captioned.gif", "captioned.png", "classic.gif"):
+        print(out / name)
+
+
+def doctor(options):
+    """Say what this machine has, what is missing, and the cure."""
+    from .doctor import report
+
+    return report()
+
+
+def prepare(options):
+    """Choose the device and tune the allocator: once, before arrays are made."""
+    from . import backend
+
+    backend.use(options.device)
+    backend.tune_allocator()

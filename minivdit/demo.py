@@ -1,0 +1,59 @@
+"""`minivdit demo`: the whole way in one command, on any machine, with nothing to download.
+
+Train the quick preset on the built-in digits; let it draw; put what it drew beside real clips; say how good it is.
+"""
+
+import time
+from pathlib import Path
+
+from . import display
+from .evaluation import METRICS
+from .files import atomic_write
+from .generation import TextToVideo
+from .pipeline import judge_model, predict, shares, train_model
+from .training import presets
+
+
+def demo(out="demo", minutes=6.0, preset="quick", prompts=64, seed=0):
+    """Run the demo and leave everything it made in the folder `out`. Run again, it goes on where it stopped.
+
+    minutes: for training; drawing and judging come on top. prompts: how many clips to draw and judge.
+    """
+    started, out = time.perf_counter(), Path(out)
+    preset = presets.override(presets.get(preset), ["data.digits=strokes"])
+    print("1. What will be trained, from nothing, on digits drawn by a built-in pen")
+    print(predict(preset, minutes), flush=True)
+    train_model(preset, out / "run", seed=seed, minutes=minutes, previews=4)
+
+    print(f"2. Drawing {prompts} clips from captions, and judging them beside real ones", flush=True)
+    weights = out / "run" / "model.safetensors"  # read again, as `minivdit sample` would
+    model = TextToVideo.load(weights)
+    report, clips, real, captions = judge_model(model, prompts, seed=seed + 1)
+    marks, shown = shares(report), slice(0, 8)
+    display.write_grid(out / "clips.gif", real[shown], clips[shown], captions=captions[shown], columns=4)
+    losses = display.read_losses(out / "run" / "transformer.jsonl")
+    display.write_summary(
+        out / "summary.png",
+        losses=losses,
+        metrics=marks,
+        real=real,
+        generated=clips,
+        captions=captions,
+        title=f"{preset.name}: {losses[-1]['step']} steps in {losses[-1]['minutes']:.1f} minutes, seed {seed}",
+    )
+    with atomic_write(out / "report.json") as temporary:
+        temporary.write_text(report.to_json())
+    print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
+    for name, value, ceiling, floor in marks:
+        print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
+
+    print(f"3. Done in {(time.perf_counter() - started) / 60:.1f} minutes. Look at")
+    print(f"   {out / 'clips.gif'}      left a real clip, right what the model drew from the caption beneath")
+    print(f"   {out / 'summary.png'}    loss, metrics between floor and ceiling, frames")
+    print(f"   {out / 'run' / 'previews'}    the same captions, drawn ever better during training")
+    print("Next:")
+    print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {weights}')
+    print('   minivdit sample "a 3 moving right and a 7 moving up"     with the weights that come with minivdit')
+    print(
+        "   minivdit train small                                     longer, and legible: the presets are in the README"
+    )
