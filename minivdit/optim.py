@@ -128,7 +128,7 @@ def orthogonalise(matrices, steps=5):
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.swapaxes(-1, -2) if tall else matrices  # the Gram matrix is then the smaller of the two
     x = x / ((x * x).sum(axis=(-2, -1), keepdims=True) ** 0.5 + 1e-7)  # no singular value above 1
-    diagonal = range(x.shape[-2])
+    diagonal = array_module(x).arange(x.shape[-2])
     for _ in range(steps):
         gram = x @ x.swapaxes(-1, -2)
         polynomial = gram @ gram

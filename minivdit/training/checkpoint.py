@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..files import load_tensors, save_tensors
 
 FORMAT = "minivdit training 1"
+ABOUT = ("config", "settings", "seed", "metrics")  # what a checkpoint says besides numbers
 
 # What the random numbers of a step are for. Streams never share numbers.
 INITIAL_WEIGHTS, BATCHES, PREVIEWS, MEASUREMENTS = range(4)
@@ -32,7 +33,7 @@ def generator(seed, stream, step=0):
 def save_checkpoint(path, groups, metadata):
     """Write the checkpoint. groups: dict such as {'weights': state, ...}, each state a flat dict of arrays and numbers.
 
-    metadata: JSON values; `config` and `settings` in it may be dataclasses.
+    metadata: a dict with at least the entries of ABOUT; `config` and `settings` may be dataclasses.
     """
     tensors, numbers = {}, {}
     for group, state in groups.items():
@@ -47,7 +48,8 @@ def save_checkpoint(path, groups, metadata):
 def load_checkpoint(path):
     """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts."""
     tensors, metadata = load_tensors(path)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    whole = isinstance(metadata, dict) and {*ABOUT, "numbers"} <= metadata.keys() and metadata.get("format") == FORMAT
+    if not whole:
         raise InputError(
             f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
         )

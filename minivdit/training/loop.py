@@ -60,7 +60,7 @@ class Task:
         raise NotImplementedError
 
     def finish(self, run):
-        """Called once after the last step, before it is saved (optional)."""
+        """Called by `fit` after the last step, before it is saved (optional)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +125,12 @@ class Run:
         self.seconds = 0.0  # of training, over all sessions
         self.metrics = {}  # the latest ones from the callbacks
 
-    def advance(self, batch):
-        """Take one step on a batch and return its State. Weights change only at the end, all in one go."""
-        settings, started = self.settings, time.perf_counter()
+    def advance(self, batch, started=None):
+        """Take one step on a batch and return its State. Weights change only after all gradients are known.
+
+        started: time.perf_counter() from which the step's seconds are counted; by default now.
+        """
+        settings, started = self.settings, started or time.perf_counter()
         loss, gradients, extras = parallel_gradients(
             self.task.loss, self.parameters, batch, settings.shards, self.threads
         )
@@ -157,8 +160,8 @@ class Run:
 
     def load_state(self, groups):
         """Go to the point at which `groups` was taken."""
-        for group in ("weights", "buffers"):
-            copy_state(groups.get(group, {}), self.state()[group])
+        for group, state in self.state().items():
+            copy_state(groups.get(group, {}), state)
         self.average.load_state_dict(groups["average"])
         self.optimizer.load_state_dict(groups["optimizer"])
         self.step, self.seconds = int(groups["run"]["step"]), float(groups["run"]["seconds"])
@@ -195,9 +198,10 @@ def train(run):
     with backend.blas_threads(1), ThreadPoolExecutor(1) as workshop:
         upcoming = workshop.submit(make, run.step)
         while run.step < run.settings.steps:
+            started = time.perf_counter()
             batch = upcoming.result()
             upcoming = workshop.submit(make, run.step + 1)
-            yield run.advance(_on_device(batch))
+            yield run.advance(_on_device(batch), started)
 
 
 def steps_in(run, minutes, trial=5):

@@ -23,7 +23,7 @@ def test_round_trip(tmp_path):
         "run": {"step": 7, "seconds": 1.5},
     }
     path = tmp_path / "run.safetensors"
-    metadata = {"config": Config(), "metrics": {"accuracy": np.float32(0.5)}}
+    metadata = {"config": Config(), "settings": {}, "seed": 3, "metrics": {"accuracy": np.float32(0.5)}}
     checkpoint.save_checkpoint(path, groups, metadata)
     loaded, about = checkpoint.load_checkpoint(path)
     assert loaded.keys() == groups.keys()
@@ -37,6 +37,9 @@ def test_round_trip(tmp_path):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_tensors(path, {"w": np.zeros(2, np.float32)}, {"kind": "something else"})
+    with pytest.raises(InputError, match="is not a training checkpoint"):
+        checkpoint.load_checkpoint(path)
+    checkpoint.save_checkpoint(path, {}, {"config": {}})  # the right format, but most of it isn't there
     with pytest.raises(InputError, match="is not a training checkpoint"):
         checkpoint.load_checkpoint(path)
     path.write_bytes(path.read_bytes()[:-3])

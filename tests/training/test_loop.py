@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minivdit.errors import InputError
-from minivdit.training.checkpoint import load_checkpoint
+from minivdit.training.checkpoint import load_checkpoint, save_checkpoint
 from minivdit.training.journal import Journal, Smooth, read_journal
 from minivdit.training.loop import Interrupted, Run, State, _summary, fit, steps_in, train
 
@@ -166,6 +166,16 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         quiet(toy.ToyTask(), path, dataclasses.replace(short, shards=2))
     assert quiet(toy.ToyTask(), path).step == 30  # more steps are welcome
     assert quiet(toy.ToyTask(width=8), path, short, resume=False).step == 4
+
+
+def test_a_checkpoint_in_which_something_is_missing_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    quiet(toy.ToyTask(), path)
+    groups, about = load_checkpoint(path)
+    for group in groups:
+        save_checkpoint(path, {name: state for name, state in groups.items() if name != group}, about)
+        with pytest.raises(InputError, match="is not in the saved state"):
+            quiet(toy.ToyTask(), path)
 
 
 def test_a_loss_that_is_not_a_number_stops_before_the_weights_are_touched():
