@@ -31,9 +31,11 @@ def sample(options):
         display.check_writable(options.out)
     prepare(options)
     from .generation import TextToVideo
+    from .pipeline import require_memory_to_draw
 
     model = TextToVideo.load(options.weights)
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
+    require_memory_to_draw(model, len(prompts), options.frames, options.size)
     started = time.perf_counter()
     video = model.generate(
         prompts,
@@ -45,8 +47,6 @@ def sample(options):
         sampler=options.sampler,
     )
     seconds = time.perf_counter() - started
-    warn_of_strange_sentences(options.prompt)
-    warn_of_weak_weights(model)
     if is_strip:
         display.write_strips(options.out, video, prompts)
     else:
@@ -54,6 +54,8 @@ def sample(options):
     frames, height, width = video.shape[1:4]
     print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
     print(f"weights {model.name} ({model.fingerprint()})")
+    warn_of_strange_sentences(options.prompt)
+    warn_of_weak_weights(model)
 
 
 def warn_of_strange_sentences(prompts):

@@ -1,0 +1,313 @@
+"""The command line: help worth reading, one line for every error, and each command run for real on a tiny preset."""
+
+import errno
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minivdit
+from minivdit import backend, cli, files
+from minivdit.errors import InputError
+
+# Other processes find the minivdit that is tested here, installed or not.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
+COMMANDS = ("demo", "sample", "train", "evaluate", "data", "doctor")
+
+
+def run(*arguments):
+    """Call the command line in this process: (exit code)."""
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as leaving:  # argparse leaves so after --help and --version
+        return leaving.code
+
+
+def refused(capsys, *arguments):
+    """Run arguments that must be refused with exit code 2; the one line that was printed."""
+    assert run(*arguments) == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert line.startswith("minivdit: ") and "Traceback" not in line
+    return line
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch, tmp_path):
+    """No debugging, no MNIST, files into a temporary folder, and afterwards the CPU again."""
+    monkeypatch.delenv("MINIVDIT_DEBUG", raising=False)
+    monkeypatch.setenv("MINIVDIT_DATA", str(tmp_path / "no-mnist"))
+    monkeypatch.chdir(tmp_path)
+    yield
+    backend.use("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a tiny run, trained through the command line."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    assert run("train", "tiny", "--steps", 4, "--out", out) == 0
+    return out
+
+
+# Help ----------------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(f"\n    {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_in_the_help_are_commands_that_parse(command, capsys):
+    assert run(command, "--help") == 0
+    text = capsys.readouterr().out
+    examples = [
+        line.split("   ")[0].strip() for line in text.split("examples:\n")[1].replace("\n  ", "\n").splitlines()
+    ]
+    examples = [line for line in examples if line]
+    assert examples
+    for example in examples:
+        words = [word for word in shlex.split(example) if not word.startswith("MINIVDIT_DATA=")]
+        assert words[0] == "minivdit" and words[1] == command
+        cli.build_parser().parse_args(words[1:])  # raises InputError if it doesn't
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"minivdit {minivdit.__version__}\n"
+
+
+def test_python_m_minivdit_is_the_same_command():
+    command = [sys.executable, "-m", "minivdit", "smaple"]
+    result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert result.returncode == 2 and "invalid choice: 'smaple'" in result.stderr and result.stdout == ""
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "required: COMMAND"),
+        (["paint"], "invalid choice"),
+        (["sample"], "required: prompt"),
+        (["sample", "a 3 moving right", "--size", "64by64"], "height x width"),
+        (["sample", "a 3 moving right", "--frames", "0"], "from 1 upwards"),
+        (["sample", "a 3 moving right", "--steps", "1.5"], "whole number"),
+        (["sample", "a 3 moving right", "--seed", "-1"], "from 0 upwards"),
+        (["sample", "a 3 moving right", "--guidance", "nan"], "not a number"),
+        (["sample", "a 3 moving right", "--fps", "0"], "above zero"),
+        (["sample", "a 3 moving right", "--out", "clip.avi"], "ends in .gif"),
+        (["sample", "a 3 moving right", "--weights", "absent.safetensors"], "no weights at absent.safetensors"),
+        (["train", "huge"], "'huge' is not a preset; choose tiny"),
+        (["train", "tiny", "--set", "transformer.widht=3"], "nearest: transformer.width"),
+        (["train", "tiny", "--set", "transformer.width=wide"], "takes a whole number"),
+        (["train", "tiny", "--set", "data.size=16,17"], "multiple of"),
+        (["train", "tiny", "--resume"], "no run to go on with"),
+        (["train", "tiny", "--minutes", "inf"], "not a number"),
+        (["data", "--size", "8x8", "--digit-size", "9"], "8x8"),
+        (["data", "--digits", "letters"], "invalid choice"),
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2(capsys, tmp_path, arguments, expected):
+    assert expected in refused(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []  # and nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "expected"),
+    [
+        ("a 3 moving rigt", [], "nearest: right"),
+        ("a 3 moving right", ["--size", "16x17"], "16 or 24"),
+        ("a 3 moving right", ["--frames", "1000000", "--size", "10000000"], "give a smaller --size"),
+        ("a 3 moving right", ["--count", "1000000"], "draw "),
+    ],
+)
+def test_prompts_and_sizes_that_cannot_be_drawn(capsys, trained, prompt, options, expected):
+    assert expected in refused(capsys, "sample", prompt, "--weights", trained / "model.safetensors", *options)
+
+
+def test_damaged_weights_are_one_line(capsys, trained, tmp_path):
+    whole = (trained / "model.safetensors").read_bytes()
+    hostile = (2**62).to_bytes(8, "little") + b"{}"  # a header that claims to be 4 exabytes long
+    for content in (whole[: len(whole) // 2], b"", b"not weights at all", hostile):
+        path = tmp_path / "damaged.safetensors"
+        path.write_bytes(content)
+        assert "damaged.safetensors" in refused(capsys, "sample", "a 3 moving right", "--weights", path)
+
+
+def test_a_gpu_that_is_not_there_is_one_line(capsys, trained, monkeypatch):
+    monkeypatch.setattr(backend, "gpu_problem", lambda: "CuPy is installed but no GPU is present; use --device cpu")
+    weights = ["--weights", trained / "model.safetensors"]
+    assert "use --device cpu" in refused(capsys, "sample", "a 3 moving right", "--device", "gpu", *weights)
+    assert run("sample", "a 3 moving right", "--device", "auto", *weights) == 0  # auto falls back
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(capsys, trained, tmp_path, monkeypatch):
+    earlier = tmp_path / "clip.gif"
+    earlier.write_bytes(b"earlier")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    line = refused(capsys, "sample", "a 3 moving right", "--weights", trained / "model.safetensors")
+    assert "No space left" in line and earlier.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [earlier]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (InputError("two\nlines"), 2, "minivdit: two lines\n"),
+        (KeyboardInterrupt(), 130, "minivdit: stopped\n"),
+        (KeyboardInterrupt("saved in x"), 130, "minivdit: saved in x\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full (x)"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "minivdit: Permission denied: x\n"),
+        (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("odd"), 1, "RuntimeError: odd (a bug in minivdit"),
+    ],
+)
+def test_whatever_a_command_raises_is_one_line(capsys, monkeypatch, error, code, expected):
+    def broken(options):
+        raise error
+
+    monkeypatch.setattr(cli.commands, "doctor", broken)
+    broken.__doc__ = "Break."
+    assert run("doctor") == code
+    printed = capsys.readouterr().err
+    assert expected in printed and printed.count("\n") == 1
+    monkeypatch.setenv("MINIVDIT_DEBUG", "1")
+    with pytest.raises(type(error)):
+        run("doctor")
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = [sys.executable, "-m", "minivdit", "doctor"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait()
+    process.stderr.close()
+
+
+# The commands, run ---------------------------------------------------------------------------------------------------
+
+
+def test_training_leaves_all_it_promises(trained):
+    names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
+    stages = {f"{stage}.{ending}" for stage in ("autoencoder", "transformer") for ending in ("safetensors", "jsonl")}
+    assert names >= stages | {"model.safetensors", "previews/step_000004.png"}
+    last = json.loads((trained / "transformer.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 4 and set(last["metrics"]) == {"digit_frames", "direction", "one_class"}
+
+
+def test_the_same_command_goes_on_and_another_one_is_refused(capsys, trained):
+    before = (trained / "model.safetensors").read_bytes()
+    assert run("train", "tiny", "--steps", 4, "--out", trained, "--resume") == 0
+    assert (trained / "model.safetensors").read_bytes() == before
+    capsys.readouterr()
+    assert run("train", "tiny", "--steps", 4, "--out", trained, "--set", "transformer.width=64") == 2
+    assert "transformer.width is 32, here 64" in capsys.readouterr().err
+
+
+def test_training_tells_what_it_will_cost_before_it_starts(capsys, tmp_path):
+    assert run("train", "tiny", "--minutes", 0.01, "--out", tmp_path / "run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    stage = next(line for line in lines if line.strip().startswith("transformer"))
+    assert "parameters" in stage and "FLOPs a step" in stage and "memory" in stage
+
+
+def test_presets_and_their_settings_are_listed(capsys):
+    assert run("train") == 0
+    assert "tiny " in capsys.readouterr().out
+    assert run("train", "tiny", "--show", "--set", "transformer.patterns=frame,time") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "transformer.patterns=frame,time" in shown and "data.size=16,16" in shown
+    settings = [line for line in shown if not line.startswith(("name=", "summary="))]
+    assert run("train", "tiny", "--show", *(f"--set={line}" for line in settings)) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == settings[0:]  # what is shown can be set
+
+
+def test_sampling_is_decided_by_the_seed(capsys, trained, tmp_path):
+    weights = ["--weights", trained / "model.safetensors"]
+    for name, seed in (("one.gif", 1), ("again.gif", 1), ("two.gif", 2)):
+        assert run("sample", "a 3 moving right", "--seed", seed, "--out", name, *weights) == 0
+    one, again, two = ((tmp_path / name).read_bytes() for name in ("one.gif", "again.gif", "two.gif"))
+    assert one == again != two
+    assert "one.gif: 1 x 4 frames of 16x16, seed 1" in capsys.readouterr().out
+
+
+def test_other_lengths_sizes_counts_and_strips(capsys, trained, tmp_path):
+    import imageio.v3 as imageio
+
+    weights = ["--weights", trained / "model.safetensors"]
+    options = ["--frames", 6, "--size", "24x32", "--steps", 2, "--guidance", 3, "--sampler", "ddpm"]
+    assert run("sample", "a 3 moving right", "an 8 moving up", "--count", 2, *options, *weights) == 0
+    printed = capsys.readouterr()
+    assert "clip.gif: 4 x 6 frames of 24x32" in printed.out
+    assert "these weights had 4 steps of training" in printed.err
+    assert len(imageio.imread(tmp_path / "clip.gif", plugin="pillow", mode="L")) == 6
+    assert run("sample", "moving 3 a", "--out", "strip.png", *weights) == 0
+    assert "at the start the caption has 'moving'" in capsys.readouterr().err  # drawn, but not silently
+    assert imageio.imread(tmp_path / "strip.png").ndim == 3
+
+
+def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
+    arguments = ["--weights", trained / "model.safetensors", "--prompts", 8, "--out", "report.json"]
+    assert run("evaluate", *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "1 digit a clip" in printed and "other captions" in printed and "digit_frames" in printed
+    columns = json.loads((tmp_path / "report.json").read_text())["1 digits"]["columns"]
+    assert columns["real"]["direction"]["mean"] > columns["frozen"]["direction"]["mean"]
+
+
+def test_data_preview_shows_the_classic_clips_too(capsys, tmp_path):
+    import imageio.v3 as imageio
+
+    assert run("data", "--size", "24x40", "--frames", 5, "--count", 2, "--digits", "strokes", "--digit-size", 12) == 0
+    assert "digits: strokes; captioned clips: 5 frames of 24x40" in capsys.readouterr().out
+    preview = tmp_path / "data-preview"
+    assert sorted(path.name for path in preview.iterdir()) == ["captioned.gif", "captioned.png", "classic.gif"]
+    classic = imageio.imread(preview / "classic.gif", plugin="pillow", mode="L")
+    assert len(classic) == 20 and np.ptp(classic) > 200
+
+
+def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
+    assert run("demo", "--preset", "tiny", "--minutes", 0.01, "--prompts", 4) == 0
+    printed = capsys.readouterr().out
+    for name in ("clips.gif", "summary.png", "report.json", "run/model.safetensors"):
+        assert (tmp_path / "demo" / name).stat().st_size > 0
+    marks = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
+    assert marks == ["digit_frames", "digit", "direction", "prompt", "one_class", "lawful"]
+    assert "Next:" in printed and "minivdit sample" in printed
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent in another way on Windows")
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "minivdit", "train", "tiny", "--out", "run", "--set"]
+    process = subprocess.Popen(
+        [*command, "autoencoder_training.steps=100000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    log = tmp_path / "run" / "autoencoder.jsonl"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text().count("\n") > 1) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert "run the same command again to go on" in errors.splitlines()[-1]
+    assert (tmp_path / "run" / "autoencoder.safetensors").exists()
