@@ -1,0 +1,50 @@
+"""Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
+
+from .frechet import clip_features, frame_features, frame_maps, frechet_distance
+from .judge import DigitJudge, load_judge
+from .metrics import (
+    Estimate,
+    Sighting,
+    Wishes,
+    identity_metrics,
+    most_seen,
+    motion_metrics,
+    prompt_metrics,
+    read_captions,
+    watch,
+)
+from .paths import Paths, compass, fit_paths
+from .report import METRICS, Report, evaluate, frozen, real_clips, recombined, shuffled_captions, shuffled_frames
+from .tracking import Tracks, track, windows
+
+__all__ = [
+    "METRICS",
+    "DigitJudge",
+    "Estimate",
+    "Paths",
+    "Report",
+    "Sighting",
+    "Tracks",
+    "Wishes",
+    "clip_features",
+    "compass",
+    "evaluate",
+    "fit_paths",
+    "frame_features",
+    "frame_maps",
+    "frechet_distance",
+    "frozen",
+    "identity_metrics",
+    "load_judge",
+    "most_seen",
+    "motion_metrics",
+    "prompt_metrics",
+    "read_captions",
+    "real_clips",
+    "recombined",
+    "shuffled_captions",
+    "shuffled_frames",
+    "track",
+    "watch",
+    "windows",
+]

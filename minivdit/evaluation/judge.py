@@ -1,0 +1,75 @@
+"""The digit judge: a small convolutional network that reads the digits of clips and gives features of them.
+
+Its weights come with the package; `python -m minivdit.evaluation.train_judge` makes them anew.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from .. import autograd as ag
+from ..backend import to_device, to_numpy
+from ..files import load_tensors
+from ..nn import Conv, Linear, Module
+
+WINDOW = 28  # side of the windows it reads, px
+WEIGHTS = Path(__file__).parents[1] / "weights" / "judge.safetensors"
+CHUNK = 256  # images at a time, so that activations stay small
+
+
+class DigitJudge(Module):
+    """Windows (n, 28, 28) with values in [0, 1] -> logits (n, 10), and features on the way."""
+
+    def __init__(self, generator, width=16):
+        # Strides early: three quarters of the work of a plain network is in its first two layers.
+        self.convolutions = [
+            Conv(1, width, generator, kernel=(5, 5), stride=2, padding=2),  # 28 -> 14
+            Conv(width, 2 * width, generator, kernel=(3, 3), stride=2, padding=1),  # 14 -> 7
+            Conv(2 * width, 4 * width, generator, kernel=(3, 3), stride=2, padding=1),  # 7 -> 4
+        ]
+        self.hidden = Linear(4 * 4 * 4 * width, 4 * width, generator)
+        self.output = Linear(4 * width, 10, generator)
+
+    def maps(self, images):
+        """Images (n, H, W) of any size -> local features (n, H/8, W/8, 64): which stroke is where."""
+        x = images.reshape(*images.shape, 1)
+        for convolution in self.convolutions:
+            x = ag.relu(convolution(x))
+        return x
+
+    def features(self, windows):
+        """Windows (n, 28, 28) -> (n, 64): what the digit looks like, whatever its exact place."""
+        x = self.maps(windows)
+        return ag.relu(self.hidden(x.reshape(len(windows), -1)))
+
+    def forward(self, windows):
+        return self.output(self.features(windows))
+
+    def read(self, windows):
+        """Windows (..., 28, 28), NumPy -> log-probabilities (..., 10) and features (..., 64), NumPy."""
+        leading = windows.shape[:-2]
+        flat = windows.reshape(-1, *windows.shape[-2:])
+        logits, features = np.empty((len(flat), 10), np.float32), np.empty((len(flat), 64), np.float32)
+        with ag.no_grad():
+            for start in range(0, len(flat), CHUNK):
+                part = slice(start, start + CHUNK)
+                found = self.features(to_device(flat[part]))
+                features[part] = to_numpy(found.data)
+                logits[part] = to_numpy(ag.log_softmax(self.output(found)).data)
+        return logits.reshape(*leading, 10), features.reshape(*leading, 64)
+
+
+@functools.lru_cache(maxsize=1)
+def load_judge():
+    """The judge whose weights are shipped with the package."""
+    tensors, _ = load_tensors(WEIGHTS)
+    judge = DigitJudge(np.random.default_rng(0))
+    judge.load_state_dict({name: array.astype(np.float32) for name, array in tensors.items()})
+    return judge
+
+
+def accuracy(judge, images, labels):
+    """Fraction of digits (n, 28, 28), uint8 or in [0, 1], that are read as their label."""
+    windows = images * np.float32(1 / 255) if images.dtype == np.uint8 else images
+    return float((judge.read(windows)[0].argmax(-1) == labels).mean())

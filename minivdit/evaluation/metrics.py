@@ -1,0 +1,263 @@
+"""What a clip shows against what its caption asked for: digits, directions, identity, motion.
+
+`watch` looks at clips once (tracks, bouncing lines, what the judge reads in every frame); the
+metrics are then cheap functions of that Sighting and the captions. Each gives one value a clip,
+so controls (other captions, shuffled frames) are the same call on other inputs.
+
+Consistency alone is worthless, a frozen clip has all of it, so motion stands beside it. A clip of
+two digits is judged by the best pairing of what was seen with what was asked; only `prompt` asks
+that one pairing be right in everything, so a clip whose digits have swapped ways passes `digit`
+and `direction` and fails `prompt`.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data import DIRECTIONS, PIXELS_PER_FRAME, parse
+from ..errors import InputError
+from .judge import load_judge
+from .paths import NOWHERE, Paths, fit_paths
+from .tracking import Tracks, as_clips, track, windows
+
+MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two touching digits
+LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
+SEEN = 0.9  # of the frames in which a lawful digit must be found
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over clips with its 95% interval. n: clips that have a value."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def share(cls, values):
+        """Of values in [0, 1]: Wilson's score interval, honest near 0 and 1 and cautious for fractions between."""
+        values = np.asarray(values, float)
+        values = values[~np.isnan(values)]
+        n, z = len(values), 1.959964
+        if n == 0:
+            return cls(math.nan, math.nan, math.nan, 0)
+        mean = float(values.mean())
+        middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+        return cls(mean, max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean)), n)
+
+    @classmethod
+    def average(cls, values):
+        """Of any values: normal interval."""
+        values = np.asarray(values, float)
+        values = values[~np.isnan(values)]
+        n = len(values)
+        if n == 0:
+            return cls(math.nan, math.nan, math.nan, 0)
+        mean = float(values.mean())
+        half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+        return cls(mean, mean - half, mean + half, n)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """All that is seen in B clips: K tracks, T frames.
+
+    classes:  (B, K, T) int, the digit read in each frame, -1 where lost.
+    probabilities: (B, K, T, 10), 0 where lost.
+    readable: (B, K, T) bool, frames that count: not merged, or all of them where a clip has no other.
+    looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost.
+    canvas:   (height, width); digit_size: px.
+    """
+
+    tracks: Tracks
+    paths: Paths
+    classes: np.ndarray
+    probabilities: np.ndarray
+    readable: np.ndarray
+    looks: np.ndarray
+    canvas: tuple
+    digit_size: int
+
+
+def watch(clips, digit_size, digits, judge=None):
+    """Look at clips (B, T, H, W, 1) in [0, 1] and return a Sighting.
+
+    digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip.
+    """
+    judge = judge or load_judge()
+    clips = as_clips(clips)
+    canvas = clips.shape[2:]
+    tracks = track(clips, digit_size, digits)
+    paths = fit_paths(tracks.positions, canvas, digit_size, np.where(tracks.merged, MERGED_TRUST, 1.0))
+    crops = windows(clips, tracks.positions, digit_size)
+    log_probabilities, _ = judge.read(crops)
+    probabilities = np.exp(log_probabilities) * tracks.found[..., None]
+    classes = np.where(tracks.found, log_probabilities.argmax(-1), -1)
+    apart = ~tracks.merged & tracks.wanted[..., None]
+    readable = np.where(apart.any(-1, keepdims=True), apart, tracks.wanted[..., None])
+    looks = _looks(crops, readable & tracks.found)
+    return Sighting(tracks, paths, classes, probabilities, readable, looks, canvas, digit_size)
+
+
+def _looks(crops, counted):
+    """Correlation of each window (B, K, T, s, s) with its track's first counted one: (B, K, T)."""
+    flat = crops.reshape(*crops.shape[:3], -1)
+    flat = flat - flat.mean(-1, keepdims=True)
+    flat /= np.maximum(np.sqrt((flat**2).sum(-1, keepdims=True)), 1e-6)
+    first = np.take_along_axis(flat, counted.argmax(-1)[..., None, None], 2)
+    return np.where(counted, (flat * first).sum(-1), np.nan)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits."""
+
+    digit: np.ndarray
+    direction: np.ndarray
+    speed: np.ndarray  # px a frame
+
+    @property
+    def count(self):
+        return (self.digit >= 0).sum(-1)
+
+
+def read_captions(captions, canvas):
+    """Parse captions into Wishes; `canvas` (height, width) sets what "fast" is in pixels."""
+    parsed = [parse(caption) for caption in captions]
+    if not parsed:
+        raise InputError("no captions were given; evaluation takes one for each clip")
+    shape = len(parsed), max(map(len, parsed))
+    digit, direction, speed = np.full(shape, -1), np.full(shape, -1), np.full(shape, np.nan)
+    names = list(DIRECTIONS)
+    for row, motions in enumerate(parsed):
+        for slot, motion in enumerate(motions):
+            digit[row, slot], direction[row, slot] = motion.digit, names.index(motion.direction)
+            speed[row, slot] = PIXELS_PER_FRAME[motion.speed] * min(canvas) / 64
+    return Wishes(digit, direction, speed)
+
+
+def prompt_metrics(sighting, wishes):
+    """Is the caption obeyed? Values (B,) in [0, 1] by name.
+
+    digit_frames: share of readable frames that show the digit asked for (lost frames don't).
+    digit:     the digit that most readable frames show is the one asked for.
+    direction: the track's path sets off in the direction asked for.
+    prompt:    every digit is right and moves in its own right direction.
+    speed:     of "slow", "normal" and "fast" the right one is nearest.
+    number:    share of frames without touching digits that show as many digits as asked for.
+    """
+    digit, wanted = wishes.digit, wishes.digit >= 0
+    tracks = sighting.classes.shape[1]
+    # right[b, motion, track]
+    frame_right = (sighting.classes[:, None] == digit[:, :, None, None]) & sighting.readable[:, None]
+    frames = frame_right.sum(-1) / np.maximum(sighting.readable.sum(-1), 1)[:, None]
+    majority = digit[..., None] == most_seen(sighting)[:, None]
+    direction = wishes.direction[..., None] == sighting.paths.direction[:, None]
+    speed = _nearest_speed(sighting)[:, None] == _speed_index(wishes.speed, sighting.canvas)[..., None]
+
+    def best(score):
+        """Mean over the motions asked for, under the pairing that is best for `score` (B, motions, tracks)."""
+        return _paired(score, _best_pairing(score, wanted, tracks), wanted)
+
+    both = majority & direction
+    pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
+    single = ~sighting.tracks.merged.any(1)
+    number = np.where(single, sighting.tracks.blobs == wishes.count[:, None], np.nan)
+    return {
+        "digit_frames": best(frames),
+        "digit": best(majority),
+        "direction": best(direction),
+        "prompt": np.floor(_paired(both, pairing, wanted) + 1e-6),
+        "speed": _paired(speed, pairing, wanted),
+        "number": _mean(number, -1),
+    }
+
+
+def identity_metrics(sighting):
+    """Does a digit stay itself? Values (B,) by name, means over the clip's digits.
+
+    one_class: every readable frame shows the same class, and none has lost the digit (0 or 1).
+    look:      mean correlation of the digit's windows with its first one, 1 = the same picture.
+    drift:     by how much that correlation falls from the first half of the clip to the second.
+    """
+    readable, classes = sighting.readable, sighting.classes
+    lowest = np.where(readable, classes, 10).min(-1)
+    highest = np.where(readable, classes, -1).max(-1)
+    several = readable.sum(-1) > 1
+    same = np.where(several, (lowest == highest) & (lowest >= 0), np.nan)
+    # The first window is compared with itself: leave it out.
+    looks = sighting.looks.copy()
+    counted = ~np.isnan(looks)
+    np.put_along_axis(looks, counted.argmax(-1)[..., None], np.nan, -1)
+    half = looks.shape[-1] // 2
+    drift = _mean(looks[..., :half], -1) - _mean(looks[..., half:], -1)
+    wanted = sighting.tracks.wanted
+    return {
+        name: _mean(np.where(wanted, value, np.nan), -1)
+        for name, value in (("one_class", same), ("look", _mean(looks, -1)), ("drift", drift))
+    }
+
+
+def motion_metrics(sighting):
+    """Does a digit move as digits do? Values (B,) by name, means over the clip's digits.
+
+    lawful:   it is found in nearly every frame, moves, and stays near one straight line mirrored at the walls.
+    residual: px, mean distance to the best such line; NaN where too little was seen.
+    travel:   px along that line over the whole clip; a frozen digit has 0.
+    """
+    paths, tracks = sighting.paths, sighting.tracks
+    seen = tracks.found.mean(-1) >= SEEN
+    near = np.nan_to_num(paths.residual, nan=np.inf) <= LAWFUL * sighting.digit_size
+    lawful = seen & near & (paths.direction != NOWHERE)
+    travel = paths.speed * (tracks.positions.shape[2] - 1)
+    return {
+        name: _mean(np.where(tracks.wanted, value, np.nan), -1)
+        for name, value in (("lawful", lawful), ("residual", paths.residual), ("travel", travel))
+    }
+
+
+def most_seen(sighting):
+    """(B, K): the class of most readable frames, -1 where nothing was found; ties go to the surer one."""
+    probabilities = np.where(sighting.readable[..., None], sighting.probabilities, 0)
+    votes = ((sighting.classes[..., None] == np.arange(10)) & sighting.readable[..., None]).sum(2)
+    return np.where(votes.any(-1), (votes + 0.5 * probabilities.mean(2)).argmax(-1), -1)
+
+
+def _speed_index(speed, canvas):
+    """Which of the named speeds is nearest in proportion to `speed`, px a frame."""
+    named = np.array(list(PIXELS_PER_FRAME.values())) * min(canvas) / 64
+    ratio = np.log(np.maximum(np.nan_to_num(speed), 1e-3)[..., None] / named)
+    return np.abs(ratio).argmin(-1)
+
+
+def _nearest_speed(sighting):
+    moving = sighting.paths.direction != NOWHERE
+    return np.where(moving, _speed_index(sighting.paths.speed, sighting.canvas), -1)
+
+
+def _best_pairing(score, wanted, tracks):
+    """For each clip the track of each motion: (B, motions), over all ways to pair them; score (B, motions, tracks)."""
+    motions = score.shape[1]
+    ways = list(itertools.permutations(range(max(tracks, motions)), motions))
+    padded = np.zeros((*score.shape[:2], max(tracks, motions)))
+    padded[..., :tracks] = np.where(wanted[..., None], score, 0)
+    totals = np.stack([sum(padded[:, m, t] for m, t in enumerate(way)) for way in ways], -1)
+    return np.array(ways)[totals.argmax(-1)]
+
+
+def _paired(score, pairing, wanted):
+    """Mean over wanted motions of score[b, motion, pairing[b, motion]]; a motion without a track scores 0."""
+    padded = np.concatenate([score, np.zeros((*score.shape[:2], pairing.max() + 1))], -1)
+    values = np.take_along_axis(padded, pairing[..., None], -1)[..., 0]
+    return (values * wanted).sum(-1) / wanted.sum(-1)
+
+
+def _mean(values, axis):
+    """Mean that skips NaN, without a warning where all are."""
+    there = ~np.isnan(values)
+    total = np.where(there, values, 0).sum(axis)
+    return np.where(there.any(axis), total / np.maximum(there.sum(axis), 1), np.nan)
