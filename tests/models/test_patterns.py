@@ -1,0 +1,181 @@
+"""Attention patterns are partitions: every token in exactly one group, on any grid."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from minivdit import autograd as ag
+from minivdit.autograd.attention import NEVER
+from minivdit.errors import InputError
+from minivdit.models.patterns import (
+    average_attention_distance,
+    labels,
+    parse_pattern,
+    partition,
+    reachable,
+    regroup,
+    ungroup,
+    with_turns,
+)
+
+PATTERNS = ["frame", "time", "joint", "window", "window:1x3x2", "window:4x2x5", "skip", "skip:3", "skip:7"]
+GRIDS = [(4, 4, 4), (3, 5, 7), (1, 3, 5), (5, 1, 1), (1, 1, 1), (2, 9, 4)]
+CASES = list(itertools.product(PATTERNS, GRIDS, (0, 1)))
+
+
+@pytest.mark.parametrize("pattern, grid, turn", CASES)
+def test_every_token_is_in_exactly_one_group(pattern, grid, turn):
+    part = partition(pattern, grid, turn)
+    tokens = np.prod(grid)
+    group = labels(pattern, grid, turn)
+    real = np.ones(part.index.shape, bool) if part.padding is None else ~part.padding
+    assert sorted(part.index[real]) == list(range(tokens))
+    assert real.any(axis=1).all(), "a group of nothing but padding"
+    assert part.place.shape == (tokens,)
+    assert np.array_equal(part.index.reshape(-1)[part.place], np.arange(tokens))
+    # The groups are those of the labels, and their tokens stand in order.
+    for slots, filled in zip(part.index, real):
+        members = slots[filled]
+        assert np.array_equal(members, np.flatnonzero(group == group[members[0]]))
+
+
+@pytest.mark.parametrize("pattern, grid, turn", CASES)
+def test_slots_know_their_frame(pattern, grid, turn):
+    part = partition(pattern, grid, turn)
+    real = np.ones(part.index.shape, bool) if part.padding is None else ~part.padding
+    frame = np.indices(grid)[0].reshape(-1)
+    assert np.array_equal(part.time[real], frame[part.index[real]])
+    assert (part.time[~real] == NEVER).all()
+    assert part.time.dtype == np.int32
+
+
+@pytest.mark.parametrize("pattern, grid, turn", CASES)
+def test_regroup_and_ungroup_are_inverse_and_adjoint(pattern, grid, turn):
+    part = partition(pattern, grid, turn)
+    generator = np.random.default_rng(0)
+    x = ag.Tensor(generator.standard_normal((2, np.prod(grid), 3)), requires_grad=True)
+    grouped = regroup(x, part=part)
+    assert grouped.shape == (2, *part.index.shape, 3)
+    assert np.array_equal(ungroup(grouped, part=part).data, x.data)
+    if part.padding is not None:
+        assert not grouped.data[:, part.padding].any()
+    # <A x, c> = <x, A' c>: the pullback of each is its transpose.
+    c = generator.standard_normal(grouped.shape)
+    (grad,) = ag.gradients(grouped, [x], c)
+    assert (grouped.data * c).sum() == pytest.approx((x.data * grad).sum())
+    g = ag.Tensor(c, requires_grad=True)
+    tokens = ungroup(g, part=part)
+    c = generator.standard_normal(tokens.shape)
+    (grad,) = ag.gradients(tokens, [g], c)
+    assert (tokens.data * c).sum() == pytest.approx((g.data * grad).sum())
+
+
+def test_regroup_refuses_another_number_of_tokens():
+    part = partition("joint", (2, 2, 2))
+    with pytest.raises(ValueError, match="8 tokens"):
+        regroup(np.zeros((1, 9, 3)), part=part)
+    with pytest.raises(ValueError, match="groups and slots"):
+        ungroup(np.zeros((1, 2, 4, 3)), part=part)
+
+
+def as_grid(pattern, grid, turn=0):
+    return labels(pattern, grid, turn).reshape(grid).tolist()
+
+
+def test_each_pattern_on_a_small_grid():
+    assert as_grid("frame", (2, 1, 3)) == [[[0, 0, 0]], [[1, 1, 1]]]
+    assert as_grid("time", (2, 1, 3)) == [[[0, 1, 2]], [[0, 1, 2]]]
+    assert as_grid("joint", (2, 1, 3)) == [[[0, 0, 0]], [[0, 0, 0]]]
+    assert as_grid("skip:2", (2, 1, 3)) == [[[0, 1, 0]], [[1, 0, 1]]]
+    assert as_grid("skip:2", (2, 1, 4), turn=1) == [[[0, 0, 1, 1]], [[0, 0, 1, 1]]]
+    assert as_grid("window:1x1x2", (1, 1, 5)) == [[[0, 0, 1, 1, 2]]]
+    assert as_grid("window:1x1x2", (1, 1, 5), turn=1) == [[[0, 1, 1, 2, 2]]]
+
+
+def test_windows_shift_in_every_other_block_by_half_a_box():
+    grid = (4, 6, 8)
+    boxes = [labels("window:2x2x4", grid, turn) for turn in range(4)]
+    assert np.array_equal(boxes[0], boxes[2]) and np.array_equal(boxes[1], boxes[3])
+    assert not np.array_equal(boxes[0], boxes[1])
+    plain, shifted = (box.reshape(grid) for box in boxes[:2])
+    # One step along t and y and two along x, the shifted partition's boxes are the plain one's.
+    inner = shifted[1:-1, 1:-1, 2:-2]
+    same_plain = plain[:-2, :-2, :-4].reshape(-1)
+    same_inner = inner.reshape(-1)
+    assert np.array_equal(same_plain[:, None] == same_plain, same_inner[:, None] == same_inner)
+    # Neighbours across a border of the plain boxes share a shifted one.
+    assert plain[0, 0, 3] != plain[0, 0, 4] and shifted[0, 0, 3] == shifted[0, 0, 4]
+
+
+def test_a_window_that_covers_an_axis_is_not_cut_by_the_shift():
+    for turn in (0, 1):
+        group = labels("window:2x4x4", (4, 4, 4), turn).reshape(4, 16)
+        assert (group == group[:, :1]).all()
+
+
+@pytest.mark.parametrize("pattern, bad_or_message", [
+    ("spiral", "choose from frame, time, joint, window, skip"),
+    ("", "choose from"),
+    ("window:2x2", "bad argument"),
+    ("window:2x0x2", "bad argument"),
+    ("window:axbxc", "bad argument"),
+    ("skip:0", "bad argument"),
+    ("skip:two", "bad argument"),
+    ("skip:-1", "bad argument"),
+    ("frame:2", "bad argument"),
+])  # fmt: skip
+def test_an_unknown_pattern_or_argument_is_refused(pattern, bad_or_message):
+    with pytest.raises(InputError, match=bad_or_message):
+        parse_pattern(pattern)
+
+
+def test_names_alone_have_defaults():
+    assert parse_pattern("window") == ("window", (2, 2, 2))
+    assert parse_pattern("skip") == ("skip", 2)
+    assert parse_pattern("window:1x4x8") == ("window", (1, 4, 8))
+
+
+def test_turns_count_blocks_of_the_same_pattern():
+    assert with_turns(["window", "joint", "window", "skip", "window"]) == [
+        ("window", 0), ("joint", 0), ("window", 1), ("skip", 0), ("window", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("grid", [(4, 3, 5), (16, 4, 4), (1, 3, 3), (5, 1, 1)])
+def test_average_attention_distance_of_the_report(grid):
+    frames, area, tokens = grid[0], grid[1] * grid[2], np.prod(grid)
+    assert average_attention_distance(("joint",), grid) == pytest.approx(1 - 1 / tokens)
+    for order in (("frame", "time"), ("time", "frame"), ("frame", "time", "frame", "time")):
+        assert average_attention_distance(order, grid) == pytest.approx(2 - (1 / frames + 1 / area))
+    assert average_attention_distance(("frame",) * 9, grid) == (np.inf if frames > 1 else 1 - 1 / tokens)
+    assert average_attention_distance(("time",) * 9, grid) == (np.inf if area > 1 else 1 - 1 / tokens)
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_average_attention_distance_of_skips(step):
+    """A pair is one step apart if it agrees in either of two digits (1/k each, 1/k^2 both), else two."""
+    grid = (4, 8, 8)
+    expected = 2 - 2 / step + 1 / step**2 - 1 / np.prod(grid)
+    assert average_attention_distance((f"skip:{step}",) * 2, grid) == pytest.approx(expected)
+
+
+def test_a_single_window_block_reaches_nobody_else_but_two_do():
+    assert average_attention_distance(("window",), (4, 4, 4)) == np.inf
+    assert 2 < average_attention_distance(("window",) * 2, (4, 4, 4)) < 6
+
+
+def test_reachable_follows_the_blocks_in_their_order():
+    grid = (3, 2, 2)
+    t = np.indices(grid)[0].reshape(-1)
+    same_frame = t[:, None] == t[None, :]
+    assert np.array_equal(reachable(("frame",) * 5, grid), same_frame)
+    assert reachable(("frame", "time"), grid).all()
+    assert reachable(("joint",), grid).all()
+    earlier = t[None, :] <= t[:, None]
+    assert np.array_equal(reachable(("joint",), grid, causal=True), earlier)
+    assert np.array_equal(reachable(("frame", "time"), grid, causal=True), earlier)
+    # Shifted windows first or last is not the same: what arrives depends on the way it can take.
+    one, two = reachable(("window:1x1x2", "frame"), (2, 1, 4)), reachable(("window:1x1x2",) * 2, (2, 1, 4))
+    assert two.sum() < one.sum()
+    assert not np.array_equal(two, two.T)

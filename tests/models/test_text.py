@@ -1,0 +1,112 @@
+"""Captions to tokens to vectors."""
+
+import numpy as np
+import pytest
+
+from minivdit import autograd as ag
+from minivdit.data.captions import MAX_WORDS, VOCABULARY
+from minivdit.errors import InputError
+from minivdit.models import TextEncoder, Tokenizer
+from minivdit.models.text import PAD, START
+
+
+def test_words_become_numbers_and_come_back():
+    tokenizer = Tokenizer()
+    captions = ["a 3 moving right and a 7 moving up", "the digit five drifts down and left"]
+    tokens = tokenizer.encode(captions)
+    assert tokens.shape == (2, tokenizer.length) and tokens.dtype == np.int32
+    assert (tokens[:, 0] == START).all()
+    assert [tokenizer.decode(row) for row in tokens] == captions
+    assert tokens[tokens > START].min() >= 2 and tokens.max() < len(tokenizer)
+
+
+def test_every_known_word_has_a_number_of_its_own():
+    tokenizer = Tokenizer()
+    numbers = [int(tokenizer.encode([word])[0, 1]) for word in VOCABULARY]
+    assert sorted(numbers) == list(range(2, len(VOCABULARY) + 2))
+    assert len(tokenizer) == len(VOCABULARY) + 2
+
+
+def test_capitals_and_punctuation_do_not_matter():
+    tokenizer = Tokenizer()
+    assert np.array_equal(tokenizer.encode(["A 3, moving RIGHT."]), tokenizer.encode(["a 3 moving right"]))
+
+
+def test_an_empty_caption_is_a_start_and_padding():
+    for caption in ("", "   "):
+        assert Tokenizer(("a", "b"), max_words=3).encode([caption]).tolist() == [[START, PAD, PAD, PAD]]
+
+
+def test_an_unknown_word_names_the_nearest_known_ones():
+    with pytest.raises(InputError, match=r"'rigth' is not a word.*nearest: right") as caught:
+        Tokenizer().encode(["a 3 moving right", "a 3 moving rigth"])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"'xyzzy'.*it knows: cat, dog"):
+        Tokenizer(["cat", "dog"]).encode(["xyzzy"])
+
+
+def test_a_caption_that_is_too_long_is_refused_and_the_longest_fits():
+    tokenizer = Tokenizer(["a"], max_words=4)
+    assert tokenizer.encode(["a a a a"]).tolist() == [[START, 2, 2, 2, 2]]
+    with pytest.raises(InputError, match="5 words; at most 4"):
+        tokenizer.encode(["a a a a a"])
+    longest = "the digit three is moving slowly upwards and to the right"
+    longest = f"{longest} while {longest}"
+    assert len(longest.split()) == MAX_WORDS
+    assert Tokenizer().decode(Tokenizer().encode([longest])[0]) == longest
+
+
+def test_a_single_string_is_not_a_list_of_captions():
+    with pytest.raises(TypeError, match="list"):
+        Tokenizer().encode("a 3")
+
+
+def encoder(depth=2, seed=0, randomise=lambda model: model):
+    return randomise(TextEncoder(12, 16, depth, 2, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_padding_does_not_change_the_encoding(depth, randomise):
+    model = encoder(depth, randomise=randomise)
+    words = np.array([[1, 5, 3, 7], [1, 4, 2, 0]], np.int32)
+    padded = np.pad(words, ((0, 0), (0, 6)))
+    (short, short_mean), (long, long_mean) = model(words), model(padded)
+    np.testing.assert_allclose(long.data[0, :4], short.data[0], atol=1e-5)
+    np.testing.assert_allclose(long.data[1, :3], short.data[1, :3], atol=1e-5)
+    np.testing.assert_allclose(long_mean.data, short_mean.data, atol=1e-5)
+    # The mean is over the words only.
+    np.testing.assert_allclose(short_mean.data[1], short.data[1, :3].mean(axis=0), atol=1e-5)
+    assert short.shape == (2, 4, 16) and short_mean.shape == (2, 16)
+
+
+def test_the_padding_words_vector_gets_no_gradient(randomise):
+    model = encoder(randomise=randomise)
+    tokens = np.array([[1, 5, 3, 0, 0]], np.int32)
+    _, mean = model(tokens)
+    (grad,) = ag.gradients(ag.square(mean).sum(), [model.embedding.table])
+    assert not grad[PAD].any()
+    assert grad[[1, 3, 5]].any(axis=1).all() and not grad[[2, 4]].any()
+
+
+def test_the_order_of_words_matters(randomise):
+    model = encoder(randomise=randomise)
+    _, one = model(np.array([[1, 5, 3]], np.int32))
+    _, other = model(np.array([[1, 3, 5]], np.int32))
+    assert abs(one.data - other.data).max() > 1e-3
+
+
+def test_words_see_each_other_through_the_blocks_only(randomise):
+    for depth, reaches in ((0, False), (1, True)):
+        model = encoder(depth, randomise=randomise)
+        one, _ = model(np.array([[1, 5, 3]], np.int32))
+        other, _ = model(np.array([[1, 5, 4]], np.int32))
+        assert (abs(one.data - other.data)[0, :2].max() > 1e-3) == reaches
+
+
+def test_each_caption_is_encoded_by_itself(randomise):
+    model = encoder(randomise=randomise)
+    tokens = np.array([[1, 5, 3, 7], [1, 4, 2, 0]], np.int32)
+    together, _ = model(tokens)
+    for row in range(2):
+        alone, _ = model(tokens[row : row + 1])
+        np.testing.assert_allclose(together.data[row], alone.data[0], atol=1e-5)
