@@ -16,8 +16,9 @@ import numpy as np
 from .. import autograd as ag
 from ..backend import to_device, to_numpy
 from ..errors import InputError
+from .blobs import as_clips
 from .judge import CHUNK, WINDOW, load_judge
-from .tracking import as_clips, bilinear
+from .tracking import bilinear
 
 
 def frame_maps(clips, digit_size, judge=None):

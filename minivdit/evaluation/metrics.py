@@ -18,9 +18,10 @@ import numpy as np
 
 from ..data import DIRECTIONS, PIXELS_PER_FRAME, parse
 from ..errors import InputError
+from .blobs import as_clips
 from .judge import load_judge
 from .paths import NOWHERE, Paths, fit_paths
-from .tracking import Tracks, as_clips, track, windows
+from .tracking import Tracks, track, windows
 
 MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two touching digits
 LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)

@@ -3,8 +3,7 @@
 Made for bright digits on black, real or generated, so nothing is assumed of the way they move beyond
 "near to where they were heading". Three steps:
 
-1. A frame's ink falls into *blobs*: connected components after closing small gaps (strokes break).
-   Specks lighter than any digit are junk and dropped.
+1. A frame's ink falls into *blobs* the size of digits (blobs.py); lesser specks are junk.
 2. Blobs are followed through time: each is given to the track whose constant-velocity prediction
    (mirrored at the walls) lies nearest, over all assignments at once.
 3. Two digits that touch are one blob. It is split in two by k-means started at the predictions, and
@@ -20,12 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-
-INK = 0.25  # a pixel brighter than this belongs to a stroke
-# Ink of a digit as a fraction of the square it is drawn in: MNIST's mean is 0.13, its thinnest ones 0.03.
-LEAST_INK = 0.022
-CHUNK = 32  # frames labelled at a time, so that they stay in the cache
-MOST_BLOBS = 4  # the heaviest ones of a frame that are looked at
+from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, find_blobs
 
 
 @dataclass(frozen=True)
@@ -49,90 +43,6 @@ class Tracks:
         return ~np.isnan(self.positions[..., 0])
 
 
-def as_clips(clips):
-    """Check clips (B, T, H, W, 1) or (B, T, H, W) and return them as float32 (B, T, H, W) in [0, 1]."""
-    clips = np.asarray(clips)
-    if clips.ndim == 5 and clips.shape[-1] == 1:
-        clips = clips[..., 0]
-    if clips.ndim != 4 or 0 in clips.shape:
-        raise InputError(f"clips have shape {clips.shape}; expected (clips, frames, height, width, 1)")
-    scale = 1 / 255 if clips.dtype == np.uint8 else 1
-    # A generator that went wrong may give NaN: that is no ink, not a crash.
-    return np.clip(np.nan_to_num(clips.astype(np.float32) * np.float32(scale)), 0, 1)
-
-
-def label_components(mask):
-    """Number the 8-connected components of each image: (N, H, W) bool -> int32 labels, 0 outside.
-
-    A pixel starts with its own number. In each round it takes the largest number among its
-    neighbours and then, in one jump, the number held by the pixel of that number, so a component
-    of any shape settles in about log(diameter) rounds instead of diameter rounds.
-    """
-    if len(mask) > CHUNK:
-        parts = [label_components(mask[start : start + CHUNK]) for start in range(0, len(mask), CHUNK)]
-        for index, part in enumerate(parts):
-            part[part > 0] += index * CHUNK * mask[0].size
-        return np.concatenate(parts)
-    labels = np.where(mask, np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape), 0)
-    while True:
-        spread = np.where(mask, _spread(labels, 1), 0)
-        jumped = np.concatenate([[0], spread.ravel()])[spread].astype(np.int32)
-        if np.array_equal(jumped, labels):
-            return labels
-        labels = jumped
-
-
-def _spread(images, radius):
-    """The largest value within `radius` pixels, along rows and columns."""
-    for axis in (1, 2):
-        for _ in range(radius):
-            lower = (slice(None),) * axis + (slice(None, -1),)
-            upper = (slice(None),) * axis + (slice(1, None),)
-            wider = images.copy()
-            np.maximum(wider[lower], images[upper], out=wider[lower])
-            np.maximum(wider[upper], images[lower], out=wider[upper])
-            images = wider
-    return images
-
-
-def find_blobs(frames, digit_size):
-    """The digit-sized blobs of each frame (N, H, W), heaviest first.
-
-    Returns centres (N, M, 2) with NaN where there are fewer than M = MOST_BLOBS, ink mass
-    (N, M) with 0 there, and the larger side of each blob's box in pixels (N, M).
-    """
-    count = len(frames)
-    mask = frames > INK
-    labels = label_components(_spread(mask, max(1, round(digit_size / 20))))
-    frame, y, x = np.nonzero(mask)
-    _, blob = np.unique(labels[frame, y, x], return_inverse=True)
-    weight = frames[frame, y, x].astype(np.float64)
-    blobs = blob.max() + 1 if blob.size else 0
-    mass = np.bincount(blob, weight, minlength=blobs)
-    centre = np.stack([np.bincount(blob, weight * place, minlength=blobs) for place in (y, x)], -1)
-    centre = centre / np.maximum(mass, 1e-9)[:, None]
-    side = np.zeros(blobs)
-    for place in (y, x):
-        least, most = np.full(blobs, np.inf), np.full(blobs, -np.inf)
-        np.minimum.at(least, blob, place)
-        np.maximum.at(most, blob, place)
-        side = np.maximum(side, most - least + 1)
-    home = np.zeros(blobs, int)
-    home[blob] = frame
-
-    keep = mass >= LEAST_INK * digit_size**2
-    mass, centre, side, home = mass[keep], centre[keep], side[keep], home[keep]
-    order = np.lexsort((-mass, home))
-    mass, centre, side, home = mass[order], centre[order], side[order], home[order]
-    rank = np.arange(len(home)) - np.searchsorted(home, home)
-    heavy = rank < MOST_BLOBS
-    at = home[heavy], rank[heavy]
-    centres = np.full((count, MOST_BLOBS, 2), np.nan)
-    masses, sides = np.zeros((count, MOST_BLOBS)), np.zeros((count, MOST_BLOBS))
-    centres[at], masses[at], sides[at] = centre[heavy], mass[heavy], side[heavy]
-    return centres, masses, sides
-
-
 def track(clips, digit_size, digits=1):
     """Follow up to two digits through clips (B, T, H, W, 1) with values in [0, 1].
 
@@ -147,11 +57,10 @@ def track(clips, digit_size, digits=1):
     count, length, height, width = frames.shape
     tracks = int(digits.max())
     wanted = np.arange(tracks) < digits[:, None]
-    centres, masses, sides = (
-        array.reshape(count, length, *array.shape[1:])
-        for array in find_blobs(frames.reshape(-1, height, width), digit_size)
+    blobs = find_blobs(frames.reshape(-1, height, width), digit_size, np.repeat(digits, length))
+    seen, centres, masses, sides = (
+        array.reshape(count, length, *array.shape[1:]) for array in (blobs.count, blobs.centre, blobs.mass, blobs.side)
     )
-    seen = (masses > 0).sum(-1)
     merged = (digits[:, None] == 2) & (seen == 1) & _looks_like_two(masses, sides, seen, digit_size)
 
     # Start where all wanted digits stand apart, or else touch, or else where anything is seen.
@@ -172,8 +81,7 @@ def _looks_like_two(masses, sides, seen, digit_size):
     typical = np.full(len(masses), np.inf)
     typical[known] = np.nanmax(single[known], axis=(1, 2))
     heaviest, side = masses[..., 0], sides[..., 0]
-    # MNIST digits fill at most 20 of their 28 pixels.
-    return (side > 0.82 * digit_size) | (heaviest > 1.2 * typical[:, None])
+    return (side > LARGEST_BOX * digit_size) | (heaviest > 1.2 * typical[:, None])
 
 
 def _follow(frames, centres, merged, wanted, start, direction, digit_size, positions):

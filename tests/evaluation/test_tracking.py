@@ -5,7 +5,8 @@ import pytest
 
 from minivdit.errors import InputError
 from minivdit.evaluation import track, windows
-from minivdit.evaluation.tracking import bilinear, label_components
+from minivdit.evaluation.blobs import find_blobs, label_components
+from minivdit.evaluation.tracking import bilinear
 
 
 def flood_fill(mask):
@@ -41,6 +42,34 @@ def test_a_spiral_is_one_component():
     spiral = np.ones((1, 15, 15), bool)
     spiral[0, 1, :-1] = spiral[0, 1:14, 13] = spiral[0, 13, 1:14] = spiral[0, 3:14, 1] = False
     assert len(np.unique(label_components(spiral)[spiral])) == len(set(flood_fill(spiral[0]).values()))
+
+
+def bars(*boxes):
+    """A frame of 40x40 with bright boxes (top, left, height, width)."""
+    frame = np.zeros((1, 40, 40), np.float32)
+    for top, left, height, width in boxes:
+        frame[0, top : top + height, left : left + width] = 1
+    return frame
+
+
+def test_pieces_of_a_digit_are_one_blob_only_where_too_many_are_seen():
+    five = bars((10, 8, 4, 12), (18, 10, 6, 10))  # a 5 whose bar has come off: four empty rows
+    for digits, count in ((1, 1), (2, 2)):
+        assert find_blobs(five, 28, np.array([digits])).count[0] == count
+    joined = find_blobs(five, 28, np.array([1]))
+    y, x = np.mgrid[:40, :40]
+    np.testing.assert_allclose(joined.centre[0, 0], [(five * y).sum() / 108, (five * x).sum() / 108])
+    assert joined.mass[0].tolist() == [108, 0, 0, 0] and joined.side[0].tolist() == [14, 0, 0, 0]
+    apart = bars((2, 2, 8, 8), (25, 25, 9, 9))  # too far apart for one digit: two, whatever was asked for
+    assert find_blobs(apart, 28, np.array([1])).count[0] == 2
+
+
+def test_blobs_are_sorted_by_mass_and_four_are_kept():
+    frame = bars((1, 1, 5, 5), (1, 30, 6, 6), (20, 1, 7, 7), (20, 30, 8, 8), (34, 15, 5, 6), (12, 16, 1, 2))
+    blobs = find_blobs(frame, 14, np.array([4]))
+    assert blobs.mass[0].tolist() == [64, 49, 36, 30]
+    np.testing.assert_allclose(blobs.centre[0, :2], [[23.5, 33.5], [23, 4]])
+    assert blobs.side[0].tolist() == [8, 7, 6, 6]
 
 
 def distance_to_truth(tracks, clips):
