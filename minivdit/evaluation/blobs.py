@@ -55,9 +55,13 @@ def as_clips(clips):
         clips = clips[..., 0]
     if clips.ndim != 4 or 0 in clips.shape:
         raise InputError(f"clips have shape {clips.shape}; expected (clips, frames, height, width, 1)")
-    scale = 1 / 255 if clips.dtype == np.uint8 else 1
+    if clips.dtype == np.uint8:
+        return clips * np.float32(1 / 255)
+    clips = clips.astype(np.float32, copy=False)
+    if clips.min() >= 0 and clips.max() <= 1:  # false where there is a NaN
+        return clips
     # A generator that went wrong may give NaN: that is no ink, not a crash.
-    return np.clip(np.nan_to_num(clips.astype(np.float32) * np.float32(scale)), 0, 1)
+    return np.clip(np.nan_to_num(clips), 0, 1)
 
 
 def label_components(mask):

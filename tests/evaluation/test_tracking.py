@@ -5,7 +5,7 @@ import pytest
 
 from minivdit.errors import InputError
 from minivdit.evaluation import track, windows
-from minivdit.evaluation.blobs import find_blobs, label_components
+from minivdit.evaluation.blobs import as_clips, find_blobs, label_components
 from minivdit.evaluation.tracking import bilinear
 
 
@@ -115,6 +115,13 @@ def test_nothing_is_found_where_nothing_is(one_digit):
     faint = track(0.2 * one_digit.video[:2], 16)
     assert not faint.found.any()
     assert not track(np.full((1, 3, 32, 32, 1), np.nan, np.float32), 16).found.any()
+
+
+def test_any_number_type_and_range_is_brought_to_the_unit_interval(one_digit):
+    clip = one_digit.video[:2]
+    np.testing.assert_allclose(as_clips(np.rint(clip * 255).astype(np.uint8)), clip[..., 0], atol=0.002)
+    wild = as_clips(np.array([[[[np.nan, -1.0, 0.5, 7.0]]]]))
+    assert wild.tolist() == [[[[0, 0, 0.5, 1]]]] and wild.dtype == np.float32
 
 
 def test_specks_are_ignored_and_a_missing_frame_is_lost(one_digit):
