@@ -1,0 +1,40 @@
+"""The examples run as they stand. An untrained model takes the place of the shipped weights, to be quick."""
+
+import re
+import runpy
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from minivdit.generation import TextToVideo
+from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.pipeline import assemble
+from minivdit.training import presets
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+def untrained(path=None):
+    preset, generator, tokenizer = presets.get("tiny"), np.random.default_rng(0), Tokenizer()
+    transformer = VideoDiT(preset.transformer, len(tokenizer), generator)
+    return assemble(preset, transformer, Autoencoder(preset.autoencoder, generator), tokenizer)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_writes_the_picture_it_names(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TextToVideo, "load", staticmethod(untrained))
+    runpy.run_path(str(path))
+    printed = capsys.readouterr().out
+    written = [found.name for found in tmp_path.iterdir()]
+    assert written and all(name in printed for name in written)
+    for name in written:
+        assert imageio.imread(tmp_path / name).std() > 1
+
+
+def test_there_are_examples_and_each_says_how_to_run_it():
+    assert len(EXAMPLES) >= 2
+    for path in EXAMPLES:
+        assert re.search(rf"^python examples/{path.name}$", path.read_text(), flags=re.M)

@@ -1,0 +1,105 @@
+"""The parts joined: what is assembled, predicted and judged is what the preset and the weights say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from minivdit import costs, pipeline
+from minivdit.errors import InputError
+from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.training import presets
+
+
+@pytest.fixture(scope="module")
+def preset():
+    return presets.get("tiny")
+
+
+@pytest.fixture(scope="module")
+def model(preset):
+    generator, tokenizer = np.random.default_rng(0), Tokenizer()
+    transformer = VideoDiT(preset.transformer, len(tokenizer), generator)
+    notes = {"preset": {"data": {"digits": "strokes"}}}
+    return pipeline.assemble(preset, transformer, Autoencoder(preset.autoencoder, generator), tokenizer, notes)
+
+
+def test_a_model_draws_as_its_preset_says(preset, model):
+    settings = model.settings
+    assert (settings.size, settings.num_frames, settings.digit_size) == ((16, 16), 4, 8)
+    assert (settings.sampler, settings.steps, settings.guidance_scale) == dataclasses.astuple(preset.sampling)
+    assert model.generate("a 3 moving up").shape == (1, 4, 16, 16, 1)
+
+
+def test_weights_remember_which_digits_auto_meant(preset, tmp_path):
+    auto = presets.override(preset, ["data.digits=auto"])
+    assert pipeline.with_known_digits(auto, tmp_path).data.digits == "strokes"  # there is no MNIST in that folder
+
+
+def test_previews_show_digits_that_training_does_not_see(preset):
+    real = pipeline.real_clips(preset, 6, seed=3)
+    again = pipeline.real_clips(preset, 6, seed=3)
+    np.testing.assert_array_equal(real.video, again.video)
+    assert real.captions == again.captions
+    shown = preset.data.clips("train").source.images.reshape(-1, 28 * 28)
+    hidden = preset.data.clips("test").source.images.reshape(-1, 28 * 28)
+    assert not {row.tobytes() for row in shown} & {row.tobytes() for row in hidden}
+
+
+def test_costs_are_predicted_before_anything_runs(preset):
+    text = pipeline.predict(preset)
+    parameters = {
+        "autoencoder": Autoencoder(preset.autoencoder, np.random.default_rng(0)).parameter_count(),
+        "transformer": VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).parameter_count(),
+    }
+    for stage, count in parameters.items():
+        assert f"{count:,} parameters" in next(line for line in text.splitlines() if line.split()[0] == stage)
+    assert "20 steps" in text
+    assert "as many steps as fit into 3 minutes" in pipeline.predict(preset, minutes=3)
+
+
+def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatch):
+    monkeypatch.setattr(costs, "available_memory", lambda: 3e6)
+    with pytest.raises(InputError, match=r"training\.batch 8 needs .* largest that fits is training\.batch \d+"):
+        pipeline.predict(preset)
+
+
+def test_drawing_that_does_not_fit_is_refused_with_what_does(model, monkeypatch):
+    pipeline.require_memory_to_draw(model, 4)
+    monkeypatch.setattr(costs, "available_memory", lambda: 5e6)
+    with pytest.raises(InputError, match=r"1000 x 4 frames of 16x16 .*; draw (\d+) at a time") as refusal:
+        pipeline.require_memory_to_draw(model, 1000)
+    most = int(str(refusal.value).split("draw ")[1].split()[0])
+    pipeline.require_memory_to_draw(model, most)  # what the message says does fit
+    with pytest.raises(InputError):
+        pipeline.require_memory_to_draw(model, most + 1)
+    with pytest.raises(InputError, match="smaller --size"):
+        pipeline.require_memory_to_draw(model, 1, num_frames=1000, size=(160, 160))
+
+
+def test_real_clips_have_better_brief_metrics_than_noise(preset):
+    wide = presets.override(presets.get("quick"), ["data.digits=strokes"])
+    real = pipeline.real_clips(wide, 12)
+    good = pipeline.brief_metrics(real.video, real.captions, wide.data.digit_size)
+    noise = np.random.default_rng(0).random(real.video.shape, dtype=np.float32)
+    bad = pipeline.brief_metrics(noise, real.captions, wide.data.digit_size)
+    assert set(good) == {"digit_frames", "direction", "one_class"}
+    assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)
+
+
+def test_a_model_is_judged_beside_real_clips_and_chance(model):
+    report, clips, real, captions = pipeline.judge_model(model, 7, seed=2, batch=3)  # the last batch is smaller
+    assert clips.shape == real.shape == (7, 4, 16, 16, 1) and len(captions) == 7
+    np.testing.assert_array_equal(clips[3:6], model.generate(captions[3:6], seed=5))
+    marks = pipeline.shares(report)
+    assert [name for name, *_ in marks] == list(pipeline.FLOORS)
+    assert all(0 <= figure <= 1 for _, *figures in marks for figure in figures)
+    direction = dict((name, figures) for name, *figures in marks)["direction"]
+    assert direction[1] > direction[2]  # the ceiling lies above the floor
+
+
+def test_held_out_prompts_are_only_pairs_that_training_never_showed(model):
+    from minivdit.data import HELD_OUT, parse
+
+    _, _, _, captions = pipeline.judge_model(model, 6, held_out="only", seed=1)
+    assert {(motion.digit, motion.direction) for text in captions for motion in parse(text)} <= set(HELD_OUT)
