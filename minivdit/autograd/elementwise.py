@@ -1,7 +1,8 @@
 """Operations that act on each entry by itself, with NumPy's broadcasting where there are two inputs.
 
 Each keeps only what its pullback needs. Temporaries are made once and then changed in place: at these
-sizes an operation costs what its passes over memory cost. Incoming gradients are never changed in
+sizes an operation costs what its passes over memory cost. Where there are many passes, they go over one
+block of entries after the other, so that only the first pass waits for memory. Incoming gradients are never changed in
 place, since the engine may have handed the same array to someone else.
 """
 
@@ -15,17 +16,37 @@ from .engine import differentiable
 GELU_SLOPE = math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715
 
+BLOCK = 1 << 16  # entries: 256 KiB of float32, so a block of each of a few arrays stays in a core's cache
+
 
 def _is_number(x):
     return isinstance(x, (int, float))
 
 
+def _blocks(*arrays):
+    """Go through arrays of one shape together, a block of entries of each at a time, as flat pieces.
+
+    A piece can be written to where its array is contiguous (of others it may be a copy).
+    """
+    size = arrays[0].size
+    step = BLOCK if array_module(*arrays) is np else max(1, size)  # a GPU wants few large launches
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, size, step):
+        yield [array[start : start + step] for array in flat]
+
+
+def _fresh(x):
+    """A new contiguous array like x, its entries still undefined."""
+    return array_module(x).empty(x.shape, x.dtype)
+
+
 @differentiable
 def add(a, b):
     """a + b."""
+    only_a, only_b = _is_number(b), _is_number(a)  # asked now, so that the pullback keeps neither a nor b
 
     def pullback(grad):
-        return None if _is_number(a) else grad, None if _is_number(b) else grad
+        return None if only_b else grad, None if only_a else grad
 
     return a + b, pullback
 
@@ -33,9 +54,10 @@ def add(a, b):
 @differentiable
 def subtract(a, b):
     """a - b."""
+    only_a, only_b = _is_number(b), _is_number(a)
 
     def pullback(grad):
-        return None if _is_number(a) else grad, None if _is_number(b) else -grad
+        return None if only_b else grad, None if only_a else -grad
 
     return a - b, pullback
 
@@ -142,19 +164,19 @@ def tanh(x):
     return value, pullback
 
 
-def _logistic(x):
-    """1 / (1 + exp(-x)) in a fresh array, by way of tanh, which can't overflow."""
-    value = np.multiply(x, 0.5, out=array_module(x).empty_like(x))
-    np.tanh(value, out=value)
-    value *= 0.5
-    value += 0.5
-    return value
+def _logistic(x, out):
+    """Write 1 / (1 + exp(-x)) to `out`, by way of tanh, which can't overflow."""
+    np.multiply(x, 0.5, out=out)
+    np.tanh(out, out=out)
+    out *= 0.5
+    out += 0.5
 
 
 @differentiable
 def sigmoid(x):
     """1 / (1 + exp(-x))."""
-    value = _logistic(x)
+    value = _fresh(x)
+    _logistic(x, out=value)
 
     def pullback(grad):
         slope = 1.0 - value
@@ -168,45 +190,53 @@ def sigmoid(x):
 @differentiable
 def silu(x):
     """x * sigmoid(x), also called swish (Elfwing et al. 2017)."""
-    gate = _logistic(x)
+    gate, value = _fresh(x), _fresh(x)
+    for x_block, gate_block, value_block in _blocks(x, gate, value):
+        _logistic(x_block, out=gate_block)
+        np.multiply(x_block, gate_block, out=value_block)
 
     def pullback(grad):
-        slope = 1.0 - gate  # the whole slope is gate * (1 + x * (1 - gate))
-        slope *= x
-        slope += 1.0
-        slope *= gate
-        slope *= grad
-        return slope
+        result = _fresh(grad)
+        for grad_block, x_block, gate_block, slope in _blocks(grad, x, gate, result):
+            np.subtract(1.0, gate_block, out=slope)  # the whole slope is gate * (1 + x * (1 - gate))
+            slope *= x_block
+            slope += 1.0
+            slope *= gate_block
+            slope *= grad_block
+        return result
 
-    return x * gate, pullback
+    return value, pullback
 
 
 @differentiable
 def gelu(x):
-    """The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
+    """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 
     0.5 * x * (1 + tanh(u)) = x * sigmoid(2 u) with u = sqrt(2 / pi) * (x + 0.044715 x^3).
     """
-    gate = np.multiply(x, x, out=array_module(x).empty_like(x))
-    gate *= GELU_SLOPE * GELU_CUBIC
-    gate += GELU_SLOPE
-    gate *= x
-    np.tanh(gate, out=gate)
-    gate *= 0.5
-    gate += 0.5  # sigmoid(2 u)
+    gate, value = _fresh(x), _fresh(x)
+    for x_block, gate_block, value_block in _blocks(x, gate, value):
+        np.multiply(x_block, x_block, out=gate_block)
+        gate_block *= 2.0 * GELU_SLOPE * GELU_CUBIC
+        gate_block += 2.0 * GELU_SLOPE
+        gate_block *= x_block
+        _logistic(gate_block, out=gate_block)  # sigmoid(2 u)
+        np.multiply(x_block, gate_block, out=value_block)
 
     def pullback(grad):
-        slope = x * x  # the whole slope is gate * (1 + (1 - gate) * x * d(2 u)/dx)
-        slope *= 6.0 * GELU_SLOPE * GELU_CUBIC
-        slope += 2.0 * GELU_SLOPE
-        slope *= x
-        slope *= 1.0 - gate
-        slope += 1.0
-        slope *= gate
-        slope *= grad
-        return slope
+        result = _fresh(grad)
+        for grad_block, x_block, gate_block, slope in _blocks(grad, x, gate, result):
+            np.multiply(x_block, x_block, out=slope)  # the whole slope is gate * (1 + (1 - gate) * x * d(2 u)/dx)
+            slope *= 6.0 * GELU_SLOPE * GELU_CUBIC
+            slope += 2.0 * GELU_SLOPE
+            slope *= x_block
+            slope *= 1.0 - gate_block
+            slope += 1.0
+            slope *= gate_block
+            slope *= grad_block
+        return result
 
-    return x * gate, pullback
+    return value, pullback
 
 
 @differentiable
