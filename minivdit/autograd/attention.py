@@ -16,14 +16,15 @@ import numpy as np
 
 from ..backend import array_module
 from .engine import differentiable
+from .fused import row_dot
 
 NEVER = np.int32(2**30)  # the time of a key that no query sees
 
 LOWEST = -1e30  # below every real score
 
-# One tile of scores should stay in a core's cache: 2**18 float32 are 1 MiB.
+# A few tiles of scores should stay in a core's cache: 2**16 float32 are 256 KiB.
 TILE = 512
-TILE_ENTRIES = 2**18
+TILE_ENTRIES = 2**16
 
 
 def _prepare(q, k, v, scale, query_time, key_time):
@@ -48,7 +49,7 @@ def _prepare(q, k, v, scale, query_time, key_time):
 def _hide(scores, query_time, key_time):
     """Set scores of invisible keys to minus infinity, in place."""
     if query_time is not None:
-        scores[key_time[..., None, :] > query_time[..., :, None]] = -np.inf
+        array_module(scores).copyto(scores, -np.inf, where=key_time[..., None, :] > query_time[..., :, None])
 
 
 @differentiable
@@ -91,24 +92,25 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     scale, query_time, key_time = _prepare(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
-    output = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    output = xp.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # laid out in memory as q is
     total = xp.zeros((*q.shape[:-1], 1), q.dtype)
     # Scores are subtracted their row's maximum so that exp can't overflow. When |q| |k| says that none can
     # be large (always so after QK-norm), that costs two passes over all scores and changes nothing: skip it.
     highest = None if _are_small(q, k, scale) else xp.full(total.shape, LOWEST, q.dtype)
 
-    def tile_scores(q_tile, which, rows, columns):
-        scores = q_tile @ k[which][..., columns, :].swapaxes(-1, -2)
+    def tile_scores(q_tile, k_across, which, rows, columns):
+        scores = q_tile @ k_across[..., columns]
         if query_time is not None:
             _hide(scores, query_time[which][..., rows], key_time[which][..., columns])
         return scores
 
     for which in _chunks(leading, queries, keys):
+        k_across, values = _across(k[which]), v[which]
         for rows in _tiles(queries):
             q_tile = q[which][..., rows, :] * scale
             out, row_total = 0, total[which][..., rows, :]
             for columns in _tiles(keys):
-                scores = tile_scores(q_tile, which, rows, columns)
+                scores = tile_scores(q_tile, k_across, which, rows, columns)
                 if highest is not None:  # online softmax: what was summed so far is rescaled to the new maximum
                     row_highest = highest[which][..., rows, :]
                     higher = xp.maximum(row_highest, scores.max(axis=-1, keepdims=True))
@@ -118,34 +120,55 @@ def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
                     out = out * shrink
                     scores -= higher
                 xp.exp(scores, out=scores)
-                row_total += scores.sum(axis=-1, keepdims=True)
-                out = out + scores @ v[which][..., columns, :]
+                row_total += scores @ xp.ones((scores.shape[-1], 1), q.dtype)  # a product sums rows faster than .sum
+                out = out + scores @ values[..., columns, :]
             row_total[row_total == 0] = 1  # a query that sees no key
             xp.divide(out, row_total, out=output[which][..., rows, :])
 
     def pullback(grad):
         q_grad, k_grad, v_grad = xp.zeros_like(q), xp.zeros_like(k), xp.zeros_like(v)
         for which in _chunks(leading, queries, keys):
+            k_across, k_scaled, v_across = _across(k[which]), k[which] * scale, _across(v[which], ones=True)
             for rows in _tiles(queries):
                 q_tile = q[which][..., rows, :] * scale
-                # weights = exp(scores - highest) / total; the division is done once, on the gradient.
-                grad_tile = grad[which][..., rows, :] / total[which][..., rows, :]
-                along = (grad_tile * output[which][..., rows, :]).sum(axis=-1, keepdims=True)
+                # weights = exp(scores - highest) / total; the division is done once, on the gradient. A last
+                # column, minus what softmax takes off a row of gradients, will meet the ones below the values.
+                grad_tile = xp.empty((*q_tile.shape[:-1], v.shape[-1] + 1), q.dtype)
+                grad_values = grad_tile[..., :-1]
+                xp.divide(grad[which][..., rows, :], total[which][..., rows, :], out=grad_values)
+                xp.negative(row_dot(grad_values, output[which][..., rows, :]), out=grad_tile[..., -1:])
                 for columns in _tiles(keys):
-                    weights = tile_scores(q_tile, which, rows, columns)
+                    weights = tile_scores(q_tile, k_across, which, rows, columns)
                     if highest is not None:
                         weights -= highest[which][..., rows, :]
                     xp.exp(weights, out=weights)
-                    v_grad[which][..., columns, :] += weights.swapaxes(-1, -2) @ grad_tile
-                    scores_grad = grad_tile @ v[which][..., columns, :].swapaxes(-1, -2)
-                    scores_grad -= along
+                    scores_grad = grad_tile @ v_across[..., columns]
                     scores_grad *= weights
-                    q_grad[which][..., rows, :] += scores_grad @ k[which][..., columns, :]
-                    k_grad[which][..., columns, :] += scores_grad.swapaxes(-1, -2) @ q_tile
-        q_grad *= scale
+                    v_sum, k_sum = v_grad[which][..., columns, :], k_grad[which][..., columns, :]
+                    _add_product(v_sum, weights.swapaxes(-1, -2), grad_values, first=rows.start == 0)
+                    _add_product(k_sum, scores_grad.swapaxes(-1, -2), q_tile, first=rows.start == 0)
+                    q_sum, k_tile = q_grad[which][..., rows, :], k_scaled[..., columns, :]
+                    _add_product(q_sum, scores_grad, k_tile, first=columns.start == 0)
         return q_grad, k_grad, v_grad
 
     return output, pullback
+
+
+def _across(x, ones=False):
+    """A copy of x (..., N, d) as (..., d, N), in which products run faster; with ones, a row of them follows."""
+    *leading, n, d = x.shape
+    across = array_module(x).empty((*leading, d + ones, n), x.dtype)
+    across[..., :d, :] = x.swapaxes(-1, -2)
+    across[..., d:, :] = 1
+    return across
+
+
+def _add_product(total, a, b, first):
+    """total += a @ b; the first time straight into its place (total is zero then)."""
+    if first:
+        array_module(total).matmul(a, b, out=total)
+    else:
+        total += a @ b
 
 
 def _are_small(q, k, scale, limit=30.0):
@@ -153,7 +176,7 @@ def _are_small(q, k, scale, limit=30.0):
     xp = array_module(q)
     if q.size == 0:
         return True
-    longest_q, longest_k = (xp.einsum("...i,...i->...", a, a).max() for a in (q, k))
+    longest_q, longest_k = (row_dot(a, a).max() for a in (q, k))
     return bool(abs(scale) * xp.sqrt(longest_q * longest_k) < limit)
 
 
