@@ -75,13 +75,16 @@ class TextToVideo:
         try:
             if metadata["format"] != FORMAT:
                 raise InputError(
-                    f"{path} has format {metadata['format']}; this version reads {FORMAT}: "
-                    "update minivdit, or train again"
+                    f"{path} has format {metadata['format']!r}, not {FORMAT}: give the model.safetensors that "
+                    "'minivdit train' leaves at its end (not a checkpoint), or train again"
                 )
             generator = np.random.default_rng(0)  # these first weights are all replaced
             tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
-            transformer = VideoDiT(from_json(VideoDiTConfig, metadata["transformer"]), len(tokenizer), generator)
-            autoencoder = Autoencoder(from_json(AutoencoderConfig, metadata["autoencoder"]), generator)
+            config = from_json(VideoDiTConfig, metadata["transformer"])
+            autoencoder_config = from_json(AutoencoderConfig, metadata["autoencoder"])
+            _check_size(path, tensors, config, autoencoder_config)
+            transformer = VideoDiT(config, len(tokenizer), generator)
+            autoencoder = Autoencoder(autoencoder_config, generator)
             settings = from_json(GenerationSettings, metadata["settings"])
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -134,6 +137,8 @@ class TextToVideo:
         """
         settings = self.settings
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not prompts:
+            raise InputError('there is no caption to draw; give at least one, "" for anything')
         num_frames = settings.num_frames if num_frames is None else num_frames
         shape = self._latent_shape(num_frames, settings.size if size is None else size)
         steps = settings.steps if steps is None else steps
@@ -194,6 +199,17 @@ class TextToVideo:
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
         height, width = size
         return num_frames, height // factor, width // factor, config.latent_channels
+
+
+def _check_size(path, tensors, config, autoencoder_config):
+    """Refuse a file that promises far more weights than it holds, before memory is set aside for them."""
+    held = sum(array.size for array in tensors.values())
+    one_block = config.width * config.width * (config.depth + config.text_depth)
+    if max(one_block, max(autoencoder_config.channels) ** 2, config.latent_channels) > held:
+        raise InputError(
+            f"{path} says width {config.width}, depth {config.depth}, but holds {held:,} weights in all; "
+            "fetch or train it again"
+        )
 
 
 def from_json(config_class, values):
