@@ -105,3 +105,13 @@ def test_a_few_steps_learn_a_picture():
         losses.append(loss.item())
         optimiser.step(dict(zip(parameters, ag.gradients(loss, parameters.values()))))
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_the_last_doubling_spreads_each_position_over_two_by_two_pixels():
+    model = build(image_channels=2)
+    model.to_pixels.weight.data[...] = 0
+    model.to_pixels.bias.data[...] = [0, 1, 10, 11, 20, 21, 30, 31]  # upper left, upper right, lower left, lower right
+    frames = (model.reconstruct(np.zeros((1, 2, 3, 3), np.float32)).data - 0.5) * 2
+    assert frames.shape == (1, 8, 12, 2)
+    block = [[[0, 1], [10, 11]], [[20, 21], [30, 31]]]
+    np.testing.assert_allclose(frames[0], np.tile(block, (4, 6, 1)), atol=1e-5)
