@@ -6,6 +6,7 @@ Attention, the longest of them, has a file of its own: attention.py.
 
 from ..backend import array_module
 from .engine import differentiable
+from .shaping import sum_rows
 
 
 def row_dot(a, b):
@@ -65,11 +66,6 @@ def _check_rows(name, x, *vectors):
             raise ValueError(f"{name}: weight and bias must have shape {x.shape[-1:]}, not {vector.shape}")
 
 
-def _sum_rows(grad):
-    """Sum over all axes but the last."""
-    return grad.reshape(-1, grad.shape[-1]).sum(axis=0)
-
-
 @differentiable
 def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     """Standardise each row, then scale and shift it (Ba et al. 2016).
@@ -82,8 +78,8 @@ def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     value = value if bias is None else value + bias
 
     def pullback(grad):
-        weight_grad = None if weight is None else _sum_rows(grad * standardised)
-        bias_grad = None if bias is None else _sum_rows(grad)
+        weight_grad = None if weight is None else sum_rows(grad * standardised)
+        bias_grad = None if bias is None else sum_rows(grad)
         own = grad.copy() if weight is None else grad * weight
         return standardise_pullback(own, standardised, inverse_deviation), weight_grad, bias_grad
 
@@ -98,14 +94,17 @@ def rms_norm(x, weight=None, *, eps=1e-6):
     """
     _check_rows("rms_norm", x, weight)
     xp = array_module(x)
-    inverse_rms = 1 / xp.sqrt(row_dot(x, x) / x.shape[-1] + eps)
+    width = x.shape[-1]
+    inverse_rms = 1 / xp.sqrt(row_dot(x, x) / width + eps)
     normalised = x * inverse_rms
 
     def pullback(grad):
+        shares = grad * normalised  # summed over a row: its gradient's part along it; over all rows: the weight's
+        summed = shares @ (xp.ones((width, 1), grad.dtype) if weight is None else weight[:, None])
         own = grad.copy() if weight is None else grad * weight
-        own -= normalised * (row_dot(own, normalised) / x.shape[-1])
+        own -= normalised * (summed / width)
         own *= inverse_rms
-        return own, None if weight is None else _sum_rows(grad * normalised)
+        return own, None if weight is None else sum_rows(shares)
 
     return normalised if weight is None else normalised * weight, pullback
 
@@ -133,8 +132,8 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
     value = value if bias is None else value + bias
 
     def pullback(grad):
-        weight_grad = None if weight is None else _sum_rows(grad * standardised)
-        bias_grad = None if bias is None else _sum_rows(grad)
+        weight_grad = None if weight is None else sum_rows(grad * standardised)
+        bias_grad = None if bias is None else sum_rows(grad)
         # to_rows may return a view, and standardise_pullback overwrites what it is given.
         own = to_rows(grad.copy() if weight is None else grad * weight)
         return from_rows(standardise_pullback(own, rows, inverse_deviation)), weight_grad, bias_grad
@@ -151,8 +150,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     expected = (*x.shape[:-2], 1, x.shape[-1])
     if shift.shape != expected or scale.shape != expected:
         raise ValueError(
-            f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, "
-            f"not {shift.shape} and {scale.shape}"
+            f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, not {shift.shape} and {scale.shape}"
         )
     standardised, inverse_deviation = standardise(x, eps)
     factor = scale + 1
@@ -203,13 +201,15 @@ def rotary(x, cos, sin):
             f"not {cos.shape} and {sin.shape}"
         )
 
-    def turn(a, sin):
-        first, second = a[..., :half], a[..., half:]
-        turned = array_module(a).empty(a.shape, a.dtype)
-        turned[..., :half] = first * cos
-        turned[..., :half] -= second * sin
-        turned[..., half:] = second * cos
-        turned[..., half:] += first * sin
+    xp, shape = array_module(x), x.shape[-3:]
+
+    def full(first, second):  # (N, h, d): all heads spelled out, since NumPy is slow where it broadcasts short rows
+        return xp.broadcast_to(xp.concatenate([first, second], axis=-1), shape).copy()
+
+    def turn(a, sin):  # (first * cos - second * sin, second * cos + first * sin)
+        turned = xp.concatenate([a[..., half:], a[..., :half]], axis=-1)
+        turned *= full(-sin, sin)
+        turned += a * full(cos, cos)
         return turned
 
     return turn(x, sin), lambda grad: (turn(grad, -sin), None, None)

@@ -11,7 +11,7 @@ import math
 
 from ..backend import array_module
 from .engine import differentiable
-from .shaping import row_count, swap_last
+from .shaping import row_count, sum_rows, swap_last
 
 BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
 ONE_HOT_ENTRIES = 1 << 20
@@ -51,7 +51,7 @@ def linear(x, weight, bias=None):
         return (
             (grad @ weight.T).reshape(shape),
             rows.T @ grad,
-            None if bias is None else grad.sum(axis=0),
+            None if bias is None else sum_rows(grad),
         )
 
     return value.reshape(*shape[:-1], size_out), pullback
@@ -109,7 +109,7 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
         return (
             _scatter(grad, weight, x.shape, stride, padding),
             _weight_gradient(x, grad, weight.shape, stride, padding),
-            None if bias is None else _sum_to_channels(grad),
+            None if bias is None else sum_rows(grad),
         )
 
     return value, pullback
@@ -137,7 +137,7 @@ def conv_transpose(x, weight, bias=None, *, stride=1, padding=0):
         return (
             _correlate(grad, mirrored, stride, padding),
             swap_last(_weight_gradient(grad, x, mirrored.shape, stride, padding)),
-            None if bias is None else _sum_to_channels(grad),
+            None if bias is None else sum_rows(grad),
         )
 
     return value, pullback
@@ -170,10 +170,6 @@ def _check_convolution(name, x, weight, bias, stride, padding):
     if name == "conv" and any(n + sum(p) < k for n, k, p in zip(x.shape[1:-1], weight.shape[:-2], padding)):
         raise ValueError(f"conv of {x.shape}: padded by {padding} it is smaller than the kernel {weight.shape[:-2]}")
     return stride, padding
-
-
-def _sum_to_channels(grad):
-    return grad.reshape(row_count(grad.shape), grad.shape[-1]).sum(axis=0)
 
 
 def _padded(x, padding):

@@ -27,7 +27,7 @@ def transpose(x, *, axes=None):
     if len(axes) != x.ndim:
         raise ValueError(f"transpose of shape {x.shape} takes {x.ndim} axes, not {axes}")
     axes = normalize_axis_tuple(axes, x.ndim)
-    back = tuple(int(a) for a in np.argsort(axes))
+    back = tuple(axes.index(axis) for axis in range(x.ndim))
     return x.transpose(axes), lambda grad: grad.transpose(back)
 
 
@@ -160,3 +160,12 @@ def swap_last(x):
 def row_count(shape):
     """How many rows an array of this shape has when all axes but the last are flattened."""
     return math.prod(shape[:-1])
+
+
+def sum_rows(x):
+    """The sum of a plain array (..., D) over all axes but the last: (D,).
+
+    Written as a product with ones, which is several times faster than .sum(axis=0).
+    """
+    rows = x.reshape(row_count(x.shape), x.shape[-1])
+    return array_module(x).ones(len(rows), x.dtype) @ rows
