@@ -57,6 +57,8 @@ class SelfAttention(Module):
             q, k, v = (ag.transpose(regroup(a, part=part), axes=(0, 1, 3, 2, 4)) for a in (q, k, v))
             query_time = key_time = None
             if causal or part.padding is not None:
+                # A key is seen from its own time on. Padding has the time NEVER, later than any token, so no token
+                # sees it; what a padded query sees is dropped by `ungroup`.
                 key_time = part.time[:, None, :]  # (G, 1, S): the same for every clip and head
                 query_time = key_time if causal else key_time * 0 + NEVER - 1
             seen = ag.attention(q, k, v, query_time=query_time, key_time=key_time)
@@ -77,6 +79,7 @@ class CrossAttention(Module):
         self.out = Linear(width, width, generator, zero=True)
 
     def forward(self, x, text, key_time):
+        """key_time: (B, 1, L) times that hide padded words; see `key_times`."""
         batch, tokens, width = x.shape
         head_width = width // self.heads
         q = self.q_norm(ag.reshape(self.q(x), shape=(batch, tokens, self.heads, head_width)))
