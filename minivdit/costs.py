@@ -88,7 +88,7 @@ class Cost:
         """Peak bytes of training: weights, their average, two moments, gradients, what the tape keeps."""
         states = (4 + self.gradient_copies) * self.parameters * FLOAT
         kept = sum(piece.kept for piece in self.pieces)
-        return states + int(self.at_once * (kept + self.working))
+        return states + int(self.at_once * kept)  # the widest moment of a forward pass is on the tape by its end
 
     @property
     def sampling_memory(self):
@@ -154,7 +154,7 @@ def block_pieces(
     # Kept: normalised x, modulated x, q k v, the normalised q and k and what rotary made of them, heads joined, branch.
     around = Piece("", norm * qk_norm, 0, 5 * activation, (7 + 2 * (qk_norm or rotary) + 2 * qk_norm) * activation)
     projections = _linear("projections", rows, width, 3 * width, bias=False) + _linear("", rows, width, width) + around
-    attention = Piece("attention scores", flops=4 * pairs * width, moved=4 * activation, kept=activation)
+    attention = Piece("attention scores", flops=4 * pairs * width, moved=4 * activation)
     hidden = mlp_ratio * width
     mlp = _linear("MLP", rows, width, hidden) + _linear("", rows, hidden, width)
     # Kept: normalised x, modulated x, branch; and of the hidden layer what goes into GELU, its slope, what comes out.
@@ -164,7 +164,8 @@ def block_pieces(
         cross = _linear("caption attention", rows, width, width, bias=False) + _linear("", rows, width, width)
         cross += _linear("", caption, width, 2 * width, bias=False)
         cross += Piece("", norm, 4 * rows * words * width, 9 * activation)
-        pieces.append(cross + Piece("", kept=6 * activation + 5 * caption * width * FLOAT))
+        # Kept: normalised x, normalised q, q, heads joined; of the caption k v, normalised k, k.
+        pieces.append(cross + Piece("", kept=4 * activation + 5 * caption * width * FLOAT))
     if frames:
         modulation = _linear("modulation", batch * frames, width, 6 * width)
         pieces.append(modulation + Piece("", kept=8 * batch * frames * width * FLOAT))
