@@ -159,3 +159,23 @@ def test_every_fused_matrix_of_the_model_is_known_to_muon():
     for name, parameter in model.parameters().items():
         if is_hidden_matrix(name, parameter) and "mlp" not in name:
             assert parameter.shape == (width, width * fused_parts(name)), name
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm", "normalise_and_modulate"])
+def test_normalisations_of_rows_as_small_as_their_epsilon(torch, assert_close, name):
+    """Rows of about 1e-3, where the 1e-6 under the root counts as much as the variance."""
+    generator = np.random.default_rng(0)
+    x = 1e-3 * generator.standard_normal((3, 5, 16), dtype=np.float32)
+    shift, scale = generator.standard_normal((2, 3, 1, 16), dtype=np.float32)
+    a, b = ag.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    if name == "layer_norm":
+        ours, theirs = ag.layer_norm(a), torch.nn.functional.layer_norm(b, (16,), eps=1e-6)
+    elif name == "rms_norm":
+        ours, theirs = ag.rms_norm(a), torch.nn.functional.rms_norm(b, (16,), eps=1e-6)
+    else:
+        ours = ag.normalise_and_modulate(a, shift, scale)
+        theirs = torch.nn.functional.layer_norm(b, (16,), eps=1e-6) * (1 + torch.tensor(scale)) + torch.tensor(shift)
+    cotangent = generator.standard_normal(x.shape, dtype=np.float32)
+    theirs.backward(torch.tensor(cotangent))
+    assert_close(ours.data, theirs.detach().numpy(), name)
+    assert_close(ag.gradients(ours, [a], cotangent)[0], b.grad.numpy(), f"gradient of {name}")
