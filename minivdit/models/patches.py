@@ -9,6 +9,11 @@ from ..backend import device_name, to_device
 from ..errors import InputError
 
 
+# Our grids are a few to a few dozen steps long. With the 10,000 of sentences nearly all waves would stand still
+# over them, and the network would not know early from late: it learnt "moving left or right" as one word.
+LONGEST = 32.0
+
+
 def patch_grid(shape, patch_size):
     """The grid (T', H', W') of tokens for latents of shape (T, H, W) cut into patches (pt, ph, pw).
 
@@ -68,16 +73,16 @@ def sincos_positions(grid, width):
 @functools.lru_cache(maxsize=64)
 def _sincos_positions(grid, width, device):  # `device` keeps what is cached for the CPU and the GPU apart
     coordinates = np.indices(grid).reshape(3, -1)
-    parts = [wave_features(axis, part) for axis, part in zip(coordinates, _thirds(width))]
+    parts = [wave_features(axis, part, LONGEST) for axis, part in zip(coordinates, _thirds(width))]
     return to_device(np.concatenate(parts, axis=-1))
 
 
-def rotary_angles(grid, head_width, longest=100.0):
+def rotary_angles(grid, head_width, longest=LONGEST):
     """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` turns each pair, for three axes.
 
     A third of the pairs turns with t, a third with y, a third with x (time gets what is left over, so a head
     needs a width of at least 6 to know all three). The fastest pair turns by 1 radian per step, the slowest by
-    a little over 1/longest: a hundred steps are more than our clips have. Source: Su et al. 2021, in three axes.
+    a little over 1/longest. Source: Su et al. 2021, in three axes.
     """
     return _rotary_angles(grid, head_width, longest, device_name())
 

@@ -108,7 +108,7 @@ def split_axes(width):
     return width - 2 * third, third, third
 
 
-def rotation(grid, head_width, longest=100.0):
+def rotation(grid, head_width, longest=32.0):
     """Unit complex numbers (N, 1, head_width / 2) by which the pairs of q and k are turned."""
     places = [a.flatten().double() for a in torch.meshgrid(*map(torch.arange, grid), indexing="ij")]
     angles = [
@@ -246,7 +246,7 @@ class VideoDiT(nn.Module):
         x = self.patch_in(boxes.movedim(4, -1).flatten(4).flatten(1, 3))
         if config.positions != "rotary":
             places = torch.meshgrid(*map(torch.arange, grid), indexing="ij")
-            x = x + torch.cat([waves(a.flatten(), part) for a, part in zip(places, split_axes(config.width))], -1)
+            x = x + torch.cat([waves(a.flatten(), part, 32.0) for a, part in zip(places, split_axes(config.width))], -1)
         turns = None if config.positions == "sincos" else rotation(grid, config.width // config.heads)
 
         text, mean = self.text(tokens)
