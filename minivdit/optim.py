@@ -150,13 +150,12 @@ def fused_parts(name):
 
 
 def is_hidden_matrix(name, parameter):
-    """Whether Muon takes this parameter: a matrix inside the blocks (attention, MLP), not a modulation.
+    """Whether Muon takes this parameter: a matrix inside the video blocks (attention, MLP), not a modulation.
 
-    Everything else goes to AdamW: embeddings, biases, norms, input and output layers, and modulation,
+    Everything else goes to AdamW: the text encoder, biases, norms, input and output layers, and modulation,
     with which Muon was seen not to learn at all.
     """
-    inside = name.startswith("blocks.") or ".blocks." in name
-    return inside and parameter.data.ndim == 2 and "modulation" not in name
+    return name.startswith("blocks.") and parameter.data.ndim == 2 and "modulation" not in name
 
 
 class MuonAdamW:

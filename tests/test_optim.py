@@ -129,9 +129,9 @@ def test_routing_of_parameters():
     assert set(both.muon.parameters) == {
         "blocks.0.attention.qkv.weight",
         "blocks.0.mlp.up.weight",
-        "text.blocks.0.mlp.down.weight",
     }
     assert set(both.adamw.parameters) == {
+        "text.blocks.0.mlp.down.weight",
         "patch_in.weight",
         "blocks.0.attention.qkv.bias",
         "blocks.0.modulation.weight",

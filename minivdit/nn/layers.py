@@ -29,10 +29,14 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """Integers (...) in [0, count) -> learned vectors (..., width)."""
+    """Integers (...) in [0, count) -> learned vectors (..., width).
+
+    Initial entries are normal with deviation 0.5. Smaller ones would be pushed into one direction by the first
+    hundred steps of AdamW, and words that the network has no use for yet would become one word before it has.
+    """
 
     def __init__(self, count, width, generator):
-        self.table = Parameter(generator.standard_normal((count, width)) / math.sqrt(width))
+        self.table = Parameter(0.5 * generator.standard_normal((count, width)))
 
     def forward(self, indices):
         return ag.embedding(self.table, indices)
