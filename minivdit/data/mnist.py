@@ -80,6 +80,10 @@ def load_mnist(split, directory=None, download=True, timeout=20.0):
 def _download(name, kind, md5, folder, timeout):
     """Fetch one file from the first mirror that delivers the right content; keep it and return its array."""
     problems = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't keep MNIST in {folder} ({error.strerror or error}); {_OTHERWISE}") from error
     for mirror in MIRRORS:
         try:
             packed = _fetch(f"{mirror}{name}.gz", timeout)
@@ -93,8 +97,6 @@ def _download(name, kind, md5, folder, timeout):
                 return read_idx(temporary, kind, md5)
         except InputError as error:
             problems.append(f"{mirror.split('/')[2]}: {error}")
-        except OSError as error:
-            raise InputError(f"can't keep MNIST in {folder} ({error.strerror or error}); {_OTHERWISE}") from error
     raise InputError(f"MNIST's {name} is not in {folder} and no mirror gave it ({'; '.join(problems)}); {_OTHERWISE}")
 
 
