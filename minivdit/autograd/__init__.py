@@ -5,7 +5,7 @@ Positional arguments of an operation are arrays or Tensors (gradients flow to Te
 # ruff: noqa: F401 (everything here is imported to be found here)
 
 from . import operators  # gives Tensor its + - * / @ ** and methods
-from .attention import attention, simple_attention
+from .attend import attention, simple_attention
 from .elementwise import (
     absolute,
     add,

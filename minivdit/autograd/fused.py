@@ -1,7 +1,7 @@
 """Operations that would be slow as chains of small ones: softmax, normalisations, rotary positions, losses.
 
 Each is still a value and its pullback side by side, only with a longer body. Rows are the last axis.
-Attention, the longest of them, has a file of its own: attention.py.
+Attention, the longest of them, has a file of its own: attend.py.
 """
 
 from ..backend import array_module

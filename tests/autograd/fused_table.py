@@ -1,4 +1,4 @@
-"""The part of the table of operations that is about autograd/fused.py and autograd/attention.py."""
+"""The part of the table of operations that is about autograd/fused.py and autograd/attend.py."""
 
 import numpy as np
 from cases import Case, Refusal, Sample, normal, zeros

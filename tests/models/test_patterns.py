@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.autograd.attention import NEVER
+from minivdit.autograd.attend import NEVER
 from minivdit.errors import InputError
 from minivdit.models.patterns import (
     average_attention_distance,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.autograd.attention import NEVER
+from minivdit.autograd.attend import NEVER
 
 LENGTHS = (1, 17, 63, 64, 65, 257, 513, 1100)
 TWINS = (ag.simple_attention, ag.attention)
