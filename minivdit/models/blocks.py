@@ -1,7 +1,7 @@
 """What transformer blocks are made of: self-attention in groups, cross-attention to the text, MLP."""
 
 from .. import autograd as ag
-from ..autograd.attention import NEVER
+from ..autograd.attend import NEVER
 from ..backend import array_module
 from ..nn import Linear, Module, RMSNorm
 from .patterns import regroup, ungroup

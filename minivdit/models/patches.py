@@ -8,7 +8,6 @@ from .. import autograd as ag
 from ..backend import device_name, to_device
 from ..errors import InputError
 
-
 # Our grids are a few to a few dozen steps long. With the 10,000 of sentences nearly all waves would stand still
 # over them, and the network would not know early from late: it learnt "moving left or right" as one word.
 LONGEST = 32.0

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from ..autograd import differentiable
-from ..autograd.attention import NEVER
+from ..autograd.attend import NEVER
 from ..backend import device_name, to_device
 from ..errors import InputError
 

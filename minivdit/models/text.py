@@ -5,7 +5,7 @@ import difflib
 import numpy as np
 
 from .. import autograd as ag
-from ..autograd.attention import NEVER
+from ..autograd.attend import NEVER
 from ..backend import array_module, to_device
 from ..data.captions import MAX_WORDS, VOCABULARY, split_words
 from ..errors import InputError

@@ -12,8 +12,7 @@ from cases import LAYOUTS
 from operation_table import TABLE
 
 from minivdit import autograd as ag
-from minivdit.autograd import attend
-from minivdit.autograd import products
+from minivdit.autograd import attend, products
 
 SAMPLES_OF = {case.name: [sample for c in TABLE if c.name == case.name for sample in c.samples] for case in TABLE}
 
