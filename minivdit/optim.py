@@ -58,7 +58,7 @@ class AdamW(_Optimiser):
             gradient, weights = gradients[name], parameter.data
             mean, square = self.slots["mean"][name], self.slots["square"][name]
             xp = array_module(weights)
-            scratch = gradient * (1 - beta1)  # the one temporary
+            scratch = xp.multiply(gradient, 1 - beta1, out=xp.empty_like(weights))  # the one temporary
             mean *= beta1
             mean += scratch
             xp.multiply(gradient, gradient, out=scratch)

@@ -252,3 +252,9 @@ def test_muon_learns_a_badly_scaled_matrix_product_faster_than_adamw():
     muon = min(final_loss(optim.Muon, rate) for rate in (0.1, 0.3))
     adamw = min(final_loss(optim.AdamW, rate) for rate in (0.03, 0.1, 0.3))
     assert muon < adamw / 10 < float((y**2).mean()) / 1000
+
+
+def test_adamw_takes_a_single_number():
+    weights = {"temperature": parameter(np.array(1.0))}
+    optim.AdamW(weights, learning_rate=0.1).step({"temperature": np.array(3.0, np.float32)})
+    assert weights["temperature"].data == pytest.approx(0.9, abs=1e-5)
