@@ -121,7 +121,7 @@ PRESETS = {
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
-            training=TrainingSettings(steps=9000, **_RATES),
+            training=TrainingSettings(steps=10_000, **_RATES),
             autoencoder_loss=_LOSS,
             diffusion=_PROCESS,
         ),
