@@ -37,9 +37,9 @@ class GenerationSettings:
     curve: str = "rectified_flow"
     shift: float = 1.0
     prediction: str = "velocity"
-    sampler: str = "euler"
-    steps: int = 40
-    guidance_scale: float = 2.0
+    sampler: str = "dpm_solver"
+    steps: int = 20
+    guidance_scale: float = 3.0
 
     def make_curve(self):
         """The diffusion curve; only rectified flow has a shift."""

@@ -37,9 +37,9 @@ class DataSettings:
 class SamplingSettings:
     """How clips are drawn unless told otherwise."""
 
-    sampler: str = "euler"
-    steps: int = 40
-    guidance_scale: float = 2.0
+    sampler: str = "dpm_solver"
+    steps: int = 20
+    guidance_scale: float = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
