@@ -6,7 +6,7 @@ python examples/generate_a_clip.py
 from minivdit.display import write_grid
 from minivdit.generation import TextToVideo
 
-prompts = ["a 3 moving right", "a 7 moving up and left", "a 3 moving right and a 7 moving up"]
+prompts = ["a 0 moving right", "a 7 moving up and left", "the digit two drifts slowly upwards"]
 
 model = TextToVideo.load()  # the weights that come with the package; or TextToVideo.load("runs/mine/model.safetensors")
 video = model.generate(prompts, seed=1)  # float32 (3, T, H, W, 1) in [0, 1]

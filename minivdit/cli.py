@@ -118,7 +118,7 @@ def build_parser():
         ["minivdit demo", "minivdit demo --minutes 20 --out longer", "minivdit demo --preset tiny --minutes 0.1"],
     )
     demo.add_argument("--out", default="demo", metavar="DIR", help="folder for what it makes; demo")
-    demo.add_argument("--minutes", type=positive, default=6.0, metavar="X", help="of training; drawing comes on top; 6")
+    demo.add_argument("--minutes", type=positive, default=8.0, metavar="X", help="of training; drawing comes on top; 8")
     demo.add_argument("--preset", default="quick", metavar="PRESET", help="what to train; quick")
     demo.add_argument("--prompts", type=whole(2), default=64, metavar="N", help="clips to draw and judge; 64")
     demo.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of weights, clips and noise; 0")
@@ -130,7 +130,7 @@ def build_parser():
         "draw clips from captions",
         [
             'minivdit sample "a 3 moving right"',
-            'minivdit sample "a 3 moving right and a 7 moving up" --seed 4 --out two.gif',
+            'minivdit sample "a 3 moving right" "a 7 moving up" --seed 4 --out two.gif',
             'minivdit sample "the digit five drifts down and left" --count 8 --steps 20 --guidance 3',
             'minivdit sample "an 8 moving up" --weights runs/quick/model.safetensors --out strip.png',
         ],

@@ -54,20 +54,27 @@ def sample(options):
     frames, height, width = video.shape[1:4]
     print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
     print(f"weights {model.name} ({model.fingerprint()})")
-    warn_of_strange_sentences(options.prompt)
+    warn_of_strange_sentences(options.prompt, model)
     warn_of_weak_weights(model)
 
 
-def warn_of_strange_sentences(prompts):
-    """Known words in an order that training never showed are drawn all the same, but not silently."""
+def warn_of_strange_sentences(prompts, model):
+    """What training never showed is drawn all the same, but not silently: a word order, a number of digits."""
     from .data.captions import parse
 
-    for prompt in prompts:
+    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
+    for prompt in filter(str.strip, prompts):  # the empty caption means: draw anything
         try:
-            parse(prompt)
+            count = len(parse(prompt))
         except InputError as error:
-            if prompt.strip():  # the empty caption means: draw anything
-                print(f"minivdit: note: {error}", file=sys.stderr)
+            print(f"minivdit: note: {error}", file=sys.stderr)
+            continue
+        if trained and count not in trained:
+            print(
+                f"minivdit: note: {prompt!r} has {count} digits; these weights were trained on clips of "
+                f"{' or '.join(map(str, trained))}: train the preset 'full' for two",
+                file=sys.stderr,
+            )
 
 
 def warn_of_weak_weights(model):

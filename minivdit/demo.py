@@ -14,7 +14,7 @@ from .pipeline import judge_model, predict, shares, train_model
 from .training import presets
 
 
-def demo(out="demo", minutes=6.0, preset="quick", prompts=64, seed=0):
+def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
     """Run the demo and leave everything it made in the folder `out`. Run again, it goes on where it stopped.
 
     minutes: for training; drawing and judging come on top. prompts: how many clips to draw and judge.
@@ -53,7 +53,7 @@ def demo(out="demo", minutes=6.0, preset="quick", prompts=64, seed=0):
     print(f"   {out / 'run' / 'previews'}    the same captions, drawn ever better during training")
     print("Next:")
     print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {weights}')
-    print('   minivdit sample "a 3 moving right and a 7 moving up"     with the weights that come with minivdit')
+    print('   minivdit sample "a 7 moving up and left"                 with the weights that come with minivdit')
     print(
         "   minivdit train small                                     longer, and legible: the presets are in the README"
     )

@@ -44,7 +44,9 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
     real = real_clips(preset, PREVIEWED, seed, data)
 
     def preview(run, state):
-        if state.step != state.total and state.step % max(1, state.total // previews):
+        every = max(1, state.total // previews)
+        left = state.total - state.step
+        if left and (state.step % every or left < every // 2):  # none just before the last
             return {}
         with run.average.applied():
             model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)

@@ -311,3 +311,12 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert process.returncode == 130 and "Traceback" not in errors
     assert "run the same command again to go on" in errors.splitlines()[-1]
     assert (tmp_path / "run" / "autoencoder.safetensors").exists()
+
+
+def test_what_training_never_showed_is_said(trained, capsys):
+    prompts = ["a 3 moving right and a 7 moving up", "right a moving", "a 3 moving right"]
+    assert run("sample", *prompts, "--weights", trained / "model.safetensors", "--steps", 1, "--out", "clip.gif") == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]
+    about_digits = [note for note in notes if "these weights were trained on clips of 1" in note]
+    assert len(about_digits) == 1 and "'a 3 moving right and a 7 moving up' has 2 digits" in about_digits[0]
+    assert len([note for note in notes if "steps of training" not in note]) == 2  # the other is about the word order

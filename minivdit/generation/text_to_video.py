@@ -37,8 +37,8 @@ class GenerationSettings:
     curve: str = "rectified_flow"
     shift: float = 1.0
     prediction: str = "velocity"
-    sampler: str = "dpm_solver"
-    steps: int = 20
+    sampler: str = "ddpm"
+    steps: int = 40
     guidance_scale: float = 3.0
 
     def make_curve(self):
@@ -143,9 +143,8 @@ class TextToVideo:
         shape = self._latent_shape(num_frames, settings.size if size is None else size)
         steps = settings.steps if steps is None else steps
         guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
-        generator = np.random.default_rng(seed)
-        # Noise clip by clip, so that a prompt's clip doesn't depend on how many others are drawn with it.
-        noise = np.stack([generator.standard_normal(shape, dtype=np.float32) for _ in prompts])
+        generator = NoiseByClip(seed, len(prompts))
+        noise = generator.standard_normal((len(prompts), *shape), np.float32)
         tokens, empty = self.tokenizer.encode(prompts), self.tokenizer.encode([""] * len(prompts))
         denoise = diffusion.guided(
             lambda x, level: self.predict(x, level, tokens),
@@ -199,6 +198,20 @@ class TextToVideo:
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
         height, width = size
         return num_frames, height // factor, width // factor, config.latent_channels
+
+
+class NoiseByClip:
+    """Stands in for a numpy Generator: each clip of a batch draws from a generator of its own.
+
+    So what is drawn for a prompt doesn't depend on how many others are drawn with it, whatever the sampler.
+    """
+
+    def __init__(self, seed, clips):
+        self.generators = [np.random.default_rng((seed, clip)) for clip in range(clips)]
+
+    def standard_normal(self, shape, dtype):
+        """Normal noise of shape (clips, ...)."""
+        return np.stack([generator.standard_normal(shape[1:], dtype=dtype) for generator in self.generators])
 
 
 def _check_size(path, tensors, config, autoencoder_config):

@@ -37,8 +37,8 @@ class DataSettings:
 class SamplingSettings:
     """How clips are drawn unless told otherwise."""
 
-    sampler: str = "dpm_solver"
-    steps: int = 20
+    sampler: str = "ddpm"
+    steps: int = 40
     guidance_scale: float = 3.0
 
 

@@ -49,9 +49,10 @@ def test_seed_and_prompt_decide_the_clip(model):
     assert np.abs(first - model.generate(PROMPTS[1], seed=1)).max() > 1e-5
 
 
-def test_a_clip_does_not_depend_on_the_others_drawn_with_it(model):
-    alone = model.generate(PROMPTS[0], seed=1)
-    together = model.generate([PROMPTS[0], *PROMPTS], seed=1)
+@pytest.mark.parametrize("sampler", ["euler", "ddpm"])
+def test_a_clip_does_not_depend_on_the_others_drawn_with_it(model, sampler):
+    alone = model.generate(PROMPTS[0], seed=1, sampler=sampler)
+    together = model.generate([PROMPTS[0], *PROMPTS], seed=1, sampler=sampler)
     np.testing.assert_allclose(together[:1], alone, atol=1e-5)
 
 
