@@ -141,9 +141,7 @@ def build_parser():
     sample.add_argument("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same clip; 0")
     sample.add_argument("--frames", type=whole(1), metavar="N", help="length; as in training")
     sample.add_argument("--size", type=size, metavar="HxW", help="height x width in pixels; as in training")
-    sample.add_argument("--steps", type=whole(1), metavar="N", help="denoising steps: more is slower and finer")
-    sample.add_argument("--guidance", type=number, metavar="X", help="pull of the caption: 1 plain, 2 to 4 strong")
-    sample.add_argument("--sampler", choices=("euler", "ddim", "ddpm", "dpm_solver"), help="how steps are taken")
+    add_drawing(sample)
     sample.add_argument("--fps", type=positive, default=8, metavar="X", help="frames a second in the file; 8")
     add_weights(sample)
     add_device(sample)
@@ -187,6 +185,7 @@ def build_parser():
     evaluate.add_argument("--per-clip", type=whole(1), metavar="N", help="digits in a prompt; as in training")
     evaluate.add_argument("--held-out", action="store_true", help="only pairs that training never showed")
     evaluate.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of prompts and noise; 0")
+    add_drawing(evaluate)
     evaluate.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
     add_weights(evaluate)
     add_digits(evaluate, None)
@@ -214,6 +213,12 @@ def build_parser():
 
     command("doctor", commands.doctor, "check this machine", ["minivdit doctor"])
     return parser
+
+
+def add_drawing(parser):
+    parser.add_argument("--steps", type=whole(1), metavar="N", help="denoising steps: more is slower and finer")
+    parser.add_argument("--guidance", type=number, metavar="X", help="pull of the caption: 1 plain, 2 to 4 strong")
+    parser.add_argument("--sampler", choices=("euler", "ddim", "ddpm", "dpm_solver"), help="how steps are taken")
 
 
 def add_weights(parser):

@@ -150,6 +150,9 @@ def evaluate(options):
             seed=options.seed,
             data=options.data,
             digits=options.digits,
+            steps=options.steps,
+            guidance_scale=options.guidance,
+            sampler=options.sampler,
         )
         reports[f"{count} digits"] = json.loads(report.to_json())
         print(f"{count} digit{'s' * (count > 1)} a clip")

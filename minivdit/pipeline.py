@@ -169,11 +169,14 @@ def brief_metrics(video, captions, digit_size):
     return {name: float(np.nanmean(values[name])) for name in ("digit_frames", "direction", "one_class")}
 
 
-def judge_model(model, prompts=200, *, num_digits=1, held_out="include", seed=0, data=None, digits=None, batch=32):
+def judge_model(
+    model, prompts=200, *, num_digits=1, held_out="include", seed=0, data=None, digits=None, batch=32, **drawing
+):
     """Draw clips for random prompts and compare them with real ones: (evaluation.Report, clips, real clips, captions).
 
     prompts: how many. num_digits: in each. held_out: "only" asks for digit and direction pairs that training never
-    showed. digits: source of the real clips; by default the one the model was trained on.
+    showed. digits: source of the real clips; by default the one the model was trained on. drawing: see
+    TextToVideo.generate.
     """
     settings, notes = model.settings, model.notes.get("preset", {}).get("data", {})
     source = digit_source(digits or notes.get("digits", "auto"), "test", data)
@@ -191,7 +194,7 @@ def judge_model(model, prompts=200, *, num_digits=1, held_out="include", seed=0,
     real, others = (maker.render(generator, labels) for _ in range(2))
     parts = []
     for first in tqdm(range(0, prompts, batch), desc="drawing", unit="batch", leave=False):
-        parts.append(model.generate(real.captions[first : first + batch], seed=seed + first))
+        parts.append(model.generate(real.captions[first : first + batch], seed=seed + first, **drawing))
     clips = np.concatenate(parts)
     report = evaluation.evaluate(clips, real.captions, (real.video, others.video), settings.digit_size, generator)
     return report, clips, real.video, real.captions

@@ -91,6 +91,8 @@ def test_a_model_is_judged_beside_real_clips_and_chance(model):
     report, clips, real, captions = pipeline.judge_model(model, 7, seed=2, batch=3)  # the last batch is smaller
     assert clips.shape == real.shape == (7, 4, 16, 16, 1) and len(captions) == 7
     np.testing.assert_array_equal(clips[3:6], model.generate(captions[3:6], seed=5))
+    _, plain, *_ = pipeline.judge_model(model, 7, seed=2, batch=3, steps=1)
+    np.testing.assert_array_equal(plain[3:6], model.generate(captions[3:6], seed=5, steps=1))
     marks = pipeline.shares(report)
     assert [name for name, *_ in marks] == list(pipeline.FLOORS)
     assert all(0 <= figure <= 1 for _, *figures in marks for figure in figures)
