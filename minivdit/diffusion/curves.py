@@ -153,10 +153,13 @@ def make(name, **options):
     """The curve called `name`, one of CURVES.
 
     Options: rectified_flow takes shift=1.0; ddpm_linear and zero_terminal_snr take steps=1000,
-    beta_start=1e-4, beta_end=0.02; ddpm_cosine takes steps=1000, offset=0.008.
+    beta_start=1e-4, beta_end=0.02; ddpm_cosine takes steps=1000, offset=0.008. A shift of 1 changes
+    nothing and may be given with any of them.
     """
     if name not in CURVES:
         raise InputError(f"{name!r} is not a noise curve; choose one of {', '.join(CURVES)}")
+    if name != "rectified_flow" and options.pop("shift", 1.0) != 1.0:
+        raise InputError(f"only rectified_flow has a shift; set shift=1 with {name}")
     return CURVES[name](**options)
 
 

@@ -42,8 +42,8 @@ class GenerationSettings:
     guidance_scale: float = 3.0
 
     def make_curve(self):
-        """The diffusion curve; only rectified flow has a shift."""
-        return diffusion.make(self.curve, **({"shift": self.shift} if self.curve == "rectified_flow" else {}))
+        """The diffusion curve."""
+        return diffusion.make(self.curve, shift=self.shift)
 
 
 class TextToVideo:

@@ -59,8 +59,8 @@ class DiffusionSettings:
         self.make_curve()
 
     def make_curve(self):
-        """The diffusion curve; only rectified flow has a shift."""
-        return diffusion.make(self.curve, **({"shift": self.shift} if self.curve == "rectified_flow" else {}))
+        """The diffusion curve."""
+        return diffusion.make(self.curve, shift=self.shift)
 
 
 class AutoencoderTask:

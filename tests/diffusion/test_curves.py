@@ -104,3 +104,9 @@ def test_unknown_curves_and_shifts_are_refused():
         curves.make("linear")
     with pytest.raises(InputError, match="a number above 0"):
         curves.make("rectified_flow", shift=0.0)
+
+
+def test_a_shift_is_refused_rather_than_ignored_where_there_is_none():
+    assert curves.make("ddpm_cosine", shift=1.0).alpha(0.3) == curves.make("ddpm_cosine").alpha(0.3)
+    with pytest.raises(InputError, match="set shift=1 with ddpm_linear"):
+        curves.make("ddpm_linear", shift=3.0)
