@@ -155,12 +155,12 @@ class _Reader:
         raise InputError(f"{place} the caption has {found}; expected {expected}")
 
 
-def check_word(word):
-    """Raise InputError, naming the nearest known words, unless `word` is in the grammar."""
-    if word in VOCABULARY:
+def check_word(word, known=VOCABULARY):
+    """Raise InputError, naming the nearest known words, unless `word` is one of them (those of the grammar)."""
+    if word in known:
         return
-    near = difflib.get_close_matches(word, VOCABULARY, n=3, cutoff=0.6)
-    hint = f"nearest: {', '.join(near)}" if near else "say for example 'a 3 moving right and a 7 moving up'"
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    hint = f"nearest: {', '.join(near)}" if near else f"it knows: {', '.join(known)}"
     raise InputError(f"{word!r} is not a word this model knows; {hint}")
 
 

@@ -1,13 +1,11 @@
 """From a caption to vectors: a tokenizer over known words, and a small transformer that reads them."""
 
-import difflib
-
 import numpy as np
 
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module, to_device
-from ..data.captions import MAX_WORDS, VOCABULARY, split_words
+from ..data.captions import MAX_WORDS, VOCABULARY, check_word, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
 from .blocks import MLP, SelfAttention
@@ -44,10 +42,7 @@ class Tokenizer:
         return to_device(tokens)
 
     def _lookup(self, word):
-        if word not in self._number:
-            near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)
-            hint = f"nearest: {', '.join(near)}" if near else f"it knows: {', '.join(self.words)}"
-            raise InputError(f"{word!r} is not a word this model knows; {hint}")
+        check_word(word, self.words)
         return self._number[word]
 
     def decode(self, tokens):
@@ -71,7 +66,7 @@ class TextEncoder(Module):
     def forward(self, tokens):
         present = tokens != PAD
         positions = to_device(wave_features(np.arange(tokens.shape[1]), self.width))
-        x = self.embedding(tokens) + positions * (2 / self.width) ** 0.5  # (B, L, D): both parts have length 1
+        x = self.embedding(tokens) + positions * (2 / self.width) ** 0.5  # (B, L, D); positions have length 1
         visible = key_times(present)
         for block in self.blocks:
             x = block(x, visible)

@@ -88,7 +88,7 @@ def test_split_words():
         ("a thre moving up", "nearest: three"),
         ("a 12 moving up", "'12' is not a word"),
         ("a cat moving up", "'cat' is not a word"),
-        ("a 3 moving 上", "'上' is not a word this model knows; say for example"),
+        ("a 3 moving 上", "'上' is not a word this model knows; it knows: a, "),
         ("", "at the start the caption has nothing more; expected 'a', 'an' or 'the'"),
         ("3 moving up", "at the start the caption has '3'"),
         ("a moving up", "after 'a' the caption has 'moving'; expected a digit"),
