@@ -1,4 +1,4 @@
-"""The command line: `minivdit demo | train | sample | evaluate | data | doctor`.
+"""The command line: `minivdit demo | train | sample | evaluate | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
 MINIVDIT_DEBUG=1 shows tracebacks.
@@ -210,6 +210,25 @@ def build_parser():
     data.add_argument("--count", type=whole(1), default=9, metavar="N", help="how many clips; 9")
     data.add_argument("--seed", type=whole(0), default=0, metavar="N", help="other seeds, other clips; 0")
     add_digits(data)
+
+    bench = command(
+        "bench",
+        commands.bench,
+        "time this machine, beside PyTorch",
+        [
+            "minivdit bench cpu                                   everything, about 10 minutes",
+            "minivdit bench cpu --workload 'train small' --out small.json",
+            "minivdit bench cpu --profile 'train small'           operation by operation",
+        ],
+    )
+    bench.add_argument("where", choices=("cpu",), help="what to time")
+    bench.add_argument("--workload", action="append", metavar="NAME", help="only this one, 'train small'; repeatable")
+    bench.add_argument("--turns", type=whole(1), default=15, metavar="N", help="how often each side does the work; 15")
+    bench.add_argument("--threads", type=whole(1), metavar="N", help="for either side; as many as there are cores")
+    bench.add_argument("--compiled", action="store_true", help="compare with torch.compile, too")
+    bench.add_argument("--profile", metavar="NAME", help="of one training workload instead, with 1 thread")
+    bench.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
+    bench.set_defaults(device="cpu")
 
     command("doctor", commands.doctor, "check this machine", ["minivdit doctor"])
     return parser

@@ -194,6 +194,21 @@ def data(options):
         print(out / name)
 
 
+def bench(options):
+    """Time training, sampling, attention and the autoencoder on this machine, beside PyTorch where it is installed.
+
+    The work is done in processes of their own, which take turns; first it is checked that they compute the same.
+    """
+    from .benchmarks import cpu, profiler
+
+    if options.profile:
+        prepare(options)
+        print(profiler.profile_step(options.profile, options.threads or 1))
+        return
+    sides = ("ours", *cpu.torch_sides(options.compiled))
+    cpu.bench(options.workload, threads=options.threads, turns=options.turns, sides=sides, out=options.out)
+
+
 def doctor(options):
     """Say what this machine has, what is missing, and the cure."""
     from .doctor import report

@@ -20,6 +20,7 @@ import time
 import numpy as np
 
 from . import backend
+from .autograd.elementwise import BLOCK
 from .autograd.products import BLOCK_ENTRIES
 from .data.captions import MAX_WORDS, VOCABULARY
 from .errors import InputError
@@ -135,9 +136,7 @@ def score_pairs(pattern, grid, turn=0):
     return int((sizes > 0).sum()) * int(sizes.max()) ** 2
 
 
-def block_pieces(
-    tokens, width, pairs=None, *, batch=1, mlp_ratio=4, words=0, frames=0, heads=None, qk_norm=True, rotary=True
-):
+def block_pieces(tokens, width, pairs=None, *, batch=1, mlp_ratio=4, words=0, frames=0, heads=None, qk_norm=True):
     """The Pieces of one transformer block for a batch of clips of `tokens` tokens.
 
     pairs: see score_pairs; tokens^2 unless given. words: length of the caption (0: no cross-attention).
@@ -151,21 +150,21 @@ def block_pieces(
     norm = 0 if heads is None else 2 * (width // heads)  # scales of queries and keys
     qk_norm = qk_norm and norm > 0
 
-    # Kept: normalised x, modulated x, q k v, the normalised q and k and what rotary made of them, heads joined, branch.
-    around = Piece("", norm * qk_norm, 0, 5 * activation, (7 + 2 * (qk_norm or rotary) + 2 * qk_norm) * activation)
+    # Kept: normalised x, modulated x, q k v, heads joined, branch.
+    around = Piece("", norm * qk_norm, 0, 5 * activation, 7 * activation)
     projections = _linear("projections", rows, width, 3 * width, bias=False) + _linear("", rows, width, width) + around
     attention = Piece("attention scores", flops=4 * pairs * width, moved=4 * activation)
     hidden = mlp_ratio * width
     mlp = _linear("MLP", rows, width, hidden) + _linear("", rows, hidden, width)
-    # Kept: normalised x, modulated x, branch; and of the hidden layer what goes into GELU, its slope, what comes out.
-    mlp += Piece("", moved=(5 + 2 * mlp_ratio) * activation, kept=(3 + 3 * mlp_ratio) * activation)
+    # Kept: normalised x, modulated x, branch; and of the hidden layer GELU's slope and what comes out of it.
+    mlp += Piece("", moved=(5 + 2 * mlp_ratio) * activation, kept=(3 + 2 * mlp_ratio) * activation)
     pieces = [projections, attention, mlp]
     if words:
         cross = _linear("caption attention", rows, width, width, bias=False) + _linear("", rows, width, width)
         cross += _linear("", caption, width, 2 * width, bias=False)
         cross += Piece("", norm, 4 * rows * words * width, 9 * activation)
-        # Kept: normalised x, normalised q, q, heads joined; of the caption k v, normalised k, k.
-        pieces.append(cross + Piece("", kept=4 * activation + 5 * caption * width * FLOAT))
+        # Kept: normalised x, q, heads joined; of the caption k v.
+        pieces.append(cross + Piece("", kept=3 * activation + 2 * caption * width * FLOAT))
     if frames:
         modulation = _linear("modulation", batch * frames, width, 6 * width)
         pieces.append(modulation + Piece("", kept=8 * batch * frames * width * FLOAT))
@@ -208,13 +207,13 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
             frames=frames,
             heads=config.heads,
             qk_norm=config.qk_norm,
-            rotary=config.positions != "sincos",
         ):
             blocks[piece.name] = blocks[piece.name] + piece if piece.name in blocks else piece
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
-    # The widest moment of a forward pass is in the MLP: three hidden arrays, and four others that are still held.
-    working = (4 + 3 * config.mlp_ratio) * rows * width * FLOAT
+    # The widest moment of a forward pass is in the MLP: two hidden arrays, four others
+    # that are still held, and GELU's temporaries.
+    working = ((4 + 2 * config.mlp_ratio) * rows * width + 2 * BLOCK) * FLOAT
     at_once = min(1.0, math.ceil(batch / shards) * min(threads, shards) / batch)
     return Cost(title, (text, levels, ends, *blocks.values()), working, at_once, shards + 1)
 
@@ -234,9 +233,9 @@ def autoencoder_cost(config, frames, size):
         decoder += _conv("", places[level], 9, widths[level + 1], widths[level])
         decoder += Piece("", kept=places[level] * widths[level + 1] * FLOAT)  # enlarged, before the convolution
     decoder += _conv("", places[1], 9, widths[1], 4 * config.image_channels)
-    # The widest moment: a clip enlarged before a convolution, what comes out of it, and SiLU's two arrays.
+    # The widest moment: a clip, the same enlarged four times, what a convolution makes of it and SiLU of that.
     enlarged = (*config.channels[1:], 0)
-    widest = max(n * (before + 3 * after) for n, before, after in zip(places[1:], enlarged, config.channels))
+    widest = max(n * (5 * before // 4 + 2 * after) for n, before, after in zip(places[1:], enlarged, config.channels))
     working = (widest + 3 * BLOCK_ENTRIES) * FLOAT  # and the windows that are being gathered
     title = f"{frames} frames of {size[0]} x {size[1]} pixels; {config.factor} times smaller, {latent} channels"
     return Cost(title, (encoder, decoder), working)
@@ -311,10 +310,10 @@ def _linear(name, rows, size_in, size_out, bias=True):
 
 
 def _conv(name, places, taps, size_in, size_out):
-    """A convolution to `places` positions followed by SiLU, which keeps its input, its slope and its output."""
+    """A convolution to `places` positions followed by SiLU: its slope and its output are kept."""
     weights = taps * size_in * size_out + size_out
     moved = (places * (size_in + 3 * size_out) + weights) * FLOAT
-    return Piece(name, weights, 2 * places * taps * size_in * size_out, moved, 3 * places * size_out * FLOAT)
+    return Piece(name, weights, 2 * places * taps * size_in * size_out, moved, 2 * places * size_out * FLOAT)
 
 
 def _residual(places, channels):
@@ -325,7 +324,7 @@ def _residual(places, channels):
 def _text_piece(config, batch, words, vocabulary):
     """The text encoder: word embedding, its blocks (always with QK-norm and an MLP 4 times as wide), last norm."""
     width = config.width
-    block = sum(block_pieces(words, width, batch=batch, heads=config.heads, rotary=False), start=Piece("text"))
+    block = sum(block_pieces(words, width, batch=batch, heads=config.heads), start=Piece("text"))
     block += Piece("", 2 * width)  # scales of two norms
     return block.times(config.text_depth) + Piece(
         "", vocabulary * width + width, kept=(2 * width * words * batch) * FLOAT

@@ -60,13 +60,13 @@ def _sync_directory(folder):
 def save_tensors(path, tensors, metadata=None):
     """Write a dict of name -> array to a safetensors file, with `metadata` (any JSON value) inside.
 
-    Arrays are copied to the CPU and made contiguous first: safetensors silently writes wrong data
+    Arrays are brought to the CPU and made contiguous first: safetensors silently writes wrong data
     for transposed or strided ones.
     """
     from .backend import to_numpy
 
-    # np.array(order="C") rather than ascontiguousarray, which turns 0-d arrays into 1-d ones.
-    arrays = {name: np.array(to_numpy(array), order="C") for name, array in tensors.items()}
+    # asarray(order="C") rather than ascontiguousarray, which turns 0-d arrays into 1-d ones.
+    arrays = {name: np.asarray(to_numpy(array), order="C") for name, array in tensors.items()}
     if "__metadata__" in arrays:
         raise InputError("a tensor can't be named '__metadata__' in a safetensors file; rename it")
     payload = save(arrays, metadata={"minivdit": json.dumps(metadata)})

@@ -5,6 +5,10 @@ The simple twin keeps an N x N array of scores; the fast twin (after Milakov and
 and Staats 2021, and FlashAttention, Dao et al. 2022) goes over the keys in tiles and keeps for each
 query only a running maximum, a running sum and a running output: memory O(N) instead of O(N^2).
 
+The fast twin can also do what usually stands before attention, QK-norm and rotary positions, tile by tile and
+again in its pullback, so that normalised and turned copies of q and k are neither kept nor carried to memory
+and back.
+
 Who may look at whom is one rule for every case: key j is visible to query i if
 key_time[j] <= query_time[i]. Times are frame numbers for a causal mask; a key with time NEVER is
 padding. Both are constants that broadcast against q.shape[:-1] and k.shape[:-1].
@@ -21,13 +25,15 @@ from .fused import row_dot
 NEVER = np.int32(2**30)  # the time of a key that no query sees
 
 LOWEST = -1e30  # below every real score
+NO_OVERFLOW = 30.0  # exp of scores up to this is far from overflow
+EPS = 1e-6  # of QK-norm
 
-# A few tiles of scores should stay in a core's cache: 2**16 float32 are 256 KiB.
+# A few tiles of scores should stay in a core's cache: 2**17 float32 are 512 KiB.
 TILE = 512
-TILE_ENTRIES = 2**16
+TILE_ENTRIES = 2**17
 
 
-def _prepare(q, k, v, scale, query_time, key_time):
+def _check(q, k, v, scale, query_time, key_time):
     """Check the arguments; return the scale as a Python number, and the times for every row of q and k (or None)."""
     if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1] or k.shape != v.shape[:-1] + k.shape[-1:]:
         raise ValueError(
@@ -46,12 +52,6 @@ def _prepare(q, k, v, scale, query_time, key_time):
     return scale, *(xp.broadcast_to(xp.asarray(time), rows.shape[:-1]) for time, rows in times)
 
 
-def _hide(scores, query_time, key_time):
-    """Set scores of invisible keys to minus infinity, in place."""
-    if query_time is not None:
-        array_module(scores).copyto(scores, -np.inf, where=key_time[..., None, :] > query_time[..., :, None])
-
-
 @differentiable
 def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     """softmax(scale * q k^T) v, with all scores in memory.
@@ -59,10 +59,11 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     q: (..., Nq, d); k: (..., Nk, d); v: (..., Nk, dv); scale: 1/sqrt(d) unless given. Returns (..., Nq, dv).
     A query that sees no key gets zeros.
     """
-    scale, query_time, key_time = _prepare(q, k, v, scale, query_time, key_time)
+    scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     scores = (q * scale) @ k.swapaxes(-1, -2)  # (..., Nq, Nk)
-    _hide(scores, query_time, key_time)
+    if query_time is not None:
+        xp.copyto(scores, -np.inf, where=key_time[..., None, :] > query_time[..., :, None])
     # Softmax. A row of nothing but -inf, a query that sees no key, becomes a row of zeros instead of NaN.
     weights = xp.exp(scores - xp.maximum(scores.max(axis=-1, keepdims=True), LOWEST))
     total = weights.sum(axis=-1, keepdims=True)
@@ -81,103 +82,203 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 
 
 @differentiable
-def attention(q, k, v, *, scale=None, query_time=None, key_time=None):
+def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
+
+    q_weight, k_weight: (d,); given, each query and key first goes through rms_norm with it (QK-norm, Dehghani et
+    al. 2023). cos, sin: (N, d/2), or with leading axes that broadcast against those of q, 1 for the heads; given, the
+    pairs (x[i], x[i + d/2]) of each query and key are then turned by these angles, as by `rotary`. Constants.
 
     The forward pass keeps each query's maximum and sum; the pullback computes the weights again from them
     (one product more, no stored scores). Each step does to a tile what `simple_attention` does to everything:
     softmax is unchanged when all scores and their sum are taken relative to any number, so tiles that used
     different maxima can be brought to a common one later.
+
+    Inside, matrices lie across, (d, N) and (keys, queries): then whatever is summed or broadcast over d or over
+    keys runs along all queries, and NumPy is fast along long axes. Arrays come in and go out without being transposed
+    if they are laid out in memory like that, as by `linear` with across=True.
     """
-    scale, query_time, key_time = _prepare(q, k, v, scale, query_time, key_time)
+    scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
+    rotation = _rotation(q, k, cos, sin)
     output = xp.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # laid out in memory as q is
-    total = xp.zeros((*q.shape[:-1], 1), q.dtype)
-    # Scores are subtracted their row's maximum so that exp can't overflow. When |q| |k| says that none can
-    # be large (always so after QK-norm), that costs two passes over all scores and changes nothing: skip it.
-    highest = None if _are_small(q, k, scale) else xp.full(total.shape, LOWEST, q.dtype)
+    total = xp.empty((*leading, 1, queries), q.dtype)
+    # Scores are subtracted their query's maximum so that exp can't overflow. Where none can be large (always so
+    # after QK-norm), that costs two passes over all scores and changes nothing: skip it.
+    small = _largest_score(q, k, q_weight, k_weight, scale) < NO_OVERFLOW
+    highest = None if small else xp.empty_like(total)
+    chunks = _chunks(leading, queries, keys)
 
-    def tile_scores(q_tile, k_across, which, rows, columns):
-        scores = q_tile @ k_across[..., columns]
+    def prepared(which):  # q and k of a chunk as they meet, each with its pullback
+        turn = None if rotation is None else [table[which] for table in rotation]
+        return _prepare(q[which], q_weight, turn, scale), _prepare(k[which], k_weight, turn, 1.0)
+
+    def scores_of(q_across, k_across, which, rows, columns):
+        scores = _turn(k_across[..., columns]) @ q_across[..., rows]  # (..., keys, queries)
         if query_time is not None:
-            _hide(scores, query_time[which][..., rows], key_time[which][..., columns])
+            hidden = key_time[which][..., columns, None] > query_time[which][..., None, rows]
+            xp.copyto(scores, -np.inf, where=hidden)
         return scores
 
-    for which in _chunks(leading, queries, keys):
-        k_across, values = _across(k[which]), v[which]
+    for which in chunks:
+        (q_across, _), (k_across, _) = prepared(which)
+        v_across = _turn(v[which])
         for rows in _tiles(queries):
-            q_tile = q[which][..., rows, :] * scale
-            out, row_total = 0, total[which][..., rows, :]
+            out, summed, top = 0, 0, LOWEST
             for columns in _tiles(keys):
-                scores = tile_scores(q_tile, k_across, which, rows, columns)
-                if highest is not None:  # online softmax: what was summed so far is rescaled to the new maximum
-                    row_highest = highest[which][..., rows, :]
-                    higher = xp.maximum(row_highest, scores.max(axis=-1, keepdims=True))
-                    shrink = xp.exp(row_highest - higher)
-                    row_highest[...] = higher
-                    row_total *= shrink
-                    out = out * shrink
-                    scores -= higher
+                scores = scores_of(q_across, k_across, which, rows, columns)
+                if not small:  # online softmax: what was summed so far is rescaled to the new maximum
+                    higher = xp.maximum(top, scores.max(axis=-2, keepdims=True))
+                    shrink = xp.exp(top - higher)
+                    out, summed, top = out * shrink, summed * shrink, higher
+                    scores -= top
                 xp.exp(scores, out=scores)
-                row_total += scores @ xp.ones((scores.shape[-1], 1), q.dtype)  # a product sums rows faster than .sum
-                out = out + scores @ values[..., columns, :]
-            row_total[row_total == 0] = 1  # a query that sees no key
-            xp.divide(out, row_total, out=output[which][..., rows, :])
+                summed = summed + xp.ones((1, scores.shape[-2]), q.dtype) @ scores  # a product sums faster than .sum
+                out = out + v_across[..., columns] @ scores
+            if query_time is not None:
+                summed[summed == 0] = 1  # a query that sees no key
+            total[which][..., rows] = summed
+            if not small:
+                highest[which][..., rows] = top
+            xp.divide(out, summed, out=_turn(output[which])[..., rows])
 
     def pullback(grad):
-        q_grad, k_grad, v_grad = xp.zeros_like(q), xp.zeros_like(k), xp.zeros_like(v)
-        for which in _chunks(leading, queries, keys):
-            k_across, k_scaled, v_across = _across(k[which]), k[which] * scale, _across(v[which], ones=True)
+        fresh = xp.empty_like if queries else xp.zeros_like
+        q_grad, k_grad, v_grad = fresh(q), fresh(k), fresh(v)
+        q_weight_grad, k_weight_grad = 0, 0
+        for which in chunks:
+            (q_across, q_pullback), (k_across, k_pullback) = prepared(which)
+            v_rows = v[which]
+            q_sum, k_sum, v_sum = fresh(q_across), fresh(k[which], order="C"), fresh(v_rows, order="C")
+            # weights = exp(scores - highest) / total; the division is done once, on the gradient.
+            out_grad = _turn(grad[which]) / total[which]
+            along = (out_grad * _turn(output[which])).sum(axis=-2, keepdims=True)
             for rows in _tiles(queries):
-                q_tile = q[which][..., rows, :] * scale
-                # weights = exp(scores - highest) / total; the division is done once, on the gradient. A last
-                # column, minus what softmax takes off a row of gradients, will meet the ones below the values.
-                grad_tile = xp.empty((*q_tile.shape[:-1], v.shape[-1] + 1), q.dtype)
-                grad_values = grad_tile[..., :-1]
-                xp.divide(grad[which][..., rows, :], total[which][..., rows, :], out=grad_values)
-                xp.negative(row_dot(grad_values, output[which][..., rows, :]), out=grad_tile[..., -1:])
+                q_tile, grad_tile = q_across[..., rows], out_grad[..., rows]
                 for columns in _tiles(keys):
-                    weights = tile_scores(q_tile, k_across, which, rows, columns)
-                    if highest is not None:
-                        weights -= highest[which][..., rows, :]
+                    weights = scores_of(q_across, k_across, which, rows, columns)
+                    if not small:
+                        weights -= highest[which][..., rows]
                     xp.exp(weights, out=weights)
-                    scores_grad = grad_tile @ v_across[..., columns]
+                    scores_grad = v_rows[..., columns, :] @ grad_tile
+                    scores_grad -= along[..., rows]
                     scores_grad *= weights
-                    v_sum, k_sum = v_grad[which][..., columns, :], k_grad[which][..., columns, :]
-                    _add_product(v_sum, weights.swapaxes(-1, -2), grad_values, first=rows.start == 0)
-                    _add_product(k_sum, scores_grad.swapaxes(-1, -2), q_tile, first=rows.start == 0)
-                    q_sum, k_tile = q_grad[which][..., rows, :], k_scaled[..., columns, :]
-                    _add_product(q_sum, scores_grad, k_tile, first=columns.start == 0)
-        return q_grad, k_grad, v_grad
+                    _add_product(v_sum[..., columns, :], weights, _turn(grad_tile), first=rows.start == 0)
+                    _add_product(k_sum[..., columns, :], scores_grad, _turn(q_tile), first=rows.start == 0)
+                    _add_product(q_sum[..., rows], k_across[..., columns], scores_grad, first=columns.start == 0)
+            _turn(q_grad[which])[...], by_weight = q_pullback(q_sum)
+            q_weight_grad = q_weight_grad + by_weight
+            xp.copyto(k_across, _turn(k_sum))  # k isn't needed any more
+            _turn(k_grad[which])[...], by_weight = k_pullback(k_across)
+            k_weight_grad = k_weight_grad + by_weight
+            v_grad[which] = v_sum
+        return (
+            *(q_grad, k_grad, v_grad),
+            None if q_weight is None else q_weight_grad,
+            None if k_weight is None else k_weight_grad,
+            *(None, None),
+        )
 
     return output, pullback
 
 
-def _across(x, ones=False):
-    """A copy of x (..., N, d) as (..., d, N), in which products run faster; with ones, a row of them follows."""
-    *leading, n, d = x.shape
-    across = array_module(x).empty((*leading, d + ones, n), x.dtype)
-    across[..., :d, :] = x.swapaxes(-1, -2)
-    across[..., d:, :] = 1
-    return across
+def _turn(x):
+    """A view of matrices lying across: their last two axes exchanged."""
+    return x.swapaxes(-1, -2)
+
+
+def _prepare(x, weight, rotation, by):
+    """Rows x (..., N, d) lying across, (..., d, N), normalised and turned where asked for, times `by`; its pullback.
+
+    The pullback takes a gradient (..., d, N), which it may overwrite, and returns those of x, lying across too, and of
+    the weight (d,). All arrays are laid out in memory as x is.
+    """
+    xp, across, width = array_module(x), _turn(x), x.shape[-1]
+    if weight is None:
+        ready = across * by
+    else:
+        normalised = across * across
+        inverse_rms = normalised.sum(axis=-2, keepdims=True)
+        inverse_rms /= width
+        inverse_rms += EPS
+        inverse_rms = 1 / xp.sqrt(inverse_rms)
+        xp.multiply(across, inverse_rms, out=normalised)
+        column = (weight * by)[:, None]
+        ready = normalised * column
+    if rotation is not None:
+        cos, sin = rotation
+        ready = _rotate(ready, cos, sin)
+
+    def pullback(grad):
+        if rotation is not None:
+            grad = _rotate(grad, cos, -sin)
+        if weight is None:
+            grad *= by
+            return grad, 0
+        shares = grad * normalised  # summed over d: the gradient's part along its row; over all rows: the weight's
+        summed = column.T @ shares
+        weight_grad = shares.sum(axis=(*range(shares.ndim - 2), -1)) * by
+        grad *= column
+        summed /= width
+        grad -= xp.multiply(normalised, summed, out=shares)
+        grad *= inverse_rms
+        return grad, weight_grad
+
+    return ready, pullback
+
+
+def _rotation(q, k, cos, sin):
+    """cos and sin lying across, one for each matrix of q: two arrays (..., d/2, N). None if there is no rotation."""
+    if cos is None and sin is None:
+        return None
+    half = q.shape[-1] // 2
+    if q.shape != k.shape or q.shape[-1] % 2 or cos is None or sin is None:
+        raise ValueError(
+            f"attention turns as many keys as queries, of even width, by cos and sin; not q {q.shape}, k {k.shape}"
+        )
+    if cos.shape != sin.shape or cos.shape[-2:] != (q.shape[-2], half):
+        raise ValueError(
+            f"attention: q {q.shape} needs cos and sin {(q.shape[-2], half)}, not {cos.shape}, {sin.shape}"
+        )
+    # A table for each clip, though all are alike: what a chunk, one head of many clips, multiplies has long rows then.
+    xp, (*leading, tokens, _) = array_module(q), q.shape
+    alike = (*leading[:-1], *(1,) * bool(leading), tokens, half)
+    tables = (xp.ascontiguousarray(xp.moveaxis(xp.broadcast_to(table, alike), -1, 0)) for table in (cos, sin))
+    return [xp.broadcast_to(xp.moveaxis(table, 0, -2), (*leading, half, tokens)) for table in tables]
+
+
+def _rotate(x, cos, sin):
+    """Turn each pair (x[i], x[i + d/2]) of x (..., d, N): see `rotary`."""
+    half = x.shape[-2] // 2
+    first, second = x[..., :half, :], x[..., half:, :]
+    xp = array_module(x)
+    turned = xp.empty_like(x)
+    turned_first, turned_second = turned[..., :half, :], turned[..., half:, :]
+    xp.multiply(first, cos, out=turned_first)
+    turned_first -= second * sin
+    xp.multiply(second, cos, out=turned_second)
+    turned_second += first * sin
+    return turned
 
 
 def _add_product(total, a, b, first):
-    """total += a @ b; the first time straight into its place (total is zero then)."""
+    """total += a @ b; the first time straight into its place."""
     if first:
         array_module(total).matmul(a, b, out=total)
     else:
         total += a @ b
 
 
-def _are_small(q, k, scale, limit=30.0):
-    """Whether no score can exceed `limit` in size, by |q . k| <= |q| |k| (exp(30) is far from overflow)."""
-    xp = array_module(q)
+def _largest_score(q, k, q_weight, k_weight, scale):
+    """What no score exceeds in size, by |q . k| <= |q| |k|; after normalisation |q| <= sqrt(d) max |weight|."""
     if q.size == 0:
-        return True
-    longest_q, longest_k = (row_dot(a, a).max() for a in (q, k))
-    return bool(abs(scale) * xp.sqrt(longest_q * longest_k) < limit)
+        return 0.0
+    squared = [
+        row_dot(rows, rows).max() if weight is None else rows.shape[-1] * (weight * weight).max()
+        for rows, weight in ((q, q_weight), (k, k_weight))
+    ]
+    return abs(scale) * math.sqrt(float(squared[0]) * float(squared[1]))
 
 
 def _tiles(length):
@@ -186,12 +287,24 @@ def _tiles(length):
 
 
 def _chunks(leading, queries, keys):
-    """Indices into the leading axes, each covering as many matrices as keep a tile of scores in cache."""
-    tile = max(1, min(queries, TILE) * min(keys, TILE))
-    below = math.prod(leading[1:])
+    """Indices into the leading axes, each covering as many matrices as keep a tile of scores in cache.
+
+    The last leading axis is that of the heads: a chunk is one head of several clips or groups.
+    """
     if not leading:
         return [()]
-    if below * tile <= TILE_ENTRIES:
-        step = max(1, TILE_ENTRIES // max(1, below * tile))
-        return [(slice(start, start + step),) for start in range(0, leading[0], step)]
-    return [(outer, *inner) for outer in range(leading[0]) for inner in _chunks(leading[1:], queries, keys)]
+    *groups, heads = leading
+    room = TILE_ENTRIES // max(1, min(queries, TILE) * min(keys, TILE))
+    return [(*piece, head) for piece in _pieces(groups, room) for head in range(heads)]
+
+
+def _pieces(shape, room):
+    """Indices that cut an array of this shape into pieces of at most `room` entries (but at least 1)."""
+    if not shape:
+        return [()]
+    below = math.prod(shape[1:])
+    if below <= room or len(shape) == 1:
+        step = max(1, room // max(1, below))
+        rest = (slice(None),) * (len(shape) - 1)
+        return [(slice(start, start + step), *rest) for start in range(0, shape[0], step)]
+    return [(index, *rest) for index in range(shape[0]) for rest in _pieces(shape[1:], room)]

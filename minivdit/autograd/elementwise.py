@@ -11,12 +11,12 @@ import math
 import numpy as np
 
 from ..backend import array_module
-from .engine import differentiable
+from .engine import differentiable, is_recording
 
 GELU_SLOPE = math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715
 
-BLOCK = 1 << 16  # entries: 256 KiB of float32, so a block of each of a few arrays stays in a core's cache
+BLOCK = 1 << 15  # entries: 128 KiB of float32, so a block of each of a few arrays stays in a core's cache
 
 
 def _is_number(x):
@@ -26,13 +26,13 @@ def _is_number(x):
 def _blocks(*arrays):
     """Go through arrays of one shape together, a block of entries of each at a time, as flat pieces.
 
-    A piece can be written to where its array is contiguous (of others it may be a copy).
+    A piece can be written to where its array is contiguous (of others it may be a copy). None gives None.
     """
     size = arrays[0].size
     step = BLOCK if array_module(*arrays) is np else max(1, size)  # a GPU wants few large launches
-    flat = [array.reshape(-1) for array in arrays]
+    flat = [None if array is None else array.reshape(-1) for array in arrays]
     for start in range(0, size, step):
-        yield [array[start : start + step] for array in flat]
+        yield [None if array is None else array[start : start + step] for array in flat]
 
 
 def _fresh(x):
@@ -190,22 +190,17 @@ def sigmoid(x):
 @differentiable
 def silu(x):
     """x * sigmoid(x), also called swish (Elfwing et al. 2017)."""
-    gate, value = _fresh(x), _fresh(x)
-    for x_block, gate_block, value_block in _blocks(x, gate, value):
-        _logistic(x_block, out=gate_block)
-        np.multiply(x_block, gate_block, out=value_block)
-
-    def pullback(grad):
-        result = _fresh(grad)
-        for grad_block, x_block, gate_block, slope in _blocks(grad, x, gate, result):
-            np.subtract(1.0, gate_block, out=slope)  # the whole slope is gate * (1 + x * (1 - gate))
-            slope *= x_block
-            slope += 1.0
-            slope *= gate_block
-            slope *= grad_block
-        return result
-
-    return value, pullback
+    value = _fresh(x)
+    slope = _fresh(x) if is_recording() else None
+    for x_block, value_block, slope_block in _blocks(x, value, slope):
+        gate = np.empty_like(x_block)
+        _logistic(x_block, out=gate)
+        np.multiply(x_block, gate, out=value_block)
+        if slope_block is not None:  # gate + value * (1 - gate)
+            np.subtract(1.0, gate, out=slope_block)
+            slope_block *= value_block
+            slope_block += gate
+    return value, lambda grad: grad * slope
 
 
 @differentiable
@@ -213,30 +208,27 @@ def gelu(x):
     """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 
     0.5 * x * (1 + tanh(u)) = x * sigmoid(2 u) with u = sqrt(2 / pi) * (x + 0.044715 x^3).
+    The slope is computed here, while its ingredients are at hand, and is all that the pullback keeps.
     """
-    gate, value = _fresh(x), _fresh(x)
-    for x_block, gate_block, value_block in _blocks(x, gate, value):
-        np.multiply(x_block, x_block, out=gate_block)
-        gate_block *= 2.0 * GELU_SLOPE * GELU_CUBIC
-        gate_block += 2.0 * GELU_SLOPE
-        gate_block *= x_block
-        _logistic(gate_block, out=gate_block)  # sigmoid(2 u)
-        np.multiply(x_block, gate_block, out=value_block)
-
-    def pullback(grad):
-        result = _fresh(grad)
-        for grad_block, x_block, gate_block, slope in _blocks(grad, x, gate, result):
-            np.multiply(x_block, x_block, out=slope)  # the whole slope is gate * (1 + (1 - gate) * x * d(2 u)/dx)
-            slope *= 6.0 * GELU_SLOPE * GELU_CUBIC
-            slope += 2.0 * GELU_SLOPE
-            slope *= x_block
-            slope *= 1.0 - gate_block
-            slope += 1.0
-            slope *= gate_block
-            slope *= grad_block
-        return result
-
-    return value, pullback
+    value = _fresh(x)
+    slope = _fresh(x) if is_recording() else None
+    for x_block, value_block, slope_block in _blocks(x, value, slope):
+        squared = x_block * x_block
+        gate = squared * (GELU_SLOPE * GELU_CUBIC)
+        gate += GELU_SLOPE
+        gate *= x_block
+        np.tanh(gate, out=gate)  # sigmoid(2 u) = (1 + tanh(u)) / 2
+        gate += 1.0
+        gate *= 0.5
+        np.multiply(x_block, gate, out=value_block)
+        if slope_block is not None:  # gate + value * (1 - gate) * d(2 u)/dx
+            squared *= 6.0 * GELU_SLOPE * GELU_CUBIC
+            squared += 2.0 * GELU_SLOPE
+            squared *= value_block
+            np.subtract(1.0, gate, out=slope_block)
+            slope_block *= squared
+            slope_block += gate
+    return value, lambda grad: grad * slope
 
 
 @differentiable

@@ -29,6 +29,28 @@ _birth = itertools.count()  # next() is atomic, so nodes made by different threa
 _mode = threading.local()
 
 
+def _call(name, phase, function, /, *inputs, **options):
+    return function(*inputs, **options)
+
+
+_observer = _call
+
+
+@contextlib.contextmanager
+def observe(observer):
+    """Inside this block every operation, in every thread, is carried out by `observer`: for profiles.
+
+    observer(name, phase, function, *inputs, **options) is called with phase 'forward' or 'backward' and must
+    return function(*inputs, **options).
+    """
+    global _observer
+    before, _observer = _observer, observer
+    try:
+        yield
+    finally:
+        _observer = before
+
+
 class Node:
     """One operation that was carried out: its pullback, and for each input (node, output index, shape, dtype)."""
 
@@ -121,7 +143,7 @@ def differentiable(function):
     @functools.wraps(function)
     def operation(*inputs, **options):
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        value, pullback = function(*arrays, **options)
+        value, pullback = _observer(function.__name__, "forward", function, *arrays, **options)
         several = isinstance(value, tuple)
         values = value if several else (value,)
         outputs = tuple(Tensor(v) for v in values)
@@ -210,11 +232,12 @@ def _pull(node, arrived):
     """Call the node's pullback, free it, and return [(source, checked gradient)] for the inputs that want one."""
     pullback, node.pullback, node.used = node.pullback, None, True
     if not node.several:
-        grads = pullback(arrived[0])
+        arrived = arrived[0]
     else:
         some = next(grad for grad in arrived if grad is not None)
         zeros = array_module(some).zeros
-        grads = pullback(tuple(zeros(*like) if grad is None else grad for grad, like in zip(arrived, node.outputs)))
+        arrived = tuple(zeros(*like) if grad is None else grad for grad, like in zip(arrived, node.outputs))
+    grads = _observer(node.name, "backward", pullback, arrived)
     grads = grads if isinstance(grads, tuple) else (grads,)
     # Optional inputs that were left out (a bias) have no entry in node.inputs, and no gradient.
     if len(grads) < len(node.inputs) or any(grad is not None for grad in grads[len(node.inputs) :]):

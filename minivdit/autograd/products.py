@@ -33,8 +33,11 @@ def matmul(a, b):
 
 
 @differentiable
-def linear(x, weight, bias=None):
-    """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out)."""
+def linear(x, weight, bias=None, *, across=False):
+    """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out).
+
+    across: lay the result out in memory with the rows' axis last, as `attention` likes it. Only speed changes.
+    """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"linear of {x.shape} with weight {weight.shape}: takes (..., in) and (in, out)")
     size_in, size_out = weight.shape
@@ -42,14 +45,15 @@ def linear(x, weight, bias=None):
         raise ValueError(f"linear with weight {weight.shape}: takes a bias of shape ({size_out},), not {bias.shape}")
     shape, n = x.shape, row_count(x.shape)
     rows = x.reshape(n, size_in)
-    value = rows @ weight
+    value = (weight.T @ rows.T).T if across else rows @ weight
     if bias is not None:
         value += bias
+    lies_across = n > 1 and rows.strides[0] < rows.strides[1]
 
     def pullback(grad):
         grad = grad.reshape(n, size_out)
         return (
-            (grad @ weight.T).reshape(shape),
+            ((weight @ grad.T).T if lies_across else grad @ weight.T).reshape(shape),
             rows.T @ grad,
             None if bias is None else sum_rows(grad),
         )

@@ -39,31 +39,24 @@ class SelfAttention(Module):
 
         key_time: (B, 1, N) times that hide padding; only without a partition.
         """
-        batch, tokens, width = x.shape
-        by_head = (batch, tokens, self.heads, width // self.heads)
-        q, k, v = (ag.reshape(a, shape=by_head) for a in ag.split(self.qkv(x), parts=3))  # (B, N, h, d)
-        if self.q_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        if rotation is not None:
-            q, k = ag.rotary(q, *rotation), ag.rotary(k, *rotation)
-        if part is None:
-            # (B, h, N, d)
-            q, k, v = (ag.transpose(a, axes=(0, 2, 1, 3)) for a in (q, k, v))
-            query_time = None if key_time is None else array_module(x.data).zeros_like(key_time)
-            seen = ag.attention(q, k, v, query_time=query_time, key_time=key_time)
-            seen = ag.transpose(seen, axes=(0, 2, 1, 3))
-        else:
-            # (B, N, h, d) -> (B, G, S, h, d) -> (B, G, h, S, d)
-            q, k, v = (ag.transpose(regroup(a, part=part), axes=(0, 1, 3, 2, 4)) for a in (q, k, v))
-            query_time = key_time = None
+        qkv = self.qkv(x, across=part is None or part.in_order)
+        query_time = None
+        if part is not None:
+            qkv = regroup(qkv, part=part)  # (B, G, S, 3 D)
+            if rotation is not None:
+                rotation = [table[part.index] for table in rotation]  # (G, S, 1, d/2)
             if causal or part.padding is not None:
                 # A key is seen from its own time on. Padding has the time NEVER, later than any token, so no token
                 # sees it; what a padded query sees is dropped by `ungroup`.
                 key_time = part.time[:, None, :]  # (G, 1, S): the same for every clip and head
                 query_time = key_time if causal else key_time * 0 + NEVER - 1
-            seen = ag.attention(q, k, v, query_time=query_time, key_time=key_time)
-            seen = ungroup(ag.transpose(seen, axes=(0, 1, 3, 2, 4)), part=part)
-        return self.out(ag.reshape(seen, shape=(batch, tokens, width)))
+        elif key_time is not None:
+            query_time = array_module(x.data).zeros_like(key_time)
+        q, k, v = (split_heads(a, self.heads) for a in ag.split(qkv, parts=3))
+        weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
+        turns = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
+        seen = join_heads(ag.attention(q, k, v, *weights, *turns, query_time=query_time, key_time=key_time))
+        return self.out(seen if part is None else ungroup(seen, part=part))
 
 
 class CrossAttention(Module):
@@ -80,12 +73,22 @@ class CrossAttention(Module):
 
     def forward(self, x, text, key_time):
         """key_time: (B, 1, L) times that hide padded words; see `key_times`."""
-        batch, tokens, width = x.shape
-        head_width = width // self.heads
-        q = self.q_norm(ag.reshape(self.q(x), shape=(batch, tokens, self.heads, head_width)))
-        by_head = (batch, text.shape[1], self.heads, head_width)
-        k, v = (ag.reshape(a, shape=by_head) for a in ag.split(self.kv(text), parts=2))
-        q, k, v = (ag.transpose(a, axes=(0, 2, 1, 3)) for a in (q, self.k_norm(k), v))  # (B, h, N or L, d)
+        q = split_heads(self.q(x, across=True), self.heads)
+        k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, across=True), parts=2))
         query_time = array_module(x.data).zeros((1, 1, 1), dtype=key_time.dtype)
-        seen = ag.attention(q, k, v, query_time=query_time, key_time=key_time)
-        return self.out(ag.reshape(ag.transpose(seen, axes=(0, 2, 1, 3)), shape=(batch, tokens, width)))
+        weights = self.q_norm.weight, self.k_norm.weight
+        return self.out(join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time)))
+
+
+def split_heads(x, heads):
+    """(..., N, D) -> (..., h, N, d), a view."""
+    *leading, tokens, width = x.shape
+    x = ag.reshape(x, shape=(*leading, tokens, heads, width // heads))
+    return ag.transpose(x, axes=(*range(len(leading)), -2, -3, -1))
+
+
+def join_heads(x):
+    """(..., h, N, d) -> (..., N, D): the inverse of `split_heads`."""
+    *leading, heads, tokens, head_width = x.shape
+    x = ag.transpose(x, axes=(*range(len(leading)), -2, -3, -1))
+    return ag.reshape(x, shape=(*leading, tokens, heads * head_width))

@@ -8,8 +8,10 @@ position *is* its step number. Nothing can be restored in the wrong order, no da
 The file is replaced atomically: whoever kills the process finds the checkpoint before or the one after.
 """
 
+import copy
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -43,6 +45,32 @@ def save_checkpoint(path, groups, metadata):
             else:
                 numbers[f"{group}.{name}"] = value
     save_tensors(path, tensors, {**plain(metadata), "format": FORMAT, "numbers": numbers})
+
+
+class Writer:
+    """Writes checkpoints to one path in a thread of its own: training goes on while the disk is busy."""
+
+    def __init__(self, path):
+        self.path = path
+        self._thread, self._writing = ThreadPoolExecutor(1, thread_name_prefix="checkpoint"), None
+
+    def save(self, groups, metadata):
+        """Copy what is to be saved, and write it meanwhile. An earlier write is finished first; see `wait`."""
+        self.wait()
+        copies = {group: {name: copy.copy(value) for name, value in state.items()} for group, state in groups.items()}
+        self._writing = self._thread.submit(save_checkpoint, self.path, copies, plain(metadata))
+
+    def wait(self):
+        """Return when everything is on the disk; raise what went wrong there."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self):
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
 
 
 def load_checkpoint(path):

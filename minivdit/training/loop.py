@@ -170,10 +170,13 @@ class Run:
         """Give the model the averaged weights for good: after the last step."""
         copy_state(self.average.average, {name: parameter.data for name, parameter in self.parameters.items()})
 
+    def about(self):
+        """What a checkpoint says besides numbers."""
+        return {"config": self.task.config, "settings": self.settings, "seed": self.seed, "metrics": self.metrics}
+
     def save(self, path):
         """Write a checkpoint."""
-        about = {"config": self.task.config, "settings": self.settings, "seed": self.seed, "metrics": self.metrics}
-        checkpoint.save_checkpoint(path, self.state(), about)
+        checkpoint.save_checkpoint(path, self.state(), self.about())
 
     def resume(self, path):
         """Go on from a checkpoint. The config, the seed and the settings must be the same, except for `steps`."""
@@ -256,7 +259,13 @@ def fit(
     about = {"config": task.config, "settings": run.settings, "seed": seed}
     journal = Journal(path and path.with_suffix(".jsonl"), run.step, checkpoint.plain(about), log_every)
     bar = Progress(title, run.step, run.settings.steps, progress)
-    with contextlib.closing(bar), _listening_to_ctrl_c() as asked_to_stop, contextlib.closing(train(run)) as states:
+    writer = checkpoint.Writer(path)
+    with (
+        contextlib.closing(bar),
+        contextlib.closing(writer),
+        _listening_to_ctrl_c() as asked_to_stop,
+        contextlib.closing(train(run)) as states,
+    ):
         for state in states:
             bar.add(state)
             last = state.step == state.total
@@ -270,8 +279,9 @@ def fit(
             journal.add(state, run.seconds, metrics)
             stop = asked_to_stop()
             if path and (last or stop or state.step % save_every == 0):
-                run.save(path)
+                writer.save(run.state(), run.about())
             if stop:
+                writer.wait()
                 kept = f"saved in {path}; run the same command again to go on" if path else "nothing was saved"
                 raise Interrupted(f"stopped after step {state.step} of {state.total}: {kept}")
     return run

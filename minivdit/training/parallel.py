@@ -59,19 +59,18 @@ def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
     def work(shard):
         result = loss_function(shard)
         loss, extras = result if isinstance(result, tuple) else (result, {})
-        value = float(loss.data)
-        return batch_size(shard) / size, value, ag.gradients(loss, parameters.values()), extras
+        weight = batch_size(shard) / size
+        grads = ag.gradients(loss, parameters.values())
+        for grad in grads:
+            grad *= weight
+        return weight * float(loss.data), grads, extras
 
-    parts = parallel_map(work, split_batch(batch, shards), threads)
-    loss = sum(weight * value for weight, value, _, _ in parts)
-    totals = {}
-    for weight, _, grads, _ in parts:
-        for name, grad in zip(parameters, grads):
-            if name in totals:
-                totals[name] += weight * grad
-            else:
-                totals[name] = weight * grad  # a fresh array: two parameters may share one gradient
-    return loss, totals, [extras for *_, extras in parts]
+    losses, gradients, extras = zip(*parallel_map(work, split_batch(batch, shards), threads))
+    totals = dict(zip(parameters, gradients[0]))
+    for grads in gradients[1:]:
+        for total, grad in zip(totals.values(), grads):
+            total += grad
+    return sum(losses), totals, list(extras)
 
 
 def _arrays(batch):

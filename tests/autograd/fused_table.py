@@ -51,6 +51,29 @@ def attention_samples(name):
     )
 
 
+def with_norm_and_rotation(case):
+    """What `attention` can do before it attends: QK-norm, alone on either side, and rotary positions."""
+    turned = lambda *shapes, **options: Sample(normal(*shapes).arguments, options, constant=(5, 6))
+    q = (2, 3, 5, 4)  # (B, h, N, d)
+    samples = [
+        normal((2, 4, 3), (2, 5, 3), (2, 5, 2), (3,), (3,)),
+        normal((4, 3), (5, 3), (5, 2), (3,)),
+        turned((5, 4), (5, 4), (5, 2), (4,), (4,), (5, 2), (5, 2)),
+        Sample(lambda g: (*g.standard_normal((3, 5, 4)), None, None, *g.standard_normal((2, 5, 2))), constant=(5, 6)),
+        turned(q, q, q, (4,), (4,), (5, 2), (5, 2), scale=0.7),
+        turned((2, 2, 3, 2, 4), (2, 2, 3, 2, 4), (2, 2, 3, 2, 4), (4,), (4,), (2, 1, 2, 2), (2, 1, 2, 2)),  # groups
+    ]
+    for name in ("query_time", "key_time"):
+        samples[4].options[name] = np.array([0, 0, 1, 1, 2])
+    table = zeros(5, 2)
+    refusals = [
+        Refusal((zeros(*q), zeros(2, 3, 6, 4), zeros(2, 3, 6, 4), None, None, table, table), {}, "as many keys as"),
+        Refusal((zeros(*q), zeros(*q), zeros(*q), None, None, table, None), {}, "by cos and sin"),
+        Refusal((zeros(*q), zeros(*q), zeros(*q), None, None, zeros(4, 2), zeros(4, 2)), {}, r"\(5, 2\), not \(4, 2\)"),
+    ]
+    return Case(case.name, [*case.samples, *samples], [*case.refusals, *refusals])
+
+
 FUSED = [
     Case("softmax", ROWS),
     Case("log_softmax", ROWS),
@@ -103,7 +126,7 @@ FUSED = [
             Refusal((zeros(3, 2, 4), zeros(2, 1, 2), zeros(2, 1, 2)), {}, r"\(3, 1, 2\), not \(2, 1, 2\)"),
         ],
     ),
-    attention_samples("attention"),
+    with_norm_and_rotation(attention_samples("attention")),
     attention_samples("simple_attention"),
     Case(
         "cross_entropy",

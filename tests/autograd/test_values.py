@@ -265,7 +265,7 @@ def test_attention_against_one_query_at_a_time(name, tile, monkeypatch):
     operation = getattr(ag, name)
     for sample in SAMPLES_OF[name]:
         arrays = sample.draw(np.random.default_rng(0))
-        if sum(a.size for a in arrays) > 500:
+        if len(arrays) > 3 or sum(a.size for a in arrays) > 500:
             continue
         expected = naive_attention(*arrays, **sample.options)
         np.testing.assert_allclose(value(operation, *arrays, **sample.options), expected, atol=1e-12)
@@ -279,3 +279,39 @@ def test_attention_twins_agree_on_awkward_layouts_and_large_scores():
         assert fast.dtype == np.float32
         np.testing.assert_allclose(fast, simple, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(fast, naive_attention(q * 1e3, k, v), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("tile", [2, 512])
+def test_attention_with_norm_and_rotation_is_these_operations_one_after_the_other(tile, monkeypatch):
+    monkeypatch.setattr(attend, "TILE", tile)
+    monkeypatch.setattr(attend, "TILE_ENTRIES", tile * tile)
+    q, k, v = (normal(2, 3, 5, 4, seed=n) for n in range(3))  # (B, h, N, d)
+    weights, angle = normal(2, 4, seed=4), normal(5, 1, 2, seed=5)
+    cos, sin = np.cos(angle), np.sin(angle)
+    times = {"query_time": np.array([0, 0, 1, 1, 2]), "key_time": np.array([0, 1, 1, 2, 2])}
+
+    def separately(q, k, v, q_weight, k_weight):
+        ready = []
+        for x, weight in ((q, q_weight), (k, k_weight)):
+            x = ag.transpose(ag.rms_norm(x, weight), axes=(0, 2, 1, 3))  # (B, N, h, d)
+            ready.append(ag.transpose(ag.rotary(x, cos, sin), axes=(0, 2, 1, 3)))
+        return ag.simple_attention(*ready, v, **times)
+
+    def at_once(*inputs):
+        return ag.attention(*inputs, cos[:, 0], sin[:, 0], **times)
+
+    cotangent, found = normal(*v.shape, seed=6), []
+    for operation in (separately, at_once):
+        leaves = [ag.Tensor(a, requires_grad=True) for a in (q, k, v, *weights)]
+        result = operation(*leaves)
+        found.append([result.data, *ag.gradients(result, leaves, cotangent)])
+    for expected, ours in zip(*found):
+        assert abs(expected).max() > 0.1
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
+def test_linear_across_is_the_same_array_laid_out_otherwise():
+    x, weight, bias = normal(2, 3, 4), normal(4, 5), normal(5)
+    plain, across = (value(ag.linear, x, weight, bias, across=choice) for choice in (False, True))
+    np.testing.assert_allclose(across, plain, atol=1e-14)
+    assert plain.flags.c_contiguous and across.reshape(6, 5).flags.f_contiguous

@@ -1,8 +1,5 @@
 """The parity tests' PyTorch side: the twin module, or a skip that says what is missing."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 REASON = "plain PyTorch is not installed, so there is no twin to compare with; pip install 'minivdit[parity]'"
@@ -17,11 +14,10 @@ def torch():
 
 @pytest.fixture(scope="session")
 def twin(torch):
-    """tests/parity/twin.py as a module (test folders are no packages)."""
-    spec = importlib.util.spec_from_file_location("minivdit_torch_twin", Path(__file__).with_name("twin.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """minivdit.benchmarks.torch_twin, which can only be imported where PyTorch is."""
+    from minivdit.benchmarks import torch_twin
+
+    return torch_twin
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Checkpoints: whole, strict, and with errors that say what differs."""
 
+import contextlib
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -72,3 +74,34 @@ def test_random_numbers_depend_on_seed_stream_and_step_alone():
     for seed in (-1, 1.5, "a"):
         with pytest.raises(InputError, match="is not a seed"):
             checkpoint.generator(seed, 0)
+
+
+def test_writing_does_not_hold_up_training_and_keeps_what_was_handed_over(tmp_path, monkeypatch):
+    """While the disk is busy, `save` has long returned, and what training changes meanwhile isn't in the file."""
+    path, finish, write = tmp_path / "run.safetensors", threading.Event(), checkpoint.save_checkpoint
+
+    def slow(*arguments):
+        assert finish.wait(timeout=30)
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", slow)
+    weights = np.zeros(3, np.float32)
+    with contextlib.closing(checkpoint.Writer(path)) as writer:
+        writer.save({"weights": {"a": weights}, "run": {"step": 5}}, dict.fromkeys(checkpoint.ABOUT))
+        assert not path.exists()
+        weights += 1
+        finish.set()
+        writer.wait()
+        assert not checkpoint.load_checkpoint(path)[0]["weights"]["a"].any()
+        writer.save({"weights": {"a": weights}, "run": {"step": 6}}, dict.fromkeys(checkpoint.ABOUT))
+    groups, _ = checkpoint.load_checkpoint(path)  # closing waited
+    assert groups["run"]["step"] == 6 and groups["weights"]["a"].all()
+
+
+def test_what_goes_wrong_while_writing_is_not_lost(tmp_path):
+    blocked = tmp_path / "file" / "run.safetensors"
+    blocked.parent.write_text("a file where a folder should be")
+    writer = checkpoint.Writer(blocked)
+    writer.save({"run": {"step": 1}}, dict.fromkeys(checkpoint.ABOUT))
+    with pytest.raises(InputError, match="could not write"):
+        writer.close()

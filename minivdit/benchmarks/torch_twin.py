@@ -1,10 +1,13 @@
-"""The same networks and optimisers in plain PyTorch, written the way one writes PyTorch.
+"""The same networks and optimisers in plain PyTorch: the yardstick of the benchmarks and of the parity tests.
 
-Nothing is shared with minivdit but the names of the weights: attention patterns are masks over all pairs of
-tokens here, rotary positions multiply complex numbers, convolutions are channels-first. `load` copies weights
-over by name and `arrays` brings gradients or weights back.
+It is the only file of the package that imports PyTorch, and nothing else needs it. It is written the way a good
+PyTorch user writes: fused attention without a mask where all tokens see each other, one modulation a frame,
+tables of positions made once. Nothing is shared with minivdit but the names of the weights: attention patterns
+are masks over all pairs of tokens here, convolutions are channels-first. `load` copies weights over by name and
+`arrays` brings gradients or weights back.
 """
 
+import functools
 import itertools
 import math
 
@@ -69,8 +72,14 @@ def attention(q, k, v, scale=None, query_time=None, key_time=None):
     return seen.masked_fill(blind, 0.0)
 
 
+@functools.lru_cache(maxsize=64)
 def pattern_mask(pattern, turn, grid, causal):
-    """(N, N), True where the row's token may look at the column's, straight from each pattern's definition."""
+    """(N, N), True where the row's token may look at the column's, straight from each pattern's definition.
+
+    None where every token sees every other, for which PyTorch has its fastest attention.
+    """
+    if pattern == "joint" and not causal:
+        return None
     frames, height, width = grid
     t, y, x = (a.flatten() for a in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     i = torch.arange(frames * height * width)
@@ -96,6 +105,13 @@ def pattern_mask(pattern, turn, grid, causal):
     return mask
 
 
+@functools.lru_cache(maxsize=64)
+def position_waves(grid, width):
+    """Fixed positions (N, width) for all tokens of a grid (T, H, W)."""
+    places = torch.meshgrid(*map(torch.arange, grid), indexing="ij")
+    return torch.cat([waves(a.flatten(), part, 32.0) for a, part in zip(places, split_axes(width))], -1)
+
+
 def waves(values, width, longest=10000.0):
     """Cosines and sines of values (...) -> (..., width)."""
     frequencies = longest ** -(torch.arange(width // 2, dtype=torch.float64) / max(width // 2, 1))
@@ -108,21 +124,22 @@ def split_axes(width):
     return width - 2 * third, third, third
 
 
+@functools.lru_cache(maxsize=64)
 def rotation(grid, head_width, longest=32.0):
-    """Unit complex numbers (N, 1, head_width / 2) by which the pairs of q and k are turned."""
+    """Cosines and sines (N, 1, head_width / 2) of the angles by which the pairs of q and k are turned."""
     places = [a.flatten().double() for a in torch.meshgrid(*map(torch.arange, grid), indexing="ij")]
     angles = [
         place[:, None] * longest ** -(torch.arange(part, dtype=torch.float64) / max(part, 1))
         for place, part in zip(places, split_axes(head_width // 2))
     ]
     angles = torch.cat(angles, -1)[:, None, :]
-    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
+    return angles.cos().float(), angles.sin().float()
 
 
 def rotate(x, turns):
-    """x (B, N, h, d): the pair (x[i], x[i + d/2]) is one complex number."""
-    pairs = torch.complex(*x.chunk(2, dim=-1)) * turns
-    return torch.cat([pairs.real, pairs.imag], dim=-1)
+    """x (B, N, h, d): each pair (x[i], x[i + d/2]) is turned by its angle."""
+    (first, second), (cos, sin) = x.chunk(2, dim=-1), turns
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 # --- the transformer -------------------------------------------------------------------------------------
@@ -214,11 +231,12 @@ class Block(nn.Module):
         self.mlp = MLP(width, config.mlp_ratio * width)
 
     def forward(self, x, condition, text, text_mask, mask, turns):
-        """condition (B, N, D): every token's own copy of its frame's."""
+        """x (B, T, S, D) by frames of S tokens; condition (B, T, 1, D)."""
         normalise = lambda a: F.layer_norm(a, a.shape[-1:], eps=1e-6)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, dim=-1)
-        x = x + gate1 * self.attention(normalise(x) * (1 + scale1) + shift1, mask, turns)
-        x = x + self.cross_attention(normalise(x), text, text_mask)
+        seen = self.attention((normalise(x) * (1 + scale1) + shift1).flatten(1, 2), mask, turns)
+        x = x + gate1 * seen.view_as(x)
+        x = x + self.cross_attention(normalise(x).flatten(1, 2), text, text_mask).view_as(x)
         return x + gate2 * self.mlp(normalise(x) * (1 + scale2) + shift2)
 
 
@@ -245,14 +263,14 @@ class VideoDiT(nn.Module):
         boxes = latents.unfold(1, pt, pt).unfold(2, ph, ph).unfold(3, pw, pw)  # (B, t, h, w, C, pt, ph, pw)
         x = self.patch_in(boxes.movedim(4, -1).flatten(4).flatten(1, 3))
         if config.positions != "rotary":
-            places = torch.meshgrid(*map(torch.arange, grid), indexing="ij")
-            x = x + torch.cat([waves(a.flatten(), part, 32.0) for a, part in zip(places, split_axes(config.width))], -1)
+            x = x + position_waves(grid, config.width)
+        x = x.unflatten(1, (t, h * w))
         turns = None if config.positions == "sincos" else rotation(grid, config.width // config.heads)
 
         text, mean = self.text(tokens)
         text_mask = (tokens != 0)[:, None, None, :]
         level = self.level_out(F.silu(self.level_in(waves(1000 * noise_level, 64).unflatten(1, (t, pt)).flatten(2))))
-        condition = F.silu(level + self.text_pooled(mean)[:, None]).repeat_interleave(h * w, dim=1)  # (B, N, D)
+        condition = F.silu(level + self.text_pooled(mean)[:, None])[:, :, None]  # (B, T, 1, D)
 
         earlier = {}  # pattern -> how many blocks had it
         for number, block in enumerate(self.blocks):
@@ -306,6 +324,10 @@ class Autoencoder(nn.Module):
         for conv in self.down:
             x = F.silu(conv(x))
         return self.to_latent(self.encoder_middle(x)).movedim(1, -1).chunk(2, dim=-1)
+
+    def encode(self, video):
+        mean, _ = self.distribution(video.flatten(0, 1))
+        return ((mean - self.latent_mean) / self.latent_deviation).unflatten(0, video.shape[:2])
 
     def reconstruct(self, latents):
         x = F.silu(self.decoder_middle(self.from_latent(latents.movedim(-1, 1))))

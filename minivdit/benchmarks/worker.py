@@ -1,0 +1,57 @@
+"""A process that does one workload again and again, and says how long it took and what memory it needed.
+
+minivdit and PyTorch are timed in a process each, as their users run them: with their own threads, allocator and
+memory. The parent lets them take turns. Requests come as lines on stdin, answers go as lines of JSON to stdout.
+"""
+
+import contextlib
+import json
+import sys
+import time
+
+import numpy as np
+
+
+def resident_memory():
+    """Bytes of memory this process holds now, and the most it ever held (Linux; elsewhere the latter twice)."""
+    with contextlib.suppress(OSError), open("/proc/self/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+        return [1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")]
+    import resource  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return [peak, peak]
+
+
+def main(side, name, threads):
+    """side: 'ours', 'eager' or 'compiled'. Requests: 'run', 'memory', or a path to write the results to."""
+    from .. import backend
+    from . import workloads
+
+    if side == "ours":
+        backend.tune_allocator()
+        prepared = workloads.ours(name, threads)
+    else:
+        prepared = workloads.theirs(name, threads, compiled=side == "compiled")
+    before, _ = resident_memory()
+    answer({"flops": prepared.flops})
+    for line in sys.stdin:
+        request = line.strip()
+        if request == "run":
+            started = time.perf_counter()
+            prepared.run()
+            answer(time.perf_counter() - started)
+        elif request == "memory":
+            _, peak = resident_memory()
+            answer({"before": before, "peak": peak})
+        else:
+            np.savez(request, **prepared.results())
+            answer(None)
+
+
+def answer(value):
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
