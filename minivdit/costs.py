@@ -20,7 +20,8 @@ import time
 import numpy as np
 
 from . import backend
-from .autograd.elementwise import BLOCK
+from .autograd.attend import TILE_ENTRIES
+from .autograd.fused import MLP_ENTRIES
 from .autograd.products import BLOCK_ENTRIES
 from .data.captions import MAX_WORDS, VOCABULARY
 from .errors import InputError
@@ -211,9 +212,10 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
             blocks[piece.name] = blocks[piece.name] + piece if piece.name in blocks else piece
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
-    # The widest moment of a forward pass is in the MLP: two hidden arrays, four others
-    # that are still held, and GELU's temporaries.
-    working = ((4 + 2 * config.mlp_ratio) * rows * width + 2 * BLOCK) * FLOAT
+    # The widest moment of a forward pass is in self-attention: x before and after the norm, q k v, the same in groups,
+    # what was seen, and a tile of scores or two; or in the MLP, whose hidden rows come some at a time.
+    seeing, thinking = 9 * rows * width + 2 * TILE_ENTRIES, 3 * rows * width + 2 * MLP_ENTRIES
+    working = max(seeing, thinking) * FLOAT
     at_once = min(1.0, math.ceil(batch / shards) * min(threads, shards) / batch)
     return Cost(title, (text, levels, ends, *blocks.values()), working, at_once, shards + 1)
 

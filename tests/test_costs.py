@@ -118,6 +118,7 @@ def counted(monkeypatch):
         monkeypatch.setattr(ag, name, watched)
 
     watch("linear", lambda value, x, weight, bias=None: 2 * math.prod(value.shape) * weight.shape[0])
+    watch("mlp", lambda value, x, up, *_: 2 * math.prod(value.shape) * up.shape[1] * 2)
     watch("matmul", lambda value, a, b: 2 * math.prod(value.shape) * a.shape[-1])
     watch("attention", lambda value, q, k, v, *_: 4 * math.prod(q.shape) * k.shape[-2])
     watch("conv", lambda value, x, weight, bias: 2 * math.prod(value.shape) * math.prod(weight.shape[:-1]))

@@ -37,6 +37,7 @@ from .fused import (
     layer_norm,
     log_softmax,
     mean_squared_error,
+    mlp,
     normalise_and_modulate,
     rms_norm,
     rotary,

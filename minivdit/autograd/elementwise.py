@@ -208,10 +208,16 @@ def gelu(x):
     """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 
     0.5 * x * (1 + tanh(u)) = x * sigmoid(2 u) with u = sqrt(2 / pi) * (x + 0.044715 x^3).
-    The slope is computed here, while its ingredients are at hand, and is all that the pullback keeps.
+    The slope is computed at once, while its ingredients are at hand, and is all that the pullback keeps.
     """
     value = _fresh(x)
     slope = _fresh(x) if is_recording() else None
+    write_gelu(x, value, slope)
+    return value, lambda grad: grad * slope
+
+
+def write_gelu(x, value, slope=None):
+    """Write gelu(x) to `value`, which may be x itself, and its slope to `slope` if there is one; both contiguous."""
     for x_block, value_block, slope_block in _blocks(x, value, slope):
         squared = x_block * x_block
         gate = squared * (GELU_SLOPE * GELU_CUBIC)
@@ -228,7 +234,6 @@ def gelu(x):
             np.subtract(1.0, gate, out=slope_block)
             slope_block *= squared
             slope_block += gate
-    return value, lambda grad: grad * slope
 
 
 @differentiable

@@ -4,9 +4,14 @@ Each is still a value and its pullback side by side, only with a longer body. Ro
 Attention, the longest of them, has a file of its own: attend.py.
 """
 
+import numpy as np
+
 from ..backend import array_module
-from .engine import differentiable
-from .shaping import sum_rows
+from .elementwise import BLOCK, write_gelu
+from .engine import differentiable, is_recording
+from .shaping import row_count, sum_rows
+
+MLP_ENTRIES = 1 << 18  # hidden entries that `mlp` works on at a time: 1 MiB of float32
 
 
 def row_dot(a, b):
@@ -41,10 +46,23 @@ def log_softmax(x):
     return value, pullback
 
 
-def standardise(x, eps):
+def row_mean(x):
+    """Mean over the last axis, keeping the axis. A product with ones is several times faster than .mean."""
+    width = x.shape[-1]
+    return (x.reshape(-1, width) @ array_module(x).full((width, 1), 1 / width, x.dtype)).reshape(*x.shape[:-1], 1)
+
+
+def blocks_of_groups(x):
+    """Slices along the first axis of x, of so few entries that a few arrays of that size stay in a core's cache."""
+    count, entries = x.shape[0], max(1, x[:1].size)
+    step = max(1, BLOCK // entries) if array_module(x) is np else max(1, count)  # a GPU wants few large launches
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
+def standardise(x, eps, out=None):
     """(x - mean) / sqrt(variance + eps) over the last axis, and that 1 / sqrt as an array (..., 1)."""
     xp = array_module(x)
-    centred = x - x.mean(axis=-1, keepdims=True)
+    centred = xp.subtract(x, row_mean(x), out=out)
     inverse_deviation = 1 / xp.sqrt(row_dot(centred, centred) / x.shape[-1] + eps)
     centred *= inverse_deviation
     return centred, inverse_deviation
@@ -52,9 +70,8 @@ def standardise(x, eps):
 
 def standardise_pullback(grad, standardised, inverse_deviation):
     """Gradient through `standardise`. Overwrites `grad`, which must be the caller's own array."""
-    width = grad.shape[-1]
-    along = row_dot(grad, standardised) / width
-    grad -= grad.mean(axis=-1, keepdims=True)
+    along = row_dot(grad, standardised) / grad.shape[-1]
+    grad -= row_mean(grad)
     grad -= standardised * along
     grad *= inverse_deviation
     return grad
@@ -152,18 +169,28 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
         raise ValueError(
             f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, not {shift.shape} and {scale.shape}"
         )
-    standardised, inverse_deviation = standardise(x, eps)
-    factor = scale + 1
-    value = standardised * factor
-    value += shift
+    xp, shape, like_shift = array_module(x), x.shape, shift.shape
+    x = x.reshape(-1, *shape[-2:])  # (groups, S, D)
+    shift, factor = shift.reshape(-1, 1, shape[-1]), (scale + 1).reshape(-1, 1, shape[-1])
+    standardised, value = xp.empty_like(x, order="C"), xp.empty_like(x, order="C")
+    inverse_deviation = xp.empty((*x.shape[:-1], 1), x.dtype)
+    blocks = blocks_of_groups(x)  # a few groups go through all steps before the next few: they stay in cache
+    for block in blocks:
+        _, inverse_deviation[block] = standardise(x[block], eps, out=standardised[block])
+        xp.multiply(standardised[block], factor[block], out=value[block])
+        value[block] += shift[block]
 
     def pullback(grad):
-        xp = array_module(grad)
-        scale_grad = xp.einsum("...sd,...sd->...d", grad, standardised)[..., None, :]
-        shift_grad = grad.sum(axis=-2, keepdims=True)
-        return standardise_pullback(grad * factor, standardised, inverse_deviation), shift_grad, scale_grad
+        grad = grad.reshape(standardised.shape)
+        x_grad, shift_grad, scale_grad = xp.empty_like(standardised), xp.empty_like(factor), xp.empty_like(factor)
+        for block in blocks:
+            xp.sum(grad[block], axis=-2, keepdims=True, out=shift_grad[block])
+            xp.sum(grad[block] * standardised[block], axis=-2, keepdims=True, out=scale_grad[block])
+            xp.multiply(grad[block], factor[block], out=x_grad[block])
+            standardise_pullback(x_grad[block], standardised[block], inverse_deviation[block])
+        return x_grad.reshape(shape), shift_grad.reshape(like_shift), scale_grad.reshape(like_shift)
 
-    return value, pullback
+    return value.reshape(shape), pullback
 
 
 @differentiable
@@ -185,6 +212,51 @@ def gated_residual(x, gate, branch):
         return grad, gate_grad, grad * gate
 
     return value, pullback
+
+
+@differentiable
+def mlp(x, up_weight, up_bias, down_weight, down_bias):
+    """linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias), some rows at a time.
+
+    x: (..., D), up_weight: (D, hidden), up_bias: (hidden,), down_weight: (hidden, D'), down_bias: (D',) -> (..., D').
+    What goes into GELU, and its gradient, never leave the cache: only what comes out and the slope are kept.
+    """
+    size_in, hidden = up_weight.shape
+    if x.shape[-1] != size_in or down_weight.shape[0] != hidden or up_bias.shape != (hidden,):
+        raise ValueError(
+            f"mlp of {x.shape} takes weights (in, hidden) and (hidden, out) and a bias for each, "
+            f"not {up_weight.shape}, {up_bias.shape}, {down_weight.shape} and {down_bias.shape}"
+        )
+    if down_bias.shape != down_weight.shape[1:]:
+        raise ValueError(f"mlp: {down_weight.shape} takes a bias ({down_weight.shape[1]},), not {down_bias.shape}")
+    xp, shape, n = array_module(x), x.shape, row_count(x.shape)
+    rows = x.reshape(n, size_in)
+    step = max(1, MLP_ENTRIES // hidden) if xp is np else max(1, n)
+    blocks = [slice(start, start + step) for start in range(0, n, step)]
+    value = xp.empty((n, down_weight.shape[1]), x.dtype)
+    recording = is_recording()
+    activated, slope = (xp.empty((n, hidden), x.dtype) if recording else None for _ in range(2))
+    for block in blocks:
+        before = rows[block] @ up_weight
+        before += up_bias
+        after = activated[block] if recording else before
+        write_gelu(before, after, slope[block] if recording else None)
+        xp.matmul(after, down_weight, out=value[block])
+    value += down_bias
+
+    def pullback(grad):
+        grad = grad.reshape(value.shape)
+        x_grad = xp.empty_like(rows, order="C")
+        up_weight_grad, up_bias_grad = xp.zeros_like(up_weight), xp.zeros_like(up_bias)
+        for block in blocks:
+            before_grad = grad[block] @ down_weight.T
+            before_grad *= slope[block]
+            up_weight_grad += rows[block].T @ before_grad
+            up_bias_grad += sum_rows(before_grad)
+            xp.matmul(before_grad, up_weight.T, out=x_grad[block])
+        return x_grad.reshape(shape), up_weight_grad, up_bias_grad, activated.T @ grad, sum_rows(grad)
+
+    return value.reshape(*shape[:-1], down_weight.shape[1]), pullback
 
 
 @differentiable

@@ -115,6 +115,20 @@ FUSED = [
         ],
     ),
     Case(
+        "mlp",
+        [
+            normal((3, 4), (4, 5), (5,), (5, 2), (2,)),
+            normal((2, 3, 4), (4, 5), (5,), (5, 4), (4,)),
+            normal((1, 1), (1, 1), (1,), (1, 1), (1,)),
+            normal((0, 4), (4, 5), (5,), (5, 2), (2,)),
+        ],
+        [
+            Refusal((zeros(3, 4), zeros(5, 6), zeros(6), zeros(6, 2), zeros(2)), {}, r"mlp of \(3, 4\)"),
+            Refusal((zeros(3, 4), zeros(4, 6), zeros(6), zeros(5, 2), zeros(2)), {}, r"\(4, 6\), \(6,\), \(5, 2\)"),
+            Refusal((zeros(3, 4), zeros(4, 6), zeros(6), zeros(6, 2), zeros(3)), {}, r"a bias \(2,\), not \(3,\)"),
+        ],
+    ),
+    Case(
         "rotary",
         [
             Sample(normal((2, 3, 2, 4), (3, 1, 2), (3, 1, 2)).arguments, constant=(1, 2)),

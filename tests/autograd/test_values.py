@@ -12,7 +12,7 @@ from cases import LAYOUTS
 from operation_table import TABLE
 
 from minivdit import autograd as ag
-from minivdit.autograd import attend, products
+from minivdit.autograd import attend, fused, products
 
 SAMPLES_OF = {case.name: [sample for c in TABLE if c.name == case.name for sample in c.samples] for case in TABLE}
 
@@ -315,3 +315,31 @@ def test_linear_across_is_the_same_array_laid_out_otherwise():
     plain, across = (value(ag.linear, x, weight, bias, across=choice) for choice in (False, True))
     np.testing.assert_allclose(across, plain, atol=1e-14)
     assert plain.flags.c_contiguous and across.reshape(6, 5).flags.f_contiguous
+
+
+@pytest.mark.parametrize("entries", [8, 1 << 18])
+def test_mlp_is_two_linear_layers_with_gelu_between_them(entries, monkeypatch):
+    monkeypatch.setattr(fused, "MLP_ENTRIES", entries)  # a row at a time, or all rows
+    inputs = normal(2, 3, 4), normal(4, 5, seed=1), normal(5, seed=2), normal(5, 2, seed=3), normal(2, seed=4)
+
+    def separately(x, up, up_bias, down, down_bias):
+        return ag.linear(ag.gelu(ag.linear(x, up, up_bias)), down, down_bias)
+
+    cotangent, found = normal(2, 3, 2, seed=5), []
+    for operation in (separately, ag.mlp):
+        leaves = [ag.Tensor(a, requires_grad=True) for a in inputs]
+        result = operation(*leaves)
+        found.append([result.data, *ag.gradients(result, leaves, cotangent)])
+    for expected, ours in zip(*found):
+        np.testing.assert_allclose(ours, expected, atol=1e-13)
+    with ag.no_grad():  # keeps nothing, and comes to the same
+        np.testing.assert_allclose(ag.mlp(*inputs).data, found[0][0], atol=1e-13)
+
+
+@pytest.mark.parametrize("block", [1, 1 << 15])
+def test_normalise_and_modulate_in_blocks(block, monkeypatch):
+    monkeypatch.setattr(fused, "BLOCK", block)
+    x, shift, scale = normal(2, 3, 4, 6), normal(2, 3, 1, 6, seed=1), normal(2, 3, 1, 6, seed=2)
+    standard = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(value(ag.normalise_and_modulate, x, shift, scale), standard * (1 + scale) + shift)
+    assert ag.gradcheck(ag.normalise_and_modulate, x, shift, scale) <= 1
