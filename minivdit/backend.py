@@ -5,6 +5,7 @@ CuPy is imported only when a GPU is asked for; NumPy is enough for everything bu
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import os
 import sys
@@ -99,10 +100,16 @@ def cpu_count():
     return os.cpu_count() or 1
 
 
+@functools.cache
+def _thread_pools():
+    """The BLAS that NumPy loaded. Looking for it takes a millisecond, so it is done once."""
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
 @contextlib.contextmanager
 def blas_threads(count):
     """Limit matrix products to `count` threads inside the block."""
-    with threadpoolctl.threadpool_limits(limits=count, user_api="blas"):
+    with _thread_pools().limit(limits=count):
         yield
 
 

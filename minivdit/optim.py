@@ -40,22 +40,27 @@ class AdamW(_Optimiser):
 
     learning_rate: the size of a step, about how far each number moves. betas: how slowly the running
     means of the gradient and of its square forget. weight_decay: the share of every parameter that
-    is taken away a step is learning_rate * weight_decay.
+    is taken away a step is learning_rate * weight_decay. map: see `Muon`.
     """
 
-    def __init__(self, parameters, learning_rate=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0):
+    def __init__(self, parameters, learning_rate=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, map=map):
         super().__init__(parameters, ("mean", "square"))
         self.learning_rate, self.betas, self.eps, self.weight_decay = learning_rate, betas, eps, weight_decay
+        self.map, self.groups = map, equal_groups(self.parameters)
 
     def step(self, gradients, learning_rate=None):
         """One update; `learning_rate` stands in for the constructor's for this step."""
         rate = self.learning_rate if learning_rate is None else learning_rate
-        beta1, beta2 = self.betas
         self.steps += 1
+        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
+            pass
+
+    def _update(self, names, gradients, rate):
+        beta1, beta2 = self.betas
         step_size = rate / (1 - beta1**self.steps)  # the means start at zero: undo that bias
         square_bias = math.sqrt(1 - beta2**self.steps)
-        for name, parameter in self.parameters.items():
-            gradient, weights = gradients[name], parameter.data
+        for name in names:
+            gradient, weights = gradients[name], self.parameters[name].data
             mean, square = self.slots["mean"][name], self.slots["square"][name]
             xp = array_module(weights)
             scratch = xp.multiply(gradient, 1 - beta1, out=xp.empty_like(weights))  # the one temporary
@@ -73,6 +78,16 @@ class AdamW(_Optimiser):
             if self.weight_decay:
                 weights *= 1 - rate * self.weight_decay
             weights -= scratch
+
+
+def equal_groups(parameters, count=4):
+    """The names of parameters in `count` lists (or fewer) with about equally many numbers, for threads to share."""
+    groups, sizes = [[] for _ in range(count)], [0] * count
+    for name, parameter in sorted(parameters.items(), key=lambda item: -item[1].size):
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(name)
+        sizes[smallest] += parameter.size
+    return [group for group in groups if group]
 
 
 class Muon(_Optimiser):
@@ -179,7 +194,7 @@ class MuonAdamW:
         matrices = {n: p for n, p in parameters.items() if n in chosen}
         others = {n: p for n, p in parameters.items() if n not in chosen}
         self.muon = Muon(matrices, matrix_learning_rate, momentum, weight_decay, map=map)
-        self.adamw = AdamW(others, learning_rate, betas, weight_decay=weight_decay)
+        self.adamw = AdamW(others, learning_rate, betas, weight_decay=weight_decay, map=map)
 
     def step(self, gradients, fraction=1.0):
         """One update, at `fraction` of both learning rates (see warmup_cosine)."""
@@ -202,10 +217,12 @@ class EMA:
 
     decay: how much of the average is kept in an update. With warmup it is min(decay, (1 + n) / (10 + n))
     after n updates, so that the start is forgotten soon and a short training has a useful average too.
+    map: see `Muon`.
     """
 
-    def __init__(self, parameters, decay=0.999, warmup=True):
+    def __init__(self, parameters, decay=0.999, warmup=True, map=map):
         self.parameters = dict(parameters)
+        self.map, self.groups = map, equal_groups(self.parameters)
         self.decay, self.warmup, self.steps = decay, warmup, 0
         self.average = {name: p.data.copy() for name, p in self.parameters.items()}
 
@@ -213,9 +230,13 @@ class EMA:
         """Take in the present weights."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warmup else self.decay
         self.steps += 1
-        for name, parameter in self.parameters.items():
-            step = parameter.data - self.average[name]
-            step *= 1 - decay
+        for _ in self.map(lambda names: self._update(names, 1 - decay), self.groups):
+            pass
+
+    def _update(self, names, share):
+        for name in names:
+            step = self.parameters[name].data - self.average[name]
+            step *= share
             self.average[name] += step
 
     @contextlib.contextmanager

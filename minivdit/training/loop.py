@@ -113,14 +113,18 @@ class Run:
         on_cpu = backend.device_name() == "cpu"
         self.threads = (threads or min(backend.cpu_count(), settings.shards)) if on_cpu else 1
         self.parameters = task.parameters
+
+        def in_threads(function, items):
+            return parallel_map(function, items, self.threads)
+
         self.optimizer = MuonAdamW(
             self.parameters,
             settings.learning_rate,
             settings.matrix_learning_rate,
             weight_decay=settings.weight_decay,
-            map=lambda function, items: parallel_map(function, items, self.threads),
+            map=in_threads,
         )
-        self.average = EMA(self.parameters, settings.ema_decay)
+        self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
         self.metrics = {}  # the latest ones from the callbacks

@@ -10,7 +10,8 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import autograd as ag
-from ..backend import blas_threads
+from ..backend import array_module, blas_threads
+from ..optim import equal_groups
 
 
 @functools.lru_cache(maxsize=8)
@@ -60,16 +61,20 @@ def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
         result = loss_function(shard)
         loss, extras = result if isinstance(result, tuple) else (result, {})
         weight = batch_size(shard) / size
-        grads = ag.gradients(loss, parameters.values())
-        for grad in grads:
-            grad *= weight
-        return weight * float(loss.data), grads, extras
+        # Started with the shard's weight in place of 1, the gradients come out weighted.
+        cotangent = array_module(loss.data).full_like(loss.data, weight)
+        return weight * float(loss.data), ag.gradients(loss, parameters.values(), cotangent), extras
 
     losses, gradients, extras = zip(*parallel_map(work, split_batch(batch, shards), threads))
-    totals = dict(zip(parameters, gradients[0]))
-    for grads in gradients[1:]:
-        for total, grad in zip(totals.values(), grads):
-            total += grad
+    totals, *others = (dict(zip(parameters, grads)) for grads in gradients)
+
+    def add(names):
+        for name in names:
+            for grads in others:
+                totals[name] += grads[name]
+
+    if others:
+        parallel_map(add, equal_groups(parameters), threads)
     return sum(losses), totals, list(extras)
 
 

@@ -112,7 +112,8 @@ def test_killed_at_any_moment_and_resumed_is_the_same_bit_for_bit(tmp_path):
     last = start(path)
     assert last.wait(timeout=60) == 0, last.stderr.read()
     first_step = int(last.stdout.readline().split()[1])
-    assert first_step > 17  # it went on, and didn't start again
+    # It went on, and didn't start again. Step 18 was saved last; if that was still being written, step 15 is there.
+    assert first_step >= 16
 
     straight = tmp_path / "straight.safetensors"
     quiet(toy.ToyTask(), straight, save_every=3, log_every=2)
