@@ -8,7 +8,6 @@ runs/quick/
 """
 
 import dataclasses
-import math
 from pathlib import Path
 
 import numpy as np
@@ -140,12 +139,12 @@ def require_memory_to_draw(model, count, num_frames=None, size=None):
     """Raise InputError, with the largest number that fits, if `count` clips of this kind don't fit into memory."""
     config, factor = model.transformer.config, model.autoencoder.config.factor
     num_frames, (height, width) = num_frames or model.settings.num_frames, size or model.settings.size
-    tokens = num_frames * (height // factor) * (width // factor) // math.prod(config.patch_size)
+    latents = (num_frames, height // factor, width // factor)
+    grid = tuple(max(1, length // side) for length, side in zip(latents, config.patch_size))
 
-    def bytes_for(clips):  # the widest moments: inside the transformer's MLP, and inside the decoder
-        hidden = (4 + 3 * config.mlp_ratio) * clips * tokens * config.width * costs.FLOAT
-        decoder = costs.autoencoder_cost(model.autoencoder.config, clips * num_frames, (height, width)).working
-        return max(hidden, decoder)
+    def bytes_for(clips):  # the widest moments: inside the transformer, and inside the decoder
+        decoder = costs.autoencoder_cost(model.autoencoder.config, clips * num_frames, (height, width))
+        return max(costs.clip_cost(config, grid, clips).working, decoder.working)
 
     free = costs.available_memory()
     if free is not None and bytes_for(count) > free:

@@ -152,6 +152,17 @@ def batch_seconds(name, turns=15):
     return float(np.median(seconds))
 
 
+def startup_seconds(threads, turns=5):
+    """From starting Python to the end of the first training step of the preset small, in seconds: the median."""
+    program = f"from minivdit.benchmarks import workloads; workloads.ours('train small', {threads}).run()"
+    seconds = []
+    for _ in range(turns):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
 def torch_sides(compiled=False):
     """Which forms of PyTorch can be compared with: () where it isn't installed."""
     try:
@@ -187,10 +198,13 @@ def bench(chosen=None, *, threads=None, turns=15, sides=None, out=None, show=pri
     for preset, seconds in made.items():
         share = seconds / timings[f"train {preset}"].median()
         show(f"a batch of {preset}: {1e3 * seconds:.1f} ms, {share:.1%} of a step (made beside it, in a thread)")
+    startup = startup_seconds(threads)
+    show(f"from starting Python to the end of the first step of small: {startup:.2f} s")
     if out is not None:
         figures = {name: {**dataclasses.asdict(timing), **summary(timing)} for name, timing in timings.items()}
+        everything = {"machine": about, "startup": startup, "batch_seconds": made, "workloads": figures}
         with atomic_write(out) as temporary:
-            temporary.write_text(json.dumps({"machine": about, "batch_seconds": made, "workloads": figures}, indent=1))
+            temporary.write_text(json.dumps(everything, indent=1))
         show(str(out))
     return timings
 

@@ -36,6 +36,7 @@ def test_figures_of_a_workload_without_a_rival(tmp_path):
     saved = json.loads(path.read_text())
     assert saved["workloads"]["train tiny"]["median"]["ours"] == timing.median()
     assert saved["machine"]["threads"] == 1 and saved["machine"]["matrix_products"] > 1e8
+    assert 0 < saved["startup"] < 60 and saved["batch_seconds"] == {}
     row = next(line for line in shown if line.startswith("train tiny"))
     assert f"{1e3 * timing.median():.1f} (" in row
 
