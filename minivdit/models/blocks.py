@@ -19,7 +19,7 @@ class MLP(Module):
 
 
 class SelfAttention(Module):
-    """Tokens (B, N, width) look at each other, within the groups of a Partition if one is given.
+    """Tokens look at each other, within the groups of a Partition if one is given.
 
     Queries and keys are normalised for each head (QK-norm, Dehghani et al. 2023), so that the logits
     can't grow without bound; rotary positions turn them afterwards.
@@ -35,11 +35,13 @@ class SelfAttention(Module):
         self.out = Linear(width, width, generator)
 
     def forward(self, x, *, rotation=None, part=None, causal=False, key_time=None):
-        """rotation: (cos, sin) of `rotary_angles`. part: a Partition. causal: tokens see no later frame.
+        """x: (B, ..., width), tokens along any number of axes. rotation: (cos, sin) of `rotary_angles`.
 
+        part: a Partition. causal: tokens see no later frame.
         key_time: (B, 1, N) times that hide padding; only without a partition.
         """
         qkv = self.qkv(x, across=part is None or part.in_order)
+        qkv = ag.reshape(qkv, shape=(len(x), -1, qkv.shape[-1]))  # (B, N, 3 D)
         query_time = None
         if part is not None:
             qkv = regroup(qkv, part=part)  # (B, G, S, 3 D)
@@ -56,11 +58,12 @@ class SelfAttention(Module):
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
         turns = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
         seen = join_heads(ag.attention(q, k, v, *weights, *turns, query_time=query_time, key_time=key_time))
-        return self.out(seen if part is None else ungroup(seen, part=part))
+        seen = seen if part is None else ungroup(seen, part=part)
+        return ag.reshape(self.out(seen), shape=x.shape)
 
 
 class CrossAttention(Module):
-    """Tokens (B, N, width) look at the words (B, L, text_width) of the caption."""
+    """Tokens (B, ..., width) look at the words (B, L, text_width) of the caption."""
 
     def __init__(self, width, text_width, heads, generator):
         self.heads = heads
@@ -73,11 +76,13 @@ class CrossAttention(Module):
 
     def forward(self, x, text, key_time):
         """key_time: (B, 1, L) times that hide padded words; see `key_times`."""
-        q = split_heads(self.q(x, across=True), self.heads)
+        q = self.q(x, across=True)
+        q = split_heads(ag.reshape(q, shape=(len(x), -1, q.shape[-1])), self.heads)
         k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, across=True), parts=2))
         query_time = array_module(x.data).zeros((1, 1, 1), dtype=key_time.dtype)
         weights = self.q_norm.weight, self.k_norm.weight
-        return self.out(join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time)))
+        seen = join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time))
+        return ag.reshape(self.out(seen), shape=x.shape)
 
 
 def split_heads(x, heads):

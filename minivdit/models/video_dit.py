@@ -90,11 +90,11 @@ class VideoDiT(Module):
         self._check(latents, noise_level, tokens)
         grid = patch_grid(latents.shape[1:4], config.patch_size)
         batch, frames, width = len(latents), grid[0], config.width
-        by_frame = (batch, frames, grid[1] * grid[2], width)
 
         x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
             x = x + sincos_positions(grid, width)
+        x = ag.reshape(x, shape=(batch, frames, grid[1] * grid[2], width))  # by frames: each has a noise level
         rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads)
 
         text, text_mean = self.text(tokens)  # (B, L, D), (B, D)
@@ -102,10 +102,10 @@ class VideoDiT(Module):
         condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
 
         for block, (pattern, turn) in zip(self.blocks, config.block_patterns()):
-            x = block(x, by_frame, condition, text, visible, rotation, partition(pattern, grid, turn))
+            x = block(x, condition, text, visible, rotation, partition(pattern, grid, turn))
 
         shift, scale = ag.split(self.final_modulation(condition), parts=2)
-        x = ag.normalise_and_modulate(ag.reshape(x, shape=by_frame), shift, scale)
+        x = ag.normalise_and_modulate(x, shift, scale)
         return unpatchify(self.patch_out(ag.reshape(x, shape=(batch, -1, width))), grid, config.patch_size)
 
     def _condition(self, noise_level, text_mean, frames):
@@ -148,22 +148,17 @@ class Block(Module):
         self.cross_attention = CrossAttention(width, width, config.heads, generator)
         self.mlp = MLP(width, config.mlp_ratio * width, generator)
 
-    def forward(self, x, by_frame, condition, text, visible, rotation, part):
-        """x (B, N, D), viewed by frames (B, T', S, D) where each frame has a modulation of its own.
+    def forward(self, x, condition, text, visible, rotation, part):
+        """x (B, T', S, D): S tokens in each of T' frames, which have a modulation each.
 
-        by_frame: that shape. condition (B, T', 1, D) makes the modulation; text (B, L, D) and visible (its
-        key_times) are for cross-attention; rotation and part: see SelfAttention.
+        condition (B, T', 1, D) makes the modulation; text (B, L, D) and visible (its key_times) are for
+        cross-attention; rotation and part: see SelfAttention.
         """
-        flat = x.shape
         shift1, scale1, gate1, shift2, scale2, gate2 = ag.split(self.modulation(condition), parts=6)  # (B, T', 1, D)
-
-        x = ag.reshape(x, shape=by_frame)
-        y = ag.reshape(ag.normalise_and_modulate(x, shift1, scale1), shape=flat)
-        y = self.attention(y, rotation=rotation, part=part, causal=self.causal)
-        x = ag.reshape(ag.gated_residual(x, gate1, ag.reshape(y, shape=by_frame)), shape=flat)
-
+        y = self.attention(
+            ag.normalise_and_modulate(x, shift1, scale1), rotation=rotation, part=part, causal=self.causal
+        )
+        x = ag.gated_residual(x, gate1, y)
         x = x + self.cross_attention(ag.layer_norm(x), text, visible)
-
-        x = ag.reshape(x, shape=by_frame)
         y = self.mlp(ag.normalise_and_modulate(x, shift2, scale2))
-        return ag.reshape(ag.gated_residual(x, gate2, y), shape=flat)
+        return ag.gated_residual(x, gate2, y)

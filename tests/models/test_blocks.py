@@ -82,7 +82,7 @@ def test_a_block_modulates_attends_reads_and_thinks_in_this_order(tiny, in_doubl
     x, text, condition = normal(2, 12, 12), normal(2, 5, 12, seed=2), normal(2, 3, 1, 12, seed=3)
     visible = key_times(np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool))
     part, rotation = partition("joint", grid), rotary_angles(grid, 12)
-    found = block(x, (2, 3, 4, 12), condition, text, visible, rotation, part).data
+    found = block(x.reshape(2, 3, 4, 12), condition, text, visible, rotation, part).data.reshape(x.shape)
 
     # Every token gets its own copy of its frame's six vectors.
     six = np.repeat(block.modulation(condition).data, 4, axis=2).reshape(2, 12, 6, 12).transpose(2, 0, 1, 3)
