@@ -241,7 +241,9 @@ def add_drawing(parser):
 
 
 def add_weights(parser):
-    parser.add_argument("--weights", metavar="FILE", help="weights to use; those that come with minivdit")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="weights to use: a file, or 'small'; those that come with minivdit"
+    )
 
 
 def add_device(parser):

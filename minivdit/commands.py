@@ -72,7 +72,7 @@ def warn_of_strange_sentences(prompts, model):
         if trained and count not in trained:
             print(
                 f"minivdit: note: {prompt!r} has {count} digits; these weights were trained on clips of "
-                f"{' or '.join(map(str, trained))}: train the preset 'full' for two",
+                f"{' or '.join(map(str, trained))}",
                 file=sys.stderr,
             )
 

@@ -23,6 +23,11 @@ DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
 FORMAT = 1
 
 
+def shipped():
+    """The names of the models that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors") if path.stem != "judge")
+
+
 @dataclasses.dataclass(frozen=True)
 class GenerationSettings:
     """What the model was trained on and how it is sampled unless told otherwise.
@@ -68,9 +73,12 @@ class TextToVideo:
     def load(cls, path=None):
         """Read weights written by `save`; without a path, those that ship with the package.
 
-        Raises InputError when the file is missing, damaged, or of another kind.
+        path: a file, or the name of other weights that ship ('small'). Raises InputError when the file is missing,
+        damaged, or of another kind.
         """
         path = Path(path) if path is not None else DEFAULT_WEIGHTS
+        if not path.exists() and str(path) in shipped():
+            path = SHIPPED / f"{path}.safetensors"
         tensors, metadata = load_tensors(path)
         try:
             if metadata["format"] != FORMAT:

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file, save_file
 from minivdit.errors import InputError
 from minivdit.files import load_tensors, save_tensors
 from minivdit.generation import GenerationSettings, TextToVideo
+from minivdit.generation.text_to_video import SHIPPED, shipped
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
@@ -100,6 +101,15 @@ def test_full_precision_file_is_exact(model, tmp_path):
     path = tmp_path / "model.safetensors"
     model.save(path, half=False)
     np.testing.assert_array_equal(TextToVideo.load(path).generate(PROMPTS), model.generate(PROMPTS))
+
+
+def test_all_weights_that_ship_can_be_named():
+    assert shipped() == ["joint", "small"]
+    for name, size in (("joint", (64, 64)), ("small", (32, 32))):
+        model = TextToVideo.load(name)
+        assert model.name == name and model.settings.size == size
+        assert (SHIPPED / f"{name}.safetensors").stat().st_size < 12e6
+    assert TextToVideo.load().fingerprint() == TextToVideo.load("joint").fingerprint()
 
 
 def test_the_fingerprint_changes_with_any_weight():
