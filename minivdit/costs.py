@@ -212,12 +212,17 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
             blocks[piece.name] = blocks[piece.name] + piece if piece.name in blocks else piece
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
-    # The widest moment of a forward pass is in self-attention: x before and after the norm, q k v, the same in groups,
-    # what was seen, and a tile of scores or two; or in the MLP, whose hidden rows come some at a time.
-    seeing, thinking = 9 * rows * width + 2 * TILE_ENTRIES, 3 * rows * width + 2 * MLP_ENTRIES
-    working = max(seeing, thinking) * FLOAT
+    working = working_memory(config, grid, batch)
     at_once = min(1.0, math.ceil(batch / shards) * min(threads, shards) / batch)
     return Cost(title, (text, levels, ends, *blocks.values()), working, at_once, shards + 1)
+
+
+def working_memory(config, grid, batch):
+    """Bytes of temporaries at the widest moment of a forward pass that keeps no tape."""
+    # It is in self-attention: x before and after the norm, q k v, the same in groups, what was seen, and a tile of
+    # scores or two; or in the MLP, whose hidden rows come some at a time.
+    activation = batch * math.prod(grid) * config.width
+    return max(9 * activation + 2 * TILE_ENTRIES, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
 
 def autoencoder_cost(config, frames, size):

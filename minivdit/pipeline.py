@@ -144,7 +144,7 @@ def require_memory_to_draw(model, count, num_frames=None, size=None):
 
     def bytes_for(clips):  # the widest moments: inside the transformer, and inside the decoder
         decoder = costs.autoencoder_cost(model.autoencoder.config, clips * num_frames, (height, width))
-        return max(costs.clip_cost(config, grid, clips).working, decoder.working)
+        return max(costs.working_memory(config, grid, clips), decoder.working)
 
     free = costs.available_memory()
     if free is not None and bytes_for(count) > free:
