@@ -13,14 +13,13 @@ import numpy as np
 
 from .. import autograd as ag
 from .. import costs
-from ..backend import blas_threads
 from ..data.captions import MAX_WORDS
 from ..errors import InputError
 from ..models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig
 from ..optim import fused_parts, is_hidden_matrix, warmup_cosine
 from ..training import presets
 from ..training.loop import Run, TrainingSettings
-from ..training.parallel import parallel_gradients, parallel_map, split_batch
+from ..training.parallel import parallel_map, split_batch
 from ..training.tasks import AutoencoderTask, TransformerTask
 
 GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
@@ -57,17 +56,13 @@ def ours(name, threads):
     run, batch = training(kind, subject, threads)
     if kind == "sample":
         return _our_sample(run.task, batch, threads)
-    flops = _flops(run.task, batch)
-
-    def step():
-        with blas_threads(1):  # as training.train has it
-            return run.advance(batch)
+    run.hired().__enter__()  # as training.train does it; it ends with this process
 
     def results():
-        loss, gradients, _ = parallel_gradients(run.task.loss, run.parameters, batch, run.settings.shards, run.threads)
+        loss, gradients, _ = run.gradients(batch)
         return {"loss": np.float32(loss), **gradients}
 
-    return Prepared(step, results, 3 * flops)
+    return Prepared(lambda: run.advance(batch), results, 3 * _flops(run.task, batch))
 
 
 def theirs(name, threads, compiled=False):

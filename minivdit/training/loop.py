@@ -27,6 +27,7 @@ from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
 from . import checkpoint
 from .journal import Journal, Progress
 from .parallel import parallel_gradients, parallel_map
+from .workers import Workers, can_fork
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
@@ -125,9 +126,33 @@ class Run:
             map=in_threads,
         )
         self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
+        self.workers = None  # see `hired`
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
         self.metrics = {}  # the latest ones from the callbacks
+
+    def gradients(self, batch):
+        """(loss, gradients, extras) of a batch: see parallel.parallel_gradients."""
+        if self.workers is not None:
+            return self.workers(batch)
+        return parallel_gradients(self.task.loss, self.parameters, batch, self.settings.shards, self.threads)
+
+    @contextlib.contextmanager
+    def hired(self):
+        """Inside this block shards are worked on by processes, where they can be forked, instead of threads.
+
+        BLAS is limited to one thread meanwhile: the cores are taken by shards.
+        """
+        several = min(self.threads, self.settings.shards) > 1
+        with backend.blas_threads(1):
+            if self.workers is not None or not (several and can_fork()):
+                yield
+                return
+            with Workers(self.task.loss, self.parameters, self.settings.shards, self.threads) as self.workers:
+                try:
+                    yield
+                finally:
+                    self.workers = None
 
     def advance(self, batch, started=None):
         """Take one step on a batch and return its State. Weights change only after all gradients are known.
@@ -135,9 +160,7 @@ class Run:
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
-        loss, gradients, extras = parallel_gradients(
-            self.task.loss, self.parameters, batch, settings.shards, self.threads
-        )
+        loss, gradients, extras = self.gradients(batch)
         norm = clip_global_norm(gradients, settings.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise InputError(
@@ -196,13 +219,13 @@ class Run:
 def train(run):
     """Train to the last step, yielding the State after each. The next batch is made meanwhile, in a thread.
 
-    While it runs, also between two steps, BLAS is limited to one thread: threads work on shards instead.
+    While it runs, also between two steps, BLAS is limited to one thread: see `Run.hired`.
     """
 
     def make(step):
         return run.task.batch(checkpoint.generator(run.seed, checkpoint.BATCHES, step))
 
-    with backend.blas_threads(1), ThreadPoolExecutor(1) as workshop:
+    with run.hired(), ThreadPoolExecutor(1) as workshop:
         upcoming = workshop.submit(make, run.step)
         while run.step < run.settings.steps:
             started = time.perf_counter()

@@ -58,20 +58,28 @@ def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
     size = batch_size(batch)
 
     def work(shard):
-        result = loss_function(shard)
-        loss, extras = result if isinstance(result, tuple) else (result, {})
-        weight = batch_size(shard) / size
-        # Started with the shard's weight in place of 1, the gradients come out weighted.
-        cotangent = array_module(loss.data).full_like(loss.data, weight)
-        return weight * float(loss.data), ag.gradients(loss, parameters.values(), cotangent), extras
+        return shard_gradients(loss_function, parameters, shard, batch_size(shard) / size)
 
-    losses, gradients, extras = zip(*parallel_map(work, split_batch(batch, shards), threads))
-    totals, *others = (dict(zip(parameters, grads)) for grads in gradients)
+    return add_up(parallel_map(work, split_batch(batch, shards), threads), parameters, threads)
+
+
+def shard_gradients(loss_function, parameters, shard, weight):
+    """(loss, dict of name -> gradient, extras) of one shard, loss and gradients times its weight in the batch."""
+    result = loss_function(shard)
+    loss, extras = result if isinstance(result, tuple) else (result, {})
+    # Started with the shard's weight in place of 1, the gradients come out weighted.
+    cotangent = array_module(loss.data).full_like(loss.data, weight)
+    return weight * float(loss.data), dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent))), extras
+
+
+def add_up(results, parameters, threads=1):
+    """The sum of what `shard_gradients` gave for all shards, in their order; the first one's arrays become the sum."""
+    losses, (totals, *others), extras = zip(*results)
 
     def add(names):
         for name in names:
-            for grads in others:
-                totals[name] += grads[name]
+            for gradients in others:
+                totals[name] += gradients[name]
 
     if others:
         parallel_map(add, equal_groups(parameters), threads)
