@@ -6,15 +6,16 @@ memory. The parent lets them take turns. Requests come as lines on stdin, answer
 
 import contextlib
 import json
+import multiprocessing
 import sys
 import time
 
 import numpy as np
 
 
-def resident_memory():
-    """Bytes of memory this process holds now, and the most it ever held (Linux; elsewhere the latter twice)."""
-    with contextlib.suppress(OSError), open("/proc/self/status") as file:
+def resident_memory(process="self"):
+    """Bytes of memory a process holds now, and the most it ever held (Linux; elsewhere this one's peak, twice)."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/status") as file:
         fields = dict(line.split(":", 1) for line in file)
         return [1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")]
     import resource  # Windows has none
@@ -35,6 +36,12 @@ def main(side, name, threads):
         prepared = workloads.theirs(name, threads, compiled=side == "compiled")
     before, _ = resident_memory()
     answer({"flops": prepared.flops})
+    with prepared.around:
+        serve(prepared, before)
+
+
+def serve(prepared, before):
+    """Answer requests until there are no more. before: bytes of memory that were held when all was prepared."""
     for line in sys.stdin:
         request = line.strip()
         if request == "run":
@@ -43,6 +50,9 @@ def main(side, name, threads):
             answer(time.perf_counter() - started)
         elif request == "memory":
             _, peak = resident_memory()
+            # A forked process begins with all that this one held; what it holds beyond that is its own.
+            for child in multiprocessing.active_children():
+                peak += max(0, resident_memory(child.pid)[1] - before)
             answer({"before": before, "peak": peak})
         else:
             np.savez(request, **prepared.results())

@@ -5,6 +5,7 @@ preset), 'sample small', 'attention 4096' or 'autoencoder full'. `ours` and `the
 the work once, and one that gives its results, so that both sides can be shown to compute the same.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -31,11 +32,13 @@ FRAMES = 128  # that the autoencoder is timed with
 
 @dataclasses.dataclass
 class Prepared:
-    """run(): the work, once. results(): dict of name -> array. flops: of matrix products in a run (0: not counted)."""
+    """run(): the work, once. results(): dict of name -> array. flops: of matrix products in a run (0: not counted).
+    around: a context in which to do it."""
 
     run: object
     results: object
     flops: int = 0
+    around: object = dataclasses.field(default_factory=contextlib.nullcontext)
 
 
 def names():
@@ -56,13 +59,12 @@ def ours(name, threads):
     run, batch = training(kind, subject, threads)
     if kind == "sample":
         return _our_sample(run.task, batch, threads)
-    run.hired().__enter__()  # as training.train does it; it ends with this process
 
     def results():
         loss, gradients, _ = run.gradients(batch)
         return {"loss": np.float32(loss), **gradients}
 
-    return Prepared(lambda: run.advance(batch), results, 3 * _flops(run.task, batch))
+    return Prepared(lambda: run.advance(batch), results, 3 * _flops(run.task, batch), run.hired())
 
 
 def theirs(name, threads, compiled=False):

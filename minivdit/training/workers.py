@@ -68,7 +68,8 @@ class Workers:
         chosen = [[shard for shard in parts if shard % self.count == number] for number in range(self.count)]
         busy = [(connection, work) for connection, work in zip(self.connections, chosen[1:]) if work]
         for connection, work in busy:
-            connection.send([(shard, parts[shard], weights[shard]) for shard in work])
+            with _explaining_a_lost_process():
+                connection.send([(shard, parts[shard], weights[shard]) for shard in work])
         results = {}
         for shard in chosen[0]:
             results[shard] = shard_gradients(self.loss_function, self.parameters, parts[shard], weights[shard])
@@ -99,14 +100,20 @@ class Workers:
         return loss, extras
 
 
-def _receive(connection):
+@contextlib.contextmanager
+def _explaining_a_lost_process():
     try:
-        answer = connection.recv()
+        yield
     except (EOFError, OSError):
         raise InputError(
             "a process that worked on a part of the batch was killed, most likely for want of memory; "
             "use a smaller batch, such as --set training.batch=8"
         ) from None
+
+
+def _receive(connection):
+    with _explaining_a_lost_process():
+        answer = connection.recv()
     if isinstance(answer, BaseException):
         raise answer
     return answer

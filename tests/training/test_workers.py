@@ -1,0 +1,122 @@
+"""Processes instead of threads: the same numbers bit for bit, and nothing left behind whatever goes wrong."""
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivdit.errors import InputError
+from minivdit.training.loop import Run, train
+from minivdit.training.parallel import parallel_gradients
+from minivdit.training.workers import Workers, can_fork
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
+
+_spec = importlib.util.spec_from_file_location("toy_task", Path(__file__).with_name("toy_task.py"))
+toy = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(toy)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    yield
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(("shards", "count"), [(2, 2), (3, 2), (5, 3), (2, 4), (1, 2)])
+def test_the_same_as_with_threads_bit_for_bit(shards, count):
+    task = toy.ToyTask()
+    batch = task.batch(np.random.default_rng(0))
+    loss, gradients, extras = parallel_gradients(task.loss, task.parameters, batch, shards, 1)
+    with Workers(task.loss, task.parameters, shards, count) as workers:
+        for _ in range(2):  # the second time the shared arrays aren't fresh
+            again, found, told = workers(batch)
+            assert again == loss and found.keys() == gradients.keys()
+            assert all(np.array_equal(found[name], gradients[name]) for name in gradients)
+            assert len(told) == len(extras) == min(shards, 12)
+            for ours, theirs in zip(told, extras):
+                assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_workers_see_weights_change():
+    task = toy.ToyTask()
+    batch = task.batch(np.random.default_rng(0))
+    with Workers(task.loss, task.parameters, 2, 2) as workers:
+        before, *_ = workers(batch)
+        for parameter in task.parameters.values():
+            parameter.data *= 1.5
+        after, *_ = workers(batch)
+    expected, *_ = parallel_gradients(task.loss, task.parameters, batch, 2, 1)
+    assert before != after == expected
+
+
+def test_a_batch_smaller_than_the_number_of_shards():
+    task = toy.ToyTask(items=2)
+    batch = task.batch(np.random.default_rng(0))
+    with Workers(task.loss, task.parameters, 4, 3) as workers:
+        loss, _, extras = workers(batch)
+    assert loss == parallel_gradients(task.loss, task.parameters, batch, 4, 1)[0] and len(extras) == 2
+
+
+def test_training_hires_them_and_lets_them_go():
+    states = train(run := Run(toy.ToyTask(), toy.SETTINGS, threads=2))
+    next(states)
+    assert len(multiprocessing.active_children()) == 1 and run.workers is not None
+    states.close()
+    assert run.workers is None
+
+
+def test_an_error_over_there_is_raised_here():
+    task = toy.ToyTask()
+
+    def picky(batch):
+        if multiprocessing.parent_process() is not None:
+            raise InputError("not with this batch")
+        return task.loss(batch)
+
+    with Workers(picky, task.parameters, 2, 2) as workers, pytest.raises(InputError, match="not with this batch"):
+        workers(task.batch(np.random.default_rng(0)))
+
+
+def test_a_process_that_is_killed_is_reported_with_a_cure():
+    task = toy.ToyTask()
+    batch = task.batch(np.random.default_rng(0))
+    with Workers(task.loss, task.parameters, 2, 2) as workers:
+        os.kill(workers.processes[0].pid, signal.SIGKILL)
+        workers.processes[0].join()
+        with pytest.raises(InputError, match="was killed, most likely for want of memory; use a smaller batch"):
+            workers(batch)
+
+
+def test_they_end_when_the_process_that_trains_is_killed():
+    here, there = multiprocessing.Pipe()
+
+    def program():
+        task = toy.ToyTask()
+        workers = Workers(task.loss, task.parameters, 3, 3)
+        there.send([process.pid for process in workers.processes])
+        time.sleep(60)
+
+    parent = multiprocessing.get_context("fork").Process(target=program)
+    parent.start()
+    children = here.recv()
+    parent.kill()
+    parent.join()
+    for _ in range(100):
+        alive = [pid for pid in children if Path(f"/proc/{pid}/stat").exists() and not _is_zombie(pid)]
+        if not alive:
+            break
+        time.sleep(0.05)
+    assert not alive
+
+
+def _is_zombie(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
