@@ -1,0 +1,154 @@
+"""Kernels on the CPU: compiled by g++ against kernels/cuda_on_cpu.h, which says what that shows and what it can't.
+
+A build is kept in a cache folder under a name made from a hash of all that went into it.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .sources import folder, whole_source
+
+FLAGS = ("-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")
+SANITIZE = ("-fsanitize=address,alignment", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+
+
+class EmulationError(RuntimeError):
+    """A kernel did something that CUDA forbids: the message says which thread, in which line, and what."""
+
+
+class _Launch(ctypes.Structure):
+    """Launch of kernels/cuda_on_cpu.h."""
+
+    _fields_ = [
+        ("grid", ctypes.c_int * 3),
+        ("block", ctypes.c_int * 3),
+        *[(name, ctypes.c_int) for name in ("shared_bytes", "seed", "copies_land_late")],
+        *[(name, ctypes.c_int) for name in ("traced_block", "traced_threads")],
+    ]
+
+
+class Emulation:
+    """Runs kernels on NumPy arrays.
+
+    seed: of the order in which blocks, warps and threads get on; copies_land_late: asynchronous copies arrive as late
+    as waits allow, else at once; traced_threads: so many threads of block `traced_block` write lines to `trace`, a
+    list; sources: text to compile instead of a file's own, by its name (tests plant bugs with it);
+    sanitize: with AddressSanitizer, which the program must have been started with: see `sanitized_environment`.
+    """
+
+    library = "numpy"
+
+    def __init__(
+        self, seed=0, copies_land_late=True, traced_threads=0, traced_block=0, sources=None, sanitize=False
+    ):  # fmt: skip
+        self.seed, self.copies_land_late = seed, copies_land_late
+        self.traced_threads, self.traced_block = traced_threads, traced_block
+        self.sources, self.sanitize = sources or {}, sanitize
+        self.trace = []
+
+    def empty(self, shape, dtype=np.float32):
+        """A new array; NaN, so that a number which no thread writes shows itself."""
+        return np.full(shape, np.nan, dtype)
+
+    def run(self, file, function, instance, blocks, arguments):
+        """One launch. Raises EmulationError if the kernel breaks a rule of CUDA."""
+        text = self.sources.get(file.name) or whole_source(file.name)
+        library = _library(file, text, self.sanitize)
+        launch = _Launch((blocks, 1, 1), (function.threads, 1, 1), function.shared_bytes(instance))
+        launch.seed, launch.copies_land_late = self.seed, self.copies_land_late
+        launch.traced_block = self.traced_block if self.traced_threads else -1
+        launch.traced_threads = self.traced_threads
+        expressions = file.expressions()
+        which = expressions.index(f"{function.name}<{instance}>")
+        error = library.run(which, ctypes.byref(launch), ctypes.byref(arguments), ctypes.sizeof(arguments))
+        self.trace += library.trace().decode().splitlines()
+        if error:
+            raise EmulationError(f"{function.name}<{instance}>: {error.decode()}")
+
+
+HARNESS = """
+extern "C" const char *run(int which, const cuda_on_cpu::Launch *launch, const {type} *arguments, int size) {{
+    if (size != sizeof({type}))
+        return "{type} has another size in Python than in C++";
+    switch (which) {{
+{cases}
+    }}
+    return "no such kernel";
+}}
+extern "C" const char *trace() {{ return cuda_on_cpu::trace_text.c_str(); }}
+"""
+
+
+def _library(file, text, sanitize):
+    """A kernel file's instances as a library, compiled if it hasn't been before."""
+    cases = "\n".join(
+        f"    case {i}: return cuda_on_cpu::run(*launch, [=] {{ {expression}(*arguments); }});"
+        for i, expression in enumerate(file.expressions())
+    )
+    text += HARNESS.format(type=file.argument_type, cases=cases)
+    header = folder() / "cuda_on_cpu.h"
+    flags = (*FLAGS, *(SANITIZE if sanitize else ()))
+    key = hashlib.sha256("\0".join((text, header.read_text(encoding="utf-8"), *flags)).encode()).hexdigest()[:16]
+    if key not in _loaded:
+        path = cache_folder() / f"{file.name}-{key}.so"
+        if not path.exists():
+            _compile(text, header, flags, path)
+        library = ctypes.CDLL(str(path))
+        library.run.restype = library.trace.restype = ctypes.c_char_p
+        _loaded[key] = library
+    return _loaded[key]
+
+
+_loaded = {}  # libraries by the hash of what they were made from
+
+
+def cache_folder():
+    """$MINIVDIT_CACHE/kernels, or the user's cache folder; made if it isn't there."""
+    base = os.environ.get("MINIVDIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "minivdit"
+    path = Path(base).expanduser() / "kernels"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _compile(text, header, flags, path):
+    with tempfile.TemporaryDirectory(dir=path.parent) as build:
+        source, result = Path(build) / "kernel.cpp", Path(build) / "kernel.so"
+        source.write_text(text, encoding="utf-8")
+        command = [compiler(), *flags, "-include", str(header), "-o", str(result), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"g++ can't compile {path.stem}: {first_error(done.stderr)}")
+        os.replace(result, path)  # whole or not there, even if two processes do this at once
+
+
+def compiler():
+    """g++, or InputError with the cure."""
+    found = shutil.which("g++")
+    if found is None:
+        raise InputError("running kernels on the CPU needs g++; install it (Debian, Ubuntu: apt install g++)")
+    return found
+
+
+def first_error(log):
+    """The line of a compiler's messages that matters."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[0] if lines else "no message")
+
+
+def sanitized_environment():
+    """Environment variables with which a new Python process can use Emulation(sanitize=True)."""
+    command = [compiler(), "-print-file-name=libasan.so"]
+    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    if not sys.platform.startswith("linux") or not Path(library).is_absolute():
+        raise InputError("AddressSanitizer isn't there; on Debian or Ubuntu it comes with g++, elsewhere leave it out")
+    # Python itself never frees everything it allocated: leaks aren't looked for.
+    return {**os.environ, "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
