@@ -23,7 +23,7 @@ template <int WIDTH> struct Shared {
     int key_time[KEYS];
 };
 
-template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_forward_3_tiles(Forward<float> a) {
+template <int WIDTH> __global__ void __launch_bounds__(THREADS, 2) attention_forward_3_tiles(Forward<float> a) {
     constexpr int QUERIES = Shared<WIDTH>::QUERIES, KEYS = Shared<WIDTH>::KEYS;
     constexpr int R = QUERIES / ROW_THREADS, C = KEYS / COLUMN_THREADS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();

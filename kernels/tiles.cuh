@@ -15,8 +15,8 @@ constexpr int THREADS = 128, ROW_THREADS = 8, COLUMN_THREADS = 16;
 __device__ __forceinline__ int my_row(int i) { return threadIdx.x / COLUMN_THREADS + i * ROW_THREADS; }
 __device__ __forceinline__ int my_column(int j) { return threadIdx.x % COLUMN_THREADS + j * COLUMN_THREADS; }
 
-constexpr int padded(int width) { return width + 4; }
-constexpr int weights_apart(int columns) { return columns % 32 == 0 ? columns + 16 : columns; }
+__device__ constexpr int padded(int width) { return width + 4; }
+__device__ constexpr int weights_apart(int columns) { return columns % 32 == 0 ? columns + 16 : columns; }
 
 __device__ __forceinline__ float4 four(const float *numbers) { return *reinterpret_cast<const float4 *>(numbers); }
 

@@ -10,6 +10,6 @@ launch.py       by CuPy for the GPU
 Nothing here needs CuPy, g++ or nvcc before it is used.
 """
 
-from .sources import folder, names, source, whole_source
+from .sources import folder, inline_headers, names, source, whole_source
 
-__all__ = ["folder", "names", "source", "whole_source"]
+__all__ = ["folder", "inline_headers", "names", "source", "whole_source"]

@@ -55,6 +55,10 @@ class Emulation:
         self.sources, self.sanitize = sources or {}, sanitize
         self.trace = []
 
+    def array(self, array):
+        """A NumPy array as an array of this library."""
+        return array
+
     def empty(self, shape, dtype=np.float32):
         """A new array; NaN, so that a number which no thread writes shows itself."""
         return np.full(shape, np.nan, dtype)

@@ -39,10 +39,12 @@ def whole_source(name):
     One text that holds everything: a cache keyed by it notices every change, which CuPy's own doesn't for
     headers. #line directives keep the names and line numbers that a compiler's messages show.
     """
-    return _inlined(source(name), f"{name}.cu", seen=set())
+    return inline_headers(source(name), f"{name}.cu")
 
 
-def _inlined(text, filename, seen):
+def inline_headers(text, filename, seen=None):
+    """`text` with each #include of a header of this folder replaced by it, the first time, and dropped later."""
+    seen = set() if seen is None else seen
     lines = [f'#line 1 "{filename}"']
     for number, line in enumerate(text.splitlines(), start=1):
         include = INCLUDE.match(line)
@@ -52,6 +54,6 @@ def _inlined(text, filename, seen):
         header = include.group(1)
         if header not in seen:
             seen.add(header)
-            lines.append(_inlined((folder() / header).read_text(encoding="utf-8"), header, seen))
+            lines.append(inline_headers((folder() / header).read_text(encoding="utf-8"), header, seen))
         lines.append(f'#line {number + 1} "{filename}"')
     return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""Kernels on a GPU: compiled by NVRTC through CuPy, cached by CuPy, launched on CuPy arrays."""
+
+import functools
+
+import numpy as np
+
+from ..backend import gpu_problem
+from ..errors import InputError
+from .emulate import first_error
+from .sources import whole_source
+
+WITHOUT_ASKING = 48 << 10  # bytes of shared memory that a block gets; more has to be asked for
+
+
+class Launcher:
+    """Runs kernels on CuPy arrays, as emulate.Emulation does on NumPy arrays. Raises InputError without a GPU."""
+
+    library = "cupy"
+
+    def __init__(self):
+        if problem := gpu_problem():
+            raise InputError(problem)
+        import cupy
+
+        self.cupy = cupy
+        device = cupy.cuda.Device()
+        self.architecture = device.compute_capability  # '90' for sm_90
+        self.shared_bytes = device.attributes["MaxSharedMemoryPerBlockOptin"]
+        self.module = functools.cache(self._module)  # a file's machine code, made once
+
+    def array(self, array):
+        """A NumPy array as an array of this library."""
+        return self.cupy.asarray(array)
+
+    def empty(self, shape, dtype=np.float32):
+        """A new array, with whatever was in that memory."""
+        return self.cupy.empty(shape, dtype)
+
+    def run(self, file, function, instance, blocks, arguments):
+        """One launch, on CuPy's current stream; it returns at once, as launches do."""
+        expression = f"{function.name}<{instance}>"
+        if int(self.architecture) < file.architecture:
+            raise InputError(
+                f"{file.name} needs a GPU of sm_{file.architecture} or newer, and this one is sm_{self.architecture}; "
+                "use --device cpu"
+            )
+        shared = function.shared_bytes(instance)
+        if shared > self.shared_bytes:
+            raise InputError(
+                f"{expression} needs {shared} bytes of shared memory a block, and this GPU (sm_{self.architecture}) "
+                f"has {self.shared_bytes}; use another rung"
+            )
+        kernel = self.module(file).get_function(expression)
+        if shared > WITHOUT_ASKING:
+            kernel.max_dynamic_shared_size_bytes = shared
+        # CuPy passes a NumPy array by value, as so many bytes.
+        struct = np.frombuffer(bytes(arguments), np.dtype(type(arguments)))
+        kernel((blocks,), (function.threads,), (struct,), shared_mem=shared)
+
+    def _module(self, file):
+        module = self.cupy.RawModule(
+            code=whole_source(file.name), options=("-std=c++17",), name_expressions=file.expressions()
+        )
+        try:
+            module.compile()
+        except self.cupy.cuda.compiler.CompileException as error:
+            message = f"NVRTC can't compile {file.name} for sm_{self.architecture}: {first_error(str(error))}"
+            raise InputError(message) from None
+        return module
