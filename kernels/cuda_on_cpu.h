@@ -26,9 +26,6 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include <algorithm>
-#include <functional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -120,11 +117,12 @@ constexpr size_t STACK = 64 << 10;
 #endif
 
 inline Launch launch;
-inline std::function<void()> kernel;
+inline void (*kernel)(const void *); // calls the kernel with what `arguments` points to
+inline const void *arguments;
 inline std::vector<Thread> threads;
 inline Thread *current;
 inline jmp_buf scheduler;
-inline std::mt19937 chance;
+inline unsigned long long chance;
 inline char *shared_bytes;
 inline std::string error, trace_text, answer;
 inline int phase; // how often all threads of the block have met
@@ -197,7 +195,7 @@ __attribute__((noinline)) inline void give_way() { // from a fiber to the schedu
 inline void fiber() {
     arrived_at_fiber(nullptr);
     for (;;) { // once for each block
-        kernel();
+        kernel(arguments);
         current->state = RETURNED;
         give_way();
     }
@@ -214,6 +212,23 @@ inline void fail(const Place &place, const char *text, ...) { // called in a fib
 }
 
 // ---- The scheduler ----------------------------------------------------------------------------------------
+
+inline unsigned random_below(unsigned end) { // a linear congruential generator; Knuth's MMIX constants
+    chance = chance * 6364136223846793005ull + 1442695040888963407ull;
+    return (chance >> 33) % end;
+}
+
+inline std::vector<unsigned> numbers_below(unsigned end) {
+    std::vector<unsigned> numbers(end);
+    for (unsigned i = 0; i < end; i++)
+        numbers[i] = i;
+    return numbers;
+}
+
+inline void shuffle_order(std::vector<unsigned> &numbers) {
+    for (unsigned i = numbers.size(); i > 1; i--)
+        std::swap(numbers[i - 1], numbers[random_below(i)]);
+}
 
 inline std::string who_waits_where() {
     std::string text;
@@ -235,9 +250,17 @@ inline std::string who_waits_where() {
 }
 
 inline bool everyone_met() {
-    return std::all_of(threads.begin(), threads.end(), [](const Thread &thread) {
-        return thread.state == AT_BARRIER && thread.place == threads[0].place;
-    });
+    for (const Thread &thread : threads)
+        if (thread.state != AT_BARRIER || !(thread.place == threads[0].place))
+            return false;
+    return true;
+}
+
+inline bool everyone_returned() {
+    for (const Thread &thread : threads)
+        if (thread.state != RETURNED)
+            return false;
+    return true;
 }
 
 inline void run_block() {
@@ -248,18 +271,14 @@ inline void run_block() {
         thread.copies.clear();
         thread.groups = 0;
     }
-    std::vector<int> warps((threads.size() + 31) / 32), lanes(32);
-    for (size_t i = 0; i < warps.size(); i++)
-        warps[i] = i;
-    for (int i = 0; i < 32; i++)
-        lanes[i] = i;
+    std::vector<unsigned> warps = numbers_below((threads.size() + 31) / 32), lanes = numbers_below(32);
     for (;;) {
-        std::shuffle(warps.begin(), warps.end(), chance);
-        std::shuffle(lanes.begin(), lanes.end(), chance);
-        for (int warp : warps)
+        shuffle_order(warps);
+        shuffle_order(lanes);
+        for (unsigned warp : warps)
             for (bool moved = true; moved;) { // as far as this warp gets by itself
                 moved = false;
-                for (int lane : lanes) {
+                for (unsigned lane : lanes) {
                     size_t id = warp * 32 + lane;
                     if (id < threads.size() && threads[id].state == READY) {
                         go_on(threads[id]);
@@ -269,7 +288,7 @@ inline void run_block() {
                     }
                 }
             }
-        if (std::all_of(threads.begin(), threads.end(), [](Thread &thread) { return thread.state == RETURNED; }))
+        if (everyone_returned())
             return;
         if (!everyone_met()) {
             error = "not all threads of the block meet: " + who_waits_where();
@@ -284,12 +303,13 @@ inline void run_block() {
 }
 
 // Run a kernel's body for all threads of all blocks. Returns "" or what went wrong; the trace is in trace_text.
-inline const char *run(const Launch &how, std::function<void()> body) {
+inline const char *run(const Launch &how, void (*body)(const void *), const void *given) {
     launch = how;
     kernel = body;
+    arguments = given;
     error.clear();
     trace_text.clear();
-    chance.seed(how.seed);
+    chance = how.seed;
     gridDim = {unsigned(how.grid[0]), unsigned(how.grid[1]), unsigned(how.grid[2])};
     blockDim = {unsigned(how.block[0]), unsigned(how.block[1]), unsigned(how.block[2])};
     size_t count = size_t(blockDim.x) * blockDim.y * blockDim.z;
@@ -310,10 +330,8 @@ inline const char *run(const Launch &how, std::function<void()> body) {
         thread.start.uc_stack.ss_size = STACK;
         makecontext(&thread.start, fiber, 0);
     }
-    std::vector<unsigned> blocks(gridDim.x * gridDim.y * gridDim.z);
-    for (size_t i = 0; i < blocks.size(); i++)
-        blocks[i] = i;
-    std::shuffle(blocks.begin(), blocks.end(), chance);
+    std::vector<unsigned> blocks = numbers_below(gridDim.x * gridDim.y * gridDim.z);
+    shuffle_order(blocks);
     for (unsigned block : blocks) {
         blockIdx = {block % gridDim.x, block / gridDim.x % gridDim.y, block / gridDim.x / gridDim.y};
         run_block();

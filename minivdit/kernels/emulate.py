@@ -80,7 +80,10 @@ class Emulation:
 
 
 HARNESS = """
-extern "C" const char *run(int which, const cuda_on_cpu::Launch *launch, const {type} *arguments, int size) {{
+template <class T, void (*KERNEL)(T)> void in_emulation(const void *arguments) {{
+    KERNEL(*static_cast<const T *>(arguments));
+}}
+extern "C" const char *run(int which, const cuda_on_cpu::Launch *launch, const void *arguments, int size) {{
     if (size != sizeof({type}))
         return "{type} has another size in Python than in C++";
     switch (which) {{
@@ -95,7 +98,7 @@ extern "C" const char *trace() {{ return cuda_on_cpu::trace_text.c_str(); }}
 def _library(file, text, sanitize):
     """A kernel file's instances as a library, compiled if it hasn't been before."""
     cases = "\n".join(
-        f"    case {i}: return cuda_on_cpu::run(*launch, [=] {{ {expression}(*arguments); }});"
+        f"    case {i}: return cuda_on_cpu::run(*launch, in_emulation<{file.argument_type}, {expression}>, arguments);"
         for i, expression in enumerate(file.expressions())
     )
     text += HARNESS.format(type=file.argument_type, cases=cases)

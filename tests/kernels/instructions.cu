@@ -151,3 +151,27 @@ template <int> __global__ void reduce(Arguments arguments) {
     if (thread == 0)
         arguments.c[blockIdx.x] = shared.number[0];
 }
+
+// What CUDA forbids, a rule an instance.
+template <int RULE> __global__ void forbidden(Arguments arguments) {
+    Sums &shared = shared_memory<Sums>();
+    int thread = threadIdx.x;
+    if (RULE == 0 && thread < 32)
+        __syncthreads(); // rule 0: a barrier that half of the threads never reach
+    if (RULE == 1 && thread != 5)
+        __syncthreads(); // rule 1: nor does this one
+    if (RULE == 2 && thread < 32)
+        __syncthreads(); // rule 2: two barriers, each reached by some
+    else if (RULE == 2)
+        __syncthreads();
+    if (RULE == 3 && thread % 2)
+        __syncwarp(); // rule 3: half a warp
+    if (RULE == 4 && thread % 2)
+        __syncwarp(0x55555555); // rule 4: a mask without oneself
+    if (RULE == 5)
+        arguments.c[0] = __shfl_xor_sync(0xffffu << thread / 16 % 2 * 16, 1, 16); // rule 5: from a lane without a part
+    if (RULE == 6)
+        copy_async(&shared.number[1], arguments.a); // rule 6: not aligned
+    if (RULE == 7)
+        copy_async(&shared.number[64], arguments.a); // rule 7: past the end
+}

@@ -19,12 +19,13 @@ class Arguments(ctypes.Structure):
     _fields_ = [*[(name, ctypes.c_void_p) for name in ("a", "b", "c", "again")], ("count", ctypes.c_int)]
 
 
-SHARED = {"multiply": 1024, "pipeline": 6144, "reduce": 256}
+SHARED = {"multiply": 1024, "pipeline": 6144, "reduce": 256, "forbidden": 256}
+THREADS = {"multiply": 32, "pipeline": 64, "exchange": 32, "round_trip": 32, "reduce": 64, "forbidden": 64}
 FUNCTIONS = {
     name: Function(name, threads, lambda a, instance: a.count, lambda instance, name=name: SHARED.get(name, 0))
-    for name, threads in (("multiply", 32), ("pipeline", 64), ("exchange", 32), ("round_trip", 32), ("reduce", 64))
+    for name, threads in THREADS.items()
 }
-FILE = KernelFile("instructions", tuple(FUNCTIONS.values()), Arguments, "Arguments", instances=(0, 1, 2, 3))
+FILE = KernelFile("instructions", tuple(FUNCTIONS.values()), Arguments, "Arguments", instances=tuple(range(8)))
 TEXT = (Path(__file__).parent / "instructions.cu").read_text()
 
 
@@ -164,25 +165,25 @@ def test_a_missing_barrier_is_caught():
     assert not reduce(replace=[("__syncthreads(); // the numbers are there", "")]) < 1e-2
 
 
-@pytest.mark.parametrize(
-    ("new", "message"),
-    [
-        ("if (thread < 32) __syncthreads();", r"threads 0 to 31 waiting at __syncthreads, .*; threads 32 to 63 returned"),
-        ("if (thread == 5) return; __syncthreads();", r"thread 5 returned"),
-        ("if (thread < 32) __syncthreads();\nelse __syncthreads();", r"not all threads of the block meet"),
-        ("if (thread % 2) __syncwarp();", r"waiting at __syncwarp"),
-        ("if (thread % 2) __syncwarp(0x55555555);", r"__syncwarp with mask 0x55555555, in which this thread itself"),
-        ("__shfl_xor_sync(0x0000ffff << thread / 16 * 16, 1, 16);", r"from lane \d+, which isn't in mask"),
-        ("copy_async(&shared.number[1], arguments.a);", r"isn't a multiple of 16"),
-        ("copy_async(&shared.number[64], arguments.a);", r"outside shared memory"),
-    ],
+RULES = (
+    r"threads 0 to 31 waiting at __syncthreads, .*; threads 32 to 63 returned",
+    r"threads 0 to 4 waiting at __syncthreads.* thread 5 returned; threads 6 to 63 waiting",
+    r"not all threads of the block meet: threads 0 to 31 waiting .*; threads 32 to 63 waiting",
+    r"thread 0 returned; thread 1 waiting at __syncwarp",
+    r"__syncwarp with mask 0x55555555, in which this thread itself is missing",
+    r"__shfl_xor_sync from lane \d+, which isn't in mask 0xffff",
+    r"an asynchronous copy of 16 bytes from or to an address that isn't a multiple of 16",
+    r"an asynchronous copy to an address outside shared memory",
 )
-def test_what_cuda_forbids_is_an_error_with_thread_and_line(new, message):
-    old = "__syncthreads(); // the numbers are there"
-    line = 1 + TEXT[: TEXT.index(old)].count("\n")
-    with pytest.raises(EmulationError, match=message) as caught:
-        reduce(replace=[(old, new)])
-    assert f"instructions.cu line {line}" in str(caught.value) and "block " in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", range(len(RULES)))
+def test_what_cuda_forbids_is_an_error_with_thread_and_line(rule):
+    line = 1 + TEXT[: TEXT.index(f"// rule {rule}:")].count("\n")
+    a, c = np.zeros((2, 64), np.float32)
+    with pytest.raises(EmulationError, match=RULES[rule]) as caught:
+        run("forbidden", a, c=c, instance=rule)
+    assert f"instructions.cu line {line}" in str(caught.value) and "block 0: " in str(caught.value)
 
 
 def test_a_launch_with_another_size_of_shared_memory_is_an_error(monkeypatch):
