@@ -193,7 +193,7 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner):
 
 
 def _empty_rows(runner, shape):
-    """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width), as models want it."""
+    """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
     batch, heads, tokens, width = shape
     return runner.empty((batch, tokens, heads, width)).swapaxes(1, 2)
 

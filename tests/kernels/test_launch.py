@@ -1,4 +1,4 @@
-"""The CuPy launcher: what it hands to CuPy, with a stand-in where there is no GPU; and the kernels where there is one."""
+"""The CuPy launcher: what it hands to a stand-in for CuPy; and the kernels themselves where a GPU is there."""
 
 import types
 
@@ -100,7 +100,7 @@ def test_little_shared_memory_is_not_asked_for(launcher):
 
 def test_a_gpu_with_too_little_shared_memory_or_too_old_is_told_in_one_line(launcher):
     launcher.shared_bytes = 60000
-    with pytest.raises(InputError, match="needs 63104 bytes of shared memory a block, and this GPU .sm_75. has 60000"):
+    with pytest.raises(InputError, match=r"needs 63104 bytes of shared memory a block, and this GPU .sm_75. has 60000"):
         attention.forward("attention_forward_3_tiles", *numbers(5, 5, 128), runner=launcher)
     launcher.architecture = "70"
     with pytest.raises(InputError, match="needs a GPU of sm_75 or newer, and this one is sm_70; use --device cpu"):
