@@ -65,7 +65,7 @@ def _with_nvcc(file, architectures, text):
     with tempfile.TemporaryDirectory() as build:
         source = Path(build) / f"{file.name}.cu"
         source.write_text(text, encoding="utf-8")
-        command = ["nvcc", "-std=c++17", "-fatbin", *targets, "-Xptxas=-v", "-Werror=all-warnings"]
+        command = ["nvcc", "-std=c++17", "-fatbin", *targets, "-Xptxas=-v", "-Werror=all-warnings", "--threads=0"]
         done = subprocess.run([*command, "-o", "out", source.name], cwd=build, capture_output=True, text=True)
     log = done.stdout + done.stderr
     if done.returncode:

@@ -102,13 +102,13 @@ def _library(file, text, sanitize):
         for i, expression in enumerate(file.expressions())
     )
     text += HARNESS.format(type=file.argument_type, cases=cases)
-    header = folder() / "cuda_on_cpu.h"
+    headers = "".join(path.read_text(encoding="utf-8") for path in sorted(folder().glob("*_on_cpu.h")))
     flags = (*FLAGS, *(SANITIZE if sanitize else ()))
-    key = hashlib.sha256("\0".join((text, header.read_text(encoding="utf-8"), *flags)).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\0".join((text, headers, *flags)).encode()).hexdigest()[:16]
     if key not in _loaded:
         path = cache_folder() / f"{file.name}-{key}.so"
         if not path.exists():
-            _compile(text, header, flags, path)
+            _compile(text, flags, path)
         library = ctypes.CDLL(str(path))
         library.run.restype = library.trace.restype = ctypes.c_char_p
         _loaded[key] = library
@@ -126,11 +126,11 @@ def cache_folder():
     return path
 
 
-def _compile(text, header, flags, path):
+def _compile(text, flags, path):
     with tempfile.TemporaryDirectory(dir=path.parent) as build:
         source, result = Path(build) / "kernel.cpp", Path(build) / "kernel.so"
         source.write_text(text, encoding="utf-8")
-        command = [compiler(), *flags, "-include", str(header), "-o", str(result), str(source)]
+        command = [compiler(), *flags, "-include", str(folder() / "cuda_on_cpu.h"), "-o", str(result), str(source)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise InputError(f"g++ can't compile {path.stem}: {first_error(done.stderr)}")

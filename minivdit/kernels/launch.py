@@ -26,7 +26,8 @@ class Launcher:
         device = cupy.cuda.Device()
         self.architecture = device.compute_capability  # '90' for sm_90
         self.shared_bytes = device.attributes["MaxSharedMemoryPerBlockOptin"]
-        self.module = functools.cache(self._module)  # a file's machine code, made once
+        # Made once: a file's machine code, and a kernel that is ready to be launched.
+        self._module, self._kernel = functools.cache(self._load), functools.cache(self._make_ready)
 
     def array(self, array):
         """A NumPy array as an array of this library."""
@@ -38,26 +39,29 @@ class Launcher:
 
     def run(self, file, function, instance, blocks, arguments):
         """One launch, on CuPy's current stream; it returns at once, as launches do."""
-        expression = f"{function.name}<{instance}>"
+        kernel = self._kernel(file, function, instance)
+        # CuPy passes a NumPy array of one element by value, as so many bytes.
+        struct = np.frombuffer(bytes(arguments), np.dtype(type(arguments)))
+        kernel((blocks,), (function.threads,), (struct,), shared_mem=function.shared_bytes(instance))
+
+    def _make_ready(self, file, function, instance):
+        expression, shared = f"{function.name}<{instance}>", function.shared_bytes(instance)
         if int(self.architecture) < file.architecture:
             raise InputError(
                 f"{file.name} needs a GPU of sm_{file.architecture} or newer, and this one is sm_{self.architecture}; "
                 "use --device cpu"
             )
-        shared = function.shared_bytes(instance)
         if shared > self.shared_bytes:
             raise InputError(
                 f"{expression} needs {shared} bytes of shared memory a block, and this GPU (sm_{self.architecture}) "
                 f"has {self.shared_bytes}; use another rung"
             )
-        kernel = self.module(file).get_function(expression)
+        kernel = self._module(file).get_function(expression)
         if shared > WITHOUT_ASKING:
             kernel.max_dynamic_shared_size_bytes = shared
-        # CuPy passes a NumPy array by value, as so many bytes.
-        struct = np.frombuffer(bytes(arguments), np.dtype(type(arguments)))
-        kernel((blocks,), (function.threads,), (struct,), shared_mem=shared)
+        return kernel
 
-    def _module(self, file):
+    def _load(self, file):
         module = self.cupy.RawModule(
             code=whole_source(file.name), options=("-std=c++17",), name_expressions=file.expressions()
         )
