@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files import atomic_write, cache_folder
 from .sources import folder, whole_source
 
 FLAGS = ("-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")
-SANITIZE = ("-fsanitize=address,alignment", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+SANITIZE = ("-O0", "-fsanitize=address,alignment", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
 
 class EmulationError(RuntimeError):
@@ -106,7 +107,7 @@ def _library(file, text, sanitize):
     flags = (*FLAGS, *(SANITIZE if sanitize else ()))
     key = hashlib.sha256("\0".join((text, headers, *flags)).encode()).hexdigest()[:16]
     if key not in _loaded:
-        path = cache_folder() / f"{file.name}-{key}.so"
+        path = cache_folder() / "kernels" / f"{file.name}-{key}.so"
         if not path.exists():
             _compile(text, flags, path)
         library = ctypes.CDLL(str(path))
@@ -118,23 +119,14 @@ def _library(file, text, sanitize):
 _loaded = {}  # libraries by the hash of what they were made from
 
 
-def cache_folder():
-    """$MINIVDIT_CACHE/kernels, or the user's cache folder; made if it isn't there."""
-    base = os.environ.get("MINIVDIT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "minivdit"
-    path = Path(base).expanduser() / "kernels"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def _compile(text, flags, path):
-    with tempfile.TemporaryDirectory(dir=path.parent) as build:
-        source, result = Path(build) / "kernel.cpp", Path(build) / "kernel.so"
+    with tempfile.TemporaryDirectory() as build, atomic_write(path) as result:
+        source = Path(build) / "kernel.cpp"
         source.write_text(text, encoding="utf-8")
         command = [compiler(), *flags, "-include", str(folder() / "cuda_on_cpu.h"), "-o", str(result), str(source)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise InputError(f"g++ can't compile {path.stem}: {first_error(done.stderr)}")
-        os.replace(result, path)  # whole or not there, even if two processes do this at once
 
 
 def compiler():

@@ -222,7 +222,8 @@ text = whole_source(name)
 assert old in text
 FILES[name] = replace(FILES[name], instances=(32,))
 runner = Emulation(sources={name: text.replace(old, new)}, sanitize=True)
-result = errors(name, 65, 67, 32, None, 0, runner, heads=1)  # lengths that no tile divides
+queries, keys = (17, 19) if "warps" in name else (65, 67)  # lengths that nothing divides
+result = errors(name, queries, keys, 32, None, 0, runner, heads=1)
 assert all(error < 1e-4 for error, size in result.values()), result
 print("no access out of bounds")
 """
