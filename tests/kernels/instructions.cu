@@ -7,8 +7,8 @@ struct Arguments {
     int count;
 };
 
-// The format of a test of mma, as this file's instances number them.
-constexpr int FLOAT16 = 0, BFLOAT16 = 1, SHORT = 2, TF32 = 3; // SHORT: float16 with a depth of 8
+// What a test of mma multiplies, as the instances number it: 0 is float16, SHORT float16 with a depth of 8.
+constexpr int BFLOAT16 = 1, SHORT = 2, TF32 = 3;
 
 struct Matrices {
     unsigned short a[16][16], b[16][8], b_across[8][16];
@@ -51,12 +51,12 @@ template <int KIND> __global__ void multiply(Arguments arguments) {
             load_matrices<false>(from_a, shared.a[lane % 16] + lane / 16 * 8);
             load_matrices<true>(from_b, shared.b[lane % 16]);
             load_matrices<false>(from_b_across, shared.b_across[lane % 8] + lane / 8 % 2 * 8);
-            if (KIND == FLOAT16) {
-                mma_16x8x16_float16(c, from_a, from_b);
-                mma_16x8x16_float16(again, from_a, from_b_across);
-            } else {
+            if (KIND == BFLOAT16) {
                 mma_16x8x16_bfloat16(c, from_a, from_b);
                 mma_16x8x16_bfloat16(again, from_a, from_b_across);
+            } else {
+                mma_16x8x16_float16(c, from_a, from_b);
+                mma_16x8x16_float16(again, from_a, from_b_across);
             }
         }
     }

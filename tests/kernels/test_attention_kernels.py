@@ -59,7 +59,7 @@ def test_float64_definition_equals_the_engine():
     out = simple_attention(*tensors, scale=0.3, **times)
     want = gradients((out * out_grad).sum(), tensors)
     exact, _, weights = exact_forward(q, k, v, 0.3, **times)
-    np.testing.assert_allclose(exact, out.value, atol=1e-12)
+    np.testing.assert_allclose(exact, out.data, atol=1e-12)
     for a, b in zip(exact_backward(q, k, v, weights, out_grad, 0.3), want):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
