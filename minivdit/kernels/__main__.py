@@ -10,8 +10,10 @@ from ..errors import InputError
 
 def main(arguments=None):
     """Run one command; returns the exit code, as minivdit's own command line does."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = build_parser().parse_args(arguments)
+        options.arguments = arguments
         return options.run(options) or 0
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("MINIVDIT_DEBUG") == "1":
@@ -82,7 +84,7 @@ def emulate_kernel(options):
 
     file = _file(options.name)
     if options.sanitize and "LD_PRELOAD" not in os.environ:  # it has to be there before Python is
-        command = [sys.executable, "-m", "minivdit.kernels", *sys.argv[1:]]
+        command = [sys.executable, "-m", "minivdit.kernels", *options.arguments]
         return subprocess.run(command, env=sanitized_environment()).returncode
     runner = Emulation(
         seed=options.seed,

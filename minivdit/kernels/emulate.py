@@ -72,12 +72,14 @@ class Emulation:
         launch.seed, launch.copies_land_late = self.seed, self.copies_land_late
         launch.traced_block = self.traced_block if self.traced_threads else -1
         launch.traced_threads = self.traced_threads
-        expressions = file.expressions()
-        which = expressions.index(f"{function.name}<{instance}>")
+        expression = f"{function.name}<{instance}>"
+        if self.traced_threads:
+            self.trace.append(f"==== {expression}: {blocks} blocks of {function.threads} threads")
+        which = file.expressions().index(expression)
         error = library.run(which, ctypes.byref(launch), ctypes.byref(arguments), ctypes.sizeof(arguments))
         self.trace += library.trace().decode().splitlines()
         if error:
-            raise EmulationError(f"{function.name}<{instance}>: {error.decode()}")
+            raise EmulationError(f"{expression}: {error.decode()}")
 
 
 HARNESS = """

@@ -39,6 +39,8 @@ def test_a_trace_shows_threads_of_one_block_step_by_step(capsys):
 def test_every_kernel_can_be_traced(name, capsys):
     assert main(["emulate", name, "--trace", "--threads", "1"]) == 0
     shown = capsys.readouterr().out
+    for function in FILES[name].functions:
+        assert f"==== {function.name}<32>: " in shown
     assert "thread 0 " in shown and "largest error against float64" in shown
 
 
