@@ -83,16 +83,16 @@ __device__ __forceinline__ float sum_over_warp(float value) {
 }
 
 // row_sums for a block of 4 warps: a warp takes one row.
-template <int WIDTH> __device__ __forceinline__ void write_row_sums(const Backward<float> &a) {
+template <int WIDTH, class T> __device__ __forceinline__ void write_row_sums(const Backward<T> &a) {
     Work work = my_work(a.heads, a.queries, 4);
     int query = work.first + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (query >= a.queries)
         return; // the whole warp at once, so nobody waits for it
-    const float *out = a.out.row(work.batch, work.head, query);
-    const float *out_grad = a.out_grad.row(work.batch, work.head, query);
+    const T *out = a.out.row(work.batch, work.head, query);
+    const T *out_grad = a.out_grad.row(work.batch, work.head, query);
     float sum = 0;
     for (int channel = lane; channel < WIDTH; channel += 32)
-        sum += out[channel] * out_grad[channel];
+        sum += to_float(out[channel]) * to_float(out_grad[channel]);
     sum = sum_over_warp(sum);
     if (lane == 0)
         *a.row_sums.row(work.batch, work.head, query) = sum;

@@ -44,6 +44,33 @@ __device__ __forceinline__ float value_of_bfloat16(unsigned short bits) {
     return __uint_as_float(static_cast<unsigned>(bits) << 16);
 }
 
+// Two floats, rounded, in one register: the first in its lower half.
+__device__ __forceinline__ unsigned pair_of_float16(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    unsigned pair;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return bits_of_float16(low) | static_cast<unsigned>(bits_of_float16(high)) << 16;
+#endif
+}
+__device__ __forceinline__ unsigned pair_of_bfloat16(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    unsigned pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return bits_of_bfloat16(low) | static_cast<unsigned>(bits_of_bfloat16(high)) << 16;
+#endif
+}
+
+// 2 to the power of x, by the one instruction that every exponential is made of (two units in the last place off).
+__device__ __forceinline__ float exp2_fast(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
 // cp.async: 16 bytes from global to shared memory past the registers, or zeros if it isn't `wanted`. From sm_80.
 __device__ __forceinline__ void copy_async(void *to, const void *from, bool wanted = true) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address_in_shared(to)), "l"(from),
@@ -134,6 +161,10 @@ __device__ __forceinline__ unsigned bits_of_tf32(float value) {
     return bits;
 }
 
+#if __CUDA_ARCH__ < 800
+#define MMA_OF_SM_75
+#endif
+
 #endif
 
 // The two 16-bit formats; memory holds these, registers compute in float.
@@ -143,8 +174,34 @@ struct float16 {
 struct bfloat16 {
     unsigned short bits;
 };
+__device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(float16 x) { return value_of_float16(x.bits); }
 __device__ __forceinline__ float to_float(bfloat16 x) { return value_of_bfloat16(x.bits); }
 template <class T> __device__ __forceinline__ T rounded(float value);
 template <> __device__ __forceinline__ float16 rounded<float16>(float value) { return {bits_of_float16(value)}; }
 template <> __device__ __forceinline__ bfloat16 rounded<bfloat16>(float value) { return {bits_of_bfloat16(value)}; }
+template <class T> __device__ __forceinline__ unsigned pair(float low, float high);
+template <> __device__ __forceinline__ unsigned pair<float16>(float low, float high) {
+    return pair_of_float16(low, high);
+}
+template <> __device__ __forceinline__ unsigned pair<bfloat16>(float low, float high) {
+    return pair_of_bfloat16(low, high);
+}
+
+// c (16 x 8) += a (16 x 16) b (16 x 8) in either format. sm_75 has half the depth only, and float16 only: the two
+// halves of the depth are the two halves of the registers, so the same fragments serve.
+template <class T>
+__device__ __forceinline__ void multiply_add(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
+template <>
+__device__ __forceinline__ void multiply_add<float16>(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#ifdef MMA_OF_SM_75
+    mma_16x8x8_float16(c, {a[0], a[1]}, {b[0]});
+    mma_16x8x8_float16(c, {a[2], a[3]}, {b[1]});
+#else
+    mma_16x8x16_float16(c, a, b);
+#endif
+}
+template <>
+__device__ __forceinline__ void multiply_add<bfloat16>(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    mma_16x8x16_bfloat16(c, a, b);
+}

@@ -41,6 +41,15 @@ inline float value_of_float16(unsigned short bits) {
     return sign * (exponent ? ldexpf(1024 + fraction, exponent - 25) : ldexpf(fraction, -24));
 }
 
+inline unsigned pair_of_float16(float low, float high) {
+    return bits_of_float16(low) | unsigned(bits_of_float16(high)) << 16;
+}
+inline unsigned pair_of_bfloat16(float low, float high) {
+    return bits_of_bfloat16(low) | unsigned(bits_of_bfloat16(high)) << 16;
+}
+
+inline float exp2_fast(float x) { return exp2f(x); }
+
 inline unsigned bits_of_tf32(float value) { return (__float_as_uint(value) + 0x1000) & ~0x1fffu; } // ties away from 0
 
 // cp.async: 16 bytes from global to shared memory, or zeros if it isn't `wanted`.

@@ -13,6 +13,7 @@ import numpy as np
 from ..backend import array_module
 from ..errors import InputError
 from .describe import Function, KernelFile, Rows, address, rows
+from .formats import STORED_AS
 
 
 class Forward(ctypes.Structure):
@@ -59,6 +60,22 @@ def _backward_bytes(width):
     return 4 * (2 * (own + others) * (width + 4) + own * _weights_apart(others) + 3 * others)
 
 
+def _tile_bytes(rows, width, padding=0):
+    return 2 * rows * (width + padding)
+
+
+def _padded_bytes(width):  # attention_forward_4: q, k and v, and the keys' times
+    return 3 * _tile_bytes(64, width, 8) + 4 * 64
+
+
+def _swizzled_bytes(width):  # attention_forward_5
+    return 3 * _tile_bytes(64, width) + 4 * 64
+
+
+def _async_bytes(width):  # attention_forward_6: two buffers of keys and values
+    return 5 * _tile_bytes(64, width) + 2 * 4 * 64
+
+
 def _weights_apart(columns):
     return columns + 16 if columns % 32 == 0 else columns
 
@@ -73,9 +90,13 @@ def _function(name, threads, rows, rows_of_a_block, shared_bytes=lambda width: 0
     return Function(name, threads, blocks, shared_bytes)
 
 
-def _file(arguments, *functions, name=None):
+def _file(arguments, *functions, name=None, types=(), architecture=75):
     name = name or functions[0].name
-    return KernelFile(name, functions, arguments, f"{arguments.__name__}<float>", instances=(32, 64, 128))
+    argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
+    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
+
+
+HALVES = ("float16", "bfloat16")
 
 
 def _queries(arguments, width):
@@ -103,6 +124,18 @@ FILES = {
         _file(Forward, _function("attention_forward_2_online", 64, _queries, _own(ONLINE_TILES), _online_bytes)),
         _file(Forward, _function("attention_forward_3_tiles", 128, _queries, _own(FORWARD_TILES), _forward_bytes)),
         _file(
+            Forward,
+            _function("attention_forward_4_tensor_cores", 128, _queries, 64, _padded_bytes),
+            types=HALVES,
+        ),
+        _file(Forward, _function("attention_forward_5_swizzled", 128, _queries, 64, _swizzled_bytes), types=HALVES),
+        _file(
+            Forward,
+            _function("attention_forward_6_async", 128, _queries, 64, _async_bytes),
+            types=HALVES,
+            architecture=80,
+        ),
+        _file(
             Backward,
             _function("attention_backward_1_warps_row_sums", 128, _queries, 4),
             _function("attention_backward_1_warps_keys", 128, _keys, 4),
@@ -120,50 +153,53 @@ FILES = {
 }
 
 
-def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None):
+def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None, dtype=None):
     """Attention by the kernel file `name`, an attention_forward_... of FILES.
 
-    q: (batch, heads, queries, width); k, v: (batch, heads, keys, width), float32, width 32, 64 or 128; views with
-    any strides that leave rows whole. scale: 1/sqrt(width) unless given. query_time, key_time: int32, broadcast
-    against (batch, heads, queries) and (batch, heads, keys); key j is visible to query i if
-    key_time[j] <= query_time[i], and times lie between -2**31 + 1 and 2**31 - 1, both excluded.
-    Returns out, shaped as q and in memory as (batch, queries, heads, width); and log_sum_exp, float32
-    (batch, heads, queries). A query that sees nothing gets zeros and -infinity. Raises InputError.
+    q: (batch, heads, queries, width); k, v: (batch, heads, keys, width), of a dtype that the file reads, width 32, 64
+    or 128; views with any strides that leave rows whole. scale: above 0; 1/sqrt(width) unless given. query_time,
+    key_time: int32, broadcast against (batch, heads, queries) and (batch, heads, keys); key j is visible to query i
+    if key_time[j] <= query_time[i], and times lie between -2**31 + 1 and 2**31 - 1, both excluded. dtype: "bfloat16"
+    if the arrays are uint16 and hold the bits of such numbers (formats.to_format makes them).
+    Returns out, shaped as q and in memory as (batch, queries, heads, width), of the same dtype; and log_sum_exp,
+    float32 (batch, heads, queries). A query that sees nothing gets zeros and -infinity. Raises InputError.
     """
-    file, arguments = _prepare(name, Forward, q, k, v, scale, query_time, key_time, runner)
-    out, log_sum_exp = _empty_rows(runner, q.shape), runner.empty(q.shape[:3])
-    arguments.out = rows("out", out, q.shape, np.float32)
+    file, arguments, dtype = _prepare(name, Forward, q, k, v, scale, query_time, key_time, runner, dtype)
+    out, log_sum_exp = _empty_rows(runner, q.shape, dtype), runner.empty(q.shape[:3])
+    arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
     if name == "attention_forward_1_naive":
         if q.shape[2] * max(k.shape[2], q.shape[3]) >= 2**31:
             raise InputError(f"{name} counts a head's scores in 31 bits; {q.shape[2]} x {k.shape[2]} are too many")
         scores = runner.empty((*q.shape[:3], k.shape[2]))
         arguments.scores = address(scores)
-    _run(file, q.shape[3], arguments, runner)
+    _run(file, q.shape[3], arguments, runner, dtype)
     return out, log_sum_exp
 
 
-def backward(name, q, k, v, out, log_sum_exp, out_grad, *, runner, scale=None, query_time=None, key_time=None):
+def backward(
+    name, q, k, v, out, log_sum_exp, out_grad, *, runner, scale=None, query_time=None, key_time=None, dtype=None
+):
     """The gradients of q, k and v by the kernel file `name`, an attention_backward_... of FILES.
 
-    out and log_sum_exp: as `forward` returned them for these arguments; out_grad: shaped as out.
+    out and log_sum_exp: as `forward` returned them for these arguments; out_grad: as out, of the same dtype.
     Returns q_grad, k_grad and v_grad, shaped as q, k and v; bitwise the same each time. Raises InputError.
     """
-    file, arguments = _prepare(name, Backward, q, k, v, scale, query_time, key_time, runner)
-    arguments.out = rows("out", out, q.shape, np.float32)
-    arguments.out_grad = rows("out_grad", out_grad, q.shape, np.float32)
+    file, arguments, dtype = _prepare(name, Backward, q, k, v, scale, query_time, key_time, runner, dtype)
+    arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
+    arguments.out_grad = rows("out_grad", out_grad, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
     row_sums = runner.empty(q.shape[:3])
     arguments.row_sums = rows("row_sums", row_sums, q.shape[:3], np.float32)
-    grads = {f"{name}_grad": _empty_rows(runner, array.shape) for name, array in (("q", q), ("k", k), ("v", v))}
+    grads = {f"{name}_grad": _empty_rows(runner, array.shape, dtype) for name, array in (("q", q), ("k", k), ("v", v))}
     for field, grad in grads.items():
-        setattr(arguments, field, rows(field, grad, grad.shape, np.float32))
-    _run(file, q.shape[3], arguments, runner)
+        setattr(arguments, field, rows(field, grad, grad.shape, STORED_AS[dtype]))
+    _run(file, q.shape[3], arguments, runner, dtype)
     return tuple(grads.values())
 
 
-def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner):
-    """The file, and those of its arguments that both directions have, all checked."""
+def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
+    """The file, those of its arguments that both directions have, and the name of the dtype, all checked."""
     possible = [file.name for file in FILES.values() if file.arguments is kind]
     if name not in possible:
         raise InputError(f"{name!r} is not a {kind.__name__.lower()} kernel of attention; there are {possible}")
@@ -175,6 +211,15 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner):
         raise InputError(f"attention needs q and k as (batch, heads, tokens, width), not {q.shape} and {k.shape}")
     if q.shape[3] not in file.instances:
         raise InputError(f"{name} exists for head widths {', '.join(map(str, file.instances))}, not {q.shape[3]}")
+    dtypes = file.types or ("float32",)
+    if dtype is None:  # the array's own; if that won't do, `rows` says so
+        dtype = q.dtype.name if q.dtype.name in dtypes else dtypes[0]
+        if q.dtype == np.uint16:
+            raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')
+    if dtype not in dtypes:
+        raise InputError(f"{name} reads {' or '.join(dtypes)}, not {dtype}")
+    if scale is not None and not 0 < scale < math.inf:
+        raise InputError(f"attention needs a scale above 0, not {scale}")
     if (query_time is None) != (key_time is None):
         raise InputError("attention needs query_time and key_time together, or neither")
     batch, heads, queries, width = q.shape
@@ -182,26 +227,27 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner):
     arguments = kind(batch=batch, heads=heads, queries=queries, keys=keys)
     arguments.scale = 1 / math.sqrt(width) if scale is None else float(scale)
     for field, array, length in (("q", q, queries), ("k", k, keys), ("v", v, keys)):
-        setattr(arguments, field, rows(field, array, (batch, heads, length, width), np.float32))
+        setattr(arguments, field, rows(field, array, (batch, heads, length, width), STORED_AS[dtype]))
     if query_time is not None:
         xp = array_module(q)
         for field, time, length in (("query_time", query_time, queries), ("key_time", key_time, keys)):
             times = xp.broadcast_to(xp.asarray(time), (batch, heads, length))
             setattr(arguments, field, rows(field, times, times.shape, np.int32))
             setattr(arguments, f"keep_{field}", times)  # a pointer alone wouldn't keep the array alive
-    return file, arguments
+    return file, arguments, dtype
 
 
-def _empty_rows(runner, shape):
+def _empty_rows(runner, shape, dtype):
     """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
     batch, heads, tokens, width = shape
-    return runner.empty((batch, tokens, heads, width)).swapaxes(1, 2)
+    return runner.empty((batch, tokens, heads, width), STORED_AS[dtype]).swapaxes(1, 2)
 
 
-def _run(file, width, arguments, runner):
+def _run(file, width, arguments, runner, dtype):
     """All functions of a file, one after the other."""
+    number_type = dtype if file.types else None
     for function in file.functions:
         blocks = function.blocks(arguments, width)
         if blocks >= 2**31:
             raise InputError(f"{function.name} would need {blocks} blocks, and a GPU takes 2**31 - 1; split the batch")
-        runner.run(file, function, width, blocks, arguments)
+        runner.run(file, function, width, blocks, arguments, number_type)

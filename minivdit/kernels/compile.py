@@ -50,17 +50,23 @@ def compile_file(file, architectures=ARCHITECTURES, compiler=None, text=None):
         raise InputError(f"{compiler or 'nvcc or NVRTC'} isn't installed; {CURE}")
     text = text or whole_source(file.name)
     wanted = [architecture for architecture in architectures if int(architecture[:2]) >= file.architecture]
+    together = {}  # architectures that have the same kernels
+    for architecture in wanted:
+        together.setdefault(tuple(file.kernels(architecture)), []).append(architecture)
     if compiler == "nvcc":
-        log = _with_nvcc(file, wanted, text)
+        log = "".join(_with_nvcc(file, group, text) for group in together.values())
     else:
         log = "\n".join(with_nvrtc(file, architecture, text)[1] for architecture in wanted)
     reports = {(report.expression, report.architecture): report for report in _read(file, log)}
-    return [reports[expression, architecture] for architecture in wanted for expression in file.expressions()]
+    return [
+        reports[expression, architecture] for architecture in wanted for expression in file.expressions(architecture)
+    ]
 
 
 def _with_nvcc(file, architectures, text):
     """Compile for all architectures in one go; the log."""
-    text += "".join(f"\ntemplate __global__ void {name}({file.argument_type});" for name in file.expressions()) + "\n"
+    kernels = file.kernels(architectures[0]).items()
+    text += "".join(f"\ntemplate __global__ void {name}({argument_type});" for name, argument_type in kernels) + "\n"
     targets = [f"-gencode=arch=compute_{name},code=sm_{name}" for name in architectures]
     with tempfile.TemporaryDirectory() as build:
         source = Path(build) / f"{file.name}.cu"
@@ -77,7 +83,7 @@ def with_nvrtc(file, architecture, text):
     """Compile for one architecture; the machine code, and the log."""
     nvrtc = _nvrtc()
     program = nvrtc.createProgram(text, f"{file.name}.cu", (), ())
-    for expression in file.expressions():
+    for expression in file.expressions(architecture):
         nvrtc.addNameExpression(program, expression)
     try:
         nvrtc.compileProgram(program, ("-std=c++17", f"-arch=sm_{architecture}", "--ptxas-options=-v"))
@@ -112,12 +118,12 @@ def _read(file, log):
     entries = re.split(r"Compiling entry function ", log)[1:]
     for entry in entries:
         mangled, architecture = re.match(r"'(\w+)' for 'sm_(\w+)'", entry).groups()
-        name, instance = re.match(r"_Z\d+(\w+?)ILi(\d+)E", mangled).groups()
+        name, number_type, instance = re.match(r"_Z\d+(\w+?)I(?:\d+(\w+?))?Li(\d+)E", mangled).groups()
         function = next(function for function in file.functions if function.name == name)
         stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", entry).groups()
         (registers,) = re.search(r"Used (\d+) registers", entry).groups()
         yield Report(
-            f"{name}<{instance}>",
+            file.expression(function, int(instance), number_type),
             architecture,
             int(registers),
             function.shared_bytes(int(instance)),

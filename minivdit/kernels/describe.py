@@ -8,12 +8,16 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import InputError
+
+OLDEST_FOR_BFLOAT16 = 80
 
 
 @dataclass(frozen=True)
 class Function:
-    """One __global__ function of a file: a template over one whole number, the instance.
+    """One __global__ function of a file: a template over one whole number, the instance (and see KernelFile.types).
 
     threads: of a block; blocks(arguments, instance): how many for one launch;
     shared_bytes(instance): of shared memory for each block.
@@ -30,7 +34,9 @@ class KernelFile:
     """One file of kernels/ and its functions, in the order in which they are launched.
 
     name: of the file, without .cu; arguments: the ctypes.Structure; argument_type: the same in C++;
-    instances: the template arguments that exist; architecture: the oldest that it runs on, 75 for sm_75.
+    instances: the template arguments that exist; architecture: the oldest that it runs on, 75 for sm_75;
+    types: 'float16' and 'bfloat16' if the functions are templates over the type of number, too. Then it stands before
+    the instance, and argument_type has {type} in its place: "Forward<{type}>".
     """
 
     name: str
@@ -39,10 +45,29 @@ class KernelFile:
     argument_type: str
     instances: tuple[int, ...]
     architecture: int = 75
+    types: tuple[str, ...] = ()
 
-    def expressions(self):
+    def expression(self, function, instance, number_type=None):
+        """One instance of one function, as C++ names it."""
+        return f"{function.name}<{instance if number_type is None else f'{number_type}, {instance}'}>"
+
+    def kernels(self, architecture=None):
+        """Every instance of every function, and the C++ type of its argument; those only that an architecture has."""
+        types = self.types_on(architecture or "90") or (None,)
+        return {
+            self.expression(function, instance, number_type): self.argument_type.format(type=number_type)
+            for function in self.functions
+            for number_type in types
+            for instance in self.instances
+        }
+
+    def expressions(self, architecture=None):
         """Every instance of every function, as C++ names it."""
-        return [f"{function.name}<{instance}>" for function in self.functions for instance in self.instances]
+        return list(self.kernels(architecture))
+
+    def types_on(self, architecture):
+        """The types of number that it can be compiled for there: sm_75 has no bfloat16."""
+        return tuple(name for name in self.types if int(architecture[:2]) >= OLDEST_FOR_BFLOAT16 or name != "bfloat16")
 
 
 class Rows(ctypes.Structure):
@@ -70,7 +95,8 @@ def rows(name, array, shape, dtype):
     Raises InputError if shape, dtype, order or alignment isn't what the kernel reads.
     """
     if array.shape != shape or array.dtype != dtype:
-        raise InputError(f"the kernel needs {name} as {dtype} {shape}, not {array.dtype} {array.shape}; use .astype")
+        wanted = np.dtype(dtype).name
+        raise InputError(f"the kernel needs {name} as {wanted} {shape}, not {array.dtype} {array.shape}; use .astype")
     size = array.dtype.itemsize
     if len(shape) == 4:
         if shape[3] > 1 and array.strides[3] != size:

@@ -62,9 +62,11 @@ class Emulation:
 
     def empty(self, shape, dtype=np.float32):
         """A new array; NaN, so that a number which no thread writes shows itself."""
-        return np.full(shape, np.nan, dtype)
+        array = np.empty(shape, dtype)
+        array.view(np.uint8)[...] = 0xFF  # NaN in every format, bfloat16's bits included
+        return array
 
-    def run(self, file, function, instance, blocks, arguments):
+    def run(self, file, function, instance, blocks, arguments, number_type=None):
         """One launch. Raises EmulationError if the kernel breaks a rule of CUDA."""
         text = self.sources.get(file.name) or whole_source(file.name)
         library = _library(file, text, self.sanitize)
@@ -72,7 +74,7 @@ class Emulation:
         launch.seed, launch.copies_land_late = self.seed, self.copies_land_late
         launch.traced_block = self.traced_block if self.traced_threads else -1
         launch.traced_threads = self.traced_threads
-        expression = f"{function.name}<{instance}>"
+        expression = file.expression(function, instance, number_type)
         if self.traced_threads:
             self.trace.append(f"==== {expression}: {blocks} blocks of {function.threads} threads")
         which = file.expressions().index(expression)
@@ -86,9 +88,13 @@ HARNESS = """
 template <class T, void (*KERNEL)(T)> void in_emulation(const void *arguments) {{
     KERNEL(*static_cast<const T *>(arguments));
 }}
+template <class T, void (*KERNEL)(T)>
+const char *emulate(const cuda_on_cpu::Launch *launch, const void *arguments, int size) {{
+    if (size != sizeof(T))
+        return "the kernel's argument has another size in Python than in C++";
+    return cuda_on_cpu::run(*launch, in_emulation<T, KERNEL>, arguments);
+}}
 extern "C" const char *run(int which, const cuda_on_cpu::Launch *launch, const void *arguments, int size) {{
-    if (size != sizeof({type}))
-        return "{type} has another size in Python than in C++";
     switch (which) {{
 {cases}
     }}
@@ -101,10 +107,10 @@ extern "C" const char *trace() {{ return cuda_on_cpu::trace_text.c_str(); }}
 def _library(file, text, sanitize):
     """A kernel file's instances as a library, compiled if it hasn't been before."""
     cases = "\n".join(
-        f"    case {i}: return cuda_on_cpu::run(*launch, in_emulation<{file.argument_type}, {expression}>, arguments);"
-        for i, expression in enumerate(file.expressions())
+        f"    case {i}: return emulate<{argument_type}, {expression}>(launch, arguments, size);"
+        for i, (expression, argument_type) in enumerate(file.kernels().items())
     )
-    text += HARNESS.format(type=file.argument_type, cases=cases)
+    text += HARNESS.format(cases=cases)
     headers = "".join(path.read_text(encoding="utf-8") for path in sorted(folder().glob("*_on_cpu.h")))
     flags = (*FLAGS, *(SANITIZE if sanitize else ()))
     key = hashlib.sha256("\0".join((text, headers, *flags)).encode()).hexdigest()[:16]

@@ -1,9 +1,20 @@
 """Attention on random numbers, by a kernel and by NumPy in float64: how far apart are they?"""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..backend import to_numpy
 from .attention import FILES, Forward, backward, forward
+from .formats import to_float32, to_format
+
+
+class Error(NamedTuple):
+    """Of an array that a kernel made: its largest error, its largest number, and the error of plain arithmetic."""
+
+    largest: float
+    size: float
+    plain: float
 
 
 def exact_forward(q, k, v, scale, query_time=None, key_time=None):
@@ -36,15 +47,45 @@ def exact_backward(q, k, v, weights, out_grad, scale):
     )
 
 
-def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2):
-    """Largest error and largest size of everything that a kernel file computes, by name.
+def plain(q, k, v, out, out_grad, scale, dtype, query_time=None, key_time=None):
+    """Attention step by step, forward and backward, each result rounded to `dtype`: a kernel's measure.
+
+    Takes float32 numbers that `dtype` holds exactly; returns out, q_grad, k_grad and v_grad in float32.
+    """
+
+    def rounded(array):
+        return to_float32(to_format(array, dtype), dtype)
+
+    def across(array):
+        return array.swapaxes(-1, -2)
+
+    scores = rounded(rounded(q @ across(k)) * np.float32(scale))
+    if query_time is not None:
+        scores = np.where(key_time[..., None, :] <= query_time[..., :, None], scores, np.float32(-np.inf))
+    weights = np.exp(scores - np.maximum(scores.max(-1, keepdims=True), np.float32(-1e30)))
+    total = weights.sum(-1, keepdims=True)
+    weights = rounded(weights / np.where(total == 0, 1, total))
+    weights_grad = rounded(out_grad @ across(v))
+    scores_grad = rounded(weights * (weights_grad - (out_grad * out).sum(-1, keepdims=True)))
+    made = weights @ v, scale * (scores_grad @ k), scale * (across(scores_grad) @ q), across(weights) @ out_grad
+    return [rounded(array.astype(np.float32)) for array in made]
+
+
+def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None):
+    """An Error for everything that a kernel file computes, by name.
 
     frames: None, or how many frames the tokens lie in, none seeing a later one. runner: an Emulation or a Launcher.
+    dtype: of the arrays; the first one that the file reads.
     """
     generator = np.random.default_rng(seed)
+    dtype = dtype or (FILES[name].types or ("float32",))[0]
+
+    def stored(array):
+        return runner.array(to_format(array, dtype))
 
     def normal(tokens):
-        return generator.standard_normal((batch, tokens, heads, width), dtype=np.float32).swapaxes(1, 2)
+        numbers = generator.standard_normal((batch, tokens, heads, width), dtype=np.float32).swapaxes(1, 2)
+        return to_float32(to_format(numbers, dtype), dtype)
 
     q, k, v, out_grad = normal(queries), normal(keys), normal(keys), normal(queries)
     times = {}
@@ -53,14 +94,22 @@ def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2):
             times[field] = (np.arange(tokens) * frames // tokens).astype(np.int32)[None, None]
     scale = width**-0.5
     out, log_sum_exp, weights = exact_forward(q, k, v, scale, **times)
+    rounded_out = to_float32(to_format(out.astype(np.float32), dtype), dtype)
+    in_plain = plain(q, k, v, rounded_out, out_grad, scale, dtype, **times)
     if FILES[name].arguments is Forward:
         fields, want = ("out", "log_sum_exp"), (out, log_sum_exp)
-        got = forward(name, *map(runner.array, (q, k, v)), runner=runner, **times)
+        got = forward(name, *map(stored, (q, k, v)), runner=runner, dtype=dtype, **times)
+        got, in_plain = (to_float32(got[0], dtype), got[1]), (in_plain[0], log_sum_exp)
     else:
         fields, want = ("q_grad", "k_grad", "v_grad"), exact_backward(q, k, v, weights, out_grad, scale)
-        given = (q, k, v, out.astype(np.float32), log_sum_exp.astype(np.float32), out_grad)
-        got = backward(name, *map(runner.array, given), runner=runner, **times)
+        given = *map(stored, (q, k, v, rounded_out)), runner.array(log_sum_exp.astype(np.float32)), stored(out_grad)
+        got = backward(name, *given, runner=runner, dtype=dtype, **times)
+        got, in_plain = [to_float32(array, dtype) for array in got], in_plain[1:]
+
+    def largest(array):
+        return float(np.abs(array).max())
+
     return {
-        field: (float(np.abs(to_numpy(array) - exact).max()), float(np.abs(exact).max()))
-        for field, array, exact in zip(fields, got, want)
+        field: Error(largest(to_numpy(array) - exact), largest(exact), largest(other - exact))
+        for field, array, exact, other in zip(fields, got, want, in_plain)
     }

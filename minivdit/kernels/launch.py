@@ -37,20 +37,22 @@ class Launcher:
         """A new array, with whatever was in that memory."""
         return self.cupy.empty(shape, dtype)
 
-    def run(self, file, function, instance, blocks, arguments):
+    def run(self, file, function, instance, blocks, arguments, number_type=None):
         """One launch, on CuPy's current stream; it returns at once, as launches do."""
-        kernel = self._kernel(file, function, instance)
+        kernel = self._kernel(file, function, instance, number_type)
         # CuPy passes a NumPy array of one element by value, as so many bytes.
         struct = np.frombuffer(bytes(arguments), np.dtype(type(arguments)))
         kernel((blocks,), (function.threads,), (struct,), shared_mem=function.shared_bytes(instance))
 
-    def _make_ready(self, file, function, instance):
-        expression, shared = f"{function.name}<{instance}>", function.shared_bytes(instance)
+    def _make_ready(self, file, function, instance, number_type):
+        expression, shared = file.expression(function, instance, number_type), function.shared_bytes(instance)
         if int(self.architecture) < file.architecture:
             raise InputError(
                 f"{file.name} needs a GPU of sm_{file.architecture} or newer, and this one is sm_{self.architecture}; "
                 "use --device cpu"
             )
+        if number_type is not None and number_type not in file.types_on(self.architecture):
+            raise InputError(f"this GPU (sm_{self.architecture}) has no {number_type} products; use float16")
         if shared > self.shared_bytes:
             raise InputError(
                 f"{expression} needs {shared} bytes of shared memory a block, and this GPU (sm_{self.architecture}) "
@@ -63,7 +65,9 @@ class Launcher:
 
     def _load(self, file):
         module = self.cupy.RawModule(
-            code=whole_source(file.name), options=("-std=c++17",), name_expressions=file.expressions()
+            code=whole_source(file.name),
+            options=("-std=c++17",),
+            name_expressions=file.expressions(self.architecture),
         )
         try:
             module.compile()

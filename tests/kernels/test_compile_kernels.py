@@ -24,7 +24,8 @@ def compiled(name):
 @pytest.mark.parametrize("name", FILES)
 def test_compiles_without_spills(name, architecture):
     reports = [report for report in compiled(name) if report.architecture == architecture]
-    assert [report.expression for report in reports] == FILES[name].expressions()
+    there = int(architecture[:2]) >= FILES[name].architecture
+    assert [report.expression for report in reports] == (FILES[name].expressions(architecture) if there else [])
     for report in reports:
         assert report.spilled_bytes == 0, report
         assert 0 < report.registers <= 255 and report.shared_bytes <= SHARED_BYTES[architecture], report
@@ -71,6 +72,15 @@ def test_no_compiler_is_one_line_with_the_cure(monkeypatch):
     monkeypatch.setattr(compiling, "compilers", list)
     with pytest.raises(InputError, match=r"isn't installed; install the CUDA toolkit, or pip install 'minivdit\[cuda"):
         compile_file(FILES["attention_forward_1_naive"])
+
+
+def test_what_ptxas_says_of_a_kernel_in_16_bits_is_read():
+    mangled = "_Z25attention_forward_6_asyncI8bfloat16Li64EEv7ForwardIT_E"
+    log = f"""ptxas info    : Compiling entry function '{mangled}' for 'sm_80'
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 168 registers"""
+    (report,) = compiling._read(FILES["attention_forward_6_async"], log)
+    assert report[:3] == ("attention_forward_6_async<bfloat16, 64>", "80", 168)
 
 
 def test_what_ptxas_says_is_read():

@@ -74,7 +74,7 @@ def test_numpy_is_enough_to_import_it():
     import subprocess
     import sys
 
-    modules = ["sources", "describe", "attention", "compile", "emulate", "launch", "example", "__main__"]
+    modules = ["sources", "describe", "attention", "formats", "compile", "emulate", "launch", "example", "__main__"]
     script = "import sys; " + "; ".join(f"import minivdit.kernels.{name}" for name in modules)
     script += "; print([name for name in ('cupy', 'cupy_backends') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -40,7 +40,7 @@ def test_every_kernel_can_be_traced(name, capsys):
     assert main(["emulate", name, "--trace", "--threads", "1"]) == 0
     shown = capsys.readouterr().out
     for function in FILES[name].functions:
-        assert f"==== {function.name}<32>: " in shown
+        assert f"==== {FILES[name].expression(function, 32, *FILES[name].types[:1])}: " in shown
     assert "thread 0 " in shown and "largest error against float64" in shown
 
 
