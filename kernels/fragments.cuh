@@ -29,7 +29,8 @@ template <int TILE_ROWS, int WIDTH> struct Swizzled {
     static constexpr int ROWS = TILE_ROWS, PIECES = WIDTH / 8, PLACES = PIECES < 8 ? PIECES : 8;
     unsigned short numbers[ROWS][WIDTH];
     __device__ __forceinline__ void *piece(int row, int piece) {
-        return &numbers[row][8 * (piece ^ row * PLACES / 8 % PLACES)];
+        unsigned turn = unsigned(row) * PLACES / 8 % PLACES; // unsigned: a shift and a mask
+        return &numbers[row][64 * (piece / 8) + 8 * (piece % 8 ^ turn)];
     }
 };
 

@@ -76,6 +76,28 @@ def _async_bytes(width):  # attention_forward_6: two buffers of keys and values
     return 5 * _tile_bytes(64, width) + 2 * 4 * 64
 
 
+SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
+BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
+
+
+def _split_bytes(width):  # attention_forward_4b: q, k and v, high and low
+    own, others = SPLIT_TILES[width]
+    return 2 * _tile_bytes(own + 2 * others, width) + 4 * others
+
+
+def _backward_halves_bytes(width):  # attention_backward_3
+    own, others = BACKWARD_HALVES_TILES[width]
+    return 2 * _tile_bytes(own + others, width) + 3 * 4 * others
+
+
+TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
+
+
+def _trimmed_bytes(width):  # attention_forward_7: q, two buffers of keys, two of values
+    own, others = TRIMMED_TILES[width]
+    return _tile_bytes(own + 4 * others, width) + 4 * (own + 2 * others)
+
+
 def _weights_apart(columns):
     return columns + 16 if columns % 32 == 0 else columns
 
@@ -128,10 +150,21 @@ FILES = {
             _function("attention_forward_4_tensor_cores", 128, _queries, 64, _padded_bytes),
             types=HALVES,
         ),
+        _file(
+            Forward,
+            _function("attention_forward_4b_split_floats", 128, _queries, 64, _split_bytes),
+            architecture=80,
+        ),
         _file(Forward, _function("attention_forward_5_swizzled", 128, _queries, 64, _swizzled_bytes), types=HALVES),
         _file(
             Forward,
             _function("attention_forward_6_async", 128, _queries, 64, _async_bytes),
+            types=HALVES,
+            architecture=80,
+        ),
+        _file(
+            Forward,
+            _function("attention_forward_7_trimmed", 128, _queries, _own(TRIMMED_TILES), _trimmed_bytes),
             types=HALVES,
             architecture=80,
         ),
@@ -148,6 +181,14 @@ FILES = {
             _function("attention_backward_2_tiles_keys", 128, _keys, _own(BACKWARD_TILES), _backward_bytes),
             _function("attention_backward_2_tiles_queries", 128, _queries, _own(BACKWARD_TILES), _backward_bytes),
             name="attention_backward_2_tiles",
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_3_tensor_cores_row_sums", 128, _queries, 4),
+            _function("attention_backward_3_tensor_cores_keys", 128, _keys, 64, _backward_halves_bytes),
+            _function("attention_backward_3_tensor_cores_queries", 128, _queries, 64, _backward_halves_bytes),
+            name="attention_backward_3_tensor_cores",
+            types=HALVES,
         ),
     )
 }

@@ -71,11 +71,12 @@ def plain(q, k, v, out, out_grad, scale, dtype, query_time=None, key_time=None):
     return [rounded(array.astype(np.float32)) for array in made]
 
 
-def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None):
+def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None, steepness=1):
     """An Error for everything that a kernel file computes, by name.
 
     frames: None, or how many frames the tokens lie in, none seeing a later one. runner: an Emulation or a Launcher.
-    dtype: of the arrays; the first one that the file reads.
+    dtype: of the arrays; the first one that the file reads. steepness: how much longer the last key is than the first,
+    so that scores rise from tile to tile.
     """
     generator = np.random.default_rng(seed)
     dtype = dtype or (FILES[name].types or ("float32",))[0]
@@ -88,6 +89,7 @@ def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, d
         return to_float32(to_format(numbers, dtype), dtype)
 
     q, k, v, out_grad = normal(queries), normal(keys), normal(keys), normal(queries)
+    k = to_float32(to_format(k * np.linspace(1, steepness, keys, dtype=np.float32)[:, None], dtype), dtype)
     times = {}
     if frames is not None:
         for field, tokens in (("query_time", queries), ("key_time", keys)):

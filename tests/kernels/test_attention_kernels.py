@@ -45,10 +45,14 @@ SHAPES_IN_16_BITS = (
 )
 
 
-def is_close(result):
+SPLIT = "attention_forward_4b_split_floats"  # float32 but for the last bits, as its head says
+
+
+def is_close(result, near=3e-6):
     """float32: to the last bits. 16 bits: at most twice as far off as plain arithmetic, log_sum_exp within 1e-4."""
     return all(
-        error.largest <= (1e-4 if field == "log_sum_exp" else max(2 * error.plain, 3e-6 * max(1, error.size)))
+        error.largest
+        <= (max(1e-4, near) if field == "log_sum_exp" else max(2 * error.plain, near * max(1, error.size)))
         for field, error in result.items()
     )
 
@@ -60,7 +64,13 @@ def test_equals_the_definition(name, shape, seed):
     if "warps" in name and shape[0] * shape[1] > 4300:
         shape = (*[min(n, 70) for n in shape[:2]], *shape[2:])  # ten shuffles a pair take their time here
     result = errors(name, *shape, seed, Emulation(seed=seed, copies_land_late=seed == 0))
-    assert is_close(result), result
+    assert is_close(result, 4e-5 if name == SPLIT else 3e-6), result
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_scores_that_rise_from_tile_to_tile(name):
+    result = errors(name, 33, 150, 32, None, 0, Emulation(), steepness=30)
+    assert is_close(result, 4e-4 if name == SPLIT else 2e-5), result  # scores of some hundreds, right to 1e-6
 
 
 @pytest.mark.parametrize("shape", SHAPES_IN_16_BITS, ids=str)
@@ -84,9 +94,9 @@ def dtype_of(name):
     return "bfloat16" if name in IN_16_BITS else "float32"
 
 
-def tolerance(name, times=1):
+def tolerance(name):
     """Of numbers around 1: 8 bits of a bfloat16, or the last bits of float32."""
-    return 4e-3 if name in IN_16_BITS else times * 2e-6
+    return 4e-3 if name in IN_16_BITS else 4e-5 if name == SPLIT else 2e-6
 
 
 def held(name, *arrays):
@@ -148,7 +158,7 @@ def test_a_query_that_sees_nothing_gets_zeros_and_changes_nothing(name):
         got, got_sums = by_kernel(name, q, k, v, **times)
         assert (got[0, 0, [3, 69]] == 0).all() and (got_sums[0, 0, [3, 69]] == -np.inf).all()
         np.testing.assert_allclose(got, out, atol=tolerance(name), rtol=tolerance(name))
-        np.testing.assert_allclose(got_sums, log_sum_exp, atol=2e-6)
+        np.testing.assert_allclose(got_sums, log_sum_exp, atol=tolerance(name) if name == SPLIT else 2e-6)
     else:
         q_grad, k_grad, v_grad = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, **times)
         assert (q_grad[0, 0, [3, 69]] == 0).all() and (k_grad[0, 0, 60:] == 0).all() and (v_grad[0, 0, 60:] == 0).all()
@@ -280,6 +290,14 @@ PLANTED = [
     ("attention_forward_6_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
     ("attention_forward_6_async", "copy_async_wait<1>(); // my part of the queries", "copy_async_wait<2>(); //"),
     ("attention_forward_6_async", "copy_async_commit();\n    fetch", "fetch"),
+    ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of these keys", "copy_async_wait<1>(); //"),
+    ("attention_forward_7_trimmed", "__syncthreads();      // they are there, and all have", "//"),
+    ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of the last values has landed", ""),
+    ("attention_forward_7_trimmed", "if (moved)\n", "if (false)\n"),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
+    ("attention_backward_3_tensor_cores", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
     # swizzles that only the writer, or only the reader, knows
     (
         "attention_forward_5_swizzled",
@@ -313,7 +331,7 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
     for seed in (0, 1, 2):
         runner = Emulation(seed=seed, sources={name: text.replace(old, new)})
         try:
-            caught.append(not is_close(errors(name, 70, 150, 32, 4, seed, runner)))
+            caught.append(not is_close(errors(name, 70, 150, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2))))
         except EmulationError:
             caught.append(True)
     assert any(caught)

@@ -148,9 +148,10 @@ def test_on_a_gpu_equals_the_definition(name, dtype, shape):
     runner = launch.Launcher()
     if int(runner.architecture) < FILES[name].architecture or (dtype == "bfloat16" and runner.architecture == "75"):
         pytest.skip("not for this GPU")
+    near = 5e-5 if "split" in name else 1e-5
     for frames in (None, 3):
         if frames is None or shape[0] > 1:
             result = errors(name, *shape, frames, 0, runner, dtype=dtype)
             for field, error in result.items():
-                allowed = 1e-4 if field == "log_sum_exp" else max(2 * error.plain, 1e-5 * max(1, error.size))
+                allowed = 1e-4 if field == "log_sum_exp" else max(2 * error.plain, near * max(1, error.size))
                 assert error.largest <= allowed, (field, error)
