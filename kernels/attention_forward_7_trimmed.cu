@@ -23,7 +23,7 @@
 
    Launch: 128 threads a block, a block for 128 queries.
    Run: python -m minivdit.kernels emulate attention_forward_7_trimmed */
-#include "fragments.cuh"
+#include "tall_fragments.cuh"
 
 constexpr int TALL = 2, QUERIES = 16 * TALL * WARPS; // a query a thread
 constexpr float HIGHER_BY = 8; // what a reference may be too low, as a power of 2: float16 ends at 2^16
@@ -40,76 +40,10 @@ template <int WIDTH> struct Shared {
     int key_time[2][Plan<WIDTH>::KEYS], query_time[QUERIES]; // here, not in registers: masks are rare
 };
 
-__device__ __forceinline__ int tall_row(int t, int half) { return TALL * my_warps_row() + 16 * t + my_row(half) % 16; }
-
-// Copies the rows of an array tile by tile; a thread always has the same piece of every so many rows.
-template <class TILE, class T> struct Copier {
-    static constexpr int APART = THREADS / TILE::PIECES;
-    const T *from;
-    long long apart;
-
-    __device__ __forceinline__ int row() { return threadIdx.x / TILE::PIECES; }
-    __device__ __forceinline__ int piece() { return threadIdx.x % TILE::PIECES; }
-    __device__ __forceinline__ Copier(const Rows<const T> &rows, Work work, int first) : apart(APART * rows.token) {
-        from = rows.row(work.batch, work.head, first + row()) + 8 * piece();
-    }
-    // The next rows, of which so many are left until the array's end: zeros from there on, and nothing is read.
-    __device__ __forceinline__ void next(TILE &tile, int left) {
-#pragma unroll
-        for (int i = 0; i < TILE::ROWS / APART; i++)
-            copy_async(tile.piece(row() + i * APART, piece()), from + i * apart, row() + i * APART < left);
-        from += TILE::ROWS / APART * apart;
-    }
-};
-
-// This warp's queries as left factors: all of them, or fetched as they are needed.
-template <int WIDTH, bool IN_REGISTERS> struct Queries {
-    unsigned fragments[TALL][WIDTH / 16][4];
-    __device__ __forceinline__ Queries(Shared<WIDTH> &shared) {
-        for (int t = 0; t < TALL; t++)
-            load_left(fragments[t], shared.q, TALL * my_warps_row() + 16 * t);
-    }
-    __device__ __forceinline__ void get(unsigned (&a)[4], Shared<WIDTH> &, int t, int step) {
-        for (int i = 0; i < 4; i++)
-            a[i] = fragments[t][step][i];
-    }
-};
-template <int WIDTH> struct Queries<WIDTH, false> {
-    __device__ __forceinline__ Queries(Shared<WIDTH> &) {}
-    __device__ __forceinline__ void get(unsigned (&a)[4], Shared<WIDTH> &shared, int t, int step) {
-        load_left(a, shared.q, TALL * my_warps_row() + 16 * t, step);
-    }
-};
-
 // Of this lane's four queries: what their weights are relative to, and the sums of its own columns' weights.
 struct TallOnline {
     float reference[TALL][2], total[TALL][2];
 };
-
-template <class T, int WIDTH, int N, class QUERY_FRAGMENTS, class TILE>
-__device__ __forceinline__ void make_scores(float (&scores)[TALL][N][4], QUERY_FRAGMENTS &q, Shared<WIDTH> &shared,
-                                            TILE &keys) {
-#pragma unroll
-    for (int t = 0; t < TALL; t++)
-        clear(scores[t]);
-#pragma unroll
-    for (int step = 0; step < WIDTH / 16; step++) {
-        unsigned a[TALL][4];
-#pragma unroll
-        for (int t = 0; t < TALL; t++)
-            q.get(a[t], shared, t, step);
-#pragma unroll
-        for (int j = 0; j < N; j += 2) {
-            unsigned b[2][2];
-            load_right_turned(b, keys, 8 * j, step);
-#pragma unroll
-            for (int t = 0; t < TALL; t++) {
-                multiply_add<T>(scores[t][j], a[t], b[0]);
-                multiply_add<T>(scores[t][j + 1], a[t], b[1]);
-            }
-        }
-    }
-}
 
 // New references if these scores are much higher than the old ones. If so, for the whole warp, sums so far have to be
 // multiplied by `shrink`; that of the weights already is.
@@ -137,7 +71,7 @@ __device__ __forceinline__ bool new_references(const float (&scores)[TALL][N][4]
             shrink[t][half] = exp2_fast(factor * (online.reference[t][half] - higher[t][half]));
             online.reference[t][half] = higher[t][half];
             online.total[t][half] *= shrink[t][half];
-            TRACE("row %d: the reference is %.4f now, earlier sums shrink by %.4f", tall_row(t, half),
+            TRACE("row %d: the reference is %.4f now, earlier sums shrink by %.4f", tall_row<TALL>(t, half),
                   higher[t][half], shrink[t][half]);
         }
     return true;
@@ -145,7 +79,7 @@ __device__ __forceinline__ bool new_references(const float (&scores)[TALL][N][4]
 
 // Weights of the step-th 16 keys, rounded, as the left factor of the product with the values.
 template <class T, int N, int STEPS>
-__device__ __forceinline__ void make_weights(unsigned (&weights)[TALL][STEPS][4], float (&scores)[TALL][N][4],
+__device__ __forceinline__ void make_weights(unsigned (&weights)[STEPS][TALL][4], float (&scores)[TALL][N][4],
                                              TallOnline &online, float factor, int step) {
 #pragma unroll
     for (int t = 0; t < TALL; t++) {
@@ -157,23 +91,7 @@ __device__ __forceinline__ void make_weights(unsigned (&weights)[TALL][STEPS][4]
                 weight = exp2_fast(fmaf(weight, factor, -factor * online.reference[t][i / 2]));
                 online.total[t][i / 2] += weight;
             }
-        left_of_sum<T>(weights[t][step], scores[t], step);
-    }
-}
-
-// out += weights * values, for the step-th 16 keys.
-template <class T, int C, int STEPS, class TILE>
-__device__ __forceinline__ void add_values(float (&out)[TALL][C][4], const unsigned (&weights)[TALL][STEPS][4],
-                                           TILE &values, int step) {
-#pragma unroll
-    for (int j = 0; j < C; j += 2) {
-        unsigned b[2][2];
-        load_right(b, values, step, j / 2);
-#pragma unroll
-        for (int t = 0; t < TALL; t++) {
-            multiply_add<T>(out[t][j], weights[t][step], b[0]);
-            multiply_add<T>(out[t][j + 1], weights[t][step], b[1]);
-        }
+        left_of_sum<T>(weights[step][t], scores[t], step);
     }
 }
 
@@ -201,7 +119,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
     shared.query_time[threadIdx.x] = time_of_query(a.query_time, work, work.first + threadIdx.x, a.queries);
     TallOnline online;
     float out[TALL][WIDTH / 8][4], scores[TALL][KEYS / 8][4], shrink[TALL][2];
-    unsigned weights[TALL][STEPS][4];
+    unsigned weights[STEPS][TALL][4];
 #pragma unroll
     for (int t = 0; t < TALL; t++) {
         clear(out[t]);
@@ -223,15 +141,15 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
                 for (int t = 0; t < TALL; t++)
 #pragma unroll
                     for (int half = 0; half < 2; half++)
-                        if (key_time > shared.query_time[tall_row(t, half)])
+                        if (key_time > shared.query_time[tall_row<TALL>(t, half)])
                             scores[t][j][2 * half + i] = minus_infinity();
             }
     };
 
     copy_async_wait<1>(); // my part of the queries and the first keys has landed
     __syncthreads();      // they are there
-    Queries<WIDTH, Plan<WIDTH>::QUERIES_IN_REGISTERS> q(shared);
-    make_scores<T>(scores, q, shared, shared.k[0]);
+    TallLeft<WIDTH, TALL, Plan<WIDTH>::QUERIES_IN_REGISTERS> q(shared.q);
+    multiply_turned<T>(scores, q, shared.q, shared.k[0]);
     hide(0, 0);
     new_references(scores, online, factor, shrink); // nothing is summed yet that could shrink
 #pragma unroll
@@ -247,13 +165,13 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
             fetch_keys(first + KEYS, buffer);
         copy_async_commit();
 
-        make_scores<T>(scores, q, shared, shared.k[buffer ^ 1]);
+        multiply_turned<T>(scores, q, shared.q, shared.k[buffer ^ 1]);
         hide(first, buffer ^ 1);
         bool moved = new_references(scores, online, factor, shrink);
         TRACE("keys from %d on are exponentiated, values from %d on multiplied", first, first - KEYS);
 #pragma unroll
         for (int step = 0; step < STEPS; step++) {
-            add_values<T>(out, weights, shared.v[buffer], step);
+            add_step<T>(out, weights[step], shared.v[buffer], step);
             make_weights<T>(weights, scores, online, factor, step);
         }
         if (moved)
@@ -269,7 +187,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
     __syncthreads();      // the last values are there
 #pragma unroll
     for (int step = 0; step < STEPS; step++)
-        add_values<T>(out, weights, shared.v[buffer], step);
+        add_step<T>(out, weights[step], shared.v[buffer], step);
 
     // A warp's queries have been read by this warp alone, so their place is free for its output.
     __syncwarp();
@@ -277,7 +195,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
     for (int t = 0; t < TALL; t++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            int row = tall_row(t, half), query = work.first + row;
+            int row = tall_row<TALL>(t, half), query = work.first + row;
             float total = sum_of_row(online.total[t][half]), reference = online.reference[t][half];
             if (query < a.queries && my_column(0) == 0)
                 *a.log_sum_exp.row(work.batch, work.head, query) = log_of_sum_2(reference, total, factor);

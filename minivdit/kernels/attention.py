@@ -90,6 +90,14 @@ def _backward_halves_bytes(width):  # attention_backward_3
     return 2 * _tile_bytes(own + others, width) + 3 * 4 * others
 
 
+BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
+
+
+def _backward_async_bytes(width):  # attention_backward_4
+    own, others = BACKWARD_ASYNC_TILES[width]
+    return 2 * _tile_bytes(own + 2 * others, width) + 4 * (own + 6 * others)
+
+
 TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
 
 
@@ -189,6 +197,17 @@ FILES = {
             _function("attention_backward_3_tensor_cores_queries", 128, _queries, 64, _backward_halves_bytes),
             name="attention_backward_3_tensor_cores",
             types=HALVES,
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_4_async_row_sums", 128, _queries, 4),
+            _function("attention_backward_4_async_keys", 128, _keys, _own(BACKWARD_ASYNC_TILES), _backward_async_bytes),
+            _function(
+                "attention_backward_4_async_queries", 128, _queries, _own(BACKWARD_ASYNC_TILES), _backward_async_bytes
+            ),
+            name="attention_backward_4_async",
+            types=HALVES,
+            architecture=80,
         ),
     )
 }

@@ -298,6 +298,9 @@ PLANTED = [
     ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
     ("attention_backward_3_tensor_cores", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    ("attention_backward_4_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
+    ("attention_backward_4_async", "__syncthreads();      // these keys are there, and all have", "//"),
+    ("attention_backward_4_async", "write_mine(buffer ^ 1);", ""),
     # swizzles that only the writer, or only the reader, knows
     (
         "attention_forward_5_swizzled",
