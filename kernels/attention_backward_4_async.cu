@@ -57,12 +57,12 @@ template <class T, int WIDTH>
 __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Backward<T> a) {
     using Plan = KeysPlan<WIDTH>;
     constexpr int TALL = Plan::TALL, OTHERS = Plan::OTHERS, OWN = 16 * TALL * WARPS;
-    using Shared = Shared<WIDTH, Plan>;
-    Shared &shared = shared_memory<Shared>();
+    using Memory = Shared<WIDTH, Plan>;
+    Memory &shared = shared_memory<Memory>();
     Work work = my_work(a.heads, a.keys, OWN);
     float factor = LOG2_E * a.scale;
 
-    Copier<typename Shared::Others, T> queries(a.q, work, 0), out_grads(a.out_grad, work, 0);
+    Copier<typename Memory::Others, T> queries(a.q, work, 0), out_grads(a.out_grad, work, 0);
     float mine; // the log_sum_exp or row sum that this thread has read for the next tile
     auto fetch = [&](int first, int buffer) {
         queries.next(shared.others[buffer][0], a.queries - first);
@@ -78,8 +78,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
         if (threadIdx.x < 2 * OTHERS)
             shared.of_queries[buffer][threadIdx.x] = mine;
     };
-    Copier<typename Shared::Own, T>(a.k, work, work.first).next(shared.own[0], a.keys - work.first);
-    Copier<typename Shared::Own, T>(a.v, work, work.first).next(shared.own[1], a.keys - work.first);
+    Copier<typename Memory::Own, T>(a.k, work, work.first).next(shared.own[0], a.keys - work.first);
+    Copier<typename Memory::Own, T>(a.v, work, work.first).next(shared.own[1], a.keys - work.first);
     copy_async_commit();
     fetch(0, 0);
     write_mine(0);
@@ -142,12 +142,12 @@ template <class T, int WIDTH>
 __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries(Backward<T> a) {
     using Plan = QueriesPlan<WIDTH>;
     constexpr int TALL = Plan::TALL, OTHERS = Plan::OTHERS, OWN = 16 * TALL * WARPS;
-    using Shared = Shared<WIDTH, Plan>;
-    Shared &shared = shared_memory<Shared>();
+    using Memory = Shared<WIDTH, Plan>;
+    Memory &shared = shared_memory<Memory>();
     Work work = my_work(a.heads, a.queries, OWN);
     float factor = LOG2_E * a.scale;
 
-    Copier<typename Shared::Others, T> keys(a.k, work, 0), values(a.v, work, 0);
+    Copier<typename Memory::Others, T> keys(a.k, work, 0), values(a.v, work, 0);
     auto fetch = [&](int first, int buffer) {
         keys.next(shared.others[buffer][0], a.keys - first);
         values.next(shared.others[buffer][1], a.keys - first);
@@ -155,8 +155,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
         if ((a.key_time.data || first + OTHERS > a.keys) && threadIdx.x < OTHERS)
             shared.time[buffer][threadIdx.x] = time_of_key(a.key_time, work, first + threadIdx.x, a.keys);
     };
-    Copier<typename Shared::Own, T>(a.q, work, work.first).next(shared.own[0], a.queries - work.first);
-    Copier<typename Shared::Own, T>(a.out_grad, work, work.first).next(shared.own[1], a.queries - work.first);
+    Copier<typename Memory::Own, T>(a.q, work, work.first).next(shared.own[0], a.queries - work.first);
+    Copier<typename Memory::Own, T>(a.out_grad, work, work.first).next(shared.own[1], a.queries - work.first);
     copy_async_commit();
     fetch(0, 0);
     if (threadIdx.x < OWN)

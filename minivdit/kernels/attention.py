@@ -43,6 +43,12 @@ class Backward(ctypes.Structure):
 ONLINE_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 FORWARD_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
 BACKWARD_TILES = {32: (64, 64), 64: (64, 32), 128: (32, 16)}
+SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
+HALVES_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 64)}
+TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
+BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
+BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
+HALVES = ("float16", "bfloat16")
 
 
 def _online_bytes(width):
@@ -60,52 +66,6 @@ def _backward_bytes(width):
     return 4 * (2 * (own + others) * (width + 4) + own * _weights_apart(others) + 3 * others)
 
 
-def _tile_bytes(rows, width, padding=0):
-    return 2 * rows * (width + padding)
-
-
-def _padded_bytes(width):  # attention_forward_4: q, k and v, and the keys' times
-    return 3 * _tile_bytes(64, width, 8) + 4 * 64
-
-
-def _swizzled_bytes(width):  # attention_forward_5
-    return 3 * _tile_bytes(64, width) + 4 * 64
-
-
-def _async_bytes(width):  # attention_forward_6: two buffers of keys and values
-    return 5 * _tile_bytes(64, width) + 2 * 4 * 64
-
-
-SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
-BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
-
-
-def _split_bytes(width):  # attention_forward_4b: q, k and v, high and low
-    own, others = SPLIT_TILES[width]
-    return 2 * _tile_bytes(own + 2 * others, width) + 4 * others
-
-
-def _backward_halves_bytes(width):  # attention_backward_3
-    own, others = BACKWARD_HALVES_TILES[width]
-    return 2 * _tile_bytes(own + others, width) + 3 * 4 * others
-
-
-BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
-
-
-def _backward_async_bytes(width):  # attention_backward_4
-    own, others = BACKWARD_ASYNC_TILES[width]
-    return 2 * _tile_bytes(own + 2 * others, width) + 4 * (own + 6 * others)
-
-
-TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
-
-
-def _trimmed_bytes(width):  # attention_forward_7: q, two buffers of keys, two of values
-    own, others = TRIMMED_TILES[width]
-    return _tile_bytes(own + 4 * others, width) + 4 * (own + 2 * others)
-
-
 def _weights_apart(columns):
     return columns + 16 if columns % 32 == 0 else columns
 
@@ -120,15 +80,6 @@ def _function(name, threads, rows, rows_of_a_block, shared_bytes=lambda width: 0
     return Function(name, threads, blocks, shared_bytes)
 
 
-def _file(arguments, *functions, name=None, types=(), architecture=75):
-    name = name or functions[0].name
-    argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
-    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
-
-
-HALVES = ("float16", "bfloat16")
-
-
 def _queries(arguments, width):
     return arguments.queries
 
@@ -139,6 +90,23 @@ def _keys(arguments, width):
 
 def _own(tiles):
     return lambda width: tiles[width][0]
+
+
+def _on_tensor_cores(name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0):
+    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row."""
+
+    def shared_bytes(width):
+        own, others = tiles[width]
+        in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
+        return 2 * in_tiles + 4 * (of_own * own + of_others * others)
+
+    return _function(name, 128, rows, _own(tiles), shared_bytes)
+
+
+def _file(arguments, *functions, name=None, types=(), architecture=75):
+    name = name or functions[0].name
+    argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
+    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
 
 
 FILES = {
@@ -155,24 +123,28 @@ FILES = {
         _file(Forward, _function("attention_forward_3_tiles", 128, _queries, _own(FORWARD_TILES), _forward_bytes)),
         _file(
             Forward,
-            _function("attention_forward_4_tensor_cores", 128, _queries, 64, _padded_bytes),
+            _on_tensor_cores("attention_forward_4_tensor_cores", _queries, HALVES_TILES, 1, 2, 0, 1, padding=8),
             types=HALVES,
         ),
         _file(
             Forward,
-            _function("attention_forward_4b_split_floats", 128, _queries, 64, _split_bytes),
+            _on_tensor_cores("attention_forward_4b_split_floats", _queries, SPLIT_TILES, 2, 4, 0, 1),
             architecture=80,
         ),
-        _file(Forward, _function("attention_forward_5_swizzled", 128, _queries, 64, _swizzled_bytes), types=HALVES),
         _file(
             Forward,
-            _function("attention_forward_6_async", 128, _queries, 64, _async_bytes),
+            _on_tensor_cores("attention_forward_5_swizzled", _queries, HALVES_TILES, 1, 2, 0, 1),
+            types=HALVES,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_6_async", _queries, HALVES_TILES, 1, 4, 0, 2),
             types=HALVES,
             architecture=80,
         ),
         _file(
             Forward,
-            _function("attention_forward_7_trimmed", 128, _queries, _own(TRIMMED_TILES), _trimmed_bytes),
+            _on_tensor_cores("attention_forward_7_trimmed", _queries, TRIMMED_TILES, 1, 4, 1, 2),
             types=HALVES,
             architecture=80,
         ),
@@ -193,18 +165,16 @@ FILES = {
         _file(
             Backward,
             _function("attention_backward_3_tensor_cores_row_sums", 128, _queries, 4),
-            _function("attention_backward_3_tensor_cores_keys", 128, _keys, 64, _backward_halves_bytes),
-            _function("attention_backward_3_tensor_cores_queries", 128, _queries, 64, _backward_halves_bytes),
+            _on_tensor_cores("attention_backward_3_tensor_cores_keys", _keys, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
+            _on_tensor_cores("attention_backward_3_tensor_cores_queries", _queries, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
             name="attention_backward_3_tensor_cores",
             types=HALVES,
         ),
         _file(
             Backward,
             _function("attention_backward_4_async_row_sums", 128, _queries, 4),
-            _function("attention_backward_4_async_keys", 128, _keys, _own(BACKWARD_ASYNC_TILES), _backward_async_bytes),
-            _function(
-                "attention_backward_4_async_queries", 128, _queries, _own(BACKWARD_ASYNC_TILES), _backward_async_bytes
-            ),
+            _on_tensor_cores("attention_backward_4_async_keys", _keys, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
+            _on_tensor_cores("attention_backward_4_async_queries", _queries, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
             name="attention_backward_4_async",
             types=HALVES,
             architecture=80,

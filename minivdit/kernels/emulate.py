@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..files import atomic_write, cache_folder
 from .sources import folder, whole_source
 
-FLAGS = ("-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")
+FLAGS = ("-std=c++17", "-O1", "-g1", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")
 SANITIZE = ("-O0", "-fsanitize=address,alignment", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
 
