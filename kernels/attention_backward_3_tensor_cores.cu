@@ -13,8 +13,8 @@
    float16 runs on an sm_75 (T4) too.
 
    Arithmetic intensity. For each tile of n rows of the other side a block of 64 rows reads 4 n d bytes and does
-   8 * 64 n d FLOPs in ..._keys, 6 * 64 n d in ..._queries: 128 and 96 FLOPs a byte of the L2 cache. From shared memory, 512
-   bytes for two mma of 4,096 FLOPs, and at width 128 the left factors besides.
+   8 * 64 n d FLOPs in ..._keys, 6 * 64 n d in ..._queries: 128 and 96 FLOPs a byte of the L2 cache. From shared memory,
+   512 bytes for two mma of 4,096 FLOPs, and at width 128 the left factors besides.
    Expected limit: waiting, as in forward rung 4: copies, products and exponentials take turns.
 
    Shared memory: swizzled (attention_forward_5_swizzled.cu). Each tile of the other side is read as it is for one

@@ -1,18 +1,19 @@
 /* Attention, backward, rung 4: asynchronous copies, taller warps.
 
-   Idea. Rung 3 with what the forward rungs 6 and 7 added. cp.async fetches the next tile of the other side into a second
-   buffer while this one is multiplied: one barrier a tile. A warp owns 32 rows where registers allow, up to
-   width 64, so a block 128, and each fragment that ldmatrix brings serves twice as many products. The product that makes
-   the gradients of the weights stands beside the exponentials that make the weights: neither needs the other, so the
-   GPU's scheduler mixes them. Masks are looked at only where something may be hidden. Still two kernels, no atomics, and
-   bitwise the same each time.
+   Idea. Rung 3 with what the forward rungs 6 and 7 added. cp.async fetches the next tile of the other side into a
+   second buffer while this one is multiplied: one barrier a tile. A warp owns 32 rows where registers allow, up to
+   width 64, so a block 128, and each fragment that ldmatrix brings serves twice as many products. The product that
+   makes the gradients of the weights stands beside the exponentials that make the weights: neither needs the other, so
+   the GPU's scheduler mixes them. Masks are looked at only where something may be hidden. Still two kernels, no
+   atomics, and bitwise the same each time.
 
    What a tile brings besides rows (log_sum_exp and row sums of queries) is read into a register when the tile's copies
    begin, and written to shared memory a product later: a thread that wrote at once would wait for it.
 
    Arithmetic intensity. For each tile of n rows a block of 128 rows reads 4 n d bytes and does 8 * 128 n d FLOPs in
    ..._keys, 6 * 128 n d in ..._queries: 256 and 192 FLOPs a byte of the L2 cache; half of that at width 128.
-   From shared memory, 512 bytes for 2.7 mma of 4,096 FLOPs in ..._keys at width 64 (1.6 at 128) and 4 in ..._queries (2).
+   From shared memory, 512 bytes for 2.7 mma of 4,096 FLOPs in ..._keys at width 64 (1.6 at 128) and 4 in ..._queries
+   (2).
    Expected limit: tensor cores as fast as mma.sync drives them, and at width 128 shared memory; 7 products where the
    usual kernel with atomics has 5.
 

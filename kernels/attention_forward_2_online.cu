@@ -3,9 +3,9 @@
    Idea. Softmax doesn't need all scores at once (Milakov and Gimelshein 2018, "Online normalizer calculation for
    softmax"). A thread goes over the keys once and keeps a running maximum, sum and output, all relative to that
    maximum; when a key raises it, what was summed so far is scaled down by exp(old - new). Memory grows with N.
-   A block's 64 queries look at the same keys, so the block fetches a tile of keys and values at a time into shared memory,
-   each thread a part of them, and all threads read them there. Two barriers a tile: nobody reads before all have
-   written, and nobody writes the next tile before all have read this one.
+   A block's 64 queries look at the same keys, so the block fetches a tile of keys and values at a time into shared
+   memory, each thread a part of them, and all threads read them there. Two barriers a tile: nobody reads before all
+   have written, and nobody writes the next tile before all have read this one.
 
    Arithmetic intensity. A tile of n keys and values of d numbers is fetched for 64 queries:
    4 * 64 n d FLOPs / (2 n d * 4 bytes) = 32 FLOPs a byte of global memory, most of which the L2 cache serves.

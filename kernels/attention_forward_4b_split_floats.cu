@@ -1,16 +1,17 @@
 /* Attention, forward, rung 4b: float32 on tensor cores, each number split into two.
 
-   Idea. Tensor cores don't multiply float32. They have tf32, which keeps 10 of 23 bits of the fraction. But a float32 is,
-   nearly, the sum of two bfloat16: x = high + low, where high is x rounded, and low the rest, rounded. Each has 8 bits,
-   so what is lost is 2^-17 of x at most, and bfloat16 has the range of float32, so nothing overflows. Then
+   Idea. Tensor cores don't multiply float32. They have tf32, which keeps 10 of 23 bits of the fraction. But a float32
+   is, nearly, the sum of two bfloat16: x = high + low, where high is x rounded, and low the rest, rounded. Each has 8
+   bits, so what is lost is 2^-17 of x at most, and bfloat16 has the range of float32, so nothing overflows. Then
        x y = high high + high low + low high (+ low low, 2^-16 of the whole or less, left out):
-   three products in place of one, each exact in fp32 but for the sum. Errors are about 1e-5 of the largest numbers: ten
-   times those of rung 3, a fiftieth of tf32's. The tests hold it to 4e-5.
+   three products in place of one, each exact in fp32 but for the sum. With numbers around 1 the emulation shows errors of
+   about 1e-5, ten to twenty times those of fp32 throughout; tf32 would lose 2^-12 of every number to begin with. The
+   tests hold it to 4e-5 of the largest number.
 
    Arithmetic intensity. 4 * 64 n d FLOPs / (2 n d * 4 bytes) = 32 FLOPs a byte of the L2 cache; on the tensor cores
    three times as many.
-   Expected limit: as rung 4, waiting; the best it could do is a third of what tensor cores do in 16 bits, still some times
-   what the fp32 units do.
+   Expected limit: as rung 4, waiting; the best it could do is a third of what tensor cores do in 16 bits, still some
+   times what the fp32 units do.
 
    Shared memory: two swizzled tiles for each of q, k and v.
    Launch: 128 threads a block, a block for 64 queries.

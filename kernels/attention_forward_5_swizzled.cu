@@ -6,13 +6,14 @@
    a row keeps its 8 pieces, only in another order, and doing it twice undoes it: who writes and who reads call the same
    function (Swizzled in fragments.cuh), and nobody else needs to know.
 
-   The arithmetic of the banks, width 64: a row is 128 bytes, 8 pieces, all 32 banks once, so place c of any row is banks
-   4 c to 4 c + 3. ldmatrix reads piece p of rows r, r + 1, ..., r + 7 in one go: as they are stored, all from place p,
-   8 turns for the same 4 banks. Swizzled, from places p ^ 0, p ^ 1, ..., p ^ 7, which are all 8 of them: one turn.
-   Writing is one turn as well: 8 threads write the 8 pieces of a row. At width 128 a row is 256 bytes, 16 pieces, twice
-   around the banks, and p XOR (r mod 8) only changes the lower 3 bits: the same holds for each half. At width 32 a row
-   is 64 bytes, 4 pieces, half of the banks: rows 2 i and 2 i + 1 lie beside each other in one turn around the banks, and
-   the place is p XOR (i mod 4): 8 rows read from place p ^ i of the left and of the right half, i = 0 to 3: one turn.
+   The arithmetic of the banks, width 64: a row is 128 bytes, 8 pieces, all 32 banks once, so place c of any row is
+   banks 4 c to 4 c + 3. ldmatrix reads piece p of rows r, r + 1, ..., r + 7 in one go: as they are stored, all from
+   place p, 8 turns for the same 4 banks. Swizzled, from places p ^ 0, p ^ 1, ..., p ^ 7, which are all 8 of them: one
+   turn. Writing is one turn as well: 8 threads write the 8 pieces of a row. At width 128 a row is 256 bytes, 16 pieces,
+   twice around the banks, and p XOR (r mod 8) only changes the lower 3 bits: the same holds for each half. At width 32
+   a row is 64 bytes, 4 pieces, half of the banks: rows 2 i and 2 i + 1 lie beside each other in one turn around the
+   banks, and the place is p XOR (i mod 4): 8 rows read from place p ^ i of the left and of the right half, i = 0 to 3:
+   one turn.
 
    Arithmetic intensity. As rung 4: 64 FLOPs a byte.
    Expected limit: as rung 4; what changes is that more blocks fit beside each other.

@@ -1,8 +1,8 @@
 /* Attention, forward, rung 6: asynchronous copies, double buffering.
 
-   Idea. In rungs 4 and 5 tensor cores wait while keys and values come from global memory, through registers, into shared
-   memory. cp.async (sm_80 and newer) copies past the registers, and the thread goes on at once. With two buffers, the
-   next tile is on its way while this one is multiplied:
+   Idea. In rungs 4 and 5 tensor cores wait while keys and values come from global memory, through registers, into
+   shared memory. cp.async (sm_80 and newer) copies past the registers, and the thread goes on at once. With two
+   buffers, the next tile is on its way while this one is multiplied:
        wait until the copies of this tile have landed (mine: the wait; everyone's: the barrier behind it);
        begin the copies of the next tile into the other buffer; the barrier says, too, that all have read what is there;
        multiply.

@@ -2,8 +2,8 @@
 
    Idea. Rung 6 with what good kernels do last.
      Taller warps. A warp owns 32 queries, two fragments above each other, so that what ldmatrix brings of keys and
-     values serves twice as many products, and a block 128. Registers set the limit: at width 128 tiles have 32 keys, and
-     queries stay in shared memory instead of in registers.
+     values serves twice as many products, and a block 128. Registers set the limit: at width 128 tiles have 32 keys,
+     and queries stay in shared memory instead of in registers.
      Products and exponentials at the same time. A warp's tensor cores and its exponentials use different units, but in
      rung 6 each waits for the other's result. Here a warp is one tile ahead with its scores: in one turn of the loop it
      makes the scores of tile j + 1, and then, in one stretch of code, multiplies the weights of tile j by the values of
@@ -12,12 +12,12 @@
      Masks where they are needed only: in the last tile if it isn't full, and in every tile if there are times.
      A maximum may be old. Weights are relative to a reference which needn't be the very maximum: the result is the same
      as long as nothing overflows. So earlier sums are brought to a new one only if it is more than 2^8 times higher in
-     any row of the warp (Dao et al. describe the trick for FlashAttention-4), which is rare after the first tiles, and
+     any row of the warp (a trick known from FlashAttention-4), which is rare after the first tiles, and
      decided by the warp as a whole: no thread waits for another's branch.
      The output goes through shared memory, so that a row leaves in pieces of 16 bytes.
 
-   Arithmetic intensity. 4 * 128 n d FLOPs / (2 n d * 2 bytes) = 128 FLOPs a byte of the L2 cache. From shared memory, 512
-   bytes for 4 mma of 4,096 FLOPs, 32 FLOPs a byte; at width 128, with the queries, 21.
+   Arithmetic intensity. 4 * 128 n d FLOPs / (2 n d * 2 bytes) = 128 FLOPs a byte of the L2 cache. From shared memory,
+   512 bytes for 4 mma of 4,096 FLOPs, 32 FLOPs a byte; at width 128, with the queries, 21.
    Expected limit: at width 32 the exponentials, one for 128 FLOPs; at 64 the exponentials and the tensor cores about
    equally; at 128 the tensor cores, as fast as mma.sync drives them (on an sm_90 wgmma drives them faster).
 
