@@ -4,8 +4,8 @@
    is, nearly, the sum of two bfloat16: x = high + low, where high is x rounded, and low the rest, rounded. Each has 8
    bits, so what is lost is 2^-17 of x at most, and bfloat16 has the range of float32, so nothing overflows. Then
        x y = high high + high low + low high (+ low low, 2^-16 of the whole or less, left out):
-   three products in place of one, each exact in fp32 but for the sum. With numbers around 1 the emulation shows errors of
-   about 1e-5, ten to twenty times those of fp32 throughout; tf32 would lose 2^-12 of every number to begin with. The
+   three products in place of one, each exact in fp32 but for the sum. With numbers around 1 the emulation shows errors
+   of about 1e-5, ten to twenty times those of fp32 throughout; tf32 would lose 2^-12 of every number to begin with. The
    tests hold it to 4e-5 of the largest number.
 
    Arithmetic intensity. 4 * 64 n d FLOPs / (2 n d * 4 bytes) = 32 FLOPs a byte of the L2 cache; on the tensor cores
