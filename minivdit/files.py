@@ -6,6 +6,7 @@ Weights are safetensors, never pickle: reading a file can't run code.
 import contextlib
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .errors import InputError
+
+
+def cache_folder():
+    """minivdit's folder for what can be fetched or made again, where this platform keeps such things."""
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "minivdit"
 
 
 @contextlib.contextmanager

@@ -82,10 +82,10 @@ def test_mnist_is_optional_and_the_cure_is_named(monkeypatch, tmp_path):
 
 
 def test_missing_cuda_sources_are_a_failure(monkeypatch):
-    from minivdit import kernels
+    from minivdit.kernels import sources
 
     def missing():
         raise InputError("the CUDA sources are missing; pip install minivdit again")
 
-    monkeypatch.setattr(kernels, "folder", missing)
+    monkeypatch.setattr(sources, "folder", missing)
     assert doctor.check_kernels().state == doctor.FAIL

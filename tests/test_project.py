@@ -13,9 +13,9 @@ from minivdit import cli
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-# What the package may import: itself, the standard library, its dependencies, and these two where they are installed.
+# What the package may import: itself, the standard library, its dependencies, and CuPy where it is installed.
 DEPENDENCIES = {"numpy", "safetensors", "imageio", "PIL", "tqdm", "matplotlib", "threadpoolctl"}
-OPTIONAL = {"cupy"}
+OPTIONAL = {"cupy", "cupy_backends"}
 
 
 def tracked():

@@ -62,7 +62,7 @@ def test_the_wheel_holds_everything_that_is_used_at_run_time(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     sources = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/**/*.py")}
     weights = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/weights/*.safetensors")}
-    kernels = {f"minivdit/kernel_sources/{path.name}" for path in PROJECT.glob("kernels/*.cu*")}
+    kernels = {f"minivdit/kernel_sources/{path.name}" for path in PROJECT.glob("kernels/*.[ch]*")}
     assert kernels and not (sources | weights | kernels) - names
     assert not [name for name in names if name.startswith(("tests/", "runs/")) or name.endswith(".pyc")]
 

@@ -5,13 +5,12 @@ LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 
 import http.client
 import os
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, cache_folder
 from .idx import read_idx
 
 # For each split and kind: file name, and md5 of the unpacked content.
@@ -32,15 +31,7 @@ _OTHERWISE = (
 def data_directory(directory=None):
     """The folder of data sets: the argument, else MINIVDIT_DATA, else the platform's cache folder."""
     chosen = directory or os.environ.get("MINIVDIT_DATA")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "minivdit"
+    return Path(chosen).expanduser() if chosen else cache_folder()
 
 
 def find_mnist(split, directory=None):

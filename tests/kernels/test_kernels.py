@@ -1,101 +1,81 @@
-"""The CUDA sources: found, compiled where nvcc is at hand, and run on the CPU against NumPy."""
+"""The CUDA sources: found, described, and what their text says."""
 
-import ctypes
-import shutil
-import subprocess
+import re
 
-import numpy as np
 import pytest
 
 from minivdit import kernels
 from minivdit.errors import InputError
-
-# Enough of CUDA for a kernel without barriers: its threads can simply run one after the other.
-SERIAL_CUDA = r"""
-#include <cmath>
-struct Index { int x, y, z; };
-static Index blockIdx, threadIdx, blockDim;
-#define __global__
-#include "%s"
-extern "C" void launch(int blocks, int groups, int threads, const float *q, const float *k, const float *v,
-                       float *out, int queries, int keys, int width, float scale) {
-    blockDim = {threads, 1, 1};
-    for (blockIdx.y = 0; blockIdx.y < groups; blockIdx.y++)
-        for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
-            for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++)
-                attention_forward_1_naive(q, k, v, out, queries, keys, width, scale);
-}
-"""
+from minivdit.kernels.attention import FILES
 
 
-def exact_attention(q, k, v, scale):
-    """The definition, in float64."""
-    q, k, v = (array.astype(np.float64) for array in (q, k, v))
-    scores = scale * q @ k.swapaxes(-1, -2)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True) @ v
+def test_every_file_is_described_and_holds_the_functions_named_after_it():
+    assert sorted(FILES) == kernels.names()
+    for file in FILES.values():
+        functions = re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(", kernels.source(file.name))
+        assert functions == [function.name for function in file.functions]
+        assert all(name.startswith(file.name) for name in functions)
 
 
-@pytest.fixture(scope="module")
-def launch(tmp_path_factory):
-    """The naive kernel as a Python function, compiled by g++."""
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
-    build = tmp_path_factory.mktemp("serial_cuda")
-    text = SERIAL_CUDA % (kernels.folder() / "attention_forward_1_naive.cu").as_posix()
-    (build / "harness.cpp").write_text(text)
-    command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", build / "kernel.so", build / "harness.cpp"]
-    subprocess.run(command, check=True, capture_output=True)
-    library = ctypes.CDLL(str(build / "kernel.so"))
-
-    def run(q, k, v, scale, threads):
-        groups, queries, width = q.shape
-        out = np.full_like(q, np.nan)  # an entry that no thread writes stays NaN
-        arrays = [array.ctypes.data_as(ctypes.c_void_p) for array in (q, k, v, out)]
-        sizes = [ctypes.c_int(n) for n in (queries, k.shape[1], width)]
-        library.launch(-(-queries // threads), groups, threads, *arrays, *sizes, ctypes.c_float(scale))
-        return out
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("groups", "queries", "keys", "width"), [(1, 1, 1, 1), (2, 17, 5, 3), (3, 64, 63, 32), (2, 65, 257, 8)]
-)
-def test_naive_attention_equals_the_definition(launch, groups, queries, keys, width):
-    generator = np.random.default_rng(queries)
-    q = generator.standard_normal((groups, queries, width), dtype=np.float32)
-    k, v = generator.standard_normal((2, groups, keys, width), dtype=np.float32)
-    scale = width**-0.5
-    np.testing.assert_allclose(launch(q, k, v, scale, 32), exact_attention(q, k, v, scale), rtol=2e-5, atol=2e-6)
-
-
-def test_naive_attention_survives_huge_and_equal_logits(launch):
-    v = np.arange(12, dtype=np.float32).reshape(1, 4, 3)
-    ones = np.ones((1, 4, 3), np.float32)
-    np.testing.assert_allclose(launch(ones, ones, v, 1.0, 8)[0], np.tile(v[0].mean(0), (4, 1)), rtol=1e-6)
-    k = np.zeros((1, 4, 3), np.float32)
-    k[0, 2] = 1.0  # a logit of 10,000 beside zeros: only value 2 counts
-    np.testing.assert_array_equal(launch(ones * np.float32(1e4 / 3), k, v, 1.0, 8)[0], np.tile(v[0, 2], (4, 1)))
-
-
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
-@pytest.mark.parametrize("name", kernels.names())
-def test_compiles_for_every_architecture(name, tmp_path):
-    architectures = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (75, 80, 86, 89, 90)]
-    path = kernels.folder() / f"{name}.cu"
-    command = ["nvcc", "-std=c++17", "-fatbin", *architectures, "-Werror=all-warnings", "-o", tmp_path / "out", path]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "out").stat().st_size > 0
-
-
-def test_every_file_holds_the_kernel_it_is_named_after():
-    assert "attention_forward_1_naive" in kernels.names()
+def test_every_file_says_its_idea_its_limit_and_how_to_run_it():
     for name in kernels.names():
-        assert f" {name}(" in kernels.source(name)
+        text = kernels.source(name)
+        head = text[: text.index("*/")]
+        for word in ("Idea.", "Arithmetic intensity.", "Expected limit:", "Launch:", "Run: python -m minivdit.kernels"):
+            assert word in head, (name, word)
 
 
 def test_an_unknown_kernel_is_an_error_that_lists_the_known_ones():
     with pytest.raises(InputError, match="attention_forward_1_naive"):
         kernels.source("attention_forward_99")
+
+
+def test_headers_are_put_in_place_once_and_keep_their_line_numbers():
+    text = kernels.whole_source("attention_forward_3_tiles")
+    assert not re.search(r'#include "(common|attention|tiles).cuh"', text) and "#pragma once" not in text
+    assert text.count("struct Work {") == 1
+    file, line = None, 0
+    for row in text.splitlines():
+        if mark := re.fullmatch(r'#line (\d+) "(.*)"', row):
+            line, file = int(mark.group(1)) - 1, mark.group(2)
+            continue
+        line += 1
+        original = (kernels.folder() / file).read_text().splitlines()[line - 1]
+        assert row in (original, ""), f"{file} line {line}"
+
+
+def test_inline_ptx_stands_in_one_header_only_and_nothing_includes_a_standard_library():
+    for path in kernels.folder().glob("*.cu*"):
+        text = path.read_text()
+        assert path.name == "common.cuh" or "asm" not in re.findall(r"\basm\b", text), path.name
+        assert not re.search(r"#include <", text), path.name
+
+
+@pytest.mark.parametrize("file", FILES.values(), ids=FILES)
+def test_shared_memory_fits_the_oldest_gpu(file):
+    from minivdit.kernels.compile import SHARED_BYTES
+
+    for function in file.functions:
+        for instance in file.instances:
+            assert function.shared_bytes(instance) <= SHARED_BYTES[str(file.architecture)]
+
+
+def test_blocks_cover_all_rows():
+    for file in FILES.values():
+        for function in file.functions:
+            for width in file.instances:
+                one, same, more = (
+                    function.blocks(file.arguments(batch=2, heads=3, queries=n, keys=n), width) for n in (1, 2, 1000)
+                )
+                assert one % 6 == 0 and 6 <= one <= same < more, function.name
+
+
+def test_numpy_is_enough_to_import_it():
+    import subprocess
+    import sys
+
+    modules = ["sources", "describe", "attention", "formats", "compile", "emulate", "launch", "example", "__main__"]
+    script = "import sys; " + "; ".join(f"import minivdit.kernels.{name}" for name in modules)
+    script += "; print([name for name in ('cupy', 'cupy_backends') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

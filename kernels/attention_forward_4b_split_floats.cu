@@ -1,0 +1,96 @@
+/* Attention, forward, rung 4b: float32 on tensor cores, each number split into two.
+
+   Idea. Tensor cores don't multiply float32. They have tf32, which keeps 10 of 23 bits of the fraction. But a float32
+   is, nearly, the sum of two bfloat16: x = high + low, where high is x rounded, and low the rest, rounded. Each has 8
+   bits, so what is lost is 2^-17 of x at most, and bfloat16 has the range of float32, so nothing overflows. Then
+       x y = high high + high low + low high (+ low low, 2^-16 of the whole or less, left out):
+   three products in place of one, each exact in fp32 but for the sum. With numbers around 1 the emulation shows errors
+   of about 1e-5, ten to twenty times those of fp32 throughout; tf32 would lose 2^-12 of every number to begin with. The
+   tests hold it to 4e-5 of the largest number.
+
+   Arithmetic intensity. 4 * 64 n d FLOPs / (2 n d * 4 bytes) = 32 FLOPs a byte of the L2 cache; on the tensor cores
+   three times as many.
+   Expected limit: as rung 4, waiting; the best it could do is a third of what tensor cores do in 16 bits, still some
+   times what the fp32 units do.
+
+   Shared memory: two swizzled tiles for each of q, k and v.
+   Launch: 128 threads a block, a block for 64 queries.
+   Run: python -m minivdit.kernels emulate attention_forward_4b_split_floats */
+#include "fragments.cuh"
+
+constexpr int QUERIES = 16 * WARPS;
+
+template <int WIDTH> struct Shared {
+    static constexpr int KEYS = WIDTH == 128 ? 32 : 64;
+    Swizzled<QUERIES, WIDTH> q[2]; // high and low
+    Swizzled<KEYS, WIDTH> k[2], v[2];
+    int key_time[KEYS];
+};
+
+__device__ __forceinline__ float rest_of(float x) { return x - to_float(rounded<bfloat16>(x)); }
+
+// As load_tile, of float32 into two tiles.
+template <class TILE>
+__device__ __forceinline__ void load_split(TILE (&tiles)[2], const Rows<const float> &rows, Work work, int first,
+                                           int end) {
+#pragma unroll 2
+    for (int i = threadIdx.x; i < TILE::ROWS * TILE::PIECES; i += THREADS) {
+        int row = i / TILE::PIECES, piece = i % TILE::PIECES;
+        float4 x = make_float4(0, 0, 0, 0), y = x;
+        if (first + row < end) {
+            const float *from = rows.row(work.batch, work.head, first + row) + 8 * piece;
+            x = *reinterpret_cast<const float4 *>(from), y = *reinterpret_cast<const float4 *>(from + 4);
+        }
+        *static_cast<uint4 *>(tiles[0].piece(row, piece)) = make_uint4(
+            pair<bfloat16>(x.x, x.y), pair<bfloat16>(x.z, x.w), pair<bfloat16>(y.x, y.y), pair<bfloat16>(y.z, y.w));
+        *static_cast<uint4 *>(tiles[1].piece(row, piece)) =
+            make_uint4(pair<bfloat16>(rest_of(x.x), rest_of(x.y)), pair<bfloat16>(rest_of(x.z), rest_of(x.w)),
+                       pair<bfloat16>(rest_of(y.x), rest_of(y.y)), pair<bfloat16>(rest_of(y.z), rest_of(y.w)));
+    }
+}
+
+template <int WIDTH>
+__global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(Forward<float> a) {
+    constexpr int KEYS = Shared<WIDTH>::KEYS;
+    Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
+    Work work = my_work(a.heads, a.queries, QUERIES);
+    float factor = LOG2_E * a.scale;
+
+    load_split(shared.q, a.q, work, work.first, a.queries);
+    __syncthreads(); // the queries are there
+    unsigned q[2][WIDTH / 16][4];
+    load_left(q[0], shared.q[0], my_warps_row());
+    load_left(q[1], shared.q[1], my_warps_row());
+    int query_time[2];
+    for (int half = 0; half < 2; half++)
+        query_time[half] = time_of_query(a.query_time, work, work.first + my_row(half), a.queries);
+    Online online;
+    float out[WIDTH / 8][4];
+    clear(out);
+
+    for (int first = 0; first < a.keys; first += KEYS) {
+        __syncthreads(); // the tile before has been read
+        load_split(shared.k, a.k, work, first, a.keys);
+        load_split(shared.v, a.v, work, first, a.keys);
+        if (threadIdx.x < KEYS)
+            shared.key_time[threadIdx.x] = time_of_key(a.key_time, work, first + threadIdx.x, a.keys);
+        __syncthreads(); // this tile is there
+        TRACE("keys %d to %d are there", first, min(first + KEYS, a.keys) - 1);
+
+        float scores[KEYS / 8][4];
+        clear(scores);
+        add_a_bt<bfloat16>(scores, q[1], shared.k[0]); // the small ones first
+        add_a_bt<bfloat16>(scores, q[0], shared.k[1]);
+        add_a_bt<bfloat16>(scores, q[0], shared.k[0]);
+        to_weights(scores, online, out, factor, query_time, shared.key_time);
+        add_weighted<bfloat16>(out, scores, shared.v[1]);
+        add_weighted<bfloat16>(out, scores, shared.v[0]);
+#pragma unroll
+        for (int j = 0; j < KEYS / 8; j++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                scores[j][i] = rest_of(scores[j][i]);
+        add_weighted<bfloat16>(out, scores, shared.v[0]);
+    }
+    finish(a, work, factor, online, out);
+}

@@ -1,0 +1,126 @@
+"""`python -m minivdit.kernels list | compile | emulate`: the kernels, on a machine without a GPU."""
+
+import os
+import subprocess
+import sys
+
+from ..cli import Parser, explain, whole
+from ..errors import InputError
+from .formats import STORED_AS
+
+
+def main(arguments=None):
+    """Run one command; returns the exit code, as minivdit's own command line does."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = build_parser().parse_args(arguments)
+        options.arguments = arguments
+        return options.run(options) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("MINIVDIT_DEBUG") == "1":
+            raise
+        message, code = explain(error)
+        print(f"minivdit.kernels: {' '.join(message.split())}", file=sys.stderr)
+        return code
+
+
+def build_parser():
+    parser = Parser(
+        prog="python -m minivdit.kernels", description="Hand-written CUDA kernels, compiled and run without a GPU."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    made = commands.add_parser("list", help="the kernel files and their functions")
+    made.set_defaults(run=list_kernels)
+
+    made = commands.add_parser("compile", help="for every architecture: registers, shared memory, spills")
+    made.add_argument("name", nargs="*", metavar="NAME", help="kernel files; all of them")
+    made.add_argument("--architecture", action="append", metavar="N", help="such as 80 or 90a; repeatable; all")
+    made.add_argument("--compiler", choices=("nvcc", "nvrtc"), help="the first that is there")
+    made.set_defaults(run=compile_kernels)
+
+    made = commands.add_parser("emulate", help="run a kernel on the CPU and compare it with NumPy in float64")
+    made.add_argument("name", metavar="NAME", help="a kernel file, or how its name begins: attention_forward_2")
+    made.add_argument("--trace", action="store_true", help="show step by step what threads of one block do")
+    made.add_argument("--threads", type=whole(1), default=2, metavar="N", help="in the trace: the first N; 2")
+    made.add_argument("--block", type=whole(0), default=0, metavar="N", help="in the trace: of this block; 0")
+    made.add_argument("--queries", type=whole(1), metavar="N", help="70, or 6 with --trace")
+    made.add_argument("--keys", type=whole(1), metavar="N", help="50, or 4 with --trace")
+    made.add_argument("--width", type=whole(1), default=32, metavar="N", help="of a head: 32, 64 or 128; 32")
+    made.add_argument("--dtype", choices=tuple(STORED_AS), help="of q, k and v; the first that the kernel reads")
+    made.add_argument("--frames", type=whole(1), metavar="N", help="tokens lie in N frames, and none sees a later one")
+    made.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the numbers and the threads' order; 0")
+    made.add_argument("--sanitize", action="store_true", help="with AddressSanitizer: finds accesses out of bounds")
+    made.set_defaults(run=emulate_kernel)
+    return parser
+
+
+def list_kernels(options):
+    from .attention import FILES
+
+    for file in FILES.values():
+        instances, dtypes = ", ".join(map(str, file.instances)), ", ".join(file.types or ("float32",))
+        print(f"{file.name}  ({dtypes}; head widths {instances}; from sm_{file.architecture})")
+        for function in file.functions:
+            print(f"    {function.name}, {function.threads} threads a block")
+
+
+def compile_kernels(options):
+    from .attention import FILES
+    from .compile import ARCHITECTURES, compile_file, compilers, table
+
+    for architecture in options.architecture or ():
+        if architecture not in ARCHITECTURES:
+            raise InputError(f"{architecture!r} is not an architecture here; there are {', '.join(ARCHITECTURES)}")
+    reports = []
+    for name in options.name or FILES:
+        reports += compile_file(_file(name), options.architecture or ARCHITECTURES, options.compiler)
+    print(f"by {options.compiler or compilers()[0]}")
+    print("\n".join(table(reports)))
+    return int(any(report.spilled_bytes for report in reports))
+
+
+def emulate_kernel(options):
+    from . import example
+    from .emulate import Emulation, EmulationError, sanitized_environment
+
+    file = _file(options.name)
+    if options.sanitize and "LD_PRELOAD" not in os.environ:  # it has to be there before Python is
+        command = [sys.executable, "-m", "minivdit.kernels", *options.arguments]
+        return subprocess.run(command, env=sanitized_environment()).returncode
+    runner = Emulation(
+        seed=options.seed,
+        traced_threads=options.threads if options.trace else 0,
+        traced_block=options.block,
+        sanitize=options.sanitize,
+    )
+    queries = options.queries or (6 if options.trace else 70)
+    keys = options.keys or (4 if options.trace else 50)
+    try:
+        errors = example.errors(
+            file.name, queries, keys, options.width, options.frames, options.seed, runner, dtype=options.dtype
+        )
+    except EmulationError as error:
+        raise InputError(str(error)) from None
+    finally:
+        for line in runner.trace:
+            print(line)
+    print(f"{file.name}: {queries} queries, {keys} keys, head width {options.width}; largest error against float64:")
+    for name, error in errors.items():
+        in_plain = f"; plain {options.dtype or file.types[0]} arithmetic {error.plain:.1e}" if file.types else ""
+        print(f"    {name:12} {error.largest:.1e}  (largest number {error.size:.1f}{in_plain})")
+    return int(not all(error.largest <= max(1e-4 * max(1, error.size), 2 * error.plain) for error in errors.values()))
+
+
+def _file(name):
+    """The kernel file of that name, or the one whose name begins so."""
+    from .attention import FILES
+
+    found = [file for file in FILES.values() if file.name == name or file.name.startswith(f"{name}_")]
+    if len(found) != 1:
+        raise InputError(f"{name!r} is not a kernel; there are {', '.join(FILES)}")
+    return found[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""Attention by kernel: which files there are, and each of them as a function of arrays.
+
+What is computed is what autograd/attend.py computes, which is the reference here too. A `runner` does the last step:
+emulate.Emulation runs the kernel on the CPU on NumPy arrays, launch.Launcher on the GPU on CuPy arrays; everything
+before it is the same.
+"""
+
+import ctypes
+import math
+
+import numpy as np
+
+from ..backend import array_module
+from ..errors import InputError
+from .describe import Function, KernelFile, Rows, address, rows
+from .formats import STORED_AS
+
+
+class Forward(ctypes.Structure):
+    """Forward<T> of kernels/attention.cuh."""
+
+    _fields_ = [
+        *[(name, Rows) for name in ("q", "k", "v", "out", "log_sum_exp", "query_time", "key_time")],
+        ("scores", ctypes.c_void_p),
+        *[(name, ctypes.c_int) for name in ("batch", "heads", "queries", "keys")],
+        ("scale", ctypes.c_float),
+    ]
+
+
+class Backward(ctypes.Structure):
+    """Backward<T> of kernels/attention.cuh."""
+
+    _fields_ = [
+        *[(name, Rows) for name in ("q", "k", "v", "out", "out_grad", "log_sum_exp", "row_sums")],
+        *[(name, Rows) for name in ("q_grad", "k_grad", "v_grad", "query_time", "key_time")],
+        *[(name, ctypes.c_int) for name in ("batch", "heads", "queries", "keys")],
+        ("scale", ctypes.c_float),
+    ]
+
+
+# What a block works on, by width: its own rows, and how many of the other side it looks at in one go. The kernels have
+# the same numbers; the emulation refuses a launch whose shared memory isn't exactly what the kernel uses.
+ONLINE_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
+FORWARD_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
+BACKWARD_TILES = {32: (64, 64), 64: (64, 32), 128: (32, 16)}
+SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
+HALVES_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 64)}
+TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
+BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
+BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
+HALVES = ("float16", "bfloat16")
+
+
+def _online_bytes(width):
+    own, others = ONLINE_TILES[width]
+    return 4 * (width * own + 2 * others * width + others)
+
+
+def _forward_bytes(width):
+    own, others = FORWARD_TILES[width]
+    return 4 * ((own + others) * (width + 4) + own * _weights_apart(others) + others)
+
+
+def _backward_bytes(width):
+    own, others = BACKWARD_TILES[width]
+    return 4 * (2 * (own + others) * (width + 4) + own * _weights_apart(others) + 3 * others)
+
+
+def _weights_apart(columns):
+    return columns + 16 if columns % 32 == 0 else columns
+
+
+def _function(name, threads, rows, rows_of_a_block, shared_bytes=lambda width: 0):
+    """A function whose blocks take so many rows each, where rows(arguments, width) is their number in a head."""
+
+    def blocks(arguments, width):
+        own = rows_of_a_block(width) if callable(rows_of_a_block) else rows_of_a_block
+        return -(-rows(arguments, width) // own) * arguments.batch * arguments.heads
+
+    return Function(name, threads, blocks, shared_bytes)
+
+
+def _queries(arguments, width):
+    return arguments.queries
+
+
+def _keys(arguments, width):
+    return arguments.keys
+
+
+def _own(tiles):
+    return lambda width: tiles[width][0]
+
+
+def _on_tensor_cores(name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0):
+    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row."""
+
+    def shared_bytes(width):
+        own, others = tiles[width]
+        in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
+        return 2 * in_tiles + 4 * (of_own * own + of_others * others)
+
+    return _function(name, 128, rows, _own(tiles), shared_bytes)
+
+
+def _file(arguments, *functions, name=None, types=(), architecture=75):
+    name = name or functions[0].name
+    argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
+    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
+
+
+FILES = {
+    file.name: file
+    for file in (
+        _file(
+            Forward,
+            _function("attention_forward_1_naive_scores", 128, lambda a, width: a.queries * a.keys, 128),
+            _function("attention_forward_1_naive_softmax", 128, _queries, 128),
+            _function("attention_forward_1_naive_output", 128, lambda a, width: a.queries * width, 128),
+            name="attention_forward_1_naive",
+        ),
+        _file(Forward, _function("attention_forward_2_online", 64, _queries, _own(ONLINE_TILES), _online_bytes)),
+        _file(Forward, _function("attention_forward_3_tiles", 128, _queries, _own(FORWARD_TILES), _forward_bytes)),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_4_tensor_cores", _queries, HALVES_TILES, 1, 2, 0, 1, padding=8),
+            types=HALVES,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_4b_split_floats", _queries, SPLIT_TILES, 2, 4, 0, 1),
+            architecture=80,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_5_swizzled", _queries, HALVES_TILES, 1, 2, 0, 1),
+            types=HALVES,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_6_async", _queries, HALVES_TILES, 1, 4, 0, 2),
+            types=HALVES,
+            architecture=80,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores("attention_forward_7_trimmed", _queries, TRIMMED_TILES, 1, 4, 1, 2),
+            types=HALVES,
+            architecture=80,
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_1_warps_row_sums", 128, _queries, 4),
+            _function("attention_backward_1_warps_keys", 128, _keys, 4),
+            _function("attention_backward_1_warps_queries", 128, _queries, 4),
+            name="attention_backward_1_warps",
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_2_tiles_row_sums", 128, _queries, 4),
+            _function("attention_backward_2_tiles_keys", 128, _keys, _own(BACKWARD_TILES), _backward_bytes),
+            _function("attention_backward_2_tiles_queries", 128, _queries, _own(BACKWARD_TILES), _backward_bytes),
+            name="attention_backward_2_tiles",
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_3_tensor_cores_row_sums", 128, _queries, 4),
+            _on_tensor_cores("attention_backward_3_tensor_cores_keys", _keys, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
+            _on_tensor_cores("attention_backward_3_tensor_cores_queries", _queries, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
+            name="attention_backward_3_tensor_cores",
+            types=HALVES,
+        ),
+        _file(
+            Backward,
+            _function("attention_backward_4_async_row_sums", 128, _queries, 4),
+            _on_tensor_cores("attention_backward_4_async_keys", _keys, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
+            _on_tensor_cores("attention_backward_4_async_queries", _queries, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
+            name="attention_backward_4_async",
+            types=HALVES,
+            architecture=80,
+        ),
+    )
+}
+
+
+def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None, dtype=None):
+    """Attention by the kernel file `name`, an attention_forward_... of FILES.
+
+    q: (batch, heads, queries, width); k, v: (batch, heads, keys, width), of a dtype that the file reads, width 32, 64
+    or 128; views with any strides that leave rows whole. scale: above 0; 1/sqrt(width) unless given. query_time,
+    key_time: int32, broadcast against (batch, heads, queries) and (batch, heads, keys); key j is visible to query i
+    if key_time[j] <= query_time[i], and times lie between -2**31 + 1 and 2**31 - 1, both excluded. dtype: "bfloat16"
+    if the arrays are uint16 and hold the bits of such numbers (formats.to_format makes them).
+    Returns out, shaped as q and in memory as (batch, queries, heads, width), of the same dtype; and log_sum_exp,
+    float32 (batch, heads, queries). A query that sees nothing gets zeros and -infinity. Raises InputError.
+    """
+    file, arguments, dtype = _prepare(name, Forward, q, k, v, scale, query_time, key_time, runner, dtype)
+    out, log_sum_exp = _empty_rows(runner, q.shape, dtype), runner.empty(q.shape[:3])
+    arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
+    arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
+    if name == "attention_forward_1_naive":
+        if q.shape[2] * max(k.shape[2], q.shape[3]) >= 2**31:
+            raise InputError(f"{name} counts a head's scores in 31 bits; {q.shape[2]} x {k.shape[2]} are too many")
+        scores = runner.empty((*q.shape[:3], k.shape[2]))
+        arguments.scores = address(scores)
+    _run(file, q.shape[3], arguments, runner, dtype)
+    return out, log_sum_exp
+
+
+def backward(
+    name, q, k, v, out, log_sum_exp, out_grad, *, runner, scale=None, query_time=None, key_time=None, dtype=None
+):
+    """The gradients of q, k and v by the kernel file `name`, an attention_backward_... of FILES.
+
+    out and log_sum_exp: as `forward` returned them for these arguments; out_grad: as out, of the same dtype.
+    Returns q_grad, k_grad and v_grad, shaped as q, k and v; bitwise the same each time. Raises InputError.
+    """
+    file, arguments, dtype = _prepare(name, Backward, q, k, v, scale, query_time, key_time, runner, dtype)
+    arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
+    arguments.out_grad = rows("out_grad", out_grad, q.shape, STORED_AS[dtype])
+    arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
+    row_sums = runner.empty(q.shape[:3])
+    arguments.row_sums = rows("row_sums", row_sums, q.shape[:3], np.float32)
+    grads = {f"{name}_grad": _empty_rows(runner, array.shape, dtype) for name, array in (("q", q), ("k", k), ("v", v))}
+    for field, grad in grads.items():
+        setattr(arguments, field, rows(field, grad, grad.shape, STORED_AS[dtype]))
+    _run(file, q.shape[3], arguments, runner, dtype)
+    return tuple(grads.values())
+
+
+def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
+    """The file, those of its arguments that both directions have, and the name of the dtype, all checked."""
+    possible = [file.name for file in FILES.values() if file.arguments is kind]
+    if name not in possible:
+        raise InputError(f"{name!r} is not a {kind.__name__.lower()} kernel of attention; there are {possible}")
+    file = FILES[name]
+    for array in (q, k, v):
+        if array_module(array).__name__ != runner.library:
+            raise InputError(f"this needs {runner.library} arrays, not {type(array).__module__}'s")
+    if q.ndim != 4 or k.ndim != 4 or 0 in q.shape or 0 in k.shape:
+        raise InputError(f"attention needs q and k as (batch, heads, tokens, width), not {q.shape} and {k.shape}")
+    if q.shape[3] not in file.instances:
+        raise InputError(f"{name} exists for head widths {', '.join(map(str, file.instances))}, not {q.shape[3]}")
+    dtypes = file.types or ("float32",)
+    if dtype is None:  # the array's own; if that won't do, `rows` says so
+        dtype = q.dtype.name if q.dtype.name in dtypes else dtypes[0]
+        if q.dtype == np.uint16:
+            raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')
+    if dtype not in dtypes:
+        raise InputError(f"{name} reads {' or '.join(dtypes)}, not {dtype}")
+    if scale is not None and not 0 < scale < math.inf:
+        raise InputError(f"attention needs a scale above 0, not {scale}")
+    if (query_time is None) != (key_time is None):
+        raise InputError("attention needs query_time and key_time together, or neither")
+    batch, heads, queries, width = q.shape
+    keys = k.shape[2]
+    arguments = kind(batch=batch, heads=heads, queries=queries, keys=keys)
+    arguments.scale = 1 / math.sqrt(width) if scale is None else float(scale)
+    for field, array, length in (("q", q, queries), ("k", k, keys), ("v", v, keys)):
+        setattr(arguments, field, rows(field, array, (batch, heads, length, width), STORED_AS[dtype]))
+    if query_time is not None:
+        xp = array_module(q)
+        for field, time, length in (("query_time", query_time, queries), ("key_time", key_time, keys)):
+            times = xp.broadcast_to(xp.asarray(time), (batch, heads, length))
+            setattr(arguments, field, rows(field, times, times.shape, np.int32))
+            setattr(arguments, f"keep_{field}", times)  # a pointer alone wouldn't keep the array alive
+    return file, arguments, dtype
+
+
+def _empty_rows(runner, shape, dtype):
+    """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
+    batch, heads, tokens, width = shape
+    return runner.empty((batch, tokens, heads, width), STORED_AS[dtype]).swapaxes(1, 2)
+
+
+def _run(file, width, arguments, runner, dtype):
+    """All functions of a file, one after the other."""
+    number_type = dtype if file.types else None
+    for function in file.functions:
+        blocks = function.blocks(arguments, width)
+        if blocks >= 2**31:
+            raise InputError(f"{function.name} would need {blocks} blocks, and a GPU takes 2**31 - 1; split the batch")
+        runner.run(file, function, width, blocks, arguments, number_type)

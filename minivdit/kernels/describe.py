@@ -1,0 +1,112 @@
+"""What a kernel file holds: one description, by which it is compiled, emulated and launched.
+
+Every kernel takes one argument, a struct. Python fills in its twin, a ctypes.Structure with the same fields, so
+that nothing can be passed in the wrong order or as the wrong type, and the emulation and CuPy get the same bytes.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+
+OLDEST_FOR_BFLOAT16 = 80
+
+
+@dataclass(frozen=True)
+class Function:
+    """One __global__ function of a file: a template over one whole number, the instance (and see KernelFile.types).
+
+    threads: of a block; blocks(arguments, instance): how many for one launch;
+    shared_bytes(instance): of shared memory for each block.
+    """
+
+    name: str
+    threads: int
+    blocks: Callable[[ctypes.Structure, int], int]
+    shared_bytes: Callable[[int], int] = lambda instance: 0
+
+
+@dataclass(frozen=True)
+class KernelFile:
+    """One file of kernels/ and its functions, in the order in which they are launched.
+
+    name: of the file, without .cu; arguments: the ctypes.Structure; argument_type: the same in C++;
+    instances: the template arguments that exist; architecture: the oldest that it runs on, 75 for sm_75;
+    types: 'float16' and 'bfloat16' if the functions are templates over the type of number, too. Then it stands before
+    the instance, and argument_type has {type} in its place: "Forward<{type}>".
+    """
+
+    name: str
+    functions: tuple[Function, ...]
+    arguments: type[ctypes.Structure]
+    argument_type: str
+    instances: tuple[int, ...]
+    architecture: int = 75
+    types: tuple[str, ...] = ()
+
+    def expression(self, function, instance, number_type=None):
+        """One instance of one function, as C++ names it."""
+        return f"{function.name}<{instance if number_type is None else f'{number_type}, {instance}'}>"
+
+    def kernels(self, architecture=None):
+        """Every instance of every function, and the C++ type of its argument; those only that an architecture has."""
+        types = self.types_on(architecture or "90") or (None,)
+        return {
+            self.expression(function, instance, number_type): self.argument_type.format(type=number_type)
+            for function in self.functions
+            for number_type in types
+            for instance in self.instances
+        }
+
+    def expressions(self, architecture=None):
+        """Every instance of every function, as C++ names it."""
+        return list(self.kernels(architecture))
+
+    def types_on(self, architecture):
+        """The types of number that it can be compiled for there: sm_75 has no bfloat16."""
+        return tuple(name for name in self.types if int(architecture[:2]) >= OLDEST_FOR_BFLOAT16 or name != "bfloat16")
+
+
+class Rows(ctypes.Structure):
+    """Rows<T> of kernels/attention.cuh: where rows of numbers lie. Strides count numbers, not bytes."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("batch", ctypes.c_longlong),
+        ("head", ctypes.c_longlong),
+        ("token", ctypes.c_longlong),
+    ]
+
+
+def address(array):
+    """Where a NumPy or CuPy array's first number lies."""
+    interface = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
+    return interface["data"][0]
+
+
+def rows(name, array, shape, dtype):
+    """Rows for an array (batch, heads, tokens, width), or (batch, heads, tokens) of single numbers.
+
+    The array may be a view with any strides, as q, k and v are that come out of one product. Only a row of several
+    numbers has to lie in one piece, and to begin at a multiple of 16 bytes, because it is read 16 bytes at a time.
+    Raises InputError if shape, dtype, order or alignment isn't what the kernel reads.
+    """
+    if array.shape != shape or array.dtype != dtype:
+        wanted = np.dtype(dtype).name
+        raise InputError(f"the kernel needs {name} as {wanted} {shape}, not {array.dtype} {array.shape}; use .astype")
+    size = array.dtype.itemsize
+    if len(shape) == 4:
+        if shape[3] > 1 and array.strides[3] != size:
+            raise InputError(
+                f"the kernel needs each row of {name} in one piece, but its numbers lie {array.strides[3]} bytes "
+                "apart; copy it first, with .copy()"
+            )
+        steps = [stride for stride, length in zip(array.strides[:3], shape) if length > 1]
+        if any(place % 16 for place in (address(array), *steps)):
+            raise InputError(
+                f"the kernel needs rows of {name} that begin at multiples of 16 bytes; copy it first, with .copy()"
+            )
+    return Rows(address(array), *(stride // size for stride in array.strides[:3]))

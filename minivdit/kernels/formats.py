@@ -1,0 +1,33 @@
+"""How numbers lie in the arrays that kernels read: float32, float16, bfloat16.
+
+NumPy has no bfloat16. An array of such numbers is an array of their bits, uint16, and whoever hands one over says so:
+forward(..., dtype="bfloat16"). A bfloat16 is the upper half of a float32: the same range, 8 bits of precision.
+"""
+
+import numpy as np
+
+from ..backend import array_module
+from ..errors import InputError
+
+# The dtype of arrays, by the name of the format.
+STORED_AS = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+
+
+def to_format(array, dtype):
+    """float32 numbers in another format, rounded to the nearest, ties to even."""
+    if dtype not in STORED_AS:
+        raise InputError(f"{dtype!r} is not a format of numbers here; there are {', '.join(STORED_AS)}")
+    if dtype != "bfloat16":
+        return array.astype(STORED_AS[dtype])
+    xp = array_module(array)
+    bits = xp.ascontiguousarray(array, np.float32).view(np.uint32)
+    nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return xp.where(xp.isnan(array), 0x7FFF, nearest).astype(np.uint16)
+
+
+def to_float32(array, dtype):
+    """Numbers of any of the formats as float32, which holds all of them exactly."""
+    if dtype != "bfloat16":
+        return array.astype(np.float32)
+    xp = array_module(array)
+    return xp.ascontiguousarray(array.astype(np.uint32) << 16).view(np.float32)

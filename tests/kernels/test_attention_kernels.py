@@ -1,0 +1,392 @@
+"""Every attention kernel, emulated on the CPU from its own source, against NumPy in float64."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minivdit.autograd import Tensor, gradients
+from minivdit.autograd.attend import simple_attention
+from minivdit.errors import InputError
+from minivdit.kernels import whole_source
+from minivdit.kernels.attention import FILES, Forward, backward, forward
+from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
+from minivdit.kernels.example import errors, exact_backward, exact_forward
+from minivdit.kernels.formats import to_float32, to_format
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+FORWARD = [name for name, file in FILES.items() if file.arguments is Forward]
+BACKWARD = [name for name in FILES if name not in FORWARD]
+IN_FLOAT32 = [name for name, file in FILES.items() if not file.types]
+IN_16_BITS = [name for name in FILES if name not in IN_FLOAT32]
+# queries, keys, width, frames: on both sides of every tile's end, longer than one tile, and each length once alone
+SHAPES = (
+    (1, 1, 32, None),
+    (17, 257, 32, None),
+    (63, 64, 64, None),
+    (64, 17, 128, 3),
+    (65, 63, 64, 4),
+    (257, 65, 32, 5),
+    (33, 65, 128, None),
+)
+
+
+# The same for warps that own 16 or 32 rows; both formats at every width, between them
+SHAPES_IN_16_BITS = (
+    ("float16", 1, 1, 32, None),
+    ("bfloat16", 17, 257, 32, None),
+    ("float16", 63, 64, 64, 3),
+    ("bfloat16", 64, 17, 128, 3),
+    ("bfloat16", 65, 130, 64, None),
+    ("float16", 257, 65, 128, 5),
+)
+
+
+SPLIT = "attention_forward_4b_split_floats"  # float32 but for the last bits, as its head says
+
+
+def is_close(result, near=3e-6):
+    """float32: to the last bits. 16 bits: at most twice as far off as plain arithmetic, log_sum_exp within 1e-4."""
+    return all(
+        error.largest
+        <= (max(1e-4, near) if field == "log_sum_exp" else max(2 * error.plain, near * max(1, error.size)))
+        for field, error in result.items()
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", IN_FLOAT32)
+def test_equals_the_definition(name, shape, seed):
+    if "warps" in name and shape[0] * shape[1] > 4300:
+        shape = (*[min(n, 70) for n in shape[:2]], *shape[2:])  # ten shuffles a pair take their time here
+    result = errors(name, *shape, seed, Emulation(seed=seed, copies_land_late=seed == 0))
+    assert is_close(result, 4e-5 if name == SPLIT else 3e-6), result
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_scores_that_rise_from_tile_to_tile(name):
+    result = errors(name, 33, 150, 32, None, 0, Emulation(), steepness=30)
+    assert is_close(result, 4e-4 if name == SPLIT else 2e-5), result  # scores of some hundreds, right to 1e-6
+
+
+@pytest.mark.parametrize("shape", SHAPES_IN_16_BITS, ids=str)
+@pytest.mark.parametrize("name", IN_16_BITS)
+def test_equals_the_definition_in_16_bits(name, shape):
+    for seed in (0, 1):
+        dtype, *sizes = shape
+        runner = Emulation(seed=seed, copies_land_late=seed == 0)
+        result = errors(name, *sizes, seed, runner, heads=1 + seed, dtype=dtype)
+        assert is_close(result), result
+
+
+@pytest.mark.parametrize("name", [name for name in IN_16_BITS if FILES[name].architecture == 75])
+def test_products_of_half_the_depth_serve_an_old_gpu(name):
+    text = "#define MMA_OF_SM_75\n" + whole_source(name)
+    result = errors(name, 33, 70, 32, None, 0, Emulation(sources={name: text}), dtype="float16")
+    assert is_close(result), result
+
+
+def dtype_of(name):
+    return "bfloat16" if name in IN_16_BITS else "float32"
+
+
+def tolerance(name):
+    """Of numbers around 1: 8 bits of a bfloat16, or the last bits of float32."""
+    return 4e-3 if name in IN_16_BITS else 4e-5 if name == SPLIT else 2e-6
+
+
+def held(name, *arrays):
+    """The arrays as the kernel can hold them, in float32 for NumPy."""
+    return [to_float32(to_format(array.astype(np.float32), dtype_of(name)), dtype_of(name)) for array in arrays]
+
+
+def by_kernel(name, q, k, v, *more, **options):
+    """`forward`, or `backward` given out, log_sum_exp and out_grad, of float32 numbers and back to float32."""
+    dtype, options = dtype_of(name), {"runner": Emulation(), **options}
+    given = [to_format(array, dtype) for array in (q, k, v)]
+    if not more:
+        out, log_sum_exp = forward(name, *given, dtype=dtype, **options)
+        return to_float32(out, dtype), log_sum_exp
+    out, log_sum_exp, out_grad = more
+    given += to_format(out.astype(np.float32), dtype), log_sum_exp.astype(np.float32), to_format(out_grad, dtype)
+    return [to_float32(grad, dtype) for grad in backward(name, *given, dtype=dtype, **options)]
+
+
+def test_bfloat16_is_rounded_to_the_nearest_and_back_exactly():
+    numbers = np.array([0, -0.0, 1, 1.00390625, 1.01171875, -3.4e38, 1e-45, np.inf, np.nan], np.float32)
+    bits = to_format(numbers, "bfloat16")
+    assert bits.dtype == np.uint16 and bits[3] == 0x3F80 and bits[4] == 0x3F82  # ties go to the even one
+    back = to_float32(bits, "bfloat16")
+    np.testing.assert_array_equal(to_format(back, "bfloat16"), bits)
+    np.testing.assert_allclose(back[:5], numbers[:5], rtol=2**-8)
+    assert np.isinf(back[7]) and np.isnan(back[8])
+    with pytest.raises(InputError, match="'int8' is not a format of numbers here; there are float32, float16"):
+        to_format(numbers, "int8")
+
+
+def numbers(queries, keys, width=32, batch=1, heads=1, seed=0):
+    generator = np.random.default_rng(seed)
+    q, out_grad = generator.standard_normal((2, batch, heads, queries, width), dtype=np.float32)
+    k, v = generator.standard_normal((2, batch, heads, keys, width), dtype=np.float32)
+    return q, k, v, out_grad
+
+
+def test_float64_definition_equals_the_engine():
+    q, k, v, out_grad = (array.astype(np.float64) for array in numbers(5, 7))
+    times = {"query_time": np.array([[[0, 1, 2, 0, -1]]]), "key_time": np.array([[[0, 0, 1, 1, 2, 2, 3]]])}
+    tensors = [Tensor(array, requires_grad=True) for array in (q, k, v)]
+    out = simple_attention(*tensors, scale=0.3, **times)
+    want = gradients((out * out_grad).sum(), tensors)
+    exact, _, weights = exact_forward(q, k, v, 0.3, **times)
+    np.testing.assert_allclose(exact, out.data, atol=1e-12)
+    for a, b in zip(exact_backward(q, k, v, weights, out_grad, 0.3), want):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_query_that_sees_nothing_gets_zeros_and_changes_nothing(name):
+    q, k, v, out_grad = held(name, *numbers(70, 66))
+    query_time, key_time = np.zeros((1, 1, 70), np.int32), np.zeros((1, 1, 66), np.int32)
+    query_time[..., [3, 69]], key_time[..., 60:] = -1, 1  # two queries before all keys; keys that nobody sees
+    times = {"query_time": query_time, "key_time": key_time}
+    out, log_sum_exp, weights = exact_forward(q, k, v, 32**-0.5, **times)
+    if name in FORWARD:
+        got, got_sums = by_kernel(name, q, k, v, **times)
+        assert (got[0, 0, [3, 69]] == 0).all() and (got_sums[0, 0, [3, 69]] == -np.inf).all()
+        np.testing.assert_allclose(got, out, atol=tolerance(name), rtol=tolerance(name))
+        np.testing.assert_allclose(got_sums, log_sum_exp, atol=tolerance(name) if name == SPLIT else 2e-6)
+    else:
+        q_grad, k_grad, v_grad = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, **times)
+        assert (q_grad[0, 0, [3, 69]] == 0).all() and (k_grad[0, 0, 60:] == 0).all() and (v_grad[0, 0, 60:] == 0).all()
+        for a, b in zip((q_grad, k_grad, v_grad), exact_backward(q, k, v, weights, out_grad, 32**-0.5)):
+            np.testing.assert_allclose(a, b, atol=2.5 * tolerance(name), rtol=tolerance(name))
+
+
+@pytest.mark.parametrize("name", FORWARD)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_equal_rows_and_huge_logits(name, sign):
+    q, k, v, _ = held(name, *numbers(65, 66))
+    out, log_sum_exp = by_kernel(name, q, np.ones_like(k), v)
+    np.testing.assert_allclose(out, np.broadcast_to(v.mean(2, keepdims=True), out.shape), atol=tolerance(name) / 2)
+    # One key of logit +-10,000 among zeros: all weight on it, or none.
+    q[:], k[:], k[0, 0, 40, 0] = 1, 0, sign * 9984  # which bfloat16 can hold
+    out, log_sum_exp = by_kernel(name, q, k, v, scale=1)
+    want = v[:, :, 40:41] if sign > 0 else np.delete(v, 40, 2).mean(2, keepdims=True)
+    np.testing.assert_allclose(out, np.broadcast_to(want, out.shape), atol=tolerance(name) / 2, rtol=tolerance(name))
+    np.testing.assert_allclose(log_sum_exp, 9984 if sign > 0 else np.log(65), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gradients_of_huge_logits(name, sign):
+    q, k, v, out_grad = held(name, *numbers(65, 66))
+    q[:], k[:], k[0, 0, 40, 0] = 1, 0, sign * 9984
+    out, log_sum_exp, weights = exact_forward(q, k, v, 1)
+    got = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, scale=1)
+    # A score's gradient is a difference of two sums, right to about 1e-6 or, where out has 16 bits, to about 1e-2;
+    # q_grad multiplies it by keys of 10,000.
+    near = 2e-2 if name in IN_16_BITS else 1e-5
+    for a, b, size in zip(got, exact_backward(q, k, v, weights, out_grad, 1), (1e4, 1, 1)):
+        np.testing.assert_allclose(a, b, rtol=near, atol=near * size)
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_backward_is_bitwise_the_same_whatever_the_order(name):
+    q, k, v, out_grad = held(name, *numbers(66, 34, heads=2))
+    out, log_sum_exp, _ = exact_forward(q, k, v, 32**-0.5)
+    given = q, k, v, out, log_sum_exp, out_grad
+    first, second = (by_kernel(name, *given, runner=Emulation(seed=seed)) for seed in (3, 4))
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a.view(np.int32), b.view(np.int32))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_views_of_one_array_are_read_without_a_copy(name):
+    batch, tokens, heads, width = 2, 19, 3, 32
+    dtype, near = dtype_of(name), tolerance(name)
+    together = np.random.default_rng(0).standard_normal((batch, tokens, 4, heads, width), dtype=np.float32)
+    together = to_format(together, dtype)
+    views = [together[:, :, i].swapaxes(1, 2) for i in range(4)]  # (B, h, N, d), as a model's projection leaves them
+    q, k, v, out_grad = (to_float32(view, dtype) for view in views)
+    out, log_sum_exp, weights = exact_forward(q, k, v, width**-0.5)
+    if name in FORWARD:
+        got, _ = forward(name, *views[:3], runner=Emulation(), dtype=dtype)
+        assert got.swapaxes(1, 2).flags.c_contiguous  # ready for the projection that follows
+        np.testing.assert_allclose(to_float32(got, dtype), out, atol=near, rtol=near)
+    else:
+        sums = log_sum_exp.astype(np.float32)
+        given = *views[:3], to_format(out.astype(np.float32), dtype), sums, views[3]
+        got = backward(name, *given, runner=Emulation(), dtype=dtype)
+        for a, b in zip(got, exact_backward(q, k, v, weights, out_grad, width**-0.5)):
+            np.testing.assert_allclose(to_float32(a, dtype), b, atol=2.5 * near, rtol=near)
+
+
+def of_width(width, dtype=np.float32):
+    return {name: np.zeros((1, 1, 4, width), dtype) for name in "qkv"}
+
+
+TENSOR_CORES = {"name": "attention_forward_4_tensor_cores"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_width(48), "head widths 32, 64, 128, not 48"),
+        ({"q": np.zeros((1, 1, 4, 32))}, "q as float32 .*, not float64"),
+        ({"k": np.zeros((1, 1, 4, 64), np.float32)}, r"k as .* \(1, 1, 4, 32\), not float32 \(1, 1, 4, 64\)"),
+        ({"v": np.zeros((1, 1, 4, 64), np.float32)[..., ::2]}, "each row of v in one piece, .* 8 bytes apart"),
+        ({"q": np.zeros((1, 1, 4, 33), np.float32)[..., 1:]}, "rows of q that begin at multiples of 16 bytes"),
+        ({"q": np.zeros((1, 4, 32), np.float32)}, r"\(batch, heads, tokens, width\), not \(1, 4, 32\)"),
+        ({"k": np.zeros((1, 1, 0, 32), np.float32)}, "attention needs q and k"),
+        ({"query_time": np.zeros(4, np.int32)}, "query_time and key_time together"),
+        ({"query_time": np.zeros(4), "key_time": np.zeros(4)}, "query_time as int32 .*, not float64"),
+        ({"scale": 0}, "a scale above 0, not 0"),
+        ({"dtype": "float16"}, "attention_forward_2_online reads float32, not float16"),
+        (TENSOR_CORES, "q as float16 .*, not float32"),
+        ({**TENSOR_CORES, **of_width(32, np.uint16)}, 'say dtype="bfloat16" if these are the bits'),
+        ({**TENSOR_CORES, "dtype": "float32"}, "reads float16 or bfloat16, not float32"),
+        ({"name": "attention_forward_9"}, "'attention_forward_9' is not a forward kernel"),
+        ({"name": "attention_backward_1_warps"}, "is not a forward kernel"),
+    ],
+)
+def test_unsuitable_arrays_are_refused_in_one_line(change, message):
+    given = {"name": "attention_forward_2_online", **of_width(32), "runner": Emulation(), **change}
+    with pytest.raises(InputError, match=message) as caught:
+        forward(**given)
+    assert "\n" not in str(caught.value)
+
+
+# ---- Planted bugs: each must be caught ---------------------------------------------------------------------
+
+PLANTED = [
+    ("attention_forward_2_online", "__syncthreads(); // all have read the tile before", ""),
+    ("attention_forward_2_online", "__syncthreads(); // all have written this one", ""),
+    ("attention_forward_3_tiles", "__syncthreads(); // the keys are there (and, the first time, the queries)", ""),
+    ("attention_forward_3_tiles", "__syncthreads(); // the keys have been read, the weights are there", ""),
+    ("attention_forward_3_tiles", "__syncthreads(); // the values are there", ""),
+    ("attention_forward_3_tiles", "__syncthreads(); // the values of the tile before have been read", ""),
+    ("attention_backward_2_tiles", "__syncwarp(); // what was there has been read", ""),
+    ("attention_backward_2_tiles", "__syncwarp(); // what is there now can be read", ""),
+    # not barriers: a thread too early, a tail that isn't cut, a mask forgotten, a maximum that isn't shared
+    (
+        "attention_forward_2_online",
+        "if (query < a.queries)\n        for",
+        "if (query >= a.queries) return;\n        for",
+    ),
+    ("attention_forward_3_tiles", "visible ? a.scale * scores[i][j] : minus_infinity()", "a.scale * scores[i][j]"),
+    ("attention_forward_3_tiles", "higher = highest_of_row(higher);", ""),
+    ("attention_forward_3_tiles", "total[i] *= shrink;", ""),
+    ("attention_backward_2_tiles", "weights[i][j] = visible ? expf", "weights[i][j] = true ? expf"),
+    # tensor cores: barriers
+    ("attention_forward_4_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
+    ("attention_forward_4_tensor_cores", "__syncthreads(); // this tile is there", ""),
+    ("attention_forward_6_async", "__syncthreads();      // the queries are there", ""),
+    ("attention_forward_6_async", "__syncthreads();      // this tile is there, and all have read the one before", ""),
+    # waits that leave copies under way, a commit forgotten
+    ("attention_forward_6_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
+    ("attention_forward_6_async", "copy_async_wait<1>(); // my part of the queries", "copy_async_wait<2>(); //"),
+    ("attention_forward_6_async", "copy_async_commit();\n    fetch", "fetch"),
+    ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of these keys", "copy_async_wait<1>(); //"),
+    ("attention_forward_7_trimmed", "__syncthreads();      // they are there, and all have", "//"),
+    ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of the last values has landed", ""),
+    ("attention_forward_7_trimmed", "if (moved)\n", "if (false)\n"),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
+    ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
+    ("attention_backward_3_tensor_cores", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    ("attention_backward_4_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
+    ("attention_backward_4_async", "__syncthreads();      // these keys are there, and all have", "//"),
+    ("attention_backward_4_async", "write_mine(buffer ^ 1);", ""),
+    # swizzles that only the writer, or only the reader, knows
+    (
+        "attention_forward_5_swizzled",
+        "*static_cast<uint4 *>(tile.piece(row, piece)) =",
+        "*reinterpret_cast<uint4 *>(&tile.numbers[row][8 * piece]) =",
+    ),
+    ("attention_forward_6_async", "copy_async(tile.piece(row, piece),", "copy_async(&tile.numbers[row][8 * piece],"),
+    (
+        "attention_forward_5_swizzled",
+        "load_matrices<true>(r, tile.piece(16 * step + my_lane() % 16, 2 * columns + my_lane() / 16));",
+        "load_matrices<true>(r, &tile.numbers[16 * step + my_lane() % 16][16 * columns + my_lane() / 16 * 8]);",
+    ),
+    # a row of a fragment, a maximum that isn't shared, sums that aren't brought to it
+    ("attention_forward_4_tensor_cores", "row + my_lane() / 16 * 8 + my_lane() % 8,", "row + my_lane() % 16,"),
+    ("attention_forward_4_tensor_cores", "higher = highest_of_row(higher);", ""),
+    ("attention_forward_4_tensor_cores", "online.total[half] *= shrink;", ""),
+]
+
+
+def only_one_instance(file):
+    return replace(file, instances=(32,), types=file.types[:1])
+
+
+@pytest.mark.parametrize("bug", range(len(PLANTED)), ids=lambda i: f"{i}-{PLANTED[i][0]}")
+def test_a_planted_bug_is_caught(bug, monkeypatch):
+    name, old, new = PLANTED[bug]
+    monkeypatch.setitem(FILES, name, only_one_instance(FILES[name]))  # is compiled sooner
+    text = whole_source(name)
+    assert text.count(old) == 1, "the line to break isn't there once"
+    caught = []
+    for seed in (0, 1, 2):
+        runner = Emulation(seed=seed, sources={name: text.replace(old, new)})
+        try:
+            caught.append(not is_close(errors(name, 70, 150, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2))))
+        except EmulationError:
+            caught.append(True)
+    assert any(caught)
+
+
+# ---- Accesses out of bounds, found by AddressSanitizer in a process of its own ----------------------------------
+
+SANITIZED = """
+import sys
+from dataclasses import replace
+from minivdit.kernels import whole_source
+from minivdit.kernels.attention import FILES
+from minivdit.kernels.emulate import Emulation
+from minivdit.kernels.example import errors
+
+name, old, new = sys.argv[1:]
+text = whole_source(name)
+assert old in text
+FILES[name] = replace(FILES[name], instances=(32,), types=FILES[name].types[:1])
+runner = Emulation(sources={name: text.replace(old, new)}, sanitize=True)
+queries, keys = (17, 19) if "warps" in name else (65, 67)  # lengths that nothing divides
+result = errors(name, queries, keys, 32, None, 0, runner, heads=1)
+assert all(error.largest <= max(1e-4, 2 * error.plain) for error in result.values()), result
+print("no access out of bounds")
+"""
+
+
+def sanitized(name, old="#line", new="#line"):
+    try:
+        environment = sanitized_environment()
+    except InputError as error:
+        pytest.skip(str(error))
+    command = [sys.executable, "-c", SANITIZED, name, old, new]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_access_is_out_of_bounds(name):
+    assert sanitized(name).strip() == "no access out of bounds"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("attention_forward_2_online", "int count = min(KEYS, a.keys - first);", "int count = KEYS;"),
+        ("attention_forward_3_tiles", "bool there = first + row < end;", "bool there = first + row <= end;"),
+        ("attention_backward_1_warps", "if (key >= a.keys)", "if (key > a.keys)"),
+        ("attention_forward_6_async", "bool there = first + row < end;", "bool there = first + row <= end;"),
+    ],
+)
+def test_an_access_out_of_bounds_is_caught_with_its_line(name, old, new):
+    report = sanitized(name, old, new)
+    assert "ERROR: AddressSanitizer: heap-buffer-overflow" in report, report
+    assert f"{name}.cu:" in report

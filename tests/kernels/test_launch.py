@@ -1,0 +1,157 @@
+"""The CuPy launcher: what it hands to a stand-in for CuPy; and the kernels themselves where a GPU is there."""
+
+import types
+
+import numpy as np
+import pytest
+
+from minivdit.backend import gpu_problem
+from minivdit.errors import InputError
+from minivdit.kernels import attention, launch, whole_source
+from minivdit.kernels.attention import FILES, Forward
+from minivdit.kernels.example import errors
+
+SHARED_BYTES = 65536  # of the stand-in, as an sm_75 has
+
+
+class CompileException(Exception):
+    pass
+
+
+class Kernel:
+    """Stands in for what cupy.RawModule.get_function returns: writes down how it was called."""
+
+    def __init__(self, expression):
+        self.expression, self.calls, self.max_dynamic_shared_size_bytes = expression, [], None
+
+    def __call__(self, grid, block, args, *, shared_mem):
+        self.calls.append((grid, block, args, shared_mem))
+
+
+class Module:
+    def __init__(self, code, options, name_expressions):
+        self.code, self.options, self.name_expressions = code, options, name_expressions
+        self.kernels = {name: Kernel(name) for name in name_expressions}
+
+    def compile(self):
+        if "nought" in self.code:
+            raise CompileException('kernel.cu(3): warning: unused\nkernel.cu(7): error: "nought" is undefined\nmore')
+
+    def get_function(self, name):
+        return self.kernels[name]
+
+
+@pytest.fixture
+def launcher(monkeypatch):
+    """A Launcher on a stand-in for CuPy, whose arrays are NumPy's."""
+    modules = []
+
+    def raw_module(**given):
+        modules.append(Module(**given))
+        return modules[-1]
+
+    device = types.SimpleNamespace(
+        compute_capability="75", attributes={"MaxSharedMemoryPerBlockOptin": SHARED_BYTES}
+    )  # fmt: skip
+    cuda = types.SimpleNamespace(
+        Device=lambda: device, compiler=types.SimpleNamespace(CompileException=CompileException)
+    )
+    cupy = types.SimpleNamespace(cuda=cuda, RawModule=raw_module, empty=np.empty, asarray=np.asarray)
+    monkeypatch.setattr(launch, "gpu_problem", lambda: None)
+    monkeypatch.setitem(__import__("sys").modules, "cupy", cupy)
+    made = launch.Launcher()
+    monkeypatch.setattr(made, "library", "numpy", raising=False)
+    made.modules = modules
+    return made
+
+
+def numbers(queries, keys, width):
+    generator = np.random.default_rng(0)
+    q = generator.standard_normal((2, 3, queries, width), dtype=np.float32)
+    k, v = generator.standard_normal((2, 2, 3, keys, width), dtype=np.float32)
+    return q, k, v
+
+
+def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher):
+    q, k, v = numbers(70, 50, 128)
+    name = "attention_forward_3_tiles"
+    out, log_sum_exp = attention.forward(name, q, k, v, runner=launcher, scale=0.5)
+    attention.forward(name, q, k, v, runner=launcher)
+    (module,) = launcher.modules  # compiled once for two calls
+    assert module.code == whole_source(name) and module.name_expressions == FILES[name].expressions("75")
+    kernel = module.kernels[f"{name}<128>"]
+    (grid, block, (struct,), shared), _ = kernel.calls
+    assert grid == (2 * 2 * 3,) and block == (128,)  # two tiles of queries, two clips, three heads
+    assert shared == kernel.max_dynamic_shared_size_bytes == FILES[name].functions[0].shared_bytes(128) > 48 << 10
+    assert struct.shape == (1,)  # CuPy passes a NumPy array of one element by value
+    given = Forward.from_buffer_copy(struct.tobytes())
+    assert (given.q.data, given.k.data, given.v.data) == tuple(array.ctypes.data for array in (q, k, v))
+    assert (given.q.batch, given.q.head, given.q.token) == (3 * 70 * 128, 70 * 128, 128)
+    assert (given.out.data, given.log_sum_exp.data) == (out.ctypes.data, log_sum_exp.ctypes.data)
+    assert (given.batch, given.heads, given.queries, given.keys, given.scale) == (2, 3, 70, 50, 0.5)
+    assert given.query_time.data is None and given.scores is None
+
+
+def test_little_shared_memory_is_not_asked_for(launcher):
+    attention.forward("attention_forward_2_online", *numbers(5, 5, 32), runner=launcher)
+    kernel = launcher.modules[0].kernels["attention_forward_2_online<32>"]
+    assert len(kernel.calls) == 1 and kernel.max_dynamic_shared_size_bytes is None
+
+
+def test_a_gpu_with_too_little_shared_memory_or_too_old_is_told_in_one_line(launcher):
+    launcher.shared_bytes = 60000
+    with pytest.raises(InputError, match=r"needs 63104 bytes of shared memory a block, and this GPU .sm_75. has 60000"):
+        attention.forward("attention_forward_3_tiles", *numbers(5, 5, 128), runner=launcher)
+    launcher.architecture = "70"
+    with pytest.raises(InputError, match="needs a GPU of sm_75 or newer, and this one is sm_70; use --device cpu"):
+        attention.forward("attention_forward_3_tiles", *numbers(5, 5, 128), runner=launcher)
+
+
+def test_a_gpu_without_bfloat16_gets_the_float16_instances_only(launcher):
+    name = "attention_forward_4_tensor_cores"
+    q, k, v = (array.astype(np.float16) for array in numbers(70, 50, 64))
+    out, _ = attention.forward(name, q, k, v, runner=launcher)
+    (module,) = launcher.modules
+    assert set(module.kernels) == {f"{name}<float16, {width}>" for width in (32, 64, 128)}
+    assert len(module.kernels[f"{name}<float16, 64>"].calls) == 1 and out.dtype == np.float16
+    bits = [array.view(np.uint16) for array in (q, k, v)]
+    with pytest.raises(InputError, match=r"sm_75. has no bfloat16 products; use float16"):
+        attention.forward(name, *bits, runner=launcher, dtype="bfloat16")
+    with pytest.raises(InputError, match="needs a GPU of sm_80 or newer, and this one is sm_75"):
+        attention.forward("attention_forward_6_async", q, k, v, runner=launcher)
+
+
+def test_a_failed_compile_is_told_by_its_first_error(launcher, monkeypatch):
+    monkeypatch.setattr(launch, "whole_source", lambda name: "nought")
+    with pytest.raises(InputError, match=r'online for sm_75: kernel.cu\(7\): error: "nought" is undefined$'):
+        attention.forward("attention_forward_2_online", *numbers(5, 5, 32), runner=launcher)
+
+
+def test_arrays_of_the_other_library_are_refused(launcher):
+    launcher.library = "cupy"
+    with pytest.raises(InputError, match="needs cupy arrays, not numpy's"):
+        attention.forward("attention_forward_2_online", *numbers(5, 5, 32), runner=launcher)
+
+
+def test_without_a_gpu_a_launcher_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(launch, "gpu_problem", lambda: "no GPU here; use --device cpu")
+    with pytest.raises(InputError, match="no GPU here"):
+        launch.Launcher()
+
+
+@pytest.mark.skipif(gpu_problem() is not None, reason="no usable GPU")
+@pytest.mark.parametrize("shape", [(1, 1, 32), (65, 63, 64), (257, 130, 128)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, file in FILES.items() for dtype in file.types or ("float32",)]
+)
+def test_on_a_gpu_equals_the_definition(name, dtype, shape):
+    runner = launch.Launcher()
+    if int(runner.architecture) < FILES[name].architecture or (dtype == "bfloat16" and runner.architecture == "75"):
+        pytest.skip("not for this GPU")
+    near = 5e-5 if "split" in name else 1e-5
+    for frames in (None, 3):
+        if frames is None or shape[0] > 1:
+            result = errors(name, *shape, frames, 0, runner, dtype=dtype)
+            for field, error in result.items():
+                allowed = 1e-4 if field == "log_sum_exp" else max(2 * error.plain, near * max(1, error.size))
+                assert error.largest <= allowed, (field, error)
