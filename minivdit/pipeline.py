@@ -21,8 +21,8 @@ from .training import checkpoint
 from .training.stages import train_autoencoder, train_transformer
 
 AUTOENCODER_SHARE = 0.15  # of the time, when a time is given
-# Of the speed of matrix products, what a training step reaches: 0.24 for the transformer and 0.27 for the autoencoder
-# of the preset `small` on 2 cores (Xeon, AVX-512). The progress bar knows better after a few steps.
+# Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
+# transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
