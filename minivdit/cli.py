@@ -216,7 +216,7 @@ def build_parser():
         commands.bench,
         "time this machine, beside PyTorch",
         [
-            "minivdit bench cpu                                   everything, about 10 minutes",
+            "minivdit bench cpu                                   everything, about 5 minutes",
             "minivdit bench cpu --workload 'train small' --out small.json",
             "minivdit bench cpu --profile 'train small'           operation by operation",
         ],
