@@ -19,7 +19,7 @@ import sys
 import numpy as np
 
 from ..errors import InputError
-from .parallel import add_up, shard_gradients, split_batch
+from .parallel import add_up, batch_size, shard_gradients, split_batch
 
 
 def can_fork():
@@ -64,7 +64,7 @@ class Workers:
     def __call__(self, batch):
         """The mean loss over a batch and its gradients; see parallel.parallel_gradients."""
         parts = dict(enumerate(split_batch(batch, self.shards)))
-        weights = {shard: _size(part) / _size(batch) for shard, part in parts.items()}
+        weights = {shard: batch_size(part) / batch_size(batch) for shard, part in parts.items()}
         chosen = [[shard for shard in parts if shard % self.count == number] for number in range(self.count)]
         busy = [(connection, work) for connection, work in zip(self.connections, chosen[1:]) if work]
         for connection, work in busy:
@@ -117,10 +117,6 @@ def _receive(connection):
     if isinstance(answer, BaseException):
         raise answer
     return answer
-
-
-def _size(batch):
-    return len(next(iter(batch.values() if isinstance(batch, dict) else batch)))
 
 
 def _shared_arrays(parameters):
