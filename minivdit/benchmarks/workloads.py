@@ -16,11 +16,11 @@ from .. import autograd as ag
 from .. import costs
 from ..data.captions import MAX_WORDS
 from ..errors import InputError
+from ..generation.text_to_video import Predictor
 from ..models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig
 from ..optim import fused_parts, is_hidden_matrix, warmup_cosine
 from ..training import presets
 from ..training.loop import Run, TrainingSettings
-from ..training.parallel import parallel_map, split_batch
 from ..training.tasks import AutoencoderTask, TransformerTask
 
 GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
@@ -191,16 +191,10 @@ def _inputs(task, batch):
 
 
 def _our_sample(task, batch, threads):
-    arrays = dict(zip(("latents", "level", "tokens"), _inputs(task, batch)))
-
-    def draw(part):
-        with ag.no_grad():
-            return task.model(part["latents"], part["level"], part["tokens"]).data
-
-    def run():
-        return np.concatenate(parallel_map(draw, split_batch(arrays, threads), threads))
-
-    return Prepared(run, lambda: {"prediction": run()}, _flops(task, batch))
+    inputs = _inputs(task, batch)
+    predictor = Predictor(task.model, threads)
+    prediction = lambda: predictor(*inputs)
+    return Prepared(prediction, lambda: {"prediction": prediction()}, _flops(task, batch), predictor)
 
 
 def _heads(tokens):

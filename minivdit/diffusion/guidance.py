@@ -11,22 +11,25 @@ from ..errors import InputError
 from .curves import per_frame
 
 
-def guided(denoise_conditional, denoise_unconditional, guidance_scale):
-    """A denoiser (x, noise_level) -> prediction that guides the first one away from the second.
+def guided(denoise, condition, no_condition, guidance_scale):
+    """A denoiser (x, noise_level) -> prediction that follows the condition more closely than the network does.
 
-    guidance_scale: a number (1: no guidance, the unconditional network isn't called), or a function
+    denoise: (x, noise_level, condition) -> prediction. condition, no_condition: arrays of the same length as x,
+    such as the tokens of captions and of empty ones; both go through the network in one call.
+    guidance_scale: a number (1: no guidance, nothing is computed without the condition), or a function
     from noise_level (B, T) to a scale for each frame, (B, T) or one number, such as `interval`.
     """
 
-    def denoise(x, noise_level):
+    def denoise_guided(x, noise_level):
+        xp = array_module(x)
         scale = guidance_scale(noise_level) if callable(guidance_scale) else guidance_scale
-        conditional = denoise_conditional(x, noise_level)
-        if bool((array_module(x).asarray(scale) == 1).all()):
-            return conditional
-        unconditional = denoise_unconditional(x, noise_level)
+        if bool((xp.asarray(scale) == 1).all()):
+            return denoise(x, noise_level, condition)
+        twice = [xp.concatenate(pair) for pair in ((x, x), (noise_level, noise_level), (condition, no_condition))]
+        conditional, unconditional = xp.split(denoise(*twice), 2)
         return unconditional + per_frame(scale, x) * (conditional - unconditional)
 
-    return denoise
+    return denoise_guided
 
 
 def interval(scale, low, high):

@@ -12,11 +12,12 @@ import numpy as np
 
 from .. import autograd as ag
 from .. import diffusion
-from ..backend import array_module, cpu_count, to_device, to_numpy
+from ..backend import array_module, cpu_count, device_name, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
-from ..training.parallel import parallel_map, split_batch
+from ..training.parallel import split_batch
+from ..training.workers import Workers
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
@@ -154,13 +155,10 @@ class TextToVideo:
         generator = NoiseByClip(seed, len(prompts))
         noise = generator.standard_normal((len(prompts), *shape), np.float32)
         tokens, empty = self.tokenizer.encode(prompts), self.tokenizer.encode([""] * len(prompts))
-        denoise = diffusion.guided(
-            lambda x, level: self.predict(x, level, tokens),
-            lambda x, level: self.predict(x, level, empty),
-            guidance_scale,
-        )
-        return diffusion.steps(
-            denoise,
+        # Guided, a clip goes through the network twice at a time: with its caption and without.
+        predictor = Predictor(self.transformer, min(self.threads, len(prompts) * (1 if guidance_scale == 1 else 2)))
+        states = diffusion.steps(
+            diffusion.guided(predictor, tokens, empty, guidance_scale),
             to_device(noise),
             diffusion.level_matrix(steps, len(prompts), num_frames),
             sampler=sampler or settings.sampler,
@@ -169,18 +167,11 @@ class TextToVideo:
             generator=generator,
         )
 
-    def predict(self, latents, noise_level, tokens):
-        """The transformer's prediction (B, T, h, w, C) without gradients, the batch spread over threads."""
+        def walk():
+            with predictor:
+                yield from states
 
-        def work(shard):
-            with ag.no_grad():  # holds for one thread only
-                return self.transformer(*shard).data
-
-        shards = split_batch((latents, noise_level, tokens), self.threads)
-        if len(shards) == 1:
-            return work(shards[0])  # one clip: the threads are left to the matrix products
-        xp = array_module(latents)
-        return xp.concatenate(parallel_map(work, shards, self.threads))
+        return walk()
 
     def decode(self, latents):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
@@ -206,6 +197,33 @@ class TextToVideo:
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
         height, width = size
         return num_frames, height // factor, width // factor, config.latent_channels
+
+
+class Predictor:
+    """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
+
+    Use it in a `with` block. A single clip is for one process; the cores are left to its matrix products.
+    """
+
+    def __init__(self, transformer, count):
+        self.transformer = transformer
+        self.workers = Workers(self._predict, count if device_name() == "cpu" else 1, "draw fewer clips at a time")
+
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.workers.__exit__(*error)
+
+    def __call__(self, latents, noise_level, tokens):
+        """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
+        shards = split_batch((latents, noise_level, tokens), self.workers.count)
+        return array_module(latents).concatenate(self.workers(shards))
+
+    def _predict(self, shard):
+        with ag.no_grad():  # holds for one thread only
+            return self.transformer(*shard).data
 
 
 class NoiseByClip:

@@ -27,7 +27,7 @@ from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
 from . import checkpoint
 from .journal import Journal, Progress
 from .parallel import parallel_gradients, parallel_map
-from .workers import Workers, can_fork
+from .workers import GradientWorkers, can_fork
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
@@ -148,7 +148,7 @@ class Run:
             if self.workers is not None or not (several and can_fork()):
                 yield
                 return
-            with Workers(self.task.loss, self.parameters, self.settings.shards, self.threads) as self.workers:
+            with GradientWorkers(self.task.loss, self.parameters, self.settings.shards, self.threads) as self.workers:
                 try:
                     yield
                 finally:

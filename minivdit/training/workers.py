@@ -1,9 +1,9 @@
-"""Shards in processes of their own: what parallel.py does with threads, without Python's lock between them.
+"""Work shared by processes: what parallel.py does with threads, without Python's lock between them.
 
 NumPy lets go of Python's lock inside its loops and takes it again after each, thousands of times a step. Two threads
 that wait for each other so often lose about a quarter of their time (see results/speed.md). A forked process has a
-lock of its own. Weights and gradients lie in memory that all processes share, so what is carried to and fro is only a
-part of the batch, and a loss.
+lock of its own. In training, weights and gradients lie in memory that all processes share, so what is carried to and
+fro is only a part of the batch, and a loss.
 
 Processes are made by fork, where that is safe (Linux); elsewhere threads do the same work, with the same result bit for
 bit.
@@ -18,8 +18,9 @@ import sys
 
 import numpy as np
 
+from ..backend import blas_threads
 from ..errors import InputError
-from .parallel import add_up, batch_size, shard_gradients, split_batch
+from .parallel import add_up, batch_size, parallel_map, shard_gradients, split_batch
 
 
 def can_fork():
@@ -28,30 +29,25 @@ def can_fork():
 
 
 class Workers:
-    """This process and `count` - 1 forked ones: shard i goes to number i % count, this one being number 0.
+    """function(item) for several items at once: by this process and `count` - 1 forked ones, in a `with` block.
 
-    Made once for a training: weights change in place and are seen by all. Everything else that the loss depends on must
-    stay as it is. Use it in a `with` block, which ends the processes.
+    The forked ones know what was in memory when the block began; of later changes they see those in shared memory.
+    cure: what to do when one of them is killed, which is most likely for want of memory.
     """
 
-    def __init__(self, loss_function, parameters, shards, count):
-        self.loss_function, self.parameters, self.shards, self.count = loss_function, parameters, shards, count
-        for parameter, shared in zip(parameters.values(), _shared_arrays(parameters)):
-            shared[...] = parameter.data
-            parameter.data = shared
-        self.connections, self.processes, self.gradients = [], [], {}
-        fork = multiprocessing.get_context("fork")
-        for number in range(1, min(count, shards)):
-            for shard in range(number, shards, count):
-                self.gradients[shard] = dict(zip(parameters, _shared_arrays(parameters)))
+    def __init__(self, function, count, cure):
+        self.function, self.count, self.cure = function, count, cure
+        self.connections, self.processes = [], []
+
+    def __enter__(self):
+        fork = multiprocessing.get_context("fork") if can_fork() else None
+        for number in range(1, self.count if can_fork() else 1):
             here, there = fork.Pipe()
             self.connections.append(here)
             process = fork.Process(target=self._serve, args=(there,), daemon=True, name=f"minivdit-{number}")
             process.start()
             there.close()  # so that the end of that process is the end of the file here
             self.processes.append(process)
-
-    def __enter__(self):
         return self
 
     def __exit__(self, *error):
@@ -60,63 +56,97 @@ class Workers:
         for process in self.processes:
             process.terminate()
             process.join()
+        self.connections, self.processes = [], []
 
-    def __call__(self, batch):
-        """The mean loss over a batch and its gradients; see parallel.parallel_gradients."""
-        parts = dict(enumerate(split_batch(batch, self.shards)))
-        weights = {shard: batch_size(part) / batch_size(batch) for shard, part in parts.items()}
-        chosen = [[shard for shard in parts if shard % self.count == number] for number in range(self.count)]
-        busy = [(connection, work) for connection, work in zip(self.connections, chosen[1:]) if work]
-        for connection, work in busy:
-            with _explaining_a_lost_process():
-                connection.send([(shard, parts[shard], weights[shard]) for shard in work])
-        results = {}
-        for shard in chosen[0]:
-            results[shard] = shard_gradients(self.loss_function, self.parameters, parts[shard], weights[shard])
-        for connection, work in busy:
-            for shard, (loss, extras) in zip(work, _receive(connection)):
-                results[shard] = loss, self.gradients[shard], extras
-        return add_up([results[shard] for shard in parts], self.parameters, self.count)
+    def __call__(self, items):
+        """The list of function(item), in order. Item i is for number i % count, this process being number 0."""
+        items = list(items)
+        if self.count == 1:
+            return [self.function(item) for item in items]
+        if not self.processes:
+            return parallel_map(self.function, items, self.count)
+        busy = [(number, connection) for number, connection in enumerate(self.connections, 1) if number < len(items)]
+        results = [None] * len(items)
+        with self._explaining_a_lost_process():
+            for number, connection in busy:
+                connection.send(items[number :: self.count])
+        with blas_threads(1):
+            results[:: self.count] = [self.function(item) for item in items[:: self.count]]
+        for number, connection in busy:
+            with self._explaining_a_lost_process():
+                answer = connection.recv()
+            if isinstance(answer, BaseException):
+                raise answer
+            results[number :: self.count] = answer
+        return results
 
     def _serve(self, connection):
-        """What a forked process does: shards in, losses out, gradients into the shared arrays."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains; it ends this one
+        """What a forked process does: items in, results out."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that forked it; that one ends it
         for other in self.connections:  # those ends belong to that process: it must be the only one to hold them
             other.close()
-        with contextlib.suppress(EOFError, OSError):  # it has gone
+        with contextlib.suppress(EOFError, OSError), blas_threads(1):  # it has gone
             while True:
-                work = connection.recv()
+                items = connection.recv()
                 try:
-                    answer = [self._work(*item) for item in work]
+                    answer = [self.function(item) for item in items]
                 except BaseException as error:  # whatever it was, it is raised there
                     answer = error
                 connection.send(answer)
         os._exit(0)  # without what a Python program does at its end: all of that is the other process's
 
-    def _work(self, shard, part, weight):
-        loss, gradients, extras = shard_gradients(self.loss_function, self.parameters, part, weight)
-        for name, gradient in gradients.items():
+    @contextlib.contextmanager
+    def _explaining_a_lost_process(self):
+        try:
+            yield
+        except (EOFError, OSError):
+            raise InputError(
+                "a process that worked on a part of the batch was killed, most likely for want of memory; " + self.cure
+            ) from None
+
+
+class GradientWorkers:
+    """Workers on the shards of a batch. Made once for a training: weights change in place and are seen by all.
+
+    Everything else that the loss depends on must stay as it is. Use it in a `with` block.
+    """
+
+    def __init__(self, loss_function, parameters, shards, count):
+        self.loss_function, self.parameters, self.shards = loss_function, parameters, shards
+        self.workers = Workers(self._work, min(count, shards), "use a smaller batch, such as --set training.batch=8")
+        for parameter, shared in zip(parameters.values(), _shared_arrays(parameters)):
+            shared[...] = parameter.data
+            parameter.data = shared
+        # What a forked process finds out is handed over here; this one's own shards keep what they made.
+        elsewhere = [shard for shard in range(shards) if shard % self.workers.count]
+        self.gradients = {shard: dict(zip(parameters, _shared_arrays(parameters))) for shard in elsewhere}
+
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.workers.__exit__(*error)
+
+    def __call__(self, batch):
+        """The mean loss over a batch and its gradients; see parallel.parallel_gradients."""
+        parts = split_batch(batch, self.shards)
+        shares = [batch_size(part) / batch_size(batch) for part in parts]
+        results = self.workers(enumerate(zip(parts, shares)))
+        return add_up(
+            [(loss, found or self.gradients[shard], extras) for shard, (loss, found, extras) in enumerate(results)],
+            self.parameters,
+            self.workers.count,
+        )
+
+    def _work(self, numbered):
+        shard, (part, share) = numbered
+        loss, found, extras = shard_gradients(self.loss_function, self.parameters, part, share)
+        if shard not in self.gradients:
+            return loss, found, extras
+        for name, gradient in found.items():
             self.gradients[shard][name][...] = gradient
-        return loss, extras
-
-
-@contextlib.contextmanager
-def _explaining_a_lost_process():
-    try:
-        yield
-    except (EOFError, OSError):
-        raise InputError(
-            "a process that worked on a part of the batch was killed, most likely for want of memory; "
-            "use a smaller batch, such as --set training.batch=8"
-        ) from None
-
-
-def _receive(connection):
-    with _explaining_a_lost_process():
-        answer = connection.recv()
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+        return loss, None, extras
 
 
 def _shared_arrays(parameters):

@@ -6,20 +6,23 @@ from minivdit.errors import InputError
 
 
 def setting(seed=0, shape=(2, 3, 4, 5, 6)):
+    """x, what a network predicts with the caption 1 and with 0, that network with both captions, sizes of its calls."""
     generator = np.random.default_rng(seed)
     x, conditional, unconditional = generator.standard_normal((3, *shape)).astype(np.float32)
-    calls = {"unconditional": 0}
+    sizes = []
 
-    def denoise_unconditional(x, noise_level):
-        calls["unconditional"] += 1
-        return unconditional
+    def denoise(x, noise_level, captions):
+        sizes.append(len(x))
+        assert len(x) == len(noise_level) == len(captions)
+        return np.stack([(unconditional, conditional)[c][i % shape[0]] for i, c in enumerate(captions)])
 
-    return x, conditional, unconditional, (lambda x, noise_level: conditional), denoise_unconditional, calls
+    captions = np.ones(shape[0], int), np.zeros(shape[0], int)
+    return x, conditional, unconditional, (denoise, *captions), sizes
 
 
 def test_guidance_goes_past_the_conditional_in_every_channel():
-    x, conditional, unconditional, *networks, _ = setting()
-    out = guided(*networks, 2.5)(x, np.full((2, 3), 0.5, np.float32))
+    x, conditional, unconditional, network, _ = setting()
+    out = guided(*network, 2.5)(x, np.full((2, 3), 0.5, np.float32))
     assert out.dtype == np.float32
     np.testing.assert_allclose(out, unconditional + 2.5 * (conditional - unconditional), rtol=1e-6)
     past = (out - conditional) / (conditional - unconditional)
@@ -27,26 +30,26 @@ def test_guidance_goes_past_the_conditional_in_every_channel():
 
 
 def test_scale_1_is_the_conditional_and_saves_the_other_call():
-    x, conditional, unconditional, *networks, calls = setting()
+    x, conditional, unconditional, network, sizes = setting()
     level = np.full((2, 3), 0.5, np.float32)
-    np.testing.assert_array_equal(guided(*networks, 1)(x, level), conditional)
-    assert calls["unconditional"] == 0
-    np.testing.assert_array_equal(guided(*networks, 0)(x, level), unconditional)
-    assert calls["unconditional"] == 1
+    np.testing.assert_array_equal(guided(*network, 1)(x, level), conditional)
+    assert sizes == [2]
+    np.testing.assert_array_equal(guided(*network, 0)(x, level), unconditional)
+    assert sizes == [2, 4]
 
 
 def test_an_interval_guides_only_the_frames_inside_it():
-    x, conditional, unconditional, *networks, calls = setting()
+    x, conditional, unconditional, network, sizes = setting()
     level = np.array([[0, 0.2, 0.5], [0.8, 0.9, 1]], np.float32)
-    out = guided(*networks, interval(3.0, 0.2, 0.8))(x, level)
+    out = guided(*network, interval(3.0, 0.2, 0.8))(x, level)
     inside = (level >= 0.2) & (level <= 0.8)
     assert inside.sum() == 3
     strong = unconditional + 3 * (conditional - unconditional)
     np.testing.assert_allclose(out[inside], strong[inside], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(out[~inside], conditional[~inside], rtol=1e-5, atol=1e-6)
     assert out.dtype == np.float32
-    guided(*networks, interval(3.0, 0.2, 0.8))(x, np.full((2, 3), 0.9, np.float32))
-    assert calls["unconditional"] == 1  # outside the interval it wasn't called again
+    guided(*network, interval(3.0, 0.2, 0.8))(x, np.full((2, 3), 0.9, np.float32))
+    assert sizes == [4, 2]  # outside the interval there is nothing to compare with
 
 
 @pytest.mark.parametrize("kind", ["noise", "clean"])
@@ -59,8 +62,10 @@ def test_guiding_any_kind_of_prediction_is_guiding_the_velocity(kind):
         pair = predictions.to_clean_and_noise("velocity", velocity, x, curve, level)
         return lambda x, noise_level: predictions.target(kind, *pair, curve, level)
 
-    velocity = guided(lambda x, t: one, lambda x, t: other, 4.0)(x, level)
-    same = guided(as_kind(one), as_kind(other), 4.0)(x, level)
+    captions = np.ones(2, int), np.zeros(2, int)
+    velocity = guided(lambda x, t, c: np.concatenate([one, other]), *captions, 4.0)(x, level)
+    both = as_kind(one), as_kind(other)
+    same = guided(lambda x, t, c: np.concatenate([kind(x[:2], t[:2]) for kind in both]), *captions, 4.0)(x, level)
     np.testing.assert_allclose(same, as_kind(velocity)(x, level), rtol=1e-9, atol=1e-9)
 
 

@@ -1,5 +1,7 @@
 """TextToVideo on a tiny model with random weights: what comes out, what is refused, what a file keeps."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -64,6 +66,15 @@ def test_the_number_of_threads_changes_nothing_but_rounding(model):
     three = model.generate(PROMPTS * 2, seed=1)
     model.threads = before
     np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_no_process_is_left_behind_even_when_the_caller_stops_half_way(model):
+    model.generate(PROMPTS, seed=1)
+    for _ in zip(range(2), walk := model.denoise(PROMPTS, seed=1)):
+        pass
+    walk.close()
+    model.denoise(PROMPTS, seed=1)  # never begun
+    assert multiprocessing.active_children() == []
 
 
 def test_guidance_is_conditional_at_one_and_moves_away_from_the_empty_caption(model):

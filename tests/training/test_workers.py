@@ -13,7 +13,7 @@ import pytest
 from minivdit.errors import InputError
 from minivdit.training.loop import Run, train
 from minivdit.training.parallel import parallel_gradients
-from minivdit.training.workers import Workers, can_fork
+from minivdit.training.workers import GradientWorkers, Workers, can_fork
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
 
@@ -33,7 +33,7 @@ def test_the_same_as_with_threads_bit_for_bit(shards, count):
     task = toy.ToyTask()
     batch = task.batch(np.random.default_rng(0))
     loss, gradients, extras = parallel_gradients(task.loss, task.parameters, batch, shards, 1)
-    with Workers(task.loss, task.parameters, shards, count) as workers:
+    with GradientWorkers(task.loss, task.parameters, shards, count) as workers:
         for _ in range(2):  # the second time the shared arrays aren't fresh
             again, found, told = workers(batch)
             assert again == loss and found.keys() == gradients.keys()
@@ -46,7 +46,7 @@ def test_the_same_as_with_threads_bit_for_bit(shards, count):
 def test_workers_see_weights_change():
     task = toy.ToyTask()
     batch = task.batch(np.random.default_rng(0))
-    with Workers(task.loss, task.parameters, 2, 2) as workers:
+    with GradientWorkers(task.loss, task.parameters, 2, 2) as workers:
         before, *_ = workers(batch)
         for parameter in task.parameters.values():
             parameter.data *= 1.5
@@ -58,7 +58,7 @@ def test_workers_see_weights_change():
 def test_a_batch_smaller_than_the_number_of_shards():
     task = toy.ToyTask(items=2)
     batch = task.batch(np.random.default_rng(0))
-    with Workers(task.loss, task.parameters, 4, 3) as workers:
+    with GradientWorkers(task.loss, task.parameters, 4, 3) as workers:
         loss, _, extras = workers(batch)
     assert loss == parallel_gradients(task.loss, task.parameters, batch, 4, 1)[0] and len(extras) == 2
 
@@ -71,6 +71,23 @@ def test_training_hires_them_and_lets_them_go():
     assert run.workers is None
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_items_come_back_in_order_whoever_worked_on_them(count):
+    with Workers(lambda item: (item * item, os.getpid()), count, "") as workers:
+        for items in ([], [3], [1, 2], range(7)):
+            results = workers(items)
+            assert [square for square, _ in results] == [item * item for item in items]
+            processes = [process for _, process in results]
+            assert processes == [processes[i % count] for i in range(len(processes))]
+            assert len(set(processes)) == min(count, len(processes))
+
+
+def test_where_processes_cannot_be_forked_threads_do_it(monkeypatch):
+    monkeypatch.setattr("minivdit.training.workers.can_fork", lambda: False)
+    with Workers(lambda item: (item + 1, os.getpid()), 2, "") as workers:
+        assert workers([1, 2, 3]) == [(item + 1, os.getpid()) for item in (1, 2, 3)]
+
+
 def test_an_error_over_there_is_raised_here():
     task = toy.ToyTask()
 
@@ -79,16 +96,17 @@ def test_an_error_over_there_is_raised_here():
             raise InputError("not with this batch")
         return task.loss(batch)
 
-    with Workers(picky, task.parameters, 2, 2) as workers, pytest.raises(InputError, match="not with this batch"):
+    refused = pytest.raises(InputError, match="not with this batch")
+    with GradientWorkers(picky, task.parameters, 2, 2) as workers, refused:
         workers(task.batch(np.random.default_rng(0)))
 
 
 def test_a_process_that_is_killed_is_reported_with_a_cure():
     task = toy.ToyTask()
     batch = task.batch(np.random.default_rng(0))
-    with Workers(task.loss, task.parameters, 2, 2) as workers:
-        os.kill(workers.processes[0].pid, signal.SIGKILL)
-        workers.processes[0].join()
+    with GradientWorkers(task.loss, task.parameters, 2, 2) as workers:
+        os.kill(workers.workers.processes[0].pid, signal.SIGKILL)
+        workers.workers.processes[0].join()
         with pytest.raises(InputError, match="was killed, most likely for want of memory; use a smaller batch"):
             workers(batch)
 
@@ -98,9 +116,9 @@ def test_they_end_when_the_process_that_trains_is_killed():
 
     def program():
         task = toy.ToyTask()
-        workers = Workers(task.loss, task.parameters, 3, 3)
-        there.send([process.pid for process in workers.processes])
-        time.sleep(60)
+        with GradientWorkers(task.loss, task.parameters, 3, 3) as workers:
+            there.send([process.pid for process in workers.workers.processes])
+            time.sleep(60)
 
     parent = multiprocessing.get_context("fork").Process(target=program)
     parent.start()
