@@ -122,9 +122,29 @@ def tune_allocator():
     if not sys.platform.startswith("linux"):
         return False
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        libc = ctypes.CDLL("libc.so.6")
+        mallopt = libc.mallopt
     except (OSError, AttributeError):
         return False
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # names from malloc.h
-    settings = ((trim_threshold, 2**31 - 1), (top_pad, 256 << 20), (mmap_threshold, 32 << 20))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    settings = ((trim_threshold, 2**31 - 1), (top_pad, 1 << 30), (mmap_threshold, 32 << 20))
+    done = all([mallopt(option, value) == 1 for option, value in settings])
+    if done:
+        _ask_for_huge_pages(libc)
+    return done
+
+
+def _ask_for_huge_pages(libc):
+    """Ask for pages of 2 MiB instead of 4 KiB where arrays will lie: fewer to look up, 2 to 3% of a training step.
+
+    Only addresses are taken here, as far as `top_pad` reaches; memory is given when it is first written to.
+    """
+    size, huge_page, advice = 16 << 20, 2 << 20, 14  # MADV_HUGEPAGE
+    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+    block = libc.malloc(ctypes.c_size_t(size))  # from the heap, which grows by this and `top_pad`
+    if not block:
+        return
+    start, end = -(-block // huge_page) * huge_page, libc.sbrk(ctypes.c_ssize_t(0))
+    if start < end:  # what it answers doesn't matter: without huge pages everything is as right, if slower
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
+    libc.free(ctypes.c_void_p(block))

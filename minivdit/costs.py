@@ -151,8 +151,8 @@ def block_pieces(tokens, width, pairs=None, *, batch=1, mlp_ratio=4, words=0, fr
     norm = 0 if heads is None else 2 * (width // heads)  # scales of queries and keys
     qk_norm = qk_norm and norm > 0
 
-    # Kept: normalised x, modulated x, q k v, heads joined, branch.
-    around = Piece("", norm * qk_norm, 0, 5 * activation, 7 * activation)
+    # Kept: normalised x, modulated x, q k v, q and k as they meet, heads joined, branch.
+    around = Piece("", norm * qk_norm, 0, 7 * activation, 9 * activation)
     projections = _linear("projections", rows, width, 3 * width, bias=False) + _linear("", rows, width, width) + around
     attention = Piece("attention scores", flops=4 * pairs * width, moved=4 * activation)
     hidden = mlp_ratio * width
@@ -163,9 +163,9 @@ def block_pieces(tokens, width, pairs=None, *, batch=1, mlp_ratio=4, words=0, fr
     if words:
         cross = _linear("caption attention", rows, width, width, bias=False) + _linear("", rows, width, width)
         cross += _linear("", caption, width, 2 * width, bias=False)
-        cross += Piece("", norm, 4 * rows * words * width, 9 * activation)
-        # Kept: normalised x, q, heads joined; of the caption k v.
-        pieces.append(cross + Piece("", kept=3 * activation + 2 * caption * width * FLOAT))
+        cross += Piece("", norm, 4 * rows * words * width, 10 * activation)
+        # Kept: normalised x, q, q as it meets k, heads joined; of the caption k v, and k as it meets q.
+        pieces.append(cross + Piece("", kept=4 * activation + 3 * caption * width * FLOAT))
     if frames:
         modulation = _linear("modulation", batch * frames, width, 6 * width)
         pieces.append(modulation + Piece("", kept=8 * batch * frames * width * FLOAT))

@@ -5,9 +5,7 @@ The simple twin keeps an N x N array of scores; the fast twin (after Milakov and
 and Staats 2021, and FlashAttention, Dao et al. 2022) goes over the keys in tiles and keeps for each
 query only a running maximum, a running sum and a running output: memory O(N) instead of O(N^2).
 
-The fast twin can also do what usually stands before attention, QK-norm and rotary positions, tile by tile and
-again in its pullback, so that normalised and turned copies of q and k are neither kept nor carried to memory
-and back.
+The fast twin can also do what usually stands before attention, QK-norm and rotary positions.
 
 Who may look at whom is one rule for every case: key j is visible to query i if
 key_time[j] <= query_time[i]. Times are frame numbers for a causal mask; a key with time NEVER is
@@ -19,7 +17,7 @@ import math
 import numpy as np
 
 from ..backend import array_module
-from .engine import differentiable
+from .engine import differentiable, is_recording
 from .fused import row_dot
 
 NEVER = np.int32(2**30)  # the time of a key that no query sees
@@ -28,9 +26,11 @@ LOWEST = -1e30  # below every real score
 NO_OVERFLOW = 30.0  # exp of scores up to this is far from overflow
 EPS = 1e-6  # of QK-norm
 
-# A few tiles of scores should stay in a core's cache: 2**17 float32 are 512 KiB.
-TILE = 512
+# A few tiles of scores should stay in a core's cache: 2**17 float32 are 512 KiB. OpenBLAS has routines for products of
+# up to 10**6 multiplications that are up to twice as fast as those for larger ones, at head widths such as 32.
 TILE_ENTRIES = 2**17
+QUICK_PRODUCT = 10**6
+TILE_STEP = 16  # a vector register: tiles are multiples of it
 
 
 def _check(q, k, v, scale, query_time, key_time):
@@ -100,7 +100,7 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     """
     scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
-    leading, queries, keys = q.shape[:-2], q.shape[-2], k.shape[-2]
+    (*leading, queries, width), keys = q.shape, k.shape[-2]
     rotation = _rotation(q, k, cos, sin)
     output = xp.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # laid out in memory as q is
     total = xp.empty((*leading, 1, queries), q.dtype)
@@ -108,7 +108,9 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     # after QK-norm), that costs two passes over all scores and changes nothing: skip it.
     small = _largest_score(q, k, q_weight, k_weight, scale) < NO_OVERFLOW
     highest = None if small else xp.empty_like(total)
-    chunks = _chunks(leading, queries, keys)
+    query_tiles, key_tiles = _tiles(queries, keys, width)
+    chunks = _chunks(leading, query_tiles[0], key_tiles[0]) if queries else []
+    recording, kept = is_recording(), []
 
     def prepared(which):  # q and k of a chunk as they meet, each with its pullback
         turn = None if rotation is None else [table[which] for table in rotation]
@@ -122,11 +124,13 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
         return scores
 
     for which in chunks:
-        (q_across, _), (k_across, _) = prepared(which)
+        ready = (q_across, _), (k_across, _) = prepared(which)
+        if recording:
+            kept.append(ready)
         v_across = _turn(v[which])
-        for rows in _tiles(queries):
+        for rows in query_tiles:
             out, summed, top = 0, 0, LOWEST
-            for columns in _tiles(keys):
+            for columns in key_tiles:
                 scores = scores_of(q_across, k_across, which, rows, columns)
                 if not small:  # online softmax: what was summed so far is rescaled to the new maximum
                     higher = xp.maximum(top, scores.max(axis=-2, keepdims=True))
@@ -146,33 +150,38 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     def pullback(grad):
         fresh = xp.empty_like if queries else xp.zeros_like
         q_grad, k_grad, v_grad = fresh(q), fresh(k), fresh(v)
-        q_weight_grad, k_weight_grad = 0, 0
+        q_weight_grad, k_weight_grad = (0 if w is None else xp.zeros_like(w) for w in (q_weight, k_weight))
+        kept.reverse()
         for which in chunks:
-            (q_across, q_pullback), (k_across, k_pullback) = prepared(which)
-            v_rows = v[which]
-            q_sum, k_sum, v_sum = fresh(q_across), fresh(k[which], order="C"), fresh(v_rows, order="C")
-            # weights = exp(scores - highest) / total; the division is done once, on the gradient.
-            out_grad = _turn(grad[which]) / total[which]
-            along = (out_grad * _turn(output[which])).sum(axis=-2, keepdims=True)
-            for rows in _tiles(queries):
-                q_tile, grad_tile = q_across[..., rows], out_grad[..., rows]
-                for columns in _tiles(keys):
+            (q_across, q_pullback), (k_across, k_pullback) = kept.pop()
+            q_sum, k_sum, v_sum = fresh(q_across), fresh(k_across), _turn(v_grad[which])
+            # weights = exp(scores - highest) / total; the division is done once, on the gradient. The gradient of a
+            # score is its weight times (v . grad - along): one product, with one row more.
+            v_and_one, grad_and_along = (
+                xp.empty((*a.shape[:-2], a.shape[-1] + 1, a.shape[-2]), a.dtype) for a in (v[which], grad[which])
+            )
+            v_and_one[..., :-1, :], v_and_one[..., -1, :] = _turn(v[which]), 1
+            out_grad = xp.divide(_turn(grad[which]), total[which], out=grad_and_along[..., :-1, :])
+            along = (out_grad * _turn(output[which])).sum(axis=-2)
+            xp.negative(along, out=grad_and_along[..., -1, :])
+            # Products of tiles take up to half as long again where one lies as a whole matrix's transpose does.
+            q_rows, grad_rows = (xp.ascontiguousarray(_turn(a)) for a in (q_across, out_grad))
+            for rows in query_tiles:
+                for columns in key_tiles:
                     weights = scores_of(q_across, k_across, which, rows, columns)
                     if not small:
                         weights -= highest[which][..., rows]
                     xp.exp(weights, out=weights)
-                    scores_grad = v_rows[..., columns, :] @ grad_tile
-                    scores_grad -= along[..., rows]
+                    scores_grad = _turn(v_and_one[..., columns]) @ grad_and_along[..., rows]
                     scores_grad *= weights
-                    _add_product(v_sum[..., columns, :], weights, _turn(grad_tile), first=rows.start == 0)
-                    _add_product(k_sum[..., columns, :], scores_grad, _turn(q_tile), first=rows.start == 0)
-                    _add_product(q_sum[..., rows], k_across[..., columns], scores_grad, first=columns.start == 0)
+                    first_row, first_column = rows.start == 0, columns.start == 0
+                    _add_product(v_sum[..., columns], _turn(grad_rows[..., rows, :]), _turn(weights), first_row)
+                    _add_product(k_sum[..., columns], _turn(q_rows[..., rows, :]), _turn(scores_grad), first_row)
+                    _add_product(q_sum[..., rows], k_across[..., columns], scores_grad, first_column)
             _turn(q_grad[which])[...], by_weight = q_pullback(q_sum)
             q_weight_grad = q_weight_grad + by_weight
-            xp.copyto(k_across, _turn(k_sum))  # k isn't needed any more
-            _turn(k_grad[which])[...], by_weight = k_pullback(k_across)
+            _turn(k_grad[which])[...], by_weight = k_pullback(k_sum)
             k_weight_grad = k_weight_grad + by_weight
-            v_grad[which] = v_sum
         return (
             *(q_grad, k_grad, v_grad),
             None if q_weight is None else q_weight_grad,
@@ -198,14 +207,13 @@ def _prepare(x, weight, rotation, by):
     if weight is None:
         ready = across * by
     else:
-        normalised = across * across
-        inverse_rms = normalised.sum(axis=-2, keepdims=True)
+        inverse_rms = (across * across).sum(axis=-2, keepdims=True)
         inverse_rms /= width
         inverse_rms += EPS
         inverse_rms = 1 / xp.sqrt(inverse_rms)
-        xp.multiply(across, inverse_rms, out=normalised)
         column = (weight * by)[:, None]
-        ready = normalised * column
+        ready = across * inverse_rms
+        ready *= column
     if rotation is not None:
         cos, sin = rotation
         ready = _rotate(ready, cos, sin)
@@ -216,12 +224,12 @@ def _prepare(x, weight, rotation, by):
         if weight is None:
             grad *= by
             return grad, 0
-        shares = grad * normalised  # summed over d: the gradient's part along its row; over all rows: the weight's
-        summed = column.T @ shares
-        weight_grad = shares.sum(axis=(*range(shares.ndim - 2), -1)) * by
+        shares = grad * across  # summed over d: the gradient's part along its row; over all rows: the weight's
+        weight_grad = (shares @ _turn(inverse_rms)).sum(axis=(*range(shares.ndim - 2), -1)) * by
+        along = column.T @ shares
+        along *= inverse_rms * inverse_rms / width
         grad *= column
-        summed /= width
-        grad -= xp.multiply(normalised, summed, out=shares)
+        grad -= xp.multiply(across, along, out=shares)
         grad *= inverse_rms
         return grad, weight_grad
 
@@ -281,20 +289,31 @@ def _largest_score(q, k, q_weight, k_weight, scale):
     return abs(scale) * math.sqrt(float(squared[0]) * float(squared[1]))
 
 
-def _tiles(length):
-    """Slices of at most TILE that cover range(length)."""
-    return [slice(start, start + TILE) for start in range(0, length, TILE)]
+def _tiles(queries, keys, width):
+    """Slices that cover range(queries), and slices that cover range(keys), of nearly equal lengths."""
+
+    def at_most(other):
+        return max(1, QUICK_PRODUCT // (width * other) // TILE_STEP) * TILE_STEP
+
+    def cover(length, most):
+        count = max(1, -(-length // most))
+        step = max(1, -(-length // (count * TILE_STEP))) * TILE_STEP
+        return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+    side = math.isqrt(QUICK_PRODUCT // width)
+    key_tiles = cover(keys, at_most(max(1, side)))
+    return cover(queries, at_most(key_tiles[0].stop)), key_tiles
 
 
-def _chunks(leading, queries, keys):
-    """Indices into the leading axes, each covering as many matrices as keep a tile of scores in cache.
+def _chunks(leading, rows, columns):
+    """Indices into the leading axes, each covering as many matrices as keep their tiles of scores in cache.
 
     The last leading axis is that of the heads: a chunk is one head of several clips or groups.
     """
     if not leading:
         return [()]
     *groups, heads = leading
-    room = TILE_ENTRIES // max(1, min(queries, TILE) * min(keys, TILE))
+    room = TILE_ENTRIES // (rows.stop * columns.stop)
     return [(*piece, head) for piece in _pieces(groups, room) for head in range(heads)]
 
 

@@ -260,7 +260,8 @@ def naive_attention(q, k, v, scale=None, query_time=None, key_time=None):
 @pytest.mark.parametrize("tile", [2, 3, 512])
 @pytest.mark.parametrize("name", ["attention", "simple_attention"])
 def test_attention_against_one_query_at_a_time(name, tile, monkeypatch):
-    monkeypatch.setattr(attend, "TILE", tile)
+    monkeypatch.setattr(attend, "QUICK_PRODUCT", 1)
+    monkeypatch.setattr(attend, "TILE_STEP", tile)
     monkeypatch.setattr(attend, "TILE_ENTRIES", tile * tile)
     operation = getattr(ag, name)
     for sample in SAMPLES_OF[name]:
@@ -283,7 +284,8 @@ def test_attention_twins_agree_on_awkward_layouts_and_large_scores():
 
 @pytest.mark.parametrize("tile", [2, 512])
 def test_attention_with_norm_and_rotation_is_these_operations_one_after_the_other(tile, monkeypatch):
-    monkeypatch.setattr(attend, "TILE", tile)
+    monkeypatch.setattr(attend, "QUICK_PRODUCT", 1)
+    monkeypatch.setattr(attend, "TILE_STEP", tile)
     monkeypatch.setattr(attend, "TILE_ENTRIES", tile * tile)
     q, k, v = (normal(2, 3, 5, 4, seed=n) for n in range(3))  # (B, h, N, d)
     weights, angle = normal(2, 4, seed=4), normal(5, 1, 2, seed=5)
