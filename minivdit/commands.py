@@ -220,5 +220,5 @@ def prepare(options):
     """Choose the device and tune the allocator: once, before arrays are made."""
     from . import backend
 
-    backend.use(options.device)
+    backend.use(options.device, kernels=options.kernels == "on")
     backend.tune_allocator()

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, to_numpy
 from .errors import InputError
 
 
@@ -277,7 +277,8 @@ def copy_state(source, destination):
             raise InputError(f"{name} has shape {saved} in the saved state, {np.shape(array)} here; {advice}")
     for name, array in destination.items():
         if hasattr(array, "shape"):
-            array[...] = array_module(array).asarray(source[name])
+            xp = array_module(array)
+            array[...] = to_numpy(source[name]) if xp is np else xp.asarray(source[name])
 
 
 def clip_global_norm(gradients, limit):

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from .. import autograd as ag
-from .. import costs
+from .. import backend, costs
 from ..data.captions import MAX_WORDS
 from ..errors import InputError
 from ..models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig
@@ -138,7 +138,7 @@ def training(kind, subject, threads):
     else:
         task, settings = _shape_task(subject, generator)
     for parameter in task.parameters.values():
-        parameter.data += 0.02 * generator.standard_normal(parameter.shape, dtype=np.float32)
+        parameter.data += 0.02 * backend.normal(generator, parameter.shape)
     return Run(task, settings, threads=threads), task.batch(generator)
 
 

@@ -6,6 +6,8 @@ Over all channels, whatever the prediction is: the weights add up to 1, so guidi
 velocity or the clean sample is the same thing.
 """
 
+import numpy as np
+
 from ..backend import array_module
 from ..errors import InputError
 from .curves import per_frame
@@ -21,7 +23,7 @@ def guided(denoise_conditional, denoise_unconditional, guidance_scale):
     def denoise(x, noise_level):
         scale = guidance_scale(noise_level) if callable(guidance_scale) else guidance_scale
         conditional = denoise_conditional(x, noise_level)
-        if bool((array_module(x).asarray(scale) == 1).all()):
+        if bool(np.all(scale == 1)):
             return conditional
         unconditional = denoise_unconditional(x, noise_level)
         return unconditional + per_frame(scale, x) * (conditional - unconditional)

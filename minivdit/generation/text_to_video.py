@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import autograd as ag
 from .. import diffusion
-from ..backend import array_module, cpu_count, to_device, to_numpy
+from ..backend import array_module, thread_count, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
@@ -67,7 +67,7 @@ class TextToVideo:
         self.settings = settings
         self.notes = notes or {}
         self.name = name
-        self.threads = cpu_count()
+        self.threads = thread_count()
 
     @classmethod
     def load(cls, path=None):
@@ -153,7 +153,7 @@ class TextToVideo:
         guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         generator = NoiseByClip(seed, len(prompts))
         noise = generator.standard_normal((len(prompts), *shape), np.float32)
-        tokens, empty = self.tokenizer.encode(prompts), self.tokenizer.encode([""] * len(prompts))
+        tokens, empty = (to_device(self.tokenizer.encode(asked)) for asked in (prompts, [""] * len(prompts)))
         denoise = diffusion.guided(
             lambda x, level: self.predict(x, level, tokens),
             lambda x, level: self.predict(x, level, empty),
