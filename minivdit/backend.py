@@ -118,6 +118,12 @@ def to_device(array):
     return xp().asarray(array)
 
 
+def wait():
+    """Return when the device has done all that it was given."""
+    if xp() is not np:
+        xp().cuda.Device().synchronize()
+
+
 def normal(generator, shape, dtype=np.float32):
     """Standard normal noise on the device, drawn on the CPU so that a seed means the same everywhere."""
     return to_device(generator.standard_normal(shape, dtype=dtype))

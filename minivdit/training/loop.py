@@ -233,7 +233,7 @@ def train(run):
             started = time.perf_counter()
             batch = upcoming.result()
             upcoming = workshop.submit(make, run.step + 1)
-            yield run.advance(_on_device(batch), started)
+            yield run.advance(on_device(batch), started)
 
 
 def steps_in(run, minutes, trial=5):
@@ -340,7 +340,8 @@ def _steps_saved(path):
     return checkpoint.load_checkpoint(path)[1]["settings"]["steps"]
 
 
-def _on_device(batch):
+def on_device(batch):
+    """A batch of NumPy arrays (a dict or tuple) on the chosen device."""
     if isinstance(batch, dict):
         return {name: backend.to_device(array) for name, array in batch.items()}
     return tuple(backend.to_device(array) for array in batch)
