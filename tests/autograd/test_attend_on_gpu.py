@@ -84,6 +84,14 @@ def test_views_are_read_where_they_lie_and_copied_only_where_kernels_cannot_read
     np.testing.assert_array_equal(ag.attention(odd, k, v).data.get(), out.get())
 
 
+def test_a_projection_gives_rows_that_kernels_read_as_they_lie(gpu):
+    x = backend.to_device(np.random.default_rng(0).standard_normal((2, 5, 64), np.float32))
+    projected = ag.linear(x, x[0].T @ x[0], across=True).data.reshape(2, 5, 2, 32).swapaxes(1, 2)
+    gpu.clear()
+    ag.attention(projected, projected, projected)
+    assert "copy" not in gpu.launches
+
+
 SHARED = {"75": 64 << 10, "80": 163 << 10, "86": 99 << 10, "90": 227 << 10, "100": 227 << 10, "120": 99 << 10}
 
 
