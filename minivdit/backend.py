@@ -15,7 +15,9 @@ import threadpoolctl
 
 from .errors import InputError
 
-_state = {"xp": np}
+OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-core instructions of the kernels
+
+_state = {"xp": np, "kernels": True}
 
 
 def array_module(*arrays):
@@ -36,10 +38,16 @@ def device_name():
     return "cpu" if xp() is np else "gpu"
 
 
-def gpu_problem():
+def with_kernels():
+    """Whether attention on a GPU is computed by the hand-written kernels, and not by plain CuPy."""
+    return _state["kernels"]
+
+
+def gpu_problem(kernels=True):
     """None when CuPy is installed and a GPU works, else one line that says what is missing and the cure.
 
-    Importable is not usable: a device must be present *and* finish a small computation.
+    Importable is not usable: a device must be present *and* finish a small computation. kernels: whether it must be
+    new enough for the hand-written kernels, too.
     """
     try:
         cupy = importlib.import_module("cupy")
@@ -48,11 +56,29 @@ def gpu_problem():
     try:
         if cupy.cuda.runtime.getDeviceCount() == 0:
             return "CuPy is installed but no GPU is present; use --device cpu"
+        architecture = cupy.cuda.Device().compute_capability
+        if kernels and int(architecture) < OLDEST_GPU:
+            return (
+                f"this GPU is an sm_{architecture}, and the kernels need sm_{OLDEST_GPU} (2018) or newer; "
+                "use --kernels off (plain CuPy) or --device cpu"
+            )
         if float((cupy.arange(4, dtype=cupy.float32) ** 2).sum()) != 14.0:
             return "the GPU computes wrong results; check the driver, or use --device cpu"
     except Exception as error:
-        return f"CuPy is installed but the GPU can't be used ({_in_one_line(error)}); use --device cpu"
+        told = _in_one_line(error)
+        cure = next((cure for sign, cure in CURES.items() if sign in told.lower()), "")
+        return f"CuPy is installed but the GPU can't be used ({told}); {cure}use --device cpu"
     return None
+
+
+# What helps, by a word in CuPy's message.
+CURES = {
+    "insufficientdriver": "install NVIDIA's driver or a newer one ('minivdit[cuda12]' needs 525, [cuda13] 580), or ",
+    "nodevice": "check that nvidia-smi lists the GPU, or ",
+    "nvrtc": "pip install 'minivdit[cuda12]' or 'minivdit[cuda13]', which bring NVRTC along, or ",
+    "out of memory": "end the programs that fill the GPU's memory (nvidia-smi lists them), or ",
+    "memoryallocation": "end the programs that fill the GPU's memory (nvidia-smi lists them), or ",
+}
 
 
 def _in_one_line(error):
@@ -62,14 +88,18 @@ def _in_one_line(error):
     return next((line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))), type(error).__name__)
 
 
-def use(device):
-    """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable)."""
+def use(device, kernels=True):
+    """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable).
+
+    kernels: False has attention on a GPU computed by plain CuPy, to compare with, or where the kernels can't run.
+    """
     if device not in ("cpu", "gpu", "auto"):
         raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")
+    _state["kernels"] = kernels
     if device == "cpu":
         _state["xp"] = np
         return
-    problem = gpu_problem()
+    problem = gpu_problem(kernels)
     if problem is None:
         _state["xp"] = importlib.import_module("cupy")
     elif device == "gpu":
@@ -88,6 +118,12 @@ def to_device(array):
     return xp().asarray(array)
 
 
+def wait():
+    """Return when the device has done all that it was given."""
+    if xp() is not np:
+        xp().cuda.Device().synchronize()
+
+
 def normal(generator, shape, dtype=np.float32):
     """Standard normal noise on the device, drawn on the CPU so that a seed means the same everywhere."""
     return to_device(generator.standard_normal(shape, dtype=dtype))
@@ -98,6 +134,11 @@ def cpu_count():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count():
+    """How many threads share the work: one a core, and one in all for a GPU, which shares it out by itself."""
+    return cpu_count() if xp() is np else 1
 
 
 @functools.cache

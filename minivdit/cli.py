@@ -219,16 +219,18 @@ def build_parser():
             "minivdit bench cpu                                   everything, about 5 minutes",
             "minivdit bench cpu --workload 'train small' --out small.json",
             "minivdit bench cpu --profile 'train small'           operation by operation",
+            "minivdit bench gpu --out gpu.json                    attention kernels and training steps",
         ],
     )
-    bench.add_argument("where", choices=("cpu",), help="what to time")
+    bench.add_argument("where", choices=("cpu", "gpu"), help="what to time")
     bench.add_argument("--workload", action="append", metavar="NAME", help="only this one, 'train small'; repeatable")
     bench.add_argument("--turns", type=whole(1), default=15, metavar="N", help="how often each side does the work; 15")
     bench.add_argument("--threads", type=whole(1), metavar="N", help="for either side; as many as there are cores")
     bench.add_argument("--compiled", action="store_true", help="compare with torch.compile, too")
     bench.add_argument("--profile", metavar="NAME", help="of one training workload instead, with 1 thread")
     bench.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
-    bench.set_defaults(device="cpu")
+    bench.add_argument("--readme", metavar="FILE", help="on a GPU: fill the table of this copy of kernels/README.md")
+    bench.set_defaults(device="cpu", kernels="on")
 
     command("doctor", commands.doctor, "check this machine", ["minivdit doctor"])
     return parser
@@ -248,6 +250,9 @@ def add_weights(parser):
 
 def add_device(parser):
     parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="cpu", help="cpu; gpu needs CuPy")
+    parser.add_argument(
+        "--kernels", choices=("on", "off"), default="on", help="off: attention on a GPU by plain CuPy; on"
+    )
 
 
 def add_digits(parser, default="auto"):

@@ -199,8 +199,12 @@ def bench(options):
 
     The work is done in processes of their own, which take turns; first it is checked that they compute the same.
     """
-    from .benchmarks import cpu, profiler
+    from .benchmarks import cpu, gpu, profiler
 
+    if options.where == "gpu":
+        given = {name: getattr(options, name) for name in ("turns", "out", "readme", "compiled")}
+        gpu.bench(options.workload, **given)
+        return
     if options.profile:
         prepare(options)
         print(profiler.profile_step(options.profile, options.threads or 1))
@@ -220,5 +224,5 @@ def prepare(options):
     """Choose the device and tune the allocator: once, before arrays are made."""
     from . import backend
 
-    backend.use(options.device)
+    backend.use(options.device, kernels=options.kernels == "on")
     backend.tune_allocator()

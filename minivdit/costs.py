@@ -22,7 +22,7 @@ import numpy as np
 from . import backend
 from .autograd.attend import TILE_ENTRIES
 from .autograd.fused import MLP_ENTRIES
-from .autograd.products import BLOCK_ENTRIES
+from .autograd.products import block_entries
 from .data.captions import MAX_WORDS, VOCABULARY
 from .errors import InputError
 from .models.patterns import labels
@@ -243,7 +243,7 @@ def autoencoder_cost(config, frames, size):
     # The widest moment: a clip, the same enlarged four times, what a convolution makes of it and SiLU of that.
     enlarged = (*config.channels[1:], 0)
     widest = max(n * (5 * before // 4 + 2 * after) for n, before, after in zip(places[1:], enlarged, config.channels))
-    working = (widest + 3 * BLOCK_ENTRIES) * FLOAT  # and the windows that are being gathered
+    working = (widest + 3 * block_entries()) * FLOAT  # and the windows that are being gathered
     title = f"{frames} frames of {size[0]} x {size[1]} pixels; {config.factor} times smaller, {latent} channels"
     return Cost(title, (encoder, decoder), working)
 

@@ -147,8 +147,17 @@ def check_gpu():
         return Finding(FAIL, problem)
     import cupy
 
+    from .kernels.attention import Backward, Forward, best
+    from .kernels.launch import launcher
+
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    return Finding(OK, f"CuPy {cupy.__version__} on {name}")
+    runner, free = launcher(), cupy.cuda.runtime.memGetInfo()[0]
+    chosen = [best(kind, "float32", 64, runner.architecture, runner.shared_bytes) for kind in (Forward, Backward)]
+    return Finding(
+        OK,
+        f"CuPy {cupy.__version__} on {name} (sm_{runner.architecture}), {_size(free)} of its memory free; "
+        f"attention by {' and '.join(chosen)}",
+    )
 
 
 def check_mp4():

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .backend import array_module
+from .backend import array_module, to_numpy
 from .errors import InputError
 
 
@@ -107,29 +107,39 @@ class Muon(_Optimiser):
                 raise ValueError(f"Muon is for matrices, but {name!r} has shape {parameter.data.shape}")
         self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
         self.parts, self.map = parts or fused_parts, map
+        groups = {}  # on a GPU, which wants few large launches, all matrices of a shape go together
+        for name, parameter in self.parameters.items():
+            rows, columns = parameter.shape
+            alike = name if array_module(parameter.data) is np else (rows, columns // self.parts(name))
+            groups.setdefault(alike, []).append(name)
+        self.groups = list(groups.values())
 
     def step(self, gradients, learning_rate=None):
         """One update; `learning_rate` stands in for the constructor's for this step."""
         rate = self.learning_rate if learning_rate is None else learning_rate
         self.steps += 1
-        for _ in self.map(lambda name: self._update(name, gradients[name], rate), self.parameters):
+        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
             pass
 
-    def _update(self, name, gradient, rate):
-        weights, momentum = self.parameters[name].data, self.slots["momentum"][name]
-        parts, xp = self.parts(name), array_module(weights)
-        rows, columns = weights.shape[0], weights.shape[1] // parts
-        momentum *= self.momentum
-        momentum += gradient
-        nesterov = momentum * self.momentum
-        nesterov += gradient
-        separate = xp.stack(xp.split(nesterov, parts, axis=1))  # (parts, in, out / parts)
-        update = orthogonalise(separate)
+    def _update(self, names, gradients, rate):
+        separate, places = [], {}
+        for name in names:
+            gradient, momentum, before = gradients[name], self.slots["momentum"][name], len(separate)
+            momentum *= self.momentum
+            momentum += gradient
+            nesterov = momentum * self.momentum
+            nesterov += gradient
+            separate += array_module(nesterov).split(nesterov, self.parts(name), axis=1)
+            places[name] = slice(before, len(separate))
+        update = orthogonalise(array_module(*separate).stack(separate))  # (matrices, in, out / parts)
+        _, rows, columns = update.shape
         update *= rate * math.sqrt(max(1.0, columns / rows))
-        if self.weight_decay:
-            weights *= 1 - rate * self.weight_decay
-        by_part = weights.reshape(rows, parts, columns).swapaxes(0, 1)  # a view
-        by_part -= update
+        for name, place in places.items():
+            weights = self.parameters[name].data
+            if self.weight_decay:
+                weights *= 1 - rate * self.weight_decay
+            by_part = weights.reshape(rows, -1, columns).swapaxes(0, 1)  # a view
+            by_part -= update[place]
 
 
 def orthogonalise(matrices, steps=5):
@@ -277,7 +287,8 @@ def copy_state(source, destination):
             raise InputError(f"{name} has shape {saved} in the saved state, {np.shape(array)} here; {advice}")
     for name, array in destination.items():
         if hasattr(array, "shape"):
-            array[...] = array_module(array).asarray(source[name])
+            xp = array_module(array)
+            array[...] = to_numpy(source[name]) if xp is np else xp.asarray(source[name])
 
 
 def clip_global_norm(gradients, limit):

@@ -110,10 +110,12 @@ def predict(preset, minutes=None):
     data, training = preset.data, preset.training
     grid = np.array([data.num_frames, *(side // preset.autoencoder.factor for side in data.size)])
     grid = tuple(int(n) for n in grid // preset.transformer.patch_size)
-    threads = min(backend.cpu_count(), training.shards)
+    on_cpu = backend.device_name() == "cpu"
+    shards = training.shards if on_cpu else 1
+    threads = min(backend.thread_count(), shards)
 
     def transformer(batch):
-        return costs.clip_cost(preset.transformer, grid, batch, shards=training.shards, threads=threads)
+        return costs.clip_cost(preset.transformer, grid, batch, shards=shards, threads=threads)
 
     costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
@@ -124,7 +126,8 @@ def predict(preset, minutes=None):
         ("transformer", transformer(training.batch), training),
     ):
         likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
-        time = f"{settings.steps} steps, about {likely:.1f} minutes" if minutes is None else ""
+        about = f", about {likely:.1f} minutes" * on_cpu  # the share was measured on CPUs
+        time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {costs.amount(cost.training_flops, 'FLOPs')} a step, "
             f"{costs.amount(cost.training_memory)} of memory{', ' * bool(time)}{time}"

@@ -17,36 +17,6 @@ def on_the_cpu_afterwards():
     backend.use("cpu")
 
 
-class FakeArray(np.ndarray):
-    """A NumPy array that pretends to live on a GPU: to_numpy must call .get()."""
-
-    def get(self):
-        return np.array(self)
-
-
-FakeArray.__module__ = "cupy._core.core"
-
-
-def fake_cupy(devices=1, arange=None):
-    """A module that looks enough like CuPy; `devices` is a count or an error to raise."""
-
-    def count():
-        if isinstance(devices, Exception):
-            raise devices
-        return devices
-
-    module = types.ModuleType("cupy")
-    module.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=count))
-    module.arange = arange or np.arange
-    module.float32 = np.float32
-    module.asarray = lambda array: np.array(array).view(FakeArray)
-    return module
-
-
-def install(monkeypatch, module):
-    monkeypatch.setitem(sys.modules, "cupy", module)
-
-
 def check_refused(*fragments):
     """--device gpu is refused in one line that holds the fragments; auto falls back to the CPU."""
     with pytest.raises(InputError) as caught:
@@ -80,7 +50,7 @@ def test_an_unknown_device_is_refused():
 
 
 def test_cupy_missing(monkeypatch):
-    install(monkeypatch, None)  # makes the import fail
+    monkeypatch.setitem(sys.modules, "cupy", None)  # makes the import fail
     check_refused("CuPy can't be imported", "pip install 'minivdit[cuda12]'", "cuda13")
 
 
@@ -95,34 +65,45 @@ def test_cupy_broken_on_import(monkeypatch, tmp_path):
     check_refused("CuPy can't be imported", "libnvrtc.so.13: no such file", "pip install")
 
 
-def test_cupy_without_a_gpu(monkeypatch):
-    install(monkeypatch, fake_cupy(devices=0))
-    check_refused("no GPU is present", "--device cpu")
+@pytest.mark.parametrize(
+    ("devices", "fragments"),
+    [
+        (0, ("no GPU is present",)),
+        (
+            RuntimeError("\ncudaErrorInsufficientDriver: CUDA driver version is insufficient\nsecond line"),
+            ("the GPU can't be used (cudaErrorInsufficientDriver", "install NVIDIA's driver or a newer one"),
+        ),
+        (RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"), ("nvidia-smi",)),
+        (RuntimeError("Failure finding 'libnvrtc.so'"), ("libnvrtc.so", "pip install", "bring NVRTC along")),
+        (MemoryError("cudaErrorMemoryAllocation: out of memory"), ("end the programs that fill",)),
+        (KeyError(), ("can't be used (KeyError)",)),
+    ],
+    ids=["no GPU", "driver", "no device", "NVRTC", "memory", "without words"],
+)
+def test_a_gpu_that_cannot_be_used_is_told_in_one_line(stand_in, monkeypatch, devices, fragments):
+    stand_in.install(monkeypatch, devices=devices)
+    check_refused(*fragments, "--device cpu")
 
 
-def test_cupy_without_a_driver(monkeypatch):
-    error = RuntimeError("\ncudaErrorInsufficientDriver: CUDA driver version is insufficient\nsecond line")
-    install(monkeypatch, fake_cupy(devices=error))
-    check_refused("the GPU can't be used (cudaErrorInsufficientDriver", "--device cpu")
-
-
-def test_an_error_without_words(monkeypatch):
-    install(monkeypatch, fake_cupy(devices=KeyError()))
-    check_refused("can't be used (KeyError)")
-
-
-def test_a_gpu_that_computes_nonsense(monkeypatch):
-    install(monkeypatch, fake_cupy(arange=lambda *a, **k: np.zeros(4)))
+def test_a_gpu_that_computes_nonsense(stand_in, monkeypatch):
+    module = stand_in.install(monkeypatch)
+    monkeypatch.setattr(module, "arange", lambda *sizes, dtype: module.zeros(sizes, dtype))
     check_refused("wrong results", "--device cpu")
 
 
+def test_a_gpu_too_old_for_the_kernels_can_still_do_plain_cupy(stand_in, monkeypatch):
+    stand_in.install(monkeypatch, architecture="61")
+    check_refused("an sm_61", "need sm_75", "--kernels off", "--device cpu")
+    backend.use("gpu", kernels=False)
+    assert backend.device_name() == "gpu" and not backend.with_kernels()
+
+
 @pytest.mark.parametrize("device", ["gpu", "auto"])
-def test_a_gpu_that_works_is_chosen(monkeypatch, device):
-    module = fake_cupy()
-    install(monkeypatch, module)
+def test_a_gpu_that_works_is_chosen(stand_in, monkeypatch, device):
+    module = stand_in.install(monkeypatch)
     backend.use(device)
-    assert backend.xp() is module
-    assert backend.device_name() == "gpu"
+    assert backend.xp() is module and backend.with_kernels()
+    assert backend.device_name() == "gpu" and backend.thread_count() == 1
     there = backend.to_device(np.arange(3.0))
     assert backend.array_module(np.zeros(1), there) is module
     back = backend.to_numpy(there)
@@ -130,13 +111,13 @@ def test_a_gpu_that_works_is_chosen(monkeypatch, device):
     np.testing.assert_array_equal(back, [0, 1, 2])
 
 
-def test_noise_depends_on_the_seed_only(monkeypatch):
+def test_noise_depends_on_the_seed_only(stand_in, monkeypatch):
     on_cpu = backend.normal(np.random.default_rng(3), (2, 5))
     assert on_cpu.dtype == np.float32
-    install(monkeypatch, fake_cupy())
+    module = stand_in.install(monkeypatch)
     backend.use("gpu")
     on_gpu = backend.normal(np.random.default_rng(3), (2, 5))
-    assert isinstance(on_gpu, FakeArray)
+    assert isinstance(on_gpu, module.ndarray)
     np.testing.assert_array_equal(backend.to_numpy(on_gpu), on_cpu)
 
 

@@ -147,7 +147,9 @@ def test_damaged_weights_are_one_line(capsys, trained, tmp_path):
 
 
 def test_a_gpu_that_is_not_there_is_one_line(capsys, trained, monkeypatch):
-    monkeypatch.setattr(backend, "gpu_problem", lambda: "CuPy is installed but no GPU is present; use --device cpu")
+    monkeypatch.setattr(
+        backend, "gpu_problem", lambda kernels: "CuPy is installed but no GPU is present; use --device cpu"
+    )
     weights = ["--weights", trained / "model.safetensors"]
     assert "use --device cpu" in refused(capsys, "sample", "a 3 moving right", "--device", "gpu", *weights)
     assert run("sample", "a 3 moving right", "--device", "auto", *weights) == 0  # auto falls back

@@ -75,6 +75,17 @@ def test_cupy_that_is_installed_without_a_gpu_is_a_failure_with_the_cure(monkeyp
     assert doctor.check_gpu().state == doctor.OPTIONAL
 
 
+def test_a_gpu_is_named_with_the_kernels_that_training_uses_on_it(stand_in, monkeypatch):
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: object())
+    stand_in.install(monkeypatch, architecture="75", shared_bytes=64 << 10)
+    finding = doctor.check_gpu()
+    assert finding.state == doctor.OK and "Stand-in (sm_75), 8.0 GB of its memory free" in finding.text
+    assert finding.text.endswith("attention by attention_forward_3_tiles and attention_backward_2_tiles")
+    stand_in.install(monkeypatch, architecture="75", shared_bytes=4 << 10)
+    (finding,) = doctor.examine([doctor.check_gpu])
+    assert finding.state == doctor.FAIL and "4096 bytes of shared memory" in finding.text
+
+
 def test_mnist_is_optional_and_the_cure_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIVDIT_DATA", str(tmp_path))
     finding = doctor.check_mnist()

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from minivdit import optim
+from minivdit import backend, optim
 from minivdit.autograd import Tensor
 from minivdit.errors import InputError
+from minivdit.nn import Parameter
 
 
 def parameter(array):
@@ -258,3 +259,31 @@ def test_adamw_takes_a_single_number():
     weights = {"temperature": parameter(np.array(1.0))}
     optim.AdamW(weights, learning_rate=0.1).step({"temperature": np.array(3.0, np.float32)})
     assert weights["temperature"].data == pytest.approx(0.9, abs=1e-5)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_muon_on_a_gpu_does_all_matrices_of_a_shape_at_once(gpu, weight_decay):
+    generator = np.random.default_rng(0)
+    shapes = {
+        "a.qkv.weight": (8, 24),
+        "a.out.weight": (8, 8),
+        "b.kv.weight": (8, 16),
+        "up.weight": (8, 32),
+        "down.weight": (32, 8),
+    }
+    start, gradients = (
+        {n: generator.standard_normal(s, dtype=np.float32) for n, s in shapes.items()} for _ in range(2)
+    )
+    weights = {}
+    for device in ("cpu", "gpu"):
+        backend.use(device)
+        parameters = {name: Parameter(array) for name, array in start.items()}
+        optimiser = optim.Muon(parameters, 0.02, weight_decay=weight_decay)
+        given = {name: backend.to_device(array) for name, array in gradients.items()}
+        gpu.clear()
+        for _ in range(2):
+            optimiser.step(given)
+        weights[device] = {name: backend.to_numpy(p.data) for name, p in parameters.items()}
+    assert sum(name == "__matmul__" for name in gpu.launches) == 2 * 3 * 5 * 3  # steps, shapes, rounds, products
+    for name, array in weights["cpu"].items():
+        assert abs(weights["gpu"][name] - array).max() < 1e-5, name

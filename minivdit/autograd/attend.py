@@ -97,7 +97,13 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     Inside, matrices lie across, (d, N) and (keys, queries): then whatever is summed or broadcast over d or over
     keys runs along all queries, and NumPy is fast along long axes. Arrays come in and go out without being transposed
     if they are laid out in memory like that, as by `linear` with across=True.
+
+    On a GPU none of this happens: see attend_on_gpu.py.
     """
+    if array_module(q) is not np:
+        from .attend_on_gpu import attention_on_gpu
+
+        return attention_on_gpu(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
     scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     (*leading, queries, width), keys = q.shape, k.shape[-2]

@@ -9,11 +9,14 @@ windows. A transposed convolution is that last map run forwards, so both share t
 import itertools
 import math
 
-from ..backend import array_module
+import numpy as np
+
+from ..backend import array_module, device_name
 from .engine import differentiable
 from .shaping import row_count, sum_rows, swap_last
 
 BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
+GPU_BLOCK_ENTRIES = 1 << 24  # a GPU wants few large launches
 ONE_HOT_ENTRIES = 1 << 20
 
 
@@ -36,7 +39,8 @@ def matmul(a, b):
 def linear(x, weight, bias=None, *, across=False):
     """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out).
 
-    across: lay the result out in memory with the rows' axis last, as `attention` likes it. Only speed changes.
+    across: lay the result out in memory with the rows' axis last, as `attention` likes it on a CPU; on a GPU nothing
+    changes, whose kernels read rows. Only speed changes.
     """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"linear of {x.shape} with weight {weight.shape}: takes (..., in) and (in, out)")
@@ -45,6 +49,7 @@ def linear(x, weight, bias=None, *, across=False):
         raise ValueError(f"linear with weight {weight.shape}: takes a bias of shape ({size_out},), not {bias.shape}")
     shape, n = x.shape, row_count(x.shape)
     rows = x.reshape(n, size_in)
+    across = across and array_module(x) is np
     value = (weight.T @ rows.T).T if across else rows @ weight
     if bias is not None:
         value += bias
@@ -67,7 +72,8 @@ def embedding(table, indices):
     count, width = table.shape
     if indices.dtype.kind not in "iu":
         raise ValueError(f"embedding takes an integer array as indices, not {indices.dtype}")
-    if indices.size and (indices.min() < 0 or indices.max() >= count):
+    # Only the CPU's are looked at: a GPU would have to finish all its work before it could answer.
+    if indices.size and array_module(indices) is np and (indices.min() < 0 or indices.max() >= count):
         raise ValueError(
             f"embedding of a table with {count} rows takes indices from 0 to {count - 1}, "
             f"not {int(indices.min())} to {int(indices.max())}"
@@ -202,12 +208,17 @@ def _windows(x, kernel, stride):
     )
 
 
+def block_entries():
+    """How many entries of windows are gathered at a time on the chosen device."""
+    return BLOCK_ENTRIES if device_name() == "cpu" else GPU_BLOCK_ENTRIES
+
+
 def _blocks(out_shape, entries_per_position):
-    """Slices over (batch, first output axis) that cut the work into pieces of about BLOCK_ENTRIES entries."""
+    """Slices over (batch, first output axis) that cut the work into pieces of about block_entries() entries."""
     batch, first, *rest = out_shape
-    per_row = max(1, math.prod(rest) * entries_per_position)
-    rows = max(1, min(first, BLOCK_ENTRIES // per_row))
-    images = max(1, BLOCK_ENTRIES // (per_row * first)) if rows == first else 1
+    per_row, most = max(1, math.prod(rest) * entries_per_position), block_entries()
+    rows = max(1, min(first, most // per_row))
+    images = max(1, most // (per_row * first)) if rows == first else 1
     for b, r in itertools.product(range(0, batch, images), range(0, first, rows)):
         yield slice(b, b + images), slice(r, r + rows)
 

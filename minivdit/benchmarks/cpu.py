@@ -31,8 +31,8 @@ TOLERANCE = 1e-3  # of the largest entry of an array: float32 sums in another or
 class Worker:
     """One side of one workload, in a process of its own; see worker.py."""
 
-    def __init__(self, side, name, threads):
-        command = [sys.executable, "-m", "minivdit.benchmarks.worker", side, name, str(threads)]
+    def __init__(self, side, name, threads, device="cpu"):
+        command = [sys.executable, "-m", "minivdit.benchmarks.worker", side, name, str(threads), device]
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in close)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
@@ -77,6 +77,7 @@ class Timing:
     seconds: dict
     memory: dict
     difference: dict  # of the results, relative to the largest entry: for each side but ours
+    launches: dict = dataclasses.field(default_factory=dict)  # of kernels on a GPU, for each side; None if not known
 
     def median(self, side="ours"):
         return float(np.median(self.seconds[side]))
@@ -90,12 +91,12 @@ class Timing:
         return self.flops / self.median()
 
 
-def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3):
+def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3, device="cpu"):
     """Time a workload: a Timing. Raises InputError where two sides don't compute the same."""
     workers = {}
     try:
         for side in sides:
-            workers[side] = Worker(side, name, threads)
+            workers[side] = Worker(side, name, threads, device)
         difference = _compare(workers)
         for worker in workers.values():
             for _ in range(warm_up):
@@ -105,11 +106,13 @@ def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3):
             for side in sides if turn % 2 == 0 else reversed(sides):
                 time.sleep(PAUSE)
                 seconds[side].append(workers[side].ask("run"))
-        memory = {}
+        memory, launches = {}, {}
         for side, worker in workers.items():
             held = worker.ask("memory")
             memory[side] = held["peak"] - held["before"]
-        return Timing(name, workers["ours"].flops, seconds, memory, difference)
+            if device == "gpu":
+                launches[side] = worker.ask("launches")
+        return Timing(name, workers["ours"].flops, seconds, memory, difference, launches)
     finally:
         for worker in workers.values():
             worker.close()

@@ -36,7 +36,7 @@ def arrays(twin, of=lambda tensor: tensor):
 def gradient_arrays(twin):
     """name -> gradient in minivdit's layout, for the trainable weights."""
     return {
-        name: to_numpy(tensor.grad).numpy()
+        name: to_numpy(tensor.grad).cpu().numpy()
         for name, (tensor, _, to_numpy) in _with_layouts(twin)
         if isinstance(tensor, nn.Parameter)
     }
@@ -114,7 +114,8 @@ def position_waves(grid, width):
 
 def waves(values, width, longest=10000.0):
     """Cosines and sines of values (...) -> (..., width)."""
-    frequencies = longest ** -(torch.arange(width // 2, dtype=torch.float64) / max(width // 2, 1))
+    steps = torch.arange(width // 2, dtype=torch.float64, device=values.device)
+    frequencies = longest ** -(steps / max(width // 2, 1))
     angles = values.double()[..., None] * frequencies
     return F.pad(torch.cat([angles.cos(), angles.sin()], -1), (0, width % 2)).float()
 
@@ -213,7 +214,8 @@ class TextEncoder(nn.Module):
     def forward(self, tokens):
         present = tokens != 0
         width = self.embedding.embedding_dim
-        x = self.embedding(tokens) + waves(torch.arange(tokens.shape[1]), width) * math.sqrt(2 / width)
+        positions = waves(torch.arange(tokens.shape[1], device=tokens.device), width)
+        x = self.embedding(tokens) + positions * math.sqrt(2 / width)
         for block in self.blocks:
             x = block(x, present[:, None, None, :])
         x = self.norm(x)

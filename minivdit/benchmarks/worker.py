@@ -14,6 +14,8 @@ import time
 
 import numpy as np
 
+from ..backend import to_numpy
+
 
 def resident_memory(process="self"):
     """Bytes of memory a process holds now, and the most it ever held (Linux; elsewhere this one's peak, twice)."""
@@ -38,16 +40,20 @@ def give_back_memory():
         file.write("5")
 
 
-def main(side, name, threads):
-    """side: 'ours', 'eager' or 'compiled'. Requests: 'run', 'memory', or a path to write the results to."""
+def main(side, name, threads, device):
+    """side: 'ours', 'plain' (on a GPU: ours without our kernels), 'eager' or 'compiled'. device: 'cpu' or 'gpu'.
+
+    Requests: 'run', 'memory', 'launches', or a path to write the results to.
+    """
     from .. import backend
     from . import workloads
 
-    if side == "ours":
+    if side in ("ours", "plain"):
+        backend.use(device, kernels=side == "ours")
         backend.tune_allocator()
         prepared = workloads.ours(name, threads)
     else:
-        prepared = workloads.theirs(name, threads, compiled=side == "compiled")
+        prepared = workloads.theirs(name, threads, side == "compiled", "cuda" if device == "gpu" else "cpu")
     give_back_memory()
     before, _ = resident_memory()
     answer({"flops": prepared.flops})
@@ -63,6 +69,8 @@ def serve(prepared, before):
             started = time.perf_counter()
             prepared.run()
             answer(time.perf_counter() - started)
+        elif request == "launches":
+            answer(launches(prepared.run))
         elif request == "memory":
             _, peak = resident_memory()
             # A forked process begins with all that this one held; what it holds beyond that is its own.
@@ -70,8 +78,20 @@ def serve(prepared, before):
                 peak += max(0, resident_memory(child.pid)[1] - before)
             answer({"before": before, "peak": peak})
         else:
-            np.savez(request, **prepared.results())
+            np.savez(request, **{name: to_numpy(array) for name, array in prepared.results().items()})
             answer(None)
+
+
+def launches(work):
+    """How many kernels work() launches on a GPU, ours or PyTorch's: counted by PyTorch's profiler; None without it."""
+    try:
+        from torch.profiler import ProfilerActivity, profile
+    except ImportError:
+        return None
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        work()
+    on_gpu = [event for event in profiled.events() if event.device_type.name == "CUDA"]
+    return sum(not event.name.startswith(("Memcpy", "Memset")) for event in on_gpu)
 
 
 def answer(value):
@@ -79,4 +99,4 @@ def answer(value):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])

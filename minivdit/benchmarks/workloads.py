@@ -13,13 +13,14 @@ import math
 import numpy as np
 
 from .. import autograd as ag
-from .. import costs
+from .. import backend, costs
 from ..data.captions import MAX_WORDS
+from ..diffusion.curves import shifted
 from ..errors import InputError
 from ..generation.text_to_video import Predictor
 from ..models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig
 from ..optim import fused_parts, is_hidden_matrix, warmup_cosine
-from ..training import presets
+from ..training import loop, presets
 from ..training.loop import Run, TrainingSettings
 from ..training.tasks import AutoencoderTask, TransformerTask
 
@@ -60,15 +61,21 @@ def ours(name, threads):
     if kind == "sample":
         return _our_sample(run.task, batch, threads)
 
+    on_device = loop.on_device(batch)
+
     def results():
-        loss, gradients, _ = run.gradients(batch)
+        loss, gradients, _ = run.gradients(on_device)
         return {"loss": np.float32(loss), **gradients}
 
-    return Prepared(lambda: run.advance(batch), results, 3 * _flops(run.task, batch), run.hired())
+    def step():
+        run.advance(loop.on_device(batch))
+        backend.wait()
+
+    return Prepared(step, results, 3 * _flops(run.task, batch), run.hired())
 
 
-def theirs(name, threads, compiled=False):
-    """The same for plain PyTorch; compiled: through torch.compile."""
+def theirs(name, threads, compiled=False, device="cpu"):
+    """The same for plain PyTorch; compiled: through torch.compile; device: 'cpu', or 'cuda' for training."""
     import torch
 
     torch.set_num_threads(threads)
@@ -78,7 +85,7 @@ def theirs(name, threads, compiled=False):
     run, batch = training(kind, subject, threads)
     if kind == "sample":
         return _their_sample(run.task, batch, compiled)
-    return _their_training(run, batch, compiled)
+    return _their_training(run, batch, compiled, device)
 
 
 def split_name(name):
@@ -138,7 +145,7 @@ def training(kind, subject, threads):
     else:
         task, settings = _shape_task(subject, generator)
     for parameter in task.parameters.values():
-        parameter.data += 0.02 * generator.standard_normal(parameter.shape, dtype=np.float32)
+        parameter.data += 0.02 * backend.normal(generator, parameter.shape)
     return Run(task, settings, threads=threads), task.batch(generator)
 
 
@@ -232,10 +239,10 @@ def _twin(network, compiled):
     return torch.compile(twin) if compiled else twin
 
 
-def _tensors(batch):
+def _tensors(batch, device="cpu"):
     import torch
 
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in batch.items()}
+    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}
 
 
 def _their_sample(task, batch, compiled):
@@ -264,16 +271,20 @@ def _their_attention(tokens):
     return Prepared(run, lambda: {name: a.numpy() for name, a in zip(("output", "q", "k", "v"), run())})
 
 
-def _their_training(run, batch, compiled):
+def _their_training(run, batch, compiled, device):
     """Forward, backward, clipping, optimiser, average: as PyTorch has them, in its fused and foreach forms."""
     import torch
 
     from . import torch_twin
 
-    task, settings, batch = run.task, run.settings, _tensors(batch)
-    network = _twin(task.model, compiled)
+    task, settings = run.task, run.settings
+    their_loss = _their_autoencoder_loss if isinstance(task, AutoencoderTask) else _their_loss
+    with torch.device(device):  # where weights are made, and tables, which the first call makes
+        network = _twin(task.model, compiled)
+        loss = their_loss(task, network)
+        if device != "cpu":
+            loss(_tensors(batch, device))
     weights = dict(getattr(network, "_orig_mod", network).named_parameters())
-    loss = _their_autoencoder_loss(task, network) if isinstance(task, AutoencoderTask) else _their_loss(task, network)
     chosen = {n for n, p in run.parameters.items() if settings.matrix_learning_rate and is_hidden_matrix(n, p)}
     others = [weight for name, weight in weights.items() if name not in chosen]
     optimisers = [
@@ -288,7 +299,7 @@ def _their_training(run, batch, compiled):
     def step():
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
-        value = loss(batch)
+        value = loss(_tensors(batch, device))
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip)
         if not math.isfinite(value.item() + norm.item()):
@@ -301,12 +312,15 @@ def _their_training(run, batch, compiled):
             optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(average, list(weights.values()), 1 - settings.ema_decay)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     def results():
         network.zero_grad(set_to_none=True)
-        value = loss(batch)
+        value = loss(_tensors(batch, device))
         value.backward()
-        return {"loss": value.detach().numpy(), **torch_twin.gradient_arrays(getattr(network, "_orig_mod", network))}
+        gradients = torch_twin.gradient_arrays(getattr(network, "_orig_mod", network))
+        return {"loss": value.detach().cpu().numpy(), **gradients}
 
     return Prepared(step, results)
 
@@ -321,8 +335,8 @@ def _their_loss(task, network):
         level, noise = batch["level"], batch["noise"]
         with torch.no_grad():
             clean = autoencoder.encode(batch["video"])
-            alpha, sigma = (torch.from_numpy(part(level.numpy())) for part in (task.curve.alpha, task.curve.sigma))
-            noisy, target = frame(alpha) * clean + frame(sigma) * noise, noise - clean  # velocity of rectified flow
+            sigma = shifted(level, task.curve.shift)
+            noisy, target = frame(1 - sigma) * clean + frame(sigma) * noise, noise - clean  # of rectified flow
         error = (network(noisy, level, batch["tokens"].long()) - target) ** 2
         return (frame(batch["weight"]) * error).mean()
 

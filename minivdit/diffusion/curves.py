@@ -87,11 +87,13 @@ class VariancePreserving(Curve):
     def __init__(self, name, alpha_bar):
         self.name = name
         self.alpha_bar = np.concatenate([[1.0], alpha_bar])
-        self._levels = np.linspace(0, 1, len(self.alpha_bar))
+        self._tables = {np: (np.linspace(0, 1, len(self.alpha_bar)), self.alpha_bar)}  # by array library
 
     def _pair(self, level):
         xp = array_module(level)
-        alpha_bar = xp.interp(level, xp.asarray(self._levels), xp.asarray(self.alpha_bar))
+        if xp not in self._tables:
+            self._tables[xp] = tuple(xp.asarray(table) for table in self._tables[np])
+        alpha_bar = xp.interp(level, *self._tables[xp])
         return xp.sqrt(alpha_bar), xp.sqrt(1 - alpha_bar)
 
     def _rates(self, alpha, sigma):
@@ -164,9 +166,14 @@ def make(name, **options):
 
 
 def checked(level):
-    """The level as a float64 array, or an InputError if any of it is outside [0, 1]."""
-    values = array_module(level).asarray(level, dtype=np.float64)
-    if not bool(((values >= 0) & (values <= 1)).all()):  # also false for NaN
+    """The level as a float64 array, or an InputError if any of it is outside [0, 1].
+
+    Levels on a GPU are taken as they are: it would have to finish all its work before it could answer. What training
+    and sampling put there was drawn, and checked, on the CPU.
+    """
+    xp = array_module(level)
+    values = xp.asarray(level, dtype=np.float64)
+    if xp is np and not ((values >= 0) & (values <= 1)).all():  # also false for NaN
         low, high = float(values.min()), float(values.max())
         raise InputError(f"a noise level lies in [0, 1], 0 clean and 1 pure noise; got {low:g} to {high:g}")
     return values

@@ -6,6 +6,8 @@ Over all channels, whatever the prediction is: the weights add up to 1, so guidi
 velocity or the clean sample is the same thing.
 """
 
+import numpy as np
+
 from ..backend import array_module
 from ..errors import InputError
 from .curves import per_frame
@@ -23,7 +25,7 @@ def guided(denoise, condition, no_condition, guidance_scale):
     def denoise_guided(x, noise_level):
         xp = array_module(x)
         scale = guidance_scale(noise_level) if callable(guidance_scale) else guidance_scale
-        if bool((xp.asarray(scale) == 1).all()):
+        if bool(np.all(scale == 1)):
             return denoise(x, noise_level, condition)
         twice = [xp.concatenate(pair) for pair in ((x, x), (noise_level, noise_level), (condition, no_condition))]
         conditional, unconditional = xp.split(denoise(*twice), 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import to_device, to_numpy
+from ..backend import device_name, to_device, to_numpy
 from ..files import load_tensors
 from ..nn import Conv, Linear, Module
 
@@ -60,9 +60,13 @@ class DigitJudge(Module):
         return logits.reshape(*leading, 10), features.reshape(*leading, 64)
 
 
-@functools.lru_cache(maxsize=1)
 def load_judge():
     """The judge whose weights are shipped with the package."""
+    return _load_judge(device_name())
+
+
+@functools.lru_cache(maxsize=2)
+def _load_judge(device):  # `device` keeps what is cached for the CPU and the GPU apart
     tensors, _ = load_tensors(WEIGHTS)
     judge = DigitJudge(np.random.default_rng(0))
     judge.load_state_dict({name: array.astype(np.float32) for name, array in tensors.items()})

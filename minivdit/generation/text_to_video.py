@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import autograd as ag
 from .. import diffusion
-from ..backend import array_module, cpu_count, device_name, to_device, to_numpy
+from ..backend import array_module, thread_count, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
@@ -68,7 +68,7 @@ class TextToVideo:
         self.settings = settings
         self.notes = notes or {}
         self.name = name
-        self.threads = cpu_count()
+        self.threads = thread_count()
 
     @classmethod
     def load(cls, path=None):
@@ -154,7 +154,7 @@ class TextToVideo:
         guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         generator = NoiseByClip(seed, len(prompts))
         noise = generator.standard_normal((len(prompts), *shape), np.float32)
-        tokens, empty = self.tokenizer.encode(prompts), self.tokenizer.encode([""] * len(prompts))
+        tokens, empty = (to_device(self.tokenizer.encode(asked)) for asked in (prompts, [""] * len(prompts)))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
         predictor = Predictor(self.transformer, min(self.threads, len(prompts) * (1 if guidance_scale == 1 else 2)))
         states = diffusion.steps(
@@ -207,7 +207,7 @@ class Predictor:
 
     def __init__(self, transformer, count):
         self.transformer = transformer
-        self.workers = Workers(self._predict, count if device_name() == "cpu" else 1, "draw fewer clips at a time")
+        self.workers = Workers(self._predict, count, "draw fewer clips at a time")
 
     def __enter__(self):
         self.workers.__enter__()

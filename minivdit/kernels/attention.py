@@ -183,6 +183,38 @@ FILES = {
 }
 
 
+# The files by direction, best first: `best` takes the first that runs. On an sm_80 or newer, float32 is multiplied by
+# tensor cores as pairs of bfloat16 on the way forward; on the way back, and on older GPUs, as it is.
+BEST = {
+    Forward: (
+        "attention_forward_7_trimmed",
+        "attention_forward_6_async",
+        "attention_forward_5_swizzled",
+        "attention_forward_4b_split_floats",
+        "attention_forward_3_tiles",
+    ),
+    Backward: (
+        "attention_backward_4_async",
+        "attention_backward_3_tensor_cores",
+        "attention_backward_2_tiles",
+    ),
+}
+
+
+def best(kind, dtype, width, architecture, shared_bytes):
+    """The name of the best file of a kind, Forward or Backward, for numbers of this dtype and heads of this width.
+
+    architecture: of the GPU, '90' for sm_90; shared_bytes: what it has for a block. Raises InputError if none will do.
+    """
+    for name in BEST[kind]:
+        if FILES[name].runs(dtype, width, architecture, shared_bytes):
+            return name
+    raise InputError(
+        f"no attention kernel reads {dtype} in heads of {width} numbers on this GPU (sm_{architecture}, {shared_bytes} "
+        "bytes of shared memory a block); use float32 arrays, --kernels off (plain CuPy) or --device cpu"
+    )
+
+
 def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None, dtype=None):
     """Attention by the kernel file `name`, an attention_forward_... of FILES.
 

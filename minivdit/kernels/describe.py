@@ -67,7 +67,16 @@ class KernelFile:
 
     def types_on(self, architecture):
         """The types of number that it can be compiled for there: sm_75 has no bfloat16."""
-        return tuple(name for name in self.types if int(architecture[:2]) >= OLDEST_FOR_BFLOAT16 or name != "bfloat16")
+        has_bfloat16 = int(architecture.rstrip("a")) >= OLDEST_FOR_BFLOAT16
+        return tuple(name for name in self.types if has_bfloat16 or name != "bfloat16")
+
+    def runs(self, dtype, instance, architecture, shared_bytes):
+        """Whether it reads this dtype on a GPU of this architecture that has so many bytes of shared memory a block."""
+        return (
+            dtype in (self.types_on(architecture) if self.types else ("float32",))
+            and int(architecture.rstrip("a")) >= self.architecture
+            and max(function.shared_bytes(instance) for function in self.functions) <= shared_bytes
+        )
 
 
 class Rows(ctypes.Structure):
@@ -87,6 +96,19 @@ def address(array):
     return interface["data"][0]
 
 
+def whole_rows(array):
+    """An array (batch, heads, tokens, width) itself, if kernels can read it as it lies, or else a contiguous copy."""
+    in_one_piece = array.shape[3] == 1 or array.strides[3] == array.dtype.itemsize
+    if in_one_piece and not any(place % 16 for place in _places(array)):
+        return array
+    return array.copy()
+
+
+def _places(array):
+    """Where its first row begins, and the steps to other rows, in bytes."""
+    return address(array), *(stride for stride, length in zip(array.strides[:3], array.shape) if length > 1)
+
+
 def rows(name, array, shape, dtype):
     """Rows for an array (batch, heads, tokens, width), or (batch, heads, tokens) of single numbers.
 
@@ -104,8 +126,7 @@ def rows(name, array, shape, dtype):
                 f"the kernel needs each row of {name} in one piece, but its numbers lie {array.strides[3]} bytes "
                 "apart; copy it first, with .copy()"
             )
-        steps = [stride for stride, length in zip(array.strides[:3], shape) if length > 1]
-        if any(place % 16 for place in (address(array), *steps)):
+        if any(place % 16 for place in _places(array)):
             raise InputError(
                 f"the kernel needs rows of {name} that begin at multiples of 16 bytes; copy it first, with .copy()"
             )

@@ -12,6 +12,12 @@ from .sources import whole_source
 WITHOUT_ASKING = 48 << 10  # bytes of shared memory that a block gets; more has to be asked for
 
 
+@functools.cache
+def launcher():
+    """The Launcher of this process: what it compiled and loaded is kept."""
+    return Launcher()
+
+
 class Launcher:
     """Runs kernels on CuPy arrays, as emulate.Emulation does on NumPy arrays. Raises InputError without a GPU."""
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import device_name, to_device
+from ..backend import array_module, device_name, to_device
 from ..errors import InputError
 
 # Our grids are a few to a few dozen steps long. With the 10,000 of sentences nearly all waves would stand still
@@ -52,10 +52,10 @@ def wave_features(values, width, longest=10000.0):
     Fast waves tell neighbours apart, slow ones tell far from near. An odd width gets a last column of zeros.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    half = width // 2
-    frequencies = longest ** (-np.arange(half) / max(half, 1))
-    angles = np.asarray(values, dtype=np.float64)[..., None] * frequencies
-    features = np.concatenate([np.cos(angles), np.sin(angles), np.zeros((*angles.shape[:-1], width % 2))], axis=-1)
+    half, xp = width // 2, array_module(values)
+    frequencies = longest ** (-xp.arange(half) / max(half, 1))
+    angles = xp.asarray(values, dtype=np.float64)[..., None] * frequencies
+    features = xp.concatenate([xp.cos(angles), xp.sin(angles), xp.zeros((*angles.shape[:-1], width % 2))], axis=-1)
     return features.astype(np.float32)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import autograd as ag
 from ..autograd.attend import NEVER
-from ..backend import array_module, to_device
+from ..backend import array_module
 from ..data.captions import MAX_WORDS, VOCABULARY, check_word, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
@@ -26,7 +26,7 @@ class Tokenizer:
         return len(self.words) + 2
 
     def encode(self, captions):
-        """Captions (list of B strings) to tokens (B, L), int32, L = max_words + 1, padded with 0.
+        """Captions (list of B strings) to tokens, NumPy (B, L), int32, L = max_words + 1, padded with 0.
 
         Raises InputError for an unknown word, naming the nearest known ones, and for a caption that is too long.
         """
@@ -39,7 +39,7 @@ class Tokenizer:
                 raise InputError(f"{caption!r} has {len(words)} words; at most {self.length - 1} fit")
             row[0] = START
             row[1 : len(words) + 1] = [self._lookup(word) for word in words]
-        return to_device(tokens)
+        return tokens
 
     def _lookup(self, word):
         check_word(word, self.words)
@@ -65,7 +65,7 @@ class TextEncoder(Module):
 
     def forward(self, tokens):
         present = tokens != PAD
-        positions = to_device(wave_features(np.arange(tokens.shape[1]), self.width))
+        positions = wave_features(array_module(tokens).arange(tokens.shape[1]), self.width)
         x = self.embedding(tokens) + positions * (2 / self.width) ** 0.5  # (B, L, D); positions have length 1
         visible = key_times(present)
         for block in self.blocks:

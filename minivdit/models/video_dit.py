@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import to_device, to_numpy
+from ..backend import array_module
 from ..errors import InputError
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
@@ -111,13 +111,14 @@ class VideoDiT(Module):
     def _condition(self, noise_level, text_mean, frames):
         """What modulates the blocks: noise level of each frame + the caption's mean, (B, T', 1, D)."""
         batch, width = len(noise_level), self.config.width
-        levels = to_numpy(noise_level)
-        if not ((levels >= -1e-4) & (levels <= 1.0001)).all():  # a few roundings past the end are harmless
+        on_cpu = array_module(noise_level) is np  # a GPU would have to finish all its work before it could answer
+        # A few roundings past the end are harmless.
+        if on_cpu and not ((noise_level >= -1e-4) & (noise_level <= 1.0001)).all():
             raise InputError(
                 "noise levels lie between 0 (clean) and 1 (pure noise); divide step numbers by their count"
             )
         # 1000, so that the fastest wave goes round many times between 0 and 1 and close levels differ.
-        waves = to_device(wave_features(1000 * levels, LEVEL_FEATURES))  # (B, T, F)
+        waves = wave_features(1000 * noise_level, LEVEL_FEATURES)  # (B, T, F)
         level = self.level_out(ag.silu(self.level_in(waves.reshape(batch, frames, -1))))
         pooled = ag.reshape(self.text_pooled(text_mean), shape=(batch, 1, width))
         return ag.reshape(ag.silu(level + pooled), shape=(batch, frames, 1, width))

@@ -8,13 +8,13 @@ position *is* its step number. Nothing can be restored in the wrong order, no da
 The file is replaced atomically: whoever kills the process finds the checkpoint before or the one after.
 """
 
-import copy
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 
@@ -57,8 +57,7 @@ class Writer:
     def save(self, groups, metadata):
         """Copy what is to be saved, and write it meanwhile. An earlier write is finished first; see `wait`."""
         self.wait()
-        copies = {group: {name: copy.copy(value) for name, value in state.items()} for group, state in groups.items()}
-        self._writing = self._thread.submit(save_checkpoint, self.path, copies, plain(metadata))
+        self._writing = self._thread.submit(save_checkpoint, self.path, copied(groups), plain(metadata))
 
     def wait(self):
         """Return when everything is on the disk; raise what went wrong there."""
@@ -71,6 +70,14 @@ class Writer:
             self.wait()
         finally:
             self._thread.shutdown()
+
+
+def copied(groups):
+    """Groups as `save_checkpoint` takes them, of which nothing changes any more: numbers and NumPy arrays."""
+    return {
+        group: {name: np.array(to_numpy(value)) if hasattr(value, "shape") else value for name, value in state.items()}
+        for group, state in groups.items()
+    }
 
 
 def load_checkpoint(path):

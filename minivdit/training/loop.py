@@ -8,7 +8,6 @@ The loop knows nothing about digits or videos: a Task says what a batch is and w
 """
 
 import contextlib
-import copy
 import dataclasses
 import math
 import signal
@@ -48,7 +47,8 @@ class Task:
         """A dict (or tuple) of arrays, all as long along axis 0 as the batch is.
 
         Everything random is drawn here, noise too: then the loss doesn't depend on the number of shards.
-        It is called in a thread of its own, a step ahead; it must not read the weights being trained.
+        It is called in a thread of its own, a step ahead: it makes NumPy arrays, which are brought to the device
+        afterwards, and must not read the weights being trained.
         """
         raise NotImplementedError
 
@@ -66,7 +66,8 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How long and how fast. Rates are for the whole batch; `shards` are its parts, worked on by threads."""
+    """How long and how fast. Rates are for the whole batch; `shards` are its parts, worked on by threads (on a GPU the
+    batch stays whole)."""
 
     steps: int = 1000
     batch: int = 32
@@ -112,7 +113,8 @@ class Run:
     def __init__(self, task, settings, seed=0, threads=None):
         self.task, self.settings, self.seed = task, settings, seed
         on_cpu = backend.device_name() == "cpu"
-        self.threads = (threads or min(backend.cpu_count(), settings.shards)) if on_cpu else 1
+        self.shards = settings.shards if on_cpu else 1  # a GPU shares out the work by itself
+        self.threads = (threads or min(backend.thread_count(), self.shards)) if on_cpu else 1
         self.parameters = task.parameters
 
         def in_threads(function, items):
@@ -135,7 +137,7 @@ class Run:
         """(loss, gradients, extras) of a batch: see parallel.parallel_gradients."""
         if self.workers is not None:
             return self.workers(batch)
-        return parallel_gradients(self.task.loss, self.parameters, batch, self.settings.shards, self.threads)
+        return parallel_gradients(self.task.loss, self.parameters, batch, self.shards, self.threads)
 
     @contextlib.contextmanager
     def hired(self):
@@ -143,12 +145,12 @@ class Run:
 
         BLAS is limited to one thread meanwhile: the cores are taken by shards.
         """
-        several = min(self.threads, self.settings.shards) > 1
+        several = min(self.threads, self.shards) > 1
         with backend.blas_threads(1):
             if self.workers is not None or not (several and can_fork()):
                 yield
                 return
-            with GradientWorkers(self.task.loss, self.parameters, self.settings.shards, self.threads) as self.workers:
+            with GradientWorkers(self.task.loss, self.parameters, self.shards, self.threads) as self.workers:
                 try:
                     yield
                 finally:
@@ -231,12 +233,12 @@ def train(run):
             started = time.perf_counter()
             batch = upcoming.result()
             upcoming = workshop.submit(make, run.step + 1)
-            yield run.advance(_on_device(batch), started)
+            yield run.advance(on_device(batch), started)
 
 
 def steps_in(run, minutes, trial=5):
     """How many steps fit into `minutes`, from timing a few; the run is left as it was."""
-    before = {group: {name: copy.copy(value) for name, value in state.items()} for group, state in run.state().items()}
+    before = checkpoint.copied(run.state())
     times, started = [], time.perf_counter()
     for _ in islice(train(run), trial + 1):
         times.append(time.perf_counter() - started)
@@ -338,7 +340,8 @@ def _steps_saved(path):
     return checkpoint.load_checkpoint(path)[1]["settings"]["steps"]
 
 
-def _on_device(batch):
+def on_device(batch):
+    """A batch of NumPy arrays (a dict or tuple) on the chosen device."""
     if isinstance(batch, dict):
         return {name: backend.to_device(array) for name, array in batch.items()}
     return tuple(backend.to_device(array) for array in batch)

@@ -69,7 +69,8 @@ def shard_gradients(loss_function, parameters, shard, weight):
     loss, extras = result if isinstance(result, tuple) else (result, {})
     # Started with the shard's weight in place of 1, the gradients come out weighted.
     cotangent = array_module(loss.data).full_like(loss.data, weight)
-    return weight * float(loss.data), dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent))), extras
+    gradients = dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent)))
+    return weight * float(loss.data), gradients, extras  # the loss is read last: that waits for a GPU
 
 
 def add_up(results, parameters, threads=1):

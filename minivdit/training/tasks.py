@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import autograd as ag
 from .. import diffusion
-from ..backend import blas_threads, to_device, to_numpy
+from ..backend import array_module, blas_threads, to_device, to_numpy
 from ..errors import InputError
 from . import checkpoint
 
@@ -91,7 +91,7 @@ class AutoencoderTask:
         difference = rebuilt.data - frames
         extras = {
             "squared_error": (difference * difference).mean(axis=(1, 2, 3)),
-            "kl": np.full(len(frames), divergence.item(), np.float32),
+            "kl": array_module(frames).broadcast_to(divergence.data, (len(frames),)),
         }
         error = ag.mean_squared_error(rebuilt, frames) + self.weights.absolute * ag.mean(ag.absolute(rebuilt - frames))
         return error + self.weights.kl * divergence, extras

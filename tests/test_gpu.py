@@ -1,0 +1,206 @@
+"""Training, drawing and judging on a GPU, followed from end to end with the stand-in for CuPy."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minivdit import autograd as ag
+from minivdit import backend, cli
+from minivdit.benchmarks import workloads
+from minivdit.errors import InputError
+from minivdit.files import load_tensors
+from minivdit.kernels import launch
+from minivdit.training import presets
+from minivdit.training.checkpoint import generator, load_checkpoint
+from minivdit.training.loop import Run, train
+
+SMALL = (
+    *("autoencoder_training.steps=3", "autoencoder_training.batch=4", "training.steps=3", "training.batch=2"),
+    *("sampling.steps=1", "transformer.depth=1"),
+)
+VARIANTS = {
+    "plain": (),
+    "patterns": (
+        *("transformer.patterns=frame,time,window:3x2x2,skip:2", "transformer.depth=4", "transformer.causal=true"),
+        *("diffusion.curve=ddpm_cosine", "diffusion.prediction=noise", "training.shards=2"),
+    ),
+    "without Muon": ("training.matrix_learning_rate=0",),
+}
+
+
+def three_steps(device, kind, changes=(), **options):
+    """Train for three steps on a device: (the states, the weights, the Run)."""
+    backend.use(device, **options)
+    preset = presets.override(presets.get("tiny"), [*SMALL, *changes])
+    task, settings = workloads.preset_task(kind, preset, np.random.default_rng(0))
+    settings = presets.dataclasses.replace(settings, steps=3)
+    normal = np.random.default_rng(1)
+    for parameter in task.parameters.values():
+        parameter.data += 0.05 * backend.normal(normal, parameter.shape)
+    run = Run(task, settings, seed=2)
+    states = list(train(run))
+    weights = {name: backend.to_numpy(parameter.data) for name, parameter in task.parameters.items()}
+    return states, weights, run
+
+
+@pytest.mark.parametrize(("kind", "variant"), [("autoencoder", "plain"), *(("train", variant) for variant in VARIANTS)])
+def test_training_computes_the_same_as_on_the_cpu(stand_in, monkeypatch, kind, variant):
+    stand_in.install(monkeypatch)
+    (states, weights, _), (expected_states, expected, _) = (
+        three_steps(device, kind, VARIANTS[variant]) for device in ("gpu", "cpu")
+    )
+    for state, other in zip(states, expected_states):
+        assert state.loss == pytest.approx(other.loss, rel=1e-4)
+        assert state.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-3)
+        assert state.means == pytest.approx(other.means, rel=1e-3)
+        for level, expected_level in zip(state.levels, other.levels):
+            assert level == expected_level or level == pytest.approx(expected_level, rel=1e-3)
+    for name, array in expected.items():
+        assert abs(weights[name] - array).max() < 1e-4, name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_training_step_copies_the_batch_in_and_a_few_numbers_out(gpu, variant):
+    preset = presets.override(presets.get("tiny"), [*SMALL, *VARIANTS[variant]])
+    task, settings = workloads.preset_task("train", preset, np.random.default_rng(0))
+    run = Run(task, settings)
+    batch = task.batch(generator(0, 1, 2))
+    steps = train(run)
+    next(steps)  # the first one also brings tables of positions and groups there
+    gpu.clear()
+    next(steps)
+    assert sorted(gpu.to_device()) == sorted(array.nbytes for array in batch.values())
+    pairs = batch["level"].nbytes
+    assert sorted(gpu.to_host()) == [4, 4, pairs, pairs]  # loss, norm of the gradients; level and error of each frame
+    assert any(name.startswith("attention_backward_2") for name in gpu.launches)
+    steps.close()
+
+
+def test_an_autoencoders_step_does_too(gpu):
+    preset = presets.override(presets.get("tiny"), SMALL)
+    run = Run(*workloads.preset_task("autoencoder", preset, np.random.default_rng(0)))
+    steps = train(run)
+    next(steps)
+    gpu.clear()
+    next(steps)
+    assert len(gpu.to_device()) == 2 and len(gpu.to_host()) == 4
+    steps.close()
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def train_tiny(out, *further):
+    changes = [part for change in SMALL for part in ("--set", change)]
+    return run("train", "tiny", "--out", out, *changes, *further)
+
+
+def test_train_sample_and_evaluate_on_a_gpu(stand_in, monkeypatch, tmp_path, capsys):
+    stand_in.install(monkeypatch)
+    assert train_tiny(tmp_path / "run", "--device", "gpu") == 0
+    assert any(name.startswith("attention_forward_4b") for name in stand_in.record.launches)
+    weights = tmp_path / "run" / "model.safetensors"
+    assert json.loads((tmp_path / "run" / "transformer.jsonl").read_text().splitlines()[-1])["step"] == 3
+    drawn = {}
+    for device in ("gpu", "cpu", "auto"):
+        stand_in.record.clear()
+        target = tmp_path / f"{device}.png"
+        assert run("sample", "a 3 moving right", "--weights", weights, "--device", device, "--out", target) == 0
+        assert any(name.startswith("attention") for name in stand_in.record.launches) == (device != "cpu")
+        drawn[device] = target.read_bytes()
+    assert drawn["auto"] == drawn["gpu"]
+    assert run("evaluate", "--weights", weights, "--prompts", 2, "--steps", 1, "--device", "gpu") == 0
+    assert run("evaluate", "--weights", weights, "--prompts", 2, "--steps", 1) == 0  # what is cached is kept apart
+    assert "digit_frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("first", "second"), [("gpu", "cpu"), ("cpu", "gpu"), ("gpu", "gpu")])
+def test_a_run_goes_on_on_the_other_device(stand_in, monkeypatch, tmp_path, first, second):
+    stand_in.install(monkeypatch)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train_tiny(whole, "--device", "cpu") == 0
+    assert train_tiny(parts, "--device", first, "--steps", 2) == 0
+    assert train_tiny(parts, "--device", second, "--steps", 3, "--resume") == 0
+    (groups, about), (expected, _) = (load_checkpoint(folder / "transformer.safetensors") for folder in (parts, whole))
+    assert groups["run"]["step"] == 3 and about["settings"]["steps"] == 3
+    for name, array in expected["optimizer"].items():
+        assert np.shape(groups["optimizer"][name]) == np.shape(array)
+    tensors, _ = load_tensors(parts / "autoencoder.safetensors")
+    others, _ = load_tensors(whole / "autoencoder.safetensors")
+    for name, array in others.items():  # that stage had no change of schedule in between
+        assert abs(tensors[name] - array).max() < 1e-4 * max(1, abs(array).max()), name
+
+
+def test_states_move_between_devices_in_memory(stand_in, monkeypatch):
+    stand_in.install(monkeypatch)
+    _, weights, there = three_steps("gpu", "train")
+    backend.use("cpu")
+    _, _, here = three_steps("cpu", "train", ["training.learning_rate=0.5"])
+    here.load_state(there.state())
+    for name, parameter in here.parameters.items():
+        np.testing.assert_array_equal(parameter.data, weights[name])
+    assert here.step == 3
+    backend.use("gpu")
+    _, _, back = three_steps("gpu", "train", ["training.learning_rate=0.5"])
+    back.load_state(here.state())
+    for name, parameter in back.parameters.items():
+        np.testing.assert_array_equal(parameter.data.get(), weights[name])
+
+
+def test_the_kernels_are_left_out_only_when_asked_for(stand_in, monkeypatch, tmp_path):
+    stand_in.install(monkeypatch)
+    assert train_tiny(tmp_path / "run", "--device", "gpu", "--kernels", "off") == 0
+    assert not any(name.startswith("attention") for name in stand_in.record.launches)
+
+
+def refused(capsys, *arguments):
+    assert run(*arguments) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("minivdit:")]
+    return line
+
+
+def test_a_gpu_too_old_for_the_kernels(stand_in, monkeypatch, tmp_path, capsys):
+    stand_in.install(monkeypatch, architecture="70")
+    line = refused(capsys, "sample", "a 3 moving right", "--device", "gpu")
+    assert "sm_70, and the kernels need sm_75" in line and "--kernels off" in line and "--device cpu" in line
+    target = tmp_path / "clip.png"
+    drawing = ("sample", "a 3 moving right", "--weights", "small", "--steps", 1, "--out", target)
+    assert run(*drawing, "--device", "gpu", "--kernels", "off") == 0
+    assert not any(name.startswith("attention") for name in stand_in.record.launches)
+    stand_in.record.clear()
+    assert run(*drawing, "--device", "auto") == 0 and not stand_in.record.launches  # auto goes on with NumPy
+
+
+def test_too_little_shared_memory(stand_in, monkeypatch, tmp_path, capsys):
+    stand_in.install(monkeypatch, shared_bytes=8 << 10)
+    changes = [part for change in SMALL for part in ("--set", change)]
+    line = refused(capsys, "train", "tiny", "--out", tmp_path, *changes, "--device", "gpu")
+    assert "8192 bytes of shared memory a block" in line and "--kernels off" in line and "--device cpu" in line
+
+
+def test_too_little_memory_is_told_before_anything_runs(stand_in, monkeypatch, tmp_path, capsys):
+    stand_in.install(monkeypatch, memory=1 << 20)
+    line = refused(capsys, "train", "tiny", "--out", tmp_path, "--device", "gpu")
+    assert ("training.batch 8 needs about" in line and "the largest that fits" in line) or "smaller model" in line
+
+
+def test_memory_that_runs_out_all_the_same(stand_in, monkeypatch, tmp_path, capsys):
+    module = stand_in.install(monkeypatch)
+
+    def nothing_left(*given, **options):
+        raise stand_in.OutOfMemoryError("Out of memory allocating 1,073,741,824 bytes")
+
+    monkeypatch.setattr(module, "einsum", nothing_left)
+    assert "not enough memory" in refused(capsys, "train", "tiny", "--out", tmp_path, "--device", "gpu")
+
+
+def test_a_source_that_nvrtc_cannot_compile(stand_in, monkeypatch):
+    stand_in.install(monkeypatch)
+    backend.use("gpu")
+    source = launch.whole_source
+    monkeypatch.setattr(launch, "whole_source", lambda name: source(name) + "\n#error nought\n")
+    q = backend.to_device(np.zeros((1, 1, 3, 32), np.float32))
+    with pytest.raises(InputError, match=r"NVRTC can't compile attention_forward_4b.* sm_90: kernel.cu\(7\): error"):
+        ag.attention(q, q, q)

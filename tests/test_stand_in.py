@@ -1,0 +1,85 @@
+"""The stand-in for CuPy: has it only what CuPy has, and does it refuse what CuPy refuses?"""
+
+import inspect
+import re
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from minivdit import backend
+
+
+def real_cupy():
+    if getattr(sys.modules.get("cupy"), "__version__", "").endswith("stand-in)"):
+        pytest.skip("the stand-in is installed")
+    return pytest.importorskip("cupy", reason="CuPy isn't installed: nothing to compare the tables with")
+
+
+def test_it_has_only_what_cupy_has(stand_in):
+    cupy = real_cupy()
+    for name in stand_in.UFUNCS:
+        assert type(getattr(cupy, name)).__name__ == "ufunc", name
+    for name, parameters in stand_in.FUNCTIONS.items():
+        if name == "einsum":  # takes *operands
+            continue
+        theirs = inspect.signature(getattr(cupy, name)).parameters
+        if name != "matmul":  # takes *args, and out by name
+            assert set(parameters.split()) <= set(theirs), name
+    for name, parameters in stand_in.METHODS.items():
+        first_line = getattr(cupy.ndarray, name).__doc__.split("\n")[0]  # compiled: there is no other signature
+        theirs = re.findall(r"\w+", first_line) if "(" in first_line else ["dtype"]
+        assert set(parameters.split()) <= set(theirs), name
+    own = {name for name in vars(stand_in.ndarray) if name not in vars(object) and not name.startswith("_")}
+    assert own | {f"__{s}{n}__" for n, sides in stand_in.OPERATORS.items() for s in sides} <= set(dir(cupy.ndarray))
+    assert {"get_function", "compile"} <= set(dir(cupy.RawModule)) and hasattr(
+        cupy.RawKernel, "max_dynamic_shared_size_bytes"
+    )
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+    assert cupy.cuda.compiler.CompileException and cupy.cuda.runtime.CUDARuntimeError and cupy.cuda.Event
+
+
+def test_nothing_is_brought_to_the_host_or_mixed_by_accident(gpu):
+    there, here = backend.to_device(np.arange(6.0, dtype=np.float32)), np.ones(6, np.float32)
+    gpu.clear()
+    for wrong in (
+        lambda: np.asarray(there),
+        lambda: there + here,
+        lambda: here + there,
+        lambda: np.multiply(there, here),
+        lambda: backend.xp().concatenate([there, here]),
+        lambda: there[np.arange(3)],
+        lambda: there.__setitem__(slice(None), here),
+        lambda: np.linalg.norm(there),
+        lambda: backend.xp().sum(there, where=there > 0),
+        lambda: backend.xp().exp(there, where=there > 0),
+        lambda: here.__iadd__(there),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    assert not hasattr(backend.xp(), "put_along_axis")
+    assert not gpu.to_host() and not gpu.to_device()
+    assert float(there.sum()) == 15.0 and there.max().item() == 5.0 and bool((there >= 0).all())
+    assert gpu.to_host() == [4, 4, 1]
+
+
+def test_a_device_array_in_another_thread_is_refused(gpu):
+    caught = []
+
+    def work():
+        try:
+            backend.to_device(np.ones(3))
+        except RuntimeError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(caught) == 1
+
+
+def test_results_lie_in_memory_as_cupys_do(gpu):
+    turned = backend.to_device(np.ones((3, 4))).T
+    assert turned.strides == (8, 32) and (turned * 2).strides == (24, 8) == np.exp(turned).strides
+    assert isinstance(turned.sum(), type(turned)) and turned.sum().shape == ()
