@@ -75,12 +75,7 @@ __device__ __forceinline__ float log_of_sum(float highest, float total) {
     return total > 0 ? highest + logf(total) : minus_infinity();
 }
 
-// The sum of one number from each lane of a warp, for every lane, in an order that never changes.
-__device__ __forceinline__ float sum_over_warp(float value) {
-    for (int bits = 16; bits > 0; bits /= 2)
-        value += __shfl_xor_sync(0xffffffff, value, bits);
-    return value;
-}
+__device__ __forceinline__ float sum_over_warp(float value) { return sum_over_lanes<32>(value); }
 
 // row_sums for a block of 4 warps: a warp takes one row.
 template <int WIDTH, class T> __device__ __forceinline__ void write_row_sums(const Backward<T> &a) {
