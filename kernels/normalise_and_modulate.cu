@@ -21,8 +21,8 @@
 #include "rows.cuh"
 
 template <class T> struct Modulate {
-    const T *x, *shift, *scale, *out_grad; // x, out_grad, out, x_grad: (groups, rows, width); the others (groups, width)
-    T *out, *x_grad, *shift_grad, *scale_grad;
+    const T *x, *shift, *scale, *out_grad; // x, out_grad, out and x_grad are (groups, rows, width),
+    T *out, *x_grad, *shift_grad, *scale_grad; // the others (groups, width)
     float *shift_sums, *scale_sums; // (groups, tiles, width)
     int groups, rows, width, tiles, rows_of_a_tile, aligned;
     float eps;

@@ -17,7 +17,8 @@ from .formats import STORED_AS, format_of
 
 THREADS = 128  # a block
 TYPES = ("float32", "float16", "bfloat16")
-ROWS_OF_A_TILE, TILES = 32, 512  # at least so many rows a block, and, if that is enough rows each, so many blocks
+ROWS_OF_A_TILE = 32  # at least so many rows a block,
+TILES = 1024  # and so many more that there are at most so many blocks whose sums the next kernel has to add up
 COLUMNS_OF_SUMS = 32  # that a block of the second kernel takes
 COLUMNS = 128  # that a warp takes where rows can be cut anywhere
 SEGMENTS = 8
@@ -125,7 +126,7 @@ def normalise_and_modulate(x, shift, scale, *, runner, eps=1e-6, dtype=None):
     dtype="bfloat16") uint16. Returns an array like x. Raises InputError.
     """
     check_library(runner, x, shift, scale)
-    arguments, dtype = _modulate(x, scale, runner, eps, dtype)
+    arguments, dtype = _modulate(x, scale, eps, dtype)
     arguments.shift = contiguous("shift", shift, scale.shape, STORED_AS[dtype])
     out = runner.empty(x.shape, STORED_AS[dtype])
     arguments.out = address(out)
@@ -139,7 +140,7 @@ def normalise_and_modulate_backward(x, scale, out_grad, *, runner, eps=1e-6, dty
     Arrays as there; out_grad is like x. Returns x_grad, shift_grad and scale_grad. Raises InputError.
     """
     check_library(runner, x, scale, out_grad)
-    arguments, dtype = _modulate(x, scale, runner, eps, dtype)
+    arguments, dtype = _modulate(x, scale, eps, dtype, backward=True)
     arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
     grads = tuple(runner.empty(array.shape, STORED_AS[dtype]) for array in (x, scale, scale))
     sums = runner.empty((2, arguments.groups, arguments.tiles, arguments.width))
@@ -149,13 +150,13 @@ def normalise_and_modulate_backward(x, scale, out_grad, *, runner, eps=1e-6, dty
     return grads
 
 
-def _modulate(x, scale, runner, eps, dtype):
+def _modulate(x, scale, eps, dtype, backward=False):
     dtype = _checked("normalise_and_modulate", x, dtype, axes=2)
     *leading, length, width = x.shape
     arguments = Modulate(groups=math.prod(leading), rows=length, width=width, eps=eps)
     arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
     arguments.scale = contiguous("scale", scale, (*leading, 1, width), STORED_AS[dtype])
-    _cut(arguments, length, arguments.groups)
+    _cut(arguments, length, arguments.groups, backward=backward)
     return arguments, dtype
 
 
@@ -166,7 +167,7 @@ def bias_gelu(x, bias, *, runner, dtype=None):
     Returns an array like x. Raises InputError.
     """
     check_library(runner, x, bias)
-    arguments, dtype = _bias_gelu(x, bias, runner, dtype)
+    arguments, dtype = _bias_gelu(x, bias, dtype)
     out = runner.empty(x.shape, STORED_AS[dtype])
     arguments.out = address(out)
     _run(FILES["bias_gelu"], arguments, runner, dtype)
@@ -179,7 +180,7 @@ def bias_gelu_backward(x, bias, out_grad, *, runner, dtype=None):
     Bitwise the same each time. Raises InputError.
     """
     check_library(runner, x, bias, out_grad)
-    arguments, dtype = _bias_gelu(x, bias, runner, dtype)
+    arguments, dtype = _bias_gelu(x, bias, dtype, backward=True)
     arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
     x_grad, bias_grad = runner.empty(x.shape, STORED_AS[dtype]), runner.empty(bias.shape)
     sums = runner.empty((arguments.tiles, arguments.width))
@@ -188,13 +189,13 @@ def bias_gelu_backward(x, bias, out_grad, *, runner, dtype=None):
     return x_grad, bias_grad
 
 
-def _bias_gelu(x, bias, runner, dtype):
+def _bias_gelu(x, bias, dtype, backward=False):
     dtype = _checked("bias_gelu", x, dtype, axes=1)
     width = x.shape[-1]
     arguments = BiasGelu(rows=x.size // width, width=width)
     arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
     arguments.bias = contiguous("bias", bias, (width,), np.float32)
-    _cut(arguments, arguments.rows)
+    _cut(arguments, arguments.rows, backward=backward)
     return arguments, dtype
 
 
@@ -221,7 +222,7 @@ def norm_and_rotary_backward(
     out_grad: of x's shape and dtype, with any strides that leave rows whole. Bitwise the same each time.
     Raises InputError.
     """
-    arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype)
+    arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=True)
     check_library(runner, out_grad)
     arguments.out_grad = rows("out_grad", out_grad, x.shape, STORED_AS[dtype], aligned=False)
     x_grad, weight_grad = empty_rows(runner, x.shape, dtype), runner.empty(weight.shape)
@@ -232,7 +233,7 @@ def norm_and_rotary_backward(
     return x_grad, weight_grad
 
 
-def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype):
+def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=False):
     check_library(runner, x, weight, *[] if cos is None or sin is None else [cos, sin])
     dtype = _checked("norm_and_rotary", x, dtype, axes=4)
     batch, heads, tokens, width = x.shape
@@ -252,7 +253,7 @@ def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype):
                 message = f"norm_and_rotary of {x.shape} needs {field} as {shape}, or so that it broadcasts to it"
                 raise InputError(f"{message}, not {table.shape}") from None
             setattr(arguments, field, rows(field, table, shape, np.float32, aligned=False))
-    _cut(arguments, batch * heads * tokens)
+    _cut(arguments, batch * heads * tokens, backward=backward)
     return arguments, dtype
 
 
@@ -316,14 +317,14 @@ def _checked(name, x, dtype, axes):
         raise InputError(f"{name} needs at least {axes} axes and one number, not {x.shape}")
     if name != "bias_gelu" and x.shape[-1] > widest:
         raise InputError(f"{name} exists for widths up to {widest}, not {x.shape[-1]}")
-    if x.size // x.shape[-1] >= 2**31:
-        raise InputError(f"{name} counts rows in 31 bits, and {x.shape} has more; split the batch")
+    if x.size // x.shape[-1] >= 2**30:
+        raise InputError(f"{name} counts rows in 30 bits, and {x.shape} has more; split the batch")
     return format_of(x, dtype, TYPES, name)
 
 
-def _cut(arguments, rows, groups=1):
-    """Cut each group of so many rows into tiles, by shape alone: then sums have the same order on every GPU."""
-    arguments.rows_of_a_tile = max(ROWS_OF_A_TILE, -(-rows * groups // TILES))
+def _cut(arguments, rows, groups=1, backward=False):
+    """Cut each group of so many rows into tiles, by shape alone: then sums have the same order each time."""
+    arguments.rows_of_a_tile = max(ROWS_OF_A_TILE, -(-rows * groups // TILES) if backward else 0)
     arguments.tiles = -(-rows // arguments.rows_of_a_tile)
 
 
