@@ -69,6 +69,18 @@ constexpr float LOWEST = -1e30f;
 
 __device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000); }
 
+// What the backward pass reads of a query. Of one that saw nothing log_sum_exp is infinite, and of one that isn't there
+// there is none: any finite number will do, because no key is visible to either.
+template <class T>
+__device__ __forceinline__ float log_sum_of_query(const Backward<T> &a, Work work, int query) {
+    float log_sum = query < a.queries ? *a.log_sum_exp.row(work.batch, work.head, query) : 0;
+    return log_sum == minus_infinity() ? 0 : log_sum;
+}
+template <class T>
+__device__ __forceinline__ float row_sum_of_query(const Backward<T> &a, Work work, int query) {
+    return query < a.queries ? *a.row_sums.row(work.batch, work.head, query) : 0;
+}
+
 // Where a query's sum of exponentials is zero, it saw nothing.
 __device__ __forceinline__ float one_over(float total) { return total > 0 ? 1 / total : 0; }
 __device__ __forceinline__ float log_of_sum(float highest, float total) {
