@@ -18,11 +18,13 @@
 
    Launch: 128 threads a block, a block for at least 32 rows of a group; WIDTH is what a warp has registers for.
    Run: python -m minivdit.kernels emulate normalise_and_modulate --trace */
+#include "attention.cuh"
 #include "rows.cuh"
 
 template <class T> struct Modulate {
-    const T *x, *shift, *scale, *out_grad; // x, out_grad, out and x_grad are (groups, rows, width),
-    T *out, *x_grad, *shift_grad, *scale_grad; // the others (groups, width)
+    Rows<const T> shift, scale; // (1, 1, groups, width); shift_grad and scale_grad are (groups, width)
+    const T *x, *out_grad;      // (groups, rows, width), as out and x_grad
+    T *out, *x_grad, *shift_grad, *scale_grad;
     float *shift_sums, *scale_sums; // (groups, tiles, width)
     int groups, rows, width, tiles, rows_of_a_tile, aligned;
     float eps;
@@ -53,8 +55,8 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_forward(Modula
     Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], shift[MINE], scale[MINE];
-    read_part<WIDTH>(shift, a.shift + group * a.width, a.width, a.aligned);
-    read_part<WIDTH>(scale, a.scale + group * a.width, a.width, a.aligned);
+    read_part<WIDTH>(shift, a.shift.row(0, 0, tile.group), a.width, a.aligned);
+    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.width, a.aligned);
     for (int row = tile.first + Team<WIDTH>::index(); row < tile.end; row += Team<WIDTH>::OF_A_BLOCK) {
         long long at = (group * a.rows + row) * a.width;
         read_part<WIDTH>(x, a.x + at, a.width, a.aligned);
@@ -74,7 +76,7 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_backward(Modul
     Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], grad[MINE], scale[MINE], shift_sum[MINE] = {}, scale_sum[MINE] = {};
-    read_part<WIDTH>(scale, a.scale + group * a.width, a.width, a.aligned);
+    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.width, a.aligned);
     for (int row = tile.first + Team<WIDTH>::index(); row < tile.end; row += Team<WIDTH>::OF_A_BLOCK) {
         long long at = (group * a.rows + row) * a.width;
         read_part<WIDTH>(x, a.x + at, a.width, a.aligned);

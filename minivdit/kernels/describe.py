@@ -126,6 +126,19 @@ def rows(name, array, shape, dtype, aligned=True):
     return Rows(address(array), *(stride // size for stride in array.strides[:3]))
 
 
+def vectors(name, array, shape, dtype):
+    """Rows for one vector each (..., 1, width): the i-th is row i of batch 0, head 0.
+
+    The array may be a view, as one part of a product's columns is. Raises InputError if shape, dtype or order isn't
+    what the kernel reads.
+    """
+    _check_shape(name, array, shape, dtype)
+    flat = array.reshape(-1, shape[-1])
+    if address(flat) != address(array):  # reshape had to copy
+        raise InputError(f"the kernel needs vectors of {name} at equal distances; copy it first, with .copy()")
+    return rows(name, flat[None, None], (1, 1, *flat.shape), dtype, aligned=False)
+
+
 def empty_rows(runner, shape, dtype):
     """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
     batch, heads, tokens, width = shape

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..errors import InputError
-from .describe import Function, KernelFile, Rows, address, check_library, contiguous, empty_rows, rows, run
+from .describe import Function, KernelFile, Rows, address, check_library, contiguous, empty_rows, rows, run, vectors
 from .formats import STORED_AS, format_of
 
 THREADS = 128  # a block
@@ -33,9 +33,10 @@ def _structure(name, pointers, integers, floats=(), rows=()):
 
 Modulate = _structure(
     "Modulate",
-    ("x", "shift", "scale", "out_grad", "out", "x_grad", "shift_grad", "scale_grad", "shift_sums", "scale_sums"),
+    ("x", "out_grad", "out", "x_grad", "shift_grad", "scale_grad", "shift_sums", "scale_sums"),
     ("groups", "rows", "width", "tiles", "rows_of_a_tile", "aligned"),
     ("eps",),
+    rows=("shift", "scale"),
 )
 BiasGelu = _structure(
     "BiasGelu",
@@ -122,12 +123,13 @@ FILES = {
 def normalise_and_modulate(x, shift, scale, *, runner, eps=1e-6, dtype=None):
     """layer_norm(x) * (1 + scale) + shift, as autograd's `normalise_and_modulate`.
 
-    x: (..., S, D), D at most 1024; shift, scale: (..., 1, D); all contiguous, of one dtype: float32, float16 or (with
-    dtype="bfloat16") uint16. Returns an array like x. Raises InputError.
+    x: (..., S, D), contiguous, D at most 1024; shift, scale: (..., 1, D), which may be parts of the columns of one
+    array; all of one dtype: float32, float16 or (with dtype="bfloat16") uint16. Returns an array like x. Raises
+    InputError.
     """
     check_library(runner, x, shift, scale)
     arguments, dtype = _modulate(x, scale, eps, dtype)
-    arguments.shift = contiguous("shift", shift, scale.shape, STORED_AS[dtype])
+    arguments.shift = vectors("shift", shift, scale.shape, STORED_AS[dtype])
     out = runner.empty(x.shape, STORED_AS[dtype])
     arguments.out = address(out)
     _run(FILES["normalise_and_modulate"], arguments, runner, dtype)
@@ -155,7 +157,7 @@ def _modulate(x, scale, eps, dtype, backward=False):
     *leading, length, width = x.shape
     arguments = Modulate(groups=math.prod(leading), rows=length, width=width, eps=eps)
     arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
-    arguments.scale = contiguous("scale", scale, (*leading, 1, width), STORED_AS[dtype])
+    arguments.scale = vectors("scale", scale, (*leading, 1, width), STORED_AS[dtype])
     _cut(arguments, length, arguments.groups, backward=backward)
     return arguments, dtype
 

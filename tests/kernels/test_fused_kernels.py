@@ -111,6 +111,19 @@ def test_arrays_at_any_address_give_the_same():
     np.testing.assert_array_equal(aligned, not_aligned)
 
 
+def test_shift_and_scale_may_be_parts_of_one_array():
+    x, out_grad = numbers(2, 3, 5, 36), numbers(2, 3, 5, 36, seed=1)
+    parts = np.split(numbers(2, 3, 1, 6 * 36), 6, axis=-1)  # as a block's modulation is
+    views, copies = parts[1:3], [part.copy() for part in parts[1:3]]
+    got, want = (fused.normalise_and_modulate(x, *given, runner=Emulation()) for given in (views, copies))
+    np.testing.assert_array_equal(got, want)
+    got, want = (
+        fused.normalise_and_modulate_backward(x, scale, out_grad, runner=Emulation()) for _, scale in (views, copies)
+    )
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_gelu_far_out_is_the_number_or_nothing():
     x = np.float32([[-1e4, -90, -12, 0, 12, 90, 1e4]])
     out = fused.bias_gelu(x, np.zeros(7, np.float32), runner=Emulation())
@@ -189,6 +202,7 @@ def test_a_segment_without_a_rate_keeps_its_weights_and_gets_its_average():
 # ---- Bad input ---------------------------------------------------------------------------------------------------
 
 F32 = np.float32
+FRAMES, FRAMES_FIRST = np.zeros((2, 3, 4, 8), F32), np.zeros((3, 2, 1, 8), F32).swapaxes(0, 1)
 X, VECTORS = np.zeros((2, 4, 8), F32), np.zeros((2, 1, 8), F32)
 HEADS, WEIGHT, TABLE = np.zeros((1, 2, 3, 8), F32), np.zeros(8, F32), np.zeros((3, 4), F32)
 FLAT = dict.fromkeys(("weights", "gradient", "mean", "square", "average"), np.zeros(9, F32))
@@ -200,6 +214,8 @@ FLAT |= {"segments": [(9, 1e-3, 0)], "step": 1, "share": 0.1}
     [
         ((fused.normalise_and_modulate, X, VECTORS[:1], VECTORS), r"shift as float32 \(2, 1, 8\), not float32 \(1, 1,"),
         ((fused.normalise_and_modulate, X, VECTORS, VECTORS[:, 0]), r"scale as float32 \(2, 1, 8\)"),
+        ((fused.normalise_and_modulate, X, VECTORS, np.zeros((2, 1, 16), F32)[..., ::2]), "each row of scale in one p"),
+        ((fused.normalise_and_modulate, FRAMES, FRAMES_FIRST, FRAMES_FIRST), "vectors of scale at equal distances"),
         ((fused.normalise_and_modulate, X[..., ::2], *[VECTORS[..., ::2].copy()] * 2), "x in one piece, row by row"),
         ((fused.normalise_and_modulate, X.astype(float), VECTORS, VECTORS), "x as float32 .* not float64"),
         ((fused.normalise_and_modulate, np.zeros((1, 2, 1032), F32), VECTORS, VECTORS), "widths up to 1024, not 1032"),
