@@ -69,18 +69,25 @@ constexpr float LOWEST = -1e30f;
 
 __device__ __forceinline__ float minus_infinity() { return __uint_as_float(0xff800000); }
 
+// What the backward pass reads of a query. Of one that saw nothing log_sum_exp is infinite, and of one that isn't there
+// there is none: any finite number will do, because no key is visible to either.
+template <class T>
+__device__ __forceinline__ float log_sum_of_query(const Backward<T> &a, Work work, int query) {
+    float log_sum = query < a.queries ? *a.log_sum_exp.row(work.batch, work.head, query) : 0;
+    return log_sum == minus_infinity() ? 0 : log_sum;
+}
+template <class T>
+__device__ __forceinline__ float row_sum_of_query(const Backward<T> &a, Work work, int query) {
+    return query < a.queries ? *a.row_sums.row(work.batch, work.head, query) : 0;
+}
+
 // Where a query's sum of exponentials is zero, it saw nothing.
 __device__ __forceinline__ float one_over(float total) { return total > 0 ? 1 / total : 0; }
 __device__ __forceinline__ float log_of_sum(float highest, float total) {
     return total > 0 ? highest + logf(total) : minus_infinity();
 }
 
-// The sum of one number from each lane of a warp, for every lane, in an order that never changes.
-__device__ __forceinline__ float sum_over_warp(float value) {
-    for (int bits = 16; bits > 0; bits /= 2)
-        value += __shfl_xor_sync(0xffffffff, value, bits);
-    return value;
-}
+__device__ __forceinline__ float sum_over_warp(float value) { return sum_over_lanes<32>(value); }
 
 // row_sums for a block of 4 warps: a warp takes one row.
 template <int WIDTH, class T> __device__ __forceinline__ void write_row_sums(const Backward<T> &a) {

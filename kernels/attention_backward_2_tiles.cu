@@ -62,10 +62,9 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
         load_tile<OTHERS, WIDTH>(shared.others[1], a.out_grad, work, first, a.queries);
         if (threadIdx.x < OTHERS) {
             int query = first + threadIdx.x;
-            bool there = query < a.queries;
             shared.time[threadIdx.x] = time_of_query(a.query_time, work, query, a.queries);
-            shared.log_sum_exp[threadIdx.x] = there ? *a.log_sum_exp.row(work.batch, work.head, query) : 0;
-            shared.row_sums[threadIdx.x] = there ? *a.row_sums.row(work.batch, work.head, query) : 0;
+            shared.log_sum_exp[threadIdx.x] = log_sum_of_query(a, work, query);
+            shared.row_sums[threadIdx.x] = row_sum_of_query(a, work, query);
         }
         __syncthreads(); // this tile is there
 
@@ -108,8 +107,8 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     for (int i = 0; i < R; i++) {
         int query = work.first + my_row(i);
         query_time[i] = time_of_query(a.query_time, work, query, a.queries);
-        log_sum_exp[i] = query < a.queries ? *a.log_sum_exp.row(work.batch, work.head, query) : 0;
-        row_sums[i] = query < a.queries ? *a.row_sums.row(work.batch, work.head, query) : 0;
+        log_sum_exp[i] = log_sum_of_query(a, work, query);
+        row_sums[i] = row_sum_of_query(a, work, query);
     }
     float q_grad[R][WIDTH / COLUMN_THREADS];
     clear(q_grad);

@@ -29,7 +29,7 @@ template <int WIDTH> struct Shared {
     static constexpr int OTHERS = 2048 / WIDTH; // so that sums fit into registers
     Swizzled<OWN, WIDTH> own[2];       // k and v of this block, or q and out_grad
     Swizzled<OTHERS, WIDTH> others[2]; // the other two
-    float log_sum_exp[OTHERS], row_sums[OTHERS]; // if the others are queries
+    float log_sum_exp[OTHERS], row_sums[OTHERS]; // if the others are queries; the first in base 2
     int time[OTHERS];
 };
 
@@ -68,17 +68,6 @@ __device__ __forceinline__ void multiply_turned(float (&sum)[N][4], Left<WIDTH> 
     }
 }
 
-// log_sum_exp in base 2, as the weights are made by exp2. Of a query that saw nothing it is infinite, and any number
-// will do: no key is visible to it, so no weight is made.
-template <class T>
-__device__ __forceinline__ float log_sum_of_query(const Backward<T> &a, Work work, int query) {
-    return query < a.queries ? LOG2_E * *a.log_sum_exp.row(work.batch, work.head, query) : 0;
-}
-template <class T>
-__device__ __forceinline__ float row_sum_of_query(const Backward<T> &a, Work work, int query) {
-    return query < a.queries ? *a.row_sums.row(work.batch, work.head, query) : 0;
-}
-
 template <class T, int WIDTH> __global__ void attention_backward_3_tensor_cores_row_sums(Backward<T> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -108,7 +97,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
         if (threadIdx.x < OTHERS) {
             int query = first + threadIdx.x;
             shared.time[threadIdx.x] = time_of_query(a.query_time, work, query, a.queries);
-            shared.log_sum_exp[threadIdx.x] = log_sum_of_query(a, work, query);
+            shared.log_sum_exp[threadIdx.x] = LOG2_E * log_sum_of_query(a, work, query);
             shared.row_sums[threadIdx.x] = row_sum_of_query(a, work, query);
         }
         __syncthreads(); // this tile is there
@@ -156,7 +145,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
     for (int half = 0; half < 2; half++) {
         int query = work.first + my_row(half);
         query_time[half] = time_of_query(a.query_time, work, query, a.queries);
-        log_sum_exp[half] = log_sum_of_query(a, work, query);
+        log_sum_exp[half] = LOG2_E * log_sum_of_query(a, work, query);
         row_sums[half] = row_sum_of_query(a, work, query);
     }
     float q_grad[WIDTH / 8][4];

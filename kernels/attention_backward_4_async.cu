@@ -41,15 +41,6 @@ template <int WIDTH, class PLAN> struct Shared {
     int time[2][PLAN::OTHERS], own_time[16 * PLAN::TALL * WARPS];
 };
 
-// log_sum_exp in base 2. Of a query that saw nothing, or isn't there, any finite number will do.
-template <class T> __device__ __forceinline__ float log_sum_of_query(const Backward<T> &a, Work work, int query) {
-    float log_sum = query < a.queries ? *a.log_sum_exp.row(work.batch, work.head, query) : 0;
-    return log_sum > minus_infinity() ? LOG2_E * log_sum : 0;
-}
-template <class T> __device__ __forceinline__ float row_sum_of_query(const Backward<T> &a, Work work, int query) {
-    return query < a.queries ? *a.row_sums.row(work.batch, work.head, query) : 0;
-}
-
 template <class T, int WIDTH> __global__ void attention_backward_4_async_row_sums(Backward<T> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -71,7 +62,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
         copy_async_commit();
         int query = first + threadIdx.x % OTHERS;
         if (threadIdx.x < 2 * OTHERS)
-            mine = threadIdx.x < OTHERS ? log_sum_of_query(a, work, query) : row_sum_of_query(a, work, query);
+            mine = threadIdx.x < OTHERS ? LOG2_E * log_sum_of_query(a, work, query) : row_sum_of_query(a, work, query);
         if (a.query_time.data && threadIdx.x < OTHERS)
             shared.time[buffer][threadIdx.x] = time_of_query(a.query_time, work, query, a.queries);
     };
@@ -167,7 +158,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
     for (int t = 0; t < TALL; t++) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            log_sum_exp[t][half] = log_sum_of_query(a, work, work.first + tall_row<TALL>(t, half));
+            log_sum_exp[t][half] = LOG2_E * log_sum_of_query(a, work, work.first + tall_row<TALL>(t, half));
             row_sums[t][half] = row_sum_of_query(a, work, work.first + tall_row<TALL>(t, half));
         }
         clear(q_grad[t]);

@@ -167,7 +167,8 @@ __device__ __forceinline__ unsigned bits_of_tf32(float value) {
 
 #endif
 
-// The two 16-bit formats; memory holds these, registers compute in float.
+// The formats of numbers; memory holds any of these, registers compute in float.
+using float32 = float;
 struct float16 {
     unsigned short bits;
 };
@@ -178,6 +179,7 @@ __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(float16 x) { return value_of_float16(x.bits); }
 __device__ __forceinline__ float to_float(bfloat16 x) { return value_of_bfloat16(x.bits); }
 template <class T> __device__ __forceinline__ T rounded(float value);
+template <> __device__ __forceinline__ float rounded<float>(float value) { return value; }
 template <> __device__ __forceinline__ float16 rounded<float16>(float value) { return {bits_of_float16(value)}; }
 template <> __device__ __forceinline__ bfloat16 rounded<bfloat16>(float value) { return {bits_of_bfloat16(value)}; }
 template <class T> __device__ __forceinline__ unsigned pair(float low, float high);
@@ -204,4 +206,12 @@ __device__ __forceinline__ void multiply_add<float16>(float (&c)[4], const unsig
 template <>
 __device__ __forceinline__ void multiply_add<bfloat16>(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     mma_16x8x16_bfloat16(c, a, b);
+}
+
+// The sum of one number from each of LANES neighbouring lanes, for every one of them, in an order that never changes.
+template <int LANES> __device__ __forceinline__ float sum_over_lanes(float value) {
+#pragma unroll
+    for (int bits = LANES / 2; bits > 0; bits /= 2)
+        value += __shfl_xor_sync(0xffffffff, value, bits);
+    return value;
 }

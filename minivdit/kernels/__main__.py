@@ -44,11 +44,14 @@ def build_parser():
     made.add_argument("--trace", action="store_true", help="show step by step what threads of one block do")
     made.add_argument("--threads", type=whole(1), default=2, metavar="N", help="in the trace: the first N; 2")
     made.add_argument("--block", type=whole(0), default=0, metavar="N", help="in the trace: of this block; 0")
-    made.add_argument("--queries", type=whole(1), metavar="N", help="70, or 6 with --trace")
-    made.add_argument("--keys", type=whole(1), metavar="N", help="50, or 4 with --trace")
-    made.add_argument("--width", type=whole(1), default=32, metavar="N", help="of a head: 32, 64 or 128; 32")
-    made.add_argument("--dtype", choices=tuple(STORED_AS), help="of q, k and v; the first that the kernel reads")
-    made.add_argument("--frames", type=whole(1), metavar="N", help="tokens lie in N frames, and none sees a later one")
+    made.add_argument("--queries", type=whole(1), metavar="N", help="attention: 70, or 6 with --trace")
+    made.add_argument("--keys", type=whole(1), metavar="N", help="attention: 50, or 4 with --trace")
+    made.add_argument(
+        "--frames", type=whole(1), metavar="N", help="attention: tokens lie in N frames, and none sees a later one"
+    )
+    made.add_argument("--rows", type=whole(1), metavar="N", help="all other kernels: 70, or 6 with --trace")
+    made.add_argument("--width", type=whole(1), default=32, metavar="N", help="of a row; 32, 64 or 128 of a head; 32")
+    made.add_argument("--dtype", choices=tuple(STORED_AS), help="of the arrays; the first that the kernel reads")
     made.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the numbers and the threads' order; 0")
     made.add_argument("--sanitize", action="store_true", help="with AddressSanitizer: finds accesses out of bounds")
     made.set_defaults(run=emulate_kernel)
@@ -56,17 +59,17 @@ def build_parser():
 
 
 def list_kernels(options):
-    from .attention import FILES
+    from .catalogue import FILES
 
     for file in FILES.values():
         instances, dtypes = ", ".join(map(str, file.instances)), ", ".join(file.types or ("float32",))
-        print(f"{file.name}  ({dtypes}; head widths {instances}; from sm_{file.architecture})")
+        print(f"{file.name}  ({dtypes}; instances {instances}; from sm_{file.architecture})")
         for function in file.functions:
             print(f"    {function.name}, {function.threads} threads a block")
 
 
 def compile_kernels(options):
-    from .attention import FILES
+    from .catalogue import FILES
     from .compile import ARCHITECTURES, compile_file, compilers, table
 
     for architecture in options.architecture or ():
@@ -81,7 +84,6 @@ def compile_kernels(options):
 
 
 def emulate_kernel(options):
-    from . import example
     from .emulate import Emulation, EmulationError, sanitized_environment
 
     file = _file(options.name)
@@ -94,27 +96,43 @@ def emulate_kernel(options):
         traced_block=options.block,
         sanitize=options.sanitize,
     )
-    queries = options.queries or (6 if options.trace else 70)
-    keys = options.keys or (4 if options.trace else 50)
     try:
-        errors = example.errors(
-            file.name, queries, keys, options.width, options.frames, options.seed, runner, dtype=options.dtype
-        )
+        sizes, measure, errors = _errors(file, options, runner)
     except EmulationError as error:
         raise InputError(str(error)) from None
     finally:
         for line in runner.trace:
             print(line)
-    print(f"{file.name}: {queries} queries, {keys} keys, head width {options.width}; largest error against float64:")
+    print(f"{file.name}: {sizes}; largest error against float64:")
     for name, error in errors.items():
-        in_plain = f"; plain {options.dtype or file.types[0]} arithmetic {error.plain:.1e}" if file.types else ""
+        in_plain = f"; {measure} {error.plain:.1e}" if file.types else ""
         print(f"    {name:12} {error.largest:.1e}  (largest number {error.size:.1f}{in_plain})")
     return int(not all(error.largest <= max(1e-4 * max(1, error.size), 2 * error.plain) for error in errors.values()))
 
 
+def _errors(file, options, runner):
+    """In words, the sizes that a kernel was run with and what `Error.plain` is; and the result's errors."""
+    from . import attention, example, fused_example
+
+    in_attention = file.name in attention.FILES
+    for option in ("rows",) if in_attention else ("queries", "keys", "frames"):
+        if getattr(options, option) is not None:
+            raise InputError(f"{file.name} has no --{option}; see python -m minivdit.kernels emulate --help")
+    dtype = options.dtype or (file.types or ("float32",))[0]
+    common = {"seed": options.seed, "runner": runner, "dtype": dtype}
+    if not in_attention:
+        rows = options.rows or (6 if options.trace else 70)
+        errors = fused_example.errors(file.name, rows, options.width, **common)
+        return f"{rows} rows of {options.width}", f"rounding to {dtype} alone", errors
+    queries, keys = options.queries or (6 if options.trace else 70), options.keys or (4 if options.trace else 50)
+    sizes = f"{queries} queries, {keys} keys, head width {options.width}"
+    errors = example.errors(file.name, queries, keys, options.width, options.frames, **common)
+    return sizes, f"plain {dtype} arithmetic", errors
+
+
 def _file(name):
     """The kernel file of that name, or the one whose name begins so."""
-    from .attention import FILES
+    from .catalogue import FILES
 
     found = [file for file in FILES.values() if file.name == name or file.name.startswith(f"{name}_")]
     if len(found) != 1:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..backend import array_module
 from ..errors import InputError
-from .describe import Function, KernelFile, Rows, address, rows
-from .formats import STORED_AS
+from .describe import Function, KernelFile, Rows, address, check_library, empty_rows, rows, run
+from .formats import STORED_AS, format_of
 
 
 class Forward(ctypes.Structure):
@@ -227,7 +227,7 @@ def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None
     float32 (batch, heads, queries). A query that sees nothing gets zeros and -infinity. Raises InputError.
     """
     file, arguments, dtype = _prepare(name, Forward, q, k, v, scale, query_time, key_time, runner, dtype)
-    out, log_sum_exp = _empty_rows(runner, q.shape, dtype), runner.empty(q.shape[:3])
+    out, log_sum_exp = empty_rows(runner, q.shape, dtype), runner.empty(q.shape[:3])
     arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
     if name == "attention_forward_1_naive":
@@ -235,7 +235,7 @@ def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None
             raise InputError(f"{name} counts a head's scores in 31 bits; {q.shape[2]} x {k.shape[2]} are too many")
         scores = runner.empty((*q.shape[:3], k.shape[2]))
         arguments.scores = address(scores)
-    _run(file, q.shape[3], arguments, runner, dtype)
+    run(file, file.functions, q.shape[3], arguments, runner, dtype)
     return out, log_sum_exp
 
 
@@ -253,10 +253,10 @@ def backward(
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
     row_sums = runner.empty(q.shape[:3])
     arguments.row_sums = rows("row_sums", row_sums, q.shape[:3], np.float32)
-    grads = {f"{name}_grad": _empty_rows(runner, array.shape, dtype) for name, array in (("q", q), ("k", k), ("v", v))}
+    grads = {f"{name}_grad": empty_rows(runner, array.shape, dtype) for name, array in (("q", q), ("k", k), ("v", v))}
     for field, grad in grads.items():
         setattr(arguments, field, rows(field, grad, grad.shape, STORED_AS[dtype]))
-    _run(file, q.shape[3], arguments, runner, dtype)
+    run(file, file.functions, q.shape[3], arguments, runner, dtype)
     return tuple(grads.values())
 
 
@@ -266,20 +266,12 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
     if name not in possible:
         raise InputError(f"{name!r} is not a {kind.__name__.lower()} kernel of attention; there are {possible}")
     file = FILES[name]
-    for array in (q, k, v):
-        if array_module(array).__name__ != runner.library:
-            raise InputError(f"this needs {runner.library} arrays, not {type(array).__module__}'s")
+    check_library(runner, q, k, v)
     if q.ndim != 4 or k.ndim != 4 or 0 in q.shape or 0 in k.shape:
         raise InputError(f"attention needs q and k as (batch, heads, tokens, width), not {q.shape} and {k.shape}")
     if q.shape[3] not in file.instances:
         raise InputError(f"{name} exists for head widths {', '.join(map(str, file.instances))}, not {q.shape[3]}")
-    dtypes = file.types or ("float32",)
-    if dtype is None:  # the array's own; if that won't do, `rows` says so
-        dtype = q.dtype.name if q.dtype.name in dtypes else dtypes[0]
-        if q.dtype == np.uint16:
-            raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')
-    if dtype not in dtypes:
-        raise InputError(f"{name} reads {' or '.join(dtypes)}, not {dtype}")
+    dtype = format_of(q, dtype, file.types or ("float32",), name)
     if scale is not None and not 0 < scale < math.inf:
         raise InputError(f"attention needs a scale above 0, not {scale}")
     if (query_time is None) != (key_time is None):
@@ -297,19 +289,3 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
             setattr(arguments, field, rows(field, times, times.shape, np.int32))
             setattr(arguments, f"keep_{field}", times)  # a pointer alone wouldn't keep the array alive
     return file, arguments, dtype
-
-
-def _empty_rows(runner, shape, dtype):
-    """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
-    batch, heads, tokens, width = shape
-    return runner.empty((batch, tokens, heads, width), STORED_AS[dtype]).swapaxes(1, 2)
-
-
-def _run(file, width, arguments, runner, dtype):
-    """All functions of a file, one after the other."""
-    number_type = dtype if file.types else None
-    for function in file.functions:
-        blocks = function.blocks(arguments, width)
-        if blocks >= 2**31:
-            raise InputError(f"{function.name} would need {blocks} blocks, and a GPU takes 2**31 - 1; split the batch")
-        runner.run(file, function, width, blocks, arguments, number_type)

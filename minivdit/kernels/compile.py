@@ -118,7 +118,8 @@ def _read(file, log):
     entries = re.split(r"Compiling entry function ", log)[1:]
     for entry in entries:
         mangled, architecture = re.match(r"'(\w+)' for 'sm_(\w+)'", entry).groups()
-        name, number_type, instance = re.match(r"_Z\d+(\w+?)I(?:\d+(\w+?))?Li(\d+)E", mangled).groups()
+        name, number_type, instance = re.match(r"_Z\d+(\w+?)I(f|\d+\w+?)?Li(\d+)E", mangled).groups()
+        number_type = number_type and ("float32" if number_type == "f" else number_type.lstrip("0123456789"))
         function = next(function for function in file.functions if function.name == name)
         stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", entry).groups()
         (registers,) = re.search(r"Used (\d+) registers", entry).groups()
@@ -135,12 +136,12 @@ def table(reports):
     """Reports as lines of text, a function a line and an architecture a column: registers, and spills if any."""
     architectures = list(dict.fromkeys(report.architecture for report in reports))
     cells = {(report.expression, report.architecture): report for report in reports}
-    yield f"{'registers a thread':44} {'shared':>8} " + " ".join(f"{'sm_' + name:>7}" for name in architectures)
+    yield f"{'registers a thread':48} {'shared':>8} " + " ".join(f"{'sm_' + name:>7}" for name in architectures)
     for expression in dict.fromkeys(report.expression for report in reports):
         row = [cells.get((expression, name)) for name in architectures]
         numbers = ["-" if cell is None else f"{cell.registers}{'!' * (cell.spilled_bytes > 0)}" for cell in row]
         shared = next(cell.shared_bytes for cell in row if cell)
-        yield f"{expression:44} {shared:8} " + " ".join(f"{number:>7}" for number in numbers)
+        yield f"{expression:48} {shared:8} " + " ".join(f"{number:>7}" for number in numbers)
     spilled = [report for report in reports if report.spilled_bytes]
     for report in spilled:
         yield f"! {report.expression} on sm_{report.architecture}: {report.spilled_bytes} bytes of registers spilled"

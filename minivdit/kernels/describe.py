@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..backend import array_module
 from ..errors import InputError
+from .formats import STORED_AS
 
 OLDEST_FOR_BFLOAT16 = 80
 
@@ -35,8 +37,8 @@ class KernelFile:
 
     name: of the file, without .cu; arguments: the ctypes.Structure; argument_type: the same in C++;
     instances: the template arguments that exist; architecture: the oldest that it runs on, 75 for sm_75;
-    types: 'float16' and 'bfloat16' if the functions are templates over the type of number, too. Then it stands before
-    the instance, and argument_type has {type} in its place: "Forward<{type}>".
+    types: 'float16', 'bfloat16' (and 'float32') if the functions are templates over the type of number, too. Then it
+    stands before the instance, and argument_type has {type} in its place: "Forward<{type}>".
     """
 
     name: str
@@ -109,16 +111,28 @@ def _places(array):
     return address(array), *(stride for stride, length in zip(array.strides[:3], array.shape) if length > 1)
 
 
-def rows(name, array, shape, dtype):
-    """Rows for an array (batch, heads, tokens, width), or (batch, heads, tokens) of single numbers.
+def contiguous(name, array, shape, dtype):
+    """The address of an array that lies in one piece, row by row. Raises InputError if it isn't what is needed."""
+    _check_shape(name, array, shape, dtype)
+    if not array.flags.c_contiguous:
+        raise InputError(f"the kernel needs {name} in one piece, row by row; copy it first, with .copy()")
+    return address(array)
 
-    The array may be a view with any strides, as q, k and v are that come out of one product. Only a row of several
-    numbers has to lie in one piece, and to begin at a multiple of 16 bytes, because it is read 16 bytes at a time.
-    Raises InputError if shape, dtype, order or alignment isn't what the kernel reads.
-    """
+
+def _check_shape(name, array, shape, dtype):
     if array.shape != shape or array.dtype != dtype:
         wanted = np.dtype(dtype).name
         raise InputError(f"the kernel needs {name} as {wanted} {shape}, not {array.dtype} {array.shape}; use .astype")
+
+
+def rows(name, array, shape, dtype, aligned=True):
+    """Rows for an array (batch, heads, tokens, width), or (batch, heads, tokens) of single numbers.
+
+    The array may be a view with any strides, as q, k and v are that come out of one product. Only a row of several
+    numbers has to lie in one piece, and, if it is read 16 bytes at a time, to begin `aligned`, at a multiple of that.
+    Raises InputError if shape, dtype, order or alignment isn't what the kernel reads.
+    """
+    _check_shape(name, array, shape, dtype)
     size = array.dtype.itemsize
     if len(shape) == 4:
         if shape[3] > 1 and array.strides[3] != size:
@@ -126,8 +140,44 @@ def rows(name, array, shape, dtype):
                 f"the kernel needs each row of {name} in one piece, but its numbers lie {array.strides[3]} bytes "
                 "apart; copy it first, with .copy()"
             )
-        if any(place % 16 for place in _places(array)):
+        if aligned and any(place % 16 for place in _places(array)):
             raise InputError(
                 f"the kernel needs rows of {name} that begin at multiples of 16 bytes; copy it first, with .copy()"
             )
     return Rows(address(array), *(stride // size for stride in array.strides[:3]))
+
+
+def vectors(name, array, shape, dtype):
+    """Rows for one vector each (..., 1, width): the i-th is row i of batch 0, head 0.
+
+    The array may be a view, as one part of a product's columns is. Raises InputError if shape, dtype or order isn't
+    what the kernel reads.
+    """
+    _check_shape(name, array, shape, dtype)
+    flat = array.reshape(-1, shape[-1])
+    if address(flat) != address(array):  # reshape had to copy
+        raise InputError(f"the kernel needs vectors of {name} at equal distances; copy it first, with .copy()")
+    return rows(name, flat[None, None], (1, 1, *flat.shape), dtype, aligned=False)
+
+
+def empty_rows(runner, shape, dtype):
+    """An array (batch, heads, tokens, width) that lies in memory as (batch, tokens, heads, width)."""
+    batch, heads, tokens, width = shape
+    return runner.empty((batch, tokens, heads, width), STORED_AS[dtype]).swapaxes(1, 2)
+
+
+def check_library(runner, *arrays):
+    """Raises InputError unless the arrays are of the library that the runner's kernels work on."""
+    for array in arrays:
+        if array_module(array).__name__ != runner.library:
+            raise InputError(f"this needs {runner.library} arrays, not {type(array).__module__}'s")
+
+
+def run(file, functions, instance, arguments, runner, dtype):
+    """Some functions of a file, one after the other."""
+    number_type = dtype if file.types else None
+    for function in functions:
+        blocks = function.blocks(arguments, instance)
+        if blocks >= 2**31:
+            raise InputError(f"{function.name} would need {blocks} blocks, and a GPU takes 2**31 - 1; split the batch")
+        runner.run(file, function, instance, blocks, arguments, number_type)

@@ -31,3 +31,14 @@ def to_float32(array, dtype):
         return array.astype(np.float32)
     xp = array_module(array)
     return xp.ascontiguousarray(array.astype(np.uint32) << 16).view(np.float32)
+
+
+def format_of(array, dtype, possible, name):
+    """The format of an array that `name` is to read: `dtype`, or else the array's own. InputError if it can't."""
+    if dtype is None:  # where the array's own won't do, whoever looks at its dtype says so
+        dtype = array.dtype.name if array.dtype.name in possible else possible[0]
+        if array.dtype == np.uint16:
+            raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')
+    if dtype not in possible:
+        raise InputError(f"{name} reads {' or '.join(possible)}, not {dtype}")
+    return dtype

@@ -9,21 +9,24 @@ import pytest
 from minivdit.errors import InputError
 from minivdit.kernels import compile as compiling
 from minivdit.kernels import inline_headers, whole_source
-from minivdit.kernels.attention import FILES
+from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.compile import ARCHITECTURES, SHARED_BYTES, Report, compile_file, compilers, table
 
 needs_compiler = pytest.mark.skipif(not compilers(), reason="neither nvcc nor NVRTC (pip install 'minivdit[cuda13]')")
 
 
 # Both 16-bit formats make the same code but for the names of instructions, so, for time, both on one architecture only
-# (python -m minivdit.kernels compile takes all on all).
+# (python -m minivdit.kernels compile takes all on all). Files that take float32, too, are small: all of theirs on all.
 TYPES = {"75": ("float16",), "80": ("float16", "bfloat16"), "86": ("bfloat16",)}
 TYPES |= {"89": ("float16",), "90": ("bfloat16",), "90a": ("float16",)}
 
 
 def on(name, architecture):
     """The file with those types of number that are compiled here for an architecture."""
-    return replace(FILES[name], types=TYPES[architecture] if FILES[name].types else ())
+    file = FILES[name]
+    if "float32" in file.types:
+        return replace(file, types=file.types_on(architecture))
+    return replace(file, types=TYPES[architecture] if file.types else ())
 
 
 @functools.cache
@@ -101,6 +104,9 @@ def test_what_ptxas_says_of_a_kernel_in_16_bits_is_read():
 ptxas info    : Used 168 registers"""
     (report,) = compiling._read(FILES["attention_forward_6_async"], log)
     assert report[:3] == ("attention_forward_6_async<bfloat16, 64>", "80", 168)
+    log = log.replace(mangled, "_Z17bias_gelu_forwardIfLi128EEv8BiasGeluIT_E")
+    (report,) = compiling._read(FILES["bias_gelu"], log)
+    assert report[:3] == ("bias_gelu_forward<float32, 128>", "80", 168)
 
 
 def test_what_ptxas_says_is_read():

@@ -6,7 +6,8 @@ import pytest
 
 from minivdit import kernels
 from minivdit.errors import InputError
-from minivdit.kernels.attention import FILES
+from minivdit.kernels import attention, fused
+from minivdit.kernels.catalogue import FILES
 
 
 def test_every_file_is_described_and_holds_the_functions_named_after_it():
@@ -61,7 +62,7 @@ def test_shared_memory_fits_the_oldest_gpu(file):
 
 
 def test_blocks_cover_all_rows():
-    for file in FILES.values():
+    for file in attention.FILES.values():
         for function in file.functions:
             for width in file.instances:
                 one, same, more = (
@@ -70,11 +71,23 @@ def test_blocks_cover_all_rows():
                 assert one % 6 == 0 and 6 <= one <= same < more, function.name
 
 
+def test_blocks_beside_attention_cover_everything():
+    forward, _, sums = fused.FILES["normalise_and_modulate"].functions
+    arguments = fused.Modulate(groups=3, tiles=5, width=100)
+    assert forward.blocks(arguments, 128) == 15 and sums.blocks(arguments, 128) == 3 * 4
+    forward, _, sums = fused.FILES["bias_gelu"].functions
+    arguments = fused.BiasGelu(tiles=5, width=129)
+    assert forward.blocks(arguments, 128) == 5 * 2 and sums.blocks(arguments, 128) == 5
+    (update,) = fused.FILES["adamw_ema"].functions
+    assert [update.blocks(fused.AdamWEMA(count=n), 128) for n in (1, 512, 513)] == [1, 1, 2]
+
+
 def test_numpy_is_enough_to_import_it():
     import subprocess
     import sys
 
-    modules = ["sources", "describe", "attention", "formats", "compile", "emulate", "launch", "example", "__main__"]
+    modules = ["sources", "describe", "attention", "fused", "catalogue", "formats", "compile", "emulate", "launch"]
+    modules += ["example", "fused_example", "__main__"]
     script = "import sys; " + "; ".join(f"import minivdit.kernels.{name}" for name in modules)
     script += "; print([name for name in ('cupy', 'cupy_backends') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from minivdit.kernels.__main__ import main
-from minivdit.kernels.attention import FILES
+from minivdit.kernels.catalogue import FILES
 
 needs_gcc = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
@@ -39,8 +39,9 @@ def test_a_trace_shows_threads_of_one_block_step_by_step(capsys):
 def test_every_kernel_can_be_traced(name, capsys):
     assert main(["emulate", name, "--trace", "--threads", "1"]) == 0
     shown = capsys.readouterr().out
+    instance = next(instance for instance in FILES[name].instances if instance >= 32)
     for function in FILES[name].functions:
-        assert f"==== {FILES[name].expression(function, 32, *FILES[name].types[:1])}: " in shown
+        assert f"==== {FILES[name].expression(function, instance, *FILES[name].types[:1])}: " in shown
     assert "thread 0 " in shown and "largest error against float64" in shown
 
 
@@ -51,6 +52,9 @@ def test_every_kernel_can_be_traced(name, capsys):
         (["emulate", "attention"], "'attention' is not a kernel"),
         (["emulate", "attention_forward_2", "--width", "48"], "exists for head widths 32, 64, 128, not 48"),
         (["emulate", "attention_forward_2", "--queries", "0"], "'0' is not a whole number from 1 upwards"),
+        (["emulate", "attention_forward_2", "--rows", "4"], "attention_forward_2_online has no --rows"),
+        (["emulate", "bias_gelu", "--keys", "4"], "bias_gelu has no --keys; see python -m minivdit.kernels emulate"),
+        (["emulate", "adamw_ema", "--dtype", "float16"], "adamw_ema reads float32, not float16"),
         (["compile", "--architecture", "35"], "'35' is not an architecture here; there are 75, 80"),
         (["emulate"], "the following arguments are required: NAME"),
     ],

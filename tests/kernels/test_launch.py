@@ -7,7 +7,7 @@ import pytest
 
 from minivdit.backend import gpu_problem
 from minivdit.errors import InputError
-from minivdit.kernels import attention, launch, whole_source
+from minivdit.kernels import attention, fused, launch, whole_source
 from minivdit.kernels.attention import FILES, Forward
 from minivdit.kernels.example import errors
 
@@ -90,6 +90,33 @@ def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher):
     assert (given.out.data, given.log_sum_exp.data) == (out.ctypes.data, log_sum_exp.ctypes.data)
     assert (given.batch, given.heads, given.queries, given.keys, given.scale) == (2, 3, 70, 50, 0.5)
     assert given.query_time.data is None and given.scores is None
+
+
+def test_kernels_beside_attention_are_launched_one_direction_at_a_time(launcher):
+    x, shift, scale = np.zeros((2, 3, 40, 200), np.float32), *np.zeros((2, 2, 3, 1, 200), np.float32)
+    fused.normalise_and_modulate(x, shift, scale, runner=launcher)
+    fused.normalise_and_modulate_backward(x, scale, x, runner=launcher)
+    kernels = launcher.modules[0].kernels
+    calls = {name: kernel.calls for name, kernel in kernels.items() if kernel.calls}
+    forward, backward, sums = (
+        f"normalise_and_modulate_{kind}<float32, 256>" for kind in ("forward", "backward", "sums")
+    )
+    assert set(calls) == {forward, backward, sums} and all(len(made) == 1 for made in calls.values())
+    assert [calls[name][0][0] for name in (forward, backward, sums)] == [(12,), (12,), (6 * 7,)]  # 2 tiles of 6 groups
+
+
+def test_all_parameters_are_updated_in_one_launch(launcher):
+    arrays, factor = np.zeros((5, 1000), np.float32), np.ones(1, np.float32)
+    segments = [(300, 0.5, 0.1), (700, 0.25, 0)]
+    options = {"segments": segments, "step": 1, "share": 0.5, "betas": (0.5, 0.75), "gradient_factor": factor}
+    fused.adamw_ema(*arrays, runner=launcher, **options)
+    ((grid, _, (struct,), _),) = launcher.modules[0].kernels["adamw_ema<128>"].calls
+    given = fused.AdamWEMA.from_buffer_copy(struct.tobytes())
+    assert grid == (2,) and given.count == 1000 and given.gradient_factor == factor.ctypes.data and given.aligned
+    assert list(given.end[:3]) == [300, 1000, 1000] and list(given.step_size[:2]) == [1.0, 0.5]
+    assert given.kept[0] == np.float32(0.95) and given.kept[1] == 1
+    assert (given.beta1, given.one_minus_beta1, given.beta2, given.one_minus_beta2) == (0.5, 0.5, 0.75, 0.25)
+    assert given.square_bias == 0.5
 
 
 def test_little_shared_memory_is_not_asked_for(launcher):

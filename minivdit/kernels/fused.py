@@ -1,0 +1,347 @@
+"""What stands beside attention, by kernel: normalise and modulate, bias + GELU, QK-norm + rotary, AdamW + average.
+
+What is computed is what autograd/fused.py, autograd/elementwise.py, autograd/attend.py and optim.py compute. Each
+operation is one file that holds the value and its pullback, which computes again what it needs: nothing is kept
+between the two but their arguments. Runners, dtypes and errors are as in attention.py.
+"""
+
+import ctypes
+import math
+
+import numpy as np
+
+from ..backend import array_module
+from ..errors import InputError
+from .describe import Function, KernelFile, Rows, address, check_library, contiguous, empty_rows, rows, run, vectors
+from .formats import STORED_AS, format_of
+
+THREADS = 128  # a block
+TYPES = ("float32", "float16", "bfloat16")
+ROWS_OF_A_TILE = 32  # at least so many rows a block,
+TILES = 1024  # and so many more that there are at most so many blocks whose sums the next kernel has to add up
+COLUMNS_OF_SUMS = 32  # that a block of the second kernel takes
+COLUMNS = 128  # that a warp takes where rows can be cut anywhere
+SEGMENTS = 8
+
+
+def _structure(name, pointers, integers, floats=(), rows=()):
+    """A ctypes.Structure with the fields in that order."""
+    fields = [(field, Rows) for field in rows] + [(field, ctypes.c_void_p) for field in pointers]
+    fields += [(field, ctypes.c_int) for field in integers] + [(field, ctypes.c_float) for field in floats]
+    return type(name, (ctypes.Structure,), {"_fields_": fields, "__doc__": f"{name} of kernels/."})
+
+
+Modulate = _structure(
+    "Modulate",
+    ("x", "out_grad", "out", "x_grad", "shift_grad", "scale_grad", "shift_sums", "scale_sums"),
+    ("groups", "rows", "width", "tiles", "rows_of_a_tile", "aligned"),
+    ("eps",),
+    rows=("shift", "scale"),
+)
+BiasGelu = _structure(
+    "BiasGelu",
+    ("x", "out_grad", "bias", "out", "x_grad", "bias_grad", "sums"),
+    ("rows", "width", "tiles", "rows_of_a_tile", "aligned"),
+)
+NormAndRotary = _structure(
+    "NormAndRotary",
+    ("weight", "weight_grad", "sums"),
+    ("batch", "heads", "tokens", "width", "tiles", "rows_of_a_tile", "aligned"),
+    ("factor", "eps"),
+    rows=("x", "out_grad", "out", "x_grad", "cos", "sin"),
+)
+
+
+class AdamWEMA(ctypes.Structure):
+    """AdamWEMA of kernels/adamw_ema.cu."""
+
+    _fields_ = [
+        *[(name, ctypes.c_void_p) for name in ("weights", "mean", "square", "average", "gradient", "gradient_factor")],
+        ("count", ctypes.c_longlong),
+        ("end", ctypes.c_longlong * SEGMENTS),
+        *[(name, ctypes.c_float * SEGMENTS) for name in ("step_size", "kept")],
+        *[(name, ctypes.c_float) for name in ("beta1", "one_minus_beta1", "beta2", "one_minus_beta2")],
+        *[(name, ctypes.c_float) for name in ("square_bias", "eps", "share")],
+        ("aligned", ctypes.c_int),
+    ]
+
+
+def _sums_bytes(columns):
+    """Shared memory of a block whose teams hold so many columns each: Sums of kernels/rows.cuh."""
+    lanes = min(32, columns // 4)
+    return 4 * THREADS // lanes * columns
+
+
+def _file(name, arguments, instances, tiles, groups, columns=lambda instance: instance):
+    """A file with a forward function, a backward one, and one that adds up the sums of the backward one's blocks.
+
+    tiles(arguments), groups(arguments): blocks of the first two; sums that the last one makes, each `width` long.
+    columns(instance): how many a team holds.
+    """
+
+    def of_sums(a, instance):
+        return groups(a) * -(-a.width // COLUMNS_OF_SUMS)
+
+    functions = (
+        Function(f"{name}_forward", THREADS, lambda a, instance: tiles(a)),
+        Function(f"{name}_backward", THREADS, lambda a, instance: tiles(a), lambda n: _sums_bytes(columns(n))),
+        Function(f"{name}_sums", THREADS, of_sums, lambda n: _sums_bytes(COLUMNS_OF_SUMS)),
+    )
+    return KernelFile(name, functions, arguments, f"{arguments.__name__}<{{type}}>", instances, types=TYPES)
+
+
+FILES = {
+    file.name: file
+    for file in (
+        _file(
+            "normalise_and_modulate",
+            Modulate,
+            (128, 256, 512, 1024),
+            lambda a: a.groups * a.tiles,
+            lambda a: a.groups,
+        ),
+        _file("bias_gelu", BiasGelu, (COLUMNS,), lambda a: a.tiles * -(-a.width // COLUMNS), lambda a: 1),
+        _file(
+            "norm_and_rotary",
+            NormAndRotary,
+            (32, 64, 128, 256, 1024),
+            lambda a: a.tiles,
+            lambda a: 1,
+            columns=lambda width: width // 2,
+        ),
+        KernelFile(
+            "adamw_ema",
+            (Function("adamw_ema", THREADS, lambda a, instance: -(-a.count // (THREADS // 32 * instance))),),
+            AdamWEMA,
+            "AdamWEMA",
+            (COLUMNS,),
+        ),
+    )
+}
+
+
+def normalise_and_modulate(x, shift, scale, *, runner, eps=1e-6, dtype=None):
+    """layer_norm(x) * (1 + scale) + shift, as autograd's `normalise_and_modulate`.
+
+    x: (..., S, D), contiguous, D at most 1024; shift, scale: (..., 1, D), which may be parts of the columns of one
+    array; all of one dtype: float32, float16 or (with dtype="bfloat16") uint16. Returns an array like x. Raises
+    InputError.
+    """
+    check_library(runner, x, shift, scale)
+    arguments, dtype = _modulate(x, scale, eps, dtype)
+    arguments.shift = vectors("shift", shift, scale.shape, STORED_AS[dtype])
+    out = runner.empty(x.shape, STORED_AS[dtype])
+    arguments.out = address(out)
+    _run(FILES["normalise_and_modulate"], arguments, runner, dtype)
+    return out
+
+
+def normalise_and_modulate_backward(x, scale, out_grad, *, runner, eps=1e-6, dtype=None):
+    """The gradients of x, shift and scale, given that of `normalise_and_modulate`'s result; bitwise the same each time.
+
+    Arrays as there; out_grad is like x. Returns x_grad, shift_grad and scale_grad. Raises InputError.
+    """
+    check_library(runner, x, scale, out_grad)
+    arguments, dtype = _modulate(x, scale, eps, dtype, backward=True)
+    arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
+    grads = tuple(runner.empty(array.shape, STORED_AS[dtype]) for array in (x, scale, scale))
+    sums = runner.empty((2, arguments.groups, arguments.tiles, arguments.width))
+    arguments.x_grad, arguments.shift_grad, arguments.scale_grad = map(address, grads)
+    arguments.shift_sums, arguments.scale_sums = map(address, sums)
+    _run(FILES["normalise_and_modulate"], arguments, runner, dtype, backward=True)
+    return grads
+
+
+def _modulate(x, scale, eps, dtype, backward=False):
+    dtype = _checked("normalise_and_modulate", x, dtype, axes=2)
+    *leading, length, width = x.shape
+    arguments = Modulate(groups=math.prod(leading), rows=length, width=width, eps=eps)
+    arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
+    arguments.scale = vectors("scale", scale, (*leading, 1, width), STORED_AS[dtype])
+    _cut(arguments, length, arguments.groups, backward=backward)
+    return arguments, dtype
+
+
+def bias_gelu(x, bias, *, runner, dtype=None):
+    """gelu(x + bias), as autograd's `gelu`.
+
+    x: (..., D), contiguous, of float32, float16 or (with dtype="bfloat16") uint16; bias: (D,), float32.
+    Returns an array like x. Raises InputError.
+    """
+    check_library(runner, x, bias)
+    arguments, dtype = _bias_gelu(x, bias, dtype)
+    out = runner.empty(x.shape, STORED_AS[dtype])
+    arguments.out = address(out)
+    _run(FILES["bias_gelu"], arguments, runner, dtype)
+    return out
+
+
+def bias_gelu_backward(x, bias, out_grad, *, runner, dtype=None):
+    """The gradients of x (like x) and of bias (float32), given that of `bias_gelu`'s result, which is like x.
+
+    Bitwise the same each time. Raises InputError.
+    """
+    check_library(runner, x, bias, out_grad)
+    arguments, dtype = _bias_gelu(x, bias, dtype, backward=True)
+    arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
+    x_grad, bias_grad = runner.empty(x.shape, STORED_AS[dtype]), runner.empty(bias.shape)
+    sums = runner.empty((arguments.tiles, arguments.width))
+    arguments.x_grad, arguments.bias_grad, arguments.sums = map(address, (x_grad, bias_grad, sums))
+    _run(FILES["bias_gelu"], arguments, runner, dtype, backward=True)
+    return x_grad, bias_grad
+
+
+def _bias_gelu(x, bias, dtype, backward=False):
+    dtype = _checked("bias_gelu", x, dtype, axes=1)
+    width = x.shape[-1]
+    arguments = BiasGelu(rows=x.size // width, width=width)
+    arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
+    arguments.bias = contiguous("bias", bias, (width,), np.float32)
+    _cut(arguments, arguments.rows, backward=backward)
+    return arguments, dtype
+
+
+def norm_and_rotary(x, weight, cos=None, sin=None, *, runner, factor=1.0, eps=1e-6, dtype=None):
+    """factor * rms_norm(x, weight), its pairs (x[i], x[i + width/2]) turned: what autograd's `attention` does first.
+
+    x: (batch, heads, tokens, width), width even and at most 1024, a view with any strides that leave rows whole, of
+    float32, float16 or (with dtype="bfloat16") uint16. weight: (width,), float32. cos, sin: (tokens, width/2), or
+    with leading axes that broadcast against x's, float32; without them nothing is turned.
+    Returns out, shaped as x and in memory as (batch, tokens, heads, width). Raises InputError.
+    """
+    arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype)
+    out = empty_rows(runner, x.shape, dtype)
+    arguments.out = rows("out", out, x.shape, STORED_AS[dtype], aligned=False)
+    _run(FILES["norm_and_rotary"], arguments, runner, dtype)
+    return out
+
+
+def norm_and_rotary_backward(
+    x, weight, out_grad, cos=None, sin=None, *, runner, factor=1.0, eps=1e-6, dtype=None
+):  # fmt: skip
+    """The gradients of x (like `norm_and_rotary`'s result) and weight (float32), given that of its result.
+
+    out_grad: of x's shape and dtype, with any strides that leave rows whole. Bitwise the same each time.
+    Raises InputError.
+    """
+    arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=True)
+    check_library(runner, out_grad)
+    arguments.out_grad = rows("out_grad", out_grad, x.shape, STORED_AS[dtype], aligned=False)
+    x_grad, weight_grad = empty_rows(runner, x.shape, dtype), runner.empty(weight.shape)
+    arguments.x_grad = rows("x_grad", x_grad, x.shape, STORED_AS[dtype], aligned=False)
+    sums = runner.empty((arguments.tiles, arguments.width))
+    arguments.weight_grad, arguments.sums = map(address, (weight_grad, sums))
+    _run(FILES["norm_and_rotary"], arguments, runner, dtype, backward=True)
+    return x_grad, weight_grad
+
+
+def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=False):
+    check_library(runner, x, weight, *[] if cos is None or sin is None else [cos, sin])
+    dtype = _checked("norm_and_rotary", x, dtype, axes=4)
+    batch, heads, tokens, width = x.shape
+    if x.ndim != 4 or width % 2:
+        raise InputError(f"norm_and_rotary needs x as (batch, heads, tokens, an even width), not {x.shape}")
+    if (cos is None) != (sin is None):
+        raise InputError("norm_and_rotary needs cos and sin together, or neither")
+    arguments = NormAndRotary(batch=batch, heads=heads, tokens=tokens, width=width, factor=factor, eps=eps)
+    arguments.x = rows("x", x, x.shape, STORED_AS[dtype], aligned=False)
+    arguments.weight = contiguous("weight", weight, (width,), np.float32)
+    if cos is not None:
+        shape = (batch, heads, tokens, width // 2)
+        for field, table in (("cos", cos), ("sin", sin)):
+            try:
+                table = array_module(x).broadcast_to(table, shape)
+            except ValueError:
+                message = f"norm_and_rotary of {x.shape} needs {field} as {shape}, or so that it broadcasts to it"
+                raise InputError(f"{message}, not {table.shape}") from None
+            setattr(arguments, field, rows(field, table, shape, np.float32, aligned=False))
+    _cut(arguments, batch * heads * tokens, backward=backward)
+    return arguments, dtype
+
+
+def adamw_ema(
+    weights,
+    gradient,
+    mean,
+    square,
+    average,
+    *,
+    runner,
+    segments,
+    step,
+    share,
+    betas=(0.9, 0.99),
+    eps=1e-8,
+    gradient_factor=None,
+):
+    """One update by optim's AdamW, then one of its EMA, for all parameters at once and in place.
+
+    weights, gradient, mean, square, average: (count,), float32, contiguous. segments: at most 8 of (how many numbers,
+    learning rate, weight decay), in the order in which they lie there; one with a learning rate of 0 keeps its weights
+    (another optimiser has them) and only gets its average. step: the how manyth update this is, from 1 on.
+    share: 1 - decay of the average for this update. gradient_factor: an array () or (1,) of float32 by which all
+    gradients are multiplied, such as min(1, limit / norm); on a GPU nobody waits for it.
+    Returns weights, mean, square and average. Raises InputError.
+    """
+    check_library(runner, weights, gradient, mean, square, average)
+    count = weights.size
+    numbers, rates, decays = zip(*segments) if segments else ((), (), ())
+    if not 0 < len(segments) <= SEGMENTS or sum(numbers) != count or min(numbers) < 1:
+        raise InputError(
+            f"adamw_ema needs 1 to {SEGMENTS} segments of at least one number, {count} in all, not {list(numbers)}"
+        )
+    if step < 1:
+        raise InputError(f"adamw_ema counts steps from 1, not from {step}")
+    arguments = AdamWEMA(count=count, eps=eps, share=share)
+    arrays = {"weights": weights, "gradient": gradient, "mean": mean, "square": square, "average": average}
+    for name, array in arrays.items():
+        setattr(arguments, name, contiguous(name, array, (count,), np.float32))
+    if gradient_factor is not None:
+        check_library(runner, gradient_factor)
+        shape = gradient_factor.shape if gradient_factor.size == 1 else ()
+        arguments.gradient_factor = contiguous("gradient_factor", gradient_factor, shape, np.float32)
+    bias, arguments.square_bias = 1 - betas[0] ** step, math.sqrt(1 - betas[1] ** step)
+    arguments.beta1, arguments.one_minus_beta1, arguments.beta2, arguments.one_minus_beta2 = (
+        number for beta in betas for number in (beta, 1 - beta)
+    )
+    rest = SEGMENTS - len(segments)
+    arguments.end[:] = [*np.cumsum(numbers).tolist(), *[count] * rest]
+    arguments.step_size[:] = [*[rate / bias for rate in rates], *[0] * rest]
+    arguments.kept[:] = [*[1 - rate * decay for rate, decay in zip(rates, decays)], *[1] * rest]
+    _run(FILES["adamw_ema"], arguments, runner)
+    return weights, mean, square, average
+
+
+def _checked(name, x, dtype, axes):
+    """The name of x's dtype, where x itself is what the file `name` can take."""
+    widest = max(FILES[name].instances)
+    if x.ndim < axes or x.size == 0:
+        raise InputError(f"{name} needs at least {axes} axes and one number, not {x.shape}")
+    if name != "bias_gelu" and x.shape[-1] > widest:
+        raise InputError(f"{name} exists for widths up to {widest}, not {x.shape[-1]}")
+    if x.size // x.shape[-1] >= 2**30:
+        raise InputError(f"{name} counts rows in 30 bits, and {x.shape} has more; split the batch")
+    return format_of(x, dtype, TYPES, name)
+
+
+def _cut(arguments, rows, groups=1, backward=False):
+    """Cut each group of so many rows into tiles, by shape alone: then sums have the same order each time."""
+    arguments.rows_of_a_tile = max(ROWS_OF_A_TILE, -(-rows * groups // TILES) if backward else 0)
+    arguments.tiles = -(-rows // arguments.rows_of_a_tile)
+
+
+def _run(file, arguments, runner, dtype=None, backward=False):
+    """The forward function of a file, or all others; for the narrowest instance that holds a row."""
+    width = getattr(arguments, "width", 0)
+    addresses, steps = [], [width // 2 if file.name == "norm_and_rotary" else width]
+    for field, kind in arguments._fields_:
+        value = getattr(arguments, field)
+        if kind is ctypes.c_void_p:
+            addresses.append(value or 0)
+        elif kind is Rows:
+            addresses.append(value.data or 0)
+            steps += value.batch, value.head, value.token
+    arguments.aligned = all(place % 16 == 0 for place in addresses) and all(step % 4 == 0 for step in steps)
+    instance = next((instance for instance in file.instances if instance >= width), file.instances[-1])
+    functions = file.functions[1:] if backward else file.functions[:1]
+    run(file, functions, instance, arguments, runner, dtype)
