@@ -130,13 +130,13 @@ class Abilities:
         fit the others.
         """
         length = self.settings.num_frames if num_frames is None else num_frames
-        if length < 2:
-            raise InputError(f"a loop has at least 2 frames, not {length}")
+        if length < 3:
+            raise InputError(f"a loop has at least 3 frames, not {length}")
         start = self.generate(prompt, seed=seed, **drawing)[:, 0] if image is None else image
         closed = self._whole_patches(length + 1)
         once = self.keyframes({0: start, length: start}, prompt, closed, seed=(seed, 1), **drawing)[:, :length]
         turned, middle = np.roll(once, length // 2, axis=1), length // 2
-        free = range(middle - length // 8, middle + math.ceil(length / 8))
+        free = range(middle - max(1, length // 8), middle + math.ceil(length / 8))
         kept = [time for time in range(length) if time not in free or (image is not None and time == middle)]
         given = self._given({time: turned[:, time] for time in kept}, length)
         return np.roll(self.draw(prompt, given, seed=(seed, 2), **drawing), -(length // 2), axis=1)

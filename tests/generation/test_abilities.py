@@ -217,7 +217,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("interpolate", [CLIP[:1]], "at least 2 frames"),
         ("connect", [CLIP, noise(4, 16, 24, 1)], "can't be connected; give equal sizes"),
         ("connect", [CLIP, CLIP, "", 5], "num_frames 9 can't be drawn"),
-        ("loop", ["", None, 1], "at least 2 frames, not 1"),
+        ("loop", ["", None, 1], "at least 3 frames, not 1"),
         ("edit", [CLIP, "", 0], "noise level above 0 and up to 1, not 0"),
         ("edit", [CLIP, "", 1.2], "noise level above 0 and up to 1, not 1.2"),
         ("inpaint", [CLIP, np.zeros((16, 16), bool)], "a mask is a boolean array"),
