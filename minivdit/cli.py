@@ -1,4 +1,4 @@
-"""The command line: `minivdit demo | train | sample | evaluate | data | bench | doctor`.
+"""The command line: `minivdit demo | train | sample | animate | ... | evaluate | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
 MINIVDIT_DEBUG=1 shows tracebacks.
@@ -132,19 +132,94 @@ def build_parser():
             'minivdit sample "a 3 moving right"',
             'minivdit sample "a 3 moving right" "a 7 moving up" --seed 4 --out two.gif',
             'minivdit sample "the digit five drifts down and left" --count 8 --steps 20 --guidance 3',
+            'minivdit sample "a 3 moving right, then up"',
             'minivdit sample "an 8 moving up" --weights runs/quick/model.safetensors --out strip.png',
         ],
     )
     sample.add_argument("prompt", nargs="+", help="one or more captions, each in quotes")
-    sample.add_argument("--out", default="clip.gif", metavar="FILE", help=".gif, .mp4 or .png (strips); clip.gif")
     sample.add_argument("--count", type=whole(1), default=1, metavar="N", help="clips for each caption; 1")
-    sample.add_argument("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same clip; 0")
     sample.add_argument("--frames", type=whole(1), metavar="N", help="length; as in training")
     sample.add_argument("--size", type=size, metavar="HxW", help="height x width in pixels; as in training")
-    add_drawing(sample)
-    sample.add_argument("--fps", type=positive, default=8, metavar="X", help="frames a second in the file; 8")
-    add_weights(sample)
-    add_device(sample)
+    add_output(sample)
+
+    def ability(run, summary, examples, *files, frames=None):
+        """A command that draws from files: their names, a caption, and how many frames if it takes that."""
+        made = command(run.__name__, run, summary, examples)
+        for name, meaning in files:
+            made.add_argument(name, metavar=name.upper(), help=meaning)
+        made.add_argument("prompt", nargs="?", default="", help="caption, in quotes; none")
+        if frames:
+            made.add_argument("--frames", type=whole(1), metavar="N", help=frames)
+        add_output(made)
+        return made
+
+    a_clip = ("clip", "a .gif or .mp4 (or a picture: one frame)")
+    ability(
+        commands.animate,
+        "a picture becomes the first frame",
+        ['minivdit animate three.png "a 3 moving right"', 'minivdit animate three.png "a 3 moving up" --frames 24'],
+        ("image", "a picture, or a clip whose first frame is taken"),
+        frames="length; as in training",
+    )
+    keys = ability(
+        commands.keyframes,
+        "pictures at given times",
+        ['minivdit keyframes "a 3 moving right" --at 0 first.png --at 15 last.png'],
+        frames="length; as in training",
+    )
+    keys.add_argument("--at", nargs=2, action="append", required=True, metavar=("TIME", "FILE"), help="repeatable")
+    longer = ability(
+        commands.extend,
+        "what follows a clip, or came before",
+        [
+            'minivdit extend clip.gif "a 3 moving right" --frames 32',
+            'minivdit extend clip.gif "a 3 moving right" --backwards',
+        ],
+        a_clip,
+        frames="how many to add; what one turn gives, half a clip's length in training",
+    )
+    longer.add_argument("--backwards", action="store_true", help="before the clip instead of after it")
+    denser = ability(
+        commands.interpolate,
+        "more frames between frames",
+        ['minivdit interpolate clip.gif "a 3 moving right" --factor 3'],
+        a_clip,
+    )
+    denser.add_argument("--factor", type=whole(2), default=2, metavar="N", help="how many times as many frames; 2")
+    ability(
+        commands.connect,
+        "what leads from one clip to another",
+        ['minivdit connect one.gif two.gif "a 3 moving right"'],
+        ("before", "the first clip"),
+        ("after", "the second clip, of the same size"),
+        frames="how many between them; half a clip's length in training",
+    )
+    ring = ability(
+        commands.loop,
+        "a clip without end",
+        ['minivdit loop "a 0 moving quickly down"', 'minivdit loop "a 3 moving right" --image three.png --frames 24'],
+        frames="length; as in training",
+    )
+    ring.add_argument("--image", metavar="FILE", help="the first frame; drawn")
+    changed = ability(
+        commands.edit,
+        "change what a clip shows",
+        ['minivdit edit clip.gif "an 8 moving right" --level 0.8'],
+        a_clip,
+    )
+    changed.add_argument("--level", type=positive, default=0.7, metavar="X", help="of noise, up to 1; 0.7")
+    part = ability(
+        commands.inpaint,
+        "draw a part of a clip anew",
+        [
+            'minivdit inpaint clip.gif "a 3 moving right" --mask mask.png',
+            'minivdit inpaint clip.gif "a 3 moving right" --from 4 --to 11',
+        ],
+        a_clip,
+    )
+    part.add_argument("--mask", metavar="FILE", help="a picture, bright where to draw; everywhere")
+    part.add_argument("--from", dest="start", type=whole(0), default=0, metavar="N", help="first frame to draw in; 0")
+    part.add_argument("--to", type=whole(0), metavar="N", help="last frame to draw in; the clip's last")
 
     train = command(
         "train",
@@ -234,6 +309,17 @@ def build_parser():
 
     command("doctor", commands.doctor, "check this machine", ["minivdit doctor"])
     return parser
+
+
+def add_output(parser):
+    """Everything that the commands which write one file of clips share."""
+    parser.add_argument("--out", default="clip.gif", metavar="FILE", help=".gif, .mp4 or .png (strips); clip.gif")
+    parser.add_argument("--plain", action="store_true", help="only the clip's own pixels, for other commands to read")
+    parser.add_argument("--fps", type=positive, default=8, metavar="X", help="frames a second in the file; 8")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same clip; 0")
+    add_drawing(parser)
+    add_weights(parser)
+    add_device(parser)
 
 
 def add_drawing(parser):

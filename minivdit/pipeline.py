@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from . import backend, costs, display, evaluation
 from .data import CaptionedClips, digit_source
-from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
 from .training import checkpoint
 from .training.stages import train_autoencoder, train_transformer
@@ -136,27 +135,6 @@ def predict(preset, minutes=None):
     if minutes is not None:
         lines.append(f"  as many steps as fit into {minutes:g} minutes")
     return "\n".join(lines)
-
-
-def require_memory_to_draw(model, count, num_frames=None, size=None):
-    """Raise InputError, with the largest number that fits, if `count` clips of this kind don't fit into memory."""
-    config, factor = model.transformer.config, model.autoencoder.config.factor
-    num_frames, (height, width) = num_frames or model.settings.num_frames, size or model.settings.size
-    latents = (num_frames, height // factor, width // factor)
-    grid = tuple(max(1, length // side) for length, side in zip(latents, config.patch_size))
-
-    def bytes_for(clips):  # the widest moments: inside the transformer, and inside the decoder
-        decoder = costs.autoencoder_cost(model.autoencoder.config, clips * num_frames, (height, width))
-        return max(costs.working_memory(config, grid, clips), decoder.working)
-
-    free = costs.available_memory()
-    if free is not None and bytes_for(count) > free:
-        most = costs.largest_that_fits(free, bytes_for)
-        cure = f"draw {most} at a time" if most else "give a smaller --size or fewer --frames"
-        raise InputError(
-            f"{count} x {num_frames} frames of {height}x{width} need about {costs.amount(bytes_for(count))} of memory "
-            f"and {costs.amount(free)} are free; {cure}"
-        )
 
 
 # What it is worth ----------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from minivdit.errors import InputError
 
 # Other processes find the minivdit that is tested here, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
-COMMANDS = ("demo", "sample", "train", "evaluate", "data", "doctor")
+ABILITIES = ("animate", "keyframes", "extend", "interpolate", "connect", "loop", "edit", "inpaint")
+COMMANDS = ("demo", "sample", *ABILITIES, "train", "evaluate", "data", "doctor")
 
 
 def run(*arguments):
@@ -63,7 +64,7 @@ def trained(tmp_path_factory):
 def test_help_names_every_command(capsys):
     assert run("--help") == 0
     text = capsys.readouterr().out
-    assert all(f"\n    {command} " in text for command in COMMANDS)
+    assert all(f"\n    {command}" in text for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -109,6 +110,10 @@ def test_python_m_minivdit_is_the_same_command():
         (["sample", "a 3 moving right", "--fps", "0"], "above zero"),
         (["sample", "a 3 moving right", "--out", "clip.avi"], "ends in .gif"),
         (["sample", "a 3 moving right", "--weights", "absent.safetensors"], "no weights at absent.safetensors"),
+        (["animate"], "required: IMAGE"),
+        (["animate", "absent.png"], "there is no file absent.png"),
+        (["keyframes", "--at", "first", "first.png"], "'first' is not a time"),
+        (["interpolate", "clip.gif", "--factor", "1"], "from 2 upwards"),
         (["train", "huge"], "'huge' is not a preset; choose tiny"),
         (["train", "tiny", "--set", "transformer.widht=3"], "nearest: transformer.width"),
         (["train", "tiny", "--set", "transformer.width=wide"], "takes a whole number"),
@@ -129,7 +134,7 @@ def test_bad_input_is_one_line_with_exit_code_2(capsys, tmp_path, arguments, exp
     [
         ("a 3 moving rigt", [], "nearest: right"),
         ("a 3 moving right", ["--size", "16x17"], "16 or 24"),
-        ("a 3 moving right", ["--frames", "1000000", "--size", "10000000"], "give a smaller --size"),
+        ("a 3 moving right", ["--frames", "1000000", "--size", "10000000"], "choose a smaller size"),
         ("a 3 moving right", ["--count", "1000000"], "draw "),
     ],
 )
@@ -262,6 +267,75 @@ def test_other_lengths_sizes_counts_and_strips(capsys, trained, tmp_path):
     assert run("sample", "moving 3 a", "--out", "strip.png", *weights) == 0
     assert "at the start the caption has 'moving'" in capsys.readouterr().err  # drawn, but not silently
     assert imageio.imread(tmp_path / "strip.png").ndim == 3
+
+
+@pytest.fixture
+def clip_file(trained, capsys):
+    """in.gif: 4 frames of 16x16 that the tiny model drew, without frame or caption."""
+    weights = trained / "model.safetensors"
+    assert run("sample", "a 3 moving right", "--plain", "--weights", weights, "--out", "in.gif") == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "frames"),
+    [
+        ("animate", ["in.gif"], 4),
+        ("animate", ["in.gif", "a 3 moving up", "--frames", 6], 6),
+        ("keyframes", ["a 3 moving up", "--at", 0, "in.gif", "--at", 3, "in.gif"], 4),
+        ("extend", ["in.gif", "a 3 moving up", "--frames", 5], 9),
+        ("extend", ["in.gif", "--frames", 5, "--backwards"], 9),
+        ("interpolate", ["in.gif", "a 3 moving up", "--factor", 3], 10),
+        ("connect", ["in.gif", "in.gif", "--frames", 3], 11),
+        ("loop", ["a 3 moving up", "--frames", 6], 6),
+        ("loop", ["--image", "in.gif"], 4),
+        ("edit", ["in.gif", "an 8 moving up", "--level", 0.5], 4),
+        ("inpaint", ["in.gif", "a 3 moving up", "--mask", "mask.png", "--from", 1, "--to", 2], 4),
+    ],
+)
+def test_every_ability_reads_files_and_writes_one(capsys, trained, clip_file, command, arguments, frames):
+    from PIL import Image
+
+    from minivdit.display import read_clip
+
+    area = np.zeros((16, 16), np.uint8)
+    area[:8] = 255
+    Image.fromarray(area).save("mask.png")
+    assert run(command, *arguments, "--weights", trained / "model.safetensors", "--steps", 1, "--out", "out.gif") == 0
+    printed = capsys.readouterr().out
+    assert f"out.gif: 1 x {frames} frames of 16x16" in printed
+    assert ("drift: look" in printed) == (command == "extend") and ("(median)" in printed) == (command == "loop")
+    options = ["--weights", trained / "model.safetensors", "--steps", 1, "--plain", "--out", "plain.gif"]
+    assert run(command, *arguments, *options) == 0
+    drawn, given = read_clip("plain.gif"), read_clip("in.gif")
+    if command in ("animate", "keyframes", "interpolate", "connect"):
+        np.testing.assert_array_equal(drawn[0], given[0])
+    if command == "extend":
+        np.testing.assert_array_equal(drawn[-4:] if "--backwards" in arguments else drawn[:4], given)
+    if command == "inpaint":
+        np.testing.assert_array_equal(drawn[:, 8:], given[:, 8:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["keyframes", "--at", 9, "in.gif"], "no time 9 in a clip of 4 frames"),
+        (["edit", "in.gif", "a 3 moving up", "--level", 2], "noise level above 0 and up to 1"),
+        (["inpaint", "in.gif", "--from", 3, "--to", 1], "no frames 3 to 1"),
+        (["inpaint", "in.gif", "--to", 4], "no frames 0 to 4 in a clip of 4"),
+        (["inpaint", "in.gif", "--mask", "wide.png"], "the mask has (16, 20) pixels and the clip (16, 16)"),
+        (["animate", "wide.png"], "width 20 can't be drawn"),
+        (["animate", "in.gif", "a dog moving up"], "'dog' is not a word"),
+        (["animate", "in.gif", "--frames", 10**9], "the longest clip of this size that fits"),
+        (["animate", "damaged.png"], "damaged.png can't be read"),
+    ],
+)
+def test_files_and_times_that_do_not_fit(capsys, trained, clip_file, arguments, expected):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save("wide.png")
+    Path("damaged.png").write_bytes(b"not a picture")
+    assert expected in refused(capsys, *arguments, "--weights", trained / "model.safetensors")
 
 
 def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):

@@ -64,19 +64,6 @@ def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatc
         pipeline.predict(preset)
 
 
-def test_drawing_that_does_not_fit_is_refused_with_what_does(model, monkeypatch):
-    pipeline.require_memory_to_draw(model, 4)
-    monkeypatch.setattr(costs, "available_memory", lambda: 5e6)
-    with pytest.raises(InputError, match=r"1000 x 4 frames of 16x16 .*; draw (\d+) at a time") as refusal:
-        pipeline.require_memory_to_draw(model, 1000)
-    most = int(str(refusal.value).split("draw ")[1].split()[0])
-    pipeline.require_memory_to_draw(model, most)  # what the message says does fit
-    with pytest.raises(InputError):
-        pipeline.require_memory_to_draw(model, most + 1)
-    with pytest.raises(InputError, match="smaller --size"):
-        pipeline.require_memory_to_draw(model, 1, num_frames=1000, size=(160, 160))
-
-
 def test_real_clips_have_better_brief_metrics_than_noise(preset):
     wide = presets.override(presets.get("quick"), ["data.digits=strokes"])
     real = pipeline.real_clips(wide, 12)

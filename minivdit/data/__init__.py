@@ -13,6 +13,7 @@ from .captions import (
 )
 from .digits import DigitSource, digit_source, resize
 from .idx import read_idx
+from .mixed import MixedClips, Shape
 from .mnist import data_directory, find_mnist, load_mnist
 from .moving_mnist import (
     HELD_OUT,
@@ -37,6 +38,8 @@ __all__ = [
     "Clips",
     "DigitMotion",
     "DigitSource",
+    "MixedClips",
+    "Shape",
     "check_word",
     "classic_moving_mnist",
     "classic_trajectory",

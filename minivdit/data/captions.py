@@ -127,6 +127,31 @@ def parse(caption):
     return motions
 
 
+def over_time(caption):
+    """The captions that follow one another in a caption with "then", as a list; a caption without it is its only one.
+
+    "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction
+    alone, the digit before it goes on: "a 3 moving right, then up" says the same. Raises InputError where something is
+    missing.
+    """
+    first, *others = (" ".join(part.split()) for part in re.split(r"[\s,;.]*\bthen\b", caption, flags=re.IGNORECASE))
+    parts = [first]
+    for part in others:
+        words = split_words(part)
+        if not (words and first):
+            raise InputError(
+                f"{caption!r} has nothing on one side of 'then'; write such as 'a 3 moving right, then up'"
+            )
+        if words[0] in ("to", *VERTICAL, *HORIZONTAL, "upwards"):
+            motions = parse(parts[-1])
+            if len(motions) > 1:
+                raise InputError(f"{part!r} doesn't say which of two digits; write the whole caption after 'then'")
+            ((_, direction, _),) = parse(f"a {motions[0].digit} moving {part}")
+            part = describe([motions[0]._replace(direction=direction)])
+        parts.append(part)
+    return parts
+
+
 class _Reader:
     """Words and how many of them have been read."""
 

@@ -181,6 +181,11 @@ class CaptionedClips:
         """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
         return self.render(generator, [self.draw_motions(generator) for _ in range(batch_size)])
 
+    def describe(self):
+        """What the clips are like, for a checkpoint: a training goes on only with the same."""
+        fields = ("size", "num_frames", "digit_size", "num_digits", "speeds")
+        return {"digits": self.source.name, **{field: list(np.atleast_1d(getattr(self, field))) for field in fields}}
+
     def draw_motions(self, generator):
         """What one clip shall show: a list of DigitMotions."""
         count = self.num_digits[generator.integers(len(self.num_digits))]

@@ -55,8 +55,8 @@ def training_levels(
 
     Each clip is, with these chances (made to add up to 1):
       shared       one level for all frames: making a clip from text alone;
-      given        some frames at level 0, one level for the rest: the first frames, the first and last,
-                   or any subset, one third of the time each; at least one frame is always left to draw;
+      given        some frames at level 0, one level for the rest: the first frames, the last, both ends, or any
+                   subset, a quarter of the time each; few more often than many, and one frame at least is left to draw;
       independent  a level of its own for each frame: any order of denoising, long rollouts.
     A clip of one frame is always `shared`.
 
@@ -85,11 +85,12 @@ def _draw(generator, shape, distribution, mean, deviation):
 
 
 def _given_frames(generator, batch, num_frames):
-    """Boolean (batch, num_frames): between 1 and num_frames - 1 frames of each clip, in one of three ways."""
+    """Boolean (batch, num_frames): between 1 and num_frames - 1 frames of each clip, in one of four ways."""
     frame = np.arange(num_frames)
-    count = generator.integers(1, num_frames, size=(batch, 1))
-    first = frame < count
-    ends = (frame == 0) | ((frame == num_frames - 1) & (num_frames > 2))
+    count = np.ceil((num_frames - 1) * (1 - generator.random((batch, 1))) ** 2)  # the square: few more often
+    first, last = frame < count, frame >= num_frames - count
+    both = np.maximum(count, min(2, num_frames - 1))
+    ends = (frame < (both + 1) // 2) | (frame >= num_frames - both // 2)
     # The `count` frames with the smallest of num_frames random numbers are a uniform random subset.
     subset = generator.random((batch, num_frames)).argsort(axis=1).argsort(axis=1) < count
-    return np.choose(generator.integers(3, size=(batch, 1)), [first, ends[None], subset])
+    return np.choose(generator.integers(4, size=(batch, 1)), [first, last, ends, subset])

@@ -1,5 +1,6 @@
 """Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
 
+from .continuity import drift, seam
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
 from .metrics import (
@@ -28,6 +29,7 @@ __all__ = [
     "Wishes",
     "clip_features",
     "compass",
+    "drift",
     "evaluate",
     "fit_paths",
     "frame_features",
@@ -42,6 +44,7 @@ __all__ = [
     "read_captions",
     "real_clips",
     "recombined",
+    "seam",
     "shuffled_captions",
     "shuffled_frames",
     "track",

@@ -1,5 +1,6 @@
-"""From a caption to a video: TextToVideo."""
+"""From a caption to a video: TextToVideo, and what else it can do with frames that are given."""
 
+from .given import Given
 from .text_to_video import GenerationSettings, TextToVideo
 
-__all__ = ["GenerationSettings", "TextToVideo"]
+__all__ = ["Given", "GenerationSettings", "TextToVideo"]

@@ -13,11 +13,15 @@ import numpy as np
 from .. import autograd as ag
 from .. import diffusion
 from ..backend import array_module, thread_count, to_device, to_numpy
+from ..data.captions import over_time
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 from ..training.parallel import split_batch
 from ..training.workers import Workers
+from .abilities import Abilities
+from .given import Given
+from .memory import require_memory
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
@@ -52,8 +56,8 @@ class GenerationSettings:
         return diffusion.make(self.curve, shift=self.shift)
 
 
-class TextToVideo:
-    """Draws clips from captions.
+class TextToVideo(Abilities):
+    """Draws clips from captions, and from parts of clips: see Abilities for animate, keyframes, extend and others.
 
         model = TextToVideo.load()
         video = model.generate("a 3 moving right and a 7 moving up", seed=1)  # (1, T, H, W, 1) in [0, 1]
@@ -128,41 +132,75 @@ class TextToVideo:
         }
         save_tensors(path, tensors, metadata)
 
-    def generate(self, prompt, num_frames=None, size=None, seed=0, steps=None, guidance_scale=None, sampler=None):
+    def generate(self, prompt, num_frames=None, size=None, **drawing):
         """Draw one clip for each prompt.
 
-        prompt: a caption or a list of B captions. num_frames, size (H, W) in pixels: any that the
-        patches divide. The same seed gives the same clip on CPU and GPU, up to rounding.
-        Returns a float32 NumPy array (B, T, H, W, C) in [0, 1].
+        prompt: a caption or a list of B captions; with "then" in it, one after the other ("a 3 moving right then up").
+        num_frames, size (H, W) in pixels: any that the patches divide; as in training unless given. drawing: see
+        `draw`. Returns a float32 NumPy array (B, T, H, W, C) in [0, 1].
         """
-        for step in self.denoise(prompt, num_frames, size, seed, steps, guidance_scale, sampler):
-            last = step
-        return self.decode(last.x)
+        return self.draw(prompt, self._blank(prompt, num_frames, size), **drawing)
 
-    def denoise(self, prompt, num_frames=None, size=None, seed=0, steps=None, guidance_scale=None, sampler=None):
-        """The way from noise to latents: a generator of diffusion.Step; see `generate` for the arguments.
+    def draw(self, prompt, given, **drawing):
+        """Draw what isn't given of B clips: the one thing that all abilities do, `generate` too.
+
+        prompt: a caption for all clips or a list of B. given: a Given. drawing: start, the noise level it begins at (1:
+        from nothing but noise); seed, a whole number or a tuple of some; steps; guidance_scale; sampler. The same seed
+        gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
+        pixels are as they were given, bit for bit.
+        """
+        for step in self.denoise(prompt, given=given, **drawing):
+            last = step
+        return given.keep(self.decode(last.x))
+
+    def denoise(
+        self,
+        prompt,
+        num_frames=None,
+        size=None,
+        seed=0,
+        steps=None,
+        guidance_scale=None,
+        sampler=None,
+        given=None,
+        start=1.0,
+    ):
+        """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
 
         A step's x and clean are latents; `decode` turns them into video.
         """
-        settings = self.settings
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts:
-            raise InputError('there is no caption to draw; give at least one, "" for anything')
-        num_frames = settings.num_frames if num_frames is None else num_frames
-        shape = self._latent_shape(num_frames, settings.size if size is None else size)
-        steps = settings.steps if steps is None else steps
+        settings, curve = self.settings, self.settings.make_curve()
+        given = given or self._blank(prompt, num_frames, size)
+        clips, num_frames, *size, channels = given.video.shape
+        prompts = [prompt] * clips if isinstance(prompt, str) else list(prompt)
+        if len(prompts) != clips:
+            raise InputError(f"{clips} clips need one caption for all or one each, not {len(prompts)}")
+        shape = self._check_request(clips, num_frames, size)
+        if channels != self.autoencoder.config.image_channels:
+            raise InputError(
+                f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
+            )
+        if given.known.all():
+            raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
         guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
-        generator = NoiseByClip(seed, len(prompts))
-        noise = generator.standard_normal((len(prompts), *shape), np.float32)
-        tokens, empty = (to_device(self.tokenizer.encode(asked)) for asked in (prompts, [""] * len(prompts)))
+        tokens = self._tokens(prompts, num_frames)
+        empty = np.broadcast_to(self._tokens([""] * clips, num_frames), tokens.shape)
+        known = given.cells(self.autoencoder.config.factor)
+        levels = diffusion.level_matrix(
+            settings.steps if steps is None else steps, clips, num_frames, given=known.all(axis=(2, 3, 4)), start=start
+        )
+        generator = NoiseByClip(seed, clips)
+        noise = to_device(generator.standard_normal((clips, *shape), np.float32))
+        clean = self.autoencoder.encode(to_device(given.video))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
-        predictor = Predictor(self.transformer, min(self.threads, len(prompts) * (1 if guidance_scale == 1 else 2)))
+        predictor = Predictor(self.transformer, min(self.threads, clips * (1 if guidance_scale == 1 else 2)))
+        denoise = diffusion.guided(predictor, to_device(tokens), to_device(empty), guidance_scale)
         states = diffusion.steps(
-            diffusion.guided(predictor, tokens, empty, guidance_scale),
-            to_device(noise),
-            diffusion.level_matrix(steps, len(prompts), num_frames),
+            diffusion.with_known(denoise, to_device(known), clean, curve, settings.prediction),
+            curve.mix(clean, noise, to_device(levels[0])),  # at level 0 clean, at 1 noise: given frames and free ones
+            levels,
             sampler=sampler or settings.sampler,
-            curve=settings.make_curve(),
+            curve=curve,
             prediction_kind=settings.prediction,
             generator=generator,
         )
@@ -186,8 +224,29 @@ class TextToVideo:
                 digest.update(to_numpy(array).astype(np.float16).tobytes())
         return digest.hexdigest()[:8]
 
-    def _latent_shape(self, num_frames, size):
-        """(T, h, w, c) for a video of T frames of (height, width) pixels, or an InputError that names what works."""
+    def _blank(self, prompt, num_frames, size):
+        """A Given of nothing, with a clip for each prompt."""
+        clips = 1 if isinstance(prompt, str) else len(prompt)
+        if not clips:
+            raise InputError('there is no caption to draw; give at least one, "" for anything')
+        num_frames = self.settings.num_frames if num_frames is None else num_frames
+        size = self.settings.size if size is None else size
+        self._check_request(clips, num_frames, size)
+        return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
+
+    def _tokens(self, prompts, num_frames):
+        """Tokens (B, F, L) of B prompts: one caption for all frames (F = 1), or one for each where some change."""
+        parts = [over_time(prompt) for prompt in prompts]
+        frames = num_frames // self.transformer.config.patch_size[0] if max(map(len, parts)) > 1 else 1
+        if max(map(len, parts)) > frames:
+            raise InputError(
+                f"{max(map(len, parts))} captions don't fit into {num_frames} frames; give fewer, or more frames"
+            )
+        captions = [part[frame * len(part) // frames] for part in parts for frame in range(frames)]
+        return self.tokenizer.encode(captions).reshape(len(prompts), frames, -1)
+
+    def _check_request(self, clips, num_frames, size):
+        """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works."""
         config, factor = self.transformer.config, self.autoencoder.config.factor
         sides = (config.patch_size[0], config.patch_size[1] * factor, config.patch_size[2] * factor)
         for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), sides):
@@ -195,6 +254,7 @@ class TextToVideo:
                 below, above = length // side * side, max(1, length // side + 1) * side
                 nearest = f"{below} or {above}" if below > 0 else str(above)
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
+        require_memory(self, clips, num_frames, size)
         height, width = size
         return num_frames, height // factor, width // factor, config.latent_channels
 
@@ -233,7 +293,8 @@ class NoiseByClip:
     """
 
     def __init__(self, seed, clips):
-        self.generators = [np.random.default_rng((seed, clip)) for clip in range(clips)]
+        numbers = seed if isinstance(seed, tuple) else (seed,)
+        self.generators = [np.random.default_rng((*numbers, clip)) for clip in range(clips)]
 
     def standard_normal(self, shape, dtype):
         """Normal noise of shape (clips, ...)."""

@@ -75,9 +75,12 @@ class CrossAttention(Module):
         self.out = Linear(width, width, generator, zero=True)
 
     def forward(self, x, text, key_time):
-        """key_time: (B, 1, L) times that hide padded words; see `key_times`."""
+        """key_time: (B, 1, L) times that hide padded words; see `key_times`.
+
+        With F captions a clip, text (B F, L, text_width), the F-th parts of its tokens look at one each, in order.
+        """
         q = self.q(x, across=True)
-        q = split_heads(ag.reshape(q, shape=(len(x), -1, q.shape[-1])), self.heads)
+        q = split_heads(ag.reshape(q, shape=(len(text), -1, q.shape[-1])), self.heads)
         k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, across=True), parts=2))
         query_time = array_module(x.data).zeros((1, 1, 1), dtype=key_time.dtype)
         weights = self.q_norm.weight, self.k_norm.weight

@@ -83,6 +83,7 @@ class VideoDiT(Module):
     def forward(self, latents, noise_level, tokens):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
+        tokens (B, F, L) are F captions for each clip, one for every F-th part of its frames, in order.
         Returns the prediction, of the shape of latents. H and W may be any multiple of the patch, T any
         multiple of its length, also such as were never trained.
         """
@@ -97,7 +98,8 @@ class VideoDiT(Module):
         x = ag.reshape(x, shape=(batch, frames, grid[1] * grid[2], width))  # by frames: each has a noise level
         rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads)
 
-        text, text_mean = self.text(tokens)  # (B, L, D), (B, D)
+        tokens = tokens.reshape(-1, tokens.shape[-1])  # (B F, L), F = 1 unless captions change on the way
+        text, text_mean = self.text(tokens)  # (B F, L, D), (B F, D)
         visible = key_times(tokens != PAD)
         condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
 
@@ -109,8 +111,8 @@ class VideoDiT(Module):
         return unpatchify(self.patch_out(ag.reshape(x, shape=(batch, -1, width))), grid, config.patch_size)
 
     def _condition(self, noise_level, text_mean, frames):
-        """What modulates the blocks: noise level of each frame + the caption's mean, (B, T', 1, D)."""
-        batch, width = len(noise_level), self.config.width
+        """What modulates the blocks: noise level of each frame + its caption's mean, (B, T', 1, D)."""
+        batch, captions, width = len(noise_level), len(text_mean), self.config.width
         on_cpu = array_module(noise_level) is np  # a GPU would have to finish all its work before it could answer
         # A few roundings past the end are harmless.
         if on_cpu and not ((noise_level >= -1e-4) & (noise_level <= 1.0001)).all():
@@ -120,7 +122,8 @@ class VideoDiT(Module):
         # 1000, so that the fastest wave goes round many times between 0 and 1 and close levels differ.
         waves = wave_features(1000 * noise_level, LEVEL_FEATURES)  # (B, T, F)
         level = self.level_out(ag.silu(self.level_in(waves.reshape(batch, frames, -1))))
-        pooled = ag.reshape(self.text_pooled(text_mean), shape=(batch, 1, width))
+        level = ag.reshape(level, shape=(captions, -1, width))
+        pooled = ag.reshape(self.text_pooled(text_mean), shape=(captions, 1, width))
         return ag.reshape(ag.silu(level + pooled), shape=(batch, frames, 1, width))
 
     def _check(self, latents, noise_level, tokens):
@@ -134,8 +137,13 @@ class VideoDiT(Module):
                 f"noise_level must be (batch, frames) = {(batch, frames)}, one for each latent frame, "
                 f"not {noise_level.shape}"
             )
-        if tokens.ndim != 2 or len(tokens) != batch:
+        if tokens.ndim not in (2, 3) or len(tokens) != batch:
             raise InputError(f"tokens must be (batch, words) with batch = {batch}, not {tokens.shape}")
+        if tokens.ndim == 3 and (frames // self.config.patch_size[0]) % tokens.shape[1]:
+            raise InputError(
+                f"{tokens.shape[1]} captions can't share {frames} latent frames in patches of "
+                f"{self.config.patch_size[0]}; give a number that divides {frames // self.config.patch_size[0]}"
+            )
 
 
 class Block(Module):

@@ -8,7 +8,7 @@ import difflib
 import math
 import typing
 
-from ..data import SPEEDS, CaptionedClips, digit_source
+from ..data import SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
 from .loop import TrainingSettings
@@ -17,7 +17,11 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'."""
+    """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
+
+    shapes: others than num_frames and size that the transformer is trained on too, each with its share of the batches,
+    such as ('8x64x64:0.1', '16x48x96:0.1'); see data.MixedClips.
+    """
 
     digits: str = "auto"
     size: tuple[int, int] = (32, 32)
@@ -25,12 +29,21 @@ class DataSettings:
     digit_size: int = 16
     num_digits: tuple[int, ...] = (1,)
     speeds: tuple[str, ...] = SPEEDS
+    shapes: tuple[str, ...] = ()
 
     def clips(self, split="train", directory=None, **options):
-        """CaptionedClips of this kind, from the digits of a split; further options go to CaptionedClips."""
-        source = digit_source(self.digits, split, directory)
-        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "digits"}
-        return CaptionedClips(source, **{**own, **options})
+        """CaptionedClips of the main shape, from the digits of a split; further options go to CaptionedClips."""
+        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
+        return CaptionedClips(digit_source(self.digits, split, directory), **{**own, **options})
+
+    def mixed_clips(self, split="train", directory=None):
+        """Clips of all shapes: MixedClips, or CaptionedClips where there is only the main one."""
+        main = self.clips(split, directory)
+        others = [
+            (share, self.clips(split, directory, num_frames=frames, size=(height, width)))
+            for frames, height, width, share in map(Shape.read, self.shapes)
+        ]
+        return MixedClips(main, others) if others else main
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +76,21 @@ class Preset:
             raise InputError(
                 f"transformer.latent_channels is {ours} but autoencoder.latent_channels is {theirs}; set both alike"
             )
+        self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
+        for shape in self.data.shapes:
+            self._check_shape("data.shapes", *Shape.read(shape)[:3])
+
+    def _check_shape(self, setting, num_frames, *size):
+        """Raise InputError unless the patches divide a clip of this shape."""
         time, *space = self.transformer.patch_size
-        if self.data.num_frames % time:
-            raise InputError(f"data.num_frames={self.data.num_frames} must be a multiple of the patch's {time} frames")
-        for name, pixels, patch in zip(("height", "width"), self.data.size, space):
+        if num_frames % time:
+            raise InputError(f"{num_frames} frames must be a multiple of the patch's {time} frames; change {setting}")
+        for name, pixels, patch in zip(("height", "width"), size, space):
             side = patch * self.autoencoder.factor
             if pixels % side:
                 raise InputError(
                     f"the {name} {pixels} must be a multiple of {side}: {self.autoencoder.factor} pixels a latent, "
-                    f"{patch} latents a patch; change data.size"
+                    f"{patch} latents a patch; change {setting}"
                 )
 
 
@@ -79,6 +98,15 @@ class Preset:
 # and identity are decided: many noisy frames together show what one alone doesn't.
 _PROCESS = DiffusionSettings(shift=3.0, shared=0.65, given=0.2, independent=0.15)
 _LOSS = AutoencoderLoss(kl=3e-5)
+# A step takes about as long with any of them: 0.44 to 0.56 s on the 2 cores where the main shape takes 0.48.
+_OTHER_SHAPES = (
+    "1x64x64:0.04",
+    "8x64x64:0.08",
+    "24x64x64:0.08",
+    "16x64x96:0.06",
+    "16x96x64:0.06",
+    "16x80x80:0.04",
+)
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
 
 
@@ -116,8 +144,8 @@ PRESETS = {
         _small("small", "32x32, 8 frames, one digit: legible after 40 minutes on 2 cores", 900, 7000),
         Preset(
             name="full",
-            summary="64x64, 16 frames, one or two digits: 100 minutes on 2 cores",
-            data=DataSettings(size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2)),
+            summary="64x64, 16 frames (a third of the time other shapes), one or two digits: 100 minutes on 2 cores",
+            data=DataSettings(size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), shapes=_OTHER_SHAPES),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
@@ -187,7 +215,7 @@ def _read(name, text, kind):
     """Turn text into a value of a type: int, float, bool, str, or a tuple of one of these."""
     if typing.get_origin(kind) is tuple:
         item, *rest = typing.get_args(kind)
-        values = tuple(_read(name, part.strip(), item) for part in text.split(","))
+        values = tuple(_read(name, part.strip(), item) for part in text.split(",") if text)
         if rest and rest[0] is not Ellipsis and len(values) != 1 + len(rest):
             raise InputError(f"{name} takes {1 + len(rest)} values with commas between them, not {text!r}")
         return values

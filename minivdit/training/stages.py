@@ -25,7 +25,7 @@ def transformer_task(preset, autoencoder, *, seed=0, data=None):
     tokenizer = Tokenizer()
     generator = checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 2)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
-    clips = preset.data.clips("train", data)
+    clips = preset.data.mixed_clips("train", data)
     return TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
 
 

@@ -71,7 +71,7 @@ class AutoencoderTask:
 
     def __init__(self, model, clips, batch_size, loss=AutoencoderLoss()):
         self.model, self.clips, self.batch_size, self.weights = model, clips, batch_size, loss
-        self.config = {"autoencoder": model.config, "loss": loss, "data": describe_clips(clips)}
+        self.config = {"autoencoder": model.config, "loss": loss, "data": clips.describe()}
         self.parameters = model.parameters()
         self.buffers = {"latent_mean": model.latent_mean, "latent_deviation": model.latent_deviation}
 
@@ -110,7 +110,7 @@ class AutoencoderTask:
 class TransformerTask:
     """Noisy latents of clips, their noise levels and captions in; what the noise was out.
 
-    autoencoder: trained, and not trained further here. clips: CaptionedClips. batch_size: clips a batch.
+    autoencoder: trained, and not trained further here. clips: CaptionedClips or MixedClips. batch_size: clips a batch.
     """
 
     def __init__(self, model, autoencoder, tokenizer, clips, batch_size, settings=DiffusionSettings()):
@@ -120,14 +120,14 @@ class TransformerTask:
         self.config = {
             "transformer": model.config,
             "diffusion": settings,
-            "data": describe_clips(clips),
+            "data": clips.describe(),
             "words": len(tokenizer),
             "autoencoder": fingerprint(autoencoder),
         }
 
     def batch(self, generator):
         settings, clips = self.settings, self.clips.batch(generator, self.batch_size)
-        hidden = generator.random(self.batch_size) < settings.caption_dropout
+        hidden = generator.random(len(clips.captions)) < settings.caption_dropout
         captions = ["" if hide else caption for hide, caption in zip(hidden, clips.captions)]
         level = diffusion.training_levels(
             generator,
@@ -165,12 +165,6 @@ def latent_shape(config, shape):
     """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
     *leading, height, width, _ = shape
     return (*leading, height // config.factor, width // config.factor, config.latent_channels)
-
-
-def describe_clips(clips):
-    """What the clips of a CaptionedClips are like: part of a checkpoint's config."""
-    fields = ("size", "num_frames", "digit_size", "num_digits", "speeds")
-    return {"digits": clips.source.name, **{field: list(np.atleast_1d(getattr(clips, field))) for field in fields}}
 
 
 def fingerprint(module):

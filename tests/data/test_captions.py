@@ -7,6 +7,7 @@ import pytest
 
 from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, parse, split_words
 from minivdit.data import captions as grammar
+from minivdit.data.captions import over_time
 from minivdit.errors import InputError
 
 ALL = [DigitMotion(*motion) for motion in itertools.product(range(10), DIRECTIONS, SPEEDS)]
@@ -123,3 +124,35 @@ def test_directions_are_a_compass_with_y_downwards():
         words = [*{-1: ["up"], 0: [], 1: ["down"]}[dy], *{-1: ["left"], 0: [], 1: ["right"]}[dx]]
         assert name == " and ".join(words)
     assert set(grammar.ADVERBS) == set(SPEEDS)
+
+
+@pytest.mark.parametrize(
+    ("caption", "parts"),
+    [
+        ("a 3 moving right", ["a 3 moving right"]),
+        ("", [""]),
+        ("A 3 moving right, then a 7 moving up", ["A 3 moving right", "a 7 moving up"]),
+        ("a 3 moving quickly right then up", ["a 3 moving quickly right", "a 3 moving quickly up"]),
+        (
+            "the digit two drifts down; then up and to the left THEN to the right",
+            ["the digit two drifts down", "a 2 moving up and left", "a 2 moving right"],
+        ),
+    ],
+)
+def test_captions_that_follow_one_another(caption, parts):
+    assert over_time(caption) == parts
+
+
+@pytest.mark.parametrize(
+    ("caption", "message"),
+    [
+        ("a 3 moving right then", "nothing on one side of 'then'"),
+        ("then up", "nothing on one side of 'then'"),
+        ("a 3 moving right and a 7 moving up then down", "doesn't say which of two digits"),
+        ("moving 3 a then up", "at the start the caption has 'moving'"),
+        ("a 3 moving right then up down", "expected 'and' or 'while'"),
+    ],
+)
+def test_parts_that_are_missing(caption, message):
+    with pytest.raises(InputError, match=message):
+        over_time(caption)

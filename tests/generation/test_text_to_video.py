@@ -8,29 +8,14 @@ from safetensors.numpy import load_file, save_file
 
 from minivdit.errors import InputError
 from minivdit.files import load_tensors, save_tensors
-from minivdit.generation import GenerationSettings, TextToVideo
+from minivdit.generation import TextToVideo
 from minivdit.generation.text_to_video import SHIPPED, shipped
-from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 
 
-def make_model(**settings):
-    generator = np.random.default_rng(0)
-    tokenizer = Tokenizer()
-    config = VideoDiTConfig(latent_channels=2, patch_size=(2, 2, 2), width=24, depth=2, heads=2, text_depth=1)
-    transformer = VideoDiT(config, len(tokenizer), generator)
-    for parameter in transformer.parameters().values():  # a fresh model predicts 0 whatever the caption is
-        parameter.data += 0.2 * generator.standard_normal(parameter.shape, dtype=np.float32)
-    autoencoder = Autoencoder(AutoencoderConfig(latent_channels=2, channels=(4, 4)), generator)
-    autoencoder.latent_mean.data[...] = [0.3, -0.2]
-    autoencoder.latent_deviation.data[...] = [2.0, 0.5]
-    given = {"size": (16, 24), "num_frames": 4, "digit_size": 8, "steps": 3, **settings}
-    return TextToVideo(transformer, autoencoder, tokenizer, GenerationSettings(**given), {"seed": 0}, "test")
-
-
 @pytest.fixture(scope="module")
-def model():
+def model(make_model):
     return make_model()
 
 
@@ -123,7 +108,7 @@ def test_all_weights_that_ship_can_be_named():
     assert TextToVideo.load().fingerprint() == TextToVideo.load("joint").fingerprint()
 
 
-def test_the_fingerprint_changes_with_any_weight():
+def test_the_fingerprint_changes_with_any_weight(make_model):
     model = make_model()
     before = model.fingerprint()
     model.autoencoder.latent_mean.data[0] += 0.25

@@ -138,6 +138,22 @@ def test_the_caption_enters_by_cross_attention_and_by_modulation(tiny, inputs):
     assert effect(cross=False, pooled=False) == 0
 
 
+def test_parts_of_a_clip_have_captions_of_their_own(tiny, inputs):
+    model = tiny(depth=2, patterns=("frame",))  # so that no part sees another
+    latents, level, tokens = inputs(model, (6, 4, 4), clips=2)
+    one, other = tokens, np.roll(tokens, 1, axis=0)
+    first, second = (model(latents, level, words).data for words in (one, other))
+    both = model(latents, level, np.stack([one, other], axis=1)).data
+    np.testing.assert_allclose(both[:, :3], first[:, :3], atol=1e-5)
+    np.testing.assert_allclose(both[:, 3:], second[:, 3:], atol=1e-5)
+    assert np.abs(first - second).max() > 1e-3
+    for repeats in (1, 2, 6):
+        same = model(latents, level, np.repeat(one[:, None], repeats, axis=1)).data
+        np.testing.assert_allclose(same, first, atol=1e-5)
+    with pytest.raises(InputError, match=r"4 captions can't share 6 latent frames .* divides 6"):
+        model(latents, level, np.repeat(one[:, None], 4, axis=1))
+
+
 def test_sampling_leaves_no_graph(tiny, inputs, monkeypatch):
     model = tiny()
     batch = inputs(model, (2, 4, 4))

@@ -115,7 +115,24 @@ def test_given_frames_are_shown_clean_and_not_asked_about(autoencoder):
     assert np.array_equal(seen["noisy"][given], autoencoder.encode(batch["video"])[given])
 
 
-def test_transformer_training_resumes_bit_for_bit(tmp_path, autoencoder):
+def mixed_task(autoencoder):
+    """Clips of 4, 2 and 1 frames, square and wide."""
+    shapes = "data.shapes=1x16x16:0.3, 2x16x32:0.4"
+    return stages.transformer_task(presets.override(TINY, [shapes]), autoencoder)
+
+
+def test_batches_of_several_shapes_are_learnt_from(autoencoder):
+    task, seen = mixed_task(autoencoder), set()
+    for seed in range(12):
+        batch = task.batch(np.random.default_rng(seed))
+        seen.add(batch["video"].shape[1:4])
+        assert batch["level"].shape == batch["video"].shape[:2] and len(batch["tokens"]) == len(batch["video"])
+        assert np.isfinite(task.loss(batch)[0].item())
+    assert seen == {(4, 16, 16), (1, 16, 16), (2, 16, 32)}
+
+
+@pytest.mark.parametrize("make_task", [make_task, mixed_task])
+def test_transformer_training_resumes_bit_for_bit(tmp_path, autoencoder, make_task):
     settings = dataclasses.replace(TINY.training, steps=6)
     straight = Run(make_task(autoencoder), settings, threads=1)
     first = [state.loss for state in train(straight)]

@@ -1,0 +1,54 @@
+"""Every ability of one network, each a few lines, and one picture for each.
+
+python examples/every_ability.py
+
+All of them are the same sampling loop: some frames (or parts of frames) are given, the others are drawn to fit.
+"""
+
+import numpy as np
+
+from minivdit.data import CaptionedClips, DigitMotion, digit_source
+from minivdit.display import write_clip, write_strips
+from minivdit.display.gif import tile, upscale
+from minivdit.evaluation import drift, seam
+from minivdit.generation import TextToVideo
+
+model = TextToVideo.load()
+length, size, digit_size = model.settings.num_frames, model.settings.size, model.settings.digit_size
+
+# Real clips to start from: digits that training didn't see (MNIST if it is at hand, else drawn by strokes).
+asked = [[DigitMotion(0, "down", "fast")], [DigitMotion(3, "right")], [DigitMotion(7, "up and left")]]
+maker = CaptionedClips(digit_source("auto", "test"), size, length, digit_size, (1,), synonyms=False)
+clips = maker.render(np.random.default_rng(0), asked)
+real, captions = clips.video, clips.captions
+others = ["a 6 moving quickly down", "an 8 moving right", "a 2 moving up and left"]
+right_half = np.zeros(size, bool)
+right_half[:, size[1] // 2 :] = True
+step = max(2, (length - 1) // 3)
+height, width = size
+
+pictures = {
+    "real": real,
+    "generate": model.generate(captions),
+    "animate": model.animate(real[:, 0], captions),
+    "keyframes": model.keyframes({time: real[:, time] for time in range(0, length, step)}, captions),
+    "extend": model.extend(real, captions, num_frames=length),
+    "extend_backwards": model.extend(real, captions, num_frames=length, backwards=True),
+    "interpolate": model.interpolate(real[:, ::2], captions),
+    "connect": model.connect(real[:1], real[:1, ::-1], captions[:1]),
+    "loop": model.loop(captions, seed=2),
+    "edit": model.edit(real, others, level=0.8),
+    "inpaint": model.inpaint(real, right_half, captions),
+    "captions_in_turn": model.generate(["a 0 moving right, then up", "a 3 moving down, then right"]),
+    "longer": model.generate(captions, num_frames=2 * length),
+    "wider": model.generate(captions, size=(height, width + width // 2)),
+}
+for name, video in pictures.items():
+    write_strips(f"{name}.png", video)
+    write_clip(f"{name}.gif", tile(upscale(video), columns=len(video)))
+    print(f"{name}.png, {name}.gif: {len(video)} clips of {video.shape[1]} frames, {video.shape[2]}x{video.shape[3]}")
+
+jump, median = seam(pictures["loop"])
+print("loop: the jump at the seam is", ", ".join(f"{j / m:.2f}" for j, m in zip(jump, median)), "of a median step")
+for name, values in drift(pictures["extend"], digit_size, 1, length // 2).items():
+    print(f"extend: {name} over halves of a clip's length", values.mean(axis=0).round(2))

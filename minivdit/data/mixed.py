@@ -1,0 +1,58 @@
+"""Clips of several shapes: one shape a batch, so that one network learns every length, size and aspect ratio."""
+
+import math
+from typing import NamedTuple
+
+from ..errors import InputError
+
+
+class Shape(NamedTuple):
+    """A clip's frames, height and width (in pixels), and the share of the batches that have it."""
+
+    num_frames: int
+    height: int
+    width: int
+    share: float
+
+    @classmethod
+    def read(cls, text):
+        """From frames x height x width, a colon and a share: '8x64x64:0.1'."""
+        sides, _, share = text.partition(":")
+        try:
+            frames, height, width = map(int, sides.split("x"))
+            shape = cls(frames, height, width, float(share))
+        except ValueError:
+            shape = None
+        if shape is None or min(shape[:3]) < 1 or not 0 < shape.share <= 1:
+            raise InputError(f"{text!r} is not a shape with its share of the batches; write such as 8x64x64:0.1")
+        return shape
+
+
+class MixedClips:
+    """Makes batches as CaptionedClips does, each of a shape drawn by its share.
+
+    main: the CaptionedClips of all batches that `others`, a list of (share, CaptionedClips), leave. A batch of another
+    shape has more or fewer clips, as many as give no more pixels than a batch of the main one (at least one clip):
+    so every batch has about equally many tokens, and takes about equally long.
+    """
+
+    def __init__(self, main, others):
+        shares = [share for share, _ in others]
+        if sum(shares) > 1 + 1e-9:
+            raise InputError(f"the shares of the other shapes are {shares}; together they must not be above 1")
+        self.shares = [max(0.0, 1 - sum(shares)), *shares]
+        self.makers = [main, *(maker for _, maker in others)]
+
+    def batch(self, generator, batch_size):
+        """A batch of one shape, as Clips. batch_size: how many clips it has if it is the main shape."""
+        maker = self.makers[generator.choice(len(self.makers), p=self.shares)]
+        return maker.batch(generator, max(1, batch_size * _pixels(self.makers[0]) // _pixels(maker)))
+
+    def describe(self):
+        """What the clips are like, for a checkpoint: of the main shape, and which others there are."""
+        others = [[maker.num_frames, *maker.size, share] for maker, share in zip(self.makers[1:], self.shares[1:])]
+        return {**self.makers[0].describe(), "shapes": others}
+
+
+def _pixels(maker):
+    return maker.num_frames * math.prod(maker.size)

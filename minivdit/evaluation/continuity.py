@@ -1,0 +1,40 @@
+"""Does a clip hold together: over a seam, and over the turns in which it was extended?"""
+
+import numpy as np
+
+from .metrics import watch
+
+
+def seam(video):
+    """How a loop closes: (jump, step), each (B,), mean absolute differences of pixels of a video (B, T, H, W, C).
+
+    jump: from the last frame to the first. step: the median over all neighbouring frames. A loop in which the jump is
+    no larger than the step is seamless.
+    """
+    steps = np.abs(np.diff(video, axis=1)).mean(axis=(2, 3, 4))
+    return np.abs(video[:, -1] - video[:, 0]).mean(axis=(1, 2, 3)), np.median(steps, axis=1)
+
+
+def drift(video, digit_size, digits, every):
+    """What becomes of a digit over stretches of `every` frames of a long clip, in values (B, stretches) by name.
+
+    look: correlation of the digit's windows with its first one. one_class: share of frames that show the class that
+    most frames of the first stretch show. Means over the clip's digits, which are 1 or 2; NaN where they can't be seen.
+    """
+    sighting = watch(video, digit_size, digits)
+    ends = range(every, video.shape[1] + 1, every)
+    first = sighting.classes[:, :, :every]
+    votes = ((first[..., None] == np.arange(10)) & sighting.readable[:, :, :every, None]).sum(axis=2)
+    same = (sighting.classes == votes.argmax(axis=-1)[..., None]) & sighting.tracks.found
+    values = {"look": sighting.looks, "one_class": np.where(sighting.readable, same, np.nan)}
+    return {
+        name: np.stack([_mean(value[:, :, end - every : end]) for end in ends], axis=1)
+        for name, value in values.items()
+    }
+
+
+def _mean(values):
+    """Mean over all but the first axis, without NaN; NaN where nothing else is."""
+    there = ~np.isnan(values)
+    total, count = np.where(there, values, 0).sum(axis=(1, 2)), there.sum(axis=(1, 2))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

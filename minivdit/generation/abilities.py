@@ -1,0 +1,180 @@
+"""What one network can do besides drawing clips from nothing: each ability is a choice of what is given.
+
+                                      given                                     left to draw
+    animate, keyframes                frames at some times                      the others
+    extend                            the last frames (backwards: the first)    what follows (what came before)
+    interpolate                       every n-th frame                          those between
+    connect                           the end of one clip, the start of another what leads from one to the other
+    loop                              one image, as first and as last frame     what lies between
+    inpaint                           the pixels outside a mask                 those inside
+    edit                              the clip under some noise                 everything, from there on
+
+All end in the same call of `TextToVideo.draw`. Given pixels come back unchanged, bit for bit.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from ..errors import InputError
+from .given import Given, check_pixels
+
+VIDEO = ("clips", "frames", "height", "width", "channels")
+IMAGES = ("clips", "height", "width", "channels")
+
+
+class Abilities:
+    """Methods of TextToVideo.
+
+    Videos are float32 (B, T, H, W, C) in [0, 1], images (B, H, W, C); for one clip B may be left out. Any size that the
+    patches divide. prompt: one caption for all clips, or a list of B; "" for none. drawing: seed, steps,
+    guidance_scale, sampler; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
+    """
+
+    def animate(self, image, prompt="", num_frames=None, **drawing):
+        """A clip of `num_frames` frames (as in training unless given) whose first frame is an image."""
+        return self.keyframes({0: image}, prompt, num_frames, **drawing)
+
+    def keyframes(self, images, prompt="", num_frames=None, **drawing):
+        """A clip of `num_frames` frames with images at some times: a dict of time (0 is the first) -> image."""
+        num_frames = self.settings.num_frames if num_frames is None else num_frames
+        if not images:
+            raise InputError("there are no keyframes; give at least one, such as {0: image}")
+        images = {time: check_pixels(image, IMAGES, f"the image at time {time}") for time, image in images.items()}
+        if len({image.shape for image in images.values()}) > 1:
+            shapes = ", ".join(f"{time}: {image.shape}" for time, image in images.items())
+            raise InputError(
+                f"all keyframes must have one size, but they have (clips, height, width, channels) {shapes}"
+            )
+        outside = [time for time in images if time not in range(num_frames)]
+        if outside:
+            raise InputError(
+                f"there is no time {outside[0]} in a clip of {num_frames} frames; choose from 0 to {num_frames - 1}"
+            )
+        return self.draw(prompt, self._given(images, num_frames), **drawing)
+
+    def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, seed=0, **drawing):
+        """A clip and `num_frames` frames more: after it, or before it if `backwards`.
+
+        It is done in turns, each a clip as long as those in training that begins (ends) with the last (first) `context`
+        frames there are, by default half of it. num_frames: by default what one turn gives. Errors add up over turns:
+        see evaluation.drift.
+        """
+        video, window = check_pixels(video, VIDEO, "the clip"), self.settings.num_frames
+        context = min(window // 2 if context is None else context, video.shape[1])
+        if not 1 <= context < window:
+            raise InputError(f"a turn of {window} frames can't have {context} given; choose from 1 to {window - 1}")
+        num_frames = window - context if num_frames is None else num_frames
+        if num_frames < 1:
+            raise InputError(f"a clip can't be extended by {num_frames} frames; give at least 1")
+        wanted = video.shape[1] + num_frames
+        for turn in range(math.ceil((wanted - video.shape[1]) / (window - context))):
+            edge = video[:, :context] if backwards else video[:, -context:]
+            first = window - context if backwards else 0
+            given = self._given({first + time: edge[:, time] for time in range(context)}, window)
+            drawn = self.draw(prompt, given, seed=(seed, turn), **drawing)
+            parts = (drawn[:, :first], video) if backwards else (video, drawn[:, context:])
+            video = np.concatenate(parts, axis=1)
+        return video[:, -wanted:] if backwards else video[:, :wanted]
+
+    def interpolate(self, video, prompt="", factor=2, *, seed=0, **drawing):
+        """A clip with factor - 1 new frames between any two: (T - 1) * factor + 1 frames.
+
+        A long one is done in stretches no longer than the clips in training; they share their end frames.
+        """
+        video = check_pixels(video, VIDEO, "the clip")
+        gaps, window = video.shape[1] - 1, self.settings.num_frames
+        if gaps < 1 or factor < 2:
+            raise InputError(
+                f"{gaps + 1} frames can't be made {factor} times as dense; give at least 2 frames and a factor from 2"
+            )
+        stretches = math.ceil(gaps / max(1, (window - 1) // factor))
+        edges = [gaps * turn // stretches for turn in range(stretches + 1)]
+        parts = [video[:, :1]]
+        for turn, (first, last) in enumerate(itertools.pairwise(edges)):
+            length = (last - first) * factor + 1
+            frames = {(time - first) * factor: video[:, time] for time in range(first, last + 1)}
+            drawn = self.draw(prompt, self._given(frames, self._whole_patches(length)), seed=(seed, turn), **drawing)
+            parts.append(drawn[:, 1:length])
+        return np.concatenate(parts, axis=1)
+
+    def connect(self, before, after, prompt="", num_frames=None, *, context=None, **drawing):
+        """Two clips with `num_frames` frames between them that lead from one to the other.
+
+        context: how many frames of either are shown to the network; a quarter of a clip's length in training.
+        num_frames: by default as many as make that length full.
+        """
+        before, after = (check_pixels(video, VIDEO, "a clip") for video in (before, after))
+        if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
+            raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
+        window = self.settings.num_frames
+        context = max(1, window // 4) if context is None else context
+        if context < 1:
+            raise InputError(f"connecting needs at least 1 frame of either clip, not {context}")
+        left, right = before[:, -context:], after[:, :context]
+        start = left.shape[1]
+        num_frames = max(1, window - start - right.shape[1]) if num_frames is None else num_frames
+        frames = {time: left[:, time] for time in range(start)}
+        frames |= {start + num_frames + time: right[:, time] for time in range(right.shape[1])}
+        given = self._given(frames, start + num_frames + right.shape[1])
+        drawn = self.draw(prompt, given, **drawing)[:, start : start + num_frames]
+        return np.concatenate([before, drawn, after], axis=1)
+
+    def loop(self, prompt="", image=None, num_frames=None, *, seed=0, **drawing):
+        """A clip that can be repeated without end; evaluation.seam measures the jump from its last frame to its first.
+
+        image: the first frame; by default one of a clip that is drawn from the prompt. num_frames: as in training
+        unless given. First a clip is drawn that ends as it began; then it is turned, so that the seam lies in the
+        middle, and a quarter of the frames, those around the seam (but for an image that was given), are drawn anew to
+        fit the others.
+        """
+        length = self.settings.num_frames if num_frames is None else num_frames
+        if length < 3:
+            raise InputError(f"a loop has at least 3 frames, not {length}")
+        start = self.generate(prompt, seed=seed, **drawing)[:, 0] if image is None else image
+        closed = self._whole_patches(length + 1)
+        once = self.keyframes({0: start, length: start}, prompt, closed, seed=(seed, 1), **drawing)[:, :length]
+        turned, middle = np.roll(once, length // 2, axis=1), length // 2
+        free = range(middle - max(1, length // 8), middle + math.ceil(length / 8))
+        kept = [time for time in range(length) if time not in free or (image is not None and time == middle)]
+        given = self._given({time: turned[:, time] for time in kept}, length)
+        return np.roll(self.draw(prompt, given, seed=(seed, 2), **drawing), -(length // 2), axis=1)
+
+    def edit(self, video, prompt, level=0.7, **drawing):
+        """The clip under noise of this level, drawn from there with another caption (Meng et al. 2022, "SDEdit").
+
+        level: above 0, where nothing changes, up to 1, where nothing is left of the clip.
+        """
+        if not 0 < level <= 1:
+            raise InputError(f"editing starts at a noise level above 0 and up to 1, not {level}")
+        video = check_pixels(video, VIDEO, "the clip")
+        return self.draw(prompt, Given(video, np.zeros((*video.shape[:-1], 1), bool)), start=level, **drawing)
+
+    def inpaint(self, video, mask, prompt="", **drawing):
+        """The clip with a part of its space and time drawn anew.
+
+        mask: boolean, True where to draw: (H, W) for all frames, (T, H, W), or (B, T, H, W).
+        """
+        video, mask = check_pixels(video, VIDEO, "the clip"), np.asarray(mask)
+        try:
+            mask = np.broadcast_to(mask, video.shape[:-1])[..., None]
+        except ValueError:
+            mask = mask[:0]
+        if mask.dtype != bool or not mask.any():
+            raise InputError(
+                f"a mask is a boolean array (height, width) or (frames, height, width) = {video.shape[1:4]}, True "
+                "somewhere: there the clip is drawn anew"
+            )
+        return self.draw(prompt, Given(np.where(mask, np.float32(0), video), ~mask), **drawing)
+
+    def _given(self, frames, num_frames):
+        """Given.at, once it is sure that a clip of so many frames can be drawn."""
+        images = next(iter(frames.values()))
+        self._check_request(len(images), num_frames, images.shape[1:3])
+        return Given.at(frames, num_frames)
+
+    def _whole_patches(self, num_frames):
+        """The least number of frames from this one upwards that the patches divide."""
+        side = self.transformer.config.patch_size[0]
+        return math.ceil(num_frames / side) * side

@@ -1,0 +1,59 @@
+"""What is given of a clip before it is drawn: frames, or parts of frames."""
+
+import dataclasses
+
+import numpy as np
+
+from ..errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Pixels, and which of them are to stay as they are.
+
+    video: float32 (B, T, H, W, C) in [0, 1]. known: boolean (B, T, H, W, 1), True where a pixel stays.
+    """
+
+    video: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def nothing(cls, clips, num_frames, size, channels=1):
+        """Everything is to be drawn."""
+        shape = clips, num_frames, *size
+        return cls(np.zeros((*shape, channels), np.float32), np.zeros((*shape, 1), bool))
+
+    @classmethod
+    def at(cls, frames, num_frames):
+        """Whole frames at some times: frames is a dict of time -> images (B, H, W, C)."""
+        images = next(iter(frames.values()))
+        given = cls.nothing(len(images), num_frames, images.shape[1:3], images.shape[3])
+        for time, images in frames.items():
+            given.video[:, time], given.known[:, time] = images, True
+        return given
+
+    def cells(self, factor):
+        """Which latents are known, boolean (B, T, H/factor, W/factor, 1): those whose pixels all are."""
+        clips, frames, height, width, _ = self.known.shape
+        boxes = self.known.reshape(clips, frames, height // factor, factor, width // factor, factor, 1)
+        return boxes.all(axis=(3, 5))
+
+    def keep(self, drawn):
+        """The drawn video with every known pixel as it was given, bit for bit."""
+        return np.where(self.known, self.video, drawn)
+
+
+def check_pixels(pixels, shape, name):
+    """Pixels as a float32 array, or an InputError unless they have these axes and lie in [0, 1].
+
+    shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'); without the first one is
+    right, too, and means one clip.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.ndim not in (len(shape) - 1, len(shape)) or 0 in pixels.shape:
+        raise InputError(f"{name} must be an array ({', '.join(shape)}), not one of shape {pixels.shape}")
+    if pixels.dtype.kind != "f":
+        raise InputError(f"{name} must be floats in [0, 1], not {pixels.dtype}; divide bytes by 255")
+    if not (pixels.min() >= 0 and pixels.max() <= 1):  # written so that NaN fails
+        raise InputError(f"{name} must lie in [0, 1]; it goes from {pixels.min():g} to {pixels.max():g}")
+    return pixels.astype(np.float32).reshape(-1, *pixels.shape[-len(shape) + 1 :])

@@ -1,0 +1,268 @@
+"""Every ability, on a tiny model with random weights: what is given stays, what is not is drawn, levels say which."""
+
+import numpy as np
+import pytest
+
+from minivdit import costs
+from minivdit.errors import InputError
+from minivdit.generation import Given
+from minivdit.generation.given import check_pixels
+
+PROMPTS = ["a 3 moving right", "a 7 moving up"]
+LENGTH = 8  # of a clip in training
+
+
+@pytest.fixture(scope="module")
+def model(make_model):
+    return make_model(num_frames=LENGTH, size=(16, 16), steps=2)
+
+
+def noise(*shape, seed=0):
+    """A video or an image that no network would draw."""
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.fixture
+def calls(model, monkeypatch):
+    """The (noise levels of the frames, x) of every call of the network with a caption."""
+    seen, predict = [], model.predict
+
+    def watched(x, level, tokens):
+        seen.append((level.copy(), x.copy()))
+        return predict(x, level, tokens)
+
+    monkeypatch.setattr(model, "predict", watched)
+    return seen
+
+
+def equal(a, b):
+    return np.array_equal(a, b)
+
+
+# Frames --------------------------------------------------------------------------------------------------------------
+
+
+def test_animate_starts_with_the_image(model, calls):
+    image = noise(16, 24, 1)
+    clip = model.animate(image, PROMPTS[0])
+    assert clip.shape == (1, LENGTH, 16, 24, 1) and clip.dtype == np.float32
+    assert equal(clip[0, 0], image)
+    levels, x = calls[0]
+    assert levels[0].tolist() == [0] + [1] * (LENGTH - 1)  # given; pure noise
+    np.testing.assert_allclose(x[:, 0], model.autoencoder.encode(image[None, None])[:, 0], atol=1e-5)
+    other = model.animate(noise(16, 24, 1, seed=1), PROMPTS[0])
+    assert np.abs(other - clip)[:, 1:].max() > 1e-4  # the image changes what is drawn
+
+
+def test_keyframes_stay_where_they_are_put_in_every_clip(model, calls):
+    images = {time: noise(2, 16, 16, 1, seed=time) for time in (0, 3, 5)}
+    clips = model.keyframes(images, PROMPTS, num_frames=6, sampler="euler", seed=4)
+    assert clips.shape == (2, 6, 16, 16, 1)
+    assert all(equal(clips[:, time], image) for time, image in images.items())
+    assert not calls[0][0][:, [0, 3, 5]].any() and (calls[0][0][:, [1, 2, 4]] == 1).all()
+    assert equal(clips, model.keyframes(images, PROMPTS, num_frames=6, sampler="euler", seed=4))
+    assert not equal(clips, model.keyframes(images, PROMPTS, num_frames=6, sampler="euler", seed=5))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("length, more", [(LENGTH, 4), (LENGTH, 10), (3, 3)])
+def test_extend_keeps_the_clip_and_draws_in_turns(model, calls, backwards, length, more):
+    clip = noise(2, length, 16, 16, 1)
+    longer = model.extend(clip, PROMPTS, more, backwards=backwards, guidance_scale=1)
+    assert longer.shape[1] == length + more
+    assert equal(longer[:, -length:] if backwards else longer[:, :length], clip)
+    context = min(4, length)
+    given = [False] * (LENGTH - context) + [True] * context
+    assert all(((level == 0) == (given if backwards else given[::-1])).all() for level, _ in calls)
+    assert len(calls) == 2 * -(-more // (LENGTH - context))  # two steps a turn
+    starts = [x[:, np.array(given if backwards else given[::-1]) == 0] for _, x in calls[::2]]
+    assert all(not equal(starts[0], other) for other in starts[1:])  # each turn has noise of its own
+
+
+def test_interpolate_keeps_the_frames_and_adds_between(model, calls):
+    clip = noise(2, 6, 16, 16, 1)
+    for factor in (2, 3):
+        dense = model.interpolate(clip, PROMPTS, factor)
+        assert dense.shape[1] == 5 * factor + 1
+        assert equal(dense[:, ::factor], clip)
+    assert all(len(level[0]) <= LENGTH for level, _ in calls)  # no stretch is longer than in training
+    assert model.interpolate(clip[:, :2], "", 2).shape[1] == 3
+
+
+def test_connect_shows_the_ends_of_both(model, calls):
+    before, after = noise(5, 16, 16, 1), noise(3, 16, 16, 1, seed=1)
+    whole = model.connect(before, after, PROMPTS[0])
+    assert whole.shape == (1, 5 + 4 + 3, 16, 16, 1)
+    assert equal(whole[0, :5], before) and equal(whole[0, -3:], after)
+    assert (calls[0][0][0] == [0, 0, 1, 1, 1, 1, 0, 0]).all()
+    clean = model.autoencoder.encode(np.stack([before[-2], before[-1], after[0], after[1]])[None])
+    np.testing.assert_allclose(calls[0][1][:, [0, 1, 6, 7]], clean, atol=1e-5)
+    assert model.connect(before, after, num_frames=6, context=1).shape[1] == 5 + 6 + 3
+
+
+def test_a_loop_ends_as_it_began_and_is_drawn_anew_around_the_seam(model, calls):
+    image = noise(16, 16, 1)
+    loop = model.loop(PROMPTS[0], image, guidance_scale=1)
+    assert loop.shape == (1, LENGTH, 16, 16, 1) and equal(loop[0, 0], image)
+    closing, seam = calls[0][0][0], calls[2][0][0]
+    assert (closing == 0).nonzero()[0].tolist() == [0, LENGTH]
+    assert (seam > 0).nonzero()[0].tolist() == [3]  # before the image, which lies in the middle now
+    del calls[:]
+    assert model.loop(PROMPTS, guidance_scale=1, num_frames=16).shape == (2, 16, 16, 16, 1)
+    assert (calls[-1][0][0] > 0).nonzero()[0].tolist() == [6, 7, 8, 9]
+
+
+# Parts of frames, and noise -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", ["euler", "ddim", "ddpm", "dpm_solver"])
+def test_inpaint_changes_nothing_outside_the_mask(model, sampler):
+    clip, mask = noise(2, 4, 16, 16, 1), np.zeros((4, 16, 16), bool)
+    mask[1:3, 4:12, :9] = True
+    drawn = model.inpaint(clip, mask, PROMPTS, sampler=sampler)
+    assert equal(drawn[:, ~mask], clip[:, ~mask])
+    assert np.abs(drawn - clip)[:, mask].mean() > 0.05
+    hidden = np.where(mask[..., None], 1 - clip, clip)
+    assert equal(drawn, model.inpaint(hidden, mask, PROMPTS, sampler=sampler))  # what was there isn't looked at
+    assert equal(drawn[:, 0], clip[:, 0])
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm_solver"])
+@pytest.mark.parametrize("prediction", ["velocity", "clean", "noise"])
+def test_known_latents_are_on_their_way_from_noise_to_clean(make_model, sampler, prediction):
+    """At every level they are what the clean ones with some noise are, and at the end they are clean."""
+    curve = "ddpm_cosine" if prediction == "noise" else "rectified_flow"
+    model = make_model(num_frames=4, size=(16, 16), prediction=prediction, curve=curve)
+    clip, known = noise(1, 4, 16, 16, 1), np.zeros((1, 4, 16, 16, 1), bool)
+    known[:, :, :8] = True
+    clean = model.autoencoder.encode(clip)
+    curve = model.settings.make_curve()
+    for step in model.denoise(PROMPTS[:1], given=Given(clip, known), steps=5, sampler=sampler):
+        rest = (step.x - curve.alpha(step.levels[0, 0]) * clean)[:, :, :2]
+        sigma = float(curve.sigma(step.levels[0, 0]))
+        assert rest.std() == pytest.approx(sigma, rel=0.3, abs=1e-5)
+    np.testing.assert_allclose(step.x[:, :, :2], clean[:, :, :2], atol=1e-4)
+
+
+def test_edit_starts_on_the_way(model, calls):
+    clip = noise(1, 4, 16, 16, 1)
+    edited = model.edit(clip, PROMPTS[0], 0.4)
+    np.testing.assert_allclose(calls[0][0], np.full((1, 4), 0.4), rtol=1e-6)
+    clean = model.autoencoder.encode(clip)
+    assert np.corrcoef(calls[0][1].ravel(), clean.ravel())[0, 1] > 0.6
+    light, heavy = (np.abs(model.edit(clip, PROMPTS[0], level) - model.decode(clean)).mean() for level in (0.05, 1.0))
+    assert light < 0.5 * heavy
+    assert not equal(edited, model.edit(clip, PROMPTS[1], 0.4))
+
+
+def test_nothing_given_is_generate(model):
+    blank = Given.nothing(2, LENGTH, (16, 16))
+    assert equal(model.draw(PROMPTS, blank, seed=3), model.generate(PROMPTS, seed=3))
+
+
+# Captions that change -------------------------------------------------------------------------------------------------
+
+
+def test_captions_one_after_the_other(model):
+    plain = model.generate(PROMPTS[0], seed=1)
+    same = model.generate(f"{PROMPTS[0]} then {PROMPTS[0]}", seed=1)
+    np.testing.assert_allclose(same, plain, atol=1e-5)
+    turned = model.generate([f"{PROMPTS[0]}, then up", PROMPTS[0]], seed=1)
+    assert np.abs(turned[0] - plain[0]).max() > 1e-4
+    alone = model.generate([PROMPTS[0]] * 2, seed=1)
+    np.testing.assert_allclose(turned[1], alone[1], atol=1e-5)
+
+
+def test_each_frame_has_its_caption(model, monkeypatch):
+    tokens = []
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda x, level, words: tokens.append(words) or predict(x, level, words))
+    model.generate("a 3 moving right then up", steps=1)
+    assert tokens[0].shape[:2] == (1, LENGTH // 2)  # patches are two frames long
+    captions = [model.tokenizer.decode(row) for row in tokens[0][0]]
+    assert captions == ["a 3 moving right"] * 2 + ["a 3 moving up"] * 2
+
+
+# What can't be done --------------------------------------------------------------------------------------------------
+
+
+IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("ability", "arguments", "message"),
+    [
+        ("animate", [noise(16, 20, 1)], "width 20 can't be drawn; .* such as 16 or 24"),
+        (
+            "animate",
+            [noise(16, 16)],
+            r"must be an array \(clips, height, width, channels\), not one of shape \(16, 16\)",
+        ),
+        ("animate", [noise(16, 16, 3)], "a clip has 3 channels; this model draws 1"),
+        ("animate", [np.zeros((16, 16, 1), np.uint8)], "must be floats in .*, not uint8; divide bytes by 255"),
+        ("animate", [IMAGE * 255], r"must lie in \[0, 1\]; it goes from"),
+        ("animate", [IMAGE * np.nan], r"must lie in \[0, 1\]; it goes from nan"),
+        ("animate", [np.zeros((0, 16, 1))], "must be an array"),
+        ("animate", [IMAGE, PROMPTS], "1 clips need one caption for all or one each, not 2"),
+        ("animate", [IMAGE, "a dog"], "'dog' is not a word"),
+        ("animate", [IMAGE, "", 7], "num_frames 7 can't be drawn"),
+        ("keyframes", [{}], "there are no keyframes"),
+        ("keyframes", [{8: IMAGE}], "there is no time 8 in a clip of 8 frames; choose from 0 to 7"),
+        ("keyframes", [{-1: IMAGE}], "there is no time -1"),
+        ("keyframes", [{0: IMAGE, 3: noise(16, 24, 1)}], "must have one size"),
+        ("keyframes", [{0: IMAGE, 1: IMAGE}, "", 2], "every pixel is given"),
+        ("extend", [CLIP, "", 0], "can't be extended by 0 frames"),
+        ("extend", [IMAGE, "", 4], r"the clip must be an array \(clips, frames"),
+        ("interpolate", [CLIP, "", 1], "a factor from 2"),
+        ("interpolate", [CLIP[:1]], "at least 2 frames"),
+        ("connect", [CLIP, noise(4, 16, 24, 1)], "can't be connected; give equal sizes"),
+        ("connect", [CLIP, CLIP, "", 5], "num_frames 9 can't be drawn"),
+        ("loop", ["", None, 1], "at least 3 frames, not 1"),
+        ("edit", [CLIP, "", 0], "noise level above 0 and up to 1, not 0"),
+        ("edit", [CLIP, "", 1.2], "noise level above 0 and up to 1, not 1.2"),
+        ("inpaint", [CLIP, np.zeros((16, 16), bool)], "a mask is a boolean array"),
+        ("inpaint", [CLIP, np.ones((16, 16))], "a mask is a boolean array"),
+        ("inpaint", [CLIP, np.ones((3, 16, 16), bool)], "a mask is a boolean array"),
+        ("generate", ["a 3 moving right then"], "nothing on one side of 'then'"),
+        ("generate", [" then ".join([PROMPTS[0]] * 5)], "5 captions don't fit into 8 frames"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(model, ability, arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        getattr(model, ability)(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("context", [0, LENGTH])
+def test_turns_need_something_given_and_something_to_draw(model, context):
+    with pytest.raises(InputError, match="choose from 1 to 7"):
+        model.extend(noise(LENGTH, 16, 16, 1), context=context)
+
+
+def test_a_clip_that_does_not_fit_is_refused_with_the_longest_that_does(model, monkeypatch):
+    monkeypatch.setattr(costs, "available_memory", lambda: 8e6)
+    with pytest.raises(InputError, match=r"longest clip of this size that fits has \d+ frames") as refusal:
+        model.animate(IMAGE, num_frames=10**9)
+    longest = int(str(refusal.value).split("fits has ")[1].split()[0])
+    assert longest % 2 == 0 and model.animate(IMAGE, num_frames=longest, steps=1).shape[1] == longest
+    with pytest.raises(InputError, match=f"fits has {longest} frames"):
+        model.animate(IMAGE, num_frames=longest + 2)
+    with pytest.raises(InputError, match=r"draw \d+ at a time"):
+        model.generate([""] * 10**6)
+    with pytest.raises(InputError, match="choose a smaller size: not even one frame fits"):
+        model.generate("", size=(10**6, 10**6))
+
+
+def test_pixels_are_kept_bit_for_bit():
+    given = Given(noise(1, 2, 4, 4, 1), noise(1, 2, 4, 4, 1, seed=1) > 0.5)
+    kept = given.keep(np.zeros((1, 2, 4, 4, 1), np.float32))
+    assert equal(kept, np.where(given.known, given.video, 0)) and kept.dtype == np.float32
+    half = np.full((4, 4, 1), 0.1, np.float64)
+    assert check_pixels(half, ("clips", "height", "width", "channels"), "it").dtype == np.float32
+
+
+def test_latents_are_known_where_all_their_pixels_are():
+    known = np.ones((1, 1, 8, 8, 1), bool)
+    known[0, 0, 5, 2] = False
+    cells = Given(np.zeros((1, 1, 8, 8, 1), np.float32), known).cells(4)
+    assert cells[0, 0, :, :, 0].tolist() == [[True, True], [False, True]]
