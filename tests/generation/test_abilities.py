@@ -7,6 +7,7 @@ from minivdit import costs
 from minivdit.errors import InputError
 from minivdit.generation import Given
 from minivdit.generation.given import check_pixels
+from minivdit.generation.text_to_video import Predictor
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 LENGTH = 8  # of a clip in training
@@ -24,14 +25,14 @@ def noise(*shape, seed=0):
 
 @pytest.fixture
 def calls(model, monkeypatch):
-    """The (noise levels of the frames, x) of every call of the network with a caption."""
-    seen, predict = [], model.predict
+    """The (noise levels of the frames, x) of every call of the network, of the half with captions."""
+    seen, predict = [], Predictor.__call__
 
-    def watched(x, level, tokens):
-        seen.append((level.copy(), x.copy()))
-        return predict(x, level, tokens)
+    def watched(self, x, level, tokens):
+        seen.append((level[: len(level) // 2].copy(), x[: len(x) // 2].copy()))
+        return predict(self, x, level, tokens)
 
-    monkeypatch.setattr(model, "predict", watched)
+    monkeypatch.setattr(Predictor, "__call__", watched)
     return seen
 
 
@@ -102,7 +103,7 @@ def test_connect_shows_the_ends_of_both(model, calls):
 
 def test_a_loop_ends_as_it_began_and_is_drawn_anew_around_the_seam(model, calls):
     image = noise(16, 16, 1)
-    loop = model.loop(PROMPTS[0], image, guidance_scale=1)
+    loop = model.loop(PROMPTS[0], image)
     assert loop.shape == (1, LENGTH, 16, 16, 1) and equal(loop[0, 0], image)
     closing, seam = calls[0][0][0], calls[2][0][0]
     assert (closing == 0).nonzero()[0].tolist() == [0, LENGTH]
@@ -175,10 +176,11 @@ def test_captions_one_after_the_other(model):
 
 def test_each_frame_has_its_caption(model, monkeypatch):
     tokens = []
-    predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, level, words: tokens.append(words) or predict(x, level, words))
+    predict = Predictor.__call__
+    monkeypatch.setattr(Predictor, "__call__", lambda self, *inputs: tokens.append(inputs[2]) or predict(self, *inputs))
     model.generate("a 3 moving right then up", steps=1)
-    assert tokens[0].shape[:2] == (1, LENGTH // 2)  # patches are two frames long
+    assert tokens[0].shape[:2] == (2, LENGTH // 2)  # with captions and without; patches are two frames long
+    assert (tokens[0][1] == tokens[0][1, :1]).all()
     captions = [model.tokenizer.decode(row) for row in tokens[0][0]]
     assert captions == ["a 3 moving right"] * 2 + ["a 3 moving up"] * 2
 
