@@ -17,7 +17,7 @@ from .errors import InputError
 
 OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-core instructions of the kernels
 
-_state = {"xp": np, "kernels": True}
+_state = {"xp": np, "kernels": True, "blas_threads": None}
 
 
 def array_module(*arrays):
@@ -149,9 +149,17 @@ def _thread_pools():
 
 @contextlib.contextmanager
 def blas_threads(count):
-    """Limit matrix products to `count` threads inside the block."""
-    with _thread_pools().limit(limits=count):
+    """Limit matrix products to `count` threads inside the block (or, as a decorator, inside the function)."""
+    before = _state["blas_threads"]
+    if before == count:  # asking the library takes a few microseconds
         yield
+        return
+    with _thread_pools().limit(limits=count):
+        _state["blas_threads"] = count
+        try:
+            yield
+        finally:
+            _state["blas_threads"] = before
 
 
 def tune_allocator():

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, blas_threads
 from .engine import differentiable, is_recording
 from .fused import row_dot
 
@@ -82,6 +82,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 
 
 @differentiable
+@blas_threads(1)  # its products are too small to be shared out
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
 
@@ -153,6 +154,7 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
                 highest[which][..., rows] = top
             xp.divide(out, summed, out=_turn(output[which])[..., rows])
 
+    @blas_threads(1)
     def pullback(grad):
         fresh = xp.empty_like if queries else xp.zeros_like
         q_grad, k_grad, v_grad = fresh(q), fresh(k), fresh(v)
