@@ -5,7 +5,7 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module
-from ..data.captions import MAX_WORDS, VOCABULARY, check_word, split_words
+from ..data.captions import MAX_WORDS, VOCABULARY, check_word, over_time, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
 from .blocks import MLP, SelfAttention
@@ -40,6 +40,20 @@ class Tokenizer:
             row[0] = START
             row[1 : len(words) + 1] = [self._lookup(word) for word in words]
         return tokens
+
+    def encode_over_time(self, captions, steps):
+        """Tokens of captions that may change on the way, such as "a 3 moving right, then up".
+
+        (B, L) if none does; else (B, steps, L): each caption's parts one after the other, for equally long.
+        """
+        parts = [over_time(caption) for caption in captions]
+        most = max(map(len, parts))
+        if most == 1:
+            return self.encode(captions)
+        if most > steps:
+            raise InputError(f"{most} captions don't fit into {steps} steps of time; give fewer, or more frames")
+        told = [part[step * len(part) // steps] for part in parts for step in range(steps)]
+        return self.encode(told).reshape(len(captions), steps, -1)
 
     def _lookup(self, word):
         check_word(word, self.words)

@@ -29,11 +29,13 @@ class DataSettings:
     digit_size: int = 16
     num_digits: tuple[int, ...] = (1,)
     speeds: tuple[str, ...] = SPEEDS
+    turning: float = 0.0
     shapes: tuple[str, ...] = ()
 
     def clips(self, split="train", directory=None, **options):
         """CaptionedClips of the main shape, from the digits of a split; further options go to CaptionedClips."""
-        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        own = {name: value for name, value in own.items() if name not in ("digits", "shapes")}
         return CaptionedClips(digit_source(self.digits, split, directory), **{**own, **options})
 
     def mixed_clips(self, split="train", directory=None):
@@ -145,7 +147,9 @@ PRESETS = {
         Preset(
             name="full",
             summary="64x64, 16 frames (a third of the time other shapes), one or two digits: 100 minutes on 2 cores",
-            data=DataSettings(size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), shapes=_OTHER_SHAPES),
+            data=DataSettings(
+                size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), turning=0.25, shapes=_OTHER_SHAPES
+            ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),

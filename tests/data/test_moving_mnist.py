@@ -247,3 +247,39 @@ def test_a_batch_is_fast(strokes):
         maker.batch(generator, 32)
         best = min(best, time.perf_counter() - started)
     assert best < 0.04
+
+
+def test_a_turning_digit_goes_the_second_way_from_the_middle_on(squares):
+    maker = CaptionedClips(squares, (64, 64), 16, 28, (1,), synonyms=False)
+    asked = [
+        [DigitMotion(digit, way, speed)] for digit, way, speed in [(3, "right", "fast"), (7, "up and left", "slow")]
+    ]
+    for seed in range(20):
+        clips = maker.render(np.random.default_rng(seed), asked * 2, ["up", "right", None, "down"])
+        assert clips.captions[:2] == [
+            "a 3 moving quickly right, then up",
+            "a 7 moving slowly up and left, then right",
+        ]
+        assert clips.captions[2] == "a 3 moving quickly right" and clips.labels == asked * 2
+        steps = np.diff(clips.tracks[:, 0], axis=1)  # (B, 15, 2)
+        assert (steps[0, :8, 1] > 4).all() and abs(steps[0, :8, 0]).max() < 1e-4
+        assert abs(steps[0, 8:, 1]).max() < 1e-4 and (steps[0, 8:, 0] < -4).all()  # no wall is in the way
+        assert (steps[1, :8] < -1).all() and abs(steps[1, 8:, 0]).max() < 1e-4 and (steps[1, 8:, 1] > 1.5).all()
+        assert (steps[3, :8] < -1).all() and (steps[3, 8:, 0] > 1.5).all()
+        assert clips.tracks.min() >= 13.5 - 1e-4 and clips.tracks.max() <= 63 - 13.5 + 1e-4
+
+
+def test_some_single_digits_turn_and_never_a_held_out_way(squares):
+    maker = CaptionedClips(squares, (64, 64), 16, 28, (1, 2), turning=0.5)
+    generator = np.random.default_rng(0)
+    turned = [
+        (m, t) for m in (maker.draw_motions(generator) for _ in range(400)) if (t := maker.draw_turn(generator, m))
+    ]
+    assert 60 < len(turned) < 140  # half of half
+    assert all(len(motions) == 1 and turn != motions[0].direction for motions, turn in turned)
+    assert not any((motions[0].digit, turn) in HELD_OUT for motions, turn in turned)
+    assert any(", then " in caption for caption in maker.batch(generator, 20).captions)
+    odd = CaptionedClips(squares, (64, 64), 15, 28, (1,), turning=1.0)
+    assert not any("then" in caption for caption in odd.batch(generator, 8).captions)
+    still = CaptionedClips(squares, (64, 64), 16, 28, (1,))
+    assert "turning" not in still.describe() and maker.describe()["turning"] == [0.5]

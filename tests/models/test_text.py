@@ -110,3 +110,14 @@ def test_each_caption_is_encoded_by_itself(randomise):
     for row in range(2):
         alone, _ = model(tokens[row : row + 1])
         np.testing.assert_allclose(together.data[row], alone.data[0], atol=1e-5)
+
+
+def test_captions_that_change_on_the_way_are_told_frame_by_frame():
+    tokenizer = Tokenizer()
+    plain = ["a 3 moving right", "a 7 moving up"]
+    assert np.array_equal(tokenizer.encode_over_time(plain, 8), tokenizer.encode(plain))
+    tokens = tokenizer.encode_over_time(["a 3 moving right, then up", "a 7 moving up"], 4)
+    told = [[tokenizer.decode(row) for row in clip] for clip in tokens]
+    assert told == [["a 3 moving right"] * 2 + ["a 3 moving up"] * 2, ["a 7 moving up"] * 4]
+    with pytest.raises(InputError, match="3 captions don't fit into 2 steps of time"):
+        tokenizer.encode_over_time(["a 3 moving up, then right, then down"], 2)
