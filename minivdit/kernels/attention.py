@@ -172,6 +172,14 @@ FILES = {
         ),
         _file(
             Backward,
+            _function("attention_backward_3b_split_floats_row_sums", 128, _queries, 4),
+            _on_tensor_cores("attention_backward_3b_split_floats_keys", _keys, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
+            _on_tensor_cores("attention_backward_3b_split_floats_queries", _queries, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
+            name="attention_backward_3b_split_floats",
+            architecture=80,
+        ),
+        _file(
+            Backward,
             _function("attention_backward_4_async_row_sums", 128, _queries, 4),
             _on_tensor_cores("attention_backward_4_async_keys", _keys, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
             _on_tensor_cores("attention_backward_4_async_queries", _queries, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
@@ -184,7 +192,7 @@ FILES = {
 
 
 # The files by direction, best first: `best` takes the first that runs. On an sm_80 or newer, float32 is multiplied by
-# tensor cores as pairs of bfloat16 on the way forward; on the way back, and on older GPUs, as it is.
+# tensor cores as pairs of bfloat16, on older GPUs as it is. Chosen by arithmetic, see rung 3b; nobody has measured.
 BEST = {
     Forward: (
         "attention_forward_7_trimmed",
@@ -196,6 +204,7 @@ BEST = {
     Backward: (
         "attention_backward_4_async",
         "attention_backward_3_tensor_cores",
+        "attention_backward_3b_split_floats",
         "attention_backward_2_tiles",
     ),
 }
@@ -248,6 +257,7 @@ def backward(
     Returns q_grad, k_grad and v_grad, shaped as q, k and v; bitwise the same each time. Raises InputError.
     """
     file, arguments, dtype = _prepare(name, Backward, q, k, v, scale, query_time, key_time, runner, dtype)
+    check_library(runner, out, log_sum_exp, out_grad)
     arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
     arguments.out_grad = rows("out_grad", out_grad, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)

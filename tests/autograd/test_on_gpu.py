@@ -39,7 +39,7 @@ def assert_like_the_cpu(given, near=5e-5, **options):
 @pytest.mark.parametrize("leading", [(), (2,), (2, 3), (2, 3, 2)], ids=str)
 def test_any_width_and_any_leading_axes(gpu, leading, width):
     assert_like_the_cpu(numbers(leading, 5, 7, width))
-    assert {"attention_forward_4b_split_floats", "attention_backward_2_tiles_keys"} <= launched(gpu)
+    assert {"attention_forward_4b_split_floats", "attention_backward_3b_split_floats_keys"} <= launched(gpu)
 
 
 def launched(gpu):
@@ -97,14 +97,19 @@ SHARED = {"75": 64 << 10, "80": 163 << 10, "86": 99 << 10, "90": 227 << 10, "100
 
 
 @pytest.mark.parametrize(
-    ("architecture", "forward"), [("75", "3_tiles"), ("80", "4b_split_floats"), ("120", "4b_split_floats")]
+    ("architecture", "forward", "backward"),
+    [
+        ("75", "3_tiles", "2_tiles"),
+        ("80", "4b_split_floats", "3b_split_floats"),
+        ("120", "4b_split_floats", "3b_split_floats"),
+    ],
 )
-def test_training_in_float32_uses_what_the_gpu_has(stand_in, monkeypatch, architecture, forward):
+def test_training_in_float32_uses_what_the_gpu_has(stand_in, monkeypatch, architecture, forward, backward):
     stand_in.install(monkeypatch, architecture=architecture, shared_bytes=SHARED[architecture])
     backend.use("gpu")
     assert_like_the_cpu(numbers((1, 2), 17, 5, 128))
     kernels = {name for name in launched(stand_in.record) if name.startswith("attention_")}
-    backward = {f"attention_backward_2_tiles_{part}" for part in ("row_sums", "keys", "queries")}
+    backward = {f"attention_backward_{backward}_{part}" for part in ("row_sums", "keys", "queries")}
     assert kernels == {f"attention_forward_{forward}", *backward}
 
 
@@ -116,7 +121,7 @@ def test_training_in_float32_uses_what_the_gpu_has(stand_in, monkeypatch, archit
         ("float16", "86", "7_trimmed", "4_async"),
         ("bfloat16", "90", "7_trimmed", "4_async"),
         ("bfloat16", "120", "7_trimmed", "4_async"),
-        ("float32", "100", "4b_split_floats", "2_tiles"),
+        ("float32", "100", "4b_split_floats", "3b_split_floats"),
     ],
 )
 @pytest.mark.parametrize("width", [32, 64, 128])

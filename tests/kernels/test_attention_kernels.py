@@ -45,7 +45,8 @@ SHAPES_IN_16_BITS = (
 )
 
 
-SPLIT = "attention_forward_4b_split_floats"  # float32 but for the last bits, as its head says
+# float32 but for the last bits, as their heads say
+SPLIT = ("attention_forward_4b_split_floats", "attention_backward_3b_split_floats")
 
 
 def is_close(result, near=3e-6):
@@ -64,13 +65,13 @@ def test_equals_the_definition(name, shape, seed):
     if "warps" in name and shape[0] * shape[1] > 4300:
         shape = (*[min(n, 70) for n in shape[:2]], *shape[2:])  # ten shuffles a pair take their time here
     result = errors(name, *shape, seed, Emulation(seed=seed, copies_land_late=seed == 0))
-    assert is_close(result, 4e-5 if name == SPLIT else 3e-6), result
+    assert is_close(result, 4e-5 if name in SPLIT else 3e-6), result
 
 
 @pytest.mark.parametrize("name", FORWARD)
 def test_scores_that_rise_from_tile_to_tile(name):
     result = errors(name, 33, 150, 32, None, 0, Emulation(), steepness=30)
-    assert is_close(result, 4e-4 if name == SPLIT else 2e-5), result  # scores of some hundreds, right to 1e-6
+    assert is_close(result, 4e-4 if name in SPLIT else 2e-5), result  # scores of some hundreds, right to 1e-6
 
 
 @pytest.mark.parametrize("shape", SHAPES_IN_16_BITS, ids=str)
@@ -96,7 +97,7 @@ def dtype_of(name):
 
 def tolerance(name):
     """Of numbers around 1: 8 bits of a bfloat16, or the last bits of float32."""
-    return 4e-3 if name in IN_16_BITS else 4e-5 if name == SPLIT else 2e-6
+    return 4e-3 if name in IN_16_BITS else 4e-5 if name in SPLIT else 2e-6
 
 
 def held(name, *arrays):
@@ -158,7 +159,7 @@ def test_a_query_that_sees_nothing_gets_zeros_and_changes_nothing(name):
         got, got_sums = by_kernel(name, q, k, v, **times)
         assert (got[0, 0, [3, 69]] == 0).all() and (got_sums[0, 0, [3, 69]] == -np.inf).all()
         np.testing.assert_allclose(got, out, atol=tolerance(name), rtol=tolerance(name))
-        np.testing.assert_allclose(got_sums, log_sum_exp, atol=tolerance(name) if name == SPLIT else 2e-6)
+        np.testing.assert_allclose(got_sums, log_sum_exp, atol=tolerance(name) if name in SPLIT else 2e-6)
     else:
         q_grad, k_grad, v_grad = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, **times)
         assert (q_grad[0, 0, [3, 69]] == 0).all() and (k_grad[0, 0, 60:] == 0).all() and (v_grad[0, 0, 60:] == 0).all()
@@ -189,7 +190,7 @@ def test_gradients_of_huge_logits(name, sign):
     got = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, scale=1)
     # A score's gradient is a difference of two sums, right to about 1e-6 or, where out has 16 bits, to about 1e-2;
     # q_grad multiplies it by keys of 10,000.
-    near = 2e-2 if name in IN_16_BITS else 1e-5
+    near = 2e-2 if name in IN_16_BITS else 1e-4 if name in SPLIT else 1e-5
     for a, b, size in zip(got, exact_backward(q, k, v, weights, out_grad, 1), (1e4, 1, 1)):
         np.testing.assert_allclose(a, b, rtol=near, atol=near * size)
 
@@ -298,6 +299,17 @@ PLANTED = [
     ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
     ("attention_backward_3_tensor_cores", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    ("attention_backward_3b_split_floats", "__syncthreads(); // the tile before has been read", ""),
+    ("attention_backward_3b_split_floats", "__syncthreads(); // this tile is there (and", "// (and"),
+    ("attention_backward_3b_split_floats", "__syncthreads(); // the keys before have been read", ""),
+    ("attention_backward_3b_split_floats", "__syncthreads(); // these keys are there (and", "// (and"),
+    ("attention_backward_3b_split_floats", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    (
+        "attention_backward_3b_split_floats",
+        "left_of_sum<bfloat16>(low, rest, 0);",
+        "low[0] = low[1] = low[2] = low[3] = 0;",
+    ),
+    ("attention_backward_3b_split_floats", "load_left(low, own[1],", "load_left(low, own[0],"),
     ("attention_backward_4_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
     ("attention_backward_4_async", "__syncthreads();      // these keys are there, and all have", "//"),
     ("attention_backward_4_async", "write_mine(buffer ^ 1);", ""),
