@@ -8,13 +8,12 @@
 
    Arithmetic intensity. For each tile of n rows of the other side a block of 64 rows reads 8 n d bytes and does
    8 * 64 n d FLOPs in ..._keys, 6 * 64 n d in ..._queries: 64 and 48 FLOPs a byte of the L2 cache, three times as many
-   on the tensor cores. From shared memory, 512 bytes for three mma of 4,096 FLOPs, and left factors besides: half of
-   what rung 3 wants for a mma, because a fragment of either half serves twice.
+   on the tensor cores. From shared memory, 512 bytes for three mma of 4,096 FLOPs, and left factors besides: two thirds
+   of what rung 3 wants for a mma, because a fragment of either half serves twice or once.
    Expected limit: waiting, as in rung 3; at best a third of what tensor cores do in 16 bits with sums in fp32. By the
-   makers' figures, dense, in TFLOP/s, that is 104 of 312 on an A100 (sm_80) beside 19.5 of its fp32 units, and 330 of
-   990 on an H100 beside 67, more than rung 2 could ever do. GeForce cards of sm_86 and sm_89 do sums in fp32 at half
-   the rate: 24 of 71 beside 36 on an RTX 3090. There it is better only in that rung 2, which reads its factors from
-   shared memory one by one, gets less out of its units than this does. Nobody has measured either.
+   maker's peaks, in TFLOP/s, that is 104 of 312 on an A100 (sm_80) beside 19.5 of its fp32 units, more than rung 2
+   could ever do; 50 of 150 on an A40 (sm_86) beside 37. Cards whose tensor cores are slower with sums in fp32 may come
+   out even. That is why `best` takes it from sm_80 on; nobody has measured either.
 
    Shared memory: two swizzled tiles for each of k, v, q and out_grad.
    Launch: 128 threads a block, a block for 64 rows (..._row_sums: for 4).

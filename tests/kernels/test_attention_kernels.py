@@ -1,5 +1,6 @@
 """Every attention kernel, emulated on the CPU from its own source, against NumPy in float64."""
 
+import mmap
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minivdit import backend
 from minivdit.autograd import Tensor, gradients
 from minivdit.autograd.attend import simple_attention
 from minivdit.errors import InputError
 from minivdit.kernels import whole_source
-from minivdit.kernels.attention import FILES, Forward, backward, forward
+from minivdit.kernels.attention import FILES, LARGEST_SCALE, Forward, backward, forward
 from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
 from minivdit.kernels.example import errors, exact_backward, exact_forward
 from minivdit.kernels.formats import to_float32, to_format
@@ -230,6 +232,69 @@ def of_width(width, dtype=np.float32):
     return {name: np.zeros((1, 1, 4, width), dtype) for name in "qkv"}
 
 
+@pytest.mark.parametrize("name", FORWARD)
+def test_the_largest_scale_hides_what_is_masked(name):
+    q, k, v, _ = held(name, *numbers(5, 70))
+    times = {"query_time": np.full((1, 1, 5), -1, np.int32), "key_time": np.zeros((1, 1, 70), np.int32)}
+    times["query_time"][..., 3:] = 0
+    out, log_sum_exp = by_kernel(name, q, k, v, scale=LARGEST_SCALE, **times)
+    assert (out[0, 0, :3] == 0).all() and (log_sum_exp[0, 0, :3] == -np.inf).all()
+
+
+UNRESERVED = 0x4000  # MAP_NORESERVE of Linux, which Python's mmap has a name for from 3.13 on
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory that isn't there: as Linux does it")
+@pytest.mark.parametrize("name", FILES)
+def test_rows_may_lie_further_apart_than_31_bits_count(name):
+    """Four tokens 2**30 numbers apart, in memory of which only the pages with rows are ever there."""
+    dtype, apart, tokens, width = dtype_of(name), 1 << 30, 4, 32
+    small = to_format(np.random.default_rng(0).standard_normal((4, tokens, width), dtype=np.float32), dtype)
+    try:
+        memory = mmap.mmap(
+            -1, tokens * apart * small.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | UNRESERVED
+        )
+    except OSError:
+        pytest.skip("so many addresses aren't to be had here")
+    wide = np.frombuffer(memory, small.dtype)
+    views = [
+        np.lib.stride_tricks.as_strided(
+            wide[i * width :], (1, 1, tokens, width), [apart * small.itemsize] * 3 + [small.itemsize]
+        )
+        for i in range(4)
+    ]
+    for view, array in zip(views, small):
+        view[0, 0] = array
+    whole = [array[None, None] for array in small]
+    if name in FORWARD:
+        near, far = (forward(name, *given[:3], runner=Emulation(), dtype=dtype) for given in (whole, views))
+    else:
+        exact, sums, _ = exact_forward(*(to_float32(array, dtype) for array in whole[:3]), 32**-0.5)
+        out, sums = to_format(exact.astype(np.float32), dtype), sums.astype(np.float32)
+        near, far = (
+            backward(name, *given[:3], out, sums, given[3], runner=Emulation(), dtype=dtype) for given in (whole, views)
+        )
+    for a, b in zip(near, far, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_arrays_of_another_library_are_refused_on_the_way_back_too(gpu):
+    q, k, v, out_grad = numbers(3, 3)
+    out, sums = forward("attention_forward_2_online", q, k, v, runner=Emulation())
+    given = {"out": out, "log_sum_exp": sums, "out_grad": out_grad}
+    for name, array in given.items():
+        elsewhere = {**given, name: backend.to_device(array)}
+        with pytest.raises(InputError, match="needs numpy arrays, not cupy's"):
+            backward("attention_backward_2_tiles", q, k, v, **elsewhere, runner=Emulation())
+
+
+def test_more_scores_than_the_naive_rung_counts_are_refused_before_memory_is_taken():
+    q = np.broadcast_to(np.zeros(32, np.float32), (1, 1, (2**31 - 127) // 33 + 1, 32))
+    k = np.zeros((1, 1, 33, 32), np.float32)
+    with pytest.raises(InputError, match="31 bits"):
+        forward("attention_forward_1_naive", q, k, k, runner=Emulation())
+
+
 TENSOR_CORES = {"name": "attention_forward_4_tensor_cores"}
 
 
@@ -245,7 +310,8 @@ TENSOR_CORES = {"name": "attention_forward_4_tensor_cores"}
         ({"k": np.zeros((1, 1, 0, 32), np.float32)}, "attention needs q and k"),
         ({"query_time": np.zeros(4, np.int32)}, "query_time and key_time together"),
         ({"query_time": np.zeros(4), "key_time": np.zeros(4)}, "query_time as int32 .*, not float64"),
-        ({"scale": 0}, "a scale above 0, not 0"),
+        ({"scale": 0}, "a scale above 0 and up to 1e.08, not 0"),
+        ({"scale": 1e9}, "a scale above 0 and up to 1e.08, not 1000000000"),
         ({"dtype": "float16"}, "attention_forward_2_online reads float32, not float16"),
         (TENSOR_CORES, "q as float16 .*, not float32"),
         ({**TENSOR_CORES, **of_width(32, np.uint16)}, 'say dtype="bfloat16" if these are the bits'),
