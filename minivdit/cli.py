@@ -336,9 +336,7 @@ def add_weights(parser):
 
 def add_device(parser):
     parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="cpu", help="cpu; gpu needs CuPy")
-    parser.add_argument(
-        "--kernels", choices=("on", "off"), default="on", help="off: attention on a GPU by plain CuPy; on"
-    )
+    parser.add_argument("--kernels", choices=("on", "off"), default="on", help="off: all on a GPU by plain CuPy; on")
 
 
 def add_digits(parser, default="auto"):
