@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import InputError
 from .captions import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
 
-# Pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas; they scale with its shorter side.
-PIXELS_PER_FRAME = {"slow": 1.6, "normal": 2.8, "fast": 4.2}
+# What SPEEDS mean unless told otherwise: pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas;
+# they scale with its shorter side.
+PIXELS_PER_FRAME = (1.6, 2.8, 4.2)
 
 # Ten of the eighty digit x direction pairs, never seen in training: each digit once, each direction once or twice.
 # A model that draws "an 8 moving left" knows 8 from other directions and left from other digits.
@@ -142,6 +143,7 @@ class CaptionedClips:
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
+    pixels_per_frame: how fast each of SPEEDS is; see PIXELS_PER_FRAME.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
@@ -159,6 +161,7 @@ class CaptionedClips:
         held_out="exclude",
         synonyms=True,
         subpixel=True,
+        pixels_per_frame=PIXELS_PER_FRAME,
     ):
         _check_canvas(size, num_frames, digit_size)
         if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
@@ -174,6 +177,11 @@ class CaptionedClips:
             raise InputError(f"held_out={held_out!r} is not known; choose exclude, only or include")
         self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
         self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
+        self.pixels_per_frame = tuple(pixels_per_frame)
+        if len(self.pixels_per_frame) != len(SPEEDS) or not min(self.pixels_per_frame) > 0:
+            raise InputError(
+                f"pixels_per_frame is a number above 0 for each of {', '.join(SPEEDS)}, not {self.pixels_per_frame}"
+            )
         self.synonyms, self.subpixel = synonyms, subpixel
         self.pairs = chosen[held_out]
 
@@ -184,7 +192,10 @@ class CaptionedClips:
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
         fields = ("size", "num_frames", "digit_size", "num_digits", "speeds")
-        return {"digits": self.source.name, **{field: list(np.atleast_1d(getattr(self, field))) for field in fields}}
+        described = {field: list(np.atleast_1d(getattr(self, field))) for field in fields}
+        if self.pixels_per_frame != PIXELS_PER_FRAME:  # left out, so that checkpoints from before it could be set go on
+            described["pixels_per_frame"] = list(self.pixels_per_frame)
+        return {"digits": self.source.name, **described}
 
     def draw_motions(self, generator):
         """What one clip shall show: a list of DigitMotions."""
@@ -218,7 +229,7 @@ class CaptionedClips:
         for clip, motions in enumerate(labels):
             for slot, (_, direction, speed) in enumerate(motions):
                 step = np.array(DIRECTIONS[direction])
-                pixels = PIXELS_PER_FRAME[speed] * min(self.size) / 64
+                pixels = self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
                 velocity[clip, slot] = step / np.hypot(*step) * pixels
         # The way of the first half of the clip is kept free ahead; the rest of the room is for chance.
         free = np.minimum(np.abs(velocity) * self.num_frames / 2, room)
