@@ -45,7 +45,7 @@ def findings(report):
     one, other = pair(patterns(report))
     sentences = [_beside_the_best(row, patterns(report)) for row in report["tables"][0]["rows"] if row["better"]]
     flops = table(report, "measures-flops")
-    if flops and flops is not report["tables"][0]:
+    if flops and flops is not report["tables"][0] and {one, other} <= set(flops["columns"]):
         sentences.append(_overall(flops, one, other))
     return [*sentences, _validation(report, one, other), *_cost(report, one, other)]
 
@@ -110,6 +110,8 @@ def _beside_the_best(row, names):
     cells = {name: row["cells"][name] for name in names if row["cells"][name]["mean"] is not None}
     if not cells:
         return _sentence(f"{row['label']}: nothing to measure.")
+    if len({_figure(row, name) for name in cells}) == 1:
+        return _sentence(f"{row['label']}: the same mean for all, {_figure(row, next(iter(cells)))}.")
     best = max(cells, key=lambda name: row["better"] * cells[name]["mean"])
     apart = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "better"]
     alike = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "alike"]
@@ -148,12 +150,15 @@ def _gain(row, one, other):
 
 
 def _figures(row, one, other):
-    a, b = (format(row["cells"][name]["mean"], row["format"]) for name in (one, other))
-    return f"{row['label']} {a} against {b}"
+    return f"{row['label']} {_figure(row, one)} against {_figure(row, other)}"
 
 
 def _named(row, name):
-    return f"{name} {format(row['cells'][name]['mean'], row['format'])}"
+    return f"{name} {_figure(row, name)}"
+
+
+def _figure(row, name):
+    return format(row["cells"][name]["mean"], row["format"])
 
 
 def _listed(texts):

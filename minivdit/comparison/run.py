@@ -48,11 +48,13 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
                 known[trial.folder] = _result(study, trial, prompts, autoencoder, report_only, progress, show)
             if known[trial.folder] is not None:
                 results[budget].append(known[trial.folder])
-        if not any(results.values()):
-            raise InputError(f"nothing in {study.out} has been trained and drawn yet; leave --report-only out")
         missing = len(study.trials(budget)) - len(results[budget])
         notes = [f"{missing} of {len(study.trials(budget))} trainings of equal {budget} are missing"] if missing else []
-        names = list(dict.fromkeys(r.name for found in results.values() for r in found))
+        names = {r.name: None for found in results.values() for r in found}
+        if len(names) < 2:
+            raise InputError(
+                f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out"
+            )
         about = _about(study.preset, results, prompts, notes, trained=True)
         prices = {name: _prices(with_pattern(study.preset, name)) for name in names}
         report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
@@ -147,7 +149,7 @@ def _about(preset, results, prompts, notes, trained):
 
 
 def _write(out, report, results, prompts, show):
-    """Write report.json, .md and .html into `out`; the JSON is written first and the others are made of it."""
+    """Write report.json, .md and .html, which are made of the JSON, and the first screen's GIFs into `out`."""
     report = json.loads(json.dumps(report, allow_nan=False))
     found = next(found for found in results.values() if found)
     videos = {CEILING: prompts.real} | {result.name: result.drawn.video for result in reversed(found)}
@@ -176,13 +178,14 @@ def _write(out, report, results, prompts, show):
     side_by_side = plots.clips(front, first, prompts.captions)
     more = plots.clips(every, rows, prompts.captions, columns=3)
     files = {
-        "report.json": json.dumps(report, indent=1),
-        "report.md": page.markdown(report),
-        "report.html": page.html(report, side_by_side, more, pictures),
+        "report.json": json.dumps(report, indent=1).encode(),
+        "report.md": page.markdown(report).encode(),
+        "report.html": page.html(report, side_by_side, more, pictures).encode(),
+        **{f"clips-{number}.gif": gif for number, (_, gif) in enumerate(side_by_side, 1)},
     }
-    for name, text in files.items():
+    for name, content in files.items():
         with atomic_write(Path(out) / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
     for sentence in answer(report):
         show(sentence)
     show(str(Path(out) / "report.html"))

@@ -197,24 +197,27 @@ def training_log(folder):
     return lines[-1]["minutes"], seconds[len(seconds) // 2]
 
 
+def _finished(trial):
+    return (trial.folder / "drawn.safetensors").exists()
+
+
 def predict(study, budgets, clips):
     """What a study costs on this machine, as text, computed before anything runs. clips: drawn by each model.
 
     Raises InputError where training needs more memory than is free.
     """
     preset, speed = study.preset, costs.matmul_speed()
-    minutes = {}
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, preset.data.size)
     autoencoders = study.seeds * preset.autoencoder_training.steps * first.training_flops
     lines = [
         f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {study.seeds} seeds, "
         f"{preset.training.steps} steps of {preset.training.batch} clips each; {clips} clips drawn by each model"
     ]
-    done = set()
+    counted = {trial.folder for budget in BUDGETS for trial in study.trials(budget) if _finished(trial)}
     for budget in budgets:
-        flops = autoencoders if budget == "steps" else 0
-        trials = [trial for trial in study.trials(budget) if trial.folder not in done]
-        done |= {trial.folder for trial in trials}
+        trials = [trial for trial in study.trials(budget) if trial.folder not in counted]
+        counted |= {trial.folder for trial in trials}
+        flops = autoencoders if budget == budgets[0] and trials else 0
         for trial in trials:
             own = with_pattern(preset, trial.name)
             costs.require_memory(
@@ -225,7 +228,8 @@ def predict(study, budgets, clips):
             flops += trial.steps * transformer_cost(own).training_flops
             guided = preset.sampling.guidance_scale != 1
             flops += clips * transformer_cost(own, 1).sampling_flops(preset.sampling.steps, guided)
-        minutes[budget] = flops / (USUAL_SHARE * speed) / 60
-        lines.append(f"  equal {budget}: {len(trials)} trainings, about {minutes[budget]:.0f} minutes")
+        lines.append(
+            f"  equal {budget}: {len(trials)} trainings to do, about {flops / (USUAL_SHARE * speed) / 60:.0f} minutes"
+        )
     lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}, as busy as it is now")
     return "\n".join(lines)

@@ -47,9 +47,9 @@ def build_report(results, prompts, references, prices, about):
     """The report as plain JSON: tables of {budget: [Result]}, and `about`, which says what was compared.
 
     references: Marks of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training step,
-    bytes of it, FLOPs to draw a clip, average attention distance)}. Budgets without results are left out.
+    bytes of it, FLOPs to draw a clip, average attention distance)}. Budgets with fewer than two patterns are left out.
     """
-    results = {budget: found for budget, found in results.items() if found}
+    results = {budget: found for budget, found in results.items() if len(_names(found)) > 1}
     tables, first = [], next(iter(results.values()))
     for budget, found in results.items():
         tables.append(measures_table(budget, found, prompts, references))
@@ -58,7 +58,7 @@ def build_report(results, prompts, references, prices, about):
     tables.append(cost_table(results, prices))
     tables.append(controls_table(prompts, references))
     names = _names(first)
-    if _runs(first, names[0]) > 1 and len(names) > 1:
+    if _runs(first, names[0]) > 1:
         tables.append(paired_table(first, prompts, *pair(names)))
     looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
     looks[CEILING] = _rounded(references["real"].looks)
@@ -130,7 +130,7 @@ def cost_table(results, prices):
         return {name: _cell([prices[name][index] / scale], None) for name in names}
 
     def measured(found, value):
-        return {name: _cell([value(r) for r in found if r.name == name], None) for name in names}
+        return {name: _cell([value(r) for r in found if r.name == name], None) for name in _names(found)}
 
     rows = [
         row("FLOPs of a training step, 10^9", ".3g", price(0, 1e9)),
@@ -142,7 +142,8 @@ def cost_table(results, prices):
     ]
     for budget, found in results.items():
         suffix = "" if budget == "given" else f", equal {budget}"
-        rows.append(row(f"steps{suffix}", ",.0f", measured(found, lambda r: r.steps)))
+        steps = {name: _cell([next(r.steps for r in found if r.name == name)], None) for name in _names(found)}
+        rows.append(row(f"steps{suffix}", ",.0f", steps))
         rows.append(row(f"minutes of training{suffix}", ".1f", measured(found, lambda r: r.minutes)))
     note = (
         "Attention distance: how many attentions it takes from one token to another, on average; none where there is "
@@ -228,7 +229,7 @@ def _cell(values, count, share=False):
     """A cell from one figure a run; None and what isn't finite is left out of the mean."""
     values = [value for value in values if value is not None and math.isfinite(value)]
     estimate = asdict(Estimate.over_runs(values))
-    if share:
+    if share and len(values) > 1:
         estimate |= {"low": max(0.0, estimate["low"]), "high": min(1.0, estimate["high"])}
     return {name: v if math.isfinite(v) else None for name, v in estimate.items()} | {"values": count}
 

@@ -177,6 +177,17 @@ def test_digits_are_mirrored_by_the_walls_and_stay_inside(squares):
     assert not (turned[:, 1:] & turned[:, :-1]).any()  # one bounce turns once
 
 
+def test_speeds_can_be_set_and_are_told_only_where_they_are(squares):
+    """Weights and checkpoints from before there was a choice go on: the usual speeds aren't written down."""
+    usual, other = CaptionedClips(squares), CaptionedClips(squares, pixels_per_frame=(1, 2, 16.8), speeds=("fast",))
+    assert "pixels_per_frame" not in usual.describe() and other.describe()["pixels_per_frame"] == [1, 2, 16.8]
+    track = other.batch(np.random.default_rng(0), 8).tracks[:, 0]
+    assert np.median(np.hypot(*np.moveaxis(np.diff(track, axis=1), -1, 0))) == pytest.approx(16.8, abs=0.1)
+    for wrong in ((1, 2), (0, 1, 2)):
+        with pytest.raises(InputError, match="a number above 0 for each of slow, normal, fast"):
+            CaptionedClips(squares, pixels_per_frame=wrong)
+
+
 def test_held_out_pairs_are_kept_apart(strokes):
     def pairs(held_out, count):
         maker = CaptionedClips(strokes, (32, 32), 1, 16, held_out=held_out)
