@@ -38,6 +38,8 @@ def at_the_wall(kind):
         way[beyond > 0] = np.nan
     elif kind == "too slowly":
         way[:, 1] -= 1.3 * beyond
+    elif kind == "stands still before it":
+        way[:, 1] = np.minimum(way[:, 1], 26)
     elif kind == "turns before it":
         way[:, 1] -= 2 * np.maximum(way[:, 1] - 24, 0)
     return way
@@ -45,7 +47,14 @@ def at_the_wall(kind):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("reflected", 1), ("stops", 0), ("leaves", 0), ("too slowly", 0), ("turns before it", 0)],
+    [
+        ("reflected", 1),
+        ("stops", 0),
+        ("leaves", 0),
+        ("too slowly", 0),
+        ("turns before it", 0),
+        ("stands still before it", 0),
+    ],
 )
 def test_who_obeys_the_wall(strokes, kind, expected):
     assert bounces(watch(film(strokes, [3], [at_the_wall(kind)]), DIGIT, 1)).tolist() == [expected]
@@ -72,6 +81,8 @@ def meeting(strokes, kind):
     if kind == "pass each other in two rows":
         ways[0, :, 0], ways[1, :, 0] = 0, 32
     digits, after = [3, 0], FRAMES - 4
+    if kind == "stay together":
+        ways = np.stack([along((16, 0), (0, 1.4)), along((16, 32), (0, -1.4))])
     if kind == "one vanishes":
         ways[1, after:] = np.nan
     if kind == "one changes":
@@ -89,4 +100,5 @@ def test_who_is_there_after_two_have_met(strokes, kind, expected):
 
 def test_who_does_not_meet_is_not_judged(strokes):
     assert np.isnan(permanence(meeting(strokes, "pass each other in two rows"))).all()
+    assert np.isnan(permanence(meeting(strokes, "stay together"))).all()
     assert np.isnan(permanence(watch(film(strokes, [3], [along((0, 0), (1, 1))]), DIGIT, 1))).all()
