@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import evaluation as ev
+from ..backend import blas_threads
 from ..evaluation.metrics import NOWHERE
 
 ONE = ("seen", "held_out")
@@ -69,6 +70,7 @@ class Marks:
         return (float(value.mean()) if len(value) else np.nan), len(value)
 
 
+@blas_threads(1)  # of products this small, threads on a busy machine spend most of their time waiting for each other
 def judge(video, prompts, captions=None):
     """The Marks of clips (B, T, H, W, 1) in [0, 1] drawn for the Prompts. captions: others than theirs, for a floor."""
     data = prompts.data
