@@ -88,7 +88,7 @@ def student_t(degrees):
     Few degrees of freedom from its table, more by its series around the normal distribution's (Abramowitz and Stegun,
     26.7.5).
     """
-    table = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447)
+    table = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
     if degrees <= len(table):
         return table[degrees - 1]
     z = 1.959964
