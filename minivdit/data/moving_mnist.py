@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import InputError
 from .captions import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
 
-# Pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas; they scale with its shorter side.
-PIXELS_PER_FRAME = {"slow": 1.6, "normal": 2.8, "fast": 4.2}
+# What SPEEDS mean unless told otherwise: pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas;
+# they scale with its shorter side.
+PIXELS_PER_FRAME = (1.6, 2.8, 4.2)
 
 # Ten of the eighty digit x direction pairs, never seen in training: each digit once, each direction once or twice.
 # A model that draws "an 8 moving left" knows 8 from other directions and left from other digits.
@@ -142,6 +143,7 @@ class CaptionedClips:
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
+    pixels_per_frame: how fast each of SPEEDS is; see PIXELS_PER_FRAME.
     turning: the share of one-digit clips whose digit goes another way from the middle on, where the caption says so:
     "a 3 moving right, then up". Clips of an odd number of frames have no middle.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
@@ -162,6 +164,7 @@ class CaptionedClips:
         held_out="exclude",
         synonyms=True,
         subpixel=True,
+        pixels_per_frame=PIXELS_PER_FRAME,
     ):
         _check_canvas(size, num_frames, digit_size)
         if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
@@ -177,6 +180,11 @@ class CaptionedClips:
             raise InputError(f"held_out={held_out!r} is not known; choose exclude, only or include")
         self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
         self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
+        self.pixels_per_frame = tuple(pixels_per_frame)
+        if len(self.pixels_per_frame) != len(SPEEDS) or not min(self.pixels_per_frame) > 0:
+            raise InputError(
+                f"pixels_per_frame is a number above 0 for each of {', '.join(SPEEDS)}, not {self.pixels_per_frame}"
+            )
         self.turning, self.synonyms, self.subpixel = turning, synonyms, subpixel
         self.pairs = chosen[held_out]
 
@@ -187,8 +195,11 @@ class CaptionedClips:
 
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
-        fields = ("size", "num_frames", "digit_size", "num_digits", "speeds", *["turning"] * bool(self.turning))
-        return {"digits": self.source.name, **{field: list(np.atleast_1d(getattr(self, field))) for field in fields}}
+        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
+        # Left out where nobody has set them, so that checkpoints from before they could be set go on.
+        own |= {"pixels_per_frame": self.pixels_per_frame} if self.pixels_per_frame != PIXELS_PER_FRAME else {}
+        own |= {"turning": self.turning} if self.turning else {}
+        return {"digits": self.source.name, **{name: list(np.atleast_1d(value)) for name, value in own.items()}}
 
     def draw_motions(self, generator):
         """What one clip shall show: a list of DigitMotions."""
@@ -235,9 +246,10 @@ class CaptionedClips:
         velocity = np.full((2, len(labels), max(map(len, labels)), 2), np.nan)  # in either half of the clip
         for clip, (motions, turn) in enumerate(zip(labels, turns)):
             for slot, (_, direction, speed) in enumerate(motions):
+                pixels = self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
                 for part, way in enumerate((direction, turn or direction)):
                     step = np.array(DIRECTIONS[way])
-                    velocity[part, clip, slot] = step / np.hypot(*step) * PIXELS_PER_FRAME[speed] * min(self.size) / 64
+                    velocity[part, clip, slot] = step / np.hypot(*step) * pixels
         # The way of the first half of the clip is kept free, and that after a turn; the rest of the room is for chance.
         turned = np.array([turn is not None for turn in turns])[:, None, None]
         ends = np.cumsum([velocity[0] * self.num_frames / 2, np.where(turned, velocity[1] * half, 0)], axis=0)

@@ -8,7 +8,7 @@ import difflib
 import math
 import typing
 
-from ..data import SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
+from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
 from .loop import TrainingSettings
@@ -29,6 +29,7 @@ class DataSettings:
     digit_size: int = 16
     num_digits: tuple[int, ...] = (1,)
     speeds: tuple[str, ...] = SPEEDS
+    pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     turning: float = 0.0
     shapes: tuple[str, ...] = ()
 
@@ -166,6 +167,22 @@ def get(name):
     if name not in PRESETS:
         raise InputError(f"{name!r} is not a preset; choose {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def from_plain(values):
+    """The Preset of a dict that `checkpoint.plain` made of one, such as weights carry; what is absent is as by default.
+
+    Raises KeyError or TypeError for fields that no preset has.
+    """
+    return _from_plain(Preset, values)
+
+
+def _from_plain(kind, values):
+    hints, made = typing.get_type_hints(kind), {}
+    for name, value in values.items():
+        nested = dataclasses.is_dataclass(hints[name])
+        made[name] = _from_plain(hints[name], value) if nested else tuple(value) if isinstance(value, list) else value
+    return kind(**made)
 
 
 def override(preset, assignments):

@@ -10,6 +10,7 @@ from minivdit.data import (
     DIRECTIONS,
     HELD_OUT,
     PIXELS_PER_FRAME,
+    SPEEDS,
     CaptionedClips,
     DigitMotion,
     DigitSource,
@@ -152,7 +153,7 @@ def test_the_captioned_direction_and_speed_are_seen_before_the_first_bounce(squa
     clips = CaptionedClips(squares, size, frames, digit_size).batch(np.random.default_rng(1), 60)
     for motions, tracks in zip(clips.labels, clips.tracks):
         for (_, direction, speed), track in zip(motions, tracks):
-            pixels = PIXELS_PER_FRAME[speed] * min(size) / 64
+            pixels = PIXELS_PER_FRAME[SPEEDS.index(speed)] * min(size) / 64
             step = np.array(DIRECTIONS[direction]) / np.hypot(*DIRECTIONS[direction]) * pixels
             ahead = np.diff(track, axis=0) - step  # zero until the first bounce
             steady = np.abs(ahead).max(axis=1) < 1e-3
@@ -168,12 +169,23 @@ def test_digits_are_mirrored_by_the_walls_and_stay_inside(squares):
     tracks = clips.tracks[:, 0] - 7.5
     assert tracks.min() >= 0 and (tracks.max(axis=(0, 1)) <= [16, 32]).all()
     speed = np.abs(np.diff(tracks, axis=1))
-    component = PIXELS_PER_FRAME["fast"] / 2 / np.sqrt(2)
+    component = PIXELS_PER_FRAME[-1] / 2 / np.sqrt(2)
     bounces = speed < component - 1e-3
     assert bounces.any(axis=1).all()  # 60 frames are enough to meet every wall
     np.testing.assert_allclose(speed[~bounces], component, atol=1e-3)
     turned = np.diff(np.sign(np.diff(tracks, axis=1)), axis=1) != 0
     assert not (turned[:, 1:] & turned[:, :-1]).any()  # one bounce turns once
+
+
+def test_speeds_can_be_set_and_are_told_only_where_they_are(squares):
+    """Weights and checkpoints from before there was a choice go on: the usual speeds aren't written down."""
+    usual, other = CaptionedClips(squares), CaptionedClips(squares, pixels_per_frame=(1, 2, 16.8), speeds=("fast",))
+    assert "pixels_per_frame" not in usual.describe() and other.describe()["pixels_per_frame"] == [1, 2, 16.8]
+    track = other.batch(np.random.default_rng(0), 8).tracks[:, 0]
+    assert np.median(np.hypot(*np.moveaxis(np.diff(track, axis=1), -1, 0))) == pytest.approx(16.8, abs=0.1)
+    for wrong in ((1, 2), (0, 1, 2)):
+        with pytest.raises(InputError, match="a number above 0 for each of slow, normal, fast"):
+            CaptionedClips(squares, pixels_per_frame=wrong)
 
 
 def test_held_out_pairs_are_kept_apart(strokes):
