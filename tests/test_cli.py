@@ -244,6 +244,15 @@ def test_training_tells_what_it_will_cost_before_it_starts(capsys, tmp_path):
     assert "parameters" in stage and "FLOPs a step" in stage and "memory" in stage
 
 
+def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path):
+    mixed = ["--set", "data.turning=1", "--set", "data.shapes=2x16x24:0.5"]
+    assert run("train", "tiny", "--steps", 4, "--set", "autoencoder_training.steps=4", *mixed, "--out", tmp_path) == 0
+    last = json.loads((tmp_path / "transformer.jsonl").read_text().splitlines()[-1])
+    assert set(last["metrics"]) == {"digit_frames", "direction", "one_class"}
+    weights = tmp_path / "model.safetensors"
+    assert run("sample", "a 3 moving right, then up", "--weights", weights, "--out", tmp_path / "turned.gif") == 0
+
+
 def test_presets_and_their_settings_are_listed(capsys):
     assert run("train") == 0
     assert "tiny " in capsys.readouterr().out

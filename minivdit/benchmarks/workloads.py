@@ -169,7 +169,7 @@ def _shape_task(subject, generator):
 
 
 def preset_task(kind, preset, generator):
-    clips = dataclasses.replace(preset.data, digits="strokes", turning=0.0).clips()
+    clips = dataclasses.replace(preset.data, digits="strokes").clips()
     autoencoder = Autoencoder(preset.autoencoder, generator)
     if kind == "autoencoder":
         clips_a_batch = FRAMES // preset.data.num_frames

@@ -19,6 +19,7 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
+    turning: the share of one-digit clips that turn half way in the transformer's training; see data.CaptionedClips.
     shapes: others than num_frames and size that the transformer is trained on too, each with its share of the batches,
     such as ('8x64x64:0.1', '16x48x96:0.1'); see data.MixedClips.
     """
@@ -34,16 +35,19 @@ class DataSettings:
     shapes: tuple[str, ...] = ()
 
     def clips(self, split="train", directory=None, **options):
-        """CaptionedClips of the main shape, from the digits of a split; further options go to CaptionedClips."""
+        """CaptionedClips of the main shape, from the digits of a split, in which no digit turns: for measuring.
+
+        Further options go to CaptionedClips.
+        """
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        own = {name: value for name, value in own.items() if name not in ("digits", "shapes")}
+        own = {name: value for name, value in own.items() if name not in ("digits", "shapes", "turning")}
         return CaptionedClips(digit_source(self.digits, split, directory), **{**own, **options})
 
     def mixed_clips(self, split="train", directory=None):
-        """Clips of all shapes: MixedClips, or CaptionedClips where there is only the main one."""
-        main = self.clips(split, directory)
+        """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one."""
+        main = self.clips(split, directory, turning=self.turning)
         others = [
-            (share, self.clips(split, directory, num_frames=frames, size=(height, width)))
+            (share, self.clips(split, directory, turning=self.turning, num_frames=frames, size=(height, width)))
             for frames, height, width, share in map(Shape.read, self.shapes)
         ]
         return MixedClips(main, others) if others else main

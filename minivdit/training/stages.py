@@ -12,7 +12,7 @@ def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):
     path: its checkpoint. If that is complete, it is only read. data: folder of MNIST. watching: see loop.fit.
     """
     settings = preset.autoencoder_training
-    clips = preset.data.clips("train", data, num_frames=1, synonyms=False, turning=0.0)
+    clips = preset.data.clips("train", data, num_frames=1, synonyms=False)
     model = Autoencoder(preset.autoencoder, checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 1))
     task = AutoencoderTask(model, clips, settings.batch, preset.autoencoder_loss)
     run = fit(task, settings, path, seed=seed, **{"title": "autoencoder", **watching})
