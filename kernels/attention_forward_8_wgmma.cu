@@ -16,18 +16,17 @@
 
    Arithmetic intensity. 128 FLOPs a byte of the L2 cache, as rung 7. A warpgroup's 64 x 64 scores take 16 (64 + 64) 2
    bytes a step of 131,072 FLOPs, 32 FLOPs a byte, and the output's 64; with tiles of 128 keys at width 128, 43 and 64.
-   Expected limit. A multiprocessor of an H100 does 4,096 FLOPs, 16 exponentials and 128 bytes of shared memory a clock.
-   Of a tile with 128 queries:
+   Expected limit: at width 32 the exponentials, at 64 all three of these about equally, at 128 the tensor cores. (A
+   multiprocessor of an H100 does 4,096 FLOPs, 16 exponentials and 128 bytes of shared memory a clock.) For 128 queries:
                         tensor cores   exponentials   shared memory (read + copied)
      width 32,  64 keys     256            512             192 +  64 clocks
      width 64,  64 keys     512            512             384 + 128
      width 128, 128 keys  2,048          1,024           1,280 + 512
-   So at 32 exponentials, at 64 all three about equally, at 128 the tensor cores. At 128 rung 7 does 21 FLOPs for a byte
-   read from shared memory, this 51, and drives the tensor cores at two thirds: up to 1.5 times rung 7 at width 128, less
-   at 64, and little at 32, where only instructions are saved. What is lost: all warps of a block wait for each other
-   once a tile (at widths 32 and 64 two blocks share a multiprocessor, and fill each other's gaps), and every warp
-   spends instructions on copies, if behind products that are under way. A warp that does nothing but copy, with the
-   copy engine (TMA), would be the next rung.
+   At 128 rung 7 does 21 FLOPs for a byte read from shared memory, this 51, and rung 7 drives the tensor cores at two
+   thirds: up to 1.5 times rung 7 at width 128, less at 64, and little at 32, where only instructions are saved. What is
+   lost: all warps of a block wait for each other once a tile (at widths 32 and 64 two blocks share a multiprocessor, and
+   fill each other's gaps), and every warp spends instructions on copies, if behind products that are under way. A warp
+   that does nothing but copy, with the copy engine (TMA), would be the next rung.
    Nobody has measured it: these are sums on paper.
 
    Launch: 256 threads a block, two warpgroups, for 128 queries. Compiled for sm_90a: an sm_90 runs it, no other.

@@ -143,7 +143,7 @@ def test_float16_goes_through_tensor_cores(gpu):
     on_cpu = attention(np.asarray, *(x.astype(np.float32) for x in (q, k, v, cotangent)))
     for expected, got in zip(on_cpu, on_gpu):
         assert got.dtype == np.float16 and abs(got.get() - expected).max() < 4e-3 * max(1, abs(expected).max())
-    assert {"attention_forward_7_trimmed", "attention_backward_4_async_queries"} <= launched(gpu)
+    assert {"attention_forward_8_wgmma", "attention_backward_4_async_queries"} <= launched(gpu)
 
 
 def test_what_kernels_cannot_read_is_told_with_the_cure(gpu):
