@@ -24,9 +24,9 @@
      width 128, 128 keys  2,048          1,024           1,280 + 512
    At 128 rung 7 does 21 FLOPs for a byte read from shared memory, this 51, and rung 7 drives the tensor cores at two
    thirds: up to 1.5 times rung 7 at width 128, less at 64, and little at 32, where only instructions are saved. What is
-   lost: all warps of a block wait for each other once a tile (at widths 32 and 64 two blocks share a multiprocessor, and
-   fill each other's gaps), and every warp spends instructions on copies, if behind products that are under way. A warp
-   that does nothing but copy, with the copy engine (TMA), would be the next rung.
+   lost: all warps of a block wait for each other once a tile (at widths 32 and 64 two blocks share a multiprocessor,
+   and fill each other's gaps), and every warp spends instructions on copies, if behind products that are under way. A
+   warp that does nothing but copy, with the copy engine (TMA), would be the next rung.
    Nobody has measured it: these are sums on paper.
 
    Launch: 256 threads a block, two warpgroups, for 128 queries. Compiled for sm_90a: an sm_90 runs it, no other.
