@@ -46,6 +46,7 @@ BACKWARD_TILES = {32: (64, 64), 64: (64, 32), 128: (32, 16)}
 SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
 HALVES_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 64)}
 TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
+WARPGROUP_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
 BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
 HALVES = ("float16", "bfloat16")
@@ -94,21 +95,26 @@ def _own(tiles):
     return lambda width: tiles[width][0]
 
 
-def _on_tensor_cores(name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0):
-    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row."""
+def _on_tensor_cores(
+    name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0, threads=128, aligned=4
+):  # fmt: skip
+    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row.
+
+    aligned: what the size in bytes of all these is a multiple of.
+    """
 
     def shared_bytes(width):
         own, others = tiles[width]
         in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
-        return 2 * in_tiles + 4 * (of_own * own + of_others * others)
+        return -(-(2 * in_tiles + 4 * (of_own * own + of_others * others)) // aligned) * aligned
 
-    return _function(name, 128, rows, _own(tiles), shared_bytes)
+    return _function(name, threads, rows, _own(tiles), shared_bytes)
 
 
-def _file(arguments, *functions, name=None, types=(), architecture=75):
+def _file(arguments, *functions, name=None, types=(), architecture=75, only=None):
     name = name or functions[0].name
     argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
-    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
+    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types, only)
 
 
 FILES = {
@@ -149,6 +155,15 @@ FILES = {
             _on_tensor_cores("attention_forward_7_trimmed", _queries, TRIMMED_TILES, 1, 4, 1, 2),
             types=HALVES,
             architecture=80,
+        ),
+        _file(
+            Forward,
+            _on_tensor_cores(
+                "attention_forward_8_wgmma", _queries, WARPGROUP_TILES, 1, 4, 1, 2, threads=256, aligned=1024
+            ),
+            types=HALVES,
+            architecture=90,
+            only="90a",
         ),
         _file(
             Backward,
@@ -194,9 +209,11 @@ FILES = {
 
 
 # The files by direction, best first: `best` takes the first that runs. On an sm_80 or newer, float32 is multiplied by
-# tensor cores as pairs of bfloat16, on older GPUs as it is. Chosen by arithmetic, see rung 3b; nobody has measured.
+# tensor cores as pairs of bfloat16 (see rung 3b), on older GPUs as it is. For 16 bits rung 8 comes first (its head has
+# the sums). Chosen by arithmetic alone: nobody has measured.
 BEST = {
     Forward: (
+        "attention_forward_8_wgmma",
         "attention_forward_7_trimmed",
         "attention_forward_6_async",
         "attention_forward_5_swizzled",

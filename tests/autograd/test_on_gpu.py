@@ -119,7 +119,9 @@ def test_training_in_float32_uses_what_the_gpu_has(stand_in, monkeypatch, archit
         ("float32", "75", "3_tiles", "2_tiles"),
         ("float16", "75", "5_swizzled", "3_tensor_cores"),
         ("float16", "86", "7_trimmed", "4_async"),
-        ("bfloat16", "90", "7_trimmed", "4_async"),
+        ("bfloat16", "80", "7_trimmed", "4_async"),
+        ("bfloat16", "90", "8_wgmma", "4_async"),
+        ("float16", "100", "7_trimmed", "4_async"),
         ("bfloat16", "120", "7_trimmed", "4_async"),
         ("float32", "100", "4b_split_floats", "3b_split_floats"),
     ],
@@ -134,6 +136,7 @@ def test_the_best_kernel_for_a_gpu(dtype, architecture, forward, backward, width
 
 def test_little_shared_memory_means_another_kernel_and_too_little_is_told():
     assert best(Forward, "float16", 128, "90", 60000) == "attention_forward_5_swizzled"
+    assert best(Forward, "float16", 128, "90", 128 << 10) == "attention_forward_7_trimmed"
     with pytest.raises(InputError, match=r"no attention kernel reads float32 .* 20000 bytes .*--kernels off .*cpu"):
         best(Forward, "float32", 128, "90", 20000)
     with pytest.raises(InputError, match=r"no attention kernel reads bfloat16 .*sm_75"):
@@ -146,7 +149,7 @@ def test_float16_goes_through_tensor_cores(gpu):
     on_cpu = attention(np.asarray, *(x.astype(np.float32) for x in (q, k, v, cotangent)))
     for expected, got in zip(on_cpu, on_gpu):
         assert got.dtype == np.float16 and abs(got.get() - expected).max() < 4e-3 * max(1, abs(expected).max())
-    assert {"attention_forward_7_trimmed", "attention_backward_4_async_queries"} <= launched(gpu)
+    assert {"attention_forward_8_wgmma", "attention_backward_4_async_queries"} <= launched(gpu)
 
 
 def test_what_kernels_cannot_read_is_told_with_the_cure(gpu):

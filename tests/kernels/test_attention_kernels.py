@@ -44,6 +44,7 @@ SHAPES_IN_16_BITS = (
     ("bfloat16", 64, 17, 128, 3),
     ("bfloat16", 65, 130, 64, None),
     ("float16", 257, 65, 128, 5),
+    ("bfloat16", 129, 257, 128, None),
 )
 
 
@@ -361,6 +362,18 @@ PLANTED = [
     ("attention_forward_7_trimmed", "__syncthreads();      // they are there, and all have", "//"),
     ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of the last values has landed", ""),
     ("attention_forward_7_trimmed", "if (moved)\n", "if (false)\n"),
+    ("attention_forward_8_wgmma", "copy_async_wait<0>(); // my part of these keys", "copy_async_wait<1>(); //"),
+    ("attention_forward_8_wgmma", "__syncthreads();      // they are there, and all have", "//"),
+    ("attention_forward_8_wgmma", "async_proxy_fence();  // wgmma may read that", ""),
+    ("attention_forward_8_wgmma", "warpgroup_fence(scores[0], out[0], weights);", ""),
+    (
+        "attention_forward_8_wgmma",
+        "warpgroup_fence(scores[0], out[0], weights);",
+        "warpgroup_fence(scores[0], out[0]);",
+    ),
+    ("attention_forward_8_wgmma", "warpgroup_wait<1>(scores[0]); // the scores are there", "//"),
+    ("attention_forward_8_wgmma", "warpgroup_wait<0>(out[0], weights); // the output is there", ""),
+    ("attention_forward_8_wgmma", "if (higher)\n", "if (false)\n"),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
@@ -391,6 +404,11 @@ PLANTED = [
         "load_matrices<true>(r, tile.piece(16 * step + my_lane() % 16, 2 * columns + my_lane() / 16));",
         "load_matrices<true>(r, &tile.numbers[16 * step + my_lane() % 16][16 * columns + my_lane() / 16 * 8]);",
     ),
+    # descriptors: the wrong rows, an offset, a stride, a swizzle
+    ("attention_forward_8_wgmma", "shared.q.along(64 * group)", "shared.q.along(0)"),
+    ("attention_forward_8_wgmma", "Keys::step_across(others, step)", "Keys::step_along(others, step)"),
+    ("attention_forward_8_wgmma", "matrix_descriptor(numbers, 16, 8 *", "matrix_descriptor(numbers, 16, 4 *"),
+    ("attention_forward_8_wgmma", "8 * (piece % PLACES ^ turn)", "8 * (piece % PLACES)"),
     # a row of a fragment, a maximum that isn't shared, sums that aren't brought to it
     ("attention_forward_4_tensor_cores", "row + my_lane() / 16 * 8 + my_lane() % 8,", "row + my_lane() % 16,"),
     ("attention_forward_4_tensor_cores", "higher = highest_of_row(higher);", ""),
