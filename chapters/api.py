@@ -20,14 +20,13 @@ def rooms():
 
 def members(module):
     """The public functions and classes that a module defines itself, in the order of its text."""
-    found = [
+    return [
         (name, thing)
         for name, thing in vars(module).items()
         if not name.startswith("_")
         and getattr(thing, "__module__", None) == module.__name__
         and (inspect.isfunction(thing) or inspect.isclass(thing))
     ]
-    return sorted(found, key=lambda pair: inspect.getsourcelines(inspect.unwrap(pair[1]))[1])
 
 
 def signature(name, thing):

@@ -280,7 +280,7 @@ print(f"by nudging it would take about {8 * width**2 * 2 * forward / 3600:.0f} h
 r"""
 Expect the backward pass to take up to twice as long as the forward pass: each matrix product `a @ b` forward becomes two
 products backward, one for the gradient of `a`, one for that of `b` (only the first layer's input wants none). That
-rule of thumb, three times the forward pass in all, returns in chapter 12 when we predict what training costs.
+rule of thumb, three times the forward pass in all, returns in [chapter 12](12_the_bill.ipynb) when we predict what training costs.
 
 ## Broadcasting, backwards
 

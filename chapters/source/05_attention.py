@@ -385,7 +385,7 @@ assert figures[counts[-1], "attention"][0] < figures[counts[-1], "simple_attenti
 r"""
 The arithmetic is still $N^2$ in both: doubling the clip quadruples the work. Tiling makes long clips *possible*, not
 cheap. What makes them cheaper are patterns in which not everyone looks at everyone; see
-[chapter 12](README.md#the-map).
+[chapter 12](12_the_bill.ipynb).
 
 ## Who may look at whom
 
@@ -491,5 +491,5 @@ r"""
 - [Vaswani et al. 2017](references.md#vaswani-2017), where scaled dot-product attention comes from.
 - Here: `minivdit/autograd/attend.py`, both twins side by side; `kernels/README.md`, the ladder.
 
-Next: chapter 6, space-time patches and positions; see [the map](README.md#the-map).
+Next: [chapter 6](06_patches_and_positions.ipynb), space-time patches and positions.
 """

@@ -61,6 +61,18 @@ def overflowing(q, k, v):
     return weights / weights.sum(axis=1, keepdims=True) @ v
 
 
+def boxes(clip, patch, order):
+    """(T, H, W, C) cut into boxes, and the axes (t, pt, y, ph, x, pw, C) put into an order."""
+    split = [part for length, side in zip(clip.shape, patch) for part in (length // side, side)]
+    return clip.reshape(*split, clip.shape[-1]).transpose(order).reshape(-1, int(np.prod(patch)) * clip.shape[-1])
+
+
+def turned(x, angle):
+    first, second = np.split(x, 2, axis=-1)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
 def spread(level):
     return level[:, :, None, None, None]
 
@@ -148,6 +160,52 @@ MISTAKES = {
         lambda q, k, v, grad: attention_gradients(q, k, v, grad)[::-1],
     ],
     "ch05_merge": [unscaled, output_not_scaled, lambda first, second: first],
+    "ch06_patchify": [
+        lambda clip, patch: clip.reshape(-1, int(np.prod(patch)) * clip.shape[-1]),  # no transpose
+        lambda clip, patch: boxes(clip, patch, (2, 0, 4, 1, 3, 5, 6)),  # y before t
+        lambda clip, patch: boxes(clip, patch, (0, 4, 2, 1, 3, 5, 6)),  # x before y
+        lambda clip, patch: boxes(clip, patch, (0, 2, 4, 1, 5, 3, 6)),  # transposed inside the patch
+        lambda clip, patch: boxes(clip, patch, (0, 2, 4, 6, 1, 3, 5)),  # channels first
+    ],
+    "ch06_places": [
+        lambda grid: np.indices(grid).reshape(-1, 3),  # not transposed
+        lambda grid: np.indices(grid).reshape(3, -1).T[:, ::-1],  # x, y, t
+        lambda grid: np.indices(grid).reshape(3, -1).T + 1,  # counted from 1
+    ],
+    "ch06_rotate": [
+        lambda x, angle: turned(x, -angle),
+        lambda x, angle: turned(x, 2 * angle),
+        lambda x, angle: x * np.concatenate([np.cos(angle)] * 2, axis=-1),
+        lambda x, angle: np.stack(  # neighbours as pairs
+            [
+                x[:, ::2] * np.cos(angle) - x[:, 1::2] * np.sin(angle),
+                x[:, ::2] * np.sin(angle) + x[:, 1::2] * np.cos(angle),
+            ],
+            axis=-1,
+        ).reshape(x.shape),
+    ],
+    "ch06_tokens": [
+        lambda frames, height, width, factor, patch: frames * height * width // (factor**3 * np.prod(patch)),
+        lambda frames, height, width, factor, patch: frames * height * width // (factor * np.prod(patch)),
+        lambda frames, height, width, factor, patch: frames * height * width // factor**2,
+    ],
+    "ch12_pairs": [
+        lambda grid: int(np.prod(grid)) ** 2,  # joint
+        lambda grid: grid[0] * (grid[1] * grid[2]) ** 2,  # frames only
+        lambda grid: grid[0] * grid[1] * grid[2] ** 2 + grid[1] * grid[2] * grid[0] ** 2,  # rows for frames
+    ],
+    "ch12_block": [
+        lambda n, d: 12 * n * d**2 + 2 * n**2 * d,  # multiply-adds counted once
+        lambda n, d: 24 * n * d**2 + 2 * n**2 * d,  # one product with the weights forgotten
+        lambda n, d: 24 * n * d**2 + 4 * n**2,  # the width forgotten
+        lambda n, d: 24 * n**2 * d + 4 * n * d**2,  # exchanged
+    ],
+    "ch12_crossing": [lambda d: 12 * d, lambda d: 3 * d, lambda d: d, lambda d: 6 * d + 1],
+    "ch12_ratio": [
+        lambda frames, places, d: frames**2,
+        lambda frames, places, d: frames,
+        lambda frames, places, d: (24 * frames * d + 4 * frames**2) / (24 * d + 4),  # tokens of a frame forgotten
+    ],
     "ch05_visible": [
         lambda query, key: key[None, :] < query[:, None],  # not even itself
         lambda query, key: (key[None, :] <= query[:, None]).T,  # transposed
