@@ -292,11 +292,11 @@ for name, curve in curves.items():
     print(f"{name:18} alpha at level 1: {curve.alpha(1.0):.5f}")
 
 pixels, trials = 64 * 64 * 16, size(400, 20)  # one clip
-average_noise = generator.standard_normal(trials) / pixels**0.5  # how the mean of so much noise is distributed
 figure, panels = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained", sharey=True)
 bins = np.linspace(-0.025, 0.025, 41)
 for axes, name in zip(panels, ("ddpm_linear", "zero_terminal_snr")):
     for brightness, hatch in ((-1, "//"), (1, "..")):
+        average_noise = generator.standard_normal(trials) / pixels**0.5  # so the mean of that much noise is distributed
         means = curves[name].alpha(1.0) * brightness + average_noise
         axes.hist(means, bins, alpha=0.6, hatch=hatch, label="white clips" if brightness > 0 else "black clips")
     axes.set(title=f"{name} at level 1", xlabel="mean of all pixels")
@@ -309,7 +309,7 @@ r"""
 A single pixel betrays nothing: alpha is less than a hundredth there. But the mean over a clip of 64x64 pixels and 16
 frames tells white from black quite well, and a network finds that out. In training, "pure noise" then carried a
 hint about brightness; in sampling we start from noise with no hint, and get clips of medium brightness, whatever the caption
-asks. With `zero_terminal_snr` the hint is gone. (Here we took the mean of the noise itself, in place of 65,536 pixels.)
+asks. With `zero_terminal_snr` the hint is gone. (We drew the mean of the noise from its own distribution, in place of 65,536 pixels a clip.)
 
 ## Frames: a noise level for each
 
@@ -318,9 +318,9 @@ for a clip but one for each frame, (B, T).
 """
 
 # %%
-clips = CaptionedClips(source, size=(24, 24), num_frames=6, digit_size=16, num_digits=(1,))
+clips = CaptionedClips(source, size=(20, 32), num_frames=6, digit_size=16, num_digits=(1,))
 made = clips.render(generator, [[DigitMotion(7, "right", "fast")]])
-clean = np.repeat(made.video * 2 - 1, 4, axis=0)  # the same clip four times, (4, 6, 24, 24, 1)
+clean = np.repeat(made.video * 2 - 1, 4, axis=0)  # the same clip four times, (4, 6, 20, 32, 1)
 noise = generator.standard_normal(clean.shape, dtype=np.float32)
 
 frame = np.arange(6)
@@ -339,7 +339,7 @@ for clip in range(4):  # quick check: each frame by itself is mixed by its own l
         expected = (1 - level[clip, t]) * clean[clip, t] + level[clip, t] * noise[clip, t]
         assert np.allclose(x[clip, t], expected, atol=1e-6)
 
-figure, rows = plt.subplots(4, 6, figsize=(8, 5.4), layout="constrained")
+figure, rows = plt.subplots(4, 6, figsize=(9, 4.6), layout="constrained")
 for row, clip, levels, name in zip(rows, x, level, ("all alike", "first given", "ends given", "rising")):
     for t, axes in enumerate(row):
         show(axes, clip[t, :, :, 0], f"{levels[t]:.2f}")

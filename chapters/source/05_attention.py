@@ -98,7 +98,7 @@ for t, (above, below) in enumerate(rows.T):
     for axes in (above, below):
         axes.set(xticks=[], yticks=[])
 row, column = divmod(query % 64, 8)
-rows[0, 2].add_patch(plt.Rectangle((4 * column - 0.5, 4 * row - 0.5), 4, 4, fill=False, edgecolor="C1", linewidth=2))
+rows[0, 2].add_patch(plt.Rectangle((4 * column - 0.5, 4 * row - 0.5), 4, 4, fill=False, edgecolor="C4", linewidth=2.5))
 rows[0, 0].set_ylabel("clip")
 rows[1, 0].set_ylabel("weights")
 figure.colorbar(picture, ax=rows, label="weight", shrink=0.8)
