@@ -6,7 +6,7 @@ python chapters/build.py --all      all notebooks
 python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
 python chapters/build.py --site     notebooks and texts as a web site, in chapters/_build/html
 
-The sources are py:percent files in chapters/source; a notebook is its source, run from top to bottom.
+The sources are py:percent files in `source`, beside the notebooks; a notebook is its source, run from top to bottom.
 """
 
 import argparse
@@ -29,18 +29,17 @@ from PIL import Image
 REPOSITORY, BRANCH = "", "main"
 
 CHAPTERS = Path(__file__).resolve().parent
-SOURCE = CHAPTERS / "source"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def sources():
     """All sources: chapters in order, then solutions."""
-    return [*sorted(SOURCE.glob("[0-9]*.py")), *sorted((SOURCE / "solutions").glob("[0-9]*.py"))]
+    return [*sorted(CHAPTERS.glob("source/[0-9]*.py")), *sorted(CHAPTERS.glob("solutions/source/[0-9]*.py"))]
 
 
 def notebook_of(source):
     """Where the notebook of a source is kept."""
-    return CHAPTERS / source.relative_to(SOURCE).with_suffix(".ipynb")
+    return source.parents[1] / f"{source.stem}.ipynb"
 
 
 def read(source):
@@ -105,7 +104,6 @@ def smaller(picture):
 def write(source):
     """Run a source and keep its notebook. Returns the path."""
     path = notebook_of(source)
-    path.parent.mkdir(exist_ok=True)
     nbformat.write(run(source), path)
     return path
 

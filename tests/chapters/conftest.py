@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-for needed in ("jupytext", "nbclient", "nbformat", "ipykernel"):
-    pytest.importorskip(needed, reason=f"{needed} isn't installed; pip install -e '.[dev]'")
-
 CHAPTERS = Path(__file__).parents[2] / "chapters"
 
 
@@ -21,6 +18,7 @@ def load(name):
 
 @pytest.fixture(scope="session")
 def build():
+    pytest.importorskip("jupytext", reason="jupytext isn't installed; pip install -e '.[dev]'")
     return load("build")
 
 

@@ -1,31 +1,32 @@
 """Every chapter and every solution is executed, in short form; stubs fail their checks, solutions pass them."""
 
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from minivdit.backend import cpu_count
 
-SOURCE = Path(__file__).parents[2] / "chapters" / "source"
-WRITTEN = sorted(path.stem for path in SOURCE.glob("[0-9]*.py"))
-SOLVED = sorted(path.stem for path in (SOURCE / "solutions").glob("[0-9]*.py"))
-ALL = [*WRITTEN, *(f"solutions/{name}" for name in SOLVED)]
+for needed in ("jupytext", "nbclient", "ipykernel"):
+    pytest.importorskip(needed, reason=f"{needed} isn't installed; pip install -e '.[dev]'")
+nbformat = pytest.importorskip("nbformat", reason="nbformat isn't installed; pip install -e '.[dev]'")
+
+CHAPTERS = Path(__file__).parents[2] / "chapters"
+WRITTEN = sorted(path.stem for path in CHAPTERS.glob("source/[0-9]*.py"))
+SOLVED = sorted(path.stem for path in CHAPTERS.glob("solutions/source/[0-9]*.py"))
+ALL = [f"source/{name}" for name in WRITTEN] + [f"solutions/source/{name}" for name in SOLVED]
 
 
 @pytest.fixture(scope="module")
 def runs(build):
     """Every source -> a future of its notebook, run in a kernel of its own; as many at a time as there are cores."""
-    before = dict(os.environ)
-    os.environ.update(MINIVDIT_LESSONS="short", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     pool = ThreadPoolExecutor(cpu_count())
-    yield {name: pool.submit(build.run, SOURCE / f"{name}.py") for name in ALL}
-    pool.shutdown(cancel_futures=True)
-    os.environ.clear()
-    os.environ.update(before)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MINIVDIT_LESSONS", "short")
+        environment.setenv("OMP_NUM_THREADS", "1")  # as many kernels at a time as there are cores
+        yield {name: pool.submit(build.run, CHAPTERS / f"{name}.py") for name in ALL}
+        pool.shutdown(cancel_futures=True)
 
 
 def code(notebook):
@@ -43,7 +44,7 @@ def verdicts(notebook):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_chapter_runs_and_its_stubs_fail_their_checks(runs, name):
-    told = verdicts(runs[name].result())
+    told = verdicts(runs[f"source/{name}"].result())
     assert 3 <= len(told) <= 5
     assert all(exercise.startswith(f"ch{name[:2]}_") for exercise in told)
     assert all(words.startswith("Not yet: ") for words in told.values()), told
@@ -51,14 +52,14 @@ def test_a_chapter_runs_and_its_stubs_fail_their_checks(runs, name):
 
 @pytest.mark.parametrize("name", SOLVED)
 def test_a_solution_passes_every_check_of_its_chapter(runs, name):
-    told = verdicts(runs[f"solutions/{name}"].result())
-    assert set(told) == set(verdicts(runs[name].result()))
+    told = verdicts(runs[f"solutions/source/{name}"].result())
+    assert set(told) == set(verdicts(runs[f"source/{name}"].result()))
     assert all(words.startswith("Right: ") for words in told.values()), told
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_kept_notebook_is_its_source_with_the_outputs_of_a_whole_run(build, name):
-    source = SOURCE / f"{name}.py"
+    source = CHAPTERS / f"{name}.py"
     assert build.agrees(source), "run: python chapters/build.py"
     kept = nbformat.read(build.notebook_of(source), as_version=4)
     nbformat.validate(kept)
@@ -68,7 +69,7 @@ def test_the_kept_notebook_is_its_source_with_the_outputs_of_a_whole_run(build, 
 
 
 def test_a_notebook_that_was_edited_is_noticed(build, tmp_path, monkeypatch):
-    source = SOURCE / f"{WRITTEN[0]}.py"
+    source = CHAPTERS / f"source/{WRITTEN[0]}.py"
     notebook = nbformat.read(build.notebook_of(source), as_version=4)
     monkeypatch.setattr(build, "notebook_of", lambda source: tmp_path / "edited.ipynb")
     nbformat.write(notebook, tmp_path / "edited.ipynb")
@@ -80,7 +81,7 @@ def test_a_notebook_that_was_edited_is_noticed(build, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_chapter_keeps_its_form_and_its_limits(build, name):
-    source = SOURCE / f"{name}.py"
+    source = CHAPTERS / f"source/{name}.py"
     cells = build.read(source).cells
     text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert len([cell for cell in cells if cell.cell_type == "code"]) <= 40
@@ -116,7 +117,7 @@ def test_the_map_links_what_is_written_and_nothing_else(build):
 
 
 def test_badges_are_made_from_one_setting(build, monkeypatch):
-    source = SOURCE / f"{WRITTEN[0]}.py"
+    source = CHAPTERS / f"source/{WRITTEN[0]}.py"
     plain = build.read(source)
     monkeypatch.setattr(build, "REPOSITORY", "someone/minivdit")
     badged = build.read(source)
