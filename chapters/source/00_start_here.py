@@ -38,7 +38,7 @@ you can do without, such as a GPU. (`minivdit doctor` on the command line checks
 """
 
 # %%
-doctor.report(
+to_mend = doctor.report(
     (doctor.check_python, doctor.check_packages, doctor.check_blas, doctor.check_memory, doctor.check_weights)
 )
 
@@ -97,6 +97,9 @@ plt.show()
 
 # %% [markdown]
 r"""
+The fast one leans further than the slow one, and where a trace turns round, the digit has bounced off the wall. The third
+moves down: it leaves its row, and no slope shows.
+
 How fast does a digit move? Follow its centre of mass, the mean position of its ink. As a simple loop over all pixels:
 """
 
@@ -187,7 +190,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-First a blur where something may move, then a shape, at last strokes. Chapter 4 is about this loop.
+At first a blur, then strokes that still change their mind from frame to frame, at last a digit. Chapter 4 is about this
+loop.
 
 The noise comes from a seed. The same seed gives the same clip; another seed gives another clip for the same caption.
 """

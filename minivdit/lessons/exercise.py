@@ -50,13 +50,8 @@ def exercise(case):
     return check
 
 
-def odd(generator, low=2, high=8):
-    """A random size, rarely a power of two, so that axes can't be confused unnoticed."""
-    return int(generator.integers(low, high))
-
-
 def different(generator, count, low=2, high=9):
-    """`count` sizes, all different."""
+    """`count` random sizes, all different, so that no two axes can be confused unnoticed."""
     return [int(size) for size in low + generator.permutation(high - low)[:count]]
 
 
