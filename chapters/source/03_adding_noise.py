@@ -201,7 +201,7 @@ trained, so a person, or a judge trained for it, would hold out longer).
 
 # %%
 judge = load_judge()
-labels = np.arange(size(300, 20)) % 10
+labels = np.arange(size(200, 20)) % 10
 clean = source.draw(generator, labels)  # the judge reads pixels in [0, 1]
 
 
@@ -211,7 +211,7 @@ def share_read(curve, level):
     return (judge.read(windows)[0].argmax(-1) == labels).mean()
 
 
-levels_read = np.linspace(0.02, 0.98, size(25, 5))
+levels_read = np.linspace(0.02, 0.98, size(21, 5))
 read = {name: [share_read(curve, t) for t in levels_read] for name, curve in curves.items()}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
 for name, curve in curves.items():
@@ -319,7 +319,7 @@ for a clip but one for each frame, (B, T).
 
 # %%
 clips = CaptionedClips(source, size=(20, 32), num_frames=6, digit_size=16, num_digits=(1,))
-made = clips.render(generator, [[DigitMotion(7, "right", "fast")]])
+made = clips.render(np.random.default_rng(0), [[DigitMotion(7, "right", "fast")]])
 clean = np.repeat(made.video * 2 - 1, 4, axis=0)  # the same clip four times, (4, 6, 20, 32, 1)
 noise = generator.standard_normal(clean.shape, dtype=np.float32)
 
@@ -384,8 +384,9 @@ for name in ("ddpm_cosine", "rectified_flow"):
 
 # %% [markdown]
 r"""
-They are one question, yet not equally forgiving. If the answer is off by a small error $e$, the clean clip is off by $e$,
-by $e \sigma / \alpha$ or by $e$ times the weight of the velocity. For noise that explodes when little signal is left:
+They are one question, yet not equally forgiving. If the answer is off by a small error $e$, the clean clip is off by $e$
+(predicting clean), by $e\,\sigma / \alpha$ (predicting noise), or by $e\,\sigma$ (predicting velocity, on every curve). The
+second one explodes when little signal is left:
 """
 
 # %%

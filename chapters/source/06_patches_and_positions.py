@@ -278,7 +278,7 @@ show_clips(wide, captions=[f"{prompt}, on a canvas twice as wide"])
 # %% [markdown]
 r"""
 It runs: the shapes are right. Look at what it drew before you call it success: the model has never seen a canvas of this
-shape. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
+shape, and you may find pale strokes, or more digits than were asked for. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
 each. The library can do so, too (`minivdit/data/mixed.py`); the weights that ship were not trained like that.
 
 ## Exercises

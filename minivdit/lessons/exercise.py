@@ -59,23 +59,23 @@ def agree(what, got, expected, tolerance=1e-6):
     """Raise Wrong, with a diagnosis, unless the array (or number) `got` is what was expected."""
     expected = np.asarray(expected)
     if got is None or got is ...:
-        raise Wrong(f"{what} is missing: nothing was returned. Is the stub filled in?")
+        raise Wrong(f"{what}: nothing was returned. Is the stub filled in?")
     try:
         got = np.asarray(got)
     except ValueError:
-        raise Wrong(f"{what} isn't an array of numbers") from None
+        raise Wrong(f"{what}: not an array of numbers") from None
     if got.dtype.kind not in "biuf":
-        raise Wrong(f"{what} isn't an array of numbers but {got.dtype}")
+        raise Wrong(f"{what}: not an array of numbers but of {got.dtype}")
     if got.shape != expected.shape:
         exchanged = got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape)
         hint = ": the sizes are right, their order isn't" if exchanged else ""
-        raise Wrong(f"{what} has shape {got.shape}, and should have {expected.shape}{hint}")
+        raise Wrong(f"{what}: shape {got.shape}, where {expected.shape} is wanted{hint}")
     if not np.isfinite(got).all():
-        raise Wrong(f"{what} holds NaN or infinity")
+        raise Wrong(f"{what}: there is NaN or infinity in it")
     got, expected = got.astype(np.float64), expected.astype(np.float64)
     size = max(1e-12, float(np.abs(expected).max(initial=0)))
     if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
-        raise Wrong(f"{what} has the right shape but wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
+        raise Wrong(f"{what}: right shape, wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
 
 
 def _diagnosis(got, expected, close):

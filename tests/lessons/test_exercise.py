@@ -13,10 +13,10 @@ EXPECTED = np.random.default_rng(0).standard_normal((3, 5))
     [
         (None, "nothing was returned"),
         (..., "nothing was returned"),
-        ("text", "isn't an array of numbers"),
-        ([[1, 2], [3]], "isn't an array of numbers"),
+        ("text", "not an array of numbers"),
+        ([[1, 2], [3]], "not an array of numbers"),
         (EXPECTED.T, "the sizes are right, their order isn't"),
-        (EXPECTED[:2], r"shape \(2, 5\), and should have \(3, 5\)"),
+        (EXPECTED[:2], r"shape \(2, 5\), where \(3, 5\) is wanted"),
         (EXPECTED * np.nan, "NaN"),
         (EXPECTED * 0, "all are 0"),
         (-EXPECTED, "the sign is wrong"),
