@@ -22,7 +22,7 @@ import numpy as np
 from minivdit import doctor
 from minivdit.data import PIXELS_PER_FRAME, CaptionedClips, DigitMotion, digit_source, parse
 from minivdit.display import draw_strip
-from minivdit.evaluation import prompt_metrics, read_captions, watch
+from minivdit.evaluation import Estimate, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
 from minivdit.lessons import check, show_clips, size
 
@@ -224,7 +224,8 @@ real = clips.render(generator, [parse(caption) for caption in asked]).video
 
 def share_right(videos, captions):
     seen = watch(videos, digit_size=20, digits=1)
-    return prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["prompt"].mean()
+    right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["prompt"]  # 1 where right
+    return Estimate.share(right)  # the mean, and a range that holds it with 95% confidence
 
 
 wrong = asked[1:] + asked[:1]  # everyone gets the neighbour's caption
@@ -234,19 +235,21 @@ figures = {
     "drawn clips, wrong captions (floor)": share_right(answers, wrong),
 }
 for name, share in figures.items():
-    print(f"{name:36}{share:.0%} of {len(asked)} show the right digit moving the right way")
+    print(f"{name:36}{share.mean:>4.0%} of {share.n} are right (so between {share.low:.0%} and {share.high:.0%})")
 
 # %%
 figure, axes = plt.subplots(figsize=(7, 1.9), layout="constrained")
-axes.barh(list(figures), list(figures.values()), color=["0.6", "C0", "0.8"])
-axes.set(xlim=(0, 1), xlabel=f"share of {len(asked)} clips in which digit and direction are right")
+means = np.array([share.mean for share in figures.values()])
+ranges = [[share.mean - share.low, share.high - share.mean] for share in figures.values()]
+axes.barh(list(figures), means, xerr=np.transpose(ranges), color=["0.6", "C0", "0.8"], capsize=4)
+axes.set(xlim=(0, 1.02), xlabel=f"share of {len(asked)} clips in which digit and direction are right")
 axes.invert_yaxis()
 plt.show()
 
 # %% [markdown]
 r"""
-With so few clips such a share is uncertain by several percent; `minivdit evaluate` takes more, and gives intervals. And
-it is one model on one kind of clip: with two digits at a time the weights that ship mostly fail, as the README of the
+The thin lines are the ranges: few clips leave much open, even where all were right. `minivdit evaluate` takes more. And it
+is one model on one kind of clip: with two digits at a time the weights that ship mostly fail, as the README of the
 project says. To know where something doesn't work is part of knowing it.
 
 ## The way through
