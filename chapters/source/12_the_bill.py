@@ -106,6 +106,9 @@ for d, places in ((1152, 256), (64, 64)):
     ratio = costs.block_flops(100 * places, d) / costs.block_flops(places, d)
     print(f"width {d:>4}, {places} tokens a frame: a block on 100 frames costs {ratio:,.0f} times one on 1 frame")
 
+split = sum(costs.score_pairs(pattern, (100, 16, 16)) for pattern in ("frame", "time"))
+print(f"scores within frames and over time, one after the other: {split / one:,.0f} times those of one frame")
+
 frames = np.unique(np.round(np.logspace(0, 3, 40)).astype(int))
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
 for axes, (d, places) in zip(panels, ((1152, 256), (64, 64))):
