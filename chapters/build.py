@@ -1,0 +1,178 @@
+"""Run the chapters and write the notebooks; make the site.
+
+python chapters/build.py            the notebooks whose source has changed
+python chapters/build.py 01 03      the notebooks of these chapters, changed or not
+python chapters/build.py --all      all notebooks
+python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
+python chapters/build.py --site     notebooks and texts as a web site, in chapters/_build/html
+
+The sources are py:percent files in `source`, beside the notebooks; a notebook is its source, run from top to bottom.
+"""
+
+import argparse
+import base64
+import io
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+# Where the project is found on GitHub, such as "owner/minivdit", and the branch. From these the badges that open a
+# chapter in Colab and on Binder are made; while it is empty there are none.
+REPOSITORY, BRANCH = "", "main"
+
+CHAPTERS = Path(__file__).resolve().parent
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def sources():
+    """All sources: chapters in order, then solutions."""
+    return [*sorted(CHAPTERS.glob("source/[0-9]*.py")), *sorted(CHAPTERS.glob("solutions/source/[0-9]*.py"))]
+
+
+def notebook_of(source):
+    """Where the notebook of a source is kept."""
+    return source.parents[1] / f"{source.stem}.ipynb"
+
+
+def read(source):
+    """A source as a notebook without outputs, badges included; equal sources give equal notebooks."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    if REPOSITORY:
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(badges(notebook_of(source))))
+    for number, cell in enumerate(notebook.cells):
+        cell.id, cell.metadata = f"cell-{number}", {}
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    return notebook
+
+
+def badges(path):
+    """Links that open a notebook in Colab and on Binder."""
+    file = path.relative_to(CHAPTERS.parent).as_posix()
+    return (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{REPOSITORY}/blob/{BRANCH}/{file})\n"
+        "[![Open on Binder](https://mybinder.org/badge_logo.svg)]"
+        f"(https://mybinder.org/v2/gh/{REPOSITORY}/{BRANCH}?urlpath=%2Fdoc%2Ftree%2F{file})\n\n"
+        f"In Colab, first run `%pip install git+https://github.com/{REPOSITORY}`."
+    )
+
+
+def text_of(notebook):
+    """What a notebook has in common with its source."""
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def agrees(source):
+    """Whether the kept notebook is the source, badges included."""
+    path = notebook_of(source)
+    return path.exists() and text_of(nbformat.read(path, as_version=4)) == text_of(read(source))
+
+
+def run(source, timeout=600):
+    """The source run from top to bottom in a kernel of its own: a notebook with outputs. Raises where a cell does."""
+    notebook = read(source)
+    resources = {"metadata": {"path": str(notebook_of(source).parent)}}
+    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+    for cell in notebook.cells:
+        cell.metadata = {}  # nbclient writes the time of day into it
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", ()):
+                output.data["image/png"] = smaller(output.data["image/png"])
+    notebook.metadata["language_info"] = {"name": "python"}  # and here the version of Python
+    return notebook
+
+
+def smaller(picture):
+    """A PNG (in base64) with 128 colours, which are enough for plots, at a third of its bytes; a GIF as it is."""
+    content = base64.b64decode(picture)
+    if content.startswith(b"GIF"):
+        return picture
+    reduced = io.BytesIO()
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    image.quantize(128, dither=Image.Dither.NONE).save(reduced, format="PNG", optimize=True)
+    return base64.b64encode(reduced.getvalue()).decode()
+
+
+def write(source):
+    """Run a source and keep its notebook. Returns the path."""
+    path = notebook_of(source)
+    nbformat.write(run(source), path)
+    return path
+
+
+def texts():
+    """(path of the page, its text) for all pages of the chapters: notebooks by their sources, and Markdown files."""
+    for source in sources():
+        cells = [cell.source for cell in read(source).cells if cell.cell_type == "markdown"]
+        yield notebook_of(source), "\n\n".join(cells)
+    for path in sorted(CHAPTERS.glob("*.md")):
+        yield path, path.read_text(encoding="utf-8")
+
+
+def anchors(text):
+    """What the headings of a text are called in links, by GitHub's rule, which Jupyter Book shares."""
+    headings = re.findall(r"^#+ +(.+)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links():
+    """Links between pages that lead nowhere, one line each. Jupyter Book doesn't notice when a file is missing."""
+    pages = dict(texts())
+    for path, text in pages.items():
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if "://" in link:
+                continue
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file).resolve() if file else path
+            if target not in pages and not (target.is_file() and not anchor):
+                yield f"{path.name}: there is no {link}"
+            elif anchor and anchor not in anchors(pages[target]):
+                yield f"{path.name}: {target.name} has no heading for {link}"
+
+
+def make_site():
+    """Write the site to chapters/_build/html; the exit code of Jupyter Book, not 0 where a reference is missing."""
+    import api
+
+    api.write(CHAPTERS / "api")
+    command = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or "jupyter-book"
+    return subprocess.run([command, "build", "--html", "--strict", "--ci"], cwd=CHAPTERS).returncode
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("numbers", nargs="*", help="chapters to run, such as 01")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--site", action="store_true")
+    options = parser.parse_args()
+    broken = list(broken_links()) if options.check or options.site else []
+    if broken:
+        print("\n".join(broken))
+    if options.site:
+        return 1 if broken else make_site()
+    if options.numbers:
+        wanted = [source for source in sources() if source.name[:2] in options.numbers]
+    else:
+        wanted = [source for source in sources() if options.all or not agrees(source)]
+    if options.check:
+        print("\n".join(f"{notebook_of(source)} doesn't agree with its source" for source in wanted) or "all agree")
+        return int(bool(wanted or broken))
+    for source in wanted:  # one after the other: chapters measure times
+        started = time.perf_counter()
+        path = write(source)
+        took = time.perf_counter() - started
+        print(f"{path.relative_to(CHAPTERS.parent)}: {path.stat().st_size / 1000:.0f} KB, {took:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+# %% [markdown]
+r"""
+# 0. Start here
+
+*About 30 minutes with the exercises. Runs in about a minute.*
+
+**You'll do:** check your machine, take a video apart as an array, and turn a sentence into a clip with the weights that
+come with this package. Then you'll ask how good the clips are, and against what that should be held.
+
+**You'll learn:** how videos are laid out in this project; what comes between a sentence and a clip; why a picture of
+success is not a measurement.
+
+**You need:** Python and a little NumPy. No GPU, no data set, no network.
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import doctor
+from minivdit.data import PIXELS_PER_FRAME, CaptionedClips, DigitMotion, digit_source, parse
+from minivdit.display import draw_strip
+from minivdit.evaluation import Estimate, prompt_metrics, read_captions, watch
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, show_clips, size
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## Is everything there?
+
+Each line is a thing that the chapters want. `[OK]` is what you hope for; `[FAIL]` comes with its cure; `[--]` is something
+you can do without, such as a GPU. (`minivdit doctor` on the command line checks a few things more.)
+"""
+
+# %%
+to_mend = doctor.report(
+    (doctor.check_python, doctor.check_packages, doctor.check_blas, doctor.check_memory, doctor.check_weights)
+)
+
+# %% [markdown]
+r"""
+## A video is an array
+
+**Claim.** A video is a box of numbers, and everything one does with videos is done to numbers.
+
+All videos in this project have five axes, always in this order:
+
+| axis | letter | what it counts |
+|---|---|---|
+| 0 | B | clips of a batch |
+| 1 | T | frames |
+| 2 | H | rows of pixels, from the top |
+| 3 | W | columns of pixels, from the left |
+| 4 | C | channels: 1 for grey, 3 for colour |
+
+The numbers go from 0, black, to 1, white. Here are four clips from the endless supply that the models are trained on:
+digits that move, and captions that say so.
+"""
+
+# %%
+source = digit_source("strokes", split="test")  # digits drawn by a built-in pen
+clips = CaptionedClips(source, size=(32, 32), num_frames=8, digit_size=20, num_digits=(1,))
+batch = clips.batch(generator, 4)
+print(batch.video.shape, batch.video.dtype, "from", batch.video.min(), "to", batch.video.max())
+
+show_clips(batch.video, captions=batch.captions, columns=4)
+
+# %% [markdown]
+r"""
+Being an array, a video can be cut along any axis. Along B: one clip. Along T: one frame. Along H: one row of pixels,
+through time; and that one is worth a look. Something that stands still leaves a vertical trace there, something that moves
+a slanted one. *Motion is a slope.*
+"""
+
+# %%
+moving = clips.render(
+    generator,
+    [[DigitMotion(1, "right", "slow")], [DigitMotion(1, "right", "fast")], [DigitMotion(1, "down", "normal")]],
+)
+figure, rows = plt.subplots(2, 3, figsize=(9, 4.2), layout="constrained")
+for clip, caption, (above, below) in zip(moving.video, moving.captions, rows.T):
+    row = int(clip[0, :, :, 0].sum(axis=1).argmax())  # the row with most ink in the first frame
+    above.imshow(clip[0, :, :, 0], cmap="gray")
+    above.axhline(row, color="C1", linewidth=1)
+    above.set_title(caption, fontsize=9)
+    below.imshow(clip[:, row, :, 0], cmap="gray", aspect="auto")
+    below.set(xlabel="column", yticks=range(0, 8, 2))
+rows[0, 0].set_ylabel("row")
+rows[1, 0].set_ylabel("frame")
+figure.suptitle("above: the first frame; below: its marked row of pixels, frame after frame", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+The fast one leans further than the slow one, and where a trace turns round, the digit has bounced off the wall. The third
+moves down: it leaves its row, and no slope shows.
+
+How fast does a digit move? Follow its centre of mass, the mean position of its ink. As a simple loop over all pixels:
+"""
+
+
+# %%
+def centre_by_loops(image):
+    """Of one image (H, W): (y, x)."""
+    total, y_sum, x_sum = 0.0, 0.0, 0.0
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            total += image[y, x]
+            y_sum += y * image[y, x]
+            x_sum += x * image[y, x]
+    return np.array([y_sum / total, x_sum / total])
+
+
+fast = moving.video[1, :, :, :, 0]  # (T, H, W)
+path = np.array([centre_by_loops(frame) for frame in fast])  # (T, 2)
+
+# %% [markdown]
+r"""
+Vectorised, with no loop at all (you will write the same for whole batches in an exercise):
+"""
+
+# %%
+rows_and_columns = np.indices(fast.shape[1:])  # (2, H, W)
+vectorised = np.einsum("thw,ihw->ti", fast, rows_and_columns) / fast.sum(axis=(1, 2))[:, None]
+assert np.allclose(path, vectorised, atol=1e-4)
+
+speed = np.linalg.norm(np.diff(path, axis=0), axis=1)
+told = PIXELS_PER_FRAME["fast"] * 32 / 64  # speeds are given for a canvas of 64 pixels
+print(f"measured {np.median(speed):.2f} pixels a frame; a fast digit should make {told:.2f}")
+assert abs(np.median(speed) - told) < 0.05
+
+# %% [markdown]
+r"""
+## A sentence is numbers, too
+
+Captions have a small grammar. The parser turns one into what is meant, and the other way round a clip can be made from what
+is meant. A word outside the grammar is an error that says so, rather than a clip of something else.
+"""
+
+# %%
+print(parse("the digit three drifts slowly up and to the left while a 7 is moving down"))
+try:
+    parse("a 3 moving rightt")
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+r"""
+A network takes numbers. The tokenizer gives each word its own; 1 starts a caption, 0 fills up.
+"""
+
+# %%
+model = TextToVideo.load("small")  # 32 x 32 pixels, 8 frames, one digit
+print(model.tokenizer.encode(["a 3 moving right", "an 8 moving up and left"]))
+
+# %% [markdown]
+r"""
+## A prompt becomes a clip
+"""
+
+# %%
+prompts = ["a 3 moving right", "a 7 moving up", "a 0 moving down and left", "an 8 moving quickly left"]
+steps = size(model.settings.steps, 2)
+started = time.perf_counter()
+drawn = model.generate(prompts, seed=1, steps=steps)
+print(f"{drawn.shape} in {time.perf_counter() - started:.1f} seconds; weights {model.name}, {model.fingerprint()}")
+
+show_clips(drawn, captions=prompts, columns=4)
+
+# %% [markdown]
+r"""
+What happened? The network began with pure noise and took a little of it away, step after step, each time asking
+itself: given this caption, what is the clip behind this noise? A sampler is a loop that yields each step, so we can watch
+what the network believed on the way.
+"""
+
+# %%
+way = list(model.denoise(prompts[0], seed=1, steps=steps))
+shown = [way[index] for index in np.linspace(0, len(way) - 1, 5).round().astype(int)]
+figure, rows = plt.subplots(len(shown), 1, figsize=(8, 5.6), layout="constrained")
+for axes, step in zip(np.atleast_1d(rows), shown):
+    draw_strip(axes, model.decode(step.clean)[0], label=f"step {step.index + 1}")
+figure.suptitle(f"'{prompts[0]}': what the network takes for the clean clip", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+At first a blur, then strokes that still change their mind from frame to frame, at last a digit. Chapter 4 is about this
+loop.
+
+The noise comes from a seed. The same seed gives the same clip; another seed gives another clip for the same caption.
+"""
+
+# %%
+few = size(model.settings.steps, 2)
+again = model.generate(prompts[0], seed=1, steps=few)
+others = [model.generate(prompts[0], seed=seed, steps=few) for seed in (2, 3, 4)]
+assert np.allclose(drawn[:1], again, atol=1e-3)
+assert all(np.abs(other - again).max() > 0.1 for other in others)
+
+show_clips(np.concatenate([again, *others]), captions=[f"seed {seed}" for seed in (1, 2, 3, 4)], columns=4)
+
+# %% [markdown]
+r"""
+## Is it what was asked for?
+
+Four nice clips prove nothing: they may be lucky, or chosen. So count. A judge, a small network trained to read digits, looks
+at every frame; a tracker follows the digit and compares its way with the caption. And a number alone proves nothing
+either, so we put two others beside it: the same judgement on real clips, the *ceiling*, since the judge errs too; and
+on the drawn clips with the wrong captions, the *floor*.
+"""
+
+# %%
+asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "up", "down and left")]
+asked = asked[: size(30, 4)]
+answers = model.generate(asked, seed=7, steps=size(20, 2))  # half the steps, to be quick
+real = clips.render(generator, [parse(caption) for caption in asked]).video
+
+
+def share_right(videos, captions):
+    seen = watch(videos, digit_size=20, digits=1)
+    right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["prompt"]  # 1 where right
+    return Estimate.share(right)  # the mean, and a range that holds it with 95% confidence
+
+
+wrong = asked[1:] + asked[:1]  # everyone gets the neighbour's caption
+figures = {
+    "real clips (ceiling)": share_right(real, asked),
+    "drawn clips": share_right(answers, asked),
+    "drawn clips, wrong captions (floor)": share_right(answers, wrong),
+}
+for name, share in figures.items():
+    print(f"{name:36}{share.mean:>4.0%} of {share.n} are right (so between {share.low:.0%} and {share.high:.0%})")
+
+# %%
+figure, axes = plt.subplots(figsize=(7, 1.9), layout="constrained")
+means = np.array([share.mean for share in figures.values()])
+ranges = [[share.mean - share.low, share.high - share.mean] for share in figures.values()]
+axes.barh(list(figures), means, xerr=np.transpose(ranges), color=["0.6", "C0", "0.8"], capsize=4)
+axes.set(xlim=(0, 1.02), xlabel=f"share of {len(asked)} clips in which digit and direction are right")
+axes.invert_yaxis()
+plt.show()
+
+# %% [markdown]
+r"""
+The thin lines are the ranges: few clips leave much open, even where all were right. `minivdit evaluate` takes more. And it
+is one model on one kind of clip: with two digits at a time the weights that ship mostly fail, as the README of the
+project says. To know where something doesn't work is part of knowing it.
+
+## The way through
+
+Everything between sentence and clip has a chapter, and can be taken apart:
+
+```
+caption -> words -> text encoder ------------------.                       chapter 8
+                                                   v
+noise -> patches -> transformer blocks: attention, text, levels -> less noise, again and again
+         chapter 6  chapters 5, 7, 11                              chapters 3, 4
+                                                   |
+         clip <- autoencoder's decoder <- latents <'                       chapter 9
+```
+
+## Exercises
+
+Fill in the stubs, run the cell, and read what `check` says. Worked solutions are in
+[solutions/00_start_here](solutions/00_start_here.ipynb).
+
+**1. Play backwards.** `video` is (B, T, H, W, C).
+"""
+
+
+# %%
+def backwards(video):
+    pass  # fill me in, about 1 line
+
+
+check.ch00_backwards(backwards)
+
+# %% [markdown]
+r"""
+**2. Side by side.** Two batches of clips, alike in all but their width: put each pair next to each other, the first one left.
+"""
+
+
+# %%
+def beside(first, second):
+    pass  # fill me in, about 1 line
+
+
+check.ch00_beside(beside)
+
+# %% [markdown]
+r"""
+**3. The centre of mass** of every frame of every clip: from (B, T, H, W, 1) to (B, T, 2), as (y, x).
+"""
+
+
+# %%
+def centre(video):
+    pass  # fill me in, about 4 lines
+
+
+check.ch00_centre(centre)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Size.** One second of a film of 1280x720 pixels at 24 frames has 24 * 720 * 1280 * 3, about 66 million numbers. So
+  large systems first compress ([Rombach et al. 2022](references.md#rombach-2022)) and then work as ours does.
+- **Sora** was described as a diffusion transformer on space-time patches of compressed video
+  ([Brooks et al. 2024](references.md#brooks-2024)); **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **Open-Sora**
+  ([Zheng et al. 2024](references.md#zheng-2024)) are built alike, and open.
+- **Captions** of large systems are free text, read by language models trained on most of the web. Ours has a
+  grammar, so that we can *measure* whether a clip obeys it.
+
+## Further reading
+
+- [Srivastava et al. 2015](references.md#srivastava-2015): moving MNIST. [Mittal et al. 2017](references.md#mittal-2017): the
+  same with captions, years before diffusion.
+- The README of the project: what the shipped weights can do and what they can't, with figures.
+
+Next: [chapter 1](01_autograd.ipynb), how a program learns its own slope; or look at [the map](README.md#the-map).
+"""

@@ -1,0 +1,573 @@
+# %% [markdown]
+r"""
+# 1. Autograd from nothing
+
+*About 60 minutes with the exercises. Runs in half a minute.*
+
+**You'll do:** write operations that know their own derivative, watch an engine put them together, catch wrong
+gradients, and train a small network with it.
+
+**You'll learn:** why one pass backwards gives the slope of a loss along every weight at once; what a
+[pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a gradient check that sums the
+output can be fooled; what goes wrong when an array is changed in place.
+
+**You need:** Python, NumPy, and the chain rule from school: the slope of `f(g(x))` is `f'(g(x)) * g'(x)`.
+
+Everything this project trains, up to the text-to-video transformer, is trained with the few hundred lines that this
+chapter takes apart: `minivdit/autograd/`.
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, size
+
+plt.style.use("seaborn-v0_8-colorblind")  # colours that colour-blind readers can tell apart
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## The slow way: nudge every weight
+
+To train is to ask, for every weight: if it grew a little, would the loss grow or fall, and how fast? The plainest answer
+is to try. Nudge one weight up and down, look at the loss both times, divide. This is a *central difference*.
+"""
+
+# %%
+x, y = generator.standard_normal((20, 5)), generator.standard_normal(20)
+weights = generator.standard_normal(5)
+
+
+def loss_of(weights):
+    return np.mean((np.tanh(x @ weights) - y) ** 2)
+
+
+def slow_gradient(loss_of, weights, step=1e-5):
+    slope = np.zeros_like(weights)
+    for i in range(weights.size):
+        nudge = np.zeros_like(weights)
+        nudge[i] = step
+        slope[i] = (loss_of(weights + nudge) - loss_of(weights - nudge)) / (2 * step)
+    return slope
+
+
+print(slow_gradient(loss_of, weights))
+
+# %% [markdown]
+r"""
+It works, and it is hopeless: each weight costs two runs of the whole network. How many would that be for the model
+that comes with this package?
+"""
+
+# %%
+model = TextToVideo.load()
+count = sum(parameter.size for parameter in model.transformer.parameters().values())
+print(f"{count:,} weights: {2 * count:,} runs of the network for one gradient")
+
+# %% [markdown]
+r"""
+## An operation is its value and its pullback
+
+**Claim.** If every operation can answer one question about itself, the gradient along *all* weights costs about as much
+as a few runs of the network, however many weights there are.
+
+The question is: *if the loss changes at this rate with your output, at which rate does it change with each of your
+inputs?* A function that answers it is called a *pullback*, because it pulls a gradient back from output to inputs. The
+gradient that goes in, one number for each entry of the output, is called a *cotangent*.
+
+In this project an operation is a plain function on arrays that returns both, side by side:
+"""
+
+
+# %%
+def multiply(a, b):
+    def pullback(grad):
+        return grad * b, grad * a
+
+    return a * b, pullback
+
+
+def tanh(x):
+    value = np.tanh(x)
+
+    def pullback(grad):
+        return grad * (1 - value**2)
+
+    return value, pullback
+
+
+# %% [markdown]
+r"""
+`pullback` is defined inside the function, so it remembers `a`, `b` and `value`. That is all the memory an operation
+needs.
+
+Chaining two operations is the chain rule: forwards in one order, pullbacks in the other.
+"""
+
+# %%
+a, b = 0.7, -1.3
+product, product_pullback = multiply(a, b)
+squashed, squashed_pullback = tanh(product)
+
+grad_squashed = 1.0  # the loss is `squashed` itself, so it changes with itself at rate 1
+grad_product = squashed_pullback(grad_squashed)
+grad_a, grad_b = product_pullback(grad_product)
+
+expected = slow_gradient(lambda ab: np.tanh(ab[0] * ab[1]), np.array([a, b]))
+print(grad_a, grad_b)
+assert np.allclose([grad_a, grad_b], expected)
+
+# %% [markdown]
+r"""
+## Never write down the Jacobian
+
+**Claim.** A pullback is a product with a matrix that nobody ever builds.
+
+An operation from $n$ numbers to $m$ numbers has $m \times n$ slopes, one for each pair: its *Jacobian* $J$. The chain
+rule for arrays is a product of Jacobians, and a pullback computes one factor of it, `grad @ J`. Take softmax, which
+turns scores into weights that add up to 1. The simple loop fills the Jacobian entry by entry:
+"""
+
+# %%
+scores = generator.standard_normal(6)
+weights = np.exp(scores) / np.exp(scores).sum()
+
+jacobian = np.zeros((6, 6))
+for i in range(6):  # of which output
+    for j in range(6):  # along which input
+        jacobian[i, j] = weights[i] * ((i == j) - weights[j])
+
+grad = generator.standard_normal(6)
+by_loop = grad @ jacobian
+
+# %% [markdown]
+r"""
+Vectorised, the same product takes one line and no matrix. Multiply it out once by hand: the first term is the diagonal
+of $J$, the second is everything else.
+"""
+
+# %%
+by_pullback = weights * (grad - (grad * weights).sum())
+assert np.allclose(by_loop, by_pullback)
+
+tokens = 4096  # a row of scores in a long clip
+print(f"one row of {tokens:,} scores: {4 * tokens:,} bytes; its Jacobian: {4 * tokens**2:,} bytes")
+
+# %% [markdown]
+r"""
+## The engine
+
+**Claim.** With pullbacks in place, what is left is bookkeeping: remember what was computed from what, then call the
+pullbacks in the opposite order.
+
+`ag.differentiable` does the remembering. It turns our function on arrays into one on Tensors, where a Tensor is an array
+together with the node that made it. This is the library's own decorator; all its operations are made with it.
+"""
+
+# %%
+my_tanh, my_multiply = ag.differentiable(tanh), ag.differentiable(multiply)
+
+w = ag.Tensor(np.array([0.5, -1.0, 2.0]), requires_grad=True)
+v = ag.Tensor(np.array([1.5, 0.3, -0.2]), requires_grad=True)
+total = ag.sum(my_multiply(my_tanh(my_multiply(w, v)), w))
+print(total)
+
+
+# %% [markdown]
+r"""
+Behind `total` there is a graph now. Each node knows the nodes that fed it; we can walk it and draw it.
+"""
+
+
+# %%
+def nodes_behind(tensor):
+    found, waiting = {}, [tensor.node]
+    while waiting:
+        node = waiting.pop()
+        if node.birth not in found:
+            found[node.birth] = node
+            waiting += [source[0] for source in node.inputs if source is not None]
+    return [found[birth] for birth in sorted(found)]
+
+
+def draw_graph(tensor, names):
+    nodes = nodes_behind(tensor)
+    labels = {node.birth: names.get(node.birth, node.name) for node in nodes}
+    place = {node.birth: (i, 0.5 * (-1) ** i * (node.name == "leaf")) for i, node in enumerate(nodes)}
+    figure, axes = plt.subplots(figsize=(8, 2.4), layout="constrained")
+    for node in nodes:
+        for source in node.inputs:
+            if source is not None:
+                bend = "arc3,rad=-0.35"
+                axes.annotate(
+                    "",
+                    place[node.birth],
+                    place[source[0].birth],
+                    arrowprops=dict(arrowstyle="->", connectionstyle=bend, shrinkA=22, shrinkB=22, color="0.4"),
+                )
+    for number, node in enumerate(nodes):
+        color = "#cfe2f3" if node.name == "leaf" else "#fbe3c8"
+        text = f"{number}\n{labels[node.birth]}"
+        axes.text(*place[node.birth], text, ha="center", va="center", bbox=dict(boxstyle="round", facecolor=color))
+    axes.set(xlim=(-0.6, len(nodes) - 0.4), ylim=(-0.9, 1.5), title="forward: along the arrows; backward: against them")
+    axes.axis("off")
+    plt.show()
+
+
+draw_graph(total, {w.node.birth: "w", v.node.birth: "v"})
+
+# %% [markdown]
+r"""
+The numbers are the order in which the nodes were made. A node is always older than everything computed from it, so going
+backwards from the youngest to the oldest, every node is reached only after all its gradients have arrived. `w` is used
+twice: two gradients arrive there, and they are added.
+
+`gradients` does this walk.
+"""
+
+# %%
+grad_w, grad_v = ag.gradients(total, [w, v])
+
+
+def total_of(wv):
+    return np.sum(np.tanh(wv[:3] * wv[3:]) * wv[:3])
+
+
+assert np.allclose(np.r_[grad_w, grad_v], slow_gradient(total_of, np.r_[w.data, v.data]))
+print(grad_w, grad_v)
+
+# %% [markdown]
+r"""
+Two properties are worth a try. The walk is a loop, not a recursion, so depth has no limit. And a gradient costs
+about as much as a few runs forward, whatever the number of weights: the "cheap gradient principle". We measure it.
+"""
+
+# %%
+deep = start = ag.Tensor(np.array(1.0), requires_grad=True)
+for _ in range(20_000):
+    deep = deep * 0.9999
+slope = ag.gradients(deep, [start])[0]
+assert np.isclose(slope, 0.9999**20_000)
+
+width, rows = size(512, 32), size(512, 32)
+layers = [ag.Tensor(generator.standard_normal((width, width)) / width**0.5, requires_grad=True) for _ in range(8)]
+
+
+def run(layers):
+    h = inputs
+    for layer in layers:
+        h = ag.tanh(h @ layer)
+    return ag.mean(h * h)
+
+
+inputs = generator.standard_normal((rows, width))
+forward = backward = np.inf
+for _ in range(3):
+    started = time.perf_counter()
+    loss = run(layers)
+    done = time.perf_counter()
+    ag.gradients(loss, layers)
+    forward, backward = min(forward, done - started), min(backward, time.perf_counter() - done)
+print(f"{8 * width**2:,} weights; forward {1000 * forward:.0f} ms, all gradients {1000 * backward:.0f} ms more")
+print(f"by nudging it would take about {8 * width**2 * 2 * forward / 3600:.0f} hours")
+
+# %% [markdown]
+r"""
+Expect the backward pass to take up to twice as long as the forward pass: each matrix product `a @ b` forward becomes two
+products backward, one for the gradient of `a`, one for that of `b` (only the first layer's input wants none). That
+rule of thumb, three times the forward pass in all, returns in [chapter 12](12_the_bill.ipynb) when we predict what training costs.
+
+## Broadcasting, backwards
+
+**Claim.** What is copied forward is summed backward.
+
+NumPy stretches a bias of shape (3,) over a (5, 3) array. The loss then depends on each bias entry through 5 places, so 5
+gradients must be added. The engine does it for every operation, in one function, `unbroadcast`. An exercise asks you to
+write it.
+"""
+
+# %%
+bias = ag.Tensor(np.zeros(3), requires_grad=True)
+batch = generator.standard_normal((5, 3))
+cotangent = generator.standard_normal((5, 3))
+(grad_bias,) = ag.gradients(batch + bias, [bias], cotangent)
+
+by_loop = np.zeros(3)
+for row in cotangent:
+    by_loop += row
+assert grad_bias.shape == bias.shape and np.allclose(grad_bias, by_loop)
+
+# %% [markdown]
+r"""
+## Is it right? The all-ones trap
+
+Every hand-written pullback may be wrong, and a network with a wrong gradient often still trains, only worse. So we
+compare each with central differences. Most outputs are arrays, and a derivative check needs one number; the obvious way
+to get one is to sum the output. Here is a softmax whose pullback is plainly broken: it returns zeros.
+"""
+
+
+# %%
+def broken_softmax(x):
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights, lambda grad: np.zeros_like(x)
+
+
+def difference(operation, x, cotangent, step=1e-6):
+    """The largest gap between pullback and central differences, for the loss sum(output * cotangent)."""
+    by_pullback = operation(x)[1](cotangent)
+    by_nudging = slow_gradient(
+        lambda flat: np.sum(operation(flat.reshape(x.shape))[0] * cotangent), x.reshape(-1), step
+    )
+    return np.abs(by_pullback.reshape(-1) - by_nudging).max()
+
+
+x = generator.standard_normal((3, 4))
+ones, random = np.ones((3, 4)), generator.standard_normal((3, 4))
+print(f"summing the output:  gap {difference(broken_softmax, x, ones):.1e}")
+print(f"random cotangent:    gap {difference(broken_softmax, x, random):.1e}")
+assert difference(broken_softmax, x, ones) < 1e-6 < 1e-2 < difference(broken_softmax, x, random)
+
+# %% [markdown]
+r"""
+Summing finds nothing wrong. It can't: the outputs of a softmax add up to 1 whatever goes in, so the sum has slope zero,
+and zero is what the broken pullback says. Layer norm has the same blind spot, since its outputs add up to 0. To sum is
+to use a cotangent of ones, and these operations flatten exactly that direction. A random cotangent has no
+such blind spot, except with probability zero.
+"""
+
+# %%
+right = ag.softmax.function(x)[1]
+figure, panels = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+for axes, cotangent, name in zip(panels, (ones, random), ("all ones", "random")):
+    picture = axes.imshow(right(cotangent), cmap="PuOr", vmin=-0.4, vmax=0.4)
+    axes.set(title=f"cotangent: {name}", xticks=[], yticks=range(3), ylabel="row")
+    for (i, j), value in np.ndenumerate(right(cotangent)):
+        axes.text(j, i, f"{value:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=9)
+figure.colorbar(picture, ax=panels, label="gradient")
+figure.suptitle("the true gradient of softmax")
+plt.show()
+
+# %% [markdown]
+r"""
+The library's `gradcheck` draws random cotangents, for any operation and any number of outputs. Its tests break each
+pullback of the project in a dozen ways and require that it notice every time.
+"""
+
+# %%
+worst = ag.gradcheck(ag.softmax, x)
+print(f"softmax: the largest deviation is {worst:.1e} of what is allowed")
+
+try:
+    ag.gradcheck(ag.differentiable(broken_softmax), x)
+except AssertionError as error:
+    print("refused:", error)
+else:
+    raise RuntimeError("a broken softmax was accepted")
+
+# %% [markdown]
+r"""
+How large should the nudge be? Too large, and the curve isn't straight over its length; too small, and rounding eats
+the difference. The picture shows both, and why gradient checks run in float64 though training runs in float32.
+"""
+
+# %%
+steps = 10.0 ** np.arange(-12, 0.5, 0.5)
+figure, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+for dtype, marker in ((np.float64, "o-"), (np.float32, "s--")):
+    at, true = dtype(0.6), np.cos(0.6)
+    gaps = [abs((np.sin(at + dtype(s)) - np.sin(at - dtype(s))) / dtype(2 * s) - true) / true for s in steps]
+    axes.loglog(steps, np.maximum(gaps, 1e-13), marker, markersize=4, label=dtype.__name__)
+axes.set(xlabel="step", ylabel="relative error of the slope", title="central difference of sin at 0.6")
+axes.annotate("rounding", (1e-10, 1e-2), ha="center")
+axes.annotate("curvature", (0.2, 1e-6), ha="center")
+axes.grid(alpha=0.3)
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+## What may not be changed
+
+A pullback remembers arrays, not copies of them. If someone changes such an array before the walk backwards, the gradient
+is wrong, and nobody complains.
+"""
+
+# %%
+values = np.array([1.0, 2.0, 3.0])
+leaf = ag.Tensor(values, requires_grad=True)
+out = ag.sum(ag.square(leaf))
+values += 10  # in place, between forward and backward
+(grad_leaf,) = ag.gradients(out, [leaf])
+print("gradient of x^2 at 1, 2, 3:", grad_leaf, "and it should be [2. 4. 6.]")
+assert not np.allclose(grad_leaf, [2, 4, 6])
+
+# %% [markdown]
+r"""
+So the rule of this project: between forward and backward nobody changes an array in place, and a pullback never
+changes the gradient it is given, since the engine may have handed the same array to someone else. The optimiser does
+change weights in place, after `gradients` has returned. By then each pullback has been used and freed; a
+second walk over the same graph is an error rather than a wrong answer:
+"""
+
+# %%
+try:
+    ag.gradients(out, [leaf])
+except RuntimeError as error:
+    print(error)
+
+# %% [markdown]
+r"""
+## It learns
+
+Enough to train a network: two layers of weights, plain gradient descent, and a curve to fit. Every operation here is
+the library's.
+"""
+
+# %%
+points = np.linspace(-3, 3, 60)[:, None]
+heights = np.sin(2 * points) + 0.1 * generator.standard_normal(points.shape)
+
+hidden = 32
+start = [
+    2 * generator.standard_normal((1, hidden)),
+    4 * generator.standard_normal(hidden),  # so that the bends of tanh lie all along the curve
+    generator.standard_normal((hidden, 1)) / hidden,
+    np.zeros(1),
+]
+parameters = [ag.Tensor(array, requires_grad=True) for array in start]
+
+
+def network(points):
+    w1, b1, w2, b2 = parameters
+    return ag.linear(ag.tanh(ag.linear(points, w1, b1)), w2, b2)
+
+
+losses, drawn = [], {}
+for step in range(size(6001, 61)):
+    loss = ag.mean_squared_error(network(points), heights)
+    losses.append(loss.item())
+    if step in (0, size(600, 20), size(6000, 60)):
+        drawn[step] = network(points).data
+    for parameter, grad in zip(parameters, ag.gradients(loss, parameters)):
+        parameter.data -= 0.02 * grad
+print(f"loss {losses[0]:.3f} before, {losses[-1]:.3f} after; the noise in the points alone has variance {0.1**2:.3f}")
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+left.plot(points, heights, ".", color="0.7", label="data")
+for (step, curve), style in zip(drawn.items(), ("C0:", "C1--", "k-")):
+    left.plot(points, curve, style, linewidth=2, label=f"step {step}")
+left.set(xlabel="x", ylabel="y", title="what the network draws")
+left.legend(fontsize=8)
+right.semilogy(losses)
+right.set(xlabel="step", ylabel="mean squared error", title="the loss")
+right.grid(alpha=0.3)
+plt.show()
+assert losses[-1] < losses[0]
+
+# %% [markdown]
+r"""
+## Exercises
+
+Each stub says how long a solution is. `check` tries random inputs of odd sizes and tells what is wrong. Worked
+solutions are in [solutions/01_autograd](solutions/01_autograd.ipynb).
+
+**1. Sine.** Write it as value and pullback.
+"""
+
+
+# %%
+def sine(x):
+    pass  # fill me in, about 4 lines
+
+
+check.ch01_sine(sine)
+
+# %% [markdown]
+r"""
+**2. Matrix product.** `a` is (n, k), `b` is (k, m). Hint: write the shapes of `grad`, `a` and `b` down; there is
+only one way to multiply two of them that gives the shape of `a`.
+"""
+
+
+# %%
+def matmul(a, b):
+    pass  # fill me in, about 4 lines
+
+
+check.ch01_matmul(matmul)
+
+# %% [markdown]
+r"""
+**3. Softmax over the last axis**, for arrays (rows, n), with its pullback for any cotangent.
+"""
+
+
+# %%
+def softmax(x):
+    pass  # fill me in, about 6 lines
+
+
+check.ch01_softmax(softmax)
+
+# %% [markdown]
+r"""
+**4. Unbroadcast.** `grad` has the shape of an output; an input of shape `shape` was broadcast to it. Sum `grad` down
+to `shape`. NumPy may have added axes in front and stretched axes of length 1.
+"""
+
+
+# %%
+def unbroadcast(grad, shape):
+    pass  # fill me in, about 4 lines
+
+
+check.ch01_unbroadcast(unbroadcast)
+
+# %% [markdown]
+r"""
+**5. Your own gradient check.** `operation(x)` returns (value, pullback), both for float64 arrays. Return True if the
+pullback is right, False if not. It will meet right ones and liars, and one liar is right whenever the cotangent is ones.
+"""
+
+
+# %%
+def gradient_is_right(operation, x):
+    pass  # fill me in, about 6 lines
+
+
+check.ch01_gradcheck(gradient_is_right)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **PyTorch** records a graph while your code runs, as the engine here does, and calls the stored backward functions in
+  reverse order ([Paszke et al. 2019](references.md#paszke-2019)). It does notice changes in place: every tensor has a
+  version counter, and a backward function that finds a newer version than it saved raises an error.
+- **JAX** calls the same two things by their mathematical names: `jax.vjp` returns the value and the pullback
+  ([Frostig et al. 2018](references.md#frostig-2018)).
+- **Fusing.** Big systems write whole stretches of a network as one operation with one long pullback, since memory
+  traffic costs more than arithmetic. So does this project: see `normalise_and_modulate` in
+  `minivdit/autograd/fused.py`, and attention in [chapter 5](05_attention.ipynb).
+- **Memory.** What pullbacks remember is most of the memory of training. Large video models throw part of it away and
+  compute it again on the way back ([Chen et al. 2016](references.md#chen-2016)).
+
+## Further reading
+
+- [Baydin et al. 2018](references.md#baydin-2018), a survey that clears up the names; [Griewank and Walther
+  2008](references.md#griewank-2008), the book, with the proof of the cheap gradient principle.
+- [micrograd](references.md#micrograd), the same idea for single numbers in about 100 lines, and
+  [HIPS autograd](references.md#hips-autograd), where random cotangents in gradient checks have been the habit for long.
+- Here: `minivdit/autograd/engine.py` (read it now, it is short) and `minivdit/autograd/gradcheck.py`.
+
+Next: [chapter 3](03_adding_noise.ipynb), in which clips are drowned in noise. (Chapter 2, layers and a judge that
+reads digits, isn't written yet.)
+"""

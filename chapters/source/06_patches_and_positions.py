@@ -1,0 +1,360 @@
+# %% [markdown]
+r"""
+# 6. Space-time patches and positions, any size and length
+
+*About 50 minutes with the exercises. Runs in half a minute.*
+
+**You'll do:** cut clips into boxes and put them together again; show that attention can't tell first from last, and give it
+two kinds of positions that change that; run a trained model on sizes that it never saw.
+
+**You'll learn:** what a [token](glossary.md#token) of a video model is; why the order of axes matters; how positions are
+written as waves; why *rotary* positions speak of distances only; why "it runs on any size" and "it works on any size"
+are two claims.
+
+**You need:** reshape and transpose; dot products; [chapter 5](05_attention.ipynb) for attention.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit.data import CaptionedClips, DigitMotion, digit_source
+from minivdit.errors import InputError
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, show_clips, size
+from minivdit.models.patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## A clip becomes a list of boxes
+
+A transformer works on a list of rows, the tokens. A video model's tokens are boxes of the clip: so many frames by so many
+rows by so many columns, each box written out as one row of numbers. The simple loop:
+"""
+
+
+# %%
+def patchify_by_loops(clip, patch_size):
+    """(T, H, W, C) -> (N, pt * ph * pw * C), tokens in the order t, y, x."""
+    pt, ph, pw = patch_size
+    frames, height, width, _ = clip.shape
+    tokens = []
+    for t in range(0, frames, pt):
+        for y in range(0, height, ph):
+            for x in range(0, width, pw):
+                tokens.append(clip[t : t + pt, y : y + ph, x : x + pw].reshape(-1))
+    return np.array(tokens)
+
+
+# %% [markdown]
+r"""
+Vectorised, every axis is split in two, which box and where in the box; then the three "which" are moved in front. The
+library's `patchify` is these three lines, for batches, and with a pullback (which for free is the way back).
+"""
+
+# %%
+clip = generator.standard_normal((4, 6, 8, 3))
+(frames, height, width, channels), (pt, ph, pw) = clip.shape, (2, 3, 4)
+boxes = clip.reshape(frames // pt, pt, height // ph, ph, width // pw, pw, channels)
+boxes = boxes.transpose(0, 2, 4, 1, 3, 5, 6)  # (t, y, x, pt, ph, pw, C)
+tokens = boxes.reshape(-1, pt * ph * pw * channels)
+
+assert np.array_equal(tokens, patchify_by_loops(clip, (2, 3, 4)))
+assert np.array_equal(tokens, patchify(clip[None], (2, 3, 4)).data[0])
+back = unpatchify(tokens[None], (2, 2, 2), (2, 3, 4)).data[0]
+assert np.array_equal(back, clip)  # nothing is lost
+
+# %% [markdown]
+r"""
+The `transpose` is where mistakes live. Without it the reshape still gives the right shape, and the tokens are something
+else: runs of pixels that lie behind each other in memory, not boxes. Here are both, on a clip.
+"""
+
+# %%
+source = digit_source("strokes", split="test")
+clips = CaptionedClips(source, size=(32, 32), num_frames=4, digit_size=24, num_digits=(1,))
+video = clips.render(generator, [[DigitMotion(2, "right")]]).video[0]  # (4, 32, 32, 1)
+
+
+def shade(tokens, grid, patch_size):
+    """Each token in one of two shades, put back into the clip: a chessboard if tokens are boxes."""
+    number = np.arange(len(tokens))
+    t, y, x = np.unravel_index(number, grid)
+    return np.where((t + y + x)[:, None] % 2, tokens * 0.6 + 0.4, tokens)
+
+
+patch_size = (1, 8, 8)
+grid = patch_grid(video.shape[:3], patch_size)
+right = shade(patchify(video[None], patch_size).data[0], grid, patch_size)
+right = unpatchify(right[None], grid, patch_size).data[0]
+wrong = shade(video.reshape(np.prod(grid), -1), grid, patch_size).reshape(video.shape)
+
+figure, rows = plt.subplots(2, 4, figsize=(7.5, 4), layout="constrained")
+for row, shaded, name in zip(rows, (right, wrong), ("boxes", "reshape only")):
+    for t, axes in enumerate(row):
+        axes.imshow(shaded[t, :, :, 0], cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[], title=f"frame {t}")
+    row[0].set_ylabel(name)
+figure.suptitle(f"every other token in a lighter shade: patches of {patch_size}", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+**Claim.** Nothing here assumes a square frame, a fixed length, or a power of two. All that is asked is that the patch
+divides the clip, and if it doesn't, the error names sizes that work.
+"""
+
+# %%
+for shape in ((16, 32, 32), (1, 32, 32), (7, 24, 40)):
+    grid = patch_grid(shape, (1, 4, 4))
+    print(f"{shape[0]:>3} frames of {shape[1]} x {shape[2]}: grid {grid}, {int(np.prod(grid)):,} tokens")
+try:
+    patch_grid((16, 30, 32), (1, 4, 4))
+except InputError as error:
+    print(error)
+
+# %% [markdown]
+r"""
+## Attention can't tell first from last
+
+**Claim.** Without positions a transformer sees a bag of tokens. Shuffle what goes in, and what comes out is shuffled in the
+same way, and otherwise unchanged: the time order of a clip is invisible to it.
+"""
+
+# %%
+x = generator.standard_normal((12, 8))
+shuffled = generator.permutation(12)
+seen = ag.attention(x, x, x).data
+seen_shuffled = ag.attention(x[shuffled], x[shuffled], x[shuffled]).data
+assert np.allclose(seen[shuffled], seen_shuffled)
+
+# %% [markdown]
+r"""
+## Positions as waves
+
+So each token must be told where it is. A single number, such as the frame's, would be read poorly, since a network
+is good at comparing directions, not at reading sizes. The usual way ([Vaswani et al. 2017](references.md#vaswani-2017))
+describes a number by cosines and sines of many frequencies, like the hands of many clocks: fast ones tell neighbours
+apart, slow ones tell early from late.
+
+How slow should the slowest be? For sentences 10,000 is customary. Our clips are some dozens of steps long, and the
+library takes 32. The picture shows why.
+"""
+
+# %%
+steps = np.arange(32)
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
+for axes, longest in zip(panels, (32.0, 10_000.0)):
+    picture = axes.imshow(wave_features(steps, 32, longest), cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    axes.set(title=f"longest {longest:,.0f}", xlabel="feature (cosines, then sines)")
+panels[0].set_ylabel("position")
+figure.colorbar(picture, ax=panels, label="value")
+plt.show()
+
+for longest in (32.0, 10_000.0):
+    features = wave_features(steps, 32, longest)
+    moving = (features.std(axis=0) > 0.3).mean()
+    print(f"longest {longest:>6,.0f}: {moving:.0%} of the features change noticeably over 32 steps")
+
+# %% [markdown]
+r"""
+With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained that way, and learnt
+"moving left or right" as one word.)
+
+A clip has three axes. A third of the features goes to t, a third to y, a third to x. As a loop over the tokens, and then
+the library's `sincos_positions`:
+"""
+
+# %%
+grid, width = (3, 2, 4), 24
+by_loop = [
+    np.concatenate([wave_features(np.array(axis), width // 3, 32.0) for axis in place]) for place in np.ndindex(grid)
+]
+assert np.allclose(by_loop, sincos_positions(grid, width))
+
+positions = sincos_positions((8, 8, 8), 96)
+alike = positions @ positions.T / (positions**2).sum(axis=1)
+here = np.ravel_multi_index((4, 4, 4), (8, 8, 8))
+figure, panels = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
+for axes, t in zip(panels, (1, 3, 4, 6)):
+    picture = axes.imshow(alike[here].reshape(8, 8, 8)[t], cmap="cividis", vmin=0, vmax=1)
+    axes.set(title=f"frame {t}", xlabel="x", xticks=(0, 4, 7), yticks=(0, 4, 7))
+panels[0].set_ylabel("y")
+figure.colorbar(picture, ax=panels, label="likeness")
+figure.suptitle("how alike a position is to that of frame 4, y 4, x 4", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Near places have similar positions, along all three axes. That is what a network can use.
+
+## Rotary: positions that speak of distance
+
+Waves are *added* to the tokens. *Rotary* positions ([Su et al. 2021](references.md#su-2021)) instead *turn* queries and
+keys: the entries of a row are taken in pairs, each pair is a point in the plane, and it is turned by an angle that grows
+with the position. One pair, as a loop and vectorised:
+"""
+
+
+# %%
+def turn_by_loop(row, angles):
+    """(d,) and (d / 2,): entry i and entry i + d / 2 are a pair."""
+    half = len(angles)
+    turned = np.zeros_like(row)
+    for i, angle in enumerate(angles):
+        first, second = row[i], row[i + half]
+        turned[i] = first * np.cos(angle) - second * np.sin(angle)
+        turned[i + half] = first * np.sin(angle) + second * np.cos(angle)
+    return turned
+
+
+grid, head_width = (3, 4, 5), 12
+q, k = generator.standard_normal((2, 60, 1, head_width))  # (N, heads, d)
+cos, sin = rotary_angles(grid, head_width)  # (N, 1, d / 2) each
+turned_q, turned_k = ag.rotary(q, cos, sin).data, ag.rotary(k, cos, sin).data
+angles = np.arctan2(sin, cos)
+for n in range(60):
+    assert np.allclose(turned_q[n, 0], turn_by_loop(q[n, 0], angles[n, 0]), atol=1e-6)
+
+# %% [markdown]
+r"""
+**Claim.** After turning, the score of two tokens depends on how far apart they are, and not on where they are.
+
+Turning both points by the same angle changes no dot product; so only the *difference* of the angles counts. To check it, we
+put the same query and the same key at many pairs of places with equal distance.
+"""
+
+# %%
+one_q, one_k = generator.standard_normal((2, 1, 1, head_width))
+everywhere_q = ag.rotary(np.repeat(one_q, 60, axis=0), cos, sin).data[:, 0]
+everywhere_k = ag.rotary(np.repeat(one_k, 60, axis=0), cos, sin).data[:, 0]
+scores = (everywhere_q @ everywhere_k.T).reshape(*grid, *grid)  # (t, y, x of the query, then of the key)
+
+at = [scores[t, y, x, t + 1, y + 2, x + 1] for t in range(2) for y in range(2) for x in range(4)]
+print(f"one frame on, two rows down, one column right: {len(at)} places, score {at[0]:.4f} everywhere")
+assert np.allclose(at, at[0], atol=1e-5)
+assert scores.std() > 0.1  # while over all distances the score changes a lot
+
+# %% [markdown]
+r"""
+That suits videos: a digit that moves right does so in the same way in the first frame and in the tenth, at the top and at the
+bottom. Below, the score of a row with itself (all ones) as a function of the distance in two of the axes.
+"""
+
+# %%
+side = 15
+cos, sin = rotary_angles((1, side, side), 96)
+ones = ag.rotary(np.ones((side * side, 1, 96), np.float32), cos, sin).data[:, 0] / np.sqrt(96)
+scores = (ones @ ones.T)[side * side // 2].reshape(side, side)
+figure, axes = plt.subplots(figsize=(4.4, 3.5), layout="constrained")
+picture = axes.imshow(scores, cmap="cividis", extent=(-7.5, 7.5, 7.5, -7.5))
+axes.set(xlabel="distance in x", ylabel="distance in y", title="score of two equal rows")
+figure.colorbar(picture, ax=axes, label="score")
+plt.show()
+
+# %% [markdown]
+r"""
+## Any size: it runs, but does it work?
+
+Grids of any size have positions, so a trained model *runs* on any size that its patches divide. Whether it *works* there
+is another matter. The small weights were trained on 8 frames of 32x32 pixels and on nothing else.
+"""
+
+# %%
+model = TextToVideo.load("small")
+prompt, steps = "a 3 moving right", size(model.settings.steps, 2)
+for frames, canvas in ((8, (32, 32)), (8, (32, 64)), (16, (32, 32))):
+    drawn = model.generate(prompt, num_frames=frames, size=canvas, seed=1, steps=steps)
+    print(f"asked for {frames} frames of {canvas[0]} x {canvas[1]}: got {drawn.shape}")
+    if canvas == (32, 64):
+        wide = drawn
+
+show_clips(wide, captions=[f"{prompt}, on a canvas twice as wide"])
+
+# %% [markdown]
+r"""
+It runs: the shapes are right. Look at what it drew before you call it success: the model has never seen a canvas of this
+shape, and you may find pale strokes, or more digits than were asked for. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
+each. The library can do so, too (`minivdit/data/mixed.py`); the weights that ship were not trained like that.
+
+## Exercises
+
+Worked solutions are in [solutions/06_patches_and_positions](solutions/06_patches_and_positions.ipynb).
+
+**1. Patchify** one clip (T, H, W, C) with a patch (pt, ph, pw): tokens in the order t, y, x, entries of a token in the order
+pt, ph, pw, C. No loops.
+"""
+
+
+# %%
+def patchify_clip(clip, patch_size):
+    pass  # fill me in, about 4 lines
+
+
+check.ch06_patchify(patchify_clip)
+
+# %% [markdown]
+r"""
+**2. Where is each token?** For a grid (T, H, W), an array (N, 3) with t, y and x of every token.
+"""
+
+
+# %%
+def places(grid):
+    pass  # fill me in, about 1 line
+
+
+check.ch06_places(places)
+
+# %% [markdown]
+r"""
+**3. Turn.** `x` is (N, d), `angle` is (N, d / 2). Entries i and i + d / 2 of a row are a pair.
+"""
+
+
+# %%
+def rotate(x, angle):
+    pass  # fill me in, about 3 lines
+
+
+check.ch06_rotate(rotate)
+
+# %% [markdown]
+r"""
+**4. How many tokens?** A clip of so many frames of `height` x `width` pixels; the autoencoder makes each frame `factor` times
+smaller along each side (and keeps the frames); then come patches (pt, ph, pw).
+"""
+
+
+# %%
+def count_tokens(frames, height, width, factor, patch_size):
+    pass  # fill me in, about 2 lines
+
+
+check.ch06_tokens(count_tokens)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Sora**'s report made "space-time patches" the common word, and named training on native sizes and aspect ratios as one
+  reason for its framing ([Brooks et al. 2024](references.md#brooks-2024)).
+- **DiT** added sine and cosine positions to a square grid of image patches ([Peebles and Xie
+  2023](references.md#peebles-2023)); **CogVideoX** uses rotary positions in three axes, as we do ([Yang et al.
+  2024](references.md#yang-2024)).
+- **Patches in time.** Large models mostly compress time in the autoencoder and use patches of one latent frame by 2x2 cells.
+- **Rotary positions inside attention.** Turning queries and keys costs a pass over memory, so fast kernels do it on the
+  way: see `attention` in `minivdit/autograd/attend.py`, which takes `cos` and `sin`.
+
+## Further reading
+
+- [Su et al. 2021](references.md#su-2021), where rotary positions come from; [Vaswani et al.
+  2017](references.md#vaswani-2017), section 3.5, for the waves.
+- Here: `minivdit/models/patches.py`, and `minivdit/data/mixed.py` for training on many shapes.
+
+Next: [chapter 12](12_the_bill.ipynb), what all those tokens cost. (Chapters 7 to 11 aren't written yet.)
+"""

@@ -1,0 +1,416 @@
+# %% [markdown]
+r"""
+# 12. The bill: what a clip costs
+
+*About 50 minutes with the exercises. Runs in a minute.*
+
+**You'll do:** count what a transformer block computes, predict time and memory before anything runs, and hold the
+prediction against a measurement; draw five attention patterns and their prices.
+
+**You'll learn:** what "100 frames cost 10,000 times one frame" means, and what it doesn't; when attention is the
+expensive part and when it isn't; what is bought, and what is given up, with frames and time in turn, windows and skips.
+
+**You need:** [chapter 5](05_attention.ipynb); matrix products. No training: what the patterns do to *quality* is the
+matter of chapters 10 and 11.
+"""
+
+# %%
+import math
+import time
+import tracemalloc
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit import costs
+from minivdit.backend import blas_threads
+from minivdit.lessons import check, size
+from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.models.patterns import average_attention_distance, labels, links
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## Ten thousand times?
+
+**Claim.** With joint attention, the *scores* of a clip of 100 frames cost exactly 10,000 times those of one frame.
+
+Every token looks at every token. A frame has S tokens, so one frame needs S x S scores, and 100 frames need
+(100 S) x (100 S). Count them with a loop on a small grid, then let the library count.
+"""
+
+# %%
+grid = (3, 2, 4)  # T, H, W tokens
+pairs = 0
+for _query in np.ndindex(grid):
+    for _key in np.ndindex(grid):
+        pairs += 1
+assert pairs == costs.score_pairs("joint", grid) == math.prod(grid) ** 2
+
+one, hundred = (costs.score_pairs("joint", (frames, 16, 16)) for frames in (1, 100))
+print(f"one frame: {one:,} pairs; 100 frames: {hundred:,} pairs; {hundred / one:,.0f} times as many")
+assert hundred == 10_000 * one
+
+# %% [markdown]
+r"""
+True, and often quoted. But scores aren't all that a transformer computes. Let us write the rest of the bill.
+
+## A block, product by product
+
+A multiplication of (n, k) by (k, m) takes n k m multiplications and about as many additions: 2 n k m
+[FLOPs](glossary.md#flop). One block on N tokens of width d:
+
+| product | sizes | FLOPs |
+|---|---|---|
+| queries, keys, values | (N, d) by (d, 3 d) | 6 N d² |
+| scores | (N, d) by (d, N) | 2 N² d |
+| weights times values | (N, N) by (N, d) | 2 N² d |
+| output of attention | (N, d) by (d, d) | 2 N d² |
+| MLP up | (N, d) by (d, 4 d) | 8 N d² |
+| MLP down | (N, 4 d) by (4 d, d) | 8 N d² |
+| together | | **24 N d² + 4 N² d** |
+
+(The number of heads doesn't matter: they share the width.) One part grows with N, the other with N².
+"""
+
+# %%
+products = lambda n, d: [(n, d, 3 * d), (n, d, n), (n, n, d), (n, d, d), (n, d, 4 * d), (n, 4 * d, d)]
+
+
+def flops_by_products(n, d):
+    return sum(2 * rows * inner * columns for rows, inner, columns in products(n, d))
+
+
+for n, d in ((7, 12), (256, 1152), (4096, 128)):
+    assert flops_by_products(n, d) == 24 * n * d**2 + 4 * n**2 * d == costs.block_flops(n, d)
+
+published = 118.6  # "Gflops" of DiT-XL/2 at 256 x 256, 28 blocks of width 1152 on 256 tokens: they count multiply-adds
+ours = 28 * costs.block_flops(256, 1152) / 2 / 1e9
+print(f"DiT-XL/2: {ours:.1f} G multiply-adds by our formula for its blocks, {published} published for all of it")
+assert abs(ours / published - 1) < 0.01
+
+# %% [markdown]
+r"""
+That figure is from [Peebles and Xie 2023](references.md#peebles-2023). Beware of the unit: many papers call a multiply-add a
+FLOP, and then everything is half.
+
+**Claim.** For the whole block, 100 frames cost far less than 10,000 times one frame, and how much less depends on
+the width.
+"""
+
+# %%
+for d, places in ((1152, 256), (64, 64)):
+    ratio = costs.block_flops(100 * places, d) / costs.block_flops(places, d)
+    print(f"width {d:>4}, {places} tokens a frame: a block on 100 frames costs {ratio:,.0f} times one on 1 frame")
+
+split = sum(costs.score_pairs(pattern, (100, 16, 16)) for pattern in ("frame", "time"))
+print(f"scores within frames and over time, one after the other: {split / one:,.0f} times those of one frame")
+
+frames = np.unique(np.round(np.logspace(0, 3, 40)).astype(int))
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
+for axes, (d, places) in zip(panels, ((1152, 256), (64, 64))):
+    whole = [costs.block_flops(f * places, d) / costs.block_flops(places, d) for f in frames]
+    split_pairs = [f * places**2 + places * f**2 for f in frames]
+    in_turn = [
+        # a block within frames and a block over time have this many pairs together; halved, the mean of the two
+        costs.block_flops(f * places, d, pairs / 2) / costs.block_flops(places, d)
+        for f, pairs in zip(frames, split_pairs)
+    ]
+    axes.loglog(frames, frames.astype(float) ** 2, ":", color="k", label="scores alone, joint")
+    axes.loglog(frames, whole, "-", label="whole block, joint")
+    axes.loglog(frames, in_turn, "--", label="whole block, frame and time in turn")
+    axes.loglog(frames, frames, "-.", color="0.6", label="in proportion to frames")
+    axes.plot(100, 10_000, "ko")
+    axes.set(xlabel="frames", title=f"width {d}, {places} tokens a frame")
+    axes.grid(alpha=0.3)
+panels[0].annotate("10,000 times", (100, 10_000), (4, 2e5), arrowprops=dict(arrowstyle="-"))
+panels[0].set_ylabel("cost, in units of one frame")
+panels[1].legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+Both lines bend. For short clips the part in N d² rules and cost is in proportion to length; for long ones the scores
+rule, and the cost goes up with the square. They are equal where 24 N d² = 4 N² d, at N = 6 d tokens.
+"""
+
+# %%
+for d in (128, 1152, 3072):
+    n = 6 * d
+    assert 24 * n * d**2 == 4 * n**2 * d
+    print(f"width {d:>5}: scores cost as much as all the rest at {n:,} tokens ({n / 256:.0f} frames of 16 x 16)")
+
+# %% [markdown]
+r"""
+So three statements hide in "10,000 times". For the scores it is exact. For a block it holds only in the limit of very long
+clips. And for a *system* there is more that is linear: the autoencoder, the text, and the number of sampling steps, which
+multiplies everything alike.
+
+## Predicted, then measured
+
+**Claim.** The formula predicts how time grows, on your machine, today.
+
+No machine computes faster than its matrix products allow; `costs.matmul_speed` measures that speed. FLOPs divided by it
+are the *least* time. Then we run a small transformer on clips of growing length, on one core.
+"""
+
+# %%
+config = VideoDiTConfig(width=96, depth=2, heads=4, text_depth=0)
+network = VideoDiT(config, costs.TOKENS, generator)
+
+
+@blas_threads(1)
+def seconds(network, frames):
+    latents = generator.standard_normal((1, frames, 16, 16, 4), dtype=np.float32)
+    level, words = np.full((1, frames), 0.5, np.float32), np.ones((1, costs.WORDS), np.int32)
+    best = np.inf
+    with ag.no_grad():
+        for _ in range(size(10, 1)):
+            started = time.perf_counter()
+            network(latents, level, words)
+            best = min(best, time.perf_counter() - started)
+    return best
+
+
+with blas_threads(1):
+    speed = costs.matmul_speed()
+print(f"matrix products here: {speed / 1e9:.0f} GFLOP/s on one core")
+
+lengths = [1, 2, 4, 8, 16, 32][: size(6, 3)]
+predicted, measured = [], []
+for frames in lengths:
+    cost = costs.clip_cost(config, (frames, 8, 8))
+    predicted.append(cost.forward_flops / speed)
+    measured.append(seconds(network, frames))
+    print(
+        f"{frames:>3} frames, {64 * frames:>5} tokens: {cost.forward_flops / 1e6:>7,.0f} MFLOPs, at least "
+        f"{1000 * predicted[-1]:>6.1f} ms, measured {1000 * measured[-1]:>6.1f} ms"
+    )
+
+# %%
+figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+axes.loglog(lengths, 1000 * np.array(predicted), "o--", label="predicted, at least")
+axes.loglog(lengths, 1000 * np.array(measured), "s-", label="measured")
+axes.set(xlabel="frames", ylabel="milliseconds", title="one call of a small transformer, one core")
+axes.set_xticks(lengths, [str(n) for n in lengths])
+axes.set_xticks([], minor=True)
+axes.grid(alpha=0.3, which="both")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+The measured line lies above: softmax, norms and copies aren't matrix products, small products don't reach full speed, and
+for the shortest clips what a call costs anyway rules. (A kink in it is another program on the machine.) With growing
+length the two run alongside each other, and that is what a prediction is for: to know before you start whether a clip
+twice as long takes twice or four times as long.
+
+Memory can be predicted as well. Training keeps what the pullbacks will need; the list is long, but it is only a sum.
+"""
+
+# %%
+batch, frames = size(4, 1), size(8, 2)
+training = costs.clip_cost(config, (frames, 8, 8), batch=batch)
+print(training)
+
+latents = generator.standard_normal((batch, frames, 16, 16, 4), dtype=np.float32)
+level = np.full((batch, frames), 0.5, np.float32)
+words = np.ones((batch, costs.WORDS), np.int32)
+tracemalloc.start()
+answer = network(latents, level, words)  # the tape is held by its result
+kept = tracemalloc.get_traced_memory()[0]
+tracemalloc.stop()
+expected = sum(piece.kept for piece in training.pieces)
+print(f"\nkept for the backward pass: predicted {expected / 1e6:.1f} MB, measured {kept / 1e6:.1f} MB")
+assert abs(kept / expected - 1) < 0.25
+
+# %% [markdown]
+r"""
+## Five patterns and their prices
+
+If scores are the trouble, let fewer tokens look at each other. In this project an [attention
+pattern](glossary.md#attention-pattern) is a partition of the tokens; attention happens inside each group. The number of
+pairs is the sum of the squares of the groups' sizes. As a loop:
+"""
+
+
+# %%
+def pairs_by_loop(pattern, grid):
+    group = labels(pattern, grid)
+    return sum(int((group == label).sum()) ** 2 for label in set(group.tolist()))
+
+
+grid = (4, 4, 4)
+names = ("frame", "time", "window:2x2x2", "skip:2", "joint")
+for name in names:
+    assert pairs_by_loop(name, grid) == costs.score_pairs(name, grid)
+
+figure, panels = plt.subplots(1, len(names), figsize=(10, 2.6), layout="constrained")
+for axes, name in zip(panels, names):
+    axes.imshow(links([name], grid)[0], cmap="cividis", vmin=0, vmax=1)
+    share = costs.score_pairs(name, grid) / costs.score_pairs("joint", grid)
+    axes.set(title=f"{name}\n{share:.0%} of the pairs", xticks=(0, 16, 32, 48), yticks=(0, 16, 32, 48))
+    axes.set_xlabel("key")
+panels[0].set_ylabel("query")
+figure.suptitle("yellow: may look. 4 frames of 4 x 4 tokens; a frame is 16 tokens wide", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Cheaper is easy. What is given up? One measure is the *average attention distance*: how many attentions does it take, on
+average over all pairs of tokens, to get from one to the other ([Open-Sora-Plan](references.md#lin-2024) has proposed it)?
+"""
+
+# %%
+grid = (8, 8, 8)
+joint_pairs = costs.score_pairs("joint", grid)
+rows = {
+    "frame only": ["frame"],
+    "frame, time": ["frame", "time"],
+    "windows, shifted": ["window:4x4x4", "window:4x4x4"],
+    "skips, both ways": ["skip:2", "skip:2"],
+    "joint": ["joint"],
+}
+print(f"{'pattern':20}{'pairs a block':>15}{'of joint':>10}{'distance':>10}")
+summary = {}
+for name, patterns in rows.items():
+    pairs = np.mean([costs.score_pairs(pattern, grid, turn) for turn, pattern in enumerate(patterns)])
+    summary[name] = pairs / joint_pairs, average_attention_distance(patterns, grid)
+    print(f"{name:20}{pairs:>15,.0f}{summary[name][0]:>10.1%}{summary[name][1]:>10.2f}")
+
+frames, places = 8, 64
+assert np.isclose(summary["frame, time"][1], 2 - (1 / frames + 1 / places))
+assert np.isclose(summary["joint"][1], 1 - 1 / 512)
+
+# %%
+figure, axes = plt.subplots(figsize=(6.5, 3.3), layout="constrained")
+for (name, (share, distance)), marker in zip(summary.items(), "Xos^D"):
+    height = distance if np.isfinite(distance) else 3.2
+    axes.plot(share, height, marker, markersize=9)
+    label = name if np.isfinite(distance) else f"{name}: never"
+    axes.annotate(label, (share, height), (7, 5), textcoords="offset points", fontsize=9)
+axes.set(xscale="log", xlabel="pairs a block, as a share of joint", ylabel="average distance", ylim=(0.8, 3.6))
+axes.set(xlim=(0.01, 3), title="8 frames of 8 x 8 tokens")
+axes.grid(alpha=0.3)
+plt.show()
+
+# %% [markdown]
+r"""
+(Shifted windows leave small boxes at the edges of the clip. Here they are filled up to full size, and what is filled in is
+paid for; a larger clip has fewer of them.)
+
+With attention inside frames only, no information ever passes from one frame to another: a clip is a pile of unrelated
+pictures, and no depth cures it. Frame and time in turn *does* link all frames, in two steps and through one
+particular token; it is wrong to say that it can't. Joint attention links everything at once, at the highest price.
+
+What this table can't say is which one draws the better clips. Distance isn't quality. That takes equal training budgets,
+several seeds, and a measurement.
+
+## A whole clip, end to end
+
+The bill of a real model, in one table: what is asked, per step, for the default transformer of this package on a clip of
+16 frames of 16x16 latent cells.
+"""
+
+# %%
+full = VideoDiTConfig()
+grid = (16, 8, 8)
+bill = costs.clip_cost(full, grid)
+print(bill)
+steps = 40
+print(f"\ndrawing it with guidance, {steps} steps: {costs.amount(bill.sampling_flops(steps), 'FLOPs')}")
+in_turn = costs.clip_cost(VideoDiTConfig(patterns=("frame", "time")), grid)
+print(f"the same with frame and time in turn: {costs.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
+
+# %%
+names = [piece.name for piece in bill.pieces]
+figure, axes = plt.subplots(figsize=(7.5, 3.3), layout="constrained")
+for offset, (label, cost), hatch in zip((-0.2, 0.2), (("joint", bill), ("frame, time", in_turn)), ("", "//")):
+    share = [piece.flops / bill.forward_flops for piece in cost.pieces]
+    axes.barh(np.arange(len(names)) + offset, share, 0.4, label=label, hatch=hatch)
+axes.set_yticks(range(len(names)), names)
+axes.set(xlabel="FLOPs, as a share of the joint model's", title=f"{math.prod(grid):,} tokens of width {full.width}")
+axes.invert_yaxis()
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+## Exercises
+
+Worked solutions are in [solutions/12_the_bill](solutions/12_the_bill.ipynb).
+
+**1. Pairs of frame and time attention.** For a grid (T, H, W): the pairs of one attention inside frames and one over
+time, together.
+"""
+
+
+# %%
+def pairs_in_turn(grid):
+    pass  # fill me in, about 2 lines
+
+
+check.ch12_pairs(pairs_in_turn)
+
+# %% [markdown]
+r"""
+**2. A block.** The FLOPs of a forward pass of the textbook block (see the table) on `tokens` tokens of width `width`.
+"""
+
+
+# %%
+def block(tokens, width):
+    pass  # fill me in, about 1 line
+
+
+check.ch12_block(block)
+
+# %% [markdown]
+r"""
+**3. The crossing.** From how many tokens on do scores (and weights times values) cost at least as much as everything else?
+"""
+
+
+# %%
+def crossing(width):
+    pass  # fill me in, about 1 line
+
+
+check.ch12_crossing(crossing)
+
+# %% [markdown]
+r"""
+**4. How many times?** A clip of `frames` frames with `places` tokens each: how many times as much as a single frame does one
+block on it cost, all products counted?
+"""
+
+
+# %%
+def times_one_frame(frames, places, width):
+    pass  # fill me in, about 2 lines
+
+
+check.ch12_ratio(times_one_frame)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Frame and time in turn** was the way of early video transformers such as **Latte** ([Ma et al.
+  2024](references.md#ma-2024)) and of **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Joint attention** is what **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al.
+  2024](references.md#kong-2024)) pay for, made affordable by strong compression in the autoencoder and by fast kernels.
+- **Skips** (Skiparse) are from **Open-Sora-Plan** ([Lin et al. 2024](references.md#lin-2024)).
+- **The cheapest token** is one that isn't there: twice the compression along height and width leaves a quarter of the
+  tokens, and a sixteenth of the scores. That is why chapter 9 comes before any talk of long clips.
+
+## Further reading
+
+- [Kaplan et al. 2020](references.md#kaplan-2020), section 2.1: the same counting for language models.
+- Here: `minivdit/costs.py`, where every figure of this chapter comes from, and `minivdit/models/patterns.py`.
+
+Back to [the map](README.md#the-map).
+"""

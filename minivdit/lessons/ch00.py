@@ -1,0 +1,36 @@
+"""Checks of chapter 0: a video is an array."""
+
+import numpy as np
+
+from .exercise import agree, different, exercise
+
+
+def _video(generator):
+    return generator.random((*different(generator, 4, 2, 8), 1))  # (B, T, H, W, 1)
+
+
+@exercise
+def ch00_backwards(answer, generator):
+    video = _video(generator)
+    agree("the clip", answer(video), np.flip(video, 1))
+
+
+@exercise
+def ch00_beside(answer, generator):
+    first = _video(generator)
+    second = generator.random((*first.shape[:3], first.shape[3] + 1, 1))
+    agree("the pair of clips", answer(first, second), np.concatenate([first, second], axis=3))
+
+
+@exercise
+def ch00_centre(answer, generator):
+    video = _video(generator)
+    batch, frames, height, width, _ = video.shape
+    expected = np.zeros((batch, frames, 2))
+    for b in range(batch):
+        for t in range(frames):
+            image = video[b, t, :, :, 0]
+            for y in range(height):
+                for x in range(width):
+                    expected[b, t] += np.array([y, x]) * image[y, x] / image.sum()
+    agree("the centre (B, T, 2)", answer(video), expected)

@@ -1,0 +1,108 @@
+"""How an answer to an exercise is checked: random inputs of odd sizes, and a message that says what is wrong.
+
+    @exercise
+    def ch01_sine(answer, generator):
+        x = generator.standard_normal((3, 5))
+        agree("the value", answer(x), np.sin(x))
+
+makes `ch01_sine(answer)`, which tries several random inputs and returns a Verdict. A check never raises, so that a
+notebook with an exercise still to be done runs to its end.
+"""
+
+import functools
+
+import numpy as np
+
+CASES = 6  # random inputs that an answer must get right
+
+
+class Wrong(Exception):
+    """What is wrong with an answer, in words for the reader; not what would be right."""
+
+
+class Verdict:
+    """True or False, and a sentence."""
+
+    def __init__(self, right, sentence):
+        self.right, self.sentence = right, sentence
+
+    def __bool__(self):
+        return self.right
+
+    def __repr__(self):
+        return ("Right: " if self.right else "Not yet: ") + self.sentence
+
+
+def exercise(case):
+    """Turn case(answer, generator), which raises Wrong where an answer is, into check(answer) -> Verdict."""
+
+    @functools.wraps(case)
+    def check(answer):
+        for seed in range(CASES):
+            try:
+                case(answer, np.random.default_rng(seed))
+            except Wrong as wrong:
+                return Verdict(False, str(wrong))
+            except Exception as error:  # the answer's own mistake: whatever it raises is told
+                return Verdict(False, f"it stopped with {type(error).__name__}: {error}")
+        return Verdict(True, f"{CASES} random cases agree.")
+
+    return check
+
+
+def different(generator, count, low=2, high=9):
+    """`count` random sizes, all different, so that no two axes can be confused unnoticed."""
+    return [int(size) for size in low + generator.permutation(high - low)[:count]]
+
+
+def agree(what, got, expected, tolerance=1e-6):
+    """Raise Wrong, with a diagnosis, unless the array (or number) `got` is what was expected."""
+    expected = np.asarray(expected)
+    if got is None or got is ...:
+        raise Wrong(f"{what}: nothing was returned. Is the stub filled in?")
+    try:
+        got = np.asarray(got)
+    except ValueError:
+        raise Wrong(f"{what}: not an array of numbers") from None
+    if got.dtype.kind not in "biuf":
+        raise Wrong(f"{what}: not an array of numbers but of {got.dtype}")
+    if got.shape != expected.shape:
+        exchanged = got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape)
+        hint = ": the sizes are right, their order isn't" if exchanged else ""
+        raise Wrong(f"{what}: shape {got.shape}, where {expected.shape} is wanted{hint}")
+    if not np.isfinite(got).all():
+        raise Wrong(f"{what}: there is NaN or infinity in it")
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+    size = max(1e-12, float(np.abs(expected).max(initial=0)))
+    if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
+        raise Wrong(f"{what}: right shape, wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
+
+
+def _diagnosis(got, expected, close):
+    if not got.any():
+        return "all are 0"
+
+    def same(other):
+        return float(np.abs(got - other).max()) <= 10 * close
+
+    if same(-expected):
+        return "the sign is wrong"
+    factor = float(np.vdot(got, expected) / np.vdot(expected, expected)) if expected.any() else 0.0
+    if got.size > 1 and same(factor * expected):
+        return f"all are {factor:.3g} times as large as they should be"
+    if got.size > 1 and same(expected + (got - expected).mean()):
+        return "all are off by one and the same amount"
+    for axis in range(got.ndim):
+        if got.shape[axis] > 1 and same(np.flip(expected, axis)):
+            return f"axis {axis} is in reverse order"
+        for shift in (1, -1):
+            if got.shape[axis] > 2 and _shifted_alike(got, expected, axis, shift, 10 * close):
+                return f"they are shifted by one place along axis {axis}"
+    wrong = np.abs(got - expected) > close
+    return f"{wrong.sum()} of {wrong.size} entries differ, by up to {np.abs(got - expected).max():.2g}"
+
+
+def _shifted_alike(got, expected, axis, shift, close):
+    got, expected = np.moveaxis(got, axis, 0), np.moveaxis(expected, axis, 0)
+    a, b = (got[1:], expected[:-1]) if shift > 0 else (got[:-1], expected[1:])
+    return float(np.abs(a - b).max()) <= close

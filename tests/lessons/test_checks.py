@@ -1,0 +1,233 @@
+"""Every check refuses an empty stub and the mistakes that people make; right answers pass, by the solutions' tests."""
+
+import numpy as np
+import pytest
+
+from minivdit.lessons import check
+
+CHECKS = {name: thing for name, thing in vars(check).items() if name.startswith("ch") and callable(thing)}
+
+
+def softmax(x):
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def softmax_gradient(x, grad):
+    weights = softmax(x)
+    return weights * (grad - (grad * weights).sum(axis=-1, keepdims=True))
+
+
+def attention_gradients(q, k, v, grad, scale=None, row_sum=True):
+    scale = 1 / np.sqrt(q.shape[-1]) if scale is None else scale
+    weights = softmax(q @ k.T / np.sqrt(q.shape[-1]))
+    weights_grad = grad @ v.T
+    along = (weights_grad * weights).sum(axis=-1, keepdims=True) if row_sum else 0
+    scores_grad = weights * (weights_grad - along)
+    return scores_grad @ k * scale, scores_grad.T @ q * scale, weights.T @ grad
+
+
+def check_by_sum(operation, x):
+    """The trap: a gradient check with a cotangent of ones."""
+    value, pullback = operation(x)
+    got, ones, step = pullback(np.ones_like(value)), np.zeros_like(x), 1e-5
+    for index in np.ndindex(x.shape):
+        ones[...] = 0
+        ones[index] = step
+        expected = (operation(x + ones)[0] - operation(x - ones)[0]).sum() / (2 * step)
+        if abs(got[index] - expected) > 1e-6:
+            return False
+    return True
+
+
+def unscaled(first, second):
+    """Two tiles added without bringing them to one maximum."""
+    return tuple(combine(a, b) for combine, a, b in zip((np.maximum, np.add, np.add), first, second))
+
+
+def output_not_scaled(first, second):
+    (top1, total1, out1), (top2, total2, out2) = first, second
+    top = np.maximum(top1, top2)
+    return top, total1 * np.exp(top1 - top) + total2 * np.exp(top2 - top), out1 + out2
+
+
+def moments(video):
+    """(B, T, 2): the sum of ink times place, as (y, x)."""
+    return np.einsum("bthw,ihw->bti", video[..., 0], np.indices(video.shape[2:4]))
+
+
+def overflowing(q, k, v):
+    weights = np.exp(q @ k.T / np.sqrt(q.shape[-1]))
+    return weights / weights.sum(axis=1, keepdims=True) @ v
+
+
+def boxes(clip, patch, order):
+    """(T, H, W, C) cut into boxes, and the axes (t, pt, y, ph, x, pw, C) put into an order."""
+    split = [part for length, side in zip(clip.shape, patch) for part in (length // side, side)]
+    return clip.reshape(*split, clip.shape[-1]).transpose(order).reshape(-1, int(np.prod(patch)) * clip.shape[-1])
+
+
+def turned(x, angle):
+    first, second = np.split(x, 2, axis=-1)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def spread(level):
+    return level[:, :, None, None, None]
+
+
+MISTAKES = {
+    "ch00_backwards": [lambda v: v[::-1], lambda v: v[:, :, ::-1], lambda v: v],
+    "ch00_beside": [
+        lambda a, b: np.concatenate([b, a], axis=3),  # exchanged
+        lambda a, b: np.concatenate([a, b], axis=2),
+    ],
+    "ch00_centre": [
+        lambda v: moments(np.ones_like(v)) / v[0, 0].size,  # of the canvas
+        moments,  # not divided by the ink
+        lambda v: (moments(v) / v.sum((2, 3)))[..., ::-1],  # (x, y)
+        lambda v: moments(v) / v.sum((1, 2, 3))[:, None],  # divided by the ink of all frames
+    ],
+    "ch01_sine": [
+        lambda x: (np.sin(x), lambda grad: grad * -np.cos(x)),
+        lambda x: (np.sin(x), lambda grad: np.cos(x)),  # the gradient of a sum
+        lambda x: (np.sin(x), lambda grad: grad * np.sin(x)),
+        lambda x: (np.sin(x), np.cos(x)),  # a slope, not a function
+        lambda x: np.sin(x),
+    ],
+    "ch01_matmul": [
+        lambda a, b: (a @ b, lambda grad: ((grad @ b.T).T, (a.T @ grad).T)),  # transposed
+        lambda a, b: (a @ b, lambda grad: (a.T @ grad, grad @ b.T)),  # exchanged
+        lambda a, b: (a @ b, lambda grad: (np.ones_like(grad) @ b.T, a.T @ np.ones_like(grad))),  # gradient of a sum
+        lambda a, b: (a @ b, lambda grad: grad @ b.T),  # one is missing
+        lambda a, b: (b.T @ a.T, lambda grad: (grad.T @ b.T, a.T @ grad.T)),
+    ],
+    "ch01_softmax": [
+        lambda x: (softmax(x), lambda grad: np.zeros_like(x)),  # the gradient of a sum, which is zero
+        lambda x: (softmax(x), lambda grad: grad * softmax(x) * (1 - softmax(x))),  # each entry alone
+        lambda x: (softmax(x.T).T, lambda grad: softmax_gradient(x.T, grad.T).T),  # over the other axis
+        lambda x: (softmax(x), lambda grad: softmax(x) * (grad - (grad * softmax(x)).sum())),  # summed over rows, too
+    ],
+    "ch01_unbroadcast": [
+        lambda grad, shape: grad.sum(axis=tuple(range(grad.ndim - len(shape)))),  # forgets the stretched axes
+        lambda grad, shape: grad.reshape(-1)[: int(np.prod(shape))].reshape(shape),  # doesn't sum at all
+        lambda grad, shape: np.broadcast_to(grad.mean(), shape),
+    ],
+    "ch01_gradcheck": [
+        check_by_sum,
+        lambda operation, x: True,
+        lambda operation, x: False,
+        lambda operation, x: bool(operation(x)[1](np.ones_like(x)).any()),
+    ],
+    "ch03_mix": [
+        lambda c, n, t: (1 - spread(t)) * n + spread(t) * c,  # exchanged
+        lambda c, n, t: (1 - t.mean()) * c + t.mean() * n,  # one level for all
+        lambda c, n, t: (1 - spread(t[:, :1])) * c + spread(t[:, :1]) * n,  # that of the first frame
+        lambda c, n, t: np.sqrt(1 - spread(t) ** 2) * c + spread(t) * n,  # another process
+        lambda c, n, t: (1 - spread(t[:, ::-1])) * c + spread(t[:, ::-1]) * n,  # frames in reverse
+    ],
+    "ch03_alpha_bar": [
+        lambda beta: np.cumprod(np.r_[1, 1 - beta])[:-1],  # one step late
+        lambda beta: np.cumprod(np.r_[1, 1 - beta]),
+        lambda beta: np.sqrt(np.cumprod(1 - beta)),  # alpha
+        lambda beta: np.cumprod(beta),
+        lambda beta: 1 - np.cumsum(beta),
+    ],
+    "ch03_level_of": [
+        lambda ratio: 1 / (1 + ratio),  # of amplitudes
+        lambda ratio: np.sqrt(ratio) / (1 + np.sqrt(ratio)),  # upside down
+    ],
+    "ch03_clean": [
+        lambda x, v, t: x + spread(t) * v,
+        lambda x, v, t: x - v,  # the scale is missing
+        lambda x, v, t: x + (1 - spread(t)) * v,  # the noise
+        lambda x, v, t: (x - spread(t) * v) / (1 - spread(t)),  # as if it were the noise that is predicted
+    ],
+    "ch05_attention": [
+        lambda q, k, v: softmax(q @ k.T) @ v,  # no scale
+        lambda q, k, v: softmax(q @ k.T / np.sqrt(v.shape[-1])) @ v,  # the scale of another width
+        lambda q, k, v: softmax(q @ k.T / q.shape[-1]) @ v,
+        lambda q, k, v: softmax((q @ k.T / np.sqrt(q.shape[-1])).T).T @ v,  # over the queries
+        overflowing,
+        lambda q, k, v: (softmax(q @ k.T / np.sqrt(q.shape[-1])) @ v).T,
+    ],
+    "ch05_pullback": [
+        lambda q, k, v, grad: attention_gradients(q, k, v, grad, scale=1),  # no scale
+        lambda q, k, v, grad: attention_gradients(q, k, v, np.ones_like(grad)),  # gradient of a sum
+        lambda q, k, v, grad: attention_gradients(q, k, v, grad, row_sum=False),
+        lambda q, k, v, grad: tuple(g.T for g in attention_gradients(q, k, v, grad)),
+        lambda q, k, v, grad: attention_gradients(q, k, v, grad)[::-1],
+    ],
+    "ch05_merge": [unscaled, output_not_scaled, lambda first, second: first],
+    "ch06_patchify": [
+        lambda clip, patch: clip.reshape(-1, int(np.prod(patch)) * clip.shape[-1]),  # no transpose
+        lambda clip, patch: boxes(clip, patch, (2, 0, 4, 1, 3, 5, 6)),  # y before t
+        lambda clip, patch: boxes(clip, patch, (0, 4, 2, 1, 3, 5, 6)),  # x before y
+        lambda clip, patch: boxes(clip, patch, (0, 2, 4, 1, 5, 3, 6)),  # transposed inside the patch
+        lambda clip, patch: boxes(clip, patch, (0, 2, 4, 6, 1, 3, 5)),  # channels first
+    ],
+    "ch06_places": [
+        lambda grid: np.indices(grid).reshape(-1, 3),  # not transposed
+        lambda grid: np.indices(grid).reshape(3, -1).T[:, ::-1],  # x, y, t
+        lambda grid: np.indices(grid).reshape(3, -1).T + 1,  # counted from 1
+    ],
+    "ch06_rotate": [
+        lambda x, angle: turned(x, -angle),
+        lambda x, angle: turned(x, 2 * angle),
+        lambda x, angle: x * np.concatenate([np.cos(angle)] * 2, axis=-1),
+        lambda x, angle: np.stack(  # neighbours as pairs
+            [
+                x[:, ::2] * np.cos(angle) - x[:, 1::2] * np.sin(angle),
+                x[:, ::2] * np.sin(angle) + x[:, 1::2] * np.cos(angle),
+            ],
+            axis=-1,
+        ).reshape(x.shape),
+    ],
+    "ch06_tokens": [
+        lambda frames, height, width, factor, patch: frames * height * width // (factor**3 * np.prod(patch)),
+        lambda frames, height, width, factor, patch: frames * height * width // (factor * np.prod(patch)),
+        lambda frames, height, width, factor, patch: frames * height * width // factor**2,
+    ],
+    "ch12_pairs": [
+        lambda grid: int(np.prod(grid)) ** 2,  # joint
+        lambda grid: grid[0] * (grid[1] * grid[2]) ** 2,  # frames only
+        lambda grid: grid[0] * grid[1] * grid[2] ** 2 + grid[1] * grid[2] * grid[0] ** 2,  # rows for frames
+    ],
+    "ch12_block": [
+        lambda n, d: 12 * n * d**2 + 2 * n**2 * d,  # multiply-adds counted once
+        lambda n, d: 24 * n * d**2 + 2 * n**2 * d,  # one product with the weights forgotten
+        lambda n, d: 24 * n * d**2 + 4 * n**2,  # the width forgotten
+        lambda n, d: 24 * n**2 * d + 4 * n * d**2,  # exchanged
+    ],
+    "ch12_crossing": [lambda d: 12 * d, lambda d: 3 * d, lambda d: d, lambda d: 6 * d + 1],
+    "ch12_ratio": [
+        lambda frames, places, d: frames**2,
+        lambda frames, places, d: frames,
+        lambda frames, places, d: (24 * frames * d + 4 * frames**2) / (24 * d + 4),  # tokens of a frame forgotten
+    ],
+    "ch05_visible": [
+        lambda query, key: key[None, :] < query[:, None],  # not even itself
+        lambda query, key: (key[None, :] <= query[:, None]).T,  # transposed
+        lambda query, key: key[None, :] >= query[:, None],  # the future
+        lambda query, key: np.ones((len(query), len(key)), bool),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.filterwarnings("ignore")
+def test_common_mistakes_are_refused(name):
+    accepted = [number for number, mistake in enumerate(MISTAKES[name]) if CHECKS[name](mistake)]
+    assert not accepted
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_an_empty_stub_is_refused(name):
+    for nothing in (lambda *_: None, lambda *_: 0.0, lambda *inputs: inputs[0]):
+        verdict = CHECKS[name](nothing)
+        assert not verdict and repr(verdict).startswith("Not yet: ") and len(repr(verdict)) > 30
+
+
+def test_there_are_mistakes_for_every_check():
+    assert set(MISTAKES) == set(CHECKS) and min(map(len, MISTAKES.values())) >= 2
