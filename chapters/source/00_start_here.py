@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import doctor
-from minivdit.data import PIXELS_PER_FRAME, CaptionedClips, DigitMotion, digit_source, parse
+from minivdit.data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, DigitMotion, digit_source, parse
 from minivdit.display import draw_strip
 from minivdit.evaluation import Estimate, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
@@ -130,7 +130,7 @@ vectorised = np.einsum("thw,ihw->ti", fast, rows_and_columns) / fast.sum(axis=(1
 assert np.allclose(path, vectorised, atol=1e-4)
 
 speed = np.linalg.norm(np.diff(path, axis=0), axis=1)
-told = PIXELS_PER_FRAME["fast"] * 32 / 64  # speeds are given for a canvas of 64 pixels
+told = PIXELS_PER_FRAME[SPEEDS.index("fast")] * 32 / 64  # speeds are given for a canvas of 64 pixels
 print(f"measured {np.median(speed):.2f} pixels a frame; a fast digit should make {told:.2f}")
 assert abs(np.median(speed) - told) < 0.05
 

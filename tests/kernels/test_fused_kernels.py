@@ -1,5 +1,6 @@
 """Every kernel beside attention, emulated on the CPU from its own source, against the engine in float64."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -370,7 +371,8 @@ def test_no_access_is_out_of_bounds(name):
 )
 def test_an_access_out_of_bounds_is_caught_with_its_line(name, old, new, line):
     report = sanitized(name, old, new)
-    assert "ERROR: AddressSanitizer: heap-buffer-overflow" in report, report
+    # What lies beyond the end may be memory that was given back before.
+    assert re.search("ERROR: AddressSanitizer: heap-(buffer-overflow|use-after-free)", report), report
     assert f"{line}:" in report and f"{name}.cu:" in report
 
 
