@@ -16,7 +16,7 @@
    Shared memory: two swizzled tiles for each of q, k and v.
    Launch: 128 threads a block, a block for 64 queries.
    Run: python -m minivdit.kernels emulate attention_forward_4b_split_floats */
-#include "fragments.cuh"
+#include "split_fragments.cuh"
 
 constexpr int QUERIES = 16 * WARPS;
 
@@ -26,28 +26,6 @@ template <int WIDTH> struct Shared {
     Swizzled<KEYS, WIDTH> k[2], v[2];
     int key_time[KEYS];
 };
-
-__device__ __forceinline__ float rest_of(float x) { return x - to_float(rounded<bfloat16>(x)); }
-
-// As load_tile, of float32 into two tiles.
-template <class TILE>
-__device__ __forceinline__ void load_split(TILE (&tiles)[2], const Rows<const float> &rows, Work work, int first,
-                                           int end) {
-#pragma unroll 2
-    for (int i = threadIdx.x; i < TILE::ROWS * TILE::PIECES; i += THREADS) {
-        int row = i / TILE::PIECES, piece = i % TILE::PIECES;
-        float4 x = make_float4(0, 0, 0, 0), y = x;
-        if (first + row < end) {
-            const float *from = rows.row(work.batch, work.head, first + row) + 8 * piece;
-            x = *reinterpret_cast<const float4 *>(from), y = *reinterpret_cast<const float4 *>(from + 4);
-        }
-        *static_cast<uint4 *>(tiles[0].piece(row, piece)) = make_uint4(
-            pair<bfloat16>(x.x, x.y), pair<bfloat16>(x.z, x.w), pair<bfloat16>(y.x, y.y), pair<bfloat16>(y.z, y.w));
-        *static_cast<uint4 *>(tiles[1].piece(row, piece)) =
-            make_uint4(pair<bfloat16>(rest_of(x.x), rest_of(x.y)), pair<bfloat16>(rest_of(x.z), rest_of(x.w)),
-                       pair<bfloat16>(rest_of(y.x), rest_of(y.y)), pair<bfloat16>(rest_of(y.z), rest_of(y.w)));
-    }
-}
 
 template <int WIDTH>
 __global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(Forward<float> a) {

@@ -26,7 +26,6 @@
 #include "tall_fragments.cuh"
 
 constexpr int TALL = 2, QUERIES = 16 * TALL * WARPS; // a query a thread
-constexpr float HIGHER_BY = 8; // what a reference may be too low, as a power of 2: float16 ends at 2^16
 
 // What to change first when tuning for a GPU. Blocks: of one multiprocessor, which sets how many registers there are.
 template <int WIDTH> struct Plan {
@@ -40,57 +39,17 @@ template <int WIDTH> struct Shared {
     int key_time[2][Plan<WIDTH>::KEYS], query_time[QUERIES]; // here, not in registers: masks are rare
 };
 
-// Of this lane's four queries: what their weights are relative to, and the sums of its own columns' weights.
-struct TallOnline {
-    float reference[TALL][2], total[TALL][2];
-};
-
-// New references if these scores are much higher than the old ones. If so, for the whole warp, sums so far have to be
-// multiplied by `shrink`; that of the weights already is.
-template <int N>
-__device__ __forceinline__ bool new_references(const float (&scores)[TALL][N][4], TallOnline &online, float factor,
-                                               float (&shrink)[TALL][2]) {
-    float higher[TALL][2], rise = 0;
-#pragma unroll
-    for (int t = 0; t < TALL; t++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            higher[t][half] = online.reference[t][half];
-#pragma unroll
-            for (int j = 0; j < N; j++)
-                higher[t][half] = fmaxf(higher[t][half], fmaxf(scores[t][j][2 * half], scores[t][j][2 * half + 1]));
-            higher[t][half] = highest_of_row(higher[t][half]);
-            rise = fmaxf(rise, higher[t][half] - online.reference[t][half]);
-        }
-    if (!__ballot_sync(0xffffffff, factor * rise > HIGHER_BY))
-        return false;
-#pragma unroll
-    for (int t = 0; t < TALL; t++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            shrink[t][half] = exp2_fast(factor * (online.reference[t][half] - higher[t][half]));
-            online.reference[t][half] = higher[t][half];
-            online.total[t][half] *= shrink[t][half];
-            TRACE("row %d: the reference is %.4f now, earlier sums shrink by %.4f", tall_row<TALL>(t, half),
-                  higher[t][half], shrink[t][half]);
-        }
-    return true;
-}
-
 // Weights of the step-th 16 keys, rounded, as the left factor of the product with the values.
 template <class T, int N, int STEPS>
 __device__ __forceinline__ void make_weights(unsigned (&weights)[STEPS][TALL][4], float (&scores)[TALL][N][4],
-                                             TallOnline &online, float factor, int step) {
+                                             TallOnline<TALL> &online, float factor, int step) {
 #pragma unroll
     for (int t = 0; t < TALL; t++) {
 #pragma unroll
         for (int j = 2 * step; j < 2 * step + 2; j++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                float &weight = scores[t][j][i];
-                weight = exp2_fast(fmaf(weight, factor, -factor * online.reference[t][i / 2]));
-                online.total[t][i / 2] += weight;
-            }
+            for (int i = 0; i < 4; i++)
+                make_weight(scores[t][j][i], online, factor, t, i / 2);
         left_of_sum<T>(weights[step][t], scores[t], step);
     }
 }
@@ -105,7 +64,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
     Copier<Swizzled<KEYS, WIDTH>, T> keys(a.k, work, 0), values(a.v, work, 0);
     auto fetch_keys = [&](int first, int buffer) {
         keys.next(shared.k[buffer], a.keys - first);
-        if ((a.key_time.data || first + KEYS > a.keys) && threadIdx.x < KEYS) // as in `hide`
+        if ((a.key_time.data || first + KEYS > a.keys) && threadIdx.x < KEYS) // as in `hide_some`
             shared.key_time[buffer][threadIdx.x] = time_of_key(a.key_time, work, first + threadIdx.x, a.keys);
     };
     Copier<Swizzled<QUERIES, WIDTH>, T>(a.q, work, work.first).next(shared.q, a.queries - work.first);
@@ -117,40 +76,22 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
     copy_async_commit(); // the first values and the second keys
 
     shared.query_time[threadIdx.x] = time_of_query(a.query_time, work, work.first + threadIdx.x, a.queries);
-    TallOnline online;
+    TallOnline<TALL> online;
     float out[TALL][WIDTH / 8][4], scores[TALL][KEYS / 8][4], shrink[TALL][2];
     unsigned weights[STEPS][TALL][4];
 #pragma unroll
-    for (int t = 0; t < TALL; t++) {
+    for (int t = 0; t < TALL; t++)
         clear(out[t]);
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            online.reference[t][half] = LOWEST;
-            online.total[t][half] = 0;
-        }
-    }
-    auto hide = [&](int first, int buffer) {
-        if (!a.key_time.data && first + KEYS <= a.keys)
-            return;
-#pragma unroll
-        for (int j = 0; j < KEYS / 8; j++)
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                int key_time = shared.key_time[buffer][my_column(j) + i];
-#pragma unroll
-                for (int t = 0; t < TALL; t++)
-#pragma unroll
-                    for (int half = 0; half < 2; half++)
-                        if (key_time > shared.query_time[tall_row<TALL>(t, half)])
-                            scores[t][j][2 * half + i] = minus_infinity();
-            }
+    auto hide_some = [&](int first, int buffer) {
+        if (a.key_time.data || first + KEYS > a.keys)
+            hide(scores, shared.query_time, shared.key_time[buffer]);
     };
 
     copy_async_wait<1>(); // my part of the queries and the first keys has landed
     __syncthreads();      // they are there
     TallLeft<WIDTH, TALL, Plan<WIDTH>::QUERIES_IN_REGISTERS> q(shared.q);
     multiply_turned<T>(scores, q, shared.q, shared.k[0]);
-    hide(0, 0);
+    hide_some(0, 0);
     new_references(scores, online, factor, shrink); // nothing is summed yet that could shrink
 #pragma unroll
     for (int step = 0; step < STEPS; step++)
@@ -166,7 +107,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
         copy_async_commit();
 
         multiply_turned<T>(scores, q, shared.q, shared.k[buffer ^ 1]);
-        hide(first, buffer ^ 1);
+        hide_some(first, buffer ^ 1);
         bool moved = new_references(scores, online, factor, shrink);
         TRACE("keys from %d on are exponentiated, values from %d on multiplied", first, first - KEYS);
 #pragma unroll
@@ -175,13 +116,7 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
             make_weights<T>(weights, scores, online, factor, step);
         }
         if (moved)
-#pragma unroll
-            for (int t = 0; t < TALL; t++)
-#pragma unroll
-                for (int j = 0; j < WIDTH / 8; j++)
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        out[t][j][i] *= shrink[t][i / 2];
+            shrink_sums(out, shrink);
     }
     copy_async_wait<0>(); // my part of the last values has landed
     __syncthreads();      // the last values are there
@@ -191,27 +126,5 @@ __global__ void __launch_bounds__(THREADS, Plan<WIDTH>::BLOCKS) attention_forwar
 
     // A warp's queries have been read by this warp alone, so their place is free for its output.
     __syncwarp();
-#pragma unroll
-    for (int t = 0; t < TALL; t++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            int row = tall_row<TALL>(t, half), query = work.first + row;
-            float total = sum_of_row(online.total[t][half]), reference = online.reference[t][half];
-            if (query < a.queries && my_column(0) == 0)
-                *a.log_sum_exp.row(work.batch, work.head, query) = log_of_sum_2(reference, total, factor);
-#pragma unroll
-            for (int j = 0; j < WIDTH / 8; j++)
-                static_cast<unsigned *>(shared.q.piece(row, j))[my_column(0) / 2] =
-                    pair<T>(out[t][j][2 * half] * one_over(total), out[t][j][2 * half + 1] * one_over(total));
-            TRACE("query %d is done: out[%d] %.4f, log_sum_exp %.4f", query, my_column(0),
-                  out[t][0][2 * half] * one_over(total), log_of_sum_2(reference, total, factor));
-        }
-    __syncwarp(); // the warp's output is there
-#pragma unroll
-    for (int i = my_lane(); i < 16 * TALL * WIDTH / 8; i += 32) {
-        int row = TALL * my_warps_row() + i / (WIDTH / 8), piece = i % (WIDTH / 8);
-        if (work.first + row < a.queries)
-            *reinterpret_cast<uint4 *>(a.out.row(work.batch, work.head, work.first + row) + 8 * piece) =
-                *static_cast<const uint4 *>(shared.q.piece(row, piece));
-    }
+    finish_through(shared.q, a, work, factor, online, out);
 }

@@ -13,7 +13,7 @@
        neighbour hasn't read yet, is caught;
      - shared memory is full of NaN when a block starts, and exactly as large as the launch said;
      - asynchronous copies land as late as the waits allow (what they will overwrite is NaN meanwhile), or at
-       once: run a kernel in both ways;
+       once: run a kernel in both ways. So with products of a warpgroup, which read as late as that, or at once;
      - a barrier that some threads never reach is an error that says who waits where.
    It can't show timing, bank conflicts, register limits, or races that need two threads at the same instant. */
 #pragma once
@@ -92,6 +92,25 @@ struct Copy { // an asynchronous copy on its way: `bytes` of memory, of which on
     int bytes, used, group;
 };
 
+struct Product { // of a warpgroup, on its way: one lane's share of sum (64 x columns) = left right (+ sum)
+    int columns;
+    float *sum;           // registers: NaN until a wait has seen the product finished
+    const unsigned *left; // registers, with what they `held` when it was issued; or nullptr, and
+    unsigned held[4];
+    unsigned long long left_descriptor, right_descriptor;
+    bool across, add;
+    float (*value)(unsigned short);
+    int group;
+    Place place;
+    bool made; // the result is there: (columns / 2) numbers; before that, what it is added to
+    std::vector<float> result;
+};
+
+struct Registers { // what some registers held at a fence
+    const char *from;
+    std::vector<char> held;
+};
+
 enum State { READY, AT_BARRIER, IN_WARP, RETURNED };
 
 struct Thread {
@@ -104,6 +123,10 @@ struct Thread {
     void *record;  // and what this lane brings along
     std::vector<Copy> copies;
     int groups; // of copies that were committed
+    std::vector<Product> products;
+    int product_groups;
+    std::vector<Registers> fenced;    // registers that products may use
+    unsigned long long in_warpgroup; // a hash of what this thread did as one of a warpgroup
     bool started;
     ucontext_t start; // where a fiber begins
     jmp_buf context;  // where it goes on
@@ -124,6 +147,8 @@ inline Thread *current;
 inline jmp_buf scheduler;
 inline unsigned long long chance;
 inline char *shared_bytes;
+inline std::vector<char> async_view; // shared memory as products of a warpgroup see it,
+inline std::vector<int> hidden_by;   // and whose copy to each 16 bytes of it awaits a fence: its thread + 1, or 0
 inline std::string error, trace_text, answer;
 inline int phase; // how often all threads of the block have met
 
@@ -263,13 +288,33 @@ inline bool everyone_returned() {
     return true;
 }
 
+inline const Thread *unlike_its_warpgroup() { // somebody, or nullptr
+    for (const Thread &thread : threads)
+        if (thread.in_warpgroup != threads[thread.id / 128 * 128].in_warpgroup)
+            return &thread;
+    return nullptr;
+}
+
+inline const Thread *with_products_under_way() {
+    for (const Thread &thread : threads)
+        if (!thread.products.empty())
+            return &thread;
+    return nullptr;
+}
+
 inline void run_block() {
     memset(shared_bytes, 0xff, launch.shared_bytes); // all ones is NaN in every floating-point format
+    async_view.assign(launch.shared_bytes, char(0xff));
+    hidden_by.assign(launch.shared_bytes / 16 + 1, 0);
     phase = 0;
     for (Thread &thread : threads) {
         thread.state = READY;
         thread.copies.clear();
         thread.groups = 0;
+        thread.products.clear();
+        thread.product_groups = 0;
+        thread.fenced.clear();
+        thread.in_warpgroup = 0;
     }
     std::vector<unsigned> warps = numbers_below((threads.size() + 31) / 32), lanes = numbers_below(32);
     for (;;) {
@@ -288,7 +333,11 @@ inline void run_block() {
                     }
                 }
             }
-        if (everyone_returned())
+        if (const Thread *thread = unlike_its_warpgroup())
+            error = "thread " + std::to_string(thread->id) + " didn't do the same as others of its warpgroup";
+        if (everyone_returned() && with_products_under_way())
+            error = "a thread returned while a product of its warpgroup was under way";
+        if (everyone_returned() || !error.empty())
             return;
         if (!everyone_met()) {
             error = "not all threads of the block meet: " + who_waits_where();
@@ -451,3 +500,4 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, cuda_on_cpu::Place p
 }
 
 #include "instructions_on_cpu.h"
+#include "warpgroup_on_cpu.h"

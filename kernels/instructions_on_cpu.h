@@ -52,6 +52,20 @@ inline float exp2_fast(float x) { return exp2f(x); }
 
 inline unsigned bits_of_tf32(float value) { return (__float_as_uint(value) + 0x1000) & ~0x1fffu; } // ties away from 0
 
+inline unsigned address_in_shared(const void *pointer) {
+    return static_cast<const char *>(pointer) - cuda_on_cpu::shared_bytes;
+}
+
+namespace cuda_on_cpu {
+
+inline void hide_from_products(const Copy &copy) { // until this thread has fenced it
+    unsigned at = address_in_shared(copy.to);
+    memset(&async_view[at], 0xff, 16);
+    hidden_by[at / 16] = current->id + 1;
+}
+
+} // namespace cuda_on_cpu
+
 // cp.async: 16 bytes from global to shared memory, or zeros if it isn't `wanted`.
 inline void copy_async(void *to, const void *from, bool wanted = true, cuda_on_cpu::Place place = cuda_on_cpu::here()) {
     using namespace cuda_on_cpu;
@@ -61,6 +75,7 @@ inline void copy_async(void *to, const void *from, bool wanted = true, cuda_on_c
     if (reinterpret_cast<size_t>(to) % 16 || reinterpret_cast<size_t>(from) % 16)
         fail(place, "an asynchronous copy of 16 bytes from or to an address that isn't a multiple of 16");
     memset(copy.to, launch.copies_land_late ? 0xff : 0, 16);
+    hide_from_products(copy);
     if (launch.copies_land_late)
         current->copies.push_back(copy);
     else
@@ -77,6 +92,7 @@ template <int UNDER_WAY> void copy_async_wait() {
         if (copy.group < current->groups - UNDER_WAY) {
             memset(copy.to, 0, copy.bytes);
             memcpy(copy.to, copy.from, copy.used);
+            hide_from_products(copy);
         } else {
             still.push_back(copy);
         }

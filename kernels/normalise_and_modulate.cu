@@ -11,6 +11,7 @@
      ..._forward    out;
      ..._backward   x_grad, and the sums of each block;
      ..._sums       those of a group's blocks become shift_grad and scale_grad.
+   Without shift and scale it is layer norm alone, all rows are one group, and there are no sums.
 
    Arithmetic intensity. Forward 8 bytes for each number of x (4 in 16 bits) and about 9 FLOPs, backward 12 bytes (6)
    and about 20: 1 to 3 FLOPs a byte. The sums of blocks that have 32 rows are half a byte a number more.
@@ -22,7 +23,7 @@
 #include "rows.cuh"
 
 template <class T> struct Modulate {
-    Rows<const T> shift, scale; // (1, 1, groups, width); shift_grad and scale_grad are (groups, width)
+    Rows<const T> shift, scale; // (1, 1, groups, width), or none; shift_grad and scale_grad are (groups, width)
     const T *x, *out_grad;      // (groups, rows, width), as out and x_grad
     T *out, *x_grad, *shift_grad, *scale_grad;
     float *shift_sums, *scale_sums; // (groups, tiles, width)
@@ -55,8 +56,9 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_forward(Modula
     Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], shift[MINE], scale[MINE];
-    read_part<WIDTH>(shift, a.shift.row(0, 0, tile.group), a.width, a.aligned);
-    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.width, a.aligned);
+    int modulated = a.scale.data ? a.width : 0; // columns
+    read_part<WIDTH>(shift, a.shift.row(0, 0, tile.group), modulated, a.aligned);
+    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), modulated, a.aligned);
     for (int row = tile.first + Team<WIDTH>::index(); row < tile.end; row += Team<WIDTH>::OF_A_BLOCK) {
         long long at = (group * a.rows + row) * a.width;
         read_part<WIDTH>(x, a.x + at, a.width, a.aligned);
@@ -76,7 +78,7 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_backward(Modul
     Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], grad[MINE], scale[MINE], shift_sum[MINE] = {}, scale_sum[MINE] = {};
-    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.width, a.aligned);
+    read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.scale.data ? a.width : 0, a.aligned);
     for (int row = tile.first + Team<WIDTH>::index(); row < tile.end; row += Team<WIDTH>::OF_A_BLOCK) {
         long long at = (group * a.rows + row) * a.width;
         read_part<WIDTH>(x, a.x + at, a.width, a.aligned);
@@ -98,6 +100,8 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_backward(Modul
             grad[n] = (grad[n] - mean - x[n] * along) * inverse_deviation;
         write_part<WIDTH>(a.x_grad + at, grad, a.width, a.aligned);
     }
+    if (!a.scale.data)
+        return; // the whole block at once
     add_teams<WIDTH>(a.shift_sums + (long long)blockIdx.x * a.width, shift_sum, a.width);
     add_teams<WIDTH>(a.scale_sums + (long long)blockIdx.x * a.width, scale_sum, a.width);
 }

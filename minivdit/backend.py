@@ -39,7 +39,7 @@ def device_name():
 
 
 def with_kernels():
-    """Whether attention on a GPU is computed by the hand-written kernels, and not by plain CuPy."""
+    """Whether a GPU computes by the hand-written kernels what there are kernels for, and not by plain CuPy."""
     return _state["kernels"]
 
 
@@ -91,7 +91,7 @@ def _in_one_line(error):
 def use(device, kernels=True):
     """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable).
 
-    kernels: False has attention on a GPU computed by plain CuPy, to compare with, or where the kernels can't run.
+    kernels: False has all on a GPU computed by plain CuPy, to compare with, or where the kernels can't run.
     """
     if device not in ("cpu", "gpu", "auto"):
         raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")

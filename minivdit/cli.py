@@ -1,4 +1,4 @@
-"""The command line: `minivdit demo | train | sample | animate | ... | evaluate | data | bench | doctor`.
+"""The command line: `minivdit demo | train | sample | animate | ... | evaluate | compare | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
 MINIVDIT_DEBUG=1 shows tracebacks.
@@ -266,6 +266,39 @@ def build_parser():
     add_digits(evaluate, None)
     add_device(evaluate)
 
+    study = command(
+        "compare",
+        commands.compare,
+        "attention patterns side by side: frame-wise against joint",
+        [
+            "minivdit compare                                        five patterns x 3 seeds, into runs/compare",
+            "minivdit compare --patterns framewise,joint --steps 400 --seeds 2 --out runs/first-look",
+            "minivdit compare --preset full --seeds 1 --out runs/compare-full",
+            "minivdit compare --report-only                          the report of what is there so far",
+            "minivdit compare --weights joint=a.safetensors --weights framewise=b.safetensors",
+        ],
+    )
+    study.add_argument("--preset", default="quick", metavar="PRESET", help="what to train; quick")
+    study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
+    study.add_argument(
+        "--patterns", default="perframe,framewise,joint,window,skip", metavar="A,B", help="which; all five"
+    )
+    study.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="trainings of each; 3")
+    study.add_argument("--steps", type=whole(1), metavar="N", help="of each training; 800 for quick, else the preset's")
+    study.add_argument("--equal", default="steps,flops", metavar="A,B", help="steps, flops or both; both")
+    study.add_argument("--prompts", type=whole(1), default=36, metavar="N", help="of each of three kinds; 36")
+    study.add_argument("--out", default="runs/compare", metavar="DIR", help="folder of the study; runs/compare")
+    study.add_argument("--report-only", action="store_true", help="no training and no drawing")
+    study.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="trained already: only draw and judge; repeatable",
+    )
+    add_digits(study, None)
+    add_device(study)
+
     data = command(
         "data",
         commands.data,
@@ -336,9 +369,7 @@ def add_weights(parser):
 
 def add_device(parser):
     parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="cpu", help="cpu; gpu needs CuPy")
-    parser.add_argument(
-        "--kernels", choices=("on", "off"), default="on", help="off: attention on a GPU by plain CuPy; on"
-    )
+    parser.add_argument("--kernels", choices=("on", "off"), default="on", help="off: all on a GPU by plain CuPy; on")
 
 
 def add_digits(parser, default="auto"):

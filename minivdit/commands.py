@@ -296,6 +296,43 @@ def evaluate(options):
         print(options.out)
 
 
+def compare(options):
+    """Train attention patterns alike, let them draw the same prompts from the same noise, and report what differs.
+
+    perframe: no link between frames. framewise: frames and time in turn. joint: all with all. window, skip: see
+    models/patterns.py. The same data, batches, parameters and first weights for all, one autoencoder a seed; at equal
+    steps and then at equal FLOPs. The folder --out gets report.html, .md and .json. Stopped, the same command goes on.
+    """
+    from . import comparison
+    from .comparison import study as studies
+
+    names = [name.strip() for name in options.patterns.split(",") if name.strip()]
+    budgets = [budget.strip() for budget in options.equal.split(",")]
+    for name in names:
+        studies.check_pattern(name)
+    if not set(budgets) <= set(studies.BUDGETS):
+        raise InputError(f"--equal {options.equal!r} is not a budget; choose {', '.join(studies.BUDGETS)} or both")
+    files = [entry.partition("=")[::2] for entry in options.weights]
+    for name, path in files:
+        if not (name and path):
+            raise InputError(
+                f"--weights takes a name and a file, such as joint=model.safetensors, not {name or path!r}"
+            )
+    prepare(options)
+    if files:
+        comparison.compare_weights(files, options.out, options.prompts, options.data, options.report_only)
+        return
+    if options.report_only:
+        study = studies.read_study(options.out, options.data)
+    else:
+        changes = options.set + [f"data.digits={options.digits}"] * (options.digits is not None)
+        study = studies.new_study(
+            options.preset, names, options.seeds, options.prompts, options.out, options.steps, changes, options.data
+        )
+    ordered = [budget for budget in studies.BUDGETS if budget in budgets]
+    comparison.compare(study, ordered, options.report_only)
+
+
 def data(options):
     """Fetch MNIST, or show what the training clips look like."""
     if options.action == "download":

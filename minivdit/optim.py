@@ -122,14 +122,22 @@ class Muon(_Optimiser):
             pass
 
     def _update(self, names, gradients, rate):
+        self.move(names, {name: self.look_ahead(self.slots["momentum"][name], gradients[name]) for name in names}, rate)
+
+    def look_ahead(self, momentum, gradient):
+        """Add a gradient to the momentum, in place, and return Nesterov's: what the momentum would be a step later."""
+        momentum *= self.momentum
+        momentum += gradient
+        nesterov = momentum * self.momentum
+        nesterov += gradient
+        return nesterov
+
+    def move(self, names, nesterov, rate):
+        """Move matrices, a group of `groups`, along the orthogonalised Nesterov momentum of each."""
         separate, places = [], {}
         for name in names:
-            gradient, momentum, before = gradients[name], self.slots["momentum"][name], len(separate)
-            momentum *= self.momentum
-            momentum += gradient
-            nesterov = momentum * self.momentum
-            nesterov += gradient
-            separate += array_module(nesterov).split(nesterov, self.parts(name), axis=1)
+            before = len(separate)
+            separate += array_module(nesterov[name]).split(nesterov[name], self.parts(name), axis=1)
             places[name] = slice(before, len(separate))
         update = orthogonalise(array_module(*separate).stack(separate))  # (matrices, in, out / parts)
         _, rows, columns = update.shape
@@ -238,10 +246,15 @@ class EMA:
 
     def update(self):
         """Take in the present weights."""
+        share = self.count_update()
+        for _ in self.map(lambda names: self._update(names, share), self.groups):
+            pass
+
+    def count_update(self):
+        """Count one more update; returns the share of the weights in the new average."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warmup else self.decay
         self.steps += 1
-        for _ in self.map(lambda names: self._update(names, 1 - decay), self.groups):
-            pass
+        return 1 - decay
 
     def _update(self, names, share):
         for name in names:

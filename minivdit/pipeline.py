@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import backend, costs, display, evaluation
-from .data import CaptionedClips, digit_source
+from .data import PIXELS_PER_FRAME, CaptionedClips, digit_source
 from .generation import GenerationSettings, TextToVideo
 from .training import checkpoint
 from .training.stages import train_autoencoder, train_transformer
@@ -50,7 +50,7 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
             model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)
             video = model.generate(real.captions, seed=seed)
         display.write_strips(out / "previews" / f"step_{state.step:06d}.png", video[:4], real.captions[:4])
-        metrics = brief_metrics(video, real.captions, preset.data.digit_size)
+        metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
             tqdm.write(f"step {state.step}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
         return metrics
@@ -101,20 +101,31 @@ def real_clips(preset, count, seed=0, data=None):
 # What it will cost ---------------------------------------------------------------------------------------------------
 
 
+def token_grid(preset):
+    """(T, H, W) tokens of a clip of the preset's main shape."""
+    latents = preset.data.num_frames, *(side // preset.autoencoder.factor for side in preset.data.size)
+    return tuple(length // side for length, side in zip(latents, preset.transformer.patch_size))
+
+
+def transformer_cost(preset, batch=None):
+    """The costs.Cost of the preset's transformer in training here. batch: clips; the preset's unless given."""
+    training = preset.training
+    shards = training.shards if backend.device_name() == "cpu" else 1
+    threads = min(backend.thread_count(), shards)
+    batch = training.batch if batch is None else batch
+    return costs.clip_cost(preset.transformer, token_grid(preset), batch, shards=shards, threads=threads)
+
+
 def predict(preset, minutes=None):
     """What training will cost on this machine, as text, computed before anything runs.
 
     Raises InputError, with the largest batch that fits, if there isn't enough free memory.
     """
     data, training = preset.data, preset.training
-    grid = np.array([data.num_frames, *(side // preset.autoencoder.factor for side in data.size)])
-    grid = tuple(int(n) for n in grid // preset.transformer.patch_size)
     on_cpu = backend.device_name() == "cpu"
-    shards = training.shards if on_cpu else 1
-    threads = min(backend.thread_count(), shards)
 
     def transformer(batch):
-        return costs.clip_cost(preset.transformer, grid, batch, shards=shards, threads=threads)
+        return transformer_cost(preset, batch)
 
     costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
@@ -140,10 +151,10 @@ def predict(preset, minutes=None):
 # What it is worth ----------------------------------------------------------------------------------------------------
 
 
-def brief_metrics(video, captions, digit_size):
+def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
     """Three shares that show how a training gets on: the right digit, the right way, one digit throughout."""
-    wishes = evaluation.read_captions(captions, video.shape[2:4])
-    sighting = evaluation.watch(video, digit_size, wishes.count)
+    wishes = evaluation.read_captions(captions, video.shape[2:4], pixels_per_frame)
+    sighting = evaluation.watch(video, digit_size, wishes.count, pixels_per_frame=pixels_per_frame)
     prompt, identity = evaluation.prompt_metrics(sighting, wishes), evaluation.identity_metrics(sighting)
     values = {"digit_frames": prompt["digit_frames"], "direction": prompt["direction"], **identity}
     return {name: float(np.nanmean(values[name])) for name in ("digit_frames", "direction", "one_class")}
@@ -160,6 +171,7 @@ def judge_model(
     """
     settings, notes = model.settings, model.notes.get("preset", {}).get("data", {})
     source = digit_source(digits or notes.get("digits", "auto"), "test", data)
+    pixels_per_frame = tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME))
     generator = np.random.default_rng(seed)
     maker = CaptionedClips(
         source,
@@ -169,6 +181,7 @@ def judge_model(
         (num_digits,),
         held_out=held_out,
         synonyms=False,
+        pixels_per_frame=pixels_per_frame,
     )
     labels = [maker.draw_motions(generator) for _ in range(prompts)]
     real, others = (maker.render(generator, labels) for _ in range(2))
@@ -176,7 +189,14 @@ def judge_model(
     for first in tqdm(range(0, prompts, batch), desc="drawing", unit="batch", leave=False):
         parts.append(model.generate(real.captions[first : first + batch], seed=seed + first, **drawing))
     clips = np.concatenate(parts)
-    report = evaluation.evaluate(clips, real.captions, (real.video, others.video), settings.digit_size, generator)
+    report = evaluation.evaluate(
+        clips,
+        real.captions,
+        (real.video, others.video),
+        settings.digit_size,
+        generator,
+        pixels_per_frame=pixels_per_frame,
+    )
     return report, clips, real.video, real.captions
 
 

@@ -22,7 +22,8 @@ import types
 
 import numpy as np
 
-from minivdit.kernels import attention, launch
+from minivdit.kernels import launch
+from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.emulate import Emulation
 
 WITHOUT_ASKING = 48 << 10  # bytes of shared memory that a kernel may have by default
@@ -179,6 +180,7 @@ class ndarray:
     ndim = property(lambda self: self._inside.ndim)
     size = property(lambda self: self._inside.size)
     nbytes = property(lambda self: self._inside.nbytes)
+    flags = property(lambda self: self._inside.flags)
     itemsize = property(lambda self: self._inside.itemsize)
     strides = property(lambda self: self._inside.strides)
     base = property(lambda self: None if self._inside.base is None else ndarray(self._inside.base))
@@ -327,7 +329,7 @@ class RawModule:
     """Compiles nothing before it is launched: then the emulation does, from the very source that was given."""
 
     def __init__(self, code=None, *, options=(), name_expressions=None, backend="nvrtc"):
-        self.file = attention.FILES[re.match(r'#line 1 "(\w+)\.cu"', code).group(1)]
+        self.file = FILES[re.match(r'#line 1 "(\w+)\.cu"', code).group(1)]
         self.emulation = Emulation(sources={self.file.name: code})
         self.names, self.options = list(name_expressions), options
 

@@ -20,7 +20,7 @@ from minivdit.errors import InputError
 # Other processes find the minivdit that is tested here, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
 ABILITIES = ("animate", "keyframes", "extend", "interpolate", "connect", "loop", "edit", "inpaint")
-COMMANDS = ("demo", "sample", *ABILITIES, "train", "evaluate", "data", "doctor")
+COMMANDS = ("demo", "sample", *ABILITIES, "train", "evaluate", "compare", "data", "doctor")
 
 
 def run(*arguments):
@@ -120,6 +120,16 @@ def test_python_m_minivdit_is_the_same_command():
         (["train", "tiny", "--set", "data.size=16,17"], "multiple of"),
         (["train", "tiny", "--resume"], "no run to go on with"),
         (["train", "tiny", "--minutes", "inf"], "not a number"),
+        (
+            ["compare", "--patterns", "framwise,joint"],
+            "'framwise' is not a pattern that can be compared; nearest: fram",
+        ),
+        (["compare", "--patterns", "joint"], "two patterns or more"),
+        (["compare", "--preset", "huge"], "'huge' is not a preset"),
+        (["compare", "--equal", "minutes"], "choose steps, flops or both"),
+        (["compare", "--report-only"], "there is no study in runs"),
+        (["compare", "--weights", "model.safetensors"], "takes a name and a file"),
+        (["compare", "--weights", "joint=absent.safetensors"], "no weights at absent.safetensors"),
         (["data", "--size", "8x8", "--digit-size", "9"], "8x8"),
         (["data", "--digits", "letters"], "invalid choice"),
     ],
@@ -234,6 +244,15 @@ def test_training_tells_what_it_will_cost_before_it_starts(capsys, tmp_path):
     assert "parameters" in stage and "FLOPs a step" in stage and "memory" in stage
 
 
+def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path):
+    mixed = ["--set", "data.turning=1", "--set", "data.shapes=2x16x24:0.5"]
+    assert run("train", "tiny", "--steps", 4, "--set", "autoencoder_training.steps=4", *mixed, "--out", tmp_path) == 0
+    last = json.loads((tmp_path / "transformer.jsonl").read_text().splitlines()[-1])
+    assert set(last["metrics"]) == {"digit_frames", "direction", "one_class"}
+    weights = tmp_path / "model.safetensors"
+    assert run("sample", "a 3 moving right, then up", "--weights", weights, "--out", tmp_path / "turned.gif") == 0
+
+
 def test_presets_and_their_settings_are_listed(capsys):
     assert run("train") == 0
     assert "tiny " in capsys.readouterr().out
@@ -345,6 +364,31 @@ def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
     assert "1 digit a clip" in printed and "other captions" in printed and "digit_frames" in printed
     columns = json.loads((tmp_path / "report.json").read_text())["1 digits"]["columns"]
     assert columns["real"]["direction"]["mean"] > columns["frozen"]["direction"]["mean"]
+
+
+def test_a_comparison_from_the_command_to_the_report(capsys, tmp_path):
+    tiny = [
+        "--preset",
+        "tiny",
+        "--set",
+        "autoencoder_training.steps=2",
+        "--set",
+        "sampling.steps=1",
+        "--digits",
+        "strokes",
+    ]
+    arguments = [*tiny, "--patterns", "framewise,joint", "--seeds", 1, "--steps", 2, "--prompts", 3, "--equal", "steps"]
+    assert run("compare", *arguments, "--out", "study") == 0
+    printed = capsys.readouterr().out
+    assert "equal steps: 2 trainings to do" in printed and "no difference is called" in printed
+    for name in ("report.html", "report.md", "report.json", "clips-1.gif", "seed0/joint/model.safetensors"):
+        assert (tmp_path / "study" / name).stat().st_size > 0
+    before = json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0]
+    assert run("compare", "--report-only", "--out", "study", "--equal", "steps") == 0
+    assert json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0] == before
+    assert refused(capsys, "compare", *arguments, "--out", "study", "--set", "training.batch=4").count(
+        "training.batch is 8"
+    )
 
 
 def test_data_preview_shows_the_classic_clips_too(capsys, tmp_path):

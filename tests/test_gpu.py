@@ -1,6 +1,7 @@
 """Training, drawing and judging on a GPU, followed from end to end with the stand-in for CuPy."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from minivdit import backend, cli
 from minivdit.benchmarks import workloads
 from minivdit.errors import InputError
 from minivdit.files import load_tensors
-from minivdit.kernels import launch
+from minivdit.kernels import folder, launch
+from minivdit.optim_on_gpu import UpdateOnGPU
 from minivdit.training import presets
 from minivdit.training.checkpoint import generator, load_checkpoint
 from minivdit.training.loop import Run, train
@@ -29,7 +31,7 @@ VARIANTS = {
 }
 
 
-def three_steps(device, kind, changes=(), **options):
+def three_steps(device, kind, changes=(), spoil=0, **options):
     """Train for three steps on a device: (the states, the weights, the Run)."""
     backend.use(device, **options)
     preset = presets.override(presets.get("tiny"), [*SMALL, *changes])
@@ -37,7 +39,7 @@ def three_steps(device, kind, changes=(), **options):
     settings = presets.dataclasses.replace(settings, steps=3)
     normal = np.random.default_rng(1)
     for parameter in task.parameters.values():
-        parameter.data += 0.05 * backend.normal(normal, parameter.shape)
+        parameter.data += 0.05 * backend.normal(normal, parameter.shape) + spoil
     run = Run(task, settings, seed=2)
     states = list(train(run))
     weights = {name: backend.to_numpy(parameter.data) for name, parameter in task.parameters.items()}
@@ -73,8 +75,46 @@ def test_a_training_step_copies_the_batch_in_and_a_few_numbers_out(gpu, variant)
     assert sorted(gpu.to_device()) == sorted(array.nbytes for array in batch.values())
     pairs = batch["level"].nbytes
     assert sorted(gpu.to_host()) == [4, 4, pairs, pairs]  # loss, norm of the gradients; level and error of each frame
-    assert any(name.startswith("attention_backward_2") for name in gpu.launches)
+    assert any(name.startswith("attention_backward_3b") for name in gpu.launches)
     steps.close()
+
+
+def test_the_host_asks_for_nothing_before_the_update_is_under_way(gpu, monkeypatch):
+    def update(self, *given):
+        norm = UpdateOnGPU.__call__(self, *given)
+        asked.append(list(gpu.to_host()))
+        return norm
+
+    asked = []
+    preset = presets.override(presets.get("tiny"), SMALL)
+    run = Run(*workloads.preset_task("train", preset, np.random.default_rng(0)))
+    run.update.__class__ = type("Watched", (UpdateOnGPU,), {"__call__": update})
+    for _ in train(run):
+        gpu.clear()
+    assert asked[1:] == [[], []]
+
+
+def test_a_gradient_that_is_not_a_number_ends_the_training(stand_in, monkeypatch):
+    stand_in.install(monkeypatch)
+    for options in ({}, {"kernels": False}):
+        with pytest.raises(InputError, match="is not a number at step 1; lower the learning rates"):
+            three_steps("gpu", "train", spoil=np.nan, **options)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_launches_of_a_step_of_the_small_preset(gpu, stand_in, monkeypatch, kernels):
+    """kernels/README.md says how many. They are only counted: what the kernels would compute is left out."""
+    backend.use("gpu", kernels=kernels)
+    monkeypatch.setattr(stand_in.Emulation, "run", lambda *given: None)
+    zeros = lambda shape, dtype=np.float32: backend.to_device(np.zeros(shape, dtype))
+    monkeypatch.setattr(backend.xp(), "empty", zeros)
+    prepared = workloads.ours("train small", 1)
+    with prepared.around:
+        prepared.run()
+        gpu.clear()
+        prepared.run()
+    told = re.search(r"small preset is ([\d,]+) calls .* ([\d,]+) without", (folder() / "README.md").read_text())
+    assert len(gpu.launches) <= int(told.group(1 if kernels else 2).replace(",", ""))
 
 
 def test_an_autoencoders_step_does_too(gpu):
@@ -192,7 +232,7 @@ def test_memory_that_runs_out_all_the_same(stand_in, monkeypatch, tmp_path, caps
     def nothing_left(*given, **options):
         raise stand_in.OutOfMemoryError("Out of memory allocating 1,073,741,824 bytes")
 
-    monkeypatch.setattr(module, "einsum", nothing_left)
+    monkeypatch.setattr(module, "concatenate", nothing_left)
     assert "not enough memory" in refused(capsys, "train", "tiny", "--out", tmp_path, "--device", "gpu")
 
 

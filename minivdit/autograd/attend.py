@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from ..backend import array_module, blas_threads
-from .engine import differentiable, is_recording
-from .fused import row_dot
+from .engine import by_kernel, differentiable, is_recording
+from .fused import rms_norm, row_dot
 
 NEVER = np.int32(2**30)  # the time of a key that no query sees
 
@@ -33,7 +33,7 @@ QUICK_PRODUCT = 10**6
 TILE_STEP = 16  # a vector register: tiles are multiples of it
 
 
-def _check(q, k, v, scale, query_time, key_time):
+def check_attention(q, k, v, scale, query_time, key_time):
     """Check the arguments; return the scale as a Python number, and the times for every row of q and k (or None)."""
     if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1] or k.shape != v.shape[:-1] + k.shape[-1:]:
         raise ValueError(
@@ -59,7 +59,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     q: (..., Nq, d); k: (..., Nk, d); v: (..., Nk, dv); scale: 1/sqrt(d) unless given. Returns (..., Nq, dv).
     A query that sees no key gets zeros.
     """
-    scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
+    scale, query_time, key_time = check_attention(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     scores = (q * scale) @ k.swapaxes(-1, -2)  # (..., Nq, Nk)
     if query_time is not None:
@@ -82,6 +82,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 
 
 @differentiable
+@by_kernel
 @blas_threads(1)  # its products are too small to be shared out
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
@@ -99,13 +100,11 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     keys runs along all queries, and NumPy is fast along long axes. Arrays come in and go out without being transposed
     if they are laid out in memory like that, as by `linear` with across=True.
 
-    On a GPU none of this happens: see attend_on_gpu.py.
+    On a GPU none of this happens: attention there is by kernel, or `step_by_step` in plain CuPy.
     """
     if array_module(q) is not np:
-        from .attend_on_gpu import attention_on_gpu
-
-        return attention_on_gpu(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
-    scale, query_time, key_time = _check(q, k, v, scale, query_time, key_time)
+        return step_by_step(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
+    scale, query_time, key_time = check_attention(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
     (*leading, queries, width), keys = q.shape, k.shape[-2]
     rotation = _rotation(q, k, cos, sin)
@@ -198,6 +197,37 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
         )
 
     return output, pullback
+
+
+def step_by_step(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time):
+    """The value and the pullback of `attention`, whose arguments these are, by `simple_attention`."""
+    q_ready, q_pullback = normalise_and_turn(q, q_weight, cos, sin)
+    k_ready, k_pullback = normalise_and_turn(k, k_weight, cos, sin)
+    times = {"query_time": query_time, "key_time": key_time}
+    output, pullback = simple_attention.function(q_ready, k_ready, v, scale=scale, **times)
+
+    def pullback_of_all(grad):
+        q_grad, k_grad, v_grad = pullback(grad)
+        q_grad, q_weight_grad = q_pullback(q_grad)
+        k_grad, k_weight_grad = k_pullback(k_grad)
+        return q_grad, k_grad, v_grad, q_weight_grad, k_weight_grad, None, None
+
+    return output, pullback_of_all
+
+
+def normalise_and_turn(x, weight, cos, sin):
+    """Rows x (..., N, d) normalised and turned where asked for; and the pullback, to x and to the weight (or None)."""
+    normalised, norm_pullback = (x, lambda grad: (grad, None)) if weight is None else rms_norm.function(x, weight)
+    if cos is None:
+        return normalised, norm_pullback
+    return _turn_pairs(normalised, cos, sin), lambda grad: norm_pullback(_turn_pairs(grad, cos, -sin))
+
+
+def _turn_pairs(x, cos, sin):
+    """The pairs (x[i], x[i + d/2]) of x (..., N, d) turned by angles with these cosines and sines, (..., N, d/2)."""
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]
+    return array_module(x).concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
 def _turn(x):

@@ -23,7 +23,7 @@ import threading
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, with_kernels
 
 _birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
 _mode = threading.local()
@@ -159,6 +159,24 @@ def differentiable(function):
 
     operation.function = function  # the plain one, for tests that break its pullback on purpose
     return operation
+
+
+def by_kernel(function):
+    """Have an operation's `function` replaced, on CuPy arrays, by the one of its name in on_gpu.py.
+
+    That one is called with the same arguments and returns the same, a value and a pullback, but computes them by
+    hand-written kernels; only where they were switched off (backend.use) plain CuPy goes through `function` itself.
+    """
+
+    @functools.wraps(function)
+    def chosen(*arrays, **options):
+        if array_module(*arrays) is np or not with_kernels():
+            return function(*arrays, **options)
+        from . import on_gpu  # no other file needs it
+
+        return getattr(on_gpu, function.__name__)(*arrays, **options)
+
+    return chosen
 
 
 def gradients(loss, parameters, cotangent=None):

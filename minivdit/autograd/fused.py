@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backend import array_module
 from .elementwise import BLOCK, write_gelu
-from .engine import differentiable, is_recording
+from .engine import by_kernel, differentiable, is_recording
 from .shaping import row_count, sum_rows
 
 MLP_ENTRIES = 1 << 18  # hidden entries that `mlp` works on at a time: 1 MiB of float32
@@ -77,19 +77,20 @@ def standardise_pullback(grad, standardised, inverse_deviation):
     return grad
 
 
-def _check_rows(name, x, *vectors):
+def check_rows(name, x, *vectors):
     for vector in vectors:
         if vector is not None and vector.shape != x.shape[-1:]:
             raise ValueError(f"{name}: weight and bias must have shape {x.shape[-1:]}, not {vector.shape}")
 
 
 @differentiable
+@by_kernel
 def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     """Standardise each row, then scale and shift it (Ba et al. 2016).
 
     x: (..., D). weight, bias: (D,) or None.
     """
-    _check_rows("layer_norm", x, weight, bias)
+    check_rows("layer_norm", x, weight, bias)
     standardised, inverse_deviation = standardise(x, eps)
     value = standardised if weight is None else standardised * weight
     value = value if bias is None else value + bias
@@ -104,12 +105,13 @@ def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
 
 
 @differentiable
+@by_kernel
 def rms_norm(x, weight=None, *, eps=1e-6):
     """Divide each row by its root mean square, then scale it (Zhang and Sennrich 2019).
 
     x: (..., D). weight: (D,) or None.
     """
-    _check_rows("rms_norm", x, weight)
+    check_rows("rms_norm", x, weight)
     xp = array_module(x)
     width = x.shape[-1]
     inverse_rms = 1 / xp.sqrt(row_dot(x, x) / width + eps)
@@ -132,7 +134,7 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
 
     x: (B, ..., C), channels last, C a multiple of `groups`. weight, bias: (C,) or None.
     """
-    _check_rows("group_norm", x, weight, bias)
+    check_rows("group_norm", x, weight, bias)
     batch, channels = x.shape[0], x.shape[-1]
     if channels % groups:
         raise ValueError(f"group_norm: {channels} channels can't be split into {groups} equal groups")
@@ -159,6 +161,7 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
 
 
 @differentiable
+@by_kernel
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     """layer_norm(x) * (1 + scale) + shift: the "adaLN" of diffusion transformers (Peebles and Xie 2023).
 
@@ -194,6 +197,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
 
 
 @differentiable
+@by_kernel
 def gated_residual(x, gate, branch):
     """x + gate * branch: how a block adds what it found; with gate 0 the block does nothing.
 
@@ -214,13 +218,8 @@ def gated_residual(x, gate, branch):
     return value, pullback
 
 
-@differentiable
-def mlp(x, up_weight, up_bias, down_weight, down_bias):
-    """linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias), some rows at a time.
-
-    x: (..., D), up_weight: (D, hidden), up_bias: (hidden,), down_weight: (hidden, D'), down_bias: (D',) -> (..., D').
-    What goes into GELU, and its gradient, never leave the cache: only what comes out and the slope are kept.
-    """
+def check_mlp(x, up_weight, up_bias, down_weight, down_bias):
+    """Raise ValueError unless the shapes are those that `mlp` takes."""
     size_in, hidden = up_weight.shape
     if x.shape[-1] != size_in or down_weight.shape[0] != hidden or up_bias.shape != (hidden,):
         raise ValueError(
@@ -229,6 +228,18 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
         )
     if down_bias.shape != down_weight.shape[1:]:
         raise ValueError(f"mlp: {down_weight.shape} takes a bias ({down_weight.shape[1]},), not {down_bias.shape}")
+
+
+@differentiable
+@by_kernel
+def mlp(x, up_weight, up_bias, down_weight, down_bias):
+    """linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias), some rows at a time.
+
+    x: (..., D), up_weight: (D, hidden), up_bias: (hidden,), down_weight: (hidden, D'), down_bias: (D',) -> (..., D').
+    What goes into GELU, and its gradient, never leave the cache: only what comes out and the slope are kept.
+    """
+    check_mlp(x, up_weight, up_bias, down_weight, down_bias)
+    size_in, hidden = up_weight.shape
     xp, shape, n = array_module(x), x.shape, row_count(x.shape)
     rows = x.reshape(n, size_in)
     step = max(1, MLP_ENTRIES // hidden) if xp is np else max(1, n)

@@ -199,25 +199,28 @@ class TextBlock(nn.Module):
         self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
         self.mlp = MLP(width, 4 * width)
 
-    def forward(self, x, mask):
-        x = x + self.attention(self.attention_norm(x), mask)
+    def forward(self, x, mask, turns=None):
+        x = x + self.attention(self.attention_norm(x), mask, turns)
         return x + self.mlp(self.mlp_norm(x))
 
 
 class TextEncoder(nn.Module):
-    def __init__(self, vocabulary, width, depth, heads):
+    def __init__(self, vocabulary, width, depth, heads, positions):
         super().__init__()
+        self.head_width, self.positions = width // heads, positions
         self.embedding = nn.Embedding(vocabulary, width)
         self.blocks = nn.ModuleList(TextBlock(width, heads) for _ in range(depth))
         self.norm = nn.RMSNorm(width, eps=1e-6)
 
     def forward(self, tokens):
         present = tokens != 0
-        width = self.embedding.embedding_dim
-        positions = waves(torch.arange(tokens.shape[1], device=tokens.device), width)
-        x = self.embedding(tokens) + positions * math.sqrt(2 / width)
+        x, turns, length, width = self.embedding(tokens), None, tokens.shape[1], self.embedding.embedding_dim
+        if self.positions == "rotary":
+            turns = [table.to(x.device) for table in rotation((length, 1, 1), self.head_width)]
+        else:
+            x = x + waves(torch.arange(length, device=x.device), width) * math.sqrt(2 / width)
         for block in self.blocks:
-            x = block(x, present[:, None, None, :])
+            x = block(x, present[:, None, None, :], turns)
         x = self.norm(x)
         mean = (x * present[..., None]).sum(1) / present.sum(1, keepdim=True)
         return x, mean
@@ -248,7 +251,7 @@ class VideoDiT(nn.Module):
         self.config = config
         width, patch = config.width, math.prod(config.patch_size) * config.latent_channels
         self.patch_in = nn.Linear(patch, width)
-        self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads)
+        self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads, config.text_positions)
         self.level_in = nn.Linear(64 * config.patch_size[0], width)
         self.level_out = nn.Linear(width, width)
         self.text_pooled = nn.Linear(width, width)

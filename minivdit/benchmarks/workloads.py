@@ -65,7 +65,7 @@ def ours(name, threads):
 
     def results():
         loss, gradients, _ = run.gradients(on_device)
-        return {"loss": np.float32(loss), **gradients}
+        return {"loss": np.float32(float(loss)), **gradients}
 
     def step():
         run.advance(loop.on_device(batch))

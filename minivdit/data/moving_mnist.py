@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import InputError
 from .captions import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
 
-# Pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas; they scale with its shorter side.
-PIXELS_PER_FRAME = {"slow": 1.6, "normal": 2.8, "fast": 4.2}
+# What SPEEDS mean unless told otherwise: pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas;
+# they scale with its shorter side.
+PIXELS_PER_FRAME = (1.6, 2.8, 4.2)
 
 # Ten of the eighty digit x direction pairs, never seen in training: each digit once, each direction once or twice.
 # A model that draws "an 8 moving left" knows 8 from other directions and left from other digits.
@@ -142,6 +143,9 @@ class CaptionedClips:
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
+    pixels_per_frame: how fast each of SPEEDS is; see PIXELS_PER_FRAME.
+    turning: the share of one-digit clips whose digit goes another way from the middle on, where the caption says so:
+    "a 3 moving right, then up". Clips of an odd number of frames have no middle.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
@@ -156,9 +160,11 @@ class CaptionedClips:
         digit_size=28,
         num_digits=(1, 2),
         speeds=SPEEDS,
+        turning=0.0,
         held_out="exclude",
         synonyms=True,
         subpixel=True,
+        pixels_per_frame=PIXELS_PER_FRAME,
     ):
         _check_canvas(size, num_frames, digit_size)
         if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
@@ -174,17 +180,26 @@ class CaptionedClips:
             raise InputError(f"held_out={held_out!r} is not known; choose exclude, only or include")
         self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
         self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
-        self.synonyms, self.subpixel = synonyms, subpixel
+        self.pixels_per_frame = tuple(pixels_per_frame)
+        if len(self.pixels_per_frame) != len(SPEEDS) or not min(self.pixels_per_frame) > 0:
+            raise InputError(
+                f"pixels_per_frame is a number above 0 for each of {', '.join(SPEEDS)}, not {self.pixels_per_frame}"
+            )
+        self.turning, self.synonyms, self.subpixel = turning, synonyms, subpixel
         self.pairs = chosen[held_out]
 
     def batch(self, generator, batch_size):
         """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
-        return self.render(generator, [self.draw_motions(generator) for _ in range(batch_size)])
+        labels = [self.draw_motions(generator) for _ in range(batch_size)]
+        return self.render(generator, labels, [self.draw_turn(generator, motions) for motions in labels])
 
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
-        fields = ("size", "num_frames", "digit_size", "num_digits", "speeds")
-        return {"digits": self.source.name, **{field: list(np.atleast_1d(getattr(self, field))) for field in fields}}
+        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
+        # Left out where nobody has set them, so that checkpoints from before they could be set go on.
+        own |= {"pixels_per_frame": self.pixels_per_frame} if self.pixels_per_frame != PIXELS_PER_FRAME else {}
+        own |= {"turning": self.turning} if self.turning else {}
+        return {"digits": self.source.name, **{name: list(np.atleast_1d(value)) for name, value in own.items()}}
 
     def draw_motions(self, generator):
         """What one clip shall show: a list of DigitMotions."""
@@ -197,12 +212,26 @@ class CaptionedClips:
                 motions.append(DigitMotion(digit, direction, self.speeds[int(speed * len(self.speeds))]))
         return motions
 
-    def render(self, generator, labels):
-        """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts."""
+    def draw_turn(self, generator, motions):
+        """The direction in which a clip of these motions goes on from its middle, or None: it doesn't turn."""
+        if not self.turning or len(motions) > 1 or self.num_frames % 2 or generator.random() >= self.turning:
+            return None
+        ways = [way for digit, way in self.pairs if digit == motions[0].digit and way != motions[0].direction]
+        return ways[generator.integers(len(ways))] if ways else None
+
+    def render(self, generator, labels, turns=None):
+        """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
+
+        turns: for each clip the direction in which it goes on from its middle, or None.
+        """
         if not labels:
             raise InputError("a batch of 0 clips can't be made; ask for at least 1")
-        captions = [describe(motions, generator if self.synonyms else None) for motions in labels]
-        corners = self._corners(generator, labels)
+        turns = turns or [None] * len(labels)
+        captions = [
+            describe(motions, generator if self.synonyms else None) + (f", then {turn}" if turn else "")
+            for motions, turn in zip(labels, turns)
+        ]
+        corners = self._corners(generator, labels, turns)
         video = np.zeros((len(labels), self.num_frames, *self.size), np.float32)
         for slot in range(corners.shape[1]):
             clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
@@ -211,22 +240,30 @@ class CaptionedClips:
         tracks = corners + np.float32((self.digit_size - 1) / 2)
         return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size)
 
-    def _corners(self, generator, labels):
+    def _corners(self, generator, labels, turns):
         """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
-        room = np.array(self.size) - self.digit_size
-        velocity = np.full((len(labels), max(map(len, labels)), 2), np.nan)
-        for clip, motions in enumerate(labels):
+        room, half = np.array(self.size) - self.digit_size, self.num_frames // 2
+        velocity = np.full((2, len(labels), max(map(len, labels)), 2), np.nan)  # in either half of the clip
+        for clip, (motions, turn) in enumerate(zip(labels, turns)):
             for slot, (_, direction, speed) in enumerate(motions):
-                step = np.array(DIRECTIONS[direction])
-                pixels = PIXELS_PER_FRAME[speed] * min(self.size) / 64
-                velocity[clip, slot] = step / np.hypot(*step) * pixels
-        # The way of the first half of the clip is kept free ahead; the rest of the room is for chance.
-        free = np.minimum(np.abs(velocity) * self.num_frames / 2, room)
-        start = generator.random((_STARTS, *velocity.shape)) * (room - free)  # distance to the wall behind
-        start = np.where(velocity < 0, room - start, start)
-        way = start[..., None, :] + velocity[:, :, None] * np.arange(self.num_frames)[:, None]
-        # Reflection by mirrors is the straight way folded like a strip of paper, at 0 and at `room`.
-        corners = room - np.abs(way % (2 * room) - room)  # (_STARTS, B, digits, T, 2)
+                pixels = self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
+                for part, way in enumerate((direction, turn or direction)):
+                    step = np.array(DIRECTIONS[way])
+                    velocity[part, clip, slot] = step / np.hypot(*step) * pixels
+        # The way of the first half of the clip is kept free, and that after a turn; the rest of the room is for chance.
+        turned = np.array([turn is not None for turn in turns])[:, None, None]
+        ends = np.cumsum([velocity[0] * self.num_frames / 2, np.where(turned, velocity[1] * half, 0)], axis=0)
+        low, high = ends.min(axis=0).clip(None, 0), ends.max(axis=0).clip(0)
+        spare = generator.random((_STARTS, *low.shape)) * (room - np.minimum(high - low, room))
+        start = np.where(velocity[0] < 0, room - high - spare, spare - low).clip(0, room)
+        time = np.arange(self.num_frames)[:, None]
+
+        def fold(way):  # reflection by mirrors is the straight way folded like a strip of paper, at 0 and at `room`
+            return room - np.abs(way % (2 * room) - room)
+
+        corners = fold(start[..., None, :] + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
+        after = fold(corners[..., half : half + 1, :] + velocity[1, :, :, None] * (time - half))
+        corners = np.where(turned[..., None] & (time > half), after, corners)
         apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
         covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (_STARTS, B)
         best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit

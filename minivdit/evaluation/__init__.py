@@ -1,6 +1,7 @@
 """Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
 
 from .continuity import drift, seam
+from .events import bounces, permanence
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
 from .metrics import (
@@ -27,6 +28,7 @@ __all__ = [
     "Sighting",
     "Tracks",
     "Wishes",
+    "bounces",
     "clip_features",
     "compass",
     "drift",
@@ -40,6 +42,7 @@ __all__ = [
     "load_judge",
     "most_seen",
     "motion_metrics",
+    "permanence",
     "prompt_metrics",
     "read_captions",
     "real_clips",

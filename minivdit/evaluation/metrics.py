@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import DIRECTIONS, PIXELS_PER_FRAME, parse
+from ..data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
 from ..errors import InputError
 from .blobs import as_clips
 from .judge import load_judge
@@ -42,13 +42,10 @@ class Estimate:
         """Of values in [0, 1]: Wilson's score interval, honest near 0 and 1 and cautious for fractions between."""
         values = np.asarray(values, float)
         values = values[~np.isnan(values)]
-        n, z = len(values), 1.959964
-        if n == 0:
+        if not len(values):
             return cls(math.nan, math.nan, math.nan, 0)
         mean = float(values.mean())
-        middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
-        return cls(mean, max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean)), n)
+        return cls(mean, *wilson(mean, len(values)), len(values))
 
     @classmethod
     def average(cls, values):
@@ -61,6 +58,42 @@ class Estimate:
         mean = float(values.mean())
         half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
         return cls(mean, mean - half, mean + half, n)
+
+    @classmethod
+    def over_runs(cls, values):
+        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none (NaN) for a single run.
+
+        n: runs.
+        """
+        values = np.asarray(values, float)
+        values = values[~np.isnan(values)]
+        n = len(values)
+        if n < 2:
+            return cls(float(values.mean()) if n else math.nan, math.nan, math.nan, n)
+        mean, half = float(values.mean()), student_t(n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
+        return cls(mean, mean - half, mean + half, n)
+
+
+def wilson(mean, n):
+    """Wilson's 95% score interval (low, high) of a share that is the mean of n values."""
+    z = 1.959964
+    middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+    return max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
+
+
+def student_t(degrees):
+    """The 97.5% point of Student's t distribution, to three decimals.
+
+    Few degrees of freedom from its table, more by its series around the normal distribution's (Abramowitz and Stegun,
+    26.7.5).
+    """
+    table = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
+    if degrees <= len(table):
+        return table[degrees - 1]
+    z = 1.959964
+    series = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + sum(term / degrees**power for power, term in enumerate(series, start=1))
 
 
 @dataclass(frozen=True)
@@ -84,16 +117,18 @@ class Sighting:
     digit_size: int
 
 
-def watch(clips, digit_size, digits, judge=None):
+def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRAME):
     """Look at clips (B, T, H, W, 1) in [0, 1] and return a Sighting.
 
-    digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip.
+    digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip. pixels_per_frame: the speeds that
+    captions ask for; nothing much faster than the fastest is looked for.
     """
     judge = judge or load_judge()
     clips = as_clips(clips)
     canvas = clips.shape[2:]
     tracks = track(clips, digit_size, digits)
-    paths = fit_paths(tracks.positions, canvas, digit_size, np.where(tracks.merged, MERGED_TRUST, 1.0))
+    trust = np.where(tracks.merged, MERGED_TRUST, 1.0)
+    paths = fit_paths(tracks.positions, canvas, digit_size, trust, pixels_per_frame)
     crops = windows(clips, tracks.positions, digit_size)
     log_probabilities, _ = judge.read(crops)
     probabilities = np.exp(log_probabilities) * tracks.found[..., None]
@@ -115,30 +150,34 @@ def _looks(crops, counted):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits."""
+    """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits.
+
+    named: px a frame that each of SPEEDS stands for.
+    """
 
     digit: np.ndarray
     direction: np.ndarray
     speed: np.ndarray  # px a frame
+    named: np.ndarray
 
     @property
     def count(self):
         return (self.digit >= 0).sum(-1)
 
 
-def read_captions(captions, canvas):
-    """Parse captions into Wishes; `canvas` (height, width) sets what "fast" is in pixels."""
+def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
+    """Parse captions into Wishes; `canvas` (height, width) and pixels_per_frame set what "fast" is in pixels."""
     parsed = [parse(caption) for caption in captions]
     if not parsed:
         raise InputError("no captions were given; evaluation takes one for each clip")
     shape = len(parsed), max(map(len, parsed))
     digit, direction, speed = np.full(shape, -1), np.full(shape, -1), np.full(shape, np.nan)
-    names = list(DIRECTIONS)
+    names, named = list(DIRECTIONS), np.array(pixels_per_frame) * min(canvas) / 64
     for row, motions in enumerate(parsed):
         for slot, motion in enumerate(motions):
             digit[row, slot], direction[row, slot] = motion.digit, names.index(motion.direction)
-            speed[row, slot] = PIXELS_PER_FRAME[motion.speed] * min(canvas) / 64
-    return Wishes(digit, direction, speed)
+            speed[row, slot] = named[SPEEDS.index(motion.speed)]
+    return Wishes(digit, direction, speed, named)
 
 
 def prompt_metrics(sighting, wishes):
@@ -158,7 +197,9 @@ def prompt_metrics(sighting, wishes):
     frames = frame_right.sum(-1) / np.maximum(sighting.readable.sum(-1), 1)[:, None]
     majority = digit[..., None] == most_seen(sighting)[:, None]
     direction = wishes.direction[..., None] == sighting.paths.direction[:, None]
-    speed = _nearest_speed(sighting)[:, None] == _speed_index(wishes.speed, sighting.canvas)[..., None]
+    moving = sighting.paths.direction != NOWHERE
+    nearest = np.where(moving, _speed_index(sighting.paths.speed, wishes.named), -1)
+    speed = nearest[:, None] == _speed_index(wishes.speed, wishes.named)[..., None]
 
     def best(score):
         """Mean over the motions asked for, under the pairing that is best for `score` (B, motions, tracks)."""
@@ -221,23 +262,21 @@ def motion_metrics(sighting):
     }
 
 
-def most_seen(sighting):
-    """(B, K): the class of most readable frames, -1 where nothing was found; ties go to the surer one."""
-    probabilities = np.where(sighting.readable[..., None], sighting.probabilities, 0)
-    votes = ((sighting.classes[..., None] == np.arange(10)) & sighting.readable[..., None]).sum(2)
+def most_seen(sighting, counted=None):
+    """(B, K): the class of most frames, -1 where nothing was found; ties go to the surer one.
+
+    counted: the frames that have a say, boolean (B, K, T); by default the readable ones.
+    """
+    counted = sighting.readable if counted is None else counted
+    probabilities = np.where(counted[..., None], sighting.probabilities, 0)
+    votes = ((sighting.classes[..., None] == np.arange(10)) & counted[..., None]).sum(2)
     return np.where(votes.any(-1), (votes + 0.5 * probabilities.mean(2)).argmax(-1), -1)
 
 
-def _speed_index(speed, canvas):
+def _speed_index(speed, named):
     """Which of the named speeds is nearest in proportion to `speed`, px a frame."""
-    named = np.array(list(PIXELS_PER_FRAME.values())) * min(canvas) / 64
     ratio = np.log(np.maximum(np.nan_to_num(speed), 1e-3)[..., None] / named)
     return np.abs(ratio).argmin(-1)
-
-
-def _nearest_speed(sighting):
-    moving = sighting.paths.direction != NOWHERE
-    return np.where(moving, _speed_index(sighting.paths.speed, sighting.canvas), -1)
 
 
 def _best_pairing(score, wanted, tracks):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.captions import DIRECTIONS
+from ..data import DIRECTIONS, PIXELS_PER_FRAME
 
 NOWHERE = -1  # the direction of what doesn't move or can't be told
 LEAST_FRAMES = 3  # seen frames from which a path is told
@@ -20,7 +20,7 @@ STANDING = 0.02
 # A line that leaves more than this share of a digit's movement unexplained tells no direction. Shuffled
 # frames lie on the right line but in no order: without this rule half of them "move in the right direction".
 UNEXPLAINED = 0.75
-FASTEST = 0.08  # of the canvas's shorter side a frame; the captions' "fast" is 0.066
+HEADROOM = 1.2  # above the fastest speed that captions ask for: what is looked for
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,19 @@ def fold(places, low, high):
     return high - np.abs(np.mod(places - low, 2 * width) - width)
 
 
-def fit_paths(positions, canvas, digit_size, weights=None):
+def fit_paths(positions, canvas, digit_size, weights=None, pixels_per_frame=PIXELS_PER_FRAME):
     """Fit a bouncing line to each track.
 
     positions: (..., T, 2) px, (y, x), NaN where lost. canvas: (height, width) px.
     digit_size: side of the digit's square, px; its centre keeps half of that from every wall.
     weights: (..., T), how far each frame is trusted (default 1; less for a merged blob).
+    pixels_per_frame: the speeds that captions ask for, see data.PIXELS_PER_FRAME.
     """
     *leading, length, _ = positions.shape
     flat = positions.reshape(-1, length, 2).astype(np.float32)
     seen = ~np.isnan(flat[..., 0])
     trust = (seen * (1.0 if weights is None else weights.reshape(-1, length))).astype(np.float32)
-    fastest = FASTEST * min(canvas)
+    fastest = HEADROOM * max(pixels_per_frame) * min(canvas) / 64
     fits = [_fit_axis(flat[..., axis], trust, canvas[axis], digit_size, fastest) for axis in (0, 1)]
     velocity, path = np.stack([fit[0] for fit in fits], -1), np.stack([fit[1] for fit in fits], -1)
     distance = np.where(seen, np.sqrt(((np.nan_to_num(flat) - path) ** 2).sum(-1)), 0)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..data import CaptionedClips, parse
+from ..data import PIXELS_PER_FRAME, CaptionedClips, parse
 from ..errors import InputError
 from .blobs import as_clips
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
@@ -122,12 +122,22 @@ class Report:
         return "\n".join([*lines, self.footnote()])
 
 
-def evaluate(clips, captions, references, digit_size, generator=None, judge=None, controls=True):
+def evaluate(
+    clips,
+    captions,
+    references,
+    digit_size,
+    generator=None,
+    judge=None,
+    controls=True,
+    pixels_per_frame=PIXELS_PER_FRAME,
+):
     """Compare clips (B, T, H, W, 1) in [0, 1] with what their captions ask for; returns a Report.
 
     references: two arrays like `clips`, real clips of the same captions (see `real_clips`), the first
     judged beside the clips, the second the other side of all Frechet distances.
     generator: numpy Generator for the controls (default: seed 0). controls=False leaves out the floors.
+    pixels_per_frame: what the captions' speeds mean.
     """
     clips, real, others = (as_clips(array) for array in (clips, *references))
     if not clips.shape == real.shape == others.shape or len(captions) != len(clips):
@@ -137,18 +147,18 @@ def evaluate(clips, captions, references, digit_size, generator=None, judge=None
         )
     generator = generator or np.random.default_rng(0)
     judge = judge or load_judge()
-    wishes = read_captions(captions, clips.shape[2:])
+    wishes = read_captions(captions, clips.shape[2:], pixels_per_frame)
     other_maps = frame_maps(others, digit_size, judge)
 
     def column(array):
-        sighting = watch(array, digit_size, wishes.count, judge)
+        sighting = watch(array, digit_size, wishes.count, judge, pixels_per_frame)
         values = prompt_metrics(sighting, wishes) | identity_metrics(sighting) | motion_metrics(sighting)
         return sighting, _estimates(values) | _distances(frame_maps(array, digit_size, judge), other_maps)
 
     columns = {"clips": column(clips)[1]}
     sighting, columns["real"] = column(real)
     if controls:
-        swapped = read_captions(shuffled_captions(captions, generator), clips.shape[2:])
+        swapped = read_captions(shuffled_captions(captions, generator), clips.shape[2:], pixels_per_frame)
         columns["other captions"] = _estimates(prompt_metrics(sighting, swapped))
         columns["shuffled frames"] = column(shuffled_frames(real, generator))[1]
         columns["recombined"] = column(recombined(real, generator))[1]

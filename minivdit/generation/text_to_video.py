@@ -13,7 +13,6 @@ import numpy as np
 from .. import autograd as ag
 from .. import diffusion
 from ..backend import array_module, thread_count, to_device, to_numpy
-from ..data.captions import over_time
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
@@ -183,8 +182,8 @@ class TextToVideo(Abilities):
         if given.known.all():
             raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
         guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
-        tokens = self._tokens(prompts, num_frames)
-        empty = np.broadcast_to(self._tokens([""] * clips, num_frames), tokens.shape)
+        tokens = self.tokenizer.encode_over_time(prompts, num_frames // self.transformer.config.patch_size[0])
+        empty = np.broadcast_to(self.tokenizer.encode([""]), tokens.shape)
         known = given.cells(self.autoencoder.config.factor)
         levels = diffusion.level_matrix(
             settings.steps if steps is None else steps, clips, num_frames, given=known.all(axis=(2, 3, 4)), start=start
@@ -233,17 +232,6 @@ class TextToVideo(Abilities):
         size = self.settings.size if size is None else size
         self._check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
-
-    def _tokens(self, prompts, num_frames):
-        """Tokens (B, F, L) of B prompts: one caption for all frames (F = 1), or one for each where some change."""
-        parts = [over_time(prompt) for prompt in prompts]
-        frames = num_frames // self.transformer.config.patch_size[0] if max(map(len, parts)) > 1 else 1
-        if max(map(len, parts)) > frames:
-            raise InputError(
-                f"{max(map(len, parts))} captions don't fit into {num_frames} frames; give fewer, or more frames"
-            )
-        captions = [part[frame * len(part) // frames] for part in parts for frame in range(frames)]
-        return self.tokenizer.encode(captions).reshape(len(prompts), frames, -1)
 
     def _check_request(self, clips, num_frames, size):
         """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works."""

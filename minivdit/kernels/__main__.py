@@ -63,7 +63,8 @@ def list_kernels(options):
 
     for file in FILES.values():
         instances, dtypes = ", ".join(map(str, file.instances)), ", ".join(file.types or ("float32",))
-        print(f"{file.name}  ({dtypes}; instances {instances}; from sm_{file.architecture})")
+        there = f"sm_{file.only} only" if file.only else f"from sm_{file.architecture}"
+        print(f"{file.name}  ({dtypes}; instances {instances}; {there})")
         for function in file.functions:
             print(f"    {function.name}, {function.threads} threads a block")
 

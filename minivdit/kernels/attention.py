@@ -46,9 +46,12 @@ BACKWARD_TILES = {32: (64, 64), 64: (64, 32), 128: (32, 16)}
 SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
 HALVES_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 64)}
 TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
+WARPGROUP_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
 BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
 HALVES = ("float16", "bfloat16")
+LARGEST_SCALE = 1e8  # times LOWEST of kernels/attention.cuh it is still a float32
+MOST_NUMBERS = 2**31 - 128  # of a head, in the naive rung: rounded up to whole blocks they must fit into an int
 
 
 def _online_bytes(width):
@@ -92,21 +95,26 @@ def _own(tiles):
     return lambda width: tiles[width][0]
 
 
-def _on_tensor_cores(name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0):
-    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row."""
+def _on_tensor_cores(
+    name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0, threads=128, aligned=4
+):  # fmt: skip
+    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row.
+
+    aligned: what the size in bytes of all these is a multiple of.
+    """
 
     def shared_bytes(width):
         own, others = tiles[width]
         in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
-        return 2 * in_tiles + 4 * (of_own * own + of_others * others)
+        return -(-(2 * in_tiles + 4 * (of_own * own + of_others * others)) // aligned) * aligned
 
-    return _function(name, 128, rows, _own(tiles), shared_bytes)
+    return _function(name, threads, rows, _own(tiles), shared_bytes)
 
 
-def _file(arguments, *functions, name=None, types=(), architecture=75):
+def _file(arguments, *functions, name=None, types=(), architecture=75, only=None):
     name = name or functions[0].name
     argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
-    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types)
+    return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types, only)
 
 
 FILES = {
@@ -149,6 +157,15 @@ FILES = {
             architecture=80,
         ),
         _file(
+            Forward,
+            _on_tensor_cores(
+                "attention_forward_8_wgmma", _queries, WARPGROUP_TILES, 1, 4, 1, 2, threads=256, aligned=1024
+            ),
+            types=HALVES,
+            architecture=90,
+            only="90a",
+        ),
+        _file(
             Backward,
             _function("attention_backward_1_warps_row_sums", 128, _queries, 4),
             _function("attention_backward_1_warps_keys", 128, _keys, 4),
@@ -172,6 +189,14 @@ FILES = {
         ),
         _file(
             Backward,
+            _function("attention_backward_3b_split_floats_row_sums", 128, _queries, 4),
+            _on_tensor_cores("attention_backward_3b_split_floats_keys", _keys, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
+            _on_tensor_cores("attention_backward_3b_split_floats_queries", _queries, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
+            name="attention_backward_3b_split_floats",
+            architecture=80,
+        ),
+        _file(
+            Backward,
             _function("attention_backward_4_async_row_sums", 128, _queries, 4),
             _on_tensor_cores("attention_backward_4_async_keys", _keys, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
             _on_tensor_cores("attention_backward_4_async_queries", _queries, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
@@ -184,9 +209,11 @@ FILES = {
 
 
 # The files by direction, best first: `best` takes the first that runs. On an sm_80 or newer, float32 is multiplied by
-# tensor cores as pairs of bfloat16 on the way forward; on the way back, and on older GPUs, as it is.
+# tensor cores as pairs of bfloat16 (see rung 3b), on older GPUs as it is. For 16 bits rung 8 comes first (its head has
+# the sums). Chosen by arithmetic alone: nobody has measured.
 BEST = {
     Forward: (
+        "attention_forward_8_wgmma",
         "attention_forward_7_trimmed",
         "attention_forward_6_async",
         "attention_forward_5_swizzled",
@@ -196,6 +223,7 @@ BEST = {
     Backward: (
         "attention_backward_4_async",
         "attention_backward_3_tensor_cores",
+        "attention_backward_3b_split_floats",
         "attention_backward_2_tiles",
     ),
 }
@@ -219,20 +247,21 @@ def forward(name, q, k, v, *, runner, scale=None, query_time=None, key_time=None
     """Attention by the kernel file `name`, an attention_forward_... of FILES.
 
     q: (batch, heads, queries, width); k, v: (batch, heads, keys, width), of a dtype that the file reads, width 32, 64
-    or 128; views with any strides that leave rows whole. scale: above 0; 1/sqrt(width) unless given. query_time,
-    key_time: int32, broadcast against (batch, heads, queries) and (batch, heads, keys); key j is visible to query i
-    if key_time[j] <= query_time[i], and times lie between -2**31 + 1 and 2**31 - 1, both excluded. dtype: "bfloat16"
-    if the arrays are uint16 and hold the bits of such numbers (formats.to_format makes them).
+    or 128; views with any strides that leave rows whole. scale: above 0, to 1e8; 1/sqrt(width) unless given.
+    query_time, key_time: int32, broadcast against (batch, heads, queries) and (batch, heads, keys); key j is visible to
+    query i if key_time[j] <= query_time[i], and times lie between -2**31 + 1 and 2**31 - 1, both excluded. dtype:
+    "bfloat16" if the arrays are uint16 and hold the bits of such numbers (formats.to_format makes them).
     Returns out, shaped as q and in memory as (batch, queries, heads, width), of the same dtype; and log_sum_exp,
     float32 (batch, heads, queries). A query that sees nothing gets zeros and -infinity. Raises InputError.
     """
     file, arguments, dtype = _prepare(name, Forward, q, k, v, scale, query_time, key_time, runner, dtype)
+    naive = name == "attention_forward_1_naive"
+    if naive and q.shape[2] * max(k.shape[2], q.shape[3]) > MOST_NUMBERS:
+        raise InputError(f"{name} counts a head's scores in 31 bits; {q.shape[2]} x {k.shape[2]} are too many")
     out, log_sum_exp = empty_rows(runner, q.shape, dtype), runner.empty(q.shape[:3])
     arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
-    if name == "attention_forward_1_naive":
-        if q.shape[2] * max(k.shape[2], q.shape[3]) >= 2**31:
-            raise InputError(f"{name} counts a head's scores in 31 bits; {q.shape[2]} x {k.shape[2]} are too many")
+    if naive:
         scores = runner.empty((*q.shape[:3], k.shape[2]))
         arguments.scores = address(scores)
     run(file, file.functions, q.shape[3], arguments, runner, dtype)
@@ -248,6 +277,7 @@ def backward(
     Returns q_grad, k_grad and v_grad, shaped as q, k and v; bitwise the same each time. Raises InputError.
     """
     file, arguments, dtype = _prepare(name, Backward, q, k, v, scale, query_time, key_time, runner, dtype)
+    check_library(runner, out, log_sum_exp, out_grad)
     arguments.out = rows("out", out, q.shape, STORED_AS[dtype])
     arguments.out_grad = rows("out_grad", out_grad, q.shape, STORED_AS[dtype])
     arguments.log_sum_exp = rows("log_sum_exp", log_sum_exp, q.shape[:3], np.float32)
@@ -272,8 +302,8 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
     if q.shape[3] not in file.instances:
         raise InputError(f"{name} exists for head widths {', '.join(map(str, file.instances))}, not {q.shape[3]}")
     dtype = format_of(q, dtype, file.types or ("float32",), name)
-    if scale is not None and not 0 < scale < math.inf:
-        raise InputError(f"attention needs a scale above 0, not {scale}")
+    if scale is not None and not 0 < scale <= LARGEST_SCALE:
+        raise InputError(f"attention needs a scale above 0 and up to {LARGEST_SCALE:.0e}, not {scale}")
     if (query_time is None) != (key_time is None):
         raise InputError("attention needs query_time and key_time together, or neither")
     batch, heads, queries, width = q.shape

@@ -49,7 +49,7 @@ def compile_file(file, architectures=ARCHITECTURES, compiler=None, text=None):
     if compiler not in compilers():
         raise InputError(f"{compiler or 'nvcc or NVRTC'} isn't installed; {CURE}")
     text = text or whole_source(file.name)
-    wanted = [architecture for architecture in architectures if int(architecture[:2]) >= file.architecture]
+    wanted = [architecture for architecture in architectures if file.compiles_for(architecture)]
     together = {}  # architectures that have the same kernels
     for architecture in wanted:
         together.setdefault(tuple(file.kernels(architecture)), []).append(architecture)

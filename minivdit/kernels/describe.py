@@ -37,6 +37,7 @@ class KernelFile:
 
     name: of the file, without .cu; arguments: the ctypes.Structure; argument_type: the same in C++;
     instances: the template arguments that exist; architecture: the oldest that it runs on, 75 for sm_75;
+    only: "90a" if it has instructions of that architecture alone: compiled for nothing else, it runs on sm_90 alone;
     types: 'float16', 'bfloat16' (and 'float32') if the functions are templates over the type of number, too. Then it
     stands before the instance, and argument_type has {type} in its place: "Forward<{type}>".
     """
@@ -48,6 +49,16 @@ class KernelFile:
     instances: tuple[int, ...]
     architecture: int = 75
     types: tuple[str, ...] = ()
+    only: str | None = None
+
+    def compiles_for(self, architecture):
+        """Whether an architecture, '90' or '90a', has all its instructions."""
+        return architecture == self.only if self.only else int(architecture.rstrip("a")) >= self.architecture
+
+    def target(self, architecture):
+        """What it's compiled for to run on a GPU of this architecture, '90' for sm_90; None if it can't run there."""
+        target = f"{architecture}a" if f"{architecture}a" == self.only else architecture
+        return target if self.compiles_for(target) else None
 
     def expression(self, function, instance, number_type=None):
         """One instance of one function, as C++ names it."""
@@ -76,7 +87,7 @@ class KernelFile:
         """Whether it reads this dtype on a GPU of this architecture that has so many bytes of shared memory a block."""
         return (
             dtype in (self.types_on(architecture) if self.types else ("float32",))
-            and int(architecture.rstrip("a")) >= self.architecture
+            and self.target(architecture) is not None
             and max(function.shared_bytes(instance) for function in self.functions) <= shared_bytes
         )
 

@@ -1,4 +1,4 @@
-"""What stands beside attention, by kernel: normalise and modulate, bias + GELU, QK-norm + rotary, AdamW + average.
+"""What stands beside attention, by kernel: normalise and modulate, gated residual, bias + GELU, and others.
 
 What is computed is what autograd/fused.py, autograd/elementwise.py, autograd/attend.py and optim.py compute. Each
 operation is one file that holds the value and its pullback, which computes again what it needs: nothing is kept
@@ -20,8 +20,11 @@ TYPES = ("float32", "float16", "bfloat16")
 ROWS_OF_A_TILE = 32  # at least so many rows a block,
 TILES = 1024  # and so many more that there are at most so many blocks whose sums the next kernel has to add up
 COLUMNS_OF_SUMS = 32  # that a block of the second kernel takes
-COLUMNS = 128  # that a warp takes where rows can be cut anywhere
+COLUMNS = 128  # that a warp takes where rows can be cut anywhere:
+OF_ANY_WIDTH = ("gated_residual", "bias_gelu")
 SEGMENTS = 8
+FORWARD, BACKWARD, WITHOUT_SUMS = slice(1), slice(1, None), slice(1, 2)  # of a file's functions
+ELSE = "use --kernels off (plain CuPy) or --device cpu"
 
 
 def _structure(name, pointers, integers, floats=(), rows=()):
@@ -37,6 +40,12 @@ Modulate = _structure(
     ("groups", "rows", "width", "tiles", "rows_of_a_tile", "aligned"),
     ("eps",),
     rows=("shift", "scale"),
+)
+GatedResidual = _structure(
+    "GatedResidual",
+    ("x", "branch", "out_grad", "out", "branch_grad", "gate_grad", "sums"),
+    ("groups", "rows", "width", "tiles", "rows_of_a_tile", "aligned"),
+    rows=("gate",),
 )
 BiasGelu = _structure(
     "BiasGelu",
@@ -56,8 +65,8 @@ class AdamWEMA(ctypes.Structure):
     """AdamWEMA of kernels/adamw_ema.cu."""
 
     _fields_ = [
-        *[(name, ctypes.c_void_p) for name in ("weights", "mean", "square", "average", "gradient", "gradient_factor")],
-        ("count", ctypes.c_longlong),
+        *[(name, ctypes.c_void_p) for name in ("weights", "average", "mean", "square", "gradient", "gradient_factor")],
+        *[(name, ctypes.c_longlong) for name in ("count", "updated")],
         ("end", ctypes.c_longlong * SEGMENTS),
         *[(name, ctypes.c_float * SEGMENTS) for name in ("step_size", "kept")],
         *[(name, ctypes.c_float) for name in ("beta1", "one_minus_beta1", "beta2", "one_minus_beta2")],
@@ -94,10 +103,13 @@ FILES = {
     file.name: file
     for file in (
         _file(
-            "normalise_and_modulate",
-            Modulate,
-            (128, 256, 512, 1024),
-            lambda a: a.groups * a.tiles,
+            "normalise_and_modulate", Modulate, (128, 256, 512, 1024), lambda a: a.groups * a.tiles, lambda a: a.groups
+        ),
+        _file(
+            "gated_residual",
+            GatedResidual,
+            (COLUMNS,),
+            lambda a: a.groups * a.tiles * -(-a.width // COLUMNS),
             lambda a: a.groups,
         ),
         _file("bias_gelu", BiasGelu, (COLUMNS,), lambda a: a.tiles * -(-a.width // COLUMNS), lambda a: 1),
@@ -120,44 +132,98 @@ FILES = {
 }
 
 
-def normalise_and_modulate(x, shift, scale, *, runner, eps=1e-6, dtype=None):
-    """layer_norm(x) * (1 + scale) + shift, as autograd's `normalise_and_modulate`.
+def normalise_and_modulate(x, shift=None, scale=None, *, runner, eps=1e-6, dtype=None):
+    """layer_norm(x) * (1 + scale) + shift, as autograd's `normalise_and_modulate`; without both, layer_norm(x).
 
     x: (..., S, D), contiguous, D at most 1024; shift, scale: (..., 1, D), which may be parts of the columns of one
     array; all of one dtype: float32, float16 or (with dtype="bfloat16") uint16. Returns an array like x. Raises
     InputError.
     """
-    check_library(runner, x, shift, scale)
-    arguments, dtype = _modulate(x, scale, eps, dtype)
-    arguments.shift = vectors("shift", shift, scale.shape, STORED_AS[dtype])
+    if (shift is None) != (scale is None):
+        raise InputError("normalise_and_modulate needs shift and scale together, or neither")
+    arguments, dtype = _modulate(x, scale, runner, eps, dtype)
+    if shift is not None:
+        check_library(runner, shift)
+        arguments.shift = vectors("shift", shift, scale.shape, STORED_AS[dtype])
     out = runner.empty(x.shape, STORED_AS[dtype])
     arguments.out = address(out)
-    _run(FILES["normalise_and_modulate"], arguments, runner, dtype)
+    _run("normalise_and_modulate", arguments, runner, dtype)
     return out
 
 
 def normalise_and_modulate_backward(x, scale, out_grad, *, runner, eps=1e-6, dtype=None):
     """The gradients of x, shift and scale, given that of `normalise_and_modulate`'s result; bitwise the same each time.
 
-    Arrays as there; out_grad is like x. Returns x_grad, shift_grad and scale_grad. Raises InputError.
+    Arrays as there; out_grad is like x. Returns x_grad, shift_grad and scale_grad, the last two None without a scale.
+    Raises InputError.
     """
-    check_library(runner, x, scale, out_grad)
-    arguments, dtype = _modulate(x, scale, eps, dtype, backward=True)
+    arguments, dtype = _modulate(x, scale, runner, eps, dtype, backward=True)
+    check_library(runner, out_grad)
     arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
-    grads = tuple(runner.empty(array.shape, STORED_AS[dtype]) for array in (x, scale, scale))
+    x_grad = runner.empty(x.shape, STORED_AS[dtype])
+    arguments.x_grad = address(x_grad)
+    if scale is None:
+        _run("normalise_and_modulate", arguments, runner, dtype, WITHOUT_SUMS)
+        return x_grad, None, None
+    shift_grad, scale_grad = (runner.empty(scale.shape, STORED_AS[dtype]) for _ in range(2))
     sums = runner.empty((2, arguments.groups, arguments.tiles, arguments.width))
-    arguments.x_grad, arguments.shift_grad, arguments.scale_grad = map(address, grads)
+    arguments.shift_grad, arguments.scale_grad = address(shift_grad), address(scale_grad)
     arguments.shift_sums, arguments.scale_sums = map(address, sums)
-    _run(FILES["normalise_and_modulate"], arguments, runner, dtype, backward=True)
-    return grads
+    _run("normalise_and_modulate", arguments, runner, dtype, BACKWARD)
+    return x_grad, shift_grad, scale_grad
 
 
-def _modulate(x, scale, eps, dtype, backward=False):
+def _modulate(x, scale, runner, eps, dtype, backward=False):
+    check_library(runner, x, *[] if scale is None else [scale])
     dtype = _checked("normalise_and_modulate", x, dtype, axes=2)
     *leading, length, width = x.shape
+    if scale is None:
+        leading, length = [], x.size // width
     arguments = Modulate(groups=math.prod(leading), rows=length, width=width, eps=eps)
     arguments.x = contiguous("x", x, x.shape, STORED_AS[dtype])
-    arguments.scale = vectors("scale", scale, (*leading, 1, width), STORED_AS[dtype])
+    if scale is not None:
+        arguments.scale = vectors("scale", scale, (*leading, 1, width), STORED_AS[dtype])
+    _cut(arguments, length, arguments.groups, backward=backward)
+    return arguments, dtype
+
+
+def gated_residual(x, gate, branch, *, runner, dtype=None):
+    """x + gate * branch, as autograd's `gated_residual`.
+
+    x, branch: (..., S, D), contiguous; gate: (..., 1, D), which may be a part of the columns of an array; all of one
+    dtype: float32, float16 or (with dtype="bfloat16") uint16. Returns an array like x. Raises InputError.
+    """
+    arguments, dtype = _gated_residual(gate, branch, runner, dtype)
+    check_library(runner, x)
+    arguments.x = contiguous("x", x, branch.shape, STORED_AS[dtype])
+    out = runner.empty(x.shape, STORED_AS[dtype])
+    arguments.out = address(out)
+    _run("gated_residual", arguments, runner, dtype)
+    return out
+
+
+def gated_residual_backward(gate, branch, out_grad, *, runner, dtype=None):
+    """The gradients of gate and branch, given that of `gated_residual`'s result, which is also that of x.
+
+    Arrays as there; out_grad is like x. Bitwise the same each time. Raises InputError.
+    """
+    arguments, dtype = _gated_residual(gate, branch, runner, dtype, backward=True)
+    check_library(runner, out_grad)
+    arguments.out_grad = contiguous("out_grad", out_grad, branch.shape, STORED_AS[dtype])
+    gate_grad, branch_grad = (runner.empty(array.shape, STORED_AS[dtype]) for array in (gate, branch))
+    sums = runner.empty((arguments.groups, arguments.tiles, arguments.width))
+    arguments.gate_grad, arguments.branch_grad, arguments.sums = map(address, (gate_grad, branch_grad, sums))
+    _run("gated_residual", arguments, runner, dtype, BACKWARD)
+    return gate_grad, branch_grad
+
+
+def _gated_residual(gate, branch, runner, dtype, backward=False):
+    check_library(runner, gate, branch)
+    dtype = _checked("gated_residual", branch, dtype, axes=2)
+    *leading, length, width = branch.shape
+    arguments = GatedResidual(groups=math.prod(leading), rows=length, width=width)
+    arguments.branch = contiguous("branch", branch, branch.shape, STORED_AS[dtype])
+    arguments.gate = vectors("gate", gate, (*leading, 1, width), STORED_AS[dtype])
     _cut(arguments, length, arguments.groups, backward=backward)
     return arguments, dtype
 
@@ -172,7 +238,7 @@ def bias_gelu(x, bias, *, runner, dtype=None):
     arguments, dtype = _bias_gelu(x, bias, dtype)
     out = runner.empty(x.shape, STORED_AS[dtype])
     arguments.out = address(out)
-    _run(FILES["bias_gelu"], arguments, runner, dtype)
+    _run("bias_gelu", arguments, runner, dtype)
     return out
 
 
@@ -187,7 +253,7 @@ def bias_gelu_backward(x, bias, out_grad, *, runner, dtype=None):
     x_grad, bias_grad = runner.empty(x.shape, STORED_AS[dtype]), runner.empty(bias.shape)
     sums = runner.empty((arguments.tiles, arguments.width))
     arguments.x_grad, arguments.bias_grad, arguments.sums = map(address, (x_grad, bias_grad, sums))
-    _run(FILES["bias_gelu"], arguments, runner, dtype, backward=True)
+    _run("bias_gelu", arguments, runner, dtype, BACKWARD)
     return x_grad, bias_grad
 
 
@@ -212,7 +278,7 @@ def norm_and_rotary(x, weight, cos=None, sin=None, *, runner, factor=1.0, eps=1e
     arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype)
     out = empty_rows(runner, x.shape, dtype)
     arguments.out = rows("out", out, x.shape, STORED_AS[dtype], aligned=False)
-    _run(FILES["norm_and_rotary"], arguments, runner, dtype)
+    _run("norm_and_rotary", arguments, runner, dtype)
     return out
 
 
@@ -231,7 +297,7 @@ def norm_and_rotary_backward(
     arguments.x_grad = rows("x_grad", x_grad, x.shape, STORED_AS[dtype], aligned=False)
     sums = runner.empty((arguments.tiles, arguments.width))
     arguments.weight_grad, arguments.sums = map(address, (weight_grad, sums))
-    _run(FILES["norm_and_rotary"], arguments, runner, dtype, backward=True)
+    _run("norm_and_rotary", arguments, runner, dtype, BACKWARD)
     return x_grad, weight_grad
 
 
@@ -240,7 +306,7 @@ def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=F
     dtype = _checked("norm_and_rotary", x, dtype, axes=4)
     batch, heads, tokens, width = x.shape
     if x.ndim != 4 or width % 2:
-        raise InputError(f"norm_and_rotary needs x as (batch, heads, tokens, an even width), not {x.shape}")
+        raise InputError(f"norm_and_rotary needs x as (batch, heads, tokens, an even width), not {x.shape}; {ELSE}")
     if (cos is None) != (sin is None):
         raise InputError("norm_and_rotary needs cos and sin together, or neither")
     arguments = NormAndRotary(batch=batch, heads=heads, tokens=tokens, width=width, factor=factor, eps=eps)
@@ -276,26 +342,31 @@ def adamw_ema(
 ):
     """One update by optim's AdamW, then one of its EMA, for all parameters at once and in place.
 
-    weights, gradient, mean, square, average: (count,), float32, contiguous. segments: at most 8 of (how many numbers,
-    learning rate, weight decay), in the order in which they lie there; one with a learning rate of 0 keeps its weights
-    (another optimiser has them) and only gets its average. step: the how manyth update this is, from 1 on.
-    share: 1 - decay of the average for this update. gradient_factor: an array () or (1,) of float32 by which all
-    gradients are multiplied, such as min(1, limit / norm); on a GPU nobody waits for it.
+    weights, average: (count,); gradient, mean, square: (updated,), at most as many; float32, contiguous. Weights behind
+    the first `updated` have another optimiser, which was here before, and only get their average. segments: at most 8
+    of (how many numbers, learning rate, weight decay), `updated` in all, in the order in which they lie there.
+    step: the how manyth update this is, from 1 on. share: 1 - decay of the average for this update. gradient_factor: an
+    array () or (1,) of float32 by which all gradients are multiplied, such as min(1, limit / norm); on a GPU nobody
+    waits for it.
     Returns weights, mean, square and average. Raises InputError.
     """
     check_library(runner, weights, gradient, mean, square, average)
-    count = weights.size
+    count, updated = weights.size, mean.size
     numbers, rates, decays = zip(*segments) if segments else ((), (), ())
-    if not 0 < len(segments) <= SEGMENTS or sum(numbers) != count or min(numbers) < 1:
+    if len(segments) > SEGMENTS or sum(numbers) != updated or any(number < 1 for number in numbers):
         raise InputError(
-            f"adamw_ema needs 1 to {SEGMENTS} segments of at least one number, {count} in all, not {list(numbers)}"
+            f"adamw_ema needs at most {SEGMENTS} segments of at least one number, {updated} in all, not {list(numbers)}"
         )
+    if updated > count:
+        raise InputError(f"adamw_ema can't update {updated} numbers of {count}")
     if step < 1:
         raise InputError(f"adamw_ema counts steps from 1, not from {step}")
-    arguments = AdamWEMA(count=count, eps=eps, share=share)
-    arrays = {"weights": weights, "gradient": gradient, "mean": mean, "square": square, "average": average}
-    for name, array in arrays.items():
-        setattr(arguments, name, contiguous(name, array, (count,), np.float32))
+    arguments = AdamWEMA(count=count, updated=updated, eps=eps, share=share)
+    for name, array, size in (
+        *(("weights", weights, count), ("average", average, count)),
+        *(("gradient", gradient, updated), ("mean", mean, updated), ("square", square, updated)),
+    ):
+        setattr(arguments, name, contiguous(name, array, (size,), np.float32))
     if gradient_factor is not None:
         check_library(runner, gradient_factor)
         shape = gradient_factor.shape if gradient_factor.size == 1 else ()
@@ -305,10 +376,10 @@ def adamw_ema(
         number for beta in betas for number in (beta, 1 - beta)
     )
     rest = SEGMENTS - len(segments)
-    arguments.end[:] = [*np.cumsum(numbers).tolist(), *[count] * rest]
+    arguments.end[:] = [*np.cumsum(numbers, dtype=int).tolist(), *[updated] * rest]
     arguments.step_size[:] = [*[rate / bias for rate in rates], *[0] * rest]
     arguments.kept[:] = [*[1 - rate * decay for rate, decay in zip(rates, decays)], *[1] * rest]
-    _run(FILES["adamw_ema"], arguments, runner)
+    _run("adamw_ema", arguments, runner)
     return weights, mean, square, average
 
 
@@ -317,8 +388,8 @@ def _checked(name, x, dtype, axes):
     widest = max(FILES[name].instances)
     if x.ndim < axes or x.size == 0:
         raise InputError(f"{name} needs at least {axes} axes and one number, not {x.shape}")
-    if name != "bias_gelu" and x.shape[-1] > widest:
-        raise InputError(f"{name} exists for widths up to {widest}, not {x.shape[-1]}")
+    if name not in OF_ANY_WIDTH and x.shape[-1] > widest:
+        raise InputError(f"the kernel {name} exists for widths up to {widest}, not {x.shape[-1]}; {ELSE}")
     if x.size // x.shape[-1] >= 2**30:
         raise InputError(f"{name} counts rows in 30 bits, and {x.shape} has more; split the batch")
     return format_of(x, dtype, TYPES, name)
@@ -330,10 +401,11 @@ def _cut(arguments, rows, groups=1, backward=False):
     arguments.tiles = -(-rows // arguments.rows_of_a_tile)
 
 
-def _run(file, arguments, runner, dtype=None, backward=False):
-    """The forward function of a file, or all others; for the narrowest instance that holds a row."""
+def _run(name, arguments, runner, dtype=None, part=FORWARD):
+    """A part of a file's functions, for the narrowest instance that holds a row."""
+    file = FILES[name]
     width = getattr(arguments, "width", 0)
-    addresses, steps = [], [width // 2 if file.name == "norm_and_rotary" else width]
+    addresses, steps = [], [width // 2 if name == "norm_and_rotary" else width]
     for field, kind in arguments._fields_:
         value = getattr(arguments, field)
         if kind is ctypes.c_void_p:
@@ -343,5 +415,4 @@ def _run(file, arguments, runner, dtype=None, backward=False):
             steps += value.batch, value.head, value.token
     arguments.aligned = all(place % 16 == 0 for place in addresses) and all(step % 4 == 0 for step in steps)
     instance = next((instance for instance in file.instances if instance >= width), file.instances[-1])
-    functions = file.functions[1:] if backward else file.functions[:1]
-    run(file, functions, instance, arguments, runner, dtype)
+    run(file, file.functions[part], instance, arguments, runner, dtype)

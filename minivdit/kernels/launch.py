@@ -52,10 +52,10 @@ class Launcher:
 
     def _make_ready(self, file, function, instance, number_type):
         expression, shared = file.expression(function, instance, number_type), function.shared_bytes(instance)
-        if int(self.architecture) < file.architecture:
+        if file.target(self.architecture) is None:
+            needed = f"sm_{file.architecture}{', no other' if file.only else ' or newer'}"
             raise InputError(
-                f"{file.name} needs a GPU of sm_{file.architecture} or newer, and this one is sm_{self.architecture}; "
-                "use --device cpu"
+                f"{file.name} needs a GPU of {needed}, and this one is sm_{self.architecture}; use --device cpu"
             )
         if number_type is not None and number_type not in file.types_on(self.architecture):
             raise InputError(f"this GPU (sm_{self.architecture}) has no {number_type} products; use float16")
@@ -70,9 +70,11 @@ class Launcher:
         return kernel
 
     def _load(self, file):
+        # CuPy adds the GPU's own architecture; NVRTC takes the one with more instructions.
+        target = (f"-arch=sm_{file.only}",) if file.only else ()
         module = self.cupy.RawModule(
             code=whole_source(file.name),
-            options=("-std=c++17",),
+            options=("-std=c++17", *target),
             name_expressions=file.expressions(self.architecture),
         )
         try:

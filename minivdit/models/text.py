@@ -5,11 +5,11 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module
-from ..data.captions import MAX_WORDS, VOCABULARY, check_word, split_words
+from ..data.captions import MAX_WORDS, VOCABULARY, check_word, over_time, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
 from .blocks import MLP, SelfAttention
-from .patches import wave_features
+from .patches import rotary_angles, wave_features
 
 PAD, START = 0, 1
 
@@ -41,6 +41,20 @@ class Tokenizer:
             row[1 : len(words) + 1] = [self._lookup(word) for word in words]
         return tokens
 
+    def encode_over_time(self, captions, steps):
+        """Tokens of captions that may change on the way, such as "a 3 moving right, then up".
+
+        (B, L) if none does; else (B, steps, L): each caption's parts one after the other, for equally long.
+        """
+        parts = [over_time(caption) for caption in captions]
+        most = max(map(len, parts))
+        if most == 1:
+            return self.encode(captions)
+        if most > steps:
+            raise InputError(f"{most} captions don't fit into {steps} steps of time; give fewer, or more frames")
+        told = [part[step * len(part) // steps] for part in parts for step in range(steps)]
+        return self.encode(told).reshape(len(captions), steps, -1)
+
     def _lookup(self, word):
         check_word(word, self.words)
         return self._number[word]
@@ -53,23 +67,29 @@ class Tokenizer:
 class TextEncoder(Module):
     """Tokens (B, L) to vectors (B, L, width) and their mean (B, width).
 
-    Word embedding + positions, then `depth` plain transformer blocks in which words see each other, so
-    that "a 3 ... right and a 7 ... up" can bind each digit to its own motion.
+    Word embedding, then `depth` plain transformer blocks in which words see each other, so that "a 3 ... right and
+    a 7 ... up" can bind each digit to its own motion. For that a word must find its neighbours. positions: 'rotary',
+    by which a query meets a key according to how far apart they stand; or 'sincos', waves added to the words once
+    (Vaswani et al. 2017), with which captions stayed bags of words: see results/tried.md.
     """
 
-    def __init__(self, vocabulary, width, depth, heads, generator):
-        self.width = width
+    def __init__(self, vocabulary, width, depth, heads, generator, positions="rotary"):
+        self.width, self.head_width, self.positions = width, width // heads, positions
         self.embedding = Embedding(vocabulary, width, generator)
         self.blocks = [TextBlock(width, heads, generator) for _ in range(depth)]
         self.norm = RMSNorm(width)
 
     def forward(self, tokens):
         present = tokens != PAD
-        positions = wave_features(array_module(tokens).arange(tokens.shape[1]), self.width)
-        x = self.embedding(tokens) + positions * (2 / self.width) ** 0.5  # (B, L, D); positions have length 1
+        x, rotation = self.embedding(tokens), None  # (B, L, D)
+        if self.positions == "rotary":
+            rotation = rotary_angles((tokens.shape[1], 1, 1), self.head_width)
+        else:
+            positions = wave_features(array_module(tokens).arange(tokens.shape[1]), self.width)
+            x = x + positions * (2 / self.width) ** 0.5  # of length 1
         visible = key_times(present)
         for block in self.blocks:
-            x = block(x, visible)
+            x = block(x, visible, rotation)
         x = self.norm(x)
         share = present / present.sum(axis=1, keepdims=True)
         mean = ag.reshape(ag.matmul(share[:, None, :].astype(np.float32), x), shape=(len(tokens), self.width))
@@ -91,6 +111,6 @@ class TextBlock(Module):
         self.mlp_norm = RMSNorm(width)
         self.mlp = MLP(width, 4 * width, generator)
 
-    def forward(self, x, visible):
-        x = x + self.attention(self.attention_norm(x), key_time=visible)
+    def forward(self, x, visible, rotation=None):
+        x = x + self.attention(self.attention_norm(x), rotation=rotation, key_time=visible)
         return x + self.mlp(self.mlp_norm(x))

@@ -27,7 +27,8 @@ class VideoDiTConfig:
     """Everything that shapes the transformer.
 
     patterns: one name for each block, or a shorter tuple that is repeated, such as ("joint",) or
-    ("frame", "time"). positions: 'rotary', 'sincos' or 'both'.
+    ("frame", "time"). positions: 'rotary', 'sincos' or 'both'. text_positions: 'rotary', or 'sincos', with
+    which a caption was seen to become a bag of words.
     """
 
     latent_channels: int = 4
@@ -39,6 +40,7 @@ class VideoDiTConfig:
     text_depth: int = 2
     patterns: tuple[str, ...] = ("joint",)
     positions: str = "rotary"
+    text_positions: str = "rotary"
     qk_norm: bool = True
     causal: bool = False
 
@@ -55,6 +57,8 @@ class VideoDiTConfig:
             raise InputError(f"width {self.width} must split into {self.heads} heads of even width; change heads")
         if self.positions not in ("rotary", "sincos", "both"):
             raise InputError(f"positions must be rotary, sincos or both, not {self.positions!r}")
+        if self.text_positions not in ("rotary", "sincos"):
+            raise InputError(f"text_positions must be rotary or sincos, not {self.text_positions!r}")
         for pattern in self.patterns:
             parse_pattern(pattern)
 
@@ -71,7 +75,7 @@ class VideoDiT(Module):
         width = config.width
         patch = int(np.prod(config.patch_size)) * config.latent_channels
         self.patch_in = Linear(patch, width, generator)
-        self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads, generator)
+        self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads, generator, config.text_positions)
         # A token may span several latent frames; the network sees the level of each of them.
         self.level_in = Linear(LEVEL_FEATURES * config.patch_size[0], width, generator)
         self.level_out = Linear(width, width, generator)

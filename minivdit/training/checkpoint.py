@@ -22,7 +22,7 @@ FORMAT = "minivdit training 1"
 ABOUT = ("config", "settings", "seed", "metrics")  # what a checkpoint says besides numbers
 
 # What the random numbers of a step are for. Streams never share numbers.
-INITIAL_WEIGHTS, BATCHES, PREVIEWS, MEASUREMENTS = range(4)
+INITIAL_WEIGHTS, BATCHES, PREVIEWS, MEASUREMENTS, COMPARISONS = range(5)
 
 
 def generator(seed, stream, step=0):

@@ -23,6 +23,7 @@ import numpy as np
 from .. import backend
 from ..errors import InputError
 from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
+from ..optim_on_gpu import UpdateOnGPU
 from . import checkpoint
 from .journal import Journal, Progress
 from .parallel import parallel_gradients, parallel_map
@@ -128,6 +129,8 @@ class Run:
             map=in_threads,
         )
         self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
+        by_kernel = not on_cpu and backend.with_kernels()
+        self.update = UpdateOnGPU(self.optimizer, self.average) if by_kernel else None
         self.workers = None  # see `hired`
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
@@ -159,23 +162,35 @@ class Run:
     def advance(self, batch, started=None):
         """Take one step on a batch and return its State. Weights change only after all gradients are known.
 
+        InputError if the loss or a gradient isn't finite, and then weights are as they were; but with a GPU's kernels
+        they are not: looking first would have the GPU wait.
+
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
-        loss, gradients, extras = self.gradients(batch)
-        norm = clip_global_norm(gradients, settings.clip)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise InputError(
-                f"the loss or a gradient is not a number at step {self.step + 1}; lower the learning rates "
-                f"(learning_rate={settings.learning_rate}, matrix_learning_rate={settings.matrix_learning_rate})"
-            )
         fraction = warmup_cosine(self.step, settings.warmup, settings.steps, settings.final_fraction)
-        self.optimizer.step(gradients, fraction)
-        self.average.update()
+        loss, gradients, extras = self.gradients(batch)
+        if self.update is not None:
+            norm = self.update(gradients, fraction, settings.clip)
+            loss, norm = float(loss), float(norm)
+            self._require_finite(loss, norm)
+        else:
+            loss, norm = float(loss), clip_global_norm(gradients, settings.clip)
+            self._require_finite(loss, norm)
+            self.optimizer.step(gradients, fraction)
+            self.average.update()
         self.step += 1
         seconds = time.perf_counter() - started
         self.seconds += seconds
         return State(self.step, settings.steps, loss, norm, fraction, seconds, *_summary(extras))
+
+    def _require_finite(self, loss, norm):
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise InputError(
+                f"the loss or a gradient is not a number at step {self.step + 1}; lower the learning rates "
+                f"(learning_rate={self.settings.learning_rate}, "
+                f"matrix_learning_rate={self.settings.matrix_learning_rate})"
+            )
 
     def state(self):
         """Everything that a step changes, in groups: live arrays and numbers."""

@@ -9,6 +9,8 @@ import functools
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from .. import autograd as ag
 from ..backend import array_module, blas_threads
 from ..optim import equal_groups
@@ -53,7 +55,7 @@ def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
 
     loss_function: shard -> scalar Tensor, the mean over the items of the shard; or (Tensor, extras)
     with extras a dict of anything. parameters: dict of name -> Parameter. batch: a dict or tuple of arrays.
-    Returns (loss as a float, dict of name -> gradient, list of the shards' extras in order).
+    Returns (loss as a float, on a GPU as an array (), dict of name -> gradient, list of the shards' extras in order).
     """
     size = batch_size(batch)
 
@@ -70,7 +72,8 @@ def shard_gradients(loss_function, parameters, shard, weight):
     # Started with the shard's weight in place of 1, the gradients come out weighted.
     cotangent = array_module(loss.data).full_like(loss.data, weight)
     gradients = dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent)))
-    return weight * float(loss.data), gradients, extras  # the loss is read last: that waits for a GPU
+    on_cpu = array_module(loss.data) is np
+    return weight * (float(loss.data) if on_cpu else loss.data), gradients, extras  # reading it would wait for a GPU
 
 
 def add_up(results, parameters, threads=1):

@@ -8,7 +8,7 @@ import difflib
 import math
 import typing
 
-from ..data import SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
+from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
 from .loop import TrainingSettings
@@ -19,6 +19,7 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
+    turning: the share of one-digit clips that turn half way in the transformer's training; see data.CaptionedClips.
     shapes: others than num_frames and size that the transformer is trained on too, each with its share of the batches,
     such as ('8x64x64:0.1', '16x48x96:0.1'); see data.MixedClips.
     """
@@ -29,18 +30,24 @@ class DataSettings:
     digit_size: int = 16
     num_digits: tuple[int, ...] = (1,)
     speeds: tuple[str, ...] = SPEEDS
+    pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
+    turning: float = 0.0
     shapes: tuple[str, ...] = ()
 
     def clips(self, split="train", directory=None, **options):
-        """CaptionedClips of the main shape, from the digits of a split; further options go to CaptionedClips."""
-        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
+        """CaptionedClips of the main shape, from the digits of a split, in which no digit turns: for measuring.
+
+        Further options go to CaptionedClips.
+        """
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        own = {name: value for name, value in own.items() if name not in ("digits", "shapes", "turning")}
         return CaptionedClips(digit_source(self.digits, split, directory), **{**own, **options})
 
     def mixed_clips(self, split="train", directory=None):
-        """Clips of all shapes: MixedClips, or CaptionedClips where there is only the main one."""
-        main = self.clips(split, directory)
+        """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one."""
+        main = self.clips(split, directory, turning=self.turning)
         others = [
-            (share, self.clips(split, directory, num_frames=frames, size=(height, width)))
+            (share, self.clips(split, directory, turning=self.turning, num_frames=frames, size=(height, width)))
             for frames, height, width, share in map(Shape.read, self.shapes)
         ]
         return MixedClips(main, others) if others else main
@@ -145,7 +152,9 @@ PRESETS = {
         Preset(
             name="full",
             summary="64x64, 16 frames (a third of the time other shapes), one or two digits: 100 minutes on 2 cores",
-            data=DataSettings(size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), shapes=_OTHER_SHAPES),
+            data=DataSettings(
+                size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), turning=0.25, shapes=_OTHER_SHAPES
+            ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
@@ -162,6 +171,22 @@ def get(name):
     if name not in PRESETS:
         raise InputError(f"{name!r} is not a preset; choose {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def from_plain(values):
+    """The Preset of a dict that `checkpoint.plain` made of one, such as weights carry; what is absent is as by default.
+
+    Raises KeyError or TypeError for fields that no preset has.
+    """
+    return _from_plain(Preset, values)
+
+
+def _from_plain(kind, values):
+    hints, made = typing.get_type_hints(kind), {}
+    for name, value in values.items():
+        nested = dataclasses.is_dataclass(hints[name])
+        made[name] = _from_plain(hints[name], value) if nested else tuple(value) if isinstance(value, list) else value
+    return kind(**made)
 
 
 def override(preset, assignments):

@@ -141,7 +141,7 @@ class TransformerTask:
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {
             "video": clips.video,
-            "tokens": self.tokenizer.encode(captions),
+            "tokens": self.tokenizer.encode_over_time(captions, 2),
             "level": level,
             "noise": generator.standard_normal(
                 latent_shape(self.autoencoder.config, clips.video.shape), dtype=np.float32

@@ -10,6 +10,7 @@ from minivdit.data import (
     DIRECTIONS,
     HELD_OUT,
     PIXELS_PER_FRAME,
+    SPEEDS,
     CaptionedClips,
     DigitMotion,
     DigitSource,
@@ -152,7 +153,7 @@ def test_the_captioned_direction_and_speed_are_seen_before_the_first_bounce(squa
     clips = CaptionedClips(squares, size, frames, digit_size).batch(np.random.default_rng(1), 60)
     for motions, tracks in zip(clips.labels, clips.tracks):
         for (_, direction, speed), track in zip(motions, tracks):
-            pixels = PIXELS_PER_FRAME[speed] * min(size) / 64
+            pixels = PIXELS_PER_FRAME[SPEEDS.index(speed)] * min(size) / 64
             step = np.array(DIRECTIONS[direction]) / np.hypot(*DIRECTIONS[direction]) * pixels
             ahead = np.diff(track, axis=0) - step  # zero until the first bounce
             steady = np.abs(ahead).max(axis=1) < 1e-3
@@ -168,12 +169,23 @@ def test_digits_are_mirrored_by_the_walls_and_stay_inside(squares):
     tracks = clips.tracks[:, 0] - 7.5
     assert tracks.min() >= 0 and (tracks.max(axis=(0, 1)) <= [16, 32]).all()
     speed = np.abs(np.diff(tracks, axis=1))
-    component = PIXELS_PER_FRAME["fast"] / 2 / np.sqrt(2)
+    component = PIXELS_PER_FRAME[-1] / 2 / np.sqrt(2)
     bounces = speed < component - 1e-3
     assert bounces.any(axis=1).all()  # 60 frames are enough to meet every wall
     np.testing.assert_allclose(speed[~bounces], component, atol=1e-3)
     turned = np.diff(np.sign(np.diff(tracks, axis=1)), axis=1) != 0
     assert not (turned[:, 1:] & turned[:, :-1]).any()  # one bounce turns once
+
+
+def test_speeds_can_be_set_and_are_told_only_where_they_are(squares):
+    """Weights and checkpoints from before there was a choice go on: the usual speeds aren't written down."""
+    usual, other = CaptionedClips(squares), CaptionedClips(squares, pixels_per_frame=(1, 2, 16.8), speeds=("fast",))
+    assert "pixels_per_frame" not in usual.describe() and other.describe()["pixels_per_frame"] == [1, 2, 16.8]
+    track = other.batch(np.random.default_rng(0), 8).tracks[:, 0]
+    assert np.median(np.hypot(*np.moveaxis(np.diff(track, axis=1), -1, 0))) == pytest.approx(16.8, abs=0.1)
+    for wrong in ((1, 2), (0, 1, 2)):
+        with pytest.raises(InputError, match="a number above 0 for each of slow, normal, fast"):
+            CaptionedClips(squares, pixels_per_frame=wrong)
 
 
 def test_held_out_pairs_are_kept_apart(strokes):
@@ -247,3 +259,39 @@ def test_a_batch_is_fast(strokes):
         maker.batch(generator, 32)
         best = min(best, time.perf_counter() - started)
     assert best < 0.04
+
+
+def test_a_turning_digit_goes_the_second_way_from_the_middle_on(squares):
+    maker = CaptionedClips(squares, (64, 64), 16, 28, (1,), synonyms=False)
+    asked = [
+        [DigitMotion(digit, way, speed)] for digit, way, speed in [(3, "right", "fast"), (7, "up and left", "slow")]
+    ]
+    for seed in range(20):
+        clips = maker.render(np.random.default_rng(seed), asked * 2, ["up", "right", None, "down"])
+        assert clips.captions[:2] == [
+            "a 3 moving quickly right, then up",
+            "a 7 moving slowly up and left, then right",
+        ]
+        assert clips.captions[2] == "a 3 moving quickly right" and clips.labels == asked * 2
+        steps = np.diff(clips.tracks[:, 0], axis=1)  # (B, 15, 2)
+        assert (steps[0, :8, 1] > 4).all() and abs(steps[0, :8, 0]).max() < 1e-4
+        assert abs(steps[0, 8:, 1]).max() < 1e-4 and (steps[0, 8:, 0] < -4).all()  # no wall is in the way
+        assert (steps[1, :8] < -1).all() and abs(steps[1, 8:, 0]).max() < 1e-4 and (steps[1, 8:, 1] > 1.5).all()
+        assert (steps[3, :8] < -1).all() and (steps[3, 8:, 0] > 1.5).all()
+        assert clips.tracks.min() >= 13.5 - 1e-4 and clips.tracks.max() <= 63 - 13.5 + 1e-4
+
+
+def test_some_single_digits_turn_and_never_a_held_out_way(squares):
+    maker = CaptionedClips(squares, (64, 64), 16, 28, (1, 2), turning=0.5)
+    generator = np.random.default_rng(0)
+    turned = [
+        (m, t) for m in (maker.draw_motions(generator) for _ in range(400)) if (t := maker.draw_turn(generator, m))
+    ]
+    assert 60 < len(turned) < 140  # half of half
+    assert all(len(motions) == 1 and turn != motions[0].direction for motions, turn in turned)
+    assert not any((motions[0].digit, turn) in HELD_OUT for motions, turn in turned)
+    assert any(", then " in caption for caption in maker.batch(generator, 20).captions)
+    odd = CaptionedClips(squares, (64, 64), 15, 28, (1,), turning=1.0)
+    assert not any("then" in caption for caption in odd.batch(generator, 8).captions)
+    still = CaptionedClips(squares, (64, 64), 16, 28, (1,))
+    assert "turning" not in still.describe() and maker.describe()["turning"] == [0.5]

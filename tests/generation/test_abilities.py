@@ -226,7 +226,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("inpaint", [CLIP, np.ones((16, 16))], "a mask is a boolean array"),
         ("inpaint", [CLIP, np.ones((3, 16, 16), bool)], "a mask is a boolean array"),
         ("generate", ["a 3 moving right then"], "nothing on one side of 'then'"),
-        ("generate", [" then ".join([PROMPTS[0]] * 5)], "5 captions don't fit into 8 frames"),
+        ("generate", [" then ".join([PROMPTS[0]] * 5)], "5 captions don't fit into 4 steps of time"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(model, ability, arguments, message):

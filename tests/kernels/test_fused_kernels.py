@@ -79,6 +79,7 @@ def test_more_rows_than_there_are_tiles_of_32():
 def all_gradients(runner):
     x, scale, out_grad = numbers(2, 70, 36), numbers(2, 1, 36, seed=1), numbers(2, 70, 36, seed=2)
     yield from fused.normalise_and_modulate_backward(x, scale, out_grad, runner=runner)
+    yield from fused.gated_residual_backward(scale, x, out_grad, runner=runner)
     yield from fused.bias_gelu_backward(x, scale[0, 0], out_grad, runner=runner)
     by_heads = [array.reshape(2, 70, 3, 12).swapaxes(1, 2) for array in (x, out_grad)]
     yield from fused.norm_and_rotary_backward(by_heads[0], numbers(12), by_heads[1], runner=runner)
@@ -122,6 +123,18 @@ def test_shift_and_scale_may_be_parts_of_one_array():
     )
     for a, b in zip(got, want, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_without_shift_and_scale_it_is_layer_norm_over_any_groups():
+    x, out_grad = 3 + numbers(2, 3, 5, 36), numbers(2, 3, 5, 36, seed=1)
+    leaf = ag.Tensor(x.astype(float), requires_grad=True)
+    want = ag.layer_norm(leaf)
+    (want_grad,) = ag.gradients(want, [leaf], out_grad.astype(float))
+    runner = Emulation()
+    got_grad, *others = fused.normalise_and_modulate_backward(x, None, out_grad, runner=runner)
+    np.testing.assert_allclose(fused.normalise_and_modulate(x, runner=runner), want.data, atol=3e-6)
+    np.testing.assert_allclose(got_grad, want_grad, atol=3e-6)
+    assert others == [None, None]
 
 
 def test_gelu_far_out_is_the_number_or_nothing():
@@ -189,13 +202,15 @@ def test_updates_are_those_of_the_optimiser_in_float32():
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
-def test_a_segment_without_a_rate_keeps_its_weights_and_gets_its_average():
-    state = [numbers(40, seed=seed) for seed in range(5)]
+@pytest.mark.parametrize("updated", [0, 11, 128, 140, 300])
+def test_weights_behind_those_updated_only_get_their_average(updated):
+    state = [numbers(size, seed=seed) for seed, size in enumerate((300, updated, updated, updated, 300))]
     state[3] **= 2
     weights, *_, average = before = [array.copy() for array in state]
-    fused.adamw_ema(*state, runner=Emulation(), segments=[(11, 0, 0.5), (29, 1e-3, 0)], step=1, share=0.25)
-    np.testing.assert_array_equal(state[0][:11], weights[:11])
-    assert (state[0][11:] != weights[11:]).all() and (state[1] == before[1]).all()
+    segments = [(updated, 1e-3, 0.5)] * bool(updated)
+    fused.adamw_ema(*state, runner=Emulation(), segments=segments, step=1, share=0.25)
+    np.testing.assert_array_equal(state[0][updated:], weights[updated:])
+    assert (state[0][:updated] != weights[:updated]).all() and (state[1] == before[1]).all()
     np.testing.assert_allclose(state[4], average + 0.25 * (state[0] - average), rtol=1e-6)
 
 
@@ -222,6 +237,10 @@ FLAT |= {"segments": [(9, 1e-3, 0)], "step": 1, "share": 0.1}
         ((fused.normalise_and_modulate, WEIGHT, VECTORS, VECTORS), r"at least 2 axes and one number, not \(8,\)"),
         ((fused.normalise_and_modulate, X[:0], VECTORS, VECTORS), r"one number, not \(0, 4, 8\)"),
         ((fused.normalise_and_modulate_backward, X, VECTORS, X[:, :3]), "out_grad as float32"),
+        ((fused.normalise_and_modulate, X, VECTORS), "shift and scale together, or neither"),
+        ((fused.gated_residual, X[:, :3], VECTORS, X), "x as float32"),
+        ((fused.gated_residual, X, VECTORS[:1], X), r"gate as float32 \(2, 1, 8\)"),
+        ((fused.gated_residual_backward, VECTORS, X, X[..., ::2]), "out_grad as float32"),
         ((fused.bias_gelu, X, WEIGHT[:7]), r"bias as float32 \(8,\), not float32 \(7,\)"),
         ((fused.bias_gelu, X.astype(np.uint16), WEIGHT), 'say dtype="bfloat16"'),
         ((fused.bias_gelu_backward, X, WEIGHT, X.astype(np.float16)), "out_grad as float32"),
@@ -233,10 +252,12 @@ FLAT |= {"segments": [(9, 1e-3, 0)], "step": 1, "share": 0.1}
         ((fused.norm_and_rotary, HEADS, WEIGHT, np.zeros((2, 1, 3, 4), F32), TABLE), r"cos as \(1, 2, 3, 4\)"),
         ((fused.norm_and_rotary, HEADS, WEIGHT.astype(float)), "weight as float32"),
         ((fused.adamw_ema, {**FLAT, "segments": [(8, 1, 0)]}), r"segments .* 9 in all, not \[8\]"),
-        ((fused.adamw_ema, {**FLAT, "segments": []}), r"1 to 8 segments"),
-        ((fused.adamw_ema, {**FLAT, "segments": [(1, 1, 0)] * 9}), "1 to 8 segments"),
+        ((fused.adamw_ema, {**FLAT, "segments": []}), r"at most 8 segments"),
+        ((fused.adamw_ema, {**FLAT, "segments": [(1, 1, 0)] * 9}), "at most 8 segments"),
+        ((fused.adamw_ema, {**FLAT, "weights": np.zeros(8, F32)}), "can't update 9 numbers of 8"),
+        ((fused.adamw_ema, {**FLAT, "average": np.zeros(8, F32)}), "average as float32"),
         ((fused.adamw_ema, {**FLAT, "step": 0}), "counts steps from 1, not from 0"),
-        ((fused.adamw_ema, {**FLAT, "mean": np.zeros(8, F32)}), "mean as float32"),
+        ((fused.adamw_ema, {**FLAT, "square": np.zeros(8, F32)}), "square as float32"),
         ((fused.adamw_ema, {**FLAT, "gradient_factor": np.ones(2, F32)}), "gradient_factor as float32"),
     ],
 )
@@ -267,6 +288,11 @@ PLANTED = [
     ("norm_and_rotary", "sum_over_lanes<Team<HALF>::LANES>(along)", "sum_over_lanes<32>(along)"),
     ("bias_gelu", "int team = 0; team <", "int team = 1; team <"),
     ("bias_gelu", "first = blockIdx.x % across * COLUMNS;", "first = 0;"),
+    (
+        "gated_residual",
+        "sum[n] += grad[n] * branch[n];\n            grad[n] *= gate[n];",
+        "grad[n] *= gate[n];\n            sum[n] += grad[n] * branch[n];",
+    ),
     ("normalise_and_modulate", "(group * tiles + tile) * width", "tile * width"),
     # turning the wrong way round
     ("norm_and_rotary", "turn<HALF>(grad, a, place, -1);", "turn<HALF>(grad, a, place, 1);"),
@@ -338,7 +364,8 @@ def test_no_access_is_out_of_bounds(name):
         ("normalise_and_modulate", "min(first + rows_of_a_tile, rows)", "first + rows_of_a_tile", "rows.cuh"),
         ("bias_gelu", "row < place.tile.end;", "row <= place.tile.end;", "rows.cuh"),
         ("norm_and_rotary", "half = row < end ? a.width / 2 : 0;", "half = a.width / 2;", "rows.cuh"),
-        ("adamw_ema", "a.aligned && width == COLUMNS;", "a.aligned;", "rows.cuh"),
+        ("adamw_ema", "a.aligned && width == COLUMNS,", "a.aligned,", "rows.cuh"),
+        ("adamw_ema", "max(0ll, min(a.updated - first,", "max(0ll, min(a.count - first,", "rows.cuh"),
     ],
 )
 def test_an_access_out_of_bounds_is_caught_with_its_line(name, old, new, line):

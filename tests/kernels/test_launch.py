@@ -148,6 +148,22 @@ def test_a_gpu_without_bfloat16_gets_the_float16_instances_only(launcher):
         attention.forward("attention_forward_6_async", q, k, v, runner=launcher)
 
 
+def test_a_kernel_of_one_architecture_alone_is_compiled_for_it_and_refused_elsewhere(launcher):
+    name = "attention_forward_8_wgmma"
+    given = [array.astype(np.float16) for array in numbers(130, 5, 32)]
+    launcher.architecture = "90"
+    attention.forward(name, *given, runner=launcher)
+    (module,) = launcher.modules
+    assert "-arch=sm_90a" in module.options
+    ((grid, block, _, _),) = module.kernels[f"{name}<float16, 32>"].calls
+    assert grid == (2 * 2 * 3,) and block == (256,)
+    launcher._kernel.cache_clear()
+    for other in ("89", "100"):
+        launcher.architecture = other
+        with pytest.raises(InputError, match=f"needs a GPU of sm_90, no other, and this one is sm_{other}; use --dev"):
+            attention.forward(name, *given, runner=launcher)
+
+
 def test_a_failed_compile_is_told_by_its_first_error(launcher, monkeypatch):
     monkeypatch.setattr(launch, "whole_source", lambda name: "nought")
     with pytest.raises(InputError, match=r'online for sm_75: kernel.cu\(7\): error: "nought" is undefined$'):
@@ -173,7 +189,7 @@ def test_without_a_gpu_a_launcher_says_what_is_missing(monkeypatch):
 )
 def test_on_a_gpu_equals_the_definition(name, dtype, shape):
     runner = launch.Launcher()
-    if int(runner.architecture) < FILES[name].architecture or (dtype == "bfloat16" and runner.architecture == "75"):
+    if FILES[name].target(runner.architecture) is None or (dtype == "bfloat16" and runner.architecture == "75"):
         pytest.skip("not for this GPU")
     near = 5e-5 if "split" in name else 1e-5
     for frames in (None, 3):

@@ -18,7 +18,7 @@ CASES = {
     "skip of 2 and joint": (dict(patterns=("skip", "joint", "skip"), depth=3), (3, 4, 6)),
     "causal joint": (dict(patterns=("joint",), causal=True), (4, 6, 4)),
     "causal time and window": (dict(patterns=("time", "window"), depth=4, causal=True), (5, 6, 4)),
-    "sincos, patches over frames": (dict(patch_size=(2, 1, 3), positions="sincos"), (4, 3, 9)),
+    "sincos, patches over frames": (dict(patch_size=(2, 1, 3), positions="sincos", text_positions="sincos"), (4, 3, 9)),
     "both positions, no QK-norm": (dict(positions="both", qk_norm=False, text_depth=0), (2, 4, 6)),
 }
 

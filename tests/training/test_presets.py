@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from minivdit.data import PIXELS_PER_FRAME
 from minivdit.errors import InputError
 from minivdit.models import AutoencoderConfig
 from minivdit.training import presets
@@ -23,6 +24,17 @@ def test_every_preset_is_whole(name):
 def test_unknown_preset():
     with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, full"):
         presets.get("huge")
+
+
+@pytest.mark.parametrize("name", ["tiny", "full"])
+def test_a_preset_comes_back_from_what_weights_carry(name):
+    preset = presets.override(presets.get(name), ["transformer.patterns=frame,time"])
+    assert presets.from_plain(plain(preset)) == preset
+    older = plain(preset)
+    del older["data"]["pixels_per_frame"], older["data"]["shapes"]
+    assert presets.from_plain(older).data.pixels_per_frame == PIXELS_PER_FRAME
+    with pytest.raises(KeyError):
+        presets.from_plain({**older, "colour": 1})
 
 
 def test_override_reads_values_by_their_type():

@@ -183,3 +183,13 @@ def test_fingerprint_sees_every_weight():
     assert before == fingerprint(module) and len(before) == 8
     weights[1] = np.nextafter(np.float32(1), np.float32(2))
     assert fingerprint(module) != before
+
+
+def test_a_batch_with_a_turn_in_it_has_two_captions_a_clip(autoencoder):
+    task = make_task(autoencoder, batch=6, caption_dropout=0.0)
+    assert task.batch(np.random.default_rng(0))["tokens"].ndim == 2
+    task.clips = dataclasses.replace(TINY.data, turning=1.0).mixed_clips()
+    batch = task.batch(np.random.default_rng(0))
+    assert batch["tokens"].shape[:2] == (6, 2) and (batch["tokens"][:, 0] != batch["tokens"][:, 1]).any(axis=1).all()
+    loss, _ = task.loss(batch)
+    assert np.isfinite(loss.item())

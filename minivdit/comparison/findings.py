@@ -1,0 +1,169 @@
+"""Sentences computed from a report's tables: where patterns differ, where they don't, and what can't be told.
+
+No sentence is written beforehand: each states figures and whether intervals lie apart.
+"""
+
+from ..evaluation.metrics import wilson
+from .tables import CEILING, FLOOR, pair
+
+NOT_PATTERNS = (CEILING, FLOOR, "answering 0")
+
+
+def verdict(row, one, other):
+    """How `one` compares with `other` in a row: "better", "worse", "alike" (intervals overlap), or None.
+
+    None: there is no interval, or neither more nor less is better. See tables.RULE.
+    """
+    a, b = row["cells"][one], row["cells"][other]
+    if not row["better"] or None in (a["low"], b["low"]):
+        return None
+    pairs = [((a["low"], a["high"]), (b["low"], b["high"]))]
+    if row["share"]:
+        pairs.append([wilson(cell["mean"], max(1, cell["n"] * cell["values"])) for cell in (a, b)])
+    apart = all(mine[0] > theirs[1] or theirs[0] > mine[1] for mine, theirs in pairs)
+    return ("better" if (a["mean"] - b["mean"]) * row["better"] > 0 else "worse") if apart else "alike"
+
+
+def table(report, key):
+    """The table of this id, or None."""
+    return next((table for table in report["tables"] if table["id"] == key), None)
+
+
+def patterns(report):
+    """The labels that are compared."""
+    return [name for name in report["tables"][0]["columns"] if name not in NOT_PATTERNS]
+
+
+def answer(report):
+    """Two sentences for the first screen: the pair in all measures; and by speed."""
+    one, other = pair(patterns(report))
+    return [_overall(report["tables"][0], one, other), _by_speed(report, one, other)]
+
+
+def findings(report):
+    """More sentences: every pattern beside the best mean, measure by measure; equal FLOPs; validation loss; cost."""
+    one, other = pair(patterns(report))
+    sentences = [_beside_the_best(row, patterns(report)) for row in report["tables"][0]["rows"] if row["better"]]
+    flops = table(report, "measures-flops")
+    if flops and flops is not report["tables"][0] and {one, other} <= set(flops["columns"]):
+        sentences.append(_overall(flops, one, other))
+    return [*sentences, _validation(report, one, other), *_cost(report, one, other)]
+
+
+def _overall(of, one, other):
+    rows = [row for row in of["rows"] if row["better"]]
+    verdicts = [(row, verdict(row, one, other)) for row in rows]
+    told = [(row, found) for row, found in verdicts if found]
+    means = [row for row in rows if None not in (row["cells"][one]["mean"], row["cells"][other]["mean"])]
+    title = of["title"]
+    if not told:
+        ahead = [row for row in means if _gain(row, one, other) > 0]
+        behind = [row for row in means if _gain(row, one, other) < 0]
+        return (
+            f"{title}: {one} has the better figure in {len(ahead)} of {len(means)} measures and {other} in "
+            f"{len(behind)}, but with one run of each there are no intervals, so no difference is called."
+        )
+    better = [_figures(row, one, other) for row, found in told if found == "better"]
+    worse = [_figures(row, one, other) for row, found in told if found == "worse"]
+    runs = min(row["cells"][name]["n"] for row, _ in told for name in (one, other))
+    return (
+        f"{title}, {runs} seeds: {one} is better than {other} in {len(better)} of {len(told)} measures"
+        f"{_listed(better)}, worse in {len(worse)}{_listed(worse)}, and in "
+        f"{len(told) - len(better) - len(worse)} their intervals overlap."
+    )
+
+
+def _by_speed(report, one, other):
+    patches = report["about"]["patches_per_frame"]
+    rows = table(report, "speeds")["rows"]
+    beyond = [speed for speed, length in patches.items() if length >= 1]
+    if not beyond:
+        fastest = max(patches, key=patches.get)
+        return (
+            f"No speed of these clips takes a digit out of its patch from one frame to the next (at most "
+            f"{patches[fastest]:.2f} patches, {fastest}), so they can't show what a link to the same position misses "
+            "there."
+        )
+    parts = []
+    for speeds, where in (
+        (beyond, "Where a digit leaves its patch from one frame to the next"),
+        ([speed for speed in patches if speed not in beyond], "where it doesn't"),
+    ):
+        if not speeds:
+            continue
+        named = ", ".join(f"{speed}: {patches[speed]:.2f} patches" for speed in speeds)
+        chosen = [row for row in rows if row["speed"] in speeds and row["better"]]
+        told = [(row, found) for row in chosen if (found := verdict(row, one, other))]
+        if told:
+            counts = [sum(found == kind for _, found in told) for kind in ("better", "worse")]
+            text = f"{one} is better than {other} in {counts[0]} of {len(told)} figures and worse in {counts[1]}"
+        else:
+            means = [row for row in chosen if None not in (row["cells"][one]["mean"], row["cells"][other]["mean"])]
+            ahead = sum(_gain(row, one, other) > 0 for row in means)
+            text = f"{one} has the better figure in {ahead} of {len(means)}, without intervals"
+        parts.append(f"{where} ({named}), {text}")
+    return "; ".join(parts) + "."
+
+
+def _beside_the_best(row, names):
+    """A measure: the best mean, who is apart from it and who isn't."""
+    cells = {name: row["cells"][name] for name in names if row["cells"][name]["mean"] is not None}
+    if not cells:
+        return _sentence(f"{row['label']}: nothing to measure.")
+    if len({_figure(row, name) for name in cells}) == 1:
+        return _sentence(f"{row['label']}: the same mean for all, {_figure(row, next(iter(cells)))}.")
+    best = max(cells, key=lambda name: row["better"] * cells[name]["mean"])
+    apart = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "better"]
+    alike = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "alike"]
+    untold = [_named(row, name) for name in cells if name != best and verdict(row, best, name) is None]
+    text = f"{row['label']}: the best mean is that of {_named(row, best)}"
+    for others, what in ((apart, "apart from it"), (alike, "not told apart"), (untold, "without an interval")):
+        text += f"; {what}: {', '.join(others)}" if others else ""
+    return _sentence(text + ".")
+
+
+def _validation(report, one, other):
+    rows = [row for row in table(report, "validation")["rows"] if "speed" not in row and row["label"] != "all"]
+    told = {row["label"]: verdict(row, one, other) for row in rows}
+    if not any(told.values()):
+        lower = [row["label"] for row in rows if _gain(row, one, other) > 0]
+        return f"Validation loss: that of {one} is the lower one in {len(lower)} of {len(rows)} bins; no intervals."
+    better, worse = ([label for label, found in told.items() if found == kind] for kind in ("better", "worse"))
+    return (
+        f"Validation loss: {one} is below {other} in {len(better)} of {len(rows)} noise bins{_listed(better)}, above "
+        f"it in {len(worse)}{_listed(worse)}; elsewhere intervals overlap."
+    )
+
+
+def _cost(report, one, other):
+    for row in table(report, "cost")["rows"]:
+        a, b = (row["cells"][name]["mean"] for name in (one, other))
+        if a and b and row["label"].startswith(("FLOPs of a training", "seconds of a training")):
+            what = row["label"].split(",")[0].split(" (")[0]
+            yield _sentence(f"{what}: {other} takes {b / a:.2f} of what {one} takes.")
+
+
+def _gain(row, one, other):
+    """By how much one's mean is the better one; 0 where one of them is missing."""
+    a, b = row["cells"][one]["mean"], row["cells"][other]["mean"]
+    return 0.0 if None in (a, b) else row["better"] * (a - b)
+
+
+def _figures(row, one, other):
+    return f"{row['label']} {_figure(row, one)} against {_figure(row, other)}"
+
+
+def _named(row, name):
+    return f"{name} {_figure(row, name)}"
+
+
+def _figure(row, name):
+    return format(row["cells"][name]["mean"], row["format"])
+
+
+def _listed(texts):
+    return f" ({'; '.join(texts)})" if texts else ""
+
+
+def _sentence(text):
+    return text[0].upper() + text[1:]

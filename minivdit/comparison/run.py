@@ -1,0 +1,241 @@
+"""`minivdit compare`: from a configuration to a report; stopped at any point, the same command goes on."""
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..benchmarks.cpu import processor
+from ..errors import InputError
+from ..files import atomic_write
+from ..generation import TextToVideo
+from ..models.patterns import average_attention_distance
+from ..pipeline import token_grid, transformer_cost, with_known_digits
+from ..training import checkpoint, presets
+from . import page, plots
+from .drawing import draw
+from .findings import answer
+from .measures import judge, references
+from .prompts import KINDS, choose_prompts, left_behind, speed_in_pixels
+from .study import BUDGETS, PATTERNS, predict, training_log, with_pattern
+from .tables import CEILING, Result, build_report, pair
+
+BETWEEN = "more than one seed is needed for intervals: here they are left empty, and no difference is called"
+
+
+def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print):
+    """Train all that a Study asks for, draw, judge, and write the report into its folder: returned as a dict.
+
+    budgets: 'steps', 'flops' or both, in this order. The report is written after each of them. report_only: neither
+    train nor draw; only what is there already is reported.
+    """
+    prompts = choose_prompts(study.preset.data, study.prompts, study.data)
+    results, report = {budget: [] for budget in budgets}, None
+    if not report_only:
+        show(predict(study, budgets, len(prompts.captions)))
+        study.keep()
+    spoilt = references(prompts)
+    known = {}  # the same model may belong to both budgets
+    for budget in budgets:
+        autoencoder = None
+        for trial in study.trials(budget):
+            if trial.folder not in known:
+                if not report_only and (autoencoder is None or autoencoder[0] != trial.seed):
+                    autoencoder = trial.seed, study.autoencoder(trial.seed, progress=progress)
+                    study.check_fairness(autoencoder[1], trial.seed)
+                known[trial.folder] = _result(study, trial, prompts, autoencoder, report_only, progress, show)
+            if known[trial.folder] is not None:
+                results[budget].append(known[trial.folder])
+        missing = len(study.trials(budget)) - len(results[budget])
+        notes = [f"{missing} of {len(study.trials(budget))} trainings of equal {budget} are missing"] if missing else []
+        names = {r.name: None for found in results.values() for r in found}
+        if len(names) < 2:
+            raise InputError(
+                f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out"
+            )
+        about = _about(study.preset, results, prompts, notes, trained=True)
+        prices = {name: _prices(with_pattern(study.preset, name)) for name in names}
+        report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
+    return report
+
+
+def compare_weights(files, out, prompts=48, data=None, report_only=False, show=print):
+    """The same for weights that are trained already: files is a list of (name, path); the same name twice: two runs.
+
+    Raises InputError where they differ in more than their pattern, or where a name of PATTERNS isn't a file's pattern.
+    """
+    out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
+    presets_of = [_preset_of(model, path) for _, path, model in models]
+    for (name, path, model), preset in zip(models, presets_of):
+        _check_alike(models[0], presets_of[0], name, path, model, preset)
+    if len({name for name, *_ in models}) < 2:
+        raise InputError("a comparison needs weights of two names or more; give --weights NAME=FILE for each")
+    shared = with_known_digits(presets_of[0], data)
+    asked = choose_prompts(shared.data, prompts, data)
+    spoilt, results, prices = references(asked), {"given": []}, {}
+    for (name, _, model), preset in zip(models, presets_of):
+        seed = sum(result.name == name for result in results["given"])
+        show(f"{name} ({model.fingerprint()}): drawing {len(asked.captions)} clips")
+        drawn = draw(model, asked, out / f"{name}{seed}.safetensors", data, not report_only)
+        if drawn is None:
+            raise InputError(f"clips of {name} have not been drawn in {out} yet; leave --report-only out")
+        minutes = model.notes.get("minutes")
+        steps = model.notes.get("steps", 0)
+        results["given"].append(Result(name, seed, steps, drawn, judge(drawn.video, asked), minutes))
+        prices[name] = _prices(preset)
+    about = _about(shared, results, asked, [], trained=False)
+    about["models"] = [f"{name} {model.fingerprint()}" for name, _, model in models]
+    return _write(out, build_report(results, asked, spoilt, prices, about), results, asked, show)
+
+
+def _result(study, trial, prompts, autoencoder, report_only, progress, show):
+    """The Result of a trial, trained and drawn if it isn't; None if it isn't and only a report is wanted."""
+    weights = trial.folder / "model.safetensors"
+    if report_only and not weights.exists():
+        return None
+    model = TextToVideo.load(weights) if weights.exists() else study.train(trial, autoencoder[1], progress=progress)
+    drawn = draw(model, prompts, trial.folder / "drawn.safetensors", study.data, not report_only)
+    if drawn is None:
+        return None
+    minutes, step_seconds = training_log(trial.folder)
+    result = Result(trial.name, trial.seed, trial.steps, drawn, judge(drawn.video, prompts), minutes, step_seconds)
+    figures = ", ".join(f"{key} {result.marks.figure(key, prompts)[0]:.2f}" for key in ("digit_frames", "direction"))
+    show(f"{trial.name}, seed {trial.seed}, {trial.steps} steps ({model.fingerprint()}): {figures}")
+    return result
+
+
+def _prices(preset):
+    """What tables.build_report wants to know of a pattern's cost."""
+    training, one = transformer_cost(preset), transformer_cost(preset, 1)
+    drawing = one.sampling_flops(preset.sampling.steps, preset.sampling.guidance_scale != 1)
+    patterns = [pattern for pattern, _ in preset.transformer.block_patterns()]
+    distance = average_attention_distance(patterns, token_grid(preset))
+    return training.training_flops, training.training_memory, drawing, distance
+
+
+def _about(preset, results, prompts, notes, trained):
+    """What was compared: everything that the report says besides figures."""
+    data = preset.data
+    patch = [side * preset.autoencoder.factor for side in preset.transformer.patch_size[1:]]
+    runs = {}
+    for found in results.values():
+        for result in found:
+            runs[result.name] = max(runs.get(result.name, 0), sum(r.name == result.name for r in found))
+    if min(runs.values()) < 2:
+        notes = [*notes, BETWEEN]
+    reach = {speed: speed_in_pixels(data, speed) / min(patch) for speed in data.speeds}
+    one = prompts.kind != "two"
+    left = {speed: left_behind(prompts.real[one & (prompts.speed == speed)], patch) for speed in data.speeds}
+    digits = " or ".join(map(str, data.num_digits))
+    return {
+        "preset": checkpoint.plain(preset),
+        "trained": trained,
+        "notes": notes,
+        "data": f"Preset {preset.name}: clips of {data.num_frames} frames of {data.size[0]}x{data.size[1]} with "
+        f"{digits} digits ({data.digits}) of {data.digit_size} pixels",
+        "runs": runs,
+        "patch": patch,
+        "patches_per_frame": {speed: round(length, 4) for speed, length in reach.items()},
+        "left_behind": {speed: round(share, 4) for speed, share in left.items()},
+        "clips": len(prompts.captions),
+        "kinds": {KINDS[kind]: int((prompts.kind == kind).sum()) for kind in KINDS if (prompts.kind == kind).any()},
+        "pair_speeds": [speed for speed in data.speeds if ((prompts.kind == "two") & (prompts.speed == speed)).any()],
+        "machine": processor(),
+        "date": datetime.date.today().isoformat(),
+        "models": [f"{r.name}, seed {r.seed}, {r.steps} steps" for found in results.values() for r in found],
+    }
+
+
+def _write(out, report, results, prompts, show):
+    """Write report.json, .md and .html, which are made of the JSON, and the first screen's GIFs into `out`."""
+    report = json.loads(json.dumps(report, allow_nan=False))
+    found = next(found for found in results.values() if found)
+    videos = {CEILING: prompts.real} | {result.name: result.drawn.video for result in reversed(found)}
+    names = [CEILING, *dict.fromkeys(result.name for result in found)]
+    first, rows = _examples(prompts)
+    front = {name: videos[name] for name in (CEILING, *reversed(pair(names[1:])))}
+    every = {name: videos[name] for name in names}
+    pictures = [
+        (
+            "Measures",
+            "Dots: means; lines: 95% intervals over seeds.",
+            plots.measures_plot(report, report["tables"][0]["id"]),
+        ),
+        (
+            "Speed",
+            "Right of the grey line a digit leaves its patch from one frame to the next.",
+            plots.speeds_plot(report),
+        ),
+        ("Does a digit keep its looks?", "Correlation with its first picture.", plots.looks_plot(report)),
+        (
+            "Validation loss",
+            "Below 1: a smaller error than the pattern it is divided by.",
+            plots.validation_plot(report),
+        ),
+    ]
+    side_by_side = plots.clips(front, first, prompts.captions)
+    more = plots.clips(every, rows, prompts.captions, columns=3)
+    files = {
+        "report.json": json.dumps(report, indent=1).encode(),
+        "report.md": page.markdown(report).encode(),
+        "report.html": page.html(report, side_by_side, more, pictures).encode(),
+        **{f"clips-{number}.gif": gif for number, (_, gif) in enumerate(side_by_side, 1)},
+    }
+    for name, content in files.items():
+        with atomic_write(Path(out) / name) as temporary:
+            temporary.write_bytes(content)
+    for sentence in answer(report):
+        show(sentence)
+    show(str(Path(out) / "report.html"))
+    return report
+
+
+def _examples(prompts):
+    """Which prompts are shown: a few for the first screen, fast ones too, and more for further down."""
+    slow_to_fast = [np.flatnonzero(prompts.rows([kind], speed)) for kind in KINDS for speed in prompts.data.speeds]
+    order = [rows[k] for k in range(3) for rows in slow_to_fast if len(rows) > k]
+    one = [row for row in order if prompts.kind[row] != "two" and prompts.speed[row] == prompts.data.speeds[-1]]
+    two = [row for row in order if prompts.kind[row] == "two"]
+    first = [*one[:1], *two[-1:], *[row for row in order if row not in one[:1] + two[-1:]]][:3]
+    return first, [row for row in order if row not in first][:8]
+
+
+def _preset_of(model, path):
+    """The Preset that weights say they were trained with, with the network that they hold."""
+    try:
+        preset = presets.from_plain(model.notes["preset"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
+        ) from error
+    sampling = dataclasses.replace(
+        preset.sampling,
+        **{name: getattr(model.settings, name) for name in ("sampler", "steps", "guidance_scale")},
+    )
+    return dataclasses.replace(preset, transformer=model.transformer.config, sampling=sampling)
+
+
+def _check_alike(first, first_preset, name, path, model, preset):
+    """Raise InputError where weights differ from the first in more than the pattern, or aren't what they are called."""
+    config = preset.transformer
+    asked = dataclasses.replace(config, patterns=PATTERNS.get(name, config.patterns))
+    if config.block_patterns() != asked.block_patterns():
+        raise InputError(
+            f"{path} has the pattern {', '.join(config.patterns)}, which isn't {name} ({', '.join(PATTERNS[name])}); "
+            "give it another name"
+        )
+
+    def fixed(preset, model):
+        network = checkpoint.plain(preset.transformer) | {"patterns": None}
+        return {"data": preset.data, "transformer": network, "settings": model.settings}
+
+    found = checkpoint.differences(
+        *(checkpoint.plain(fixed(*of)) for of in ((first_preset, first[2]), (preset, model)))
+    )
+    if found:
+        raise InputError(
+            f"{path} can't be compared with {first[1]}: {'; '.join(found)}; give weights that differ in their pattern "
+            "alone"
+        )

@@ -1,0 +1,235 @@
+"""Who is trained, for how long and on what, so that models differ in nothing but their attention pattern.
+
+runs/compare/
+  study.json                       preset, patterns, seeds, prompts
+  seed0/autoencoder.safetensors    one autoencoder a seed, for all of its patterns
+  seed0/joint/model.safetensors    trained for equal steps; .jsonl: the log; drawn.safetensors: clips
+  seed0/frame-flops/...            trained for equal FLOPs
+  report.html, .md, .json
+"""
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+
+from .. import costs
+from ..errors import InputError
+from ..files import atomic_write
+from ..generation import TextToVideo
+from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
+from ..training import checkpoint, presets
+from ..training.journal import read_journal
+from ..training.stages import train_autoencoder, train_transformer, transformer_task
+from ..training.tasks import fingerprint
+
+# What blocks attend to, in turn: one name a block, repeated to the model's depth.
+PATTERNS = {
+    "perframe": ("frame",),
+    "framewise": ("frame", "time"),
+    "joint": ("joint",),
+    "window": ("window",),
+    "skip": ("skip",),
+}
+BUDGETS = ("steps", "flops")
+# The third speed is the one at which a digit leaves its patch, a quarter of the canvas, from one frame to the next.
+PIXELS_PER_FRAME = (1.6, 5.6, 16.8)
+CLASSIC_SIZE = 28 / 64  # of a digit, in parts of the canvas: two find room in it
+STEPS = {"quick": 800}  # where a study by default is shorter than a training: 5 patterns x 3 seeds in about an hour
+
+
+def study_preset(name, steps=None, changes=()):
+    """The preset that all patterns of a study share: one or two digits, at speeds up to more than a patch a frame.
+
+    changes: further settings, as presets.override takes them.
+    """
+    preset = presets.get(name)
+    least = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
+    data = dataclasses.replace(
+        preset.data, num_digits=(1, 2), digit_size=least, pixels_per_frame=PIXELS_PER_FRAME, shapes=()
+    )
+    training = dataclasses.replace(preset.training, steps=steps or STEPS.get(name, preset.training.steps))
+    return presets.override(dataclasses.replace(preset, data=data, training=training), changes)
+
+
+def with_pattern(preset, name):
+    """The preset with the attention of the PATTERNS of this name."""
+    check_pattern(name)
+    return dataclasses.replace(preset, transformer=dataclasses.replace(preset.transformer, patterns=PATTERNS[name]))
+
+
+def check_pattern(name):
+    """Raise InputError, naming the nearest, unless this is one of PATTERNS."""
+    if name not in PATTERNS:
+        near = difflib.get_close_matches(name, PATTERNS, n=1, cutoff=0.5)
+        hint = f"nearest: {near[0]}" if near else f"choose among {', '.join(PATTERNS)}"
+        raise InputError(f"{name!r} is not a pattern that can be compared; {hint}")
+
+
+def equal_flops_steps(preset, names):
+    """{name: steps} for which training costs as many FLOPs as preset.training.steps of the most expensive of them."""
+    flops = {name: transformer_cost(with_pattern(preset, name)).training_flops for name in names}
+    return {name: round(preset.training.steps * max(flops.values()) / cost) for name, cost in flops.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One model of a study: its label, its seed, the budget it belongs to, its steps and its folder."""
+
+    name: str
+    seed: int
+    budget: str
+    steps: int
+    folder: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """preset: what all share (`study_preset`). names: of PATTERNS. seeds, prompts: how many. data: folder of MNIST."""
+
+    preset: object
+    names: tuple
+    seeds: int
+    prompts: int
+    out: Path
+    data: str | None = None
+
+    def __post_init__(self):
+        for name in self.names:
+            check_pattern(name)
+        if len(set(self.names)) != len(self.names) or len(self.names) < 2:
+            raise InputError(
+                f"a comparison needs two patterns or more, each once, not {', '.join(self.names) or 'none'}"
+            )
+
+    def trials(self, budget):
+        """The Trials of a budget, seed by seed, so that what disturbs the machine meets all patterns alike.
+
+        Of those with equal FLOPs, the most expensive pattern's are the same models as with equal steps.
+        """
+        steps = dict.fromkeys(self.names, self.preset.training.steps)
+        if budget == "flops":
+            steps = equal_flops_steps(self.preset, self.names)
+        longer = {name: budget == "flops" and steps[name] > self.preset.training.steps for name in self.names}
+        return [
+            Trial(name, seed, budget, steps[name], self.out / f"seed{seed}" / (name + "-flops" * longer[name]))
+            for seed in range(self.seeds)
+            for name in self.names
+        ]
+
+    def keep(self):
+        """Write down what this study is, or raise InputError if another one has begun in the folder."""
+        about, path = self.about(), self.out / "study.json"
+        if path.exists():
+            fixed = ("preset", "prompts")
+            before = read_study(self.out).about()
+            cure = "go on with the same options, or choose another --out"
+            checkpoint.require_equal(*({k: study[k] for k in fixed} for study in (before, about)), path, cure)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(about, indent=1))
+
+    def about(self):
+        """What study.json holds."""
+        return checkpoint.plain(
+            {"preset": self.preset, "patterns": self.names, "seeds": self.seeds, "prompts": self.prompts}
+        )
+
+    def check_fairness(self, autoencoder, seed):
+        """Assert that for this seed all patterns begin with the same weights and get the same first batch."""
+        tasks = [
+            transformer_task(with_pattern(self.preset, name), autoencoder, seed=seed, data=self.data)
+            for name in self.names
+        ]
+        starts = {fingerprint(task.model) for task in tasks}
+        batches = [task.batch(checkpoint.generator(seed, checkpoint.BATCHES, 0)) for task in tasks]
+        assert len(starts) == 1, "patterns begin with different weights"
+        for batch in batches[1:]:
+            assert all((batch[name] == array).all() for name, array in batches[0].items()), "batches differ"
+
+    def autoencoder(self, seed, **watching):
+        """The seed's autoencoder, trained if it isn't yet; all patterns use it."""
+        path = self.out / f"seed{seed}" / "autoencoder.safetensors"
+        watching = {"title": f"autoencoder, seed {seed}", **watching}
+        return train_autoencoder(self.preset, path, seed=seed, data=self.data, **watching)
+
+    def train(self, trial, autoencoder, **watching):
+        """The trial's TextToVideo, trained (or trained on, where an earlier run stopped) if it isn't yet."""
+        weights, path = trial.folder / "model.safetensors", trial.folder / "transformer.safetensors"
+        if not weights.exists():
+            preset = with_pattern(self.preset, trial.name)
+            training = dataclasses.replace(preset.training, steps=trial.steps)
+            preset = dataclasses.replace(preset, training=training)
+            watching = {"title": f"{trial.name}, seed {trial.seed}, equal {trial.budget}", **watching}
+            transformer, tokenizer = train_transformer(
+                preset, autoencoder, path, seed=trial.seed, data=self.data, **watching
+            )
+            notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
+            assemble(preset, transformer, autoencoder, tokenizer, notes).save(weights)
+            path.unlink()  # 16 bytes a weight that nothing needs any more
+        return TextToVideo.load(weights)
+
+
+def new_study(name, names, seeds, prompts, out, steps=None, changes=(), data=None):
+    """A Study of the preset of this name; see `study_preset`."""
+    preset = with_known_digits(study_preset(name, steps, changes), data)
+    return Study(preset, tuple(names), seeds, prompts, Path(out), data)
+
+
+def read_study(out, data=None):
+    """The Study that has begun in a folder."""
+    path = Path(out) / "study.json"
+    if not path.is_file():
+        raise InputError(f"there is no study in {out}; run 'minivdit compare --out {out}' first")
+    try:
+        about = json.loads(path.read_text())
+        preset = presets.from_plain(about["preset"])
+        return Study(preset, tuple(about["patterns"]), about["seeds"], about["prompts"], Path(out), data)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error!r}); remove it and run the study again") from error
+
+
+def training_log(folder):
+    """(minutes of training, median seconds of a step) from a trial's log; (None, None) where there is none."""
+    lines = [line for line in read_journal(folder / "transformer.jsonl") if "loss" in line]
+    if not lines:
+        return None, None
+    seconds = sorted(line["seconds"] for line in lines)
+    return lines[-1]["minutes"], seconds[len(seconds) // 2]
+
+
+def _finished(trial):
+    return (trial.folder / "drawn.safetensors").exists()
+
+
+def predict(study, budgets, clips):
+    """What a study costs on this machine, as text, computed before anything runs. clips: drawn by each model.
+
+    Raises InputError where training needs more memory than is free.
+    """
+    preset, speed = study.preset, costs.matmul_speed()
+    first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, preset.data.size)
+    autoencoders = study.seeds * preset.autoencoder_training.steps * first.training_flops
+    lines = [
+        f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {study.seeds} seeds, "
+        f"{preset.training.steps} steps of {preset.training.batch} clips each; {clips} clips drawn by each model"
+    ]
+    counted = {trial.folder for budget in BUDGETS for trial in study.trials(budget) if _finished(trial)}
+    for budget in budgets:
+        trials = [trial for trial in study.trials(budget) if trial.folder not in counted]
+        counted |= {trial.folder for trial in trials}
+        flops = autoencoders if budget == budgets[0] and trials else 0
+        for trial in trials:
+            own = with_pattern(preset, trial.name)
+            costs.require_memory(
+                lambda batch, own=own: transformer_cost(own, batch).training_memory,
+                preset.training.batch,
+                "training.batch",
+            )
+            flops += trial.steps * transformer_cost(own).training_flops
+            guided = preset.sampling.guidance_scale != 1
+            flops += clips * transformer_cost(own, 1).sampling_flops(preset.sampling.steps, guided)
+        lines.append(
+            f"  equal {budget}: {len(trials)} trainings to do, about {flops / (USUAL_SHARE * speed) / 60:.0f} minutes"
+        )
+    lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}, as busy as it is now")
+    return "\n".join(lines)

@@ -1,0 +1,238 @@
+"""From the figures of single runs to a report: tables of means over seeds with their intervals, as plain JSON.
+
+A table is {"id", "title", "note", "columns", "rows"}; a row {"key", "label", "better", "share", "format", "cells"},
+perhaps with a "speed"; a cell {"mean", "low", "high", "n", "values"}: the 95% interval (None for a single run; of
+shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure. Pages and
+sentences are made from this and nothing else.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..evaluation import Estimate
+from .drawing import LEVEL_BINS, Drawn
+from .measures import CONTROLS, MEASURES, Marks
+
+CEILING = "real clips"
+FLOOR = "floor"
+QUESTION = (
+    "Attention within frames and then over time, or all tokens of a clip jointly: what does it change in what is drawn?"
+)
+RULE = (
+    "A difference is called where the 95% intervals of two patterns lie apart: Student's t over the seeds, with the "
+    "same prompts and noise for all, and for shares also Wilson's over all clips, since a few seeds may agree by "
+    "chance. With several dozen figures, a few such differences are to be expected by chance all the same."
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model: its label, seed and steps, what it drew, its Marks, minutes of training and seconds of a step.
+
+    minutes, step_seconds: None where nothing tells them.
+    """
+
+    name: str
+    seed: int
+    steps: int
+    drawn: Drawn
+    marks: Marks
+    minutes: float | None = None
+    step_seconds: float | None = None
+
+
+def build_report(results, prompts, references, prices, about):
+    """The report as plain JSON: tables of {budget: [Result]}, and `about`, which says what was compared.
+
+    references: Marks of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training step,
+    bytes of it, FLOPs to draw a clip, average attention distance)}. Budgets with fewer than two patterns are left out.
+    """
+    results = {budget: found for budget, found in results.items() if len(_names(found)) > 1}
+    tables, first = [], next(iter(results.values()))
+    for budget, found in results.items():
+        tables.append(measures_table(budget, found, prompts, references))
+    tables.append(speed_table(first, prompts, references))
+    tables.append(validation_table(first, prompts))
+    tables.append(cost_table(results, prices))
+    tables.append(controls_table(prompts, references))
+    names = _names(first)
+    if _runs(first, names[0]) > 1:
+        tables.append(paired_table(first, prompts, *pair(names)))
+    looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
+    looks[CEILING] = _rounded(references["real"].looks)
+    return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "looks": looks}
+
+
+def pair(names):
+    """The two that the first sentence is about: joint and framewise where both are there, else the first two."""
+    return ("joint", "framewise") if {"joint", "framewise"} <= set(names) else tuple(names[:2])
+
+
+def measures_table(budget, results, prompts, references):
+    """Every measure for every pattern, of one budget."""
+    titles = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
+    rows = [
+        {**_head(name), "cells": _cells(results, prompts, name) | _ends(references, prompts, name)}
+        for name in MEASURES
+        if not np.isnan(references["real"].figure(name, prompts)[0])
+    ]
+    note = (
+        f"Floor: {CONTROLS[0]}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
+        f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}."
+    )
+    return _table(f"measures-{budget}", titles[budget], note, [*_names(results), CEILING, FLOOR], rows)
+
+
+def speed_table(results, prompts, references):
+    """The measures of one digit, speed by speed."""
+    rows = []
+    for name, measure in MEASURES.items():
+        for speed in prompts.data.speeds if measure.by_speed else ():
+            if not np.isnan(references["real"].figure(name, prompts, speed)[0]):
+                head = _head(name) | {"label": f"{measure.title}: {speed}", "speed": speed}
+                ends = _ends(references, prompts, name, speed)
+                rows.append({**head, "cells": _cells(results, prompts, name, speed) | ends})
+    note = "How far a digit goes in a frame, in patches, stands above: from 1 on it has left its patch."
+    return _table("speeds", "By speed", note, [*_names(results), CEILING, FLOOR], rows)
+
+
+def validation_table(results, prompts):
+    """The error on fixed clips by noise level and by speed, beside that of a network that answers nothing."""
+    rows = []
+    bins = [(f"noise {k / LEVEL_BINS:.3g} to {(k + 1) / LEVEL_BINS:.3g}", (slice(None), k)) for k in range(LEVEL_BINS)]
+    speeds = [(f"all noise, {speed}", (k, slice(None)), speed) for k, speed in enumerate(prompts.data.speeds)]
+    for label, part, *speed in [("all", (slice(None), slice(None))), *bins, *speeds]:
+        cells = {
+            name: _cell([r.drawn.errors[part].mean() for r in results if r.name == name], None)
+            for name in _names(results)
+        }
+        cells["answering 0"] = _cell([r.drawn.answer_nothing[part].mean() for r in results], None)
+        row = {"key": "validation", "label": label, "better": -1, "share": False, "format": ".4f", "cells": cells}
+        rows.append(row | ({"speed": speed[0]} if speed else {}))
+    note = (
+        "Mean squared error of the velocity on fixed clips of digits that training didn't see, one noise level for all "
+        "frames. No ceiling is known: clips can't be told from noise for certain."
+    )
+    return _table("validation", "Validation loss by noise level", note, [*_names(results), "answering 0"], rows)
+
+
+def cost_table(results, prices):
+    """What each pattern costs, predicted and measured."""
+    first = next(iter(results.values()))
+    names = _names(first)
+
+    def row(label, kind, values):
+        return {"key": "cost", "label": label, "better": 0, "share": False, "format": kind, "cells": values}
+
+    def price(index, scale=1):
+        return {name: _cell([prices[name][index] / scale], None) for name in names}
+
+    def measured(found, value):
+        return {name: _cell([value(r) for r in found if r.name == name], None) for name in _names(found)}
+
+    rows = [
+        row("FLOPs of a training step, 10^9", ".3g", price(0, 1e9)),
+        row("FLOPs to draw a clip, 10^9", ".3g", price(2, 1e9)),
+        row("memory of a training step, MB (predicted)", ".0f", price(1, 1e6)),
+        row("average attention distance", ".2f", price(3)),
+        row("seconds of a training step (median, measured)", ".3f", measured(first, lambda r: r.step_seconds)),
+        row("seconds to draw a clip (measured)", ".2f", measured(first, lambda r: r.drawn.seconds)),
+    ]
+    for budget, found in results.items():
+        suffix = "" if budget == "given" else f", equal {budget}"
+        steps = {name: _cell([next(r.steps for r in found if r.name == name)], None) for name in _names(found)}
+        rows.append(row(f"steps{suffix}", ",.0f", steps))
+        rows.append(row(f"minutes of training{suffix}", ".1f", measured(found, lambda r: r.minutes)))
+    note = (
+        "Attention distance: how many attentions it takes from one token to another, on average; none where there is "
+        "no way. Times are of this machine, whatever else it did."
+    )
+    return _table("cost", "Cost", note, names, rows)
+
+
+def controls_table(prompts, references):
+    """Frechet distances of real clips and of spoilt ones: what the distance notices and what it doesn't."""
+    columns = {CEILING: "real", "shuffled frames": "shuffled frames", "recombined": "recombined", "frozen": "frozen"}
+    rows = [
+        {
+            **_head(name),
+            "cells": {
+                column: _cell([references[mark].distances[name]], len(prompts.captions))
+                for column, mark in columns.items()
+            },
+        }
+        for name in ("frechet_frames", "frechet_clips")
+    ]
+    note = (
+        f"To a second set of real clips of the same {len(prompts.captions)} captions ({prompts.real.shape[1]} frames "
+        "each): what two sets of real clips are apart is the least that can be expected at this number. Shuffled and "
+        "recombined clips have the same frames, so only the distance of clips may rise."
+    )
+    return _table("controls", "Controls of the Frechet distances", note, list(columns), rows)
+
+
+def paired_table(results, prompts, one, other):
+    """one - other within each seed: both had the same autoencoder, batches and first weights."""
+    rows = []
+    for name in MEASURES:
+        mine, theirs = (
+            {r.seed: r.marks.figure(name, prompts)[0] for r in results if r.name == which} for which in (one, other)
+        )
+        seeds = sorted(mine.keys() & theirs.keys())
+        cell = _cell([mine[seed] - theirs[seed] for seed in seeds], None)
+        if cell["mean"] is not None:
+            rows.append({**_head(name), "cells": {f"{one} - {other}": cell}})
+    note = (
+        "Seed by seed: the two had the same autoencoder, batches and first weights, so what seeds share is taken out."
+    )
+    return _table("paired", f"{one.capitalize()} minus {other}, paired", note, [f"{one} - {other}"], rows)
+
+
+def _table(key, title, note, columns, rows):
+    return {"id": key, "title": title, "note": note, "columns": columns, "rows": rows}
+
+
+def _head(name):
+    measure = MEASURES[name]
+    head = {"key": name, "label": measure.title, "better": measure.better, "share": measure.share}
+    return {**head, "format": measure.format}
+
+
+def _names(results):
+    return list(dict.fromkeys(result.name for result in results))
+
+
+def _runs(results, name):
+    return sum(result.name == name for result in results)
+
+
+def _cells(results, prompts, measure, speed=None):
+    cells = {}
+    for name in _names(results):
+        figures = [r.marks.figure(measure, prompts, speed) for r in results if r.name == name]
+        cells[name] = _cell([mean for mean, _ in figures], min(count for _, count in figures), MEASURES[measure].share)
+    return cells
+
+
+def _ends(references, prompts, measure, speed=None):
+    """The cells of ceiling and floor."""
+    ends = {}
+    for column, mark in ((CEILING, "real"), (FLOOR, MEASURES[measure].floor)):
+        mean, count = references[mark].figure(measure, prompts, speed)
+        ends[column] = _cell([mean], count)
+    return ends
+
+
+def _cell(values, count, share=False):
+    """A cell from one figure a run; None and what isn't finite is left out of the mean."""
+    values = [value for value in values if value is not None and math.isfinite(value)]
+    estimate = asdict(Estimate.over_runs(values))
+    if share and len(values) > 1:
+        estimate |= {"low": max(0.0, estimate["low"]), "high": min(1.0, estimate["high"])}
+    return {name: v if math.isfinite(v) else None for name, v in estimate.items()} | {"values": count}
+
+
+def _rounded(values):
+    return [round(float(value), 4) if np.isfinite(value) else None for value in values]

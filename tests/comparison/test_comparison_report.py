@@ -1,0 +1,187 @@
+"""The page needs nothing but itself, its figures are the JSON's, and its sentences follow from the figures alone."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from minivdit.comparison import html, markdown
+from minivdit.comparison.findings import answer, findings, patterns, table, verdict
+from minivdit.comparison.measures import MEASURES
+from minivdit.comparison.page import cell_text
+from minivdit.comparison.tables import CEILING, FLOOR
+
+
+class Page(HTMLParser):
+    """Tables as {id: rows of texts}, and every address that is used."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.addresses, self.tags, self.cell = {}, [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        self.addresses += [value for name, value in attributes.items() if name in ("src", "href")]
+        if tag == "table":
+            self.rows = self.tables[attributes.get("id")] = []
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.cell = True
+        elif tag == "small" and self.cell:
+            self.rows[-1][-1] += " "
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell:
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def written(finished):
+    study, _ = finished
+    names = ("report.html", "report.md", "report.json")
+    page, text, data = ((study.out / name).read_text(encoding="utf-8") for name in names)
+    return page, text, json.loads(data)
+
+
+def test_the_page_needs_nothing_but_itself(written):
+    page = written[0]
+    assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
+    parsed = Page(page)
+    assert parsed.addresses and all(address.startswith("data:image/") for address in parsed.addresses)
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in parsed.tags}
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in parsed.tags
+    pictures = [attributes for tag, attributes in parsed.tags if tag == "img"]
+    assert all(picture["alt"] for picture in pictures)
+    kinds = [picture["src"][11:14] for picture in pictures]
+    assert kinds[:3] == ["gif"] * 3 and kinds.count("png") == 4
+
+
+def test_every_figure_of_the_tables_is_the_jsons(written):
+    page, text, report = written
+    parsed = Page(page)
+    for one in report["tables"]:
+        rows = parsed.tables[one["id"]]
+        assert rows[0][1:] == one["columns"] and len(rows) == len(one["rows"]) + 1
+        for shown, row in zip(rows[1:], one["rows"]):
+            figures = [cell_text(row["cells"].get(column), row["format"]) for column in one["columns"]]
+            assert [re.sub(r"[()]", "", figure) for figure in figures] == shown[1:]
+            line = f" | {' | '.join(figures)} |"
+            assert any(one.startswith(f"| {row['label']}") and one.endswith(line) for one in text.splitlines())
+
+
+def test_the_first_screen_has_the_question_the_answer_and_the_clips(written):
+    page, text, report = written
+    sentences = answer(report)
+    assert len(sentences) == 2
+    places = [page.index("<h1>"), *(page.index(s[:40]) for s in sentences), page.index("data:image/gif")]
+    assert places == sorted(places) and places[-1] < page.index("<h2>")
+    assert all(sentence in text for sentence in (*sentences, *findings(report), report["rule"]))
+
+
+def test_every_measure_has_its_ceiling_and_floor(written):
+    report = written[2]
+    rows = {row["key"]: row for row in report["tables"][0]["rows"]}
+    assert set(rows) <= set(MEASURES) and {"digit_frames", "one_class", "travel", "frechet_clips"} <= set(rows)
+    for row in rows.values():
+        assert row["cells"][CEILING]["mean"] is not None and FLOOR in row["cells"]
+        assert row["cells"]["joint"]["n"] in (0, 2)
+    assert patterns(report) == ["framewise", "joint"]
+    assert [one["id"] for one in report["tables"][1:]] == ["speeds", "validation", "cost", "controls", "paired"]
+    assert len(table(report, "validation")["rows"]) == 1 + 8 + 3
+
+
+def row(joint, framewise, better=1, share=True, values=30):
+    cells = {
+        name: {"mean": mean, "low": low, "high": high, "n": 3, "values": values}
+        for name, (low, mean, high) in {"joint": joint, "framewise": framewise}.items()
+    }
+    return {"key": "x", "label": "x", "better": better, "share": share, "format": ".2f", "cells": cells}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (row((0.8, 0.9, 1.0), (0.3, 0.4, 0.5)), "better"),
+        (row((0.3, 0.4, 0.5), (0.8, 0.9, 1.0)), "worse"),
+        (row((0.8, 0.9, 1.0), (0.3, 0.4, 0.5), better=-1, share=False), "worse"),
+        (row((0.6, 0.9, 1.0), (0.3, 0.4, 0.7)), "alike"),
+        (row((0.05, 0.06, 0.07), (0.0, 0.0, 0.0)), "alike"),  # the seeds agree, but these are 5 clips of 90
+        (row((None, 0.9, None), (0.3, 0.4, 0.5)), None),
+        (row((0.8, 0.9, 1.0), (0.3, 0.4, 0.5), better=0), None),
+    ],
+)
+def test_a_difference_is_called_where_intervals_lie_apart(given, expected):
+    assert verdict(given, "joint", "framewise") == expected
+    opposite = {"better": "worse", "worse": "better"}.get(expected, expected)
+    assert verdict(given, "framewise", "joint") == opposite
+
+
+def spread(report, gap):
+    """The report with joint better than framewise by `gap` everywhere, at 0.5 with narrow intervals."""
+    report = copy.deepcopy(report)
+    for one in report["tables"]:
+        for line in one["rows"]:
+            for name, sign in (("joint", line["better"]), ("framewise", -line["better"])):
+                if name in line["cells"]:
+                    mean = 0.5 + sign * gap / 2
+                    line["cells"][name] = {"mean": mean, "low": mean - 0.01, "high": mean + 0.01, "n": 3, "values": 99}
+    return report
+
+
+def test_sentences_follow_the_figures(written):
+    report = written[2]
+    count = sum(line["better"] != 0 for line in report["tables"][0]["rows"])
+    for gap, better, worse in ((0.6, count, 0), (-0.6, 0, count), (0.0, 0, 0)):
+        sentence, speeds = answer(spread(report, gap))
+        assert f"joint is better than framewise in {better} of {count} measures" in sentence
+        assert f"worse in {worse}" in sentence and "3 seeds" in sentence
+        assert "out of its patch" in speeds  # on these clips nothing is that fast, and that is what is said
+    fast = spread(report, 0.6)
+    fast["about"]["patches_per_frame"] = {"slow": 0.1, "normal": 0.4, "fast": 1.1}
+    told = answer(fast)[1]
+    assert "leaves its patch from one frame to the next (fast: 1.10 patches), joint is better than framewise in" in told
+    assert "where it doesn't (slow: 0.10 patches, normal: 0.40 patches)" in told
+
+
+def test_without_intervals_no_difference_is_called(written):
+    report = spread(written[2], 0.6)
+    for line in (line for one in report["tables"] for line in one["rows"]):
+        for cell in line["cells"].values():
+            cell["low"] = cell["high"] = None
+    sentences = [*answer(report), *findings(report)]
+    assert "no difference is called" in sentences[0]
+    assert not any("apart from it" in sentence or "is better than" in sentence for sentence in sentences)
+    assert "without an interval: framewise 0.20" in " ".join(sentences)
+
+
+def test_what_a_label_says_is_only_text():
+    label = "<b>&"
+    cell = {"mean": 0.5, "low": None, "high": None, "n": 1, "values": 3}
+    line = {"key": "x", "label": "<i>x", "better": 1, "share": True, "format": ".2f", "speed": "slow"}
+    line["cells"] = {label: cell, "b": cell, CEILING: cell, FLOOR: cell}
+    tables = [
+        {"id": key, "title": key, "note": "", "columns": [label, "b", CEILING, FLOOR], "rows": [line]}
+        for key in ("measures-steps", "speeds", "validation", "cost")
+    ]
+    about = {
+        "notes": [],
+        "patches_per_frame": {"slow": 0.1},
+        "left_behind": {"slow": 0.1},
+        "data": "d",
+        "runs": {label: 1},
+    }
+    about |= {"trained": True, "clips": 3, "kinds": {"one digit": 3}, "pair_speeds": [], "machine": "m", "date": "d"}
+    report = {"question": "?", "rule": "r", "about": about | {"models": []}, "tables": tables, "looks": {}}
+    page = html(report, [("<b>caption", b"")])
+    assert "<b>" not in page and "<i>" not in page and "&lt;b&gt;&amp;" in page
+    assert label in markdown(report)

@@ -1,0 +1,221 @@
+"""A study is fair by construction, knows what equal FLOPs are, goes on where it stopped, refuses what can't be."""
+
+import dataclasses
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from minivdit import costs
+from minivdit.comparison import PATTERNS, compare, compare_weights, equal_flops_steps, study_preset
+from minivdit.comparison import run as runs
+from minivdit.comparison.study import check_pattern, predict, read_study, training_log, with_pattern
+from minivdit.errors import InputError
+from minivdit.files import load_tensors
+from minivdit.generation import TextToVideo
+from minivdit.pipeline import transformer_cost
+
+
+def quiet(line):
+    pass
+
+
+def shown(report):
+    """The report without what a clock or the disk decides."""
+    tables = [table for table in report["tables"] if table["id"] != "cost"]
+    return json.dumps([tables, report["looks"], {**report["about"], "date": ""}])
+
+
+def test_equal_flops_are_equal():
+    preset = study_preset("quick", 1000)
+    steps = equal_flops_steps(preset, PATTERNS)
+    assert steps["joint"] == 1000 < steps["perframe"] < steps["framewise"]  # 8 tokens through time, 16 in a frame
+    spent = {name: count * transformer_cost(with_pattern(preset, name)).training_flops for name, count in steps.items()}
+    assert max(spent.values()) / min(spent.values()) - 1 < 1e-3
+    assert equal_flops_steps(preset, ("window", "skip")) != {"window": 1000, "skip": 1000}
+
+
+def test_a_study_asks_for_more_than_its_preset_and_leaves_that_alone():
+    preset = study_preset("quick", 5)
+    assert preset.data.num_digits == (1, 2) and preset.data.digit_size == 14 and preset.training.steps == 5
+    patch = preset.autoencoder.factor * preset.transformer.patch_size[1]
+    assert preset.data.pixels_per_frame[-1] * min(preset.data.size) / 64 > patch
+    assert study_preset("full").training.steps == 10_000 and study_preset("full").data.digit_size == 28
+
+
+def test_all_patterns_begin_alike(make_study, tmp_path):
+    study = make_study(tmp_path, tuple(PATTERNS))
+    autoencoder = study.autoencoder(0, progress=False)
+    study.check_fairness(autoencoder, 0)
+    steps = {trial.name: trial.steps for trial in study.trials("steps")}
+    assert set(steps.values()) == {3} and set(steps) == set(PATTERNS)
+    other = dataclasses.replace(study, preset=dataclasses.replace(study.preset))
+    calls = []
+
+    def unfair(preset, name):
+        calls.append(name)
+        width = 32 if len(calls) == 1 else 64
+        return with_pattern(
+            dataclasses.replace(preset, transformer=dataclasses.replace(preset.transformer, width=width)), name
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minivdit.comparison.study.with_pattern", unfair)
+        with pytest.raises(AssertionError, match="different weights"):
+            other.check_fairness(autoencoder, 0)
+
+
+def test_models_differ_in_nothing_but_their_pattern(finished):
+    study, _ = finished
+    one, other = (TextToVideo.load(study.out / "seed0" / name / "model.safetensors") for name in study.names)
+    assert one.autoencoder.state_dict().keys() == other.autoencoder.state_dict().keys()
+    for name, array in one.autoencoder.state_dict().items():
+        np.testing.assert_array_equal(array, other.autoencoder.state_dict()[name])
+    assert one.transformer.config.patterns != other.transformer.config.patterns
+    assert one.transformer.parameter_count() == other.transformer.parameter_count()
+    assert one.fingerprint() != other.fingerprint()
+
+
+def test_a_killed_study_goes_on_and_comes_to_the_same_report(finished, make_study, tmp_path, monkeypatch):
+    _, report = finished
+    study, left = make_study(tmp_path), [3]
+
+    def dying(*arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    draw = runs.draw
+    monkeypatch.setattr(runs, "draw", dying)
+    with pytest.raises(KeyboardInterrupt):
+        compare(study, ["steps"], progress=False, show=quiet)
+    assert not (tmp_path / "report.json").exists()
+    monkeypatch.setattr(runs, "draw", draw)
+    before = (tmp_path / "seed0" / "joint" / "drawn.safetensors").stat().st_mtime_ns
+    again = compare(make_study(tmp_path), ["steps"], progress=False, show=quiet)
+    assert shown(again) == shown(report)
+    assert (tmp_path / "seed0" / "joint" / "drawn.safetensors").stat().st_mtime_ns == before  # nothing was done twice
+
+
+def test_a_training_killed_between_two_steps_goes_on_bit_for_bit(finished, make_study, tmp_path):
+    whole, _ = finished
+    study = make_study(tmp_path)
+    trial, autoencoder = study.trials("steps")[0], study.autoencoder(0, progress=False)
+
+    def kill(run, state):
+        if state.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.train(trial, autoencoder, progress=False, save_every=1, callbacks=[(1, kill)])
+    assert (trial.folder / "transformer.safetensors").exists() and not (trial.folder / "model.safetensors").exists()
+    model = study.train(trial, autoencoder, progress=False)
+    assert model.fingerprint() == TextToVideo.load(whole.out / "seed0" / trial.name / "model.safetensors").fingerprint()
+    assert not (trial.folder / "transformer.safetensors").exists()  # what isn't needed any more is removed
+    minutes, seconds = training_log(trial.folder)
+    assert minutes > 0 and seconds > 0
+
+
+def test_another_study_in_the_same_folder_is_refused(finished, make_study):
+    study, _ = finished
+    with pytest.raises(InputError, match=r"training\.steps is 3, here 4; go on with the same options"):
+        compare(make_study(study.out, steps=4), ["steps"], progress=False, show=quiet)
+    assert read_study(study.out) == study
+
+
+def test_report_only_reports_what_is_there(finished, make_study, tmp_path, monkeypatch):
+    study, report = finished
+    folder = shutil.copytree(study.out, tmp_path / "copy")
+    monkeypatch.setattr("minivdit.comparison.study.train_transformer", None)  # nothing may be trained
+    again = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
+    steps, flops = again["tables"][:2]
+    assert (steps["id"], flops["id"]) == ("measures-steps", "measures-flops") and steps == report["tables"][0]
+    assert flops["rows"] == steps["rows"]  # so small a network costs the same whatever it attends to, within a step
+    shutil.rmtree(folder / "seed1")
+    fewer = compare(read_study(folder), ["steps"], report_only=True, progress=False, show=quiet)
+    assert "2 of 4 trainings of equal steps are missing" in fewer["about"]["notes"]
+    assert any("more than one seed" in note for note in fewer["about"]["notes"])
+    for cell in (cell for row in fewer["tables"][0]["rows"] for cell in row["cells"].values()):
+        assert cell["low"] is None and cell["high"] is None and cell["n"] <= 1
+    shutil.rmtree(folder / "seed0" / "joint")
+    with pytest.raises(InputError, match="fewer than two patterns"):
+        compare(read_study(folder), ["steps"], report_only=True, progress=False, show=quiet)
+    with pytest.raises(InputError, match="there is no study in"):
+        read_study(tmp_path / "elsewhere")
+
+
+def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_path, monkeypatch):
+    study, _ = finished
+    folder = shutil.copytree(study.out, tmp_path / "copy")
+    monkeypatch.setattr(
+        "minivdit.comparison.study.equal_flops_steps", lambda preset, names: {"framewise": 5, "joint": 3}
+    )
+    report = compare(make_study(folder), ["steps", "flops"], progress=False, show=quiet)
+    model = TextToVideo.load(folder / "seed1" / "framewise-flops" / "model.safetensors")
+    assert model.notes["steps"] == 5 and not (folder / "seed1" / "joint-flops").exists()
+    tables = {table["id"]: table for table in report["tables"]}
+    first, second = (
+        [row["cells"]["joint"] for row in tables[f"measures-{budget}"]["rows"]] for budget in ("steps", "flops")
+    )
+    assert first == second  # the most expensive pattern's models are the same ones
+    steps = next(row for row in tables["cost"]["rows"] if row["label"] == "steps, equal flops")
+    assert (steps["cells"]["framewise"]["mean"], steps["cells"]["joint"]["mean"]) == (5, 3)
+
+
+def test_the_cost_is_told_before_and_what_does_not_fit_is_refused(make_study, tmp_path, monkeypatch):
+    study = make_study(tmp_path)
+    text = predict(study, ["steps"], 9)
+    assert "2 patterns (framewise, joint) x 2 seeds, 3 steps" in text and "equal steps: 4 trainings to do" in text
+    monkeypatch.setattr(costs, "available_memory", lambda: 3e6)
+    with pytest.raises(InputError, match=r"largest that fits is training\.batch"):
+        predict(study, ["steps"], 9)
+
+
+def test_weights_that_are_trained_already(finished, tmp_path):
+    study, report = finished
+    files = [(name, study.out / f"seed{seed}" / name / "model.safetensors") for seed in (0, 1) for name in study.names]
+    given = compare_weights(files, tmp_path / "given", prompts=3, show=quiet)
+    assert given["tables"][0]["id"] == "measures-given" and given["about"]["runs"] == {"framewise": 2, "joint": 2}
+    assert [row["cells"] for row in given["tables"][0]["rows"]] == [row["cells"] for row in report["tables"][0]["rows"]]
+    with pytest.raises(InputError, match="two names or more"):
+        compare_weights(files[:1], tmp_path / "one", prompts=3, show=quiet)
+    with pytest.raises(InputError, match="which isn't joint"):
+        compare_weights([files[1], ("joint", files[0][1])], tmp_path / "wrong", prompts=3, show=quiet)
+    with pytest.raises(InputError, match=r"small can't be compared with .*data\.size is .*; give weights that differ"):
+        compare_weights([files[0], ("other", "small")], tmp_path / "preset", prompts=3, show=quiet)
+    with pytest.raises(InputError, match="have not been drawn"):
+        compare_weights(files, tmp_path / "never", prompts=3, report_only=True, show=quiet)
+
+
+def test_clips_are_drawn_anew_when_prompts_change(finished, tmp_path):
+    study, _ = finished
+    folder = shutil.copytree(study.out, tmp_path / "copy")
+    path = folder / "seed0" / "joint" / "drawn.safetensors"
+    more = dataclasses.replace(read_study(folder), prompts=4)
+    with pytest.raises(InputError, match="prompts is 3, here 4"):
+        compare(more, ["steps"], progress=False, show=quiet)
+    (folder / "study.json").unlink()
+    before = len(load_tensors(path)[0]["video"])
+    compare(more, ["steps"], progress=False, show=quiet)
+    assert len(load_tensors(path)[0]["video"]) > before
+
+
+def test_patterns_that_cannot_be_compared(make_study, tmp_path):
+    with pytest.raises(InputError, match="'framwise' is not a pattern that can be compared; nearest: framewise"):
+        check_pattern("framwise")
+    with pytest.raises(InputError, match="choose among perframe, framewise, joint, window, skip"):
+        make_study(tmp_path, ("joint", "xyz"))
+    for names in (("joint",), ("joint", "joint"), ()):
+        with pytest.raises(InputError, match="two patterns or more"):
+            make_study(tmp_path, names)
+
+
+def test_without_a_link_between_frames_there_is_no_distance(finished):
+    study, report = finished
+    table = next(table for table in report["tables"] if table["id"] == "cost")
+    row = next(row for row in table["rows"] if row["label"] == "average attention distance")
+    assert row["cells"]["joint"]["mean"] < row["cells"]["framewise"]["mean"] < 2
+    assert runs._prices(with_pattern(study.preset, "perframe"))[3] == math.inf
