@@ -109,7 +109,8 @@ print(f"two ways are at least {nearest:.2f} apart; the same way in other words i
 # %% [markdown]
 r"""
 This picture once looked different. In an early training of this project left and right were 0.09 apart and up 1.8 away
-from both: the two had become one word, "sideways", and clips went either way (`results/tried.md` tells how that was
+from both: the two had become one word, "sideways" (a trace of that is still there: opposite ways are nearer to each other than ways
+at right angles), and clips went either way (`results/tried.md` tells how that was
 found). A distance matrix costs nothing; look at it before you blame the transformer.
 
 ## Patches look at words
@@ -237,8 +238,9 @@ for name in wrong:
 
 # %% [markdown]
 r"""
-At low noise the clip tells what it shows, and the caption is hardly needed. The more noise, the more the caption knows that
-the clip doesn't: there a wrong one hurts. A flat line at 0 would be a text that is ignored, with or without nice clips.
+At low noise the clip tells what it shows, and the caption is hardly needed. With more noise the caption knows what the clip
+doesn't show any more, and a wrong one hurts. Near pure noise it hurts less again: where the digit starts and how it is
+written nobody knows there, so that even with the right caption the answer is a blur. A flat line at 0 would be a text that is ignored, with or without nice clips.
 
 Which of the two ways in carries what? Give the wrong caption to one of them only.
 """
@@ -401,7 +403,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-The first step of the knob is the large one. Guidance doubles the cost of every step, and need not act at all levels:
+The first steps of the knob are the large ones. Beyond them little is won, while the latents spread further than real ones
+do, and at the largest scale the strokes come apart. Guidance doubles the cost of every step, and need not act at all levels:
 `interval` switches it on between two of them only, here from 0.2 to 0.9.
 """
 
@@ -520,7 +523,7 @@ for (positions, right_share), style in zip(learnt.items(), ("-", "--")):
     smooth = np.convolve(right_share, np.ones(10) / 10, mode="valid")
     axes.plot(np.arange(len(smooth)) + 10, smooth, style, label=positions)
 axes.axhline(5 / 8, color="0.6", linewidth=1)
-axes.annotate("bag of words", (1, 5 / 8 + 0.015), fontsize=8, color="0.35")
+axes.annotate("a bag of words is right 5 times in 8", (100, 0.52), fontsize=8, color="0.35")
 axes.set(xlabel="step", ylabel="right (mean of 10 steps)", ylim=(0, 1.03), title="who goes where?")
 axes.grid(alpha=0.3)
 axes.legend()
