@@ -77,6 +77,39 @@ def spread(level):
     return level[:, :, None, None, None]
 
 
+def numbered(captions, words, length, first=2, start=True):
+    tokens = np.zeros((len(captions), length), int)
+    for row, caption in zip(tokens, captions):
+        numbers = [1] * start + [first + words.index(word) for word in caption.split()]
+        row[: len(numbers)] = numbers
+    return tokens
+
+
+def boxed(grid, sides, shift=0):
+    box = (np.indices(grid).reshape(3, -1).T + shift) // np.array(sides)
+    return (box[:, None] == box[None, :]).all(axis=-1)
+
+
+def in_turn(looks, keep=True):
+    reached = np.eye(len(looks[0]), dtype=bool)
+    for look in looks:
+        reached = (look.astype(int) @ reached.astype(int) > 0) | (reached & keep)
+    return reached
+
+
+def far(step):
+    """How many steps from each to each, (N, N)."""
+    distance = np.where(np.eye(len(step), dtype=bool), 0, np.where(step, 1, np.inf))
+    for middle in range(len(step)):
+        distance = np.minimum(distance, distance[:, middle, None] + distance[None, middle])
+    return distance
+
+
+def by_distance(weights, frame, combine):
+    away = np.abs(frame[:, None] - frame[None, :])
+    return np.array([combine(weights[away == d]) for d in range(frame.max() + 1)])
+
+
 MISTAKES = {
     "ch00_backwards": [lambda v: v[::-1], lambda v: v[:, :, ::-1], lambda v: v],
     "ch00_beside": [
@@ -188,6 +221,61 @@ MISTAKES = {
         lambda frames, height, width, factor, patch: frames * height * width // (factor**3 * np.prod(patch)),
         lambda frames, height, width, factor, patch: frames * height * width // (factor * np.prod(patch)),
         lambda frames, height, width, factor, patch: frames * height * width // factor**2,
+    ],
+    "ch08_encode": [
+        lambda captions, words, length: numbered(captions, words, length, first=1),  # the first word is the start
+        lambda captions, words, length: numbered(captions, words, length, start=False),
+        lambda captions, words, length: numbered(captions, words, length)[:, ::-1],
+        lambda captions, words, length: numbered(captions, words, length)[:, :-1],
+    ],
+    "ch08_cross": [
+        lambda q, k, v, present: softmax(q @ k.T / np.sqrt(q.shape[-1])) @ v,  # padding seen
+        lambda q, k, v, present: softmax(q @ k.T / np.sqrt(q.shape[-1]) * present) @ v,  # a score of 0 isn't nothing
+        lambda q, k, v, present: softmax(q @ k.T / np.sqrt(q.shape[-1])) * present @ v,  # not divided again
+        lambda q, k, v, present: softmax(q @ k[present].T) @ v[present],  # no scale
+    ],
+    "ch08_guide": [
+        lambda c, u, s: c + spread(s) * (u - c),  # exchanged
+        lambda c, u, s: c + spread(s) * (c - u),  # counted from the caption: one too much
+        lambda c, u, s: u + s.mean() * (c - u),  # one scale for all
+        lambda c, u, s: spread(s) * c,
+    ],
+    "ch08_rise": [
+        lambda right, wrong: ((right - wrong).mean(), (wrong - right).std(ddof=1) / len(right) ** 0.5),
+        lambda right, wrong: ((wrong - right).mean(), (wrong - right).std(ddof=1)),  # of one clip
+        lambda right, wrong: ((wrong - right).mean(), (wrong - right).std() / len(right) ** 0.5),  # one degree too many
+        lambda right, wrong: (  # not paired
+            (wrong - right).mean(),
+            ((wrong.var(ddof=1) + right.var(ddof=1)) / len(right)) ** 0.5,
+        ),
+    ],
+    "ch11_windows": [
+        lambda grid, sides: boxed(grid, sides[::-1]),  # the sides in reverse
+        lambda grid, sides: boxed(grid[::-1], sides[::-1]),  # ordered x, y, t
+        lambda grid, sides: boxed(grid, (sides[0], *grid[1:])),  # boxes in time only
+        lambda grid, sides: boxed(grid, sides, shift=1),
+        lambda grid, sides: ~boxed(grid, sides),
+    ],
+    "ch11_reach": [
+        lambda looks: in_turn(looks[::-1]),  # last block first
+        lambda looks: in_turn([look.T for look in looks]),  # transposed
+        lambda looks: in_turn(looks, keep=False),  # no residual path
+        lambda looks: in_turn(looks[:-1]),  # one block too few
+        lambda looks: np.logical_or.reduce(looks) | np.eye(len(looks[0]), dtype=bool),  # one step only
+    ],
+    "ch11_distance": [
+        lambda step: far(step).mean() * step.size / (step.size - len(step)),  # pairs with itself left out
+        lambda step: far(step).mean() + 1,
+        lambda step: far(step).max(),
+        lambda step: np.where(np.isinf(far(step)), 0, far(step)).mean(),  # pairs without a way left out
+    ],
+    "ch11_spent": [
+        lambda w, frame: by_distance(w, frame, np.mean),  # mean over the keys
+        lambda w, frame: by_distance(w, frame, np.sum),  # not averaged over the queries
+        lambda w, frame: (
+            np.array([(w * (frame[:, None] - frame == d)).sum() for d in range(frame.max() + 1)]) / len(frame)
+        ),  # one direction only
+        lambda w, frame: np.cumsum(by_distance(w, frame, np.sum) / len(frame)),
     ],
     "ch12_pairs": [
         lambda grid: int(np.prod(grid)) ** 2,  # joint
