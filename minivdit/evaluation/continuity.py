@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .metrics import watch
+from .metrics import mean_of_known, watch
 
 
 def seam(video):
@@ -28,13 +28,6 @@ def drift(video, digit_size, digits, every):
     same = (sighting.classes == votes.argmax(axis=-1)[..., None]) & sighting.tracks.found
     values = {"look": sighting.looks, "one_class": np.where(sighting.readable, same, np.nan)}
     return {
-        name: np.stack([_mean(value[:, :, end - every : end]) for end in ends], axis=1)
+        name: np.stack([mean_of_known(value[:, :, end - every : end], (1, 2)) for end in ends], axis=1)
         for name, value in values.items()
     }
-
-
-def _mean(values):
-    """Mean over all but the first axis, without NaN; NaN where nothing else is."""
-    there = ~np.isnan(values)
-    total, count = np.where(there, values, 0).sum(axis=(1, 2)), there.sum(axis=(1, 2))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .metrics import LAWFUL, SEEN, most_seen
+from .metrics import LAWFUL, SEEN, mean_of_known, most_seen
 
 
 def bounces(sighting):
@@ -22,7 +22,7 @@ def bounces(sighting):
     distance = np.sqrt(((tracks.positions - paths.path) ** 2).sum(-1))
     followed = _share(distance <= near, turned) >= SEEN  # NaN where the digit is lost: not near
     due = turned.any(-1) | (_heads_out(sighting, 2 * near) & tracks.wanted)
-    return _mean(np.where(due, turned.any(-1) & followed, np.nan))
+    return mean_of_known(np.where(due, turned.any(-1) & followed, np.nan), -1)
 
 
 def permanence(sighting):
@@ -62,9 +62,3 @@ def _heads_out(sighting, margin):
 
 def _share(true, counted):
     return (true & counted).sum(-1) / np.maximum(counted.sum(-1), 1)
-
-
-def _mean(values):
-    """Mean over the clip's digits without NaN; NaN where there is nothing else."""
-    there = ~np.isnan(values)
-    return np.where(there.any(-1), np.where(there, values, 0).sum(-1) / np.maximum(there.sum(-1), 1), np.nan)

@@ -215,7 +215,7 @@ def prompt_metrics(sighting, wishes):
         "direction": best(direction),
         "prompt": np.floor(_paired(both, pairing, wanted) + 1e-6),
         "speed": _paired(speed, pairing, wanted),
-        "number": _mean(number, -1),
+        "number": mean_of_known(number, -1),
     }
 
 
@@ -236,11 +236,11 @@ def identity_metrics(sighting):
     counted = ~np.isnan(looks)
     np.put_along_axis(looks, counted.argmax(-1)[..., None], np.nan, -1)
     half = looks.shape[-1] // 2
-    drift = _mean(looks[..., :half], -1) - _mean(looks[..., half:], -1)
+    drift = mean_of_known(looks[..., :half], -1) - mean_of_known(looks[..., half:], -1)
     wanted = sighting.tracks.wanted
     return {
-        name: _mean(np.where(wanted, value, np.nan), -1)
-        for name, value in (("one_class", same), ("look", _mean(looks, -1)), ("drift", drift))
+        name: mean_of_known(np.where(wanted, value, np.nan), -1)
+        for name, value in (("one_class", same), ("look", mean_of_known(looks, -1)), ("drift", drift))
     }
 
 
@@ -257,7 +257,7 @@ def motion_metrics(sighting):
     lawful = seen & near & (paths.direction != NOWHERE)
     travel = paths.speed * (tracks.positions.shape[2] - 1)
     return {
-        name: _mean(np.where(tracks.wanted, value, np.nan), -1)
+        name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1)
         for name, value in (("lawful", lawful), ("residual", paths.residual), ("travel", travel))
     }
 
@@ -296,8 +296,8 @@ def _paired(score, pairing, wanted):
     return (values * wanted).sum(-1) / wanted.sum(-1)
 
 
-def _mean(values, axis):
-    """Mean that skips NaN, without a warning where all are."""
+def mean_of_known(values, axis):
+    """Mean that skips NaN; NaN where there is nothing else, without a warning."""
     there = ~np.isnan(values)
     total = np.where(there, values, 0).sum(axis)
     return np.where(there.any(axis), total / np.maximum(there.sum(axis), 1), np.nan)
