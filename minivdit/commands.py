@@ -283,6 +283,8 @@ def evaluate(options):
             seed=options.seed,
             data=options.data,
             digits=options.digits,
+            num_frames=options.frames,
+            size=options.size,
             steps=options.steps,
             guidance_scale=options.guidance,
             sampler=options.sampler,

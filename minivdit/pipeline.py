@@ -161,22 +161,34 @@ def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME
 
 
 def judge_model(
-    model, prompts=200, *, num_digits=1, held_out="include", seed=0, data=None, digits=None, batch=32, **drawing
+    model,
+    prompts=200,
+    *,
+    num_digits=1,
+    held_out="include",
+    seed=0,
+    data=None,
+    digits=None,
+    batch=32,
+    num_frames=None,
+    size=None,
+    **drawing,
 ):
     """Draw clips for random prompts and compare them with real ones: (evaluation.Report, clips, real clips, captions).
 
     prompts: how many. num_digits: in each. held_out: "only" asks for digit and direction pairs that training never
-    showed. digits: source of the real clips; by default the one the model was trained on. drawing: see
-    TextToVideo.generate.
+    showed. digits: source of the real clips; by default the one the model was trained on. num_frames, size: of all
+    clips; as in training unless given. drawing: see TextToVideo.generate.
     """
     settings, notes = model.settings, model.notes.get("preset", {}).get("data", {})
     source = digit_source(digits or notes.get("digits", "auto"), "test", data)
     pixels_per_frame = tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME))
     generator = np.random.default_rng(seed)
+    num_frames, size = num_frames or settings.num_frames, size or settings.size
     maker = CaptionedClips(
         source,
-        settings.size,
-        settings.num_frames,
+        size,
+        num_frames,
         settings.digit_size,
         (num_digits,),
         held_out=held_out,
@@ -187,7 +199,8 @@ def judge_model(
     real, others = (maker.render(generator, labels) for _ in range(2))
     parts = []
     for first in tqdm(range(0, prompts, batch), desc="drawing", unit="batch", leave=False):
-        parts.append(model.generate(real.captions[first : first + batch], seed=seed + first, **drawing))
+        captions = real.captions[first : first + batch]
+        parts.append(model.generate(captions, num_frames=num_frames, size=size, seed=seed + first, **drawing))
     clips = np.concatenate(parts)
     report = evaluation.evaluate(
         clips,

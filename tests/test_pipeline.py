@@ -92,3 +92,11 @@ def test_held_out_prompts_are_only_pairs_that_training_never_showed(model):
 
     _, _, _, captions = pipeline.judge_model(model, 6, held_out="only", seed=1)
     assert {(motion.digit, motion.direction) for text in captions for motion in parse(text)} <= set(HELD_OUT)
+
+
+def test_a_model_is_judged_at_another_length_and_size(model):
+    settings = model.settings
+    longer, (height, width) = 2 * settings.num_frames, settings.size
+    report, clips, real, _ = pipeline.judge_model(model, 2, num_frames=longer, size=(height, 2 * width), steps=1)
+    assert clips.shape == real.shape == (2, longer, height, 2 * width, 1)
+    assert report.settings["frames"] == longer and tuple(report.settings["size"]) == (height, 2 * width)

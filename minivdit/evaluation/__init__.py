@@ -1,6 +1,6 @@
 """Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
 
-from .continuity import drift, seam
+from .continuity import drift, kept_place, seam
 from .events import bounces, permanence
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
@@ -39,6 +39,7 @@ __all__ = [
     "frechet_distance",
     "frozen",
     "identity_metrics",
+    "kept_place",
     "load_judge",
     "most_seen",
     "motion_metrics",

@@ -1,4 +1,4 @@
-"""Does a clip hold together: over a seam, and over the turns in which it was extended?"""
+"""Does a clip hold together: over a seam, over the turns in which it was extended, and with what was before an edit?"""
 
 import numpy as np
 
@@ -31,3 +31,16 @@ def drift(video, digit_size, digits, every):
         name: np.stack([mean_of_known(value[:, :, end - every : end], (1, 2)) for end in ends], axis=1)
         for name, value in values.items()
     }
+
+
+def kept_place(video, before, digit_size, digits):
+    """Share of frames in which a clip's digits are where they were in another clip: (B,), mean over the digits.
+
+    video, before: (B, T, H, W, 1). Where they were means nearer than a quarter of digit_size (pixels), a digit lost in
+    `video` doesn't count as kept. NaN where nothing is seen in `before`.
+    """
+    now, then = (watch(clips, digit_size, digits).tracks.positions for clips in (video, before))
+    apart = np.sqrt(((now[:, :, None] - then[:, None]) ** 2).sum(-1))  # (B, now, then, T)
+    nearest = np.where(np.isnan(apart), np.inf, apart).min(axis=1)
+    kept = np.where(np.isnan(then).any(-1), np.nan, nearest < digit_size / 4)
+    return mean_of_known(kept, (1, 2))

@@ -78,7 +78,8 @@ def wilson(mean, n):
     """Wilson's 95% score interval (low, high) of a share that is the mean of n values."""
     z = 1.959964
     middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
+    variance = max(0.0, mean * (1 - mean))  # correlations of 1 may come out a rounding error above it
+    half = z / (1 + z**2 / n) * math.sqrt(variance / n + z**2 / (4 * n**2))
     return max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
 
 

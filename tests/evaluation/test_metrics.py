@@ -148,3 +148,5 @@ def test_intervals():
     assert average.n == 400 and average.high - average.low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.1)
     assert average.low < 5 < average.high
     assert Estimate.share([np.nan]).n == 0 and Estimate.average([]).n == 0
+    rounded = Estimate.share(np.full(24, 1 + 1e-7))  # correlations of equal pictures
+    assert rounded.low == pytest.approx(0.862, abs=1e-3) and rounded.high == 1
