@@ -269,6 +269,23 @@ def build_parser():
     add_digits(evaluate, None)
     add_device(evaluate)
 
+    about = command(
+        "card",
+        commands.card,
+        "say what a file of weights is: data, command, time, figures",
+        [
+            "minivdit card",
+            "minivdit card --weights small --evaluation results/small/evaluation.json",
+            "minivdit card --weights runs/full/model.safetensors --evaluation seen.json --evaluation held_out.json "
+            "--out model.md",
+        ],
+    )
+    about.add_argument(
+        "--evaluation", action="append", default=[], metavar="FILE", help="of 'minivdit evaluate --out'; repeatable"
+    )
+    about.add_argument("--out", metavar="FILE", help="write it there instead of printing it")
+    add_weights(about)
+
     study = command(
         "compare",
         commands.compare,

@@ -272,7 +272,7 @@ def evaluate(options):
 
     model = TextToVideo.load(options.weights)
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
-    reports = {}
+    reports = {"weights": model.fingerprint(), "seed": options.seed, "held_out": options.held_out}
     print(f"weights {model.name} ({model.fingerprint()}), seed {options.seed}")
     for count in [options.per_clip] if options.per_clip else trained:
         report, *_ = judge_model(
@@ -296,6 +296,24 @@ def evaluate(options):
         with atomic_write(options.out) as temporary:
             temporary.write_text(json.dumps(reports, indent=2))
         print(options.out)
+
+
+def card(options):
+    """Say what a file of weights is: what it learnt from, by which command, how long, and how good it is.
+
+    Figures come from files that 'minivdit evaluate --out' wrote for the same weights.
+    """
+    from .files import atomic_write
+    from .generation import TextToVideo
+    from .model_card import model_card
+
+    text = model_card(TextToVideo.path(options.weights), options.evaluation)
+    if not options.out:
+        print(text)
+        return
+    with atomic_write(options.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(options.out)
 
 
 def compare(options):

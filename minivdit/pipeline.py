@@ -8,15 +8,18 @@ runs/quick/
 """
 
 import dataclasses
+import datetime
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from . import backend, costs, display, evaluation
+from .benchmarks.cpu import processor
 from .data import PIXELS_PER_FRAME, CaptionedClips, digit_source
+from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
-from .training import checkpoint
+from .training import checkpoint, presets
 from .training.stages import train_autoencoder, train_transformer
 
 AUTOENCODER_SHARE = 0.15  # of the time, when a time is given
@@ -65,10 +68,15 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
     )
     last = display.read_losses(out / "transformer.jsonl")[-1]
     notes = {"seed": seed, "steps": last["step"], "minutes": last["minutes"], "preset": checkpoint.plain(preset)}
-    notes["metrics"] = last.get("metrics", {})
+    notes |= {"metrics": last.get("metrics", {}), "machine": _machine(), "date": f"{datetime.date.today()}"}
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
+
+
+def _machine():
+    where = " and its GPU" if backend.device_name() == "gpu" else ""
+    return f"{backend.thread_count()} threads of {processor()}{where}"
 
 
 def with_known_digits(preset, data=None):
@@ -90,6 +98,21 @@ def assemble(preset, transformer, autoencoder, tokenizer, notes=None):
         **dataclasses.asdict(preset.sampling),
     )
     return TextToVideo(transformer, autoencoder, tokenizer, settings, notes, preset.name)
+
+
+def trained_with(model, path):
+    """The Preset that weights say they were trained with, with the network that they hold. path: for the message."""
+    try:
+        preset = presets.from_plain(model.notes["preset"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
+        ) from error
+    sampling = dataclasses.replace(
+        preset.sampling,
+        **{name: getattr(model.settings, name) for name in ("sampler", "steps", "guidance_scale")},
+    )
+    return dataclasses.replace(preset, transformer=model.transformer.config, sampling=sampling)
 
 
 def real_clips(preset, count, seed=0, data=None):

@@ -12,8 +12,8 @@ from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
 from ..models.patterns import average_attention_distance
-from ..pipeline import token_grid, transformer_cost, with_known_digits
-from ..training import checkpoint, presets
+from ..pipeline import token_grid, trained_with, transformer_cost, with_known_digits
+from ..training import checkpoint
 from . import page, plots
 from .drawing import draw
 from .findings import answer
@@ -67,7 +67,7 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
     Raises InputError where they differ in more than their pattern, or where a name of PATTERNS isn't a file's pattern.
     """
     out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
-    presets_of = [_preset_of(model, path) for _, path, model in models]
+    presets_of = [trained_with(model, path) for _, path, model in models]
     for (name, path, model), preset in zip(models, presets_of):
         _check_alike(models[0], presets_of[0], name, path, model, preset)
     if len({name for name, *_ in models}) < 2:
@@ -200,21 +200,6 @@ def _examples(prompts):
     two = [row for row in order if prompts.kind[row] == "two"]
     first = [*one[:1], *two[-1:], *[row for row in order if row not in one[:1] + two[-1:]]][:3]
     return first, [row for row in order if row not in first][:8]
-
-
-def _preset_of(model, path):
-    """The Preset that weights say they were trained with, with the network that they hold."""
-    try:
-        preset = presets.from_plain(model.notes["preset"])
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
-        ) from error
-    sampling = dataclasses.replace(
-        preset.sampling,
-        **{name: getattr(model.settings, name) for name in ("sampler", "steps", "guidance_scale")},
-    )
-    return dataclasses.replace(preset, transformer=model.transformer.config, sampling=sampling)
 
 
 def _check_alike(first, first_preset, name, path, model, preset):

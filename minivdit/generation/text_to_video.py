@@ -80,9 +80,7 @@ class TextToVideo(Abilities):
         path: a file, or the name of other weights that ship ('small'). Raises InputError when the file is missing,
         damaged, or of another kind.
         """
-        path = Path(path) if path is not None else DEFAULT_WEIGHTS
-        if not path.exists() and str(path) in shipped():
-            path = SHIPPED / f"{path}.safetensors"
+        path = cls.path(path)
         tensors, metadata = load_tensors(path)
         try:
             if metadata["format"] != FORMAT:
@@ -111,6 +109,12 @@ class TextToVideo(Abilities):
             }
             module.load_state_dict(own)
         return cls(transformer, autoencoder, tokenizer, settings, metadata.get("notes"), path.stem)
+
+    @staticmethod
+    def path(name=None):
+        """The Path of a file of weights: given itself, or by the name under which it ships; 'joint' by default."""
+        path = Path(name) if name is not None else DEFAULT_WEIGHTS
+        return SHIPPED / f"{path}.safetensors" if not path.exists() and str(path) in shipped() else path
 
     def save(self, path, half=True):
         """Write all weights to one safetensors file, in float16 unless `half` is False."""

@@ -5,6 +5,7 @@ preset = override(get("small"), ["transformer.width=192", "training.steps=8000"]
 
 import dataclasses
 import difflib
+import functools
 import math
 import typing
 
@@ -210,6 +211,20 @@ def override(preset, assignments):
             raise InputError(f"{name!r} is not a setting; {hint}")
         values[name] = _read(name, text.strip(), known[name])
     return _replace(preset, values)
+
+
+def assignments(preset):
+    """What `override` needs to make a preset from the one of its name that there is now: a list of 'name=value'.
+
+    Settings that no override reaches (name, summary) are left out.
+    """
+    usual, found = get(preset.name), []
+    for name in fields(preset):
+        value, other = (functools.reduce(getattr, name.split("."), config) for config in (preset, usual))
+        if value != other and name not in ("name", "summary"):
+            many = isinstance(value, (tuple, list))
+            found.append(f"{name}={','.join(map(str, value)) if many else str(value)}")
+    return found
 
 
 def fields(config, prefix=""):

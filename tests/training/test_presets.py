@@ -101,3 +101,17 @@ def test_fields_that_belong_together_change_together():
 def test_override_refuses(assignment, message):
     with pytest.raises(InputError, match=message):
         presets.override(presets.get("small"), [assignment])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["transformer.patterns=frame,time", "training.steps=5", "data.digits=mnist"],
+        ["data.shapes=", "data.turning=0", "training.matrix_learning_rate=0.01", "transformer.qk_norm=false"],
+    ],
+)
+def test_a_preset_knows_the_assignments_that_made_it(changes):
+    preset = presets.override(presets.get("full"), changes)
+    assert len(presets.assignments(preset)) == len(changes)
+    assert presets.override(presets.get("full"), presets.assignments(preset)) == preset

@@ -1,0 +1,94 @@
+"""What a file of weights is, as a page of Markdown: nobody should have to guess what a model has seen and can do.
+
+The idea is Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993), cut down to what a model of
+moving digits needs.
+"""
+
+import hashlib
+import json
+import shlex
+from pathlib import Path
+
+from .errors import InputError
+from .generation import TextToVideo
+from .pipeline import FLOORS, trained_with
+from .training import presets
+
+MEASURES = ("digit_frames", "direction", "prompt", "one_class", "lawful")
+
+
+def model_card(path, evaluations=()):
+    """The card of a file of weights, as text. evaluations: files that `minivdit evaluate --out` wrote for them.
+
+    Raises InputError for weights that don't say how they were trained, and for evaluations of other weights.
+    """
+    path = Path(path)
+    model = TextToVideo.load(path)
+    preset, notes = trained_with(model, path), model.notes
+    data = preset.data
+    height, width = data.size
+    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    command = ["minivdit", "train", preset.name, "--seed", str(notes["seed"])]
+    for assignment in presets.assignments(preset):
+        command += ["--set", assignment]
+    shapes = f", a part of them in other shapes: {', '.join(data.shapes)} (frames x height x width : share)"
+    facts = {
+        "draws": f"clips of {digits} moving digits, {height}x{width} pixels, {data.num_frames} frames, from captions "
+        "such as 'a 3 moving right'; it knows nothing else",
+        "attention": f"{', '.join(preset.transformer.patterns)}; {model.transformer.parameter_count():,} weights in "
+        f"the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
+        "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
+        f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
+        "`data.HELD_OUT` never shown",
+        "command": f"`{shlex.join(command)}`",
+        "training": f"{notes['steps']:,} steps of {preset.training.batch} clips in {notes['minutes']:.0f} minutes on "
+        f"{notes.get('machine', 'a machine that was not written down')}, {notes.get('date', 'no date written down')}",
+        "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
+        f"{preset.sampling.guidance_scale:g}, unless told otherwise",
+        "file": f"{path.name}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights {model.fingerprint()}, "
+        f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}",
+    }
+    lines = [f"# Model card: `{model.name}`", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {text} |" for name, text in facts.items()]
+    for file in evaluations:
+        lines += ["", *_figures(Path(file), model)]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(file, model):
+    """The lines of a table for each kind of prompts in an evaluation."""
+    try:
+        report = json.loads(file.read_text())
+        if report["weights"] != model.fingerprint():
+            raise InputError(
+                f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
+                f"--out {file}' with these"
+            )
+        lines = []
+        for kind, part in report.items():
+            if not isinstance(part, dict):
+                continue
+            pairs = ", pairs that training never showed" if report["held_out"] else ""
+            lines += [
+                f"{part['settings']['clips']} prompts, {kind.replace('1 digits', '1 digit')} each{pairs}, seed "
+                f"{report['seed']}:",
+                "",
+                "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",
+                "|---|---|---|---|",
+            ]
+            columns = part["columns"]
+            for name in MEASURES:
+                drawn, real, floor = (columns[column][name] for column in ("clips", "real", FLOORS[name]))
+                half = "" if drawn["mean"] is None else f" ±{(drawn['high'] - drawn['low']) / 2:.2f}"
+                cells = [_number(drawn) + half, _number(real), f"{_number(floor)} ({FLOORS[name]})"]
+                lines.append(f"| {name} | {' | '.join(cells)} |")
+            lines.append("")
+        return lines[:-1]
+    except OSError as error:
+        raise InputError(f"{file} can't be read ({error.strerror}); write it with 'minivdit evaluate --out'") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is no evaluation ({error!r}); write it with 'minivdit evaluate --out'") from error
+
+
+def _number(estimate):
+    return "none" if estimate["mean"] is None else f"{estimate['mean']:.2f}"

@@ -1,0 +1,66 @@
+"""Cards say what a file of weights is, and the weights that ship have theirs beside them."""
+
+import json
+import re
+import shlex
+
+import numpy as np
+import pytest
+
+from minivdit import pipeline
+from minivdit.cli import build_parser
+from minivdit.errors import InputError
+from minivdit.generation.text_to_video import SHIPPED, TextToVideo, shipped
+from minivdit.model_card import model_card
+from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.training import checkpoint, presets
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    preset = presets.override(presets.get("tiny"), ["transformer.patterns=frame,time"])
+    generator, tokenizer = np.random.default_rng(0), Tokenizer()
+    transformer = VideoDiT(preset.transformer, len(tokenizer), generator)
+    notes = {"preset": checkpoint.plain(preset), "seed": 3, "steps": 20, "minutes": 0.1}
+    model = pipeline.assemble(preset, transformer, Autoencoder(preset.autoencoder, generator), tokenizer, notes)
+    path = tmp_path_factory.mktemp("card") / "mine.safetensors"
+    model.save(path)
+    return path
+
+
+def test_the_command_on_a_card_makes_the_preset_of_the_weights(weights):
+    command = re.search(r"`minivdit (train [^`]*)`", model_card(weights))[1]
+    options = build_parser().parse_args(shlex.split(command))
+    model = TextToVideo.load(weights)
+    again = presets.override(presets.get(options.preset), options.set)
+    assert again == pipeline.trained_with(model, weights) and again.transformer.patterns == ("frame", "time")
+    assert options.seed == 3
+
+
+def test_a_card_has_the_figures_of_an_evaluation_of_its_own_weights_only(weights, tmp_path):
+    file = tmp_path / "evaluation.json"
+    report, *_ = pipeline.judge_model(TextToVideo.load(weights), 4, steps=1)
+    found = {"weights": TextToVideo.load(weights).fingerprint(), "seed": 5, "held_out": True}
+    file.write_text(json.dumps({**found, "1 digits": json.loads(report.to_json())}))
+    card = model_card(weights, [file])
+    assert "4 prompts, 1 digit each, pairs that training never showed, seed 5" in card
+    assert f"| direction | {report['clips']['direction'].mean:.2f} ±" in card
+    assert f"| {report['real']['direction'].mean:.2f} | {report['other captions']['direction'].mean:.2f} (other" in card
+    file.write_text(json.dumps({**found, "weights": "12345678"}))
+    with pytest.raises(InputError, match="is of weights 12345678"):
+        model_card(weights, [file])
+    for damaged in ("{", "[]", "{}"):
+        file.write_text(damaged)
+        with pytest.raises(InputError, match="is no evaluation"):
+            model_card(weights, [file])
+    with pytest.raises(InputError, match="can't be read"):
+        model_card(weights, [tmp_path / "absent.json"])
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_weights_that_ship_are_small_and_have_a_card_of_their_own(name):
+    path = SHIPPED / f"{name}.safetensors"
+    assert path.stat().st_size < 12e6
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert card.startswith(model_card(path)) and "| direction | " in card
+    assert "not written down" not in card
