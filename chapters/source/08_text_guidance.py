@@ -12,7 +12,7 @@ failure of this project.
 [classifier-free guidance](glossary.md#classifier-free-guidance) buys and what it costs; how a caption becomes a
 [bag of words](glossary.md#bag-of-words), and why nothing crashes when it does.
 
-**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block (chapter 7)
+**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block ([chapter 7](07_the_transformer_block.ipynb))
 helps.
 """
 

@@ -73,6 +73,43 @@ def turned(x, angle):
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
+def surprise(logits, labels):
+    return -np.log(softmax(logits)[np.arange(len(labels)), labels])
+
+
+def convolved(image, kernel, stride):
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))[::stride, ::stride]
+    return np.einsum("yxcij,ijco->yxo", windows, kernel)
+
+
+def adam_step(weight, gradient, mean, square, step, rate, decay, late=0, through=0.0, betas=(0.9, 0.99)):
+    gradient = gradient + through * weight  # decay as part of the gradient
+    mean = betas[0] * mean + (1 - betas[0]) * gradient
+    square = betas[1] * square + (1 - betas[1]) * gradient**2
+    unbiased = (array / (1 - beta ** (step + late)) for array, beta in zip((mean, square), betas))
+    return weight * (1 - rate * decay) - rate * next(unbiased) / (np.sqrt(next(unbiased)) + 1e-8), mean, square
+
+
+def counted(labels, read, weight=1):
+    matrix = np.zeros((10, 10))
+    np.add.at(matrix, (labels, read), weight)
+    return matrix
+
+
+def counted_once(labels, read):
+    matrix = np.zeros((10, 10))
+    matrix[labels, read] += 1
+    return matrix
+
+
+def standardised(x, axis=-1, eps=1e-6, ddof=0):
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, ddof=ddof, keepdims=True) + eps)
+
+
+def per_frame(a):
+    return a[:, :, None]
+
+
 def spread(level):
     return level[:, :, None, None, None]
 
@@ -153,6 +190,42 @@ MISTAKES = {
         lambda operation, x: False,
         lambda operation, x: bool(operation(x)[1](np.ones_like(x)).any()),
     ],
+    "ch02_linear": [
+        lambda x, weight, grad: (grad @ weight.T, grad.T @ x, grad.sum(0)),  # transposed
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad.sum(1)),  # over the other axis
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad.mean(0)),
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad),  # not summed
+        lambda x, weight, grad: (np.ones_like(grad) @ weight.T, x.T @ np.ones_like(grad), np.ones_like(grad).sum(0)),
+    ],
+    "ch02_cross_entropy": [
+        lambda logits, labels: surprise(logits, labels).mean(),  # the logarithm of 0
+        lambda logits, labels: surprise(logits, labels).sum(),
+        lambda logits, labels: -np.log(softmax(logits.T).T[np.arange(len(labels)), labels] + 1e-300).mean(),
+        lambda logits, labels: -np.log(softmax(logits)[:, labels] + 1e-300).mean(),  # all pairs
+        lambda logits, labels: -np.log(softmax(logits)[np.arange(len(labels)), labels] + 1e-9).mean(),
+    ],
+    "ch02_conv": [
+        lambda image, kernel, stride: convolved(image, kernel[::-1, ::-1], stride),  # flipped
+        lambda image, kernel, stride: convolved(image, kernel, 1)[:: stride + 1, :: stride + 1],
+        lambda image, kernel, stride: convolved(image, kernel, stride)[:-1, :-1],  # the last window is missing
+        lambda image, kernel, stride: convolved(image, kernel, stride).transpose(1, 0, 2),
+        lambda image, kernel, stride: convolved(image, kernel, 1),  # no stride
+        lambda image, kernel, stride: convolved(image, kernel[:, :, ::-1], stride),  # channels exchanged
+    ],
+    "ch02_adamw": [
+        lambda *a: adam_step(*a, late=1),  # counted from 0
+        lambda *a: adam_step(*a[:-1], 0.0, through=a[-1]),  # Adam with decay in the gradient
+        lambda *a: adam_step(*a, betas=(0.9, 0.999)),
+        lambda *a: adam_step(*a, late=1000),  # no correction
+        lambda *a: adam_step(*a[:-1], 0.0),  # no decay
+        lambda weight, gradient, mean, square, step, rate, decay: (weight - rate * gradient, mean, square),
+    ],
+    "ch02_confusion": [
+        lambda labels, read: counted(read, labels),  # transposed
+        counted_once,
+        lambda labels, read: counted(labels, read) / len(labels),  # shares
+        lambda labels, read: counted(labels, read) * (1 - np.eye(10)),  # mistakes only
+    ],
     "ch03_mix": [
         lambda c, n, t: (1 - spread(t)) * n + spread(t) * c,  # exchanged
         lambda c, n, t: (1 - t.mean()) * c + t.mean() * n,  # one level for all
@@ -221,6 +294,36 @@ MISTAKES = {
         lambda frames, height, width, factor, patch: frames * height * width // (factor**3 * np.prod(patch)),
         lambda frames, height, width, factor, patch: frames * height * width // (factor * np.prod(patch)),
         lambda frames, height, width, factor, patch: frames * height * width // factor**2,
+    ],
+    "ch07_layer_norm": [
+        lambda x: standardised(x, axis=0),
+        lambda x: standardised(x, axis=None),  # all rows together
+        lambda x: standardised(x, ddof=1),
+        lambda x: standardised(x, eps=0),
+        lambda x: x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6),  # the mean stays
+        lambda x: (x - x.mean(-1, keepdims=True)) / (x.var(-1, keepdims=True) + 1e-6),  # by the variance
+        lambda x: (x - x.mean(-1, keepdims=True)) / (x.std(-1, keepdims=True) + 1e-6),  # eps outside the root
+    ],
+    "ch07_modulate": [
+        lambda x, shift, scale: standardised(x) * per_frame(scale) + per_frame(shift),  # the 1 is missing
+        lambda x, shift, scale: x * (1 + per_frame(scale)) + per_frame(shift),  # no norm
+        lambda x, shift, scale: standardised(x) * (1 + per_frame(shift)) + per_frame(scale),  # exchanged
+        lambda x, shift, scale: standardised(x * (1 + per_frame(scale)) + per_frame(shift)),  # the norm last
+        lambda x, shift, scale: standardised(x) * (1 + per_frame(scale[:, :1])) + per_frame(shift[:, :1]),
+    ],
+    "ch07_gate": [
+        lambda x, gate, branch, grad: (grad, grad * branch, grad * gate),  # not summed over tokens
+        lambda x, gate, branch, grad: (grad, (grad * branch).mean(2, keepdims=True), grad * gate),
+        lambda x, gate, branch, grad: (grad, branch.sum(2, keepdims=True), 0 * grad + gate),  # gradient of a sum
+        lambda x, gate, branch, grad: (grad * (1 + gate), (grad * branch).sum(2, keepdims=True), grad * gate),
+        lambda x, gate, branch, grad: (grad, (grad * branch).sum(1, keepdims=True), grad * gate),  # over frames
+        lambda x, gate, branch, grad: (grad, (grad * branch).sum(2, keepdims=True), grad),  # gates of 1
+    ],
+    "ch07_parameters": [
+        lambda width, ratio: (4 + 4 + 2 * ratio) * width**2,  # the modulation forgotten
+        lambda width, ratio: (6 + 4 + 2 * ratio) * width**2,  # cross-attention forgotten
+        lambda width, ratio: (6 + 4 + 4 + ratio) * width**2,  # up, but not down
+        lambda width, ratio: (6 + 4 + 4 + 2 * ratio) * width,
     ],
     "ch08_encode": [
         lambda captions, words, length: numbered(captions, words, length, first=1),  # the first word is the start
