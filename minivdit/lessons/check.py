@@ -5,6 +5,7 @@ from .ch00 import ch00_backwards, ch00_beside, ch00_centre
 from .ch01 import ch01_gradcheck, ch01_matmul, ch01_sine, ch01_softmax, ch01_unbroadcast
 from .ch02 import ch02_adamw, ch02_confusion, ch02_conv, ch02_cross_entropy, ch02_linear
 from .ch03 import ch03_alpha_bar, ch03_clean, ch03_level_of, ch03_mix
+from .ch04 import ch04_best, ch04_ddim_step, ch04_deviations, ch04_energy
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
 from .ch06 import ch06_patchify, ch06_places, ch06_rotate, ch06_tokens
 from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
