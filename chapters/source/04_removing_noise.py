@@ -472,7 +472,7 @@ With 2 steps the points lie between the strokes: averages, as we saw.
 ## Now with clips
 
 Nothing changes but the network. The weights `small` are a transformer that predicts velocity on a shifted rectified flow; its points
-have 8 x 8 x 8 x 4 numbers (they are [latents](glossary.md#latents)), and it also reads a caption ([chapter 8](08_text_guidance.ipynb)). The loop, the levels and
+have 8 x 8 x 8 x 4 numbers (they are [latents](09_latent_diffusion.ipynb)), and it also reads a caption ([chapter 8](08_text_guidance.ipynb)). The loop, the levels and
 the samplers are those from above. (`guidance_scale=1` asks for the network's plain guess; chapter 8 says what guidance adds.)
 """
 

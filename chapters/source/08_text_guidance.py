@@ -617,5 +617,5 @@ r"""
   `minivdit/diffusion/guidance.py`.
 - The test in `tests/models/test_text.py` that keeps captions from becoming bags of words again.
 
-Next: chapter 9, latent diffusion; or [the map](README.md#the-map).
+Next: [chapter 9](09_latent_diffusion.ipynb), latent diffusion; or [the map](README.md#the-map).
 """
