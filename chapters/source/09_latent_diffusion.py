@@ -407,9 +407,9 @@ exactly, only that closely.
 
 ## What compression loses
 
-**Crispness**, a little: how steep are the edges, before and after? And **small digits**, a lot: a stroke of one pixel must live in the same 4
-numbers as a thick one. We draw digits of many sizes somewhere on a frame, and let the judge of chapter 2 read them, before
-and after.
+**Crispness**, a little: how steep are the edges, before and after? And **small digits**, a lot: a stroke of one pixel must live
+in the same 4 numbers as a thick one. We draw digits of many sizes somewhere on a frame, and let a judge like that of
+[chapter 2](02_layers_and_learning.ipynb) read them, before and after.
 """
 
 
