@@ -568,6 +568,5 @@ r"""
   [HIPS autograd](references.md#hips-autograd), where random cotangents in gradient checks have been the habit for long.
 - Here: `minivdit/autograd/engine.py` (read it now, it is short) and `minivdit/autograd/gradcheck.py`.
 
-Next: [chapter 3](03_adding_noise.ipynb), in which clips are drowned in noise. (Chapter 2, layers and a judge that
-reads digits, isn't written yet.)
+Next: [chapter 2](02_layers_and_learning.ipynb), layers, and a judge that reads digits.
 """

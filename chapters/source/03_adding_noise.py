@@ -11,7 +11,7 @@ your eyes, with a formula and with a judge that reads digits; give every frame a
 [signal-to-noise ratio](glossary.md#signal-to-noise-ratio) is and why it, and not the step number, says how hard a
 sample is; why larger pictures and longer clips need more noise; what a network can be asked to predict.
 
-**You need:** NumPy, mean and variance. Nothing is trained here; taking the noise away again is chapter 4's matter.
+**You need:** NumPy, mean and variance. Nothing is trained here; taking the noise away again is the matter of [chapter 4](04_removing_noise.ipynb).
 """
 
 # %%
@@ -487,5 +487,5 @@ r"""
 - [Salimans and Ho 2022](references.md#salimans-2022): velocity prediction.
 - Here: `minivdit/diffusion/curves.py`, `predictions.py` and `levels.py`.
 
-Next: [chapter 5](05_attention.ipynb). (Chapter 4, in which the noise is taken away again, isn't written yet.)
+Next: [chapter 4](04_removing_noise.ipynb), in which the noise is taken away again.
 """

@@ -356,5 +356,5 @@ r"""
   2017](references.md#vaswani-2017), section 3.5, for the waves.
 - Here: `minivdit/models/patches.py`, and `minivdit/data/mixed.py` for training on many shapes.
 
-Next: [chapter 12](12_the_bill.ipynb), what all those tokens cost. (Chapters 7 to 11 aren't written yet.)
+Next: [chapter 7](07_the_transformer_block.ipynb), the block that works on these tokens.
 """

@@ -12,7 +12,7 @@ failure of this project.
 [classifier-free guidance](glossary.md#classifier-free-guidance) buys and what it costs; how a caption becomes a
 [bag of words](glossary.md#bag-of-words), and why nothing crashes when it does.
 
-**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block (chapter 7)
+**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block ([chapter 7](07_the_transformer_block.ipynb))
 helps.
 """
 
@@ -617,5 +617,5 @@ r"""
   `minivdit/diffusion/guidance.py`.
 - The test in `tests/models/test_text.py` that keeps captions from becoming bags of words again.
 
-Next: chapter 9, latent diffusion; or [the map](README.md#the-map).
+Next: [chapter 9](09_latent_diffusion.ipynb), latent diffusion; or [the map](README.md#the-map).
 """

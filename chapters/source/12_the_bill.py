@@ -405,7 +405,7 @@ r"""
   2024](references.md#kong-2024)) pay for, made affordable by strong compression in the autoencoder and by fast kernels.
 - **Skips** (Skiparse) are from **Open-Sora-Plan** ([Lin et al. 2024](references.md#lin-2024)).
 - **The cheapest token** is one that isn't there: twice the compression along height and width leaves a quarter of the
-  tokens, and a sixteenth of the scores. That is why chapter 9 comes before any talk of long clips.
+  tokens, and a sixteenth of the scores. That is why [chapter 9](09_latent_diffusion.ipynb) comes before any talk of long clips.
 
 ## Further reading
 

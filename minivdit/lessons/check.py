@@ -3,9 +3,13 @@
 
 from .ch00 import ch00_backwards, ch00_beside, ch00_centre
 from .ch01 import ch01_gradcheck, ch01_matmul, ch01_sine, ch01_softmax, ch01_unbroadcast
+from .ch02 import ch02_adamw, ch02_confusion, ch02_conv, ch02_cross_entropy, ch02_linear
 from .ch03 import ch03_alpha_bar, ch03_clean, ch03_level_of, ch03_mix
+from .ch04 import ch04_best, ch04_ddim_step, ch04_deviations, ch04_energy
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
 from .ch06 import ch06_patchify, ch06_places, ch06_rotate, ch06_tokens
+from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
 from .ch08 import ch08_cross, ch08_encode, ch08_guide, ch08_rise
+from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
 from .ch12 import ch12_block, ch12_crossing, ch12_pairs, ch12_ratio

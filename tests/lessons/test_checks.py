@@ -73,6 +73,61 @@ def turned(x, angle):
     return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
 
 
+def surprise(logits, labels):
+    return -np.log(softmax(logits)[np.arange(len(labels)), labels])
+
+
+def convolved(image, kernel, stride):
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape[:2], axis=(0, 1))[::stride, ::stride]
+    return np.einsum("yxcij,ijco->yxo", windows, kernel)
+
+
+def adam_step(weight, gradient, mean, square, step, rate, decay, late=0, through=0.0, betas=(0.9, 0.99)):
+    gradient = gradient + through * weight  # decay as part of the gradient
+    mean = betas[0] * mean + (1 - betas[0]) * gradient
+    square = betas[1] * square + (1 - betas[1]) * gradient**2
+    unbiased = (array / (1 - beta ** (step + late)) for array, beta in zip((mean, square), betas))
+    return weight * (1 - rate * decay) - rate * next(unbiased) / (np.sqrt(next(unbiased)) + 1e-8), mean, square
+
+
+def counted(labels, read, weight=1):
+    matrix = np.zeros((10, 10))
+    np.add.at(matrix, (labels, read), weight)
+    return matrix
+
+
+def counted_once(labels, read):
+    matrix = np.zeros((10, 10))
+    matrix[labels, read] += 1
+    return matrix
+
+
+def standardised(x, axis=-1, eps=1e-6, ddof=0):
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, ddof=ddof, keepdims=True) + eps)
+
+
+def per_frame(a):
+    return a[:, :, None]
+
+
+def best_guess(x, data, alpha, sigma):
+    square = ((x[:, None] - alpha * data) ** 2).sum(-1)
+    return softmax(-square / (2 * sigma**2)) @ data
+
+
+def best_guess_that_vanishes(x, data, alpha, sigma):
+    weights = np.exp(-((x[:, None] - alpha * data) ** 2).sum(-1) / (2 * sigma**2))
+    return weights @ data / weights.sum(axis=1, keepdims=True)
+
+
+def ddpm_deviations(beta, before):
+    return np.sqrt((1 - before) / (1 - np.cumprod(1 - beta)) * beta)
+
+
+def mean_distance(a, b, power=1):
+    return (np.linalg.norm(a[:, None] - b, axis=-1) ** power).mean()
+
+
 def spread(level):
     return level[:, :, None, None, None]
 
@@ -83,6 +138,21 @@ def numbered(captions, words, length, first=2, start=True):
         numbers = [1] * start + [first + words.index(word) for word in caption.split()]
         row[: len(numbers)] = numbers
     return tokens
+
+
+def decibels(a, b, axis=None):
+    return 10 * np.log10(1 / ((a - b) ** 2).mean(axis))
+
+
+def fewer_numbers(patches, kept, mean=None):
+    mean = patches.mean(axis=0) if mean is None else mean
+    directions = np.linalg.svd(patches - mean, full_matrices=False)[2][kept]
+    return (patches - mean) @ directions.T @ directions + mean
+
+
+def unit(raw, axis, deviation=np.std):
+    mean, spread = raw.mean(axis), deviation(raw, axis)
+    return (raw - raw.mean(axis, keepdims=True)) / deviation(raw, axis, keepdims=True), mean, spread
 
 
 def boxed(grid, sides, shift=0):
@@ -153,6 +223,42 @@ MISTAKES = {
         lambda operation, x: False,
         lambda operation, x: bool(operation(x)[1](np.ones_like(x)).any()),
     ],
+    "ch02_linear": [
+        lambda x, weight, grad: (grad @ weight.T, grad.T @ x, grad.sum(0)),  # transposed
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad.sum(1)),  # over the other axis
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad.mean(0)),
+        lambda x, weight, grad: (grad @ weight.T, x.T @ grad, grad),  # not summed
+        lambda x, weight, grad: (np.ones_like(grad) @ weight.T, x.T @ np.ones_like(grad), np.ones_like(grad).sum(0)),
+    ],
+    "ch02_cross_entropy": [
+        lambda logits, labels: surprise(logits, labels).mean(),  # the logarithm of 0
+        lambda logits, labels: surprise(logits, labels).sum(),
+        lambda logits, labels: -np.log(softmax(logits.T).T[np.arange(len(labels)), labels] + 1e-300).mean(),
+        lambda logits, labels: -np.log(softmax(logits)[:, labels] + 1e-300).mean(),  # all pairs
+        lambda logits, labels: -np.log(softmax(logits)[np.arange(len(labels)), labels] + 1e-9).mean(),
+    ],
+    "ch02_conv": [
+        lambda image, kernel, stride: convolved(image, kernel[::-1, ::-1], stride),  # flipped
+        lambda image, kernel, stride: convolved(image, kernel, 1)[:: stride + 1, :: stride + 1],
+        lambda image, kernel, stride: convolved(image, kernel, stride)[:-1, :-1],  # the last window is missing
+        lambda image, kernel, stride: convolved(image, kernel, stride).transpose(1, 0, 2),
+        lambda image, kernel, stride: convolved(image, kernel, 1),  # no stride
+        lambda image, kernel, stride: convolved(image, kernel[:, :, ::-1], stride),  # channels exchanged
+    ],
+    "ch02_adamw": [
+        lambda *a: adam_step(*a, late=1),  # counted from 0
+        lambda *a: adam_step(*a[:-1], 0.0, through=a[-1]),  # Adam with decay in the gradient
+        lambda *a: adam_step(*a, betas=(0.9, 0.999)),
+        lambda *a: adam_step(*a, late=1000),  # no correction
+        lambda *a: adam_step(*a[:-1], 0.0),  # no decay
+        lambda weight, gradient, mean, square, step, rate, decay: (weight - rate * gradient, mean, square),
+    ],
+    "ch02_confusion": [
+        lambda labels, read: counted(read, labels),  # transposed
+        counted_once,
+        lambda labels, read: counted(labels, read) / len(labels),  # shares
+        lambda labels, read: counted(labels, read) * (1 - np.eye(10)),  # mistakes only
+    ],
     "ch03_mix": [
         lambda c, n, t: (1 - spread(t)) * n + spread(t) * c,  # exchanged
         lambda c, n, t: (1 - t.mean()) * c + t.mean() * n,  # one level for all
@@ -176,6 +282,31 @@ MISTAKES = {
         lambda x, v, t: x - v,  # the scale is missing
         lambda x, v, t: x + (1 - spread(t)) * v,  # the noise
         lambda x, v, t: (x - spread(t) * v) / (1 - spread(t)),  # as if it were the noise that is predicted
+    ],
+    "ch04_best": [
+        best_guess_that_vanishes,
+        lambda x, data, alpha, sigma: best_guess(x, data, 1, sigma),  # alpha forgotten
+        lambda x, data, alpha, sigma: best_guess(x, data, alpha, sigma**0.5),  # sigma not squared
+        lambda x, data, alpha, sigma: best_guess(x, data, alpha, sigma / 2**0.5),  # the half forgotten
+        lambda x, data, alpha, sigma: data[((x[:, None] - alpha * data) ** 2).sum(-1).argmin(1)],  # the nearest
+    ],
+    "ch04_ddim_step": [
+        lambda x, n, here, there: x - spread(here - there) * n,  # as if the noise were the velocity
+        lambda x, n, here, there: (1 - spread(there)) * (x - spread(here) * n) + spread(there) * n,  # not divided
+        lambda x, n, here, there: (1 - spread(here)) * (x - spread(there) * n) / (1 - spread(there)) + spread(here) * n,
+        lambda x, n, here, there: (x - spread(here) * n) / (1 - spread(here)),  # clean at once
+    ],
+    "ch04_deviations": [
+        np.sqrt,  # the paper's other choice
+        lambda beta: ddpm_deviations(beta, np.cumprod(1 - beta)),  # off by one: no step between
+        lambda beta: ddpm_deviations(beta, np.r_[1, np.cumprod(1 - beta)[:-1]]) ** 2,  # variances
+        lambda beta: ddpm_deviations(beta, np.r_[1, np.cumprod(1 - beta)[:-1]])[::-1],  # as they are walked
+    ],
+    "ch04_energy": [
+        lambda a, b: mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b),  # the 2 forgotten
+        lambda a, b: 2 * mean_distance(a, b, 2) - mean_distance(a, a, 2) - mean_distance(b, b, 2),  # squares
+        lambda a, b: np.sqrt(2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)),
+        lambda a, b: np.linalg.norm(a.mean(0) - b.mean(0)),  # of the means
     ],
     "ch05_attention": [
         lambda q, k, v: softmax(q @ k.T) @ v,  # no scale
@@ -222,6 +353,36 @@ MISTAKES = {
         lambda frames, height, width, factor, patch: frames * height * width // (factor * np.prod(patch)),
         lambda frames, height, width, factor, patch: frames * height * width // factor**2,
     ],
+    "ch07_layer_norm": [
+        lambda x: standardised(x, axis=0),
+        lambda x: standardised(x, axis=None),  # all rows together
+        lambda x: standardised(x, ddof=1),
+        lambda x: standardised(x, eps=0),
+        lambda x: x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6),  # the mean stays
+        lambda x: (x - x.mean(-1, keepdims=True)) / (x.var(-1, keepdims=True) + 1e-6),  # by the variance
+        lambda x: (x - x.mean(-1, keepdims=True)) / (x.std(-1, keepdims=True) + 1e-6),  # eps outside the root
+    ],
+    "ch07_modulate": [
+        lambda x, shift, scale: standardised(x) * per_frame(scale) + per_frame(shift),  # the 1 is missing
+        lambda x, shift, scale: x * (1 + per_frame(scale)) + per_frame(shift),  # no norm
+        lambda x, shift, scale: standardised(x) * (1 + per_frame(shift)) + per_frame(scale),  # exchanged
+        lambda x, shift, scale: standardised(x * (1 + per_frame(scale)) + per_frame(shift)),  # the norm last
+        lambda x, shift, scale: standardised(x) * (1 + per_frame(scale[:, :1])) + per_frame(shift[:, :1]),
+    ],
+    "ch07_gate": [
+        lambda x, gate, branch, grad: (grad, grad * branch, grad * gate),  # not summed over tokens
+        lambda x, gate, branch, grad: (grad, (grad * branch).mean(2, keepdims=True), grad * gate),
+        lambda x, gate, branch, grad: (grad, branch.sum(2, keepdims=True), 0 * grad + gate),  # gradient of a sum
+        lambda x, gate, branch, grad: (grad * (1 + gate), (grad * branch).sum(2, keepdims=True), grad * gate),
+        lambda x, gate, branch, grad: (grad, (grad * branch).sum(1, keepdims=True), grad * gate),  # over frames
+        lambda x, gate, branch, grad: (grad, (grad * branch).sum(2, keepdims=True), grad),  # gates of 1
+    ],
+    "ch07_parameters": [
+        lambda width, ratio: (4 + 4 + 2 * ratio) * width**2,  # the modulation forgotten
+        lambda width, ratio: (6 + 4 + 2 * ratio) * width**2,  # cross-attention forgotten
+        lambda width, ratio: (6 + 4 + 4 + ratio) * width**2,  # up, but not down
+        lambda width, ratio: (6 + 4 + 4 + 2 * ratio) * width,
+    ],
     "ch08_encode": [
         lambda captions, words, length: numbered(captions, words, length, first=1),  # the first word is the start
         lambda captions, words, length: numbered(captions, words, length, start=False),
@@ -248,6 +409,40 @@ MISTAKES = {
             (wrong - right).mean(),
             ((wrong.var(ddof=1) + right.var(ddof=1)) / len(right)) ** 0.5,
         ),
+    ],
+    "ch09_psnr": [
+        lambda a, b: 2 * decibels(a, b),  # 20 for 10
+        lambda a, b: decibels(a, b) / 2,  # of the deviation
+        lambda a, b: -decibels(a, b),
+        lambda a, b: decibels(a, b, axis=(1, 2, 3)).mean(),  # the mean of decibels
+        lambda a, b: 10 * np.log(1 / ((a - b) ** 2).mean()),
+        lambda a, b: 10 * np.log10(1 / ((a - b) ** 2).sum()),
+    ],
+    "ch09_linear": [
+        lambda patches, kept: fewer_numbers(patches, slice(kept), mean=np.float64(0)),  # the mean forgotten
+        lambda patches, kept: fewer_numbers(patches, slice(kept)) - patches.mean(axis=0),  # and not put back
+        lambda patches, kept: fewer_numbers(patches, slice(-kept, None)),  # the smallest directions
+        lambda patches, kept: fewer_numbers(patches, slice(kept + 1)),
+        lambda patches, kept: fewer_numbers(patches.T, slice(kept)).T,  # transposed
+    ],
+    "ch09_normalise": [
+        lambda raw: unit(raw, (0, 1, 2, 3), np.var),  # by the variance
+        lambda raw: unit(raw, (0, 1)),  # each cell by itself
+        lambda raw: unit(raw, (0, 1, 2, 3, 4)),  # all channels together
+        lambda raw: (raw / raw.std((0, 1, 2, 3)), *unit(raw, (0, 1, 2, 3))[1:]),  # the mean stays
+        lambda raw: (raw * raw.std((0, 1, 2, 3)), *unit(raw, (0, 1, 2, 3))[1:]),
+    ],
+    "ch09_level": [
+        lambda level, deviation: level,
+        lambda level, deviation: level * deviation / (level * deviation + 1 - level),  # the other way
+        lambda level, deviation: level / (level + deviation**2 * (1 - level)),  # variances on one side only
+        lambda level, deviation: level / deviation,
+    ],
+    "ch09_tokens": [
+        lambda frames, height, width: frames // 4 * (height // 16) * (width // 16),  # the first frame forgotten
+        lambda frames, height, width: (1 + frames // 4) * (height // 8) * (width // 8),  # patches forgotten
+        lambda frames, height, width: frames * (height // 16) * (width // 16),  # time not compressed
+        lambda frames, height, width: (1 + frames // 4) * (height // 16) * (height // 16),  # a square
     ],
     "ch11_windows": [
         lambda grid, sides: boxed(grid, sides[::-1]),  # the sides in reverse

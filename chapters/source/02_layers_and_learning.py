@@ -1,0 +1,572 @@
+# %% [markdown]
+r"""
+# 2. Layers and learning: a digit judge
+
+*About 60 minutes with the exercises. Runs in half a minute.*
+
+**You'll do:** build linear layers and convolutions as loops and in one line; write the loss and the optimiser; train a
+network that reads digits; overfit it on purpose; find out which digits it confuses.
+
+**You'll learn:** what a [module](glossary.md#module) is; why [cross entropy](glossary.md#cross-entropy) is the loss for
+classes; what AdamW does with a gradient; why a network is tested on what it hasn't seen, and what even that doesn't tell.
+
+**You need:** gradients and pullbacks from [chapter 1](01_autograd.ipynb).
+
+Why a judge? Later chapters make clips of moving digits. Whether "a 3 moving right" shows a 3 shouldn't be a matter of
+opinion, so this project has a network that reads the digits: `minivdit/evaluation/judge.py`. Here we train a smaller copy
+of it, on digits that are drawn by strokes, so nothing needs to be downloaded.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit.backend import blas_threads
+from minivdit.data import digit_source
+from minivdit.evaluation import DigitJudge
+from minivdit.evaluation.train_judge import disturb
+from minivdit.lessons import check, size
+from minivdit.nn import Conv, Linear, Module, Parameter
+from minivdit.optim import AdamW
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+train, test = digit_source("strokes", "train"), digit_source("strokes", "test")
+labels = np.arange(30) % 10
+figure, panels = plt.subplots(3, 10, figsize=(8, 2.6), layout="constrained")
+for axes, image in zip(panels.flat, train.draw(generator, labels)):
+    axes.imshow(image, cmap="gray")
+    axes.axis("off")
+plt.show()
+print(f"{len(train.images):,} images to learn from, {len(test.images):,} others to test with, 28 x 28 pixels")
+
+# %% [markdown]
+r"""
+## A linear layer
+
+Each output is a weighted sum of all inputs, plus a bias. As loops, for `x` (n, in), `weight` (in, out), `bias` (out,):
+"""
+
+
+# %%
+def linear_by_loops(x, weight, bias):
+    value = np.zeros((len(x), len(bias)))
+    for row in range(len(x)):
+        for output in range(len(bias)):
+            for i in range(len(weight)):
+                value[row, output] += x[row, i] * weight[i, output]
+            value[row, output] += bias[output]
+    return value
+
+
+x, weight, bias = (generator.standard_normal(shape) for shape in ((5, 7), (7, 3), (3,)))
+assert np.allclose(linear_by_loops(x, weight, bias), x @ weight + bias)
+assert np.allclose(linear_by_loops(x, weight, bias), ag.linear(x, weight, bias).data)
+
+# %% [markdown]
+r"""
+`ag.linear` is an operation: arrays in, array out. A *layer* is an object that keeps its weights. In this project it is a
+`Module`, and a weight is a `Parameter`: a Tensor that asks for its gradient. There is nothing to register. A module
+finds its weights by walking through its attributes, and names them by the way there.
+"""
+
+
+# %%
+class TwoLayers(Module):
+    def __init__(self, generator):
+        self.hidden = Linear(28 * 28, 32, generator)
+        self.output = Linear(32, 10, generator)
+        self.temperature = Parameter(np.ones(()))
+
+    def forward(self, images):
+        x = ag.relu(self.hidden(images.reshape(len(images), -1)))
+        return self.output(x) * self.temperature
+
+
+two_layers = TwoLayers(generator)
+for name, parameter in two_layers.parameters().items():
+    print(f"{name:15}{parameter.shape!s:>11}")
+print(f"together {two_layers.parameter_count():,} numbers")
+
+# %% [markdown]
+r"""
+**Claim.** First weights must be neither large nor small: with variance 1/in, the output of a layer is about as large as its
+input, however wide it is.
+
+A sum of `in` independent terms has `in` times the variance of one. Watch what happens to a signal that goes through
+20 linear layers, with weights half and twice as large as that.
+"""
+
+# %%
+signal = generator.standard_normal((64, 128))
+figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+for factor, style in ((0.5, "v:"), (1, "o-"), (2, "^--")):
+    stream, sizes = signal, [1.0]
+    for _ in range(20):
+        stream = stream @ (factor * Linear(128, 128, generator).weight.data)
+        sizes.append(stream.std())
+    axes.semilogy(sizes, style, markersize=4, label=f"deviation {factor} / root of width")
+    if factor == 1:
+        assert 0.3 < sizes[-1] < 3
+axes.set(xlabel="layers", ylabel="size of the signal", title="first weights", xticks=range(0, 21, 5))
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+## A convolution
+
+A linear layer on pixels has a weight for every pixel and every output, and a stroke that it has learnt at the left
+means nothing to it at the right. A *convolution* looks through a small window, with the same weights wherever the window
+stands. For an `image` (H, W) and one `kernel` (kh, kw), moved on by `stride` pixels:
+"""
+
+
+# %%
+def convolve_by_loops(image, kernel, stride=1):
+    rows = (image.shape[0] - kernel.shape[0]) // stride + 1
+    columns = (image.shape[1] - kernel.shape[1]) // stride + 1
+    value = np.zeros((rows, columns))
+    for row in range(rows):
+        for column in range(columns):
+            window = image[row * stride :, column * stride :][: kernel.shape[0], : kernel.shape[1]]
+            value[row, column] = (window * kernel).sum()
+    return value
+
+
+digit = train.draw(generator, [5])[0].astype(np.float64)
+kernels = {
+    "as it is": np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0.0]]),
+    "upper edges": np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1.0]]),
+    "left edges": np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1.0]]),
+    "any change": np.array([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1.0]]),
+}
+
+# %% [markdown]
+r"""
+Vectorised, all windows stand in one array, and the loops become one sum of products. The library's `ag.conv` takes many
+images, with channels last, and many kernels at once: (B, H, W, in) with (kh, kw, in, out).
+"""
+
+# %%
+figure, panels = plt.subplots(1, 4, figsize=(8, 2.3), layout="constrained")
+for axes, (name, kernel) in zip(panels, kernels.items()):
+    for stride in (1, 2):
+        windows = np.lib.stride_tricks.sliding_window_view(digit, kernel.shape)[::stride, ::stride]
+        by_loops = convolve_by_loops(digit, kernel, stride)
+        assert np.allclose(by_loops, np.einsum("yxij,ij->yx", windows, kernel))
+        by_library = ag.conv(digit[None, :, :, None], kernel[:, :, None, None], stride=stride).data
+        assert np.allclose(by_loops, by_library[0, :, :, 0])
+    shown = convolve_by_loops(digit, kernel)
+    axes.imshow(shown, cmap="gray", vmin=-np.abs(shown).max(), vmax=np.abs(shown).max())
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(name, fontsize=9)
+figure.suptitle("one digit through four kernels (white: positive, black: negative)", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Nobody gives the network such kernels: it learns its own. Two things come for free. **Few weights**, and: a digit that is
+moved gives the same answer, moved.
+"""
+
+# %%
+layer = Conv(1, 16, generator, kernel=(5, 5), stride=2, padding=2)  # the judge's first one
+images = train.draw(generator, [3])[..., None]  # (1, 28, 28, 1)
+moved = np.roll(images, (2, 4), axis=(1, 2))  # two down, four to the right: one and two steps of the stride
+assert np.allclose(np.roll(layer(images).data, (1, 2), axis=(1, 2))[:, 3:-3, 3:-3], layer(moved).data[:, 3:-3, 3:-3])
+same_size = 28 * 28 * 14 * 14 * 16
+print(f"{layer.parameter_count()} weights; a linear layer from the same input to the same output has {same_size:,}")
+
+# %% [markdown]
+r"""
+## What is wrong, as one number: cross entropy
+
+The network gives ten numbers for an image, its *logits*; softmax makes probabilities of them. The loss is the surprise:
+minus the logarithm of the probability that was given to the right digit. Sure and right costs nothing, guessing costs
+$\log 10$, sure and wrong costs a lot. By loop, then vectorised:
+"""
+
+
+# %%
+def cross_entropy_by_loop(logits, labels):
+    total = 0.0
+    for row, label in zip(logits, labels):
+        probability = np.exp(row) / np.exp(row).sum()
+        total -= np.log(probability[label])
+    return total / len(logits)
+
+
+def cross_entropy_vectorised(logits, labels):
+    shifted = logits - logits.max(axis=1, keepdims=True)  # so that nothing overflows
+    log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -log_probability[np.arange(len(labels)), labels].mean()
+
+
+logits, answers = generator.standard_normal((6, 10)), generator.integers(0, 10, 6)
+assert np.isclose(cross_entropy_by_loop(logits, answers), cross_entropy_vectorised(logits, answers))
+assert np.isclose(cross_entropy_by_loop(logits, answers), ag.cross_entropy(logits, answers).item())
+print(f"guessing costs log 10 = {np.log(10):.3f}: {cross_entropy_vectorised(np.zeros((6, 10)), answers):.3f}")
+
+# %% [markdown]
+r"""
+**Claim.** Its gradient is as plain as can be: the probabilities, minus 1 at the right digit, over the number of images.
+
+So each image pulls its right logit up and all others down, the harder the more it was surprised; an image that is read
+well hardly pulls at all.
+"""
+
+# %%
+leaf = ag.Tensor(logits, requires_grad=True)
+(slope,) = ag.gradients(ag.cross_entropy(leaf, answers), [leaf])
+assert np.allclose(slope, (ag.softmax(logits).data - np.eye(10)[answers]) / len(logits))
+print(f"gradient check: {ag.gradcheck(lambda l: ag.cross_entropy(l, answers), logits):.1e} of what is allowed")
+
+# %% [markdown]
+r"""
+## Which way down: AdamW
+
+The gradient says which way is up. The plainest step goes against it: `weight -= rate * gradient`. But the loss may be a
+narrow valley, steep across and nearly flat along. A rate small enough not to bounce across is far too small to get
+along.
+
+**Adam** keeps two running means for every weight: of the gradient, and of its square. It steps by the first over
+the root of the second, so that each weight moves by about `rate`, whether its slope is steep or flat. Both means start at
+zero and are too small at first, which is corrected. The **W** adds weight decay: every weight shrinks a little by itself.
+"""
+
+
+# %%
+def adamw_steps(gradient_of, weight, steps, rate, decay=0.0, beta1=0.9, beta2=0.99, eps=1e-8):
+    mean, square, path = np.zeros_like(weight), np.zeros_like(weight), [weight]
+    for step in range(1, steps + 1):
+        gradient = gradient_of(weight)
+        mean = beta1 * mean + (1 - beta1) * gradient
+        square = beta2 * square + (1 - beta2) * gradient**2
+        unbiased_mean, unbiased_square = mean / (1 - beta1**step), square / (1 - beta2**step)
+        weight = (1 - rate * decay) * weight - rate * unbiased_mean / (np.sqrt(unbiased_square) + eps)
+        path.append(weight)
+    return np.array(path)
+
+
+steepness = np.array([1.0, 60.0])  # a valley: 60 times as steep across as along
+valley, start = (lambda w: steepness * w), np.array([-4.0, 1.5])
+
+ours = adamw_steps(valley, start, 60, rate=0.3, decay=0.02)
+weights = {"w": ag.Tensor(start.copy(), requires_grad=True)}
+optimiser = AdamW(weights, learning_rate=0.3, weight_decay=0.02)
+for _ in range(60):
+    optimiser.step({"w": valley(weights["w"].data)})
+assert np.allclose(ours[-1], weights["w"].data)  # the library's AdamW takes the same way
+
+plain = [start]
+for _ in range(60):
+    plain.append(plain[-1] - 0.032 * valley(plain[-1]))  # a rate just under the one at which it flies off
+plain = np.array(plain)
+
+figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+across, along = np.meshgrid(np.linspace(-1.8, 1.8, 100), np.linspace(-4.4, 1.5, 100))
+axes.contour(along, across, 0.5 * (along**2 + 60 * across**2), np.geomspace(0.05, 90, 10), colors="0.8", linewidths=0.8)
+axes.plot(*plain.T, "s--", markersize=3, label="plain steps")
+axes.plot(*ours.T, "o-", markersize=3, label="AdamW")
+axes.plot(0, 0, "k*", markersize=10)
+axes.set(xlabel="along the valley", ylabel="across", title="60 steps down a narrow valley, to the star")
+axes.legend()
+plt.show()
+print(f"after 20 steps, distance to the star: plain {np.hypot(*plain[20]):.2f}, AdamW {np.hypot(*ours[20]):.2f}")
+
+# %% [markdown]
+r"""
+AdamW overshoots the star and comes back. In a real training each gradient comes from another random batch, and with a
+constant rate the weights never quite settle. That is why rates are lowered towards the end.
+
+## Train the judge
+
+All parts are there. The judge is three convolutions, each halving the picture, and two linear layers. We take a quarter of
+the channels of the one in the package.
+"""
+
+# %%
+judge = DigitJudge(generator, width=4)
+for name, parameter in judge.parameters().items():
+    print(f"{name:25}{parameter.shape!s:>15}")
+print(f"together {judge.parameter_count():,} numbers")
+
+first = train.draw(generator, np.arange(200) % 10)
+first_loss = ag.cross_entropy(judge(first), np.arange(200) % 10).item()
+print(f"before any training the loss is {first_loss:.2f}; knowing nothing would cost {np.log(10):.2f}")
+
+
+# %%
+def accuracy(judge, images, labels):
+    with ag.no_grad():
+        return float((judge(images).data.argmax(axis=1) == labels).mean())
+
+
+def train_on(judge, images, labels, steps, generator, change=None, every=10, watch=()):
+    """Train with random batches of 64. watch: pairs (images, labels); yields (step, loss, accuracies on these)."""
+    weights = judge.parameters()
+    optimiser = AdamW(weights, learning_rate=3e-3)
+    for step in range(1, steps + 1):
+        pick = generator.integers(0, len(images), 64)
+        batch = images[pick] if change is None else change(images[pick], generator)
+        loss = ag.cross_entropy(judge(batch), labels[pick])
+        optimiser.step(dict(zip(weights, ag.gradients(loss, weights.values()))))
+        if step % every == 0 or step == 1:
+            yield step, loss.item(), [accuracy(judge, *known) for known in watch]
+
+
+def some(source, count, generator):
+    """So many images of a source, (count, 28, 28) in [0, 1], no two the same, and their labels."""
+    pick = generator.permutation(len(source.images))[:count]
+    return source.images[pick] * np.float32(1 / 255), source.labels[pick].astype(int)
+
+
+count = size(2000, 100)
+test_images, test_labels = some(test, count, np.random.default_rng(1))
+many_images, many_labels = some(train, count, np.random.default_rng(2))
+
+steps = size(300, 10)
+with blas_threads(1):
+    history = list(
+        train_on(judge, many_images, many_labels, steps, generator, watch=[(test_images[:500], test_labels[:500])])
+    )
+    reached = accuracy(judge, test_images, test_labels)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.9), layout="constrained")
+left.semilogy([h[0] for h in history], [h[1] for h in history], "o-", markersize=3)
+left.axhline(np.log(10), color="0.6", linestyle=":")
+left.set(xlabel="step", ylabel="loss of the batch", title="cross entropy (dotted: knowing nothing)")
+right.plot([h[0] for h in history], [h[2][0] for h in history], "o-", markersize=3)
+right.set(xlabel="step", ylabel="share of test digits read", ylim=(0, 1.02), title="accuracy")
+for axes in (left, right):
+    axes.grid(alpha=0.3)
+plt.show()
+uncertain = np.sqrt(reached * (1 - reached) / count)
+print(f"reads {reached:.1%} of {count:,} test digits, give or take {uncertain:.1%} (one standard error)")
+assert reached > size(0.9, 0)
+
+# %% [markdown]
+r"""
+The "give or take" belongs to every accuracy: a share $p$ counted on $n$ digits is uncertain by $\sqrt{p(1-p)/n}$. With 100 test
+digits, a difference of two percent is nothing.
+
+## Overfitting
+
+**Claim.** A network can learn its training digits by heart, and then its training accuracy says nothing.
+
+We train two judges with the same number of steps. One sees only a handful of digits, again and again; the other one sees
+many.
+"""
+
+# %%
+few = size(40, 20)
+runs = {}
+with blas_threads(1):
+    for name, amount in ((f"{few} digits", few), (f"{count:,} digits", count)):
+        draw = np.random.default_rng(3)
+        seen = many_images[:amount], many_labels[:amount]
+        watch = [(seen[0][:500], seen[1][:500]), (test_images[:500], test_labels[:500])]
+        learner = DigitJudge(draw, width=4)
+        runs[name] = list(train_on(learner, *seen, steps, draw, watch=watch))
+
+figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
+for axes, (name, history) in zip(panels, runs.items()):
+    at = [h[0] for h in history]
+    axes.plot(at, [h[2][0] for h in history], "--", label="digits it was trained on")
+    axes.plot(at, [h[2][1] for h in history], "-", label="test digits")
+    axes.set(xlabel="step", title=f"trained on {name}", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+panels[0].set_ylabel("share read")
+panels[1].legend()
+plt.show()
+for name, history in runs.items():
+    print(f"{name:>13}: {history[-1][2][0]:.0%} of its own, {history[-1][2][1]:.0%} of the test digits")
+gaps = [history[-1][2][0] - history[-1][2][1] for history in runs.values()]
+assert gaps[0] > gaps[1] or size(0, 1)
+
+# %% [markdown]
+r"""
+On the left the dashed line tells a story of success and the solid one the truth. So a **test set** is put aside
+before anything is trained, and never trained on. And not *chosen* by, either: who tries a hundred networks and keeps the
+one with the best test accuracy has fitted the test set, slowly. For choosing there is a third set, called *validation*.
+
+## Who is taken for whom
+
+One number hides much. The *confusion matrix* counts, for each true digit (down), what was read (across).
+"""
+
+# %%
+with ag.no_grad():
+    scores = judge(test_images).data
+read = scores.argmax(axis=1)
+confusion = np.zeros((10, 10), int)
+for true, seen_as in zip(test_labels, read):
+    confusion[true, seen_as] += 1
+vectorised = np.bincount(10 * test_labels + read, minlength=100).reshape(10, 10)
+assert np.array_equal(confusion, vectorised) and np.isclose(np.trace(confusion) / count, (read == test_labels).mean())
+
+mistakes = confusion - np.diag(np.diag(confusion))
+figure, axes = plt.subplots(figsize=(4.6, 4), layout="constrained")
+picture = axes.imshow(mistakes, cmap="cividis")
+for i, j in np.ndindex(10, 10):
+    if confusion[i, j]:
+        dark = mistakes[i, j] < mistakes.max() / 2
+        axes.text(j, i, confusion[i, j], ha="center", va="center", fontsize=8, color="white" if dark else "black")
+axes.set(xticks=range(10), yticks=range(10), xlabel="read as", ylabel="true digit")
+axes.set_title("confusions (colour: mistakes only)", fontsize=10)
+plt.show()
+if mistakes.any():
+    true, seen_as = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    print(f"most often: a {true} read as {seen_as}, {mistakes[true, seen_as]} times")
+
+# %%
+surprise = -ag.log_softmax(scores).data[np.arange(count), test_labels]
+worst = np.argsort(-surprise)[:10]
+figure, panels = plt.subplots(1, 10, figsize=(9, 1.5), layout="constrained")
+for axes, i in zip(panels, worst):
+    axes.imshow(test_images[i], cmap="gray")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(f"{test_labels[i]} as {read[i]}", fontsize=9)
+figure.suptitle("the ten test digits with the largest loss", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Always look at the worst cases. Some are simply hard to read; others may show a mistake in the data.
+
+## What the test set doesn't tell
+
+**Claim.** A test set only speaks for digits like its own.
+
+Digits in a generated clip aren't neat: they are off centre, blurred, noisy, and another one passes by. The package has a
+function, `disturb`, that does this to digits. Our judge has never seen such; another one is trained on them from the
+start, with equal steps.
+"""
+
+# %%
+with blas_threads(1):
+    hardened = DigitJudge(np.random.default_rng(4), width=4)
+    draw = np.random.default_rng(5)
+    for _ in train_on(hardened, many_images, many_labels, steps, draw, change=disturb, every=steps):
+        pass
+    rough_images = disturb(test_images, np.random.default_rng(6))
+    table = {
+        name: [accuracy(each, images, test_labels) for images in (test_images, rough_images)]
+        for name, each in (("trained on neat digits", judge), ("trained on disturbed ones", hardened))
+    }
+
+figure, panels = plt.subplots(2, 8, figsize=(8, 2.2), layout="constrained")
+for i, (above, below) in enumerate(panels.T):
+    above.imshow(test_images[i], cmap="gray")
+    below.imshow(rough_images[i], cmap="gray")
+    for axes in (above, below):
+        axes.set(xticks=[], yticks=[])
+panels[0, 0].set_ylabel("neat")
+panels[1, 0].set_ylabel("disturbed")
+plt.show()
+print(f"{'judge':27}{'neat':>8}{'disturbed':>11}")
+for name, (neat, rough) in table.items():
+    print(f"{name:27}{neat:>8.1%}{rough:>11.1%}")
+assert table["trained on neat digits"][0] > table["trained on neat digits"][1] or size(0, 1)
+
+# %% [markdown]
+r"""
+A judge that will read generated clips must be trained, and tested, on what such clips do to digits. That is how the
+one in the package was made, with four times the channels, many more steps, and MNIST besides.
+
+## Exercises
+
+Worked solutions are in [solutions/02_layers_and_learning](solutions/02_layers_and_learning.ipynb).
+
+**1. The pullback of a linear layer.** For `x` (n, in), `weight` (in, out) and a bias (out,): from `grad` (n, out) the
+gradients of x, weight and bias, as a tuple.
+"""
+
+
+# %%
+def linear_pullback(x, weight, grad):
+    pass  # fill me in, about 1 line
+
+
+check.ch02_linear(linear_pullback)
+
+# %% [markdown]
+r"""
+**2. Cross entropy** for `logits` (n, K) and integer `labels` (n,), the mean over the rows. It has to survive logits of several
+thousand.
+"""
+
+
+# %%
+def cross_entropy(logits, labels):
+    pass  # fill me in, about 3 lines
+
+
+check.ch02_cross_entropy(cross_entropy)
+
+# %% [markdown]
+r"""
+**3. A convolution with channels.** `image` (H, W, in), `kernel` (kh, kw, in, out), moved on by `stride`, no padding: the
+result is (rows, columns, out). Loops over rows and columns are fine.
+"""
+
+
+# %%
+def convolve(image, kernel, stride):
+    pass  # fill me in, about 7 lines
+
+
+check.ch02_conv(convolve)
+
+# %% [markdown]
+r"""
+**4. One step of AdamW**, with betas 0.9 and 0.99 and eps = 1e-8. `mean` and `square` are the running means before this step,
+`step` is its number, counted from 1. Return the new (weight, mean, square), and leave the given arrays as they are.
+"""
+
+
+# %%
+def adamw(weight, gradient, mean, square, step, rate, decay):
+    pass  # fill me in, about 5 lines
+
+
+check.ch02_adamw(adamw)
+
+# %% [markdown]
+r"""
+**5. The confusion matrix** (10, 10) from integer arrays `labels` (n,), what is true, and `read` (n,), what was read: true
+digits down, read ones across, counts.
+"""
+
+
+# %%
+def confusion_of(labels, read):
+    pass  # fill me in, about 3 lines
+
+
+check.ch02_confusion(confusion_of)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Convolutions for digits** go back to [LeCun et al. 1998](references.md#lecun-1998), which is where MNIST is from, too.
+- **First weights** of variance 2/in, for layers followed by ReLU, are from [He et al. 2015](references.md#he-2015); the
+  library's `Conv` has them.
+- **AdamW** ([Loshchilov and Hutter 2019](references.md#loshchilov-2019), after [Kingma and Ba
+  2015](references.md#kingma-2015)) trains nearly all large diffusion models, **DiT** among them, with a constant rate of
+  1e-4 ([Peebles and Xie 2023](references.md#peebles-2023)).
+- **A network as judge.** Large systems are measured that way as well: the *Fréchet distance* compares features that a
+  network sees in real and in generated pictures ([Heusel et al. 2017](references.md#heusel-2017)). Its blind spots
+  become blind spots of the measure.
+
+## Further reading
+
+- Goodfellow, Bengio, Courville, *Deep learning*, chapters 5 to 9 ([online](references.md#goodfellow-2016)).
+- Here: `minivdit/nn/`, the layers; `minivdit/optim.py`; `minivdit/evaluation/train_judge.py`, the training of the real one.
+
+Next: [chapter 3](03_adding_noise.ipynb), adding noise.
+"""

@@ -1,0 +1,655 @@
+# %% [markdown]
+r"""
+# 4. Removing it: from noise back to a clip
+
+*About 60 minutes with the exercises. Runs in about two minutes.*
+
+**You'll do:** compute the best possible answer to "what was there before the noise?"; train a tiny network to give it for
+points in the plane; walk from noise back to points, by hand and with the library; then do the same with clips, and
+compare samplers by pictures and by numbers.
+
+**You'll learn:** why the best guess is an average, and hence a blur; what a [sampler](glossary.md#sampler) does with
+the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough, and how to find out.
+
+**You need:** [chapter 3](03_adding_noise.ipynb); gradients as in [chapter 1](01_autograd.ipynb).
+"""
+
+# %%
+import itertools
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit.backend import blas_threads
+from minivdit.data import CaptionedClips, digit_source, parse
+from minivdit.diffusion import SAMPLERS, make, sample, steps, target, to_clean_and_noise, uniform_levels
+from minivdit.display import draw_strip
+from minivdit.evaluation import Estimate, identity_metrics, prompt_metrics, read_captions, watch
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, size
+from minivdit.nn import Linear, Module
+from minivdit.optim import AdamW
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## Data small enough to see
+
+A clip is a point in a space of thousands of dimensions, which can't be drawn. So we begin with two: our "data set" are places
+where a digit has ink. If all goes well, noise will turn into a digit made of points.
+
+The library's arrays are (B, T, ...), with a [noise level](glossary.md#noise-level) for each clip and frame. A point is a "clip" of
+one frame with two numbers: (B, 1, 2).
+"""
+
+# %%
+image = digit_source("strokes", split="test").draw(generator, [3])[0]  # (28, 28)
+
+
+def draw_points(generator, count):  # -> (count, 1, 2)
+    place = generator.choice(image.size, size=count, p=image.ravel() / image.sum())
+    y, x = np.unravel_index(place, image.shape)
+    points = np.stack([x, y], axis=-1) + generator.random((count, 2))
+    return (((points - 14) / 6)[:, None] * [1, -1]).astype(np.float32)
+
+
+def scatter(axes, points, title="", **style):
+    axes.plot(*points.reshape(-1, 2).T, ".", **{"markersize": 2, "alpha": 0.5, **style})
+    axes.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal", xticks=[], yticks=[])
+    axes.set_title(title, fontsize=9)
+
+
+curve = make("ddpm_linear")  # the process of the DDPM paper
+points = draw_points(generator, 1000)
+noise = generator.standard_normal(points.shape, dtype=np.float32)
+figure, panels = plt.subplots(1, 5, figsize=(9.5, 2.2), layout="constrained")
+for axes, t in zip(panels, (0, 0.1, 0.25, 0.5, 1)):
+    scatter(axes, curve.mix(points, noise, t), f"level {t}")
+plt.show()
+
+# %% [markdown]
+r"""
+## The best guess is an average
+
+A network sees a noisy `x` and the level, and is asked for the clean point. Many clean points could have become this `x`. It is
+punished by the square of its error, so
+
+**Claim.** The best answer is the *average* of all clean points, each weighted by how likely it is to have become `x`.
+
+(The mean is what minimises a sum of squares.) A point $c$ becomes $x$ if the noise was $(x - \alpha c)/\sigma$, and
+normal noise has a likelihood in proportion to $e^{-|\text{noise}|^2/2}$. For a finite data set this can be computed, with no
+network at all. As a simple loop:
+"""
+
+
+# %%
+def best_guess_by_loops(x, data, alpha, sigma):  # (n, 2), (m, 2) -> (n, 2)
+    guess = np.zeros_like(x)
+    for i in range(len(x)):
+        total = 0.0
+        for point in data:
+            weight = np.exp(-(((x[i] - alpha * point) / sigma) ** 2).sum() / 2)
+            guess[i] += weight * point
+            total += weight
+        guess[i] /= total
+    return guess
+
+
+def best_guess(x, data, alpha, sigma):
+    square = ((x[:, None] - alpha * data) ** 2).sum(axis=-1) / sigma**2  # (n, m)
+    weights = ag.softmax(-square / 2).data
+    return weights @ data
+
+
+data = draw_points(generator, size(2000, 200))[:, 0]
+t = 0.25
+alpha, sigma = curve.alpha(t), curve.sigma(t)
+few = curve.mix(points, noise, t)[:10, 0]
+assert np.allclose(best_guess_by_loops(few, data, alpha, sigma), best_guess(few, data, alpha, sigma), atol=1e-4)
+
+# %% [markdown]
+r"""
+The vectorised form is a softmax of distances times values. It looks like attention
+([chapter 5](05_attention.ipynb)): the noisy point asks, all data answer. What does the best guess look like?
+"""
+
+# %%
+figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.7), layout="constrained")
+for axes, t in zip(panels, (0.08, 0.2, 0.4, 0.8)):
+    x = curve.mix(points, noise, t)[:150, 0]
+    guess = best_guess(x, data, curve.alpha(t), curve.sigma(t))
+    scatter(axes, data, f"level {t}", color="0.8")
+    axes.plot(*np.stack([x, guess]).transpose(2, 0, 1), color="C0", linewidth=0.4)
+    axes.plot(*guess.T, "o", color="C2", markersize=2.5)
+figure.suptitle("lines: from noisy points to their best guesses (dots)", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+At little noise the guesses lie on the digit. At much noise nothing is known, and all guesses sit near the middle of all
+data, *where there is no ink*. An average of digits isn't a digit. So one guess isn't a sample: one must walk, a little at a
+time, and guess anew at each step. That is the whole reason why diffusion takes many steps.
+
+## A network that guesses
+
+The table of all data can't be kept for real videos, nor do we want it: its guesses at low level are copies of training
+data. A network, which must be smooth, fills what is between. Ours has four linear layers and sees the point and some waves of the
+level. As in the DDPM paper it is asked for the noise; chapter 3 showed that this is the same question.
+"""
+
+
+# %%
+class PointNet(Module):
+    """x (B, 1, 2), noise_level (B, 1) -> (B, 1, 2)."""
+
+    def __init__(self, generator, width=96):
+        sizes = (2 + 8, width, width, width)
+        self.layers = [Linear(a, b, generator) for a, b in itertools.pairwise(sizes)]
+        self.output = Linear(width, 2, generator, zero=True)
+
+    def forward(self, x, noise_level):
+        angle = noise_level[..., None] * np.pi * 2.0 ** np.arange(-1, 3, dtype=np.float32)
+        x = np.concatenate([x, np.sin(angle), np.cos(angle)], axis=-1).astype(np.float32)
+        for layer in self.layers:
+            x = ag.silu(layer(x))
+        return self.output(x)
+
+
+@blas_threads(1)  # products this small are faster without a second thread
+def train(curve, kind, updates, batch=512):
+    generator = np.random.default_rng(1)
+    network = PointNet(generator)
+    parameters = network.parameters()
+    optimiser = AdamW(parameters)
+    for update in range(updates):
+        clean = draw_points(generator, batch)
+        noise = generator.standard_normal(clean.shape, dtype=np.float32)
+        level = generator.random((batch, 1), dtype=np.float32)
+        answer = network(curve.mix(clean, noise, level), level)
+        loss = ag.mean_squared_error(answer, target(kind, clean, noise, curve, level))
+        gradients = dict(zip(parameters, ag.gradients(loss, list(parameters.values()))))
+        optimiser.step(gradients, learning_rate=2e-3 * (1 - update / updates))
+
+    @blas_threads(1)
+    def denoise(x, noise_level):
+        with ag.no_grad():
+            return network(x, noise_level).data
+
+    return denoise
+
+
+started = time.perf_counter()
+predict_noise = train(curve, "noise", size(4000, 50))
+print(f"trained in {time.perf_counter() - started:.0f} seconds")
+
+# %% [markdown]
+r"""
+That is all of training: mix, predict, compare, step. No walk, no sampler. Is the result any good? The loss by
+itself doesn't say: even the best guess has an error. But here we know the best guess, so we can tell how much is left
+to learn.
+"""
+
+# %%
+grid = np.linspace(0.02, 1, size(25, 4))
+network_error, best_error = [], []
+for t in grid:
+    clean, level = draw_points(generator, 1000), np.full((1000, 1), t, np.float32)
+    noise = generator.standard_normal(clean.shape, dtype=np.float32)
+    x = curve.mix(clean, noise, level)
+    network_error.append(((predict_noise(x, level) - noise) ** 2).mean())
+    clean_guess = best_guess(x[:, 0], draw_points(generator, 4000)[:, 0], curve.alpha(t), curve.sigma(t))
+    noise_guess = (x[:, 0] - curve.alpha(t) * clean_guess) / curve.sigma(t)
+    best_error.append(((noise_guess - noise[:, 0]) ** 2).mean())
+
+figure, axes = plt.subplots(figsize=(6.5, 3), layout="constrained")
+axes.plot(grid, network_error, "-", label="network")
+axes.plot(grid, best_error, "--", label="best possible (from 4,000 points)")
+axes.set(xlabel="noise level", ylabel="mean squared error", title="predicting the noise", ylim=(0, None))
+axes.grid(alpha=0.3)
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+The lines lie close together. So "the loss no longer falls" doesn't mean that a model is bad: most of the loss is noise that can't
+be known. And the loss is largest at *low* levels, where there is little noise to be seen. What a loss is
+worth depends on the level.
+
+## Walking back: DDPM
+
+One step of the forward process added noise. Its reverse isn't "subtract that noise", which nobody knows. But if the clean
+point were known, the distribution of the previous `x` would be: it is normal, and its mean lies between `x` and the clean
+point ([Ho et al. 2020](references.md#ho-2020), equation 7). DDPM puts in the guess for the clean point, and draws. Written out with
+the paper's $\beta$, for step $k$:
+
+$$x_{k-1} = \frac{1}{\sqrt{1-\beta_k}} \Big(x_k - \frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\, \text{noise}\Big)
++ \sqrt{\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k} \beta_k}\;\, \text{fresh noise}$$
+"""
+
+# %%
+beta = np.linspace(1e-4, 0.02, 1000)
+alpha_bar = np.cumprod(1 - beta)
+before = np.concatenate([[1.0], alpha_bar[:-1]])  # alpha_bar one step earlier: before the first step all is clean
+
+start = generator.standard_normal((1000, 1, 2), dtype=np.float32)
+x, fresh, seen = start, np.random.default_rng(2), {}
+for k in reversed(range(1000)):  # k counts from 0: entry k belongs to step k + 1, at level (k + 1) / 1000
+    if k + 1 in (1000, 600, 300, 150, 50):
+        seen[k + 1] = x
+    predicted = predict_noise(x, np.full((len(x), 1), (k + 1) / 1000, np.float32))
+    mean = (x - beta[k] / np.sqrt(1 - alpha_bar[k]) * predicted) / np.sqrt(1 - beta[k])
+    deviation = np.sqrt((1 - before[k]) / (1 - alpha_bar[k]) * beta[k])
+    x = (mean + deviation * fresh.standard_normal(x.shape, dtype=np.float32)).astype(np.float32)
+
+figure, panels = plt.subplots(1, 6, figsize=(10, 2), layout="constrained")
+for axes, (k, moment) in zip(panels, {**seen, 0: x}.items()):
+    scatter(axes, moment, f"before step {k}" if k else "at the end")
+plt.show()
+
+# %% [markdown]
+r"""
+Noise became a digit. **Claim.** The library's `ddpm` does the same, though it knows no beta and no step numbers: it sees two levels
+and the pair (clean, noise). Same start, same fresh noise:
+"""
+
+# %%
+by_library = sample(
+    predict_noise,
+    start,
+    uniform_levels(1000),
+    sampler="ddpm",
+    curve=curve,
+    prediction_kind="noise",
+    generator=np.random.default_rng(2),
+)
+difference = np.abs(by_library - x).max()
+print(f"largest difference after 1,000 steps: {difference:.5f}")
+assert difference < 0.02
+
+# %% [markdown]
+r"""
+Since it only needs two levels, they needn't be neighbours: it can take 50 steps instead of 1,000. That makes it a family of
+samplers, and there are others.
+
+## Any prediction, any sampler
+
+All samplers here begin a step alike: from the prediction and `x` follows the pair (clean, noise). Then they mix `x`
+for the next level:
+
+| sampler | how the next `x` is made | |
+|---|---|---|
+| `ddim` | the same pair, mixed at the next level | [Song et al. 2020](references.md#song-2020) |
+| `ddpm` | partly the same noise, partly fresh noise | [Ho et al. 2020](references.md#ho-2020) |
+| `euler` | straight on along the [velocity](glossary.md#velocity) | [Liu et al. 2022](references.md#liu-2022) |
+| `dpm_solver` | as ddim, with `clean` extrapolated from the last two steps | [Lu et al. 2022](references.md#lu-2022) |
+
+`ddim` as a simple loop takes five lines.
+"""
+
+# %%
+levels = uniform_levels(20)
+x = start
+for now, after in itertools.pairwise(levels):
+    at = np.full((len(x), 1), now)
+    clean, noise = to_clean_and_noise("noise", predict_noise(x, at), x, curve, at)
+    x = curve.mix(clean, noise, np.full((len(x), 1), after))
+
+by_library = sample(predict_noise, start, levels, sampler="ddim", curve=curve, prediction_kind="noise")
+assert np.allclose(x, by_library, atol=1e-3)
+
+# %% [markdown]
+r"""
+**Claim.** Whether a network predicts noise, velocity or the clean point makes no difference to a sampler. We turn our network's answer
+into the two others, and tell the sampler so.
+"""
+
+
+# %%
+def predicting(kind):
+    def denoise(x, noise_level):
+        pair = to_clean_and_noise("noise", predict_noise(x, noise_level), x, curve, noise_level)
+        return target(kind, *pair, curve, noise_level)
+
+    return denoise
+
+
+for sampler in SAMPLERS:
+    ends = [
+        sample(
+            predicting(kind),
+            start,
+            levels,
+            sampler=sampler,
+            curve=curve,
+            prediction_kind=kind,
+            generator=np.random.default_rng(3),
+        )
+        for kind in ("noise", "velocity", "clean")
+    ]
+    apart = max(np.abs(end - ends[0]).max() for end in ends)
+    print(f"{sampler:11} three predictions, largest difference {apart:.5f}")
+    assert apart < 0.02
+
+# %% [markdown]
+r"""
+For *training* it does make a difference: it decides which errors count how much.
+
+How do the ways look? `steps` yields each step, so we can record a few points. `ddim` draws nothing after the start: equal starts
+have equal ends. `ddpm` jitters, and equal starts part.
+"""
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+for axes, sampler in zip(panels, ("ddim", "ddpm")):
+    scatter(axes, data, f"{sampler}: 2 starts (stars), 3 times each", color="0.85")
+    apart = start[[start[:50, 0, 0].argmin(), start[:50, 0, 0].argmax()]]  # the leftmost and the rightmost of 50
+    repeated = np.repeat(apart, 3, axis=0)
+    walk = steps(
+        predict_noise,
+        repeated,
+        uniform_levels(40),
+        sampler=sampler,
+        curve=curve,
+        prediction_kind="noise",
+        generator=np.random.default_rng(4),
+    )
+    way = np.stack([repeated, *(step.x for step in walk)])[:, :, 0]  # (steps + 1, 6, 2)
+    for i in range(6):
+        axes.plot(*way[:, i].T, color=f"C{i // 3}", linewidth=0.8)
+        axes.plot(*way[-1, i], "o", color=f"C{i // 3}", markersize=5)
+    axes.plot(*way[0, ::3].T, "k*", markersize=9)
+plt.show()
+
+# %% [markdown]
+r"""
+## How many steps?
+
+A measure is needed: how far is a set of drawn points from a set of real ones? The [energy distance](glossary.md#energy-distance)
+([Székely and Rizzo 2013](references.md#szekely-2013)) is twice the mean distance between the sets, less the mean distances within
+each. It is 0 only if both have the same distribution. As a loop, then vectorised:
+"""
+
+
+# %%
+def mean_distance_by_loops(a, b):
+    return sum(np.sqrt(((p - q) ** 2).sum()) for p in a for q in b) / (len(a) * len(b))
+
+
+def mean_distance(a, b):
+    return np.linalg.norm(a[:, None] - b, axis=-1).mean()
+
+
+def energy_distance(a, b):
+    return 2 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)
+
+
+assert np.isclose(mean_distance_by_loops(data[:20], start[:30, 0]), mean_distance(data[:20], start[:30, 0]), rtol=1e-4)
+
+real = draw_points(generator, 1000)[:, 0]
+floor = np.mean([energy_distance(draw_points(generator, 1000)[:, 0], real) for _ in range(size(8, 2))])
+print(f"real points against other real points: {floor:.4f}; noise against real points:", end=" ")
+print(f"{energy_distance(start[:, 0], real):.4f}")
+
+# %% [markdown]
+r"""
+The first number is the *floor*: two sets of 1,000 real points differ by about that much, by chance, and to be below it is
+luck, not merit. We compare all samplers on two networks: ours, and one that is trained on rectified flow and predicts velocity.
+"""
+
+# %%
+flow = make("rectified_flow")
+predict_velocity = train(flow, "velocity", size(4000, 50))
+counts = [2, 4, 8, 16, 32, 64, 128][: size(7, 3)]
+styles = dict(zip(SAMPLERS, ("o-", "s--", "^:", "d-.")))
+distance, drawn = {}, {}
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
+for axes, (denoise, process, kind) in zip(
+    panels, ((predict_noise, curve, "noise"), (predict_velocity, flow, "velocity"))
+):
+    for sampler, style in styles.items():
+        for count in counts:
+            end = sample(
+                denoise,
+                start,
+                uniform_levels(count),
+                sampler=sampler,
+                curve=process,
+                prediction_kind=kind,
+                generator=np.random.default_rng(5),
+            )
+            drawn[process.name, sampler, count] = end
+            distance[process.name, sampler, count] = energy_distance(end[:, 0], real)
+        axes.loglog(counts, [distance[process.name, sampler, n] for n in counts], style, label=sampler)
+    axes.axhline(floor, color="0.5", linewidth=1)
+    axes.set(title=f"{process.name}, predicting {kind}", xlabel="steps")
+    axes.set_xticks(counts, [str(n) for n in counts])
+    axes.set_xticks([], minor=True)
+    axes.grid(alpha=0.3)
+panels[0].set_ylabel("energy distance to real points")
+panels[1].annotate("floor: real against real", (counts[0], floor), (0, 3), textcoords="offset points", fontsize=8)
+panels[0].legend(fontsize=8)
+plt.show()
+
+for name in (curve.name, flow.name):
+    nearest = [min(SAMPLERS, key=lambda sampler: distance[name, sampler, n]) for n in counts]
+    print(f"{name}, nearest:", ", ".join(f"{n} steps {sampler}" for n, sampler in zip(counts, nearest)))
+for name, sampler in ((flow.name, "euler"), (flow.name, "dpm_solver"), (curve.name, "ddpm")):
+    enough = [n for n in counts if distance[name, sampler, n] < 1.5 * floor]
+    print(f"{name}, {sampler}: near the floor", f"from {enough[0]} steps" if enough else "at none of these")
+assert np.allclose(drawn[flow.name, "euler", 8], drawn[flow.name, "ddim", 8], atol=1e-3)
+
+# %% [markdown]
+r"""
+What to read from it:
+
+- With many steps all samplers arrive at the same distribution; what is then left is the network's error and chance.
+- With few steps no sampler wins everywhere (the table under the picture). On rectified flow the second-order `dpm_solver` is
+  made for the job. On the linear schedule it must divide by a tiny alpha at the start, and with few steps plain `euler` is
+  the better choice. Random `ddpm` needs most steps on both.
+- On rectified flow, `euler` and `ddim` are one and the same (the last line of the cell checks it). On other curves they aren't.
+- Each step costs one call of the network, for every sampler, so steps are the fair measure of cost.
+
+And as pictures:
+"""
+
+# %%
+few_counts = [n for n in (2, 4, 8, 32) if n in counts]
+figure, rows = plt.subplots(3, len(few_counts), figsize=(7.5, 5.8), layout="constrained")
+for row, sampler in zip(rows, ("ddpm", "euler", "dpm_solver")):
+    for axes, count in zip(row, few_counts):
+        scatter(axes, drawn[flow.name, sampler, count], f"{count} steps", markersize=1.5)
+    row[0].set_ylabel(sampler, rotation=0, ha="right", va="center")
+plt.show()
+
+# %% [markdown]
+r"""
+With 2 steps the points lie between the strokes: averages, as we saw.
+
+## Now with clips
+
+Nothing changes but the network. The weights `small` are a transformer that predicts velocity on a shifted rectified flow; its points
+have 8 x 8 x 8 x 4 numbers (they are [latents](09_latent_diffusion.ipynb)), and it also reads a caption ([chapter 8](08_text_guidance.ipynb)). The loop, the levels and
+the samplers are those from above. (`guidance_scale=1` asks for the network's plain guess; chapter 8 says what guidance adds.)
+"""
+
+# %%
+model = TextToVideo.load("small")
+settings = model.settings
+print(f"{settings.prediction} on {settings.curve}, shift {settings.shift:g}; weights {model.fingerprint()}")
+
+caption = "a 3 moving right"
+way = list(model.denoise(caption, seed=3, steps=size(20, 3), sampler="euler", guidance_scale=1))
+shown = [way[index] for index in np.linspace(0, len(way) - 1, 5).round().astype(int)]
+figure, rows = plt.subplots(len(shown), 2, figsize=(10, 4), layout="constrained")
+for (left, right), step in zip(rows, shown):
+    draw_strip(left, model.decode(step.x)[0], label=f"step {step.index + 1}")
+    draw_strip(right, model.decode(step.clean)[0])
+rows[0, 0].set_title("x, decoded", fontsize=10)
+rows[0, 1].set_title("the best guess at clean, decoded", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Look at the first row on the right: a blur. It isn't a fault of the network: the best guess is an average of all the clips that fit,
+as in the plane. Where the digit is and how its strokes go is decided during the next steps, by
+guessing again from an `x` that has already leaned to one side.
+
+How many steps does a clip need? One caption, one start, three samplers:
+"""
+
+# %%
+clip_counts = [1, 2, 4, 8][: size(4, 2)]
+samplers = ("ddpm", "euler", "dpm_solver")
+figure, grid = plt.subplots(len(clip_counts), 3, figsize=(10, 2.9), layout="constrained")
+for row, count in zip(grid, clip_counts):
+    for axes, sampler in zip(row, samplers):
+        clip = model.generate(caption, seed=3, steps=count, sampler=sampler)
+        draw_strip(axes, clip[0], label=f"{count}" if sampler == samplers[0] else None)
+for axes, sampler in zip(grid[0], samplers):
+    axes.set_title(sampler, fontsize=10)
+figure.supylabel("steps", fontsize=9)
+plt.show()
+
+# %% [markdown]
+r"""
+One clip may be lucky, so we count. Two measures: is the digit and its way as the caption asks, by the judge and the tracker of
+[chapter 0](00_start_here.ipynb); and is it read as *one and the same digit* in every frame? Real clips give the ceiling.
+"""
+
+# %%
+asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "up", "left", "down")][:: size(1, 10)]
+
+
+def marks(videos):
+    seen = watch(videos, digit_size=settings.digit_size, digits=1)
+    prompt = prompt_metrics(seen, read_captions(asked, videos.shape[2:4]))["prompt"]
+    return Estimate.share(prompt), Estimate.share(identity_metrics(seen)["one_class"])
+
+
+clips = CaptionedClips(
+    digit_source("strokes", split="test"),
+    size=settings.size,
+    num_frames=settings.num_frames,
+    digit_size=settings.digit_size,
+    num_digits=(1,),
+)
+ceiling = marks(clips.render(generator, [parse(caption) for caption in asked]).video)
+
+started = time.perf_counter()
+found = {
+    (sampler, count): marks(model.generate(asked, seed=11, steps=count, sampler=sampler))
+    for sampler in samplers
+    for count in clip_counts
+}
+print(f"{len(found)} times {len(asked)} clips in {time.perf_counter() - started:.0f} seconds")
+
+# %%
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.3), layout="constrained", sharey=True)
+for number, (axes, title) in enumerate(zip(panels, ("as the caption asks", "one digit in all frames"))):
+    for place, sampler in enumerate(samplers):
+        shares = [found[sampler, count][number] for count in clip_counts]
+        means = np.array([share.mean for share in shares])
+        ranges = np.transpose([[share.mean - share.low, share.high - share.mean] for share in shares])
+        axes.errorbar(
+            np.arange(len(means)) + 0.1 * (place - 1), means, ranges, fmt=styles[sampler], capsize=3, label=sampler
+        )
+    axes.axhline(ceiling[number].mean, color="0.5", linewidth=1)
+    axes.set(title=title, xlabel="steps", ylim=(0, 1.03))
+    axes.set_xticks(range(len(clip_counts)), [str(n) for n in clip_counts])
+    axes.grid(alpha=0.3)
+panels[0].set_ylabel(f"share of {len(asked)} clips")
+panels[1].legend(fontsize=8, loc="lower right")
+plt.show()
+for name, share in zip(("as the caption asks", "one digit in all frames"), ceiling):
+    print(f"real clips, {name}: {share.mean:.0%} (the grey lines)")
+
+# %% [markdown]
+r"""
+The bars are 95% ranges. Where they overlap, these clips don't tell the samplers apart, however nice one of the pictures may
+look. What they do tell: one step isn't enough, and most is gained within the first few. The default of these weights,
+`ddpm` (with more steps than are tried here), is the sampler that needed most steps in the plane. It may have another virtue:
+fresh noise can also wash out errors that the network made earlier, which a deterministic walk carries along to its end
+([Karras et al. 2022](references.md#karras-2022)).
+
+## Exercises
+
+Worked solutions are in [solutions/04_removing_noise](solutions/04_removing_noise.ipynb).
+
+**1. The best guess.** `x` is (n, d), `data` is (m, d); `alpha` and `sigma` are numbers. Return (n, d). It must
+survive a sigma so small that all weights, written naively, are 0.
+"""
+
+
+# %%
+def best(x, data, alpha, sigma):
+    pass  # fill me in, about 4 lines
+
+
+check.ch04_best(best)
+
+# %% [markdown]
+r"""
+**2. A step of DDIM**: `x` (B, T, H, W, C) at level `here` to level `there`, both (B, T), for rectified flow and a network
+that has predicted the noise. (`here` is below 1.)
+"""
+
+
+# %%
+def ddim_step(x, noise, here, there):
+    pass  # fill me in, about 3 lines
+
+
+check.ch04_ddim_step(ddim_step)
+
+# %% [markdown]
+r"""
+**3. The spread of DDPM's steps.** `beta` is (K,). Return (K,): the standard deviation of the fresh noise in the step that
+undoes each beta. The entry for the very last step of the walk back, `[0]`, must come out as 0.
+"""
+
+
+# %%
+def deviations(beta):
+    pass  # fill me in, about 3 lines
+
+
+check.ch04_deviations(deviations)
+
+# %% [markdown]
+r"""
+**4. Energy distance** between sets of points (n, d) and (m, d): a number.
+"""
+
+
+# %%
+def energy(a, b):
+    pass  # fill me in, about 2 lines
+
+
+check.ch04_energy(energy)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Steps.** DDPM took 1,000 ([Ho et al. 2020](references.md#ho-2020)); DDIM showed that 50 to 100 do
+  ([Song et al. 2020](references.md#song-2020)), DPM-Solver++ that 15 to 20 do ([Lu et al. 2022](references.md#lu-2022)). Progressive
+  distillation trains a network to do two steps in one, again and again ([Salimans and Ho 2022](references.md#salimans-2022)).
+- **Where to spend the steps** matters as much as the sampler: [Karras et al. 2022](references.md#karras-2022) take the design
+  apart into curves, levels and solver, as this project does, and compare them one by one.
+- **Shifted levels.** Stable Diffusion 3 spends more steps on heavy noise for larger pictures
+  ([Esser et al. 2024](references.md#esser-2024)); `uniform_levels(steps, shift=3)` does the same, and the curve of the shipped
+  weights has that shift in it.
+
+## Further reading
+
+- [Song et al. 2021](references.md#song-2021): samplers as solvers of differential equations, with and without noise.
+- [Efron 2011](references.md#efron-2011): Tweedie's formula, which ties the best guess to the slope of the density of `x`.
+- Here: `minivdit/diffusion/samplers.py`, of which each sampler fits on a screen, and `predictions.py`.
+
+Next: [chapter 5](05_attention.ipynb), what the network is made of.
+"""

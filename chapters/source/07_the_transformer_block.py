@@ -1,0 +1,619 @@
+# %% [markdown]
+r"""
+# 7. The transformer block: adaLN-Zero
+
+*About 50 minutes with the exercises. Runs in two minutes.*
+
+**You'll do:** take the block of a video transformer apart and put it together again; see what each piece lets through;
+start networks with shut and with open gates and train both; count a block's FLOPs and hold them against the clock.
+
+**You'll learn:** what layer norm and [modulation](glossary.md#modulation) do; how one network serves all noise levels; why
+a fresh block is the identity, and why that isn't a dead end; where a block's weights are, and where its time goes.
+
+**You need:** [attention](05_attention.ipynb), [patches and positions](06_patches_and_positions.ipynb), and the word
+*noise level* from [chapter 3](03_adding_noise.ipynb).
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit import costs
+from minivdit.backend import blas_threads
+from minivdit.data import CaptionedClips, digit_source
+from minivdit.diffusion import make, target
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, size
+from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig
+from minivdit.models.blocks import join_heads, split_heads
+from minivdit.models.patches import rotary_angles
+from minivdit.models.patterns import partition
+from minivdit.models.text import key_times
+from minivdit.models.video_dit import Block
+from minivdit.optim import AdamW
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## One stream, and branches that add to it
+
+A transformer is a stack of equal blocks. Tokens come in as an array `x`, go out with the same shape, and each block only
+*adds* to them, three times:
+
+```
+x = x + gate1 * attention(modulate(norm(x)))       tokens look at each other
+x = x + cross_attention(norm(x), text)             tokens look at the caption
+x = x + gate2 * mlp(modulate(norm(x)))             each token thinks by itself
+```
+
+The sum that runs through all blocks is called the *residual stream*. This chapter takes the three lines apart, piece by
+piece: norm, modulation, gates, and what stands between them.
+
+Here is the library's block, on a clip of 3 frames with 4x4 tokens each, with a caption of 5 words. The array `condition`
+is what the network knows about a frame besides its tokens: its noise level, and the caption's mean.
+"""
+
+# %%
+grid, width, words = (3, 4, 4), 48, 5
+config = VideoDiTConfig(width=width, heads=4)
+block = Block(config, generator)
+
+x = generator.standard_normal((1, 3, 16, width), dtype=np.float32)  # (B, T, S, D): S tokens in each of T frames
+condition = generator.standard_normal((1, 3, 1, width), dtype=np.float32)  # one for each frame
+text = generator.standard_normal((1, words, width), dtype=np.float32)  # (B, L, D)
+visible = key_times(np.ones((1, words), bool))  # no word is padding
+surroundings = dict(rotation=rotary_angles(grid, width // 4), part=partition("joint", grid))
+
+for name, parameter in block.parameters().items():
+    print(f"{name:28}{parameter.shape!s:>12}{'   all zero' if not parameter.data.any() else ''}")
+
+# %% [markdown]
+r"""
+Note which layers start at zero: the modulation, and the last layer of cross-attention. (Biases always do.)
+
+## Layer norm: every token at the same volume
+
+Each block adds to the stream, so its numbers grow from block to block. A layer that is used to numbers around 1 would be
+overrun. So each branch reads the stream through a norm: every token's row is shifted to mean 0 and scaled to variance 1.
+As a loop:
+"""
+
+
+# %%
+def layer_norm_by_loop(x):
+    rows = x.reshape(-1, x.shape[-1])
+    normed = np.empty_like(rows)
+    for i, row in enumerate(rows):
+        normed[i] = (row - row.mean()) / np.sqrt(row.var() + 1e-6)
+    return normed.reshape(x.shape)
+
+
+def layer_norm_vectorised(x):
+    return (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-6)
+
+
+loud = x * np.exp(generator.standard_normal((1, 3, 16, 1), dtype=np.float32))  # tokens of very different size
+assert np.allclose(layer_norm_by_loop(loud), layer_norm_vectorised(loud), atol=1e-5)
+assert np.allclose(layer_norm_by_loop(loud), ag.layer_norm(loud).data, atol=1e-5)
+assert np.allclose(ag.layer_norm(100 * loud + 7).data, ag.layer_norm(loud).data, atol=1e-3)  # volume is forgotten
+
+# %% [markdown]
+r"""
+The last line says what is lost: how large a token was, and its mean. Only the *direction* is left. The stream itself
+isn't normed, only what the branches read; nothing is forgotten on the main road.
+
+## Modulation: one network for all noise levels
+
+At level 0.9 the network has to guess where a digit might be; at 0.1 it has to polish edges. Same weights, different work.
+How is it told the level? One could add it to every token. What works better
+([Peebles and Xie 2023](references.md#peebles-2023) tried four ways) is to let the condition turn the knobs behind each norm:
+
+$$\text{modulate}(x) = \text{norm}(x) \cdot (1 + \text{scale}) + \text{shift}$$
+
+A linear layer makes the knobs from the condition: a shift and a scale for each of D channels, for attention and again
+for the MLP, and two gates. Six vectors in all. It is called *adaptive layer norm*, adaLN.
+
+In this project each *frame* has a noise level, so each frame has its own six vectors; its tokens share them.
+"""
+
+# %%
+shift, scale = 0.5 * generator.standard_normal((2, 1, 3, 1, width), dtype=np.float32)  # (B, T, 1, D)
+
+by_loop = np.empty_like(x)
+for frame in range(3):
+    for token in range(16):
+        normed = layer_norm_by_loop(x[0, frame, token])
+        by_loop[0, frame, token] = normed * (1 + scale[0, frame, 0]) + shift[0, frame, 0]
+
+assert np.allclose(by_loop, layer_norm_vectorised(x) * (1 + scale) + shift, atol=1e-5)
+assert np.allclose(by_loop, ag.normalise_and_modulate(x, shift, scale).data, atol=1e-5)
+
+# %% [markdown]
+r"""
+Why `1 + scale`? So that a layer of zeros means "change nothing" and not "silence everything".
+
+What does a trained network do with its knobs? We ask the one that comes with this package. All levels at once: a
+"clip" of 41 frames, each with a level of its own.
+"""
+
+# %%
+model = TextToVideo.load()
+network = model.transformer
+levels = np.linspace(0, 1, 41, dtype=np.float32)
+with ag.no_grad():
+    _, caption_mean = network.text(model.tokenizer.encode(["a 3 moving right"]))
+    knobs = [
+        ag.split(layer.modulation(network._condition(levels[None], caption_mean, 41)), parts=6)
+        for layer in network.blocks
+    ]  # for each block: shift1, scale1, gate1, shift2, scale2, gate2, each (1, 41, 1, D)
+
+figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+parts = {"1 + scale before attention": (1, 1), "gate of attention": (2, 0), "gate of the MLP": (5, 0)}
+for axes, (name, (which, offset)) in zip(panels, parts.items()):
+    for number, six in enumerate(knobs):
+        size_of = np.sqrt(np.mean((offset + six[which].data[0, :, 0]) ** 2, axis=-1))
+        axes.plot(levels, size_of, color=plt.cm.cividis(number / len(knobs)), label=f"block {number}")
+    axes.set(title=name, xlabel="noise level")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+panels[0].set_ylabel("root mean square over channels")
+panels[0].legend(fontsize=7, ncol=3, loc="lower right")
+plt.show()
+openness = np.array([np.sqrt(np.mean(six[2].data[0, :, 0] ** 2, axis=-1)) for six in knobs])  # (blocks, levels)
+wider = openness[:, levels > 0.7].mean(axis=1) > openness[:, levels < 0.3].mean(axis=1)
+print(f"with the level the attention gates change by {np.ptp(openness, axis=1).min():.2f} to "
+      f"{np.ptp(openness, axis=1).max():.2f}; {wider.sum()} of {len(wider)} are wider open at heavy noise")  # fmt: skip
+assert np.ptp(openness, axis=1).max() > 0.05
+
+# %% [markdown]
+r"""
+The gates were all 0 when training began. Each block has found its own curve: the higher it is, the more of what the branch
+found is added to the stream. The line under the picture counts the blocks whose attention is wider open at heavy noise
+than at little. Where most are, it can be read like this: a noisy token by itself says little, and its neighbours have to
+help. That is a reading, not a proof.
+
+## What stands between: three branches
+
+**Attention** splits the width into heads, and each looks for something of its own. The library hands all heads to one
+operation; by loop it is one head after the other. (Here without positions and without the norm of queries and
+keys, which we come back to *in practice*.)
+"""
+
+# %%
+heads = 4
+q, k, v = generator.standard_normal((3, 48, width))  # (N, D)
+d = width // heads
+by_loop = np.concatenate(
+    [
+        ag.simple_attention(q[:, h * d : (h + 1) * d], k[:, h * d : (h + 1) * d], v[:, h * d : (h + 1) * d]).data
+        for h in range(heads)
+    ],
+    axis=-1,
+)
+at_once = join_heads(ag.attention(*(split_heads(a, heads) for a in (q, k, v)))).data
+assert np.allclose(by_loop, at_once)
+
+# %% [markdown]
+r"""
+**Cross-attention** is the same with one difference: queries come from the tokens of the clip, keys and values from the
+words. **The MLP** takes every token by itself: widen to four times the width, bend, narrow.
+"""
+
+# %%
+one_by_one = np.stack([block.mlp(token).data for token in x.reshape(-1, width)])
+assert np.allclose(one_by_one.reshape(x.shape), block.mlp(x).data, atol=1e-5)
+
+# %% [markdown]
+r"""
+**Claim.** Only attention carries anything from token to token. Single words come in by cross-attention, and the condition
+(noise level, and the mean of all words) by modulation.
+
+We can see who influences whom by changing one thing and looking at what changes. Zero layers would hide it, so
+in a second block we fill them at random.
+"""
+
+
+# %%
+def opened(block, deviation=0.3):
+    """The block with random numbers where it starts at zero."""
+    for layer in (block.modulation, block.cross_attention.out):
+        layer.weight.data += deviation * generator.standard_normal(layer.weight.shape, dtype=np.float32)
+    return block
+
+
+full = opened(Block(config, generator))
+shift, scale, gate, *_ = ag.split(full.modulation(condition), parts=6)
+pieces = {
+    "norm": lambda x, c, t: ag.layer_norm(x),
+    "attention": lambda x, c, t: full.attention(x, **surroundings),
+    "cross-attention": lambda x, c, t: full.cross_attention(x, t, visible),
+    "MLP": lambda x, c, t: full.mlp(x),
+    "modulation": lambda x, c, t: ag.normalise_and_modulate(x, *ag.split(full.modulation(c), parts=6)[:2]),
+    "whole block": lambda x, c, t: full(x, c, t, visible, **surroundings),
+}
+nudge = generator.standard_normal(width, dtype=np.float32)
+other_x, other_condition, other_text = x.copy(), condition.copy(), text.copy()
+other_x[0, 1, 5] += nudge
+other_condition[0, 1] += nudge
+other_text[0, 2] += nudge
+changes = {
+    "a token of frame 1": (other_x, condition, text),
+    "level of frame 1": (x, other_condition, text),
+    "a word": (x, condition, other_text),
+}
+
+figure, rows = plt.subplots(3, len(pieces), figsize=(10, 2.3), layout="constrained")
+influence = {}
+for row, (cause, inputs) in zip(rows, changes.items()):
+    for axes, (name, piece) in zip(row, pieces.items()):
+        moved = np.abs(piece(*inputs).data - piece(x, condition, text).data).max(axis=-1)[0] > 1e-5  # (T, S)
+        influence[cause, name] = moved
+        axes.imshow(np.hstack([np.pad(frame.reshape(4, 4) + 1, 1) for frame in moved]), cmap="cividis", vmin=0, vmax=2)
+        axes.set(xticks=[], yticks=[])
+    row[0].set_ylabel(cause, rotation=0, ha="right", va="center", fontsize=9)
+for axes, name in zip(rows[0], pieces):
+    axes.set_title(name, fontsize=9)
+figure.suptitle("what is changed (left) moves the yellow tokens of three frames", fontsize=10)
+plt.show()
+
+assert influence["a token of frame 1", "MLP"].sum() == influence["a token of frame 1", "norm"].sum() == 1
+assert influence["a token of frame 1", "attention"].all() and influence["a word", "cross-attention"].all()
+assert influence["level of frame 1", "modulation"][1].all() and influence["level of frame 1", "modulation"].sum() == 16
+
+# %% [markdown]
+r"""
+Grey tokens don't notice. The top row is why a transformer needs attention at all, and
+[attention patterns](glossary.md#attention-pattern) change only its second picture. In the whole block everything has
+reached everyone: even the level of frame 1 moves the tokens of other frames, since attention has carried it on.
+
+## Gates that start at zero
+
+**Claim.** A fresh block is the identity, exactly.
+
+The gates come from a layer of zeros, and the last layer of cross-attention is zero. So each of the three lines adds 0. The
+name for the whole is *adaLN-Zero*.
+"""
+
+# %%
+assert np.array_equal(block(x, condition, text, visible, **surroundings).data, x)
+assert not np.allclose(full(x, condition, text, visible, **surroundings).data, x)
+
+# %% [markdown]
+r"""
+**Claim.** Zero isn't a dead end.
+
+It looks like one: behind a shut gate no gradient reaches the branch. But the gate itself has a gradient. From
+$y = x + \text{gate} \cdot \text{branch}$ follow, in the words of chapter 1,
+
+$$d\text{branch} = \text{gate} \cdot dy = 0, \qquad d\text{gate} = \sum_{\text{tokens}} \text{branch} \cdot dy \ne 0.$$
+
+So the first step opens the gates a little, and from the second on the branches learn. (Two layers of zeros in a row *would*
+be a dead end: both gradients are products with zero.) Let us watch, with the plainest training step there is:
+"""
+
+# %%
+wish = generator.standard_normal(x.shape, dtype=np.float32)  # any target will do
+learner = Block(config, generator)
+parameters = learner.parameters()
+for step in range(3):
+    loss = ag.mean_squared_error(learner(x, condition, text, visible, **surroundings), wish)
+    slopes = dict(zip(parameters, ag.gradients(loss, parameters.values())))
+    for name, slope in slopes.items():
+        parameters[name].data -= slope
+    moving = sorted({name.split(".")[0] for name, slope in slopes.items() if slope.any()})
+    print(f"step {step}: loss {loss.item():.5f}; gradients in {', '.join(moving)}")
+    gates_only = not slopes["attention.qkv.weight"].any() and not slopes["mlp.up.weight"].any()
+    assert slopes["modulation.weight"].any() and gates_only == (step == 0)
+
+# %% [markdown]
+r"""
+## And without zero gates?
+
+Set the gates to 1 instead, and give cross-attention an ordinary last layer: a plain residual block. First, no training at
+all: 24 fresh blocks in a row, and three questions after each. How loud is the stream? How much of what came in at the
+bottom is still to be seen (as a correlation)? How large is the gradient on its way back?
+"""
+
+
+# %%
+def with_open_gates(block):
+    """All gates at 1, and a last layer of cross-attention as any other layer starts."""
+    block.modulation.bias.data.reshape(6, -1)[[2, 5]] = 1
+    out = block.cross_attention.out.weight
+    out.data[:] = generator.standard_normal(out.shape) / np.sqrt(out.shape[0])
+    return block
+
+
+depth = size(24, 6)
+stacks = {
+    "gates at 0": [Block(config, generator) for _ in range(depth)],
+    "gates at 1": [with_open_gates(Block(config, generator)) for _ in range(depth)],
+}
+figure, panels = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained")
+loudness = {}
+for (name, stack), style in zip(stacks.items(), ("o-", "s--")):
+    stream = [ag.Tensor(x, requires_grad=True)]  # each block's input is a leaf, so that its gradient can be asked for
+    outputs = []
+    for each in stack:
+        outputs.append(each(stream[-1], condition, text, visible, **surroundings))
+        stream.append(ag.Tensor(outputs[-1].data, requires_grad=True))
+    back = [np.random.default_rng(1).standard_normal(x.shape, dtype=np.float32)]
+    for into, output in zip(stream[-2::-1], outputs[::-1]):  # the last block first
+        back.append(ag.gradients(output, [into], back[-1])[0])
+    loudness[name] = [float(np.sqrt(np.mean(s.data**2))) for s in stream]
+    kept = [np.corrcoef(x.ravel(), s.data.ravel())[0, 1] for s in stream]
+    slopes = [float(np.sqrt(np.mean(g**2))) for g in back[::-1]]
+    for axes, values in zip(panels, (loudness[name], kept, slopes)):
+        axes.plot(values, style, markersize=3, label=name)
+for axes, title in zip(panels, ("size of the stream", "what is left of the input", "gradient, coming back")):
+    axes.set(title=title, xlabel="blocks passed")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+panels[0].legend(fontsize=8)
+plt.show()
+assert np.allclose(loudness["gates at 0"], loudness["gates at 0"][0]) and loudness["gates at 1"][-1] > 1.5
+print(f"after {depth} blocks with open gates the stream is {loudness['gates at 1'][-1]:.1f} times as large")
+
+# %% [markdown]
+r"""
+With shut gates depth does nothing, and nothing is lost. With open gates every block adds noise of its own, made
+by weights that have learnt nothing, and what came in is drowned. The network must first learn to undo its own beginning.
+
+Does that matter for training? Measure it: small transformers on small clips of moving digits, velocity prediction, same
+data, same rate, same number of steps. The output layer starts at zero in both, so that both begin with the same loss.
+Several seeds each, since one run proves little.
+"""
+
+# %%
+clips = CaptionedClips(digit_source("strokes"), size=(16, 16), num_frames=4, digit_size=12, num_digits=(1,))
+curve, tokenizer = make("rectified_flow"), Tokenizer()
+small = VideoDiTConfig(latent_channels=1, patch_size=(1, 4, 4), width=32, depth=size(12, 2), heads=2, text_depth=0)
+steps, batch, seeds = size(150, 3), size(12, 2), range(size(3, 1))
+
+
+def losses_of(seed, gates_open):
+    draw = np.random.default_rng(seed)
+    net = VideoDiT(small, len(tokenizer), draw)
+    if gates_open:
+        for each in net.blocks:
+            with_open_gates(each)
+    weights = net.parameters()
+    optimiser = AdamW(weights, learning_rate=2e-3)
+    data = np.random.default_rng(1000 + seed)  # the same clips, levels and noise for both
+    losses = []
+    for _ in range(steps):
+        made = clips.batch(data, batch)
+        clean = made.video * 2 - 1  # (B, 4, 16, 16, 1)
+        noise = data.standard_normal(clean.shape, dtype=np.float32)
+        level = np.repeat(data.random((batch, 1), dtype=np.float32), 4, axis=1)  # (B, T)
+        asked = target("velocity", clean, noise, curve, level)
+        answer = net(curve.mix(clean, noise, level), level, tokenizer.encode(made.captions))
+        loss = ag.mean_squared_error(answer, asked)
+        optimiser.step(dict(zip(weights, ag.gradients(loss, weights.values()))))
+        losses.append(loss.item())
+    return losses
+
+
+results = {}
+started = time.perf_counter()
+with blas_threads(1):
+    for name, gates_open in (("gates at 0", False), ("gates at 1", True)):
+        results[name] = np.array([losses_of(seed, gates_open) for seed in seeds])  # (seeds, steps)
+print(f"{2 * len(seeds)} trainings of {steps} steps: {time.perf_counter() - started:.0f} s")
+
+# %%
+figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
+window = size(10, 1)
+for (name, losses), style in zip(results.items(), ("-", "--")):
+    smooth = np.array([np.convolve(one, np.ones(window) / window, "valid") for one in losses])
+    (line,) = axes.plot(np.arange(window, steps + 1), smooth.mean(axis=0), style, label=name)
+    axes.fill_between(np.arange(window, steps + 1), smooth.min(0), smooth.max(0), color=line.get_color(), alpha=0.2)
+axes.set(xlabel="step", ylabel="loss (velocity)", title=f"depth {small.depth}: mean and range of {len(seeds)} seeds")
+axes.set_ylim(bottom=0)
+axes.grid(alpha=0.3)
+axes.legend()
+plt.show()
+last = {name: losses[:, -steps // 5 :].mean(axis=1) for name, losses in results.items()}  # the last fifth
+for name, values in last.items():
+    print(f"{name}: loss of the last {steps // 5 or 1} steps, by seed: {', '.join(f'{value:.3f}' for value in values)}")
+better = int((last["gates at 0"] < last["gates at 1"]).sum())
+print(f"gates at 0 are ahead in {better} of {len(seeds)} pairs")
+
+# %% [markdown]
+r"""
+Read the picture with its small print: one depth, one learning rate, few steps. The open gates are late rather than stuck; with
+another rate, warm-up or more steps they may catch up, and we haven't tried. What the zeros give is an easy start. In the paper on DiT, with
+far larger networks and long training, adaLN-Zero was clearly ahead of the same network without zeros.
+
+## Weights, FLOPs and time
+
+A block's parameters and its FLOPs are two different lists. Every weight of a linear layer costs 2 FLOPs *for each row that
+passes through it*. Rows are tokens for attention and MLP, words for the keys of cross-attention, and frames for modulation.
+
+**Claim.** From the shapes of the weights, the whole bill follows. First the loop over the block's own weights, then the
+library's formula.
+"""
+
+# %%
+frames, places, words, width = 8, 64, 16, 128
+tokens = frames * places
+real = Block(VideoDiTConfig(width=width), generator)
+
+rows_of = {"modulation": frames, "cross_attention.kv": words}  # and all others: tokens
+flops = 0
+for name, parameter in real.parameters().items():
+    if parameter.data.ndim == 2:
+        flops += 2 * rows_of.get(name.removesuffix(".weight"), tokens) * parameter.size
+flops += 2 * 2 * tokens * tokens * width  # scores, and weights times values
+flops += 2 * 2 * tokens * words * width  # the same with the words
+
+pieces = costs.block_pieces(tokens, width, words=words, frames=frames, heads=4)
+assert flops == sum(piece.flops for piece in pieces)
+assert real.parameter_count() == sum(piece.parameters for piece in pieces)
+
+print(f"{'piece':20}{'parameters':>12}{'share':>8}{'FLOPs':>14}{'share':>8}")
+for piece in pieces:
+    share = piece.parameters / real.parameter_count()
+    print(f"{piece.name:20}{piece.parameters:>12,}{share:>8.0%}{piece.flops:>14,}{piece.flops / flops:>8.1%}")
+
+# %% [markdown]
+r"""
+The modulation holds more than a quarter of all weights and costs almost no work. That is the charm of telling a network
+something *per frame*: it is paid once a frame, not once a token.
+
+FLOPs divided by the speed of matrix products are the least time that a piece can take. How near do we come? One core, forward
+only:
+"""
+
+# %%
+batch = size(4, 1)
+x = generator.standard_normal((batch, frames, places, width), dtype=np.float32)
+condition = generator.standard_normal((batch, frames, 1, width), dtype=np.float32)
+text = generator.standard_normal((batch, words, width), dtype=np.float32)
+visible = key_times(np.ones((batch, words), bool))
+around = dict(rotation=rotary_angles((frames, 8, 8), width // 4), part=partition("joint", (frames, 8, 8)))
+shift, scale, gate, *_ = ag.split(real.modulation(condition), parts=6)
+works = {
+    "attention": lambda: real.attention(x, **around),
+    "cross-attention": lambda: real.cross_attention(x, text, visible),
+    "MLP": lambda: real.mlp(x),
+    "modulation layer": lambda: real.modulation(condition),
+    "norms and gates": lambda: [
+        ag.normalise_and_modulate(x, shift, scale),
+        ag.normalise_and_modulate(x, shift, scale),
+        ag.layer_norm(x),
+        ag.gated_residual(x, gate, x),
+        ag.gated_residual(x, gate, x),
+    ],
+    "whole block": lambda: real(x, condition, text, visible, **around),
+}
+
+
+@blas_threads(1)
+def seconds(work):
+    best = np.inf
+    with ag.no_grad():
+        for _ in range(size(10, 1)):
+            started = time.perf_counter()
+            work()
+            best = min(best, time.perf_counter() - started)
+    return best
+
+
+by_name = {piece.name: batch * piece.flops for piece in pieces}
+expected = {
+    "attention": by_name["projections"] + by_name["attention scores"],
+    "cross-attention": by_name["caption attention"],
+    "MLP": by_name["MLP"],
+    "modulation layer": by_name["modulation"],
+    "norms and gates": 0,
+    "whole block": batch * flops,
+}
+with blas_threads(1):
+    speed = costs.matmul_speed()
+took = {name: seconds(work) for name, work in works.items()}
+print(f"matrix products here: {speed / 1e9:.0f} GFLOP/s on one core")
+for name in works:
+    print(f"{name:18} at least {1000 * expected[name] / speed:>6.2f} ms, measured {1000 * took[name]:>6.2f} ms")
+
+figure, axes = plt.subplots(figsize=(7, 3.1), layout="constrained")
+places_y = np.arange(len(works))
+axes.barh(places_y - 0.2, [1000 * expected[n] / speed for n in works], 0.4, hatch="//", label="least, from FLOPs")
+axes.barh(places_y + 0.2, [1000 * took[n] for n in works], 0.4, label="measured")
+axes.set_yticks(places_y, list(works))
+axes.invert_yaxis()
+axes.set(xlabel="milliseconds", title=f"{batch} clips of {tokens} tokens, width {width}, forward")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+Norms and gates have no matrix product, so the formula gives them nothing; they take time all the same, because they read
+and write the whole stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not four.
+Attention needs an exponential for every score besides, which the formula doesn't count either.
+
+## Exercises
+
+Worked solutions are in [solutions/07_the_transformer_block](solutions/07_the_transformer_block.ipynb).
+
+**1. Layer norm** of `x` (..., D) over the last axis, with `eps` = 1e-6 under the root, without learnt scale and shift.
+"""
+
+
+# %%
+def layer_norm(x):
+    pass  # fill me in, about 2 lines
+
+
+check.ch07_layer_norm(layer_norm)
+
+# %% [markdown]
+r"""
+**2. Modulation by frame.** `x` is (B, T, S, D), not yet normed; `shift` and `scale` are (B, T, D): one row a frame.
+"""
+
+
+# %%
+def modulate(x, shift, scale):
+    pass  # fill me in, about 2 lines
+
+
+check.ch07_modulate(modulate)
+
+# %% [markdown]
+r"""
+**3. The pullback of a gate.** For `x + gate * branch` with `x` and `branch` (B, T, S, D) and `gate` (B, T, 1, D): from
+`grad` (B, T, S, D) the gradients of x, gate and branch, as a tuple.
+"""
+
+
+# %%
+def gate_pullback(x, gate, branch, grad):
+    pass  # fill me in, about 3 lines
+
+
+check.ch07_gate(gate_pullback)
+
+# %% [markdown]
+r"""
+**4. How many weights?** The number of parameters in all *matrices* of a block of width `width` (modulation, self-attention,
+cross-attention, and an MLP `ratio` times as wide). No biases, no norms.
+"""
+
+
+# %%
+def matrix_parameters(width, ratio):
+    pass  # fill me in, about 2 lines
+
+
+check.ch07_parameters(matrix_parameters)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **adaLN-Zero** is from **DiT** ([Peebles and Xie 2023](references.md#peebles-2023)). Modulating by a condition is older and
+  known as FiLM ([Perez et al. 2018](references.md#perez-2018)); so is a residual branch that starts at zero
+  ([Goyal et al. 2017](references.md#goyal-2017), [Bachlechner et al. 2020](references.md#bachlechner-2020)).
+- **PixArt-alpha** shares one modulation among all blocks, with a small learnt table for each (*adaLN-single*), and so saves
+  most of what our table shows ([Chen et al. 2023](references.md#chen-2023)). It also starts the last layer of
+  cross-attention at zero, as we do.
+- **CogVideoX** has no cross-attention: words and patches stand in one sequence, and each kind has a modulation of its own
+  (*expert adaLN*, [Yang et al. 2024](references.md#yang-2024)).
+- **Queries and keys are normalised** too, for each head, so that scores keep a bound
+  ([Dehghani et al. 2023](references.md#dehghani-2023)). This project does it in both attentions.
+
+## Further reading
+
+- [Ba et al. 2016](references.md#ba-2016), layer norm; [Xiong et al. 2020](references.md#xiong-2020), why it stands before a
+  branch and not behind it.
+- [He et al. 2016](references.md#he-2016), residual connections.
+- Here: `minivdit/models/video_dit.py` and `blocks.py`, the block; `minivdit/autograd/fused.py`, its norms and gates.
+
+Next: [chapter 8](08_text_guidance.ipynb), how a caption gets in, and how it is made to count.
+"""

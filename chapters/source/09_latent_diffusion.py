@@ -1,0 +1,695 @@
+# %% [markdown]
+r"""
+# 9. Latent diffusion: the autoencoder, and what compression buys
+
+*About 60 minutes with the exercises. Runs in about a minute.*
+
+**You'll do:** squeeze frames into a quarter of their numbers, by averaging, by the best linear code and by a network; train a
+small autoencoder; look at latents, add noise to them and decode; find out what is lost; price diffusion in pixels and in
+latents.
+
+**You'll learn:** what an [autoencoder](glossary.md#autoencoder) keeps and what it throws away; why
+[latents](glossary.md#latents) are scaled to deviation 1 before a diffusion model sees them; what compression buys and,
+as important, what it doesn't; why big systems compress time, too.
+
+**You need:** [chapter 3](03_adding_noise.ipynb), convolutions from [chapter 2](02_layers_and_learning.ipynb), and the word
+[token](glossary.md#token).
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit import costs
+from minivdit.backend import blas_threads
+from minivdit.data import CaptionedClips, DigitMotion, digit_source
+from minivdit.data.digits import resize
+from minivdit.diffusion import make
+from minivdit.display import draw_strip
+from minivdit.evaluation import load_judge
+from minivdit.generation import TextToVideo
+from minivdit.lessons import check, size
+from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig
+from minivdit.training.loop import Run, TrainingSettings, train
+from minivdit.training.tasks import AutoencoderLoss, AutoencoderTask
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+learning, testing = digit_source("strokes", split="train"), digit_source("strokes", split="test")
+form = {"size": (32, 32), "num_frames": 8, "digit_size": 16, "num_digits": (1,)}
+clips = CaptionedClips(testing, **form).batch(generator, size(48, 8)).video  # (B, 8, 32, 32, 1) in [0, 1]
+known = CaptionedClips(learning, **form).batch(generator, size(48, 8)).video  # what a code may be fitted to
+print(f"{clips[0].size:,} numbers a clip, {np.mean(clips < 0.02):.0%} of them black")
+
+# %% [markdown]
+r"""
+## How near is near? Decibels
+
+Whatever squeezes and stretches a clip again is judged by the squared error. It is usual to quote it as *peak
+signal-to-noise ratio*, [PSNR](glossary.md#psnr): the square of the largest possible value (1 here) over the mean squared
+error, in decibels. 10 dB more are a tenth of the error. As a loop, then in one line:
+"""
+
+
+# %%
+def psnr_by_loop(a, b):
+    total = 0.0
+    for x, y in zip(a.ravel(), b.ravel()):
+        total += float(x - y) ** 2
+    return 10 * np.log10(1 / (total / a.size))
+
+
+def psnr(a, b):
+    return 10 * np.log10(1 / ((a - b) ** 2).mean())
+
+
+assert np.isclose(psnr_by_loop(clips[0], clips[1]), psnr(clips[0], clips[1]), rtol=1e-4)
+print(f"a black screen instead of the clips: {psnr(np.zeros_like(clips), clips):.1f} dB")
+
+# %% [markdown]
+r"""
+That last line is the floor, and it isn't 0: most of a frame is black, and to guess black is right there. A decibel says
+nothing without its floor.
+
+## Three ways to keep a quarter
+
+**Average.** Keep one number for each block of 2 x 2 pixels, and stretch it again. As a loop over blocks, and vectorised:
+"""
+
+
+# %%
+def average_by_loops(frame, factor):  # (H, W) -> (H, W)
+    kept = np.empty_like(frame)
+    for y in range(0, frame.shape[0], factor):
+        for x in range(0, frame.shape[1], factor):
+            kept[y : y + factor, x : x + factor] = frame[y : y + factor, x : x + factor].mean()
+    return kept
+
+
+def average(frames, factor):  # (n, H, W) -> (n, H, W)
+    n, height, width = frames.shape
+    small = frames.reshape(n, height // factor, factor, width // factor, factor).mean(axis=(2, 4))
+    return small.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+frames = clips.reshape(-1, 32, 32)
+assert np.allclose(average_by_loops(frames[3], 2), average(frames, 2)[3])
+
+# %% [markdown]
+r"""
+**The best linear code.** Cut frames into squares of 4 x 4 pixels, 16 numbers each, and keep 4 numbers of each. Not any 4 pixels, but
+weighted sums, chosen so that the weighted sums back lose least. Which ones is known: the directions in which the
+squares vary most, the eigenvectors of their covariance (*principal components*, PCA). They are found on training frames.
+"""
+
+
+# %%
+def squares(frames, side=4):  # (n, H, W) -> (squares, side * side)
+    n, height, width = frames.shape
+    cut = frames.reshape(n, height // side, side, width // side, side)
+    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, side * side)
+
+
+def together(cut, shape, side=4):
+    n, height, width = shape
+    return cut.reshape(n, height // side, width // side, side, side).transpose(0, 1, 3, 2, 4).reshape(shape)
+
+
+class LinearCode:
+    """encode: (n, d) -> (n, kept); decode: back. Fitted to rows of the same kind."""
+
+    def __init__(self, rows, kept):
+        self.mean = rows.mean(axis=0)
+        spread, directions = np.linalg.eigh(np.cov((rows - self.mean).T))  # in rising order
+        self.directions = directions[:, ::-1][:, :kept]  # (d, kept)
+
+    def encode(self, rows):
+        return (rows - self.mean) @ self.directions
+
+    def decode(self, code):
+        return code @ self.directions.T + self.mean
+
+
+def linear(frames, kept):
+    code = LinearCode(squares(known.reshape(-1, 32, 32)), kept)
+    return together(code.decode(code.encode(squares(frames))), frames.shape)
+
+
+assert np.array_equal(together(squares(frames), frames.shape), frames)
+assert psnr(linear(frames, 16), frames) > 60  # with all 16 directions nothing is lost
+
+figure, panels = plt.subplots(1, 8, figsize=(8, 1.4), layout="constrained")
+for number, axes in enumerate(panels):
+    direction = LinearCode(squares(known.reshape(-1, 32, 32)), 8).directions[:, number].reshape(4, 4)
+    axes.imshow(direction, cmap="gray", vmin=-0.6, vmax=0.6)
+    axes.set(xticks=[], yticks=[], title=f"{number + 1}")
+figure.suptitle("the eight directions in which squares of 4 x 4 pixels vary most", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+First the brightness, then slopes, then bends: much like the waves that JPEG uses, but found in the data.
+
+**A network.** An encoder of convolutions, each halving height and width, down to 4 numbers (*channels*) for each
+square of 4 x 4 pixels; and a decoder that goes back. It isn't tied to straight sums: it may know that strokes are
+strokes. The one that ships with the weights `small`:
+"""
+
+# %%
+model = TextToVideo.load("small")
+autoencoder = model.autoencoder
+latents = autoencoder.encode(clips)  # (B, T, h, w, C)
+rebuilt = autoencoder.decode(latents)
+print(f"{clips.shape} -> {latents.shape}: {clips.size / latents.size:g} times fewer numbers")
+print(f"{autoencoder.parameter_count():,} weights, trained on digits from {model.notes['preset']['data']['digits']}")
+
+ways = {
+    "the frames": frames,
+    "averaged": average(frames, 2),
+    "linear code": linear(frames, 4),
+    "autoencoder": rebuilt.reshape(frames.shape),
+}
+shown = np.linspace(0, len(frames) - 1, 7).astype(int)
+figure, rows = plt.subplots(4, len(shown), figsize=(8.5, 5), layout="constrained")
+for row, (name, made) in zip(rows, ways.items()):
+    for axes, index in zip(row, shown):
+        axes.imshow(made[index], cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+    row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+plt.show()
+decibels = {name: psnr(made, frames) for name, made in ways.items() if name != "the frames"}
+for name, value in decibels.items():
+    print(f"{name:12} {value:.1f} dB")
+assert decibels["averaged"] < decibels["linear code"] < decibels["autoencoder"]
+
+# %% [markdown]
+r"""
+**Claim.** With equal numbers kept, the network is better than any linear code on squares of that size, and that better
+than averages.
+
+The first half is worth a second look. PCA *is* the best linear code for these squares, so what the network has won, it has won
+by being non-linear, and by looking over the edge of its square. And it was trained on other digits than these.
+
+## Train one
+
+The loss has three parts ([Kingma and Welling 2014](references.md#kingma-2014), [Rombach et al.
+2022](references.md#rombach-2022)):
+
+- the squared error, and a little of the absolute error, which likes crisp edges better;
+- the encoder doesn't give numbers but a mean and a variance for each, and the decoder gets a *draw* from them. So the decoder
+  must cope with latents that are slightly off, which is just what a diffusion model will give it;
+- a small fee (the *divergence*) for latents that aren't like standard normal noise. Without it the encoder would make its
+  latents huge, and the draw would be harmless. It is "variational": a [VAE](glossary.md#autoencoder).
+
+Everything is convolutions, so the network doesn't care about the size of a frame. We train on small crops, which is
+cheap, and test on whole frames.
+"""
+
+
+# %%
+def train_autoencoder(channels, steps):
+    network = Autoencoder(AutoencoderConfig(latent_channels=channels, channels=(32, 64)), np.random.default_rng(0))
+    crops = CaptionedClips(learning, size=(20, 20), num_frames=1, digit_size=16, num_digits=(1,))
+    task = AutoencoderTask(network, crops, batch_size=16, loss=AutoencoderLoss(kl=3e-5))
+    settings = TrainingSettings(steps=steps, batch=16, shards=2, learning_rate=1e-2, warmup=20, ema_decay=0.98)
+    run = Run(task, settings)
+    errors = [state.means["squared_error"] for state in train(run)]
+    task.finish(run)  # measures mean and deviation of each channel: see below
+    for name, averaged in run.average.average.items():
+        run.parameters[name].data = averaged
+    return network, errors
+
+
+steps = size(400, 5)
+started = time.perf_counter()
+own = {channels: train_autoencoder(channels, steps) for channels in (2, 4, 8)[: size(3, 1)]}
+print(f"{len(own)} autoencoders, {steps} steps each: {time.perf_counter() - started:.0f} s")
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.2), layout="constrained")
+for (channels, (_, errors)), style in zip(own.items(), ("-", "--", ":")):
+    smooth = np.convolve(errors, np.ones(10) / 10, "valid") if len(errors) > 10 else errors
+    left.semilogy(smooth, style, label=f"{channels} channels")
+left.set(xlabel="step", ylabel="mean squared error", title="training, on crops")
+left.legend(fontsize=8)
+kept = np.arange(1, 13)
+right.plot(kept / 16, [psnr(linear(frames, k), frames) for k in kept], "s--", markersize=4, label="linear code")
+at = np.array(list(own)) / 16
+ours = [psnr(network.decode(network.encode(clips)), clips) for network, _ in own.values()]
+right.plot(at, ours, "o-", label=f"trained here, {steps} steps")
+right.plot(4 / 16, decibels["autoencoder"], "k*", markersize=10, label="the shipped one")
+right.axhline(psnr(np.zeros_like(clips), clips), color="0.6", linewidth=1)
+right.annotate(
+    "black screen", (0.45, psnr(np.zeros_like(clips), clips)), (0, 3), textcoords="offset points", fontsize=8
+)
+right.set(xlabel="numbers kept for each pixel", ylabel="PSNR (dB)", title="whole test frames")
+right.legend(fontsize=8)
+for axes in (left, right):
+    axes.grid(alpha=0.3)
+plt.show()
+for channels, value in zip(own, ours):
+    print(f"{channels} channels: network {value:.1f} dB, linear code {psnr(linear(frames, channels), frames):.1f} dB")
+
+# %% [markdown]
+r"""
+Where few numbers may be kept the network is ahead: there it counts to know strokes. Two warnings. The linear code is *solved*, a
+network has to be trained: with many channels, a training as short as this may end below the line, or even below a network with
+fewer channels. (The star had many more steps.) And more isn't simply better: what the autoencoder keeps,
+the diffusion model has to learn to make. Each further channel holds finer detail, which is harder to predict and matters
+less to the eye. The right number is where the *generated* clips are best, and that needn't be where the decibels are highest
+([Dieleman 2025](references.md#dieleman-2025)).
+
+## What a latent looks like
+
+A clip, and below it the channels of its latents, one row each.
+"""
+
+# %%
+wanted = CaptionedClips(testing, **form, synonyms=False)
+made = wanted.render(np.random.default_rng(1), [[DigitMotion(2, "right", "fast")]])
+z = autoencoder.encode(made.video)[0]  # (T, 8, 8, 4)
+figure, rows = plt.subplots(5, 1, figsize=(8.5, 5.4), layout="constrained")
+draw_strip(rows[0], made.video[0], label="frames")
+for channel, axes in enumerate(rows[1:]):
+    row = np.concatenate(list(np.pad(z[..., channel], ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)), axis=1)
+    axes.imshow(row[:, :-1], cmap="cividis", vmin=-3, vmax=3)
+    axes.set(xticks=[], yticks=[])
+    axes.set_ylabel(f"channel {channel}", rotation=0, ha="right", va="center", fontsize=8)
+figure.suptitle(f"'{made.captions[0]}' and its latents", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Still a film: the digit can be recognised, at 8 x 8, and it moves. So latents aren't abstract "concepts" but a coarse picture with
+more colours. That is what makes them fit for patches, positions and attention. (The frame around it is where the convolutions see
+beyond the edge of the picture.)
+
+**Claim.** A digit that moves by one square gives latents that move by one cell; and each frame is encoded by itself.
+
+The first holds wherever the edge of the frame is out of sight of the convolutions.
+"""
+
+# %%
+canvas = np.zeros((1, 1, 64, 64, 1), np.float32)  # larger than any frame it was trained on
+canvas[0, 0, 24:40, 20:36, 0] = testing.draw(generator, [5], 16)[0]
+moved = np.roll(canvas, 4, axis=3)  # 4 pixels to the right: one cell
+before, after = autoencoder.encode(canvas), autoencoder.encode(moved)
+assert np.allclose(before[:, :, 4:12, 4:11], after[:, :, 4:12, 5:12], atol=1e-4)
+
+alone = np.concatenate([autoencoder.encode(made.video[:, t : t + 1]) for t in range(8)], axis=1)[0]
+assert np.allclose(alone, z, atol=1e-4)
+
+# %% [markdown]
+r"""
+By half a cell is another matter: then the *numbers* in the cells must say where in its square a stroke runs. You can see it in the
+rows above, which flicker a little while the digit glides.
+
+## Deviation 1, and why
+
+The encoder's own numbers come in any size. The library measures mean and deviation of every channel once, after training, and
+`encode` undoes them. (The deviations are those of the shipped autoencoder.)
+"""
+
+# %%
+mean, deviation = autoencoder.latent_mean.data, autoencoder.latent_deviation.data
+raw = latents * deviation + mean  # as they leave the encoder
+
+by_loop = np.empty_like(raw)
+for channel in range(raw.shape[-1]):
+    by_loop[..., channel] = (raw[..., channel] - mean[channel]) / deviation[channel]
+assert np.allclose(by_loop, (raw - mean) / deviation) and np.allclose(by_loop, latents, atol=1e-5)
+
+with ag.no_grad():
+    _, log_variance = autoencoder.distribution(clips.reshape(-1, 32, 32, 1))
+unsure = np.exp(0.5 * log_variance.data).mean(axis=(0, 1, 2)) / deviation
+print("channel        ", "".join(f"{channel:>8}" for channel in range(len(mean))))
+print("mean           ", "".join(f"{value:8.2f}" for value in mean))
+print("deviation      ", "".join(f"{value:8.2f}" for value in deviation))
+print("drawn with     ", "".join(f"{value:8.2f}" for value in unsure), "  (encoder's deviation over the channel's)")
+print("normalised, now", "".join(f"{value:8.2f}" for value in latents.std(axis=(0, 1, 2, 3))), "  (these test clips)")
+
+# %% [markdown]
+r"""
+**Claim.** Latents of another deviation see another noise schedule. Raw latents of deviation $s$ at noise level $t$ are, up to
+brightness, unit latents at the level at which the signal-to-noise ratio is $s$ times as large in amplitude.
+
+In chapter 3 all that counted was $\alpha / \sigma$. Multiplying the clean latents by $s$ multiplies that ratio by $s$. On rectified flow
+$(1-t)/t \cdot s = (1-t')/t'$, and so $t' = t / (t + s (1 - t))$.
+"""
+
+# %%
+flow = make("rectified_flow")
+t, s = 0.5, float(deviation.mean())
+same = t / (t + s * (1 - t))
+noise = generator.standard_normal(latents.shape, dtype=np.float32)
+unscaled, normalised = flow.mix(s * latents, noise, t), flow.mix(latents, noise, same)
+assert np.allclose(unscaled / flow.sigma(t), normalised / flow.sigma(same), atol=1e-4)
+print(f"raw latents (deviation {s:.2f}) at level {t} are as noisy as normalised ones at {same:.2f}")
+
+level = np.linspace(0.01, 0.99, 99)
+figure, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
+axes.plot(level, 20 * np.log10(flow.alpha(level) / flow.sigma(level)), "k-", label="normalised: all channels")
+for channel, style in zip(range(len(mean)), ("--", ":", "-.", (0, (5, 1)))):
+    ratio = deviation[channel] * flow.alpha(level) / flow.sigma(level)
+    axes.plot(level, 20 * np.log10(ratio), linestyle=style, label=f"raw: channel {channel}")
+axes.axhline(0, color="0.6", linewidth=1)
+axes.set(xlabel="noise level", ylabel="signal to noise (dB)", title="rectified flow on latents")
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+Without scaling every channel has a schedule of its own, and all are noisier than you think. Nothing breaks, and that is the
+trouble: training spends its time at the wrong levels, and a channel with small numbers is drowned first. The mean
+matters as well: at heavy noise a constant is still visible, like the brightness that leaked in chapter 3.
+
+## Noise in latents, decoded
+
+The diffusion now happens here. What does a half-noisy latent look like? Above, noise in pixels; below, the same level of noise in
+latents, decoded.
+"""
+
+# %%
+shown = (0, 0.1, 0.2, 0.35, 0.5, 0.7, 1)
+figure, rows = plt.subplots(2, len(shown), figsize=(9.5, 3.1), layout="constrained")
+pixel_noise = generator.standard_normal(made.video.shape, dtype=np.float32)
+latent_noise = generator.standard_normal(z[None].shape, dtype=np.float32)
+for (above, below), t in zip(rows.T, shown):
+    above.imshow(flow.mix(made.video * 2 - 1, pixel_noise, t)[0, 0, ..., 0], cmap="gray", vmin=-1, vmax=1)
+    below.imshow(autoencoder.decode(flow.mix(z[None], latent_noise, t))[0, 0, ..., 0], cmap="gray", vmin=0, vmax=1)
+    above.set_title(f"level {t}", fontsize=9)
+    for axes in (above, below):
+        axes.set(xticks=[], yticks=[])
+rows[0, 0].set_ylabel("pixels")
+rows[1, 0].set_ylabel("latents")
+plt.show()
+
+added = np.array([0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0])
+hurt = [psnr(autoencoder.decode(latents + np.float32(a) * noise), clips) for a in added]
+figure, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
+axes.semilogx(added, hurt, "o-", label="noise added to latents")
+axes.axhline(decibels["autoencoder"], color="0.5", linestyle="--", label="no noise")
+axes.axvspan(unsure.min(), unsure.max(), color="C1", alpha=0.3, label="noise it was trained with")
+axes.set(xlabel="deviation of the noise (latents: 1)", ylabel="PSNR (dB)", title="how far off may latents be?")
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+Noise in latents doesn't look like snow: the decoder makes of every cell what it knows best, pieces of strokes. Errors about as
+large as the draws that it met in training (the band) cost little; larger ones show. So a diffusion model needn't hit its latents
+exactly, only that closely.
+
+## What compression loses
+
+**Crispness**, a little: how steep are the edges, before and after? And **small digits**, a lot: a stroke of one pixel must live
+in the same 4 numbers as a thick one. We draw digits of many sizes somewhere on a frame, and let a judge like that of
+[chapter 2](02_layers_and_learning.ipynb) read them, before and after.
+"""
+
+
+# %%
+def steepness(video):  # the mean size of the step from pixel to pixel
+    return np.abs(np.diff(video, axis=2)).mean() + np.abs(np.diff(video, axis=3)).mean()
+
+
+print(f"edges keep {steepness(rebuilt) / steepness(clips):.0%} of their steepness")
+judge = load_judge()
+sides = (16, 12, 10, 8, 6)
+count = size(300, 20)
+
+
+def share_read(frames, corners, side, labels):
+    windows = [frame[y : y + side, x : x + side] for frame, (y, x) in zip(frames, corners)]
+    windows = resize(np.rint(255 * np.stack(windows)).astype(np.uint8), 28)
+    return (judge.read(windows.astype(np.float32) / 255)[0].argmax(-1) == labels).mean()
+
+
+labels = np.arange(count) % 10
+shares, examples = [], []
+for side in sides:
+    corners = generator.integers(0, 32 - side + 1, (count, 2))
+    drawn = np.zeros((1, count, 32, 32, 1), np.float32)
+    for frame, (y, x), digit in zip(drawn[0, ..., 0], corners, testing.draw(generator, labels, side)):
+        frame[y : y + side, x : x + side] = digit
+    through = autoencoder.decode(autoencoder.encode(drawn))
+    shares.append([share_read(video[0, ..., 0], corners, side, labels) for video in (drawn, through)])
+    y, x = corners[8]
+    examples.append([video[0, 8, y : y + side, x : x + side, 0] for video in (drawn, through)])
+
+figure = plt.figure(figsize=(9.5, 3), layout="constrained")
+left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+axes = left.subplots()
+axes.plot(sides, [share[0] for share in shares], "o-", label="before")
+axes.plot(sides, [share[1] for share in shares], "s--", label="after")
+axes.axhline(0.1, color="0.6", linewidth=1)
+axes.annotate("guessing", (sides[0], 0.12), fontsize=8, color="0.35", ha="right")
+axes.set(xlabel="pixels of a digit", ylabel="share read", ylim=(0, 1.02), xticks=sorted(sides))
+axes.grid(alpha=0.3)
+axes.legend()
+for column, side, pair in zip(right.subplots(2, len(sides)).T, sides, examples):
+    for axes, image, name in zip(column, pair, ("before", "after")):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[], yticks=[])
+        if side == sides[0]:
+            axes.set_ylabel(name)
+    column[0].set_title(f"{side} px", fontsize=9)
+plt.show()
+for side, (before, after) in zip(sides, shares):
+    print(f"{side:2} pixels: {before:.0%} read before, {after:.0%} after")
+
+# %% [markdown]
+r"""
+Read it with care. Digits of 6 pixels are hard to read before anything is lost, and the autoencoder has only seen digits of 16 pixels
+in training, so two things come together: few numbers, and the unfamiliar. What holds in any case: *whatever the autoencoder
+loses, no diffusion model behind it can bring back.* Put real clips through the autoencoder and you have the ceiling
+of everything that will be generated. In large systems it is small faces and lettering.
+
+## What compression buys
+
+Now the bill. A transformer pays for tokens, and attention pays for their square. We price one call of the network of
+`small` for one clip: on latents in patches of 2 x 2 cells, as it is; and on pixels, in patches of 2 x 2.
+"""
+
+# %%
+T, height, width = model.settings.num_frames, *model.settings.size
+here = model.transformer.config
+factor = autoencoder.config.factor
+
+
+def on_pixels(side):
+    return VideoDiTConfig(
+        latent_channels=1, patch_size=(1, side, side), width=here.width, depth=here.depth, heads=here.heads
+    )
+
+
+variants = {
+    "latents, 2 x 2": (here, (T, height // factor // 2, width // factor // 2)),
+    "pixels, 2 x 2": (on_pixels(2), (T, height // 2, width // 2)),
+    "pixels, 8 x 8": (on_pixels(8), (T, height // 8, width // 8)),
+}
+calls = 2 * model.settings.steps  # with and without the caption, each step
+bill = {}
+print(f"{'':16}{'tokens':>8}{'numbers a token':>17}{'a call':>14}{'a clip':>14}")
+for name, (config, grid) in variants.items():
+    cost = costs.clip_cost(config, grid)
+    bill[name] = cost.forward_flops
+    numbers = int(np.prod(config.patch_size)) * config.latent_channels
+    clip = cost.sampling_flops(model.settings.steps)
+    print(
+        f"{name:16}{np.prod(grid):>8,}{numbers:>17}{costs.amount(bill[name], 'FLOPs'):>14}{costs.amount(clip, 'FLOPs'):>14}"
+    )
+decoder = costs.autoencoder_cost(autoencoder.config, T, (height, width)).pieces[1]
+print(f"pixels in 2 x 2 cost {bill['pixels, 2 x 2'] / bill['latents, 2 x 2']:.0f} times as much as latents in 2 x 2")
+print(f"decoding costs {decoder.flops / (calls * bill['latents, 2 x 2']):.1%} of the {calls} calls, once a clip")
+
+# %% [markdown]
+r"""
+**Claim.** It isn't the autoencoder that makes it cheap. It is having few tokens.
+
+Look at the last row: pixels in patches of 8 x 8 cost the same as latents in patches of 2 x 2, with no autoencoder at all. What differs
+is what the network has to do for each token. On pixels it must get every one of 64 numbers right; on latents 16, of which the decoder makes
+the 64, with the fine grain that it has learnt once for all pictures. So the autoencoder buys *quality at few tokens*, and
+few tokens are what buys speed. (How much quality only trainings can tell, and we haven't trained the last row. Diffusion on
+pixels isn't hopeless: [Hoogeboom et al. 2023](references.md#hoogeboom-2023) make it work, with more noise for larger pictures and early downsampling.)
+
+Predicted is one thing; the clock is another. One call on one core, with fresh weights (how long it takes doesn't depend on them):
+"""
+
+# %%
+tokens_of = model.tokenizer.encode(["a 2 moving right"])
+took = {}
+with blas_threads(1), ag.no_grad():
+    for name, (config, grid) in list(variants.items())[:2]:
+        network = VideoDiT(config, len(model.tokenizer), np.random.default_rng(0))
+        side = config.patch_size[1]
+        x = generator.standard_normal((1, T, grid[1] * side, grid[2] * side, config.latent_channels), dtype=np.float32)
+        level = np.full((1, T), 0.5, np.float32)
+        took[name] = np.inf
+        for _ in range(size(4, 1)):
+            started = time.perf_counter()
+            network(x, level, tokens_of)
+            took[name] = min(took[name], time.perf_counter() - started)
+        print(f"{name:16} {1000 * took[name]:8.1f} ms")
+first, second = took
+print(f"measured {took[second] / took[first]:.0f} times, predicted {bill[second] / bill[first]:.0f} times")
+
+# %% [markdown]
+r"""
+The two needn't agree closely: small products don't use a core as well as large ones, so the cheap call is dearer than its FLOPs say.
+
+## Time can be squeezed, too
+
+Frames are encoded one by one here, so nothing is saved in time. Yet neighbouring frames are nearly alike. How much is there to
+gain? A miniature: take the latents of 4 frames in a row at one cell, 16 numbers, and keep the 4 that the best linear code
+keeps. That makes 4 times fewer once more. We try it on clips that stand still, and that move slower or faster.
+"""
+
+# %%
+block, channels = 4, latents.shape[-1]
+
+
+def in_blocks(z):  # (B, T, h, w, C) -> rows of `block` frames at one cell
+    b, t, h, w, c = z.shape
+    return z.reshape(b, t // block, block, h, w, c).transpose(0, 1, 3, 4, 2, 5).reshape(-1, block * c)
+
+
+def out_of_blocks(rows, shape):
+    b, t, h, w, c = shape
+    return rows.reshape(b, t // block, h, w, block, c).transpose(0, 1, 4, 2, 3, 5).reshape(shape)
+
+
+in_time = LinearCode(in_blocks(autoencoder.encode(known)), channels)
+print(f"{'':14}{'autoencoder':>12}{'and 4 frames in 1':>20}{'every 4th frame, held':>24}")
+found = {}
+for speed in ("still", "slow", "normal", "fast"):
+    moving = {} if speed == "still" else {"speeds": (speed,)}
+    video = CaptionedClips(testing, **form, **moving).batch(np.random.default_rng(2), size(32, 4)).video
+    video = np.repeat(video[:, :1], 8, axis=1) if speed == "still" else video
+    z = autoencoder.encode(video)
+    squeezed = out_of_blocks(in_time.decode(in_time.encode(in_blocks(z))), z.shape).astype(np.float32)
+    held = np.repeat(video[:, ::block], block, axis=1)
+    held_text = "exact" if speed == "still" else f"{psnr(held, video):.1f} dB"
+    found[speed] = [psnr(autoencoder.decode(made), video) for made in (z, squeezed)]
+    print(f"{speed:14}{found[speed][0]:>9.1f} dB{found[speed][1]:>17.1f} dB{held_text:>24}")
+assert found["still"][1] > found["slow"][1] > found["fast"][1]
+
+# %% [markdown]
+r"""
+It is better than leaving frames out, and the faster things move, the worse it gets. (Even what stands still loses
+something: the code was fitted to clips that move.) One can say why: the code compares a cell with *the same cell* in other frames, and by then
+the digit is elsewhere. It is the mistake of Figure 1 of the article again, in the autoencoder. So the large systems use
+3-D convolutions, which look around in space and time, and train them.
+
+One detail of theirs is worth an exercise. Their convolutions are [causal](glossary.md#causal): a frame sees earlier ones only. The first
+frame then stands alone, and each *further* 4 frames become one latent frame, so that a picture is simply a clip of one
+frame, and long clips can be encoded piece by piece.
+
+## Exercises
+
+Worked solutions are in [solutions/09_latent_diffusion](solutions/09_latent_diffusion.ipynb).
+
+**1. PSNR** of `a` against `b`, both (n, H, W, C) with values in [0, 1]: one number in decibels for all of them.
+"""
+
+
+# %%
+def decibels_of(a, b):
+    pass  # fill me in, about 1 line
+
+
+check.ch09_psnr(decibels_of)
+
+# %% [markdown]
+r"""
+**2. The best linear code**, in one go: `patches` (n, d), rebuilt (n, d) from `kept` numbers each, fitted to these patches
+themselves. (`np.linalg.svd` sorts its directions by size, largest first.)
+"""
+
+
+# %%
+def best_linear(patches, kept):
+    pass  # fill me in, about 3 lines
+
+
+check.ch09_linear(best_linear)
+
+# %% [markdown]
+r"""
+**3. Unit latents.** From raw latents (B, T, h, w, C): a tuple of the normalised latents, the means (C,) and the deviations (C,), by
+which they can be undone.
+"""
+
+
+# %%
+def normalise(raw):
+    pass  # fill me in, about 3 lines
+
+
+check.ch09_normalise(normalise)
+
+# %% [markdown]
+r"""
+**4. Which level?** A model was trained on latents of deviation 1 with rectified flow. Somebody feeds it latents of deviation
+`deviation`, mixed at `level`. At which level would unit latents be as noisy (equal signal-to-noise ratio)? Both are arrays.
+
+Careful: latents that are too *large* look less noisy than they should.
+"""
+
+
+# %%
+def level_as_seen(level, deviation):
+    pass  # fill me in, about 1 line
+
+
+check.ch09_level(level_as_seen)
+
+# %% [markdown]
+r"""
+**5. Tokens of a large system.** A causal autoencoder keeps the first frame as one latent frame and makes one of each further 4; height
+and width shrink 8 times; patches are 2 x 2 cells of one latent frame. How many tokens are `frames` (4 k + 1) frames
+of `height` x `width` pixels (multiples of 16)?
+"""
+
+
+# %%
+def tokens_of_clip(frames, height, width):
+    pass  # fill me in, about 1 line
+
+
+check.ch09_tokens(tokens_of_clip)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **Latent diffusion** is from [Rombach et al. 2022](references.md#rombach-2022), the paper behind Stable Diffusion: 8 x 8 pixels
+  become one cell of 4 channels. **Stable Diffusion 3** has 16 channels, since that rebuilds better, and found that larger
+  models profit more from them ([Esser et al. 2024](references.md#esser-2024)).
+- **Losses.** Real pictures have grain that squared errors blur. So their autoencoders are trained with a perceptual loss
+  ([Zhang et al. 2018](references.md#zhang-2018)) and against a discriminator ([Esser et al. 2021](references.md#esser-2021)) as well. Ours needs
+  neither: strokes have no grain.
+- **Sora** compresses time as well as space before it cuts patches; by how much isn't published ([Brooks et al.
+  2024](references.md#brooks-2024)).
+- **Open-Sora** 1.0 and 1.1 compressed frame by frame, as we do, and kept every third frame only, which made motion stutter.
+  From 1.2 on a second, causal network squeezes the latents of 4 frames into one; its report also notes that each channel had
+  to be normalised for rectified flow ([Zheng et al. 2024](references.md#zheng-2024)).
+- **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al. 2024](references.md#kong-2024)) each
+  train a causal 3-D autoencoder, 4 x 8 x 8 with 16 channels, after the pattern of MAGVIT-v2 ([Yu et al. 2023](references.md#yu-2023)).
+- **LTX-Video** goes to 8 x 32 x 32 with 128 channels and no patches; its decoder does the last step of denoising
+  ([HaCohen et al. 2024](references.md#hacohen-2024)).
+
+## Further reading
+
+- [Dieleman 2025](references.md#dieleman-2025): what latents are for, and how much to leave to which of the two networks.
+- [Hinton and Salakhutdinov 2006](references.md#hinton-2006): autoencoders against PCA, on digits.
+- Here: `minivdit/models/autoencoder.py`; `AutoencoderTask` in `minivdit/training/tasks.py`; `results/tried.md`, channels and
+  decibels of the 64 x 64 autoencoder.
+
+Next: [chapter 11](11_joint_attention.ipynb), who can influence whom; or [the map](README.md#the-map).
+"""
