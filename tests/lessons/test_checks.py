@@ -180,6 +180,21 @@ def by_distance(weights, frame, combine):
     return np.array([combine(weights[away == d]) for d in range(frame.max() + 1)])
 
 
+def online(state, scores, values, shrink_total=True, shrink_out=True, old=False, divide=False):
+    highest, total, out = state
+    higher = scores.max() if old else max(highest, scores.max())
+    shrink, weights = np.exp(highest - higher), np.exp(scores - higher)
+    total = total * (shrink if shrink_total else 1) + weights.sum()
+    out = out * (shrink if shrink_out else 1) + weights @ values
+    return higher, total, out / total if divide else out
+
+
+def causal_with(x, kernel, before, after=0, begin=0):
+    """Kernel, newest first, over the clip with frames put before and after it; every second one."""
+    padded = np.concatenate([before, x, x[-1:].repeat(after, axis=0)])
+    return sum(kernel[j] * padded[2 - j : len(padded) - j] for j in range(3))[begin::2]
+
+
 MISTAKES = {
     "ch00_backwards": [lambda v: v[::-1], lambda v: v[:, :, ::-1], lambda v: v],
     "ch00_beside": [
@@ -488,6 +503,97 @@ MISTAKES = {
         lambda frames, places, d: frames**2,
         lambda frames, places, d: frames,
         lambda frames, places, d: (24 * frames * d + 4 * frames**2) / (24 * d + 4),  # tokens of a frame forgotten
+    ],
+    "ch13_online": [
+        lambda state, s, v: online(state, s, v, shrink_total=False),
+        lambda state, s, v: online(state, s, v, shrink_out=False),
+        lambda state, s, v: online(state, s, v, old=True),  # the maximum of this tile, not of all
+        lambda state, s, v: online(state, s, v, divide=True),
+        lambda state, s, v: online((-1e30, 0.0, 0.0), s, v),  # forgets what was before
+        lambda state, s, v: (0.0, state[1] + np.exp(s).sum(), state[2] + np.exp(s) @ v),  # overflows
+    ],
+    "ch13_traffic": [
+        lambda queries, keys, width, own, size: size * width * (queries + 2 * queries // own * keys),  # not rounded up
+        lambda queries, keys, width, own, size: size * width * (queries - (-queries // own) * keys),  # keys only
+        lambda queries, keys, width, own, size: size * width * -(-queries // own) * (own + 2 * keys),  # tails as full
+        lambda queries, keys, width, own, size: width * (queries - 2 * (-queries // own) * keys),  # numbers, not bytes
+        lambda queries, keys, width, own, size: size * width * (queries - 2 * (-queries // own) * queries),
+    ],
+    "ch13_turns": [
+        lambda a: np.bincount(a // 4 % 32).max(),  # a word wanted twice counted twice
+        lambda a: np.bincount(np.unique(a) % 32).max(),  # bytes taken for words
+        lambda a: len(np.unique(a // 4 % 32)),  # how many banks
+        lambda a: np.bincount(np.unique(a // 4) % 16).max(),  # half of the banks
+    ],
+    "ch13_roofline": [
+        lambda flops, size, peak, bandwidth: flops / peak + size / bandwidth,  # one after the other
+        lambda flops, size, peak, bandwidth: min(flops / peak, size / bandwidth),
+        lambda flops, size, peak, bandwidth: flops / min(peak, flops / size),  # without the bandwidth
+        lambda flops, size, peak, bandwidth: max(flops / bandwidth, size / peak),
+    ],
+    "ch13_blocks": [
+        lambda threads, shared, registers, limits: min(
+            limits["threads"] // threads, limits["shared"] // shared, limits["registers"] // registers
+        ),  # registers of one thread
+        lambda threads, shared, registers, limits: min(limits["threads"] // threads, limits["shared"] // shared),
+        lambda threads, shared, registers, limits: min(
+            limits["threads"] / threads, limits["shared"] / shared, limits["registers"] / (registers * threads)
+        ),  # parts of blocks
+        lambda threads, shared, registers, limits: max(
+            limits["threads"] // threads, limits["shared"] // shared, limits["registers"] // (registers * threads)
+        ),
+    ],
+    "ch14_levels": [
+        lambda steps, given: np.linspace(1, 0, steps)[:, None] * ~given,  # one level too few
+        lambda steps, given: np.linspace(1, 0, steps + 1)[:, None] * given,  # the others
+        lambda steps, given: np.linspace(0, 1, steps + 1)[:, None] * ~given,  # rising
+        lambda steps, given: (np.linspace(1, 0, steps + 1)[:, None] * ~given).T,
+        lambda steps, given: np.linspace(1, 0, steps + 2)[:-1, None] * ~given,  # doesn't reach 0
+    ],
+    "ch14_start": [
+        lambda c, n, given, s: np.where(spread(given), n, (1 - s) * c + s * n),  # noise where it is given
+        lambda c, n, given, s: np.where(spread(given), c, n),  # from nothing but noise
+        lambda c, n, given, s: np.where(spread(given), c, s * c + (1 - s) * n),  # exchanged
+        lambda c, n, given, s: (1 - s) * c + s * n,  # nothing given
+        lambda c, n, given, s: np.where(spread(given[:1]), c, (1 - s) * c + s * n),  # those of the first clip
+    ],
+    "ch14_cells": [
+        lambda known, f: known[:, ::f, ::f],  # one pixel of each
+        lambda known, f: known.reshape(len(known), known.shape[1] // f, f, -1, f).any(axis=(2, 4)),
+        lambda known, f: known.reshape(len(known), f, known.shape[1] // f, f, -1).all(axis=(1, 3)),  # cut the other way
+        lambda known, f: known.reshape(len(known), known.shape[1] // f, f, -1, f).mean(axis=(2, 4)) > 0.5,
+    ],
+    "ch14_turns": [
+        lambda frames, wanted, window, context: [window - context] * -(-(wanted - frames) // (window - context)),
+        lambda frames, wanted, window, context: [window] * ((wanted - frames) // window) + [(wanted - frames) % window],
+        lambda frames, wanted, window, context: [wanted - frames],  # in one
+        lambda frames, wanted, window, context: [1] * (wanted - frames),
+        lambda frames, wanted, window, context: [context] * ((wanted - frames) // context),
+    ],
+    "ch15_causal": [
+        lambda x, k: causal_with(x, k, x[[0, 0]] * 0),  # zeros before the beginning
+        lambda x, k: causal_with(x, k[::-1], x[[0, 0]]),  # oldest first
+        lambda x, k: causal_with(x, k, x[:1], after=1),  # centred: sees the next frame
+        lambda x, k: causal_with(x, k, x[[0, 0]], begin=1),  # the odd times
+        lambda x, k: causal_with(x, k, x[:0], after=2),  # from the future
+    ],
+    "ch15_tokens": [
+        lambda t, h, w, in_time, in_space, side: t // in_time * (h // in_space // side) * (w // in_space // side),
+        lambda t, h, w, in_time, in_space, side: (1 + (t - 1) // in_time) * (h // in_space) * (w // in_space),
+        lambda t, h, w, in_time, in_space, side: (1 + t // in_time) * h * w // (in_space * side),
+        lambda t, h, w, in_time, in_space, side: t * (h // in_space // side) * (w // in_space // side),
+    ],
+    "ch15_skiparse": [
+        lambda n, k: (np.arange(n) % k, np.arange(n) // k),  # runs not taken modulo k
+        lambda n, k: (np.arange(n) // k % k, np.arange(n) % k),  # exchanged
+        lambda n, k: (np.arange(n) % k, np.arange(n) % k),
+        lambda n, k: (np.arange(n) // -(-n // k), np.arange(n) // k % k),  # k stretches
+    ],
+    "ch15_strata": [
+        lambda n, generator: generator.random(n),  # not in strata
+        lambda n, generator: (np.arange(n) + generator.random(n)) / n,  # in order
+        lambda n, generator: (generator.permutation(n) + 0.5) / n,  # the middles
+        lambda n, generator: (generator.permutation(n) + 1 - generator.random(n) / 4) / n,
     ],
     "ch05_visible": [
         lambda query, key: key[None, :] < query[:, None],  # not even itself

@@ -1,0 +1,613 @@
+# %% [markdown]
+r"""
+# 13. The kernel ladder: attention on a GPU, rung by rung
+
+*About 70 minutes with the exercises. Runs in half a minute, most of it for compiling.*
+
+**You'll do:** run the project's own CUDA kernels on your CPU, thread by thread; let them tell what they read and count
+it; plant a bug and see it caught; find bank conflicts from a kernel's real addresses; work out for three GPUs what
+limits each rung.
+
+**You'll learn:** why the plain way of computing attention waits for memory; what [arithmetic
+intensity](glossary.md#arithmetic-intensity) and a [roofline](glossary.md#roofline) are; how tiles, registers, tensor
+cores, swizzles and asynchronous copies each take away one reason for being slow.
+
+**You need:** [chapter 5](05_attention.ipynb) (online softmax), and a C++ compiler (`g++`). No GPU: where one would be
+timed, the notebook looks for one and says "not measured" if there is none.
+"""
+
+# %%
+import re
+from collections import Counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit.backend import gpu_problem
+from minivdit.kernels import attention, example, source, whole_source
+from minivdit.kernels.catalogue import FILES
+from minivdit.kernels.compile import SHARED_BYTES
+from minivdit.kernels.emulate import Emulation, EmulationError
+from minivdit.lessons import check
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+LADDER = [name for name in FILES if name.startswith("attention_forward")]
+for name in LADDER:
+    idea = re.search(r"rung \w+: (.*?)\.\n", source(name)).group(1)
+    print(f"{name:34}{idea}")
+
+# %% [markdown]
+r"""
+## A GPU in four numbers
+
+A GPU is a few dozen [multiprocessors](glossary.md#multiprocessor). Each runs *blocks* of threads, 32 threads (a *warp*)
+in step, and owns a small fast memory that a block shares. Far away is a large slow one, the global memory. Here are
+three GPUs as their maker's data sheets have them (peaks, which no program quite reaches):
+
+| | 16-bit tensor cores | fp32 | global memory | multiprocessors |
+|---|---|---|---|---|
+| T4 (2018, sm_75) | 65 TFLOP/s | 8.1 TFLOP/s | 320 GB/s | 40 |
+| A100, 40 GB (2020, sm_80) | 312 | 19.5 | 1,555 | 108 |
+| H100 SXM (2022, sm_90) | 989 | 67 | 3,350 | 132 |
+
+Divide: how many FLOPs can be done while one byte arrives?
+"""
+
+# %%
+GPUS = {  # peak FLOP/s of 16-bit tensor cores and of fp32, and bytes a second of global memory
+    "T4": (65e12, 8.1e12, 320e9),
+    "A100": (312e12, 19.5e12, 1555e9),
+    "H100": (989e12, 67e12, 3350e9),
+}
+for name, (tensor, plain, bandwidth) in GPUS.items():
+    print(f"{name:5} {tensor / bandwidth:4.0f} FLOPs a byte keep the tensor cores busy, {plain / bandwidth:3.0f} fp32")
+
+# %% [markdown]
+r"""
+A program that does fewer FLOPs for each byte than that waits for memory, however clever its arithmetic. The ratio of
+what it does to what it moves is its *arithmetic intensity*. The *roofline* ([Williams et al.
+2009](references.md#williams-2009)) says what is possible:
+
+$$\text{FLOP/s} \le \min(\text{peak},\ \text{intensity} \times \text{bandwidth}).$$
+
+It is a bound, not a prediction: below the roof there are many ways to be slow. The ladder is a list of them.
+
+## Rung 1: as the formula is written
+
+Three kernels: scores, softmax, weights times values. A thread makes one score. This is its loop, from the source that a
+GPU would run:
+"""
+
+# %%
+naive = source("attention_forward_1_naive")
+start = naive.index("template <int WIDTH>")
+print(naive[start : naive.index("\n}", start) + 2])
+
+# %% [markdown]
+r"""
+You have no GPU at hand? Then `Emulation` compiles the same file with `g++` against a header that gives CUDA's words a
+meaning on a CPU. Every thread becomes a fiber, and barriers are real. What it gives must be attention, as in float64:
+"""
+
+
+# %%
+def close(errors):
+    return all(error.largest <= max(1e-4 * max(1, error.size), 2 * error.plain) for error in errors.values())
+
+
+runner = Emulation(traced_threads=2)
+errors = example.errors("attention_forward_1_naive", 3, 4, 32, None, 0, runner, heads=1)
+print("\n".join(runner.trace))
+print({name: f"{error.largest:.1e}" for name, error in errors.items()})
+assert close(errors)
+
+# %% [markdown]
+r"""
+3 queries, 4 keys, and what two threads of each kernel said. Now let them say what they *read*. The emulation compiles
+any text we hand it; so we wrap each read in the source in a note of how many bytes it is, run, and count the notes.
+Nothing is guessed: the kernel itself does the counting.
+"""
+
+
+# %%
+def listening(name, reads):
+    """The source of a kernel in which each of these expressions leaves a line in the trace: {expression: words}."""
+    text = whole_source(name)
+    for expression, words in reads.items():
+        assert expression in text, expression
+        text = text.replace(expression, f"(TRACE({words}), {expression})")
+    return text
+
+
+def counted(name, reads, tokens, width=32, threads=128):
+    """Bytes that block 0 of each of the kernel's functions asks for: {function: (blocks, {'global': bytes, ...})}."""
+    runner = Emulation(traced_threads=threads, sources={name: listening(name, reads)})
+    assert close(example.errors(name, tokens, tokens, width, None, 0, runner, heads=1))  # listening changes nothing
+    found = {}
+    for line in runner.trace:
+        if line.startswith("===="):
+            function, blocks = re.match(r"==== (\w+)\S*: (\d+) blocks", line).groups()
+            of_block_0 = Counter()
+            found[function.removeprefix(f"{name}_")] = int(blocks), of_block_0
+        for memory, bytes_read in re.findall(r"(global|shared) (\d+)", line):
+            of_block_0[memory] += int(bytes_read)
+    return found
+
+
+N, d = 128, 32
+reads_of_rung_1 = ("q[channel]", "k[channel]", "scores[key]", "weights[key]", "v[key * a.v.token]")
+naive_reads = {expression: '"global 4"' for expression in reads_of_rung_1}
+by_function = counted("attention_forward_1_naive", naive_reads, N)
+asked = {function: blocks * read["global"] for function, (blocks, read) in by_function.items()}
+print(asked)
+assert asked["scores"] == asked["output"] == 4 * 2 * N**2 * d  # two numbers for each multiply-add
+assert asked["softmax"] == 4 * 4 * N**2  # each score: for the maximum, for the sum, read and written as a weight
+
+flops = 4 * N**2 * d
+print(f"{flops / sum(asked.values()):.2f} FLOPs for each byte asked for")
+
+# %% [markdown]
+r"""
+**Claim.** Rung 1 asks for about four bytes for every FLOP. Caches rescue some of it: neighbouring threads ask for the
+same numbers at the same time. But even if every number came from memory once only, the N² scores are written, read,
+read again, turned into weights and read again; 20 bytes for each score against 4 d FLOPs: d / 5 FLOPs a byte, far below
+what any GPU in the table needs. And they have to fit.
+
+## Rung 2: online softmax, one thread a query
+
+Chapter 5's loop, as a kernel. A thread keeps a running maximum, a sum and its row of the output in registers, and no
+score ever reaches memory. The 64 threads of a block look at the same keys: together they fetch a *tile* of keys and
+values into shared memory, all wait at a barrier, and all read it there. Watch the first thread:
+"""
+
+# %%
+runner = Emulation(traced_threads=1)
+errors = example.errors("attention_forward_2_online", 6, 5, 32, None, 3, runner, heads=1)
+print("\n".join(line.replace("thread 0   ", "") for line in runner.trace))
+assert close(errors)
+
+# %% [markdown]
+r"""
+Two phases end at barriers: nobody reads before all have written, nobody writes the next tile before all have read this
+one.
+
+**Claim.** Tiles cut what is asked of global memory by the number of queries in a block. Each block reads its queries
+once and all keys and values once. The simple loop, and the formula:
+"""
+
+
+# %%
+def bytes_read_by_loop(tokens, width, own, bytes_each):
+    total = 0
+    for first in range(0, tokens, own):  # a block for each tile of queries
+        total += min(own, tokens - first) * width * bytes_each
+        for _ in range(tokens):  # every key, every value
+            total += 2 * width * bytes_each
+    return total
+
+
+def bytes_read(tokens, width, own, bytes_each):
+    blocks = -(-tokens // own)
+    return bytes_each * width * (tokens + 2 * blocks * tokens)
+
+
+for tokens, width, own in ((128, 32, 64), (1000, 64, 128), (65, 32, 64)):
+    assert bytes_read(tokens, width, own, 4) == bytes_read_by_loop(tokens, width, own, 4)
+
+row = "row(work.batch, work.head, first + key)[channel]"
+online_reads = {
+    f"a.k.{row}": '"global 4"',
+    f"a.v.{row}": '"global 4"',
+    "a.q.row(work.batch, work.head, query)[channel]": '"global 4"',
+    "shared.q[channel][thread] * shared.k[key][channel]": '"shared 4, shared 4"',
+    "weight * shared.v[key][channel]": '"shared 4"',
+}
+((blocks, read),) = counted("attention_forward_2_online", online_reads, N, threads=64).values()
+online_shared = blocks * read["shared"]
+print(f"asked of global memory: {blocks * read['global']:,} bytes, rung 1: {sum(asked.values()):,}")
+assert blocks * read["global"] == bytes_read(N, d, attention.ONLINE_TILES[d][0], 4)
+print(f"of shared memory: {online_shared:,} bytes, {flops / online_shared:.2f} FLOPs a byte")
+
+# %% [markdown]
+r"""
+Global memory is happy now. But the trouble has moved: every multiply-add takes one or two numbers from *shared* memory.
+
+First, though: are the barriers needed? Take one away. Most runs on a GPU would look right, and one in a thousand
+wouldn't; the emulation is unkind on purpose (one warp runs ahead as far as barriers let it, and shared memory is NaN at
+first), so it shows at once:
+"""
+
+# %%
+barrier = "__syncthreads(); // all have written this one"
+text = whole_source("attention_forward_2_online")
+assert text.count(barrier) == 1
+runner = Emulation(sources={"attention_forward_2_online": text.replace(barrier, "")})
+try:
+    errors = example.errors("attention_forward_2_online", 70, 50, 32, None, 0, runner, heads=1)
+    caught = not close(errors)
+    print("largest error of the output:", errors["out"].largest)
+except EmulationError as error:
+    caught = True
+    print(error)
+assert caught
+
+# %% [markdown]
+r"""
+## Rung 3: tiles in registers
+
+A thread now makes not one score but 8 rows by 4 columns of them. It reads 8 + 4 numbers for 32 multiply-adds:
+**claim:** a register tile of R by C needs (R + C) / (R C) reads for each multiply-add, where a single one needs 2.
+"""
+
+# %%
+tile_reads = {
+    "four(&b[my_column(j)][channel])": '"shared 16"',
+    "four(&a[my_row(i)][channel])": '"shared 16"',
+    "four(&weights[my_row(i)][depth])": '"shared 16"',
+    "b[depth + d][my_column(j)]": '"shared 4"',
+    "four(rows.row(work.batch, work.head, first + row) + column)": '"global 16"',
+}
+((blocks, read),) = counted("attention_forward_3_tiles", tile_reads, N).values()
+assert blocks * read["global"] == bytes_read(N, d, attention.FORWARD_TILES[d][0], 4)
+tiles_shared = blocks * read["shared"]
+
+R, C, columns = 64 // 8, 64 // 16, d // 16  # rows and columns a thread: of the scores; of the output
+expected = 4 * (flops / 4) * ((R + C) / (R * C) + (R + columns) / (R * columns))
+print(f"of shared memory: rung 2 {online_shared:,} bytes, rung 3 {tiles_shared:,}, by the claim {expected:,.0f}")
+assert tiles_shared == expected
+
+figure, axes = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
+labels = ["rung 1", "rung 2", "rung 3"]
+values = np.array(
+    [
+        [sum(asked.values()), bytes_read(N, d, 64, 4), bytes_read(N, d, 64, 4)],
+        [0, online_shared, tiles_shared],
+    ]
+)
+for offset, numbers, name, hatch in zip((-0.2, 0.2), values / flops, ("global memory", "shared memory"), ("", "//")):
+    bars = axes.barh(np.arange(3) + offset, numbers, 0.4, label=name, hatch=hatch)
+    axes.bar_label(bars, [f"{number:.2f}" for number in numbers], padding=3, fontsize=8)
+axes.set_yticks(range(3), labels)
+axes.invert_yaxis()
+axes.set(xlabel="bytes asked for each FLOP (counted)", title=f"{N} tokens, head width {d}", xlim=(0, 5))
+axes.legend()
+plt.show()
+
+# %% [markdown]
+r"""
+## Rung 4: tensor cores
+
+A tensor core multiplies whole small matrices: `mma.sync` takes 16 x 16 by 16 x 8 numbers of 16 bits, spread over the
+registers of a warp, and adds in float32. Scores become weights in registers, without ever seeing shared memory.
+
+16-bit numbers are coarse. The rule of this project: a kernel may be at most twice as far from float64 as plain
+arithmetic in the same format, step by step, is. (NumPy has no bfloat16; `kernels/formats.py` makes the bits by hand.)
+"""
+
+# %%
+for dtype in ("float16", "bfloat16"):
+    errors = example.errors(
+        "attention_forward_4_tensor_cores", 65, 65, 64, None, 0, Emulation(), heads=1, dtype=dtype, steepness=4
+    )
+    print(f"{dtype:9} kernel {errors['out'].largest:.1e}, plain arithmetic {errors['out'].plain:.1e}")
+    assert close(errors)
+
+# %% [markdown]
+r"""
+## Rung 5: banks and swizzles
+
+Shared memory has 32 *banks*, 4 bytes wide each, side by side. In one turn each bank hands out one word (to as many
+threads as want that same word). If several threads want different words of one bank, they queue: a [bank
+conflict](glossary.md#bank-conflict).
+
+A row of 64 numbers of 16 bits is 128 bytes: once around all banks. `ldmatrix`, which feeds the tensor cores, reads 8
+pieces of 16 bytes at a time, from 8 rows *below each other*. Without any care they all begin at the same bank. Rung 4
+pads each row; rung 5 stores piece p of row r at place `p ^ (r % 8)`, which costs no memory.
+
+The emulation can't show queues. But a kernel's *addresses* are real, and from these we can count turns ourselves.
+"""
+
+
+# %%
+def turns(addresses, bytes_each):
+    """How many turns shared memory takes for pieces of so many bytes at these addresses (in bytes)."""
+    words = {address // 4 + i for address in addresses for i in range(bytes_each // 4)}
+    return max(Counter(word % 32 for word in words).values())
+
+
+PIECE = "tile.piece(row + my_lane() / 16 * 8 + my_lane() % 8, 2 * step + my_lane() / 8 % 2)"  # what ldmatrix reads
+
+
+def addresses_of(name, edit=lambda text: text):
+    """(calls, 8): addresses of the 8 pieces that ldmatrix reads at a time, as warp 0 asks for keys."""
+    text = edit(listening(name, {PIECE: f'"ldmatrix at %u", address_in_shared({PIECE})'}))
+    runner = Emulation(traced_threads=32, sources={name: text})
+    assert close(example.errors(name, 64, 64, 64, None, 0, runner, heads=1))  # wherever pieces lie, the result is right
+    by_thread = [[] for _ in range(32)]
+    for thread, address in re.findall(r"thread (\d+) .*ldmatrix at (\d+)", "\n".join(runner.trace)):
+        by_thread[int(thread)].append(int(address))
+    return np.array(by_thread).T.reshape(-1, 8)  # lanes 0 to 7 bring the rows of the first small matrix, and so on
+
+
+unswizzled = lambda text: text.replace("(piece % 8 ^ turn)", "(piece % 8)")
+layouts = {
+    "as it comes": addresses_of("attention_forward_5_swizzled", unswizzled),
+    "padded (rung 4)": addresses_of("attention_forward_4_tensor_cores"),
+    "swizzled (rung 5)": addresses_of("attention_forward_5_swizzled"),
+}
+figure, panels = plt.subplots(1, 3, figsize=(9.5, 2.7), layout="constrained", sharey=True)
+for axes, (name, calls) in zip(panels, layouts.items()):
+    needed = [turns(call, 16) for call in calls]
+    grid = np.zeros((8, 32))
+    for piece, address in enumerate(calls[-1]):
+        grid[piece, address // 4 % 32 : address // 4 % 32 + 4] = 1
+    axes.imshow(grid, cmap="cividis", aspect="auto", vmin=0, vmax=1)
+    axes.set(title=f"{name}: turns: {max(needed)}", xlabel="bank", xticks=(0, 8, 16, 24, 31))
+    print(f"{name:18} {len(calls)} reads of 8 pieces, turns each: {sorted(set(needed))}")
+panels[0].set_ylabel("piece")
+figure.suptitle("which banks the 8 pieces of one read lie in (yellow)", fontsize=10)
+plt.show()
+assert {turns(call, 16) for call in layouts["as it comes"]} == {8}
+assert {turns(call, 16) for call in layouts["padded (rung 4)"]} == {1}
+assert {turns(call, 16) for call in layouts["swizzled (rung 5)"]} == {1}
+
+# %% [markdown]
+r"""
+The results of all three are the same. Only the time would differ, and only on a GPU: eight turns for one.
+
+## Rung 6: copies that don't wait
+
+In rungs 4 and 5 everybody loads, then everybody multiplies. `cp.async` starts a copy and goes on: with two buffers the
+next tile arrives while this one is multiplied. Waits become explicit, and so do mistakes: a wait that is too short
+reads what hasn't arrived. Since nobody promises when a copy lands, the emulation runs both extremes: as late as waits
+allow, and at once.
+"""
+
+# %%
+late, at_once = (
+    example.errors("attention_forward_6_async", 200, 200, 64, None, 0, Emulation(copies_land_late=late), heads=1)
+    for late in (True, False)
+)
+assert close(late) and close(at_once) and late == at_once
+print("the same errors to the last bit:", late == at_once)
+
+
+def timeline(tiles, load, multiply, overlapped):
+    """When each tile's loading and multiplying begin, and when all is done; a model, in arbitrary units."""
+    loads, products, free = [0.0], [], 0.0
+    for tile in range(tiles):
+        products.append(max(loads[tile] + load, free))
+        free = products[tile] + multiply
+        loads.append(products[tile] if overlapped else free)  # of the next tile
+    return loads[:tiles], products, free
+
+
+figure, panels = plt.subplots(2, 1, figsize=(8, 2.6), layout="constrained", sharex=True)
+for axes, overlapped in zip(panels, (False, True)):
+    loads, products, end = timeline(6, 2.0, 3.0, overlapped)
+    axes.broken_barh([(begin, 2.0) for begin in loads], (0, 0.8), color="C0", edgecolor="k")
+    axes.broken_barh([(begin, 3.0) for begin in products], (1, 0.8), color="C1", edgecolor="k", hatch="//")
+    axes.set_yticks((0.4, 1.4), ("load", "multiply"))
+    axes.set_title(f"{'two buffers' if overlapped else 'one buffer'}: {end:.0f} units", fontsize=9)
+    assert end == (2 + 6 * 3 if overlapped else 6 * (2 + 3))
+panels[1].set_xlabel("time (a model: loading a tile takes 2 units, multiplying it 3)")
+plt.show()
+
+# %% [markdown]
+r"""
+With one buffer times add up; with two only the longer one counts. How long the two really take on a GPU we don't know:
+the picture is a model.
+
+Rung 7 lets each warp own 32 queries, so that what is read serves twice as many products, and takes exponentials while
+tensor cores multiply. Rung 8 uses an instruction of Hopper's, with which four warps multiply straight from shared
+memory.
+
+## How many blocks beside each other?
+
+While one block waits, another can compute, if both fit. **Claim.** The number of blocks on a multiprocessor is the
+smallest of what its memory, its threads and its registers allow. Here are the first two, from the descriptions that the
+launcher itself uses. (Registers are up to the compiler: `python -m minivdit.kernels compile` prints them where NVIDIA's
+is installed.)
+"""
+
+# %%
+MULTIPROCESSORS = {"75": (64, 1024), "80": (164, 2048), "90": (228, 2048)}  # KB of shared memory; threads
+
+
+def blocks_beside(file, width, architecture):
+    """At most so many blocks of the file's last function on one multiprocessor, registers left out; 0: can't run."""
+    if file.target(architecture) is None or file.functions[-1].shared_bytes(width) > SHARED_BYTES[architecture]:
+        return 0
+    kilobytes, threads = MULTIPROCESSORS[architecture]
+    reserved = 1024 if int(architecture) >= 80 else 0  # of each block, by CUDA itself
+    needed = file.functions[-1].shared_bytes(width) + reserved
+    return min(kilobytes * 1024 // needed if needed else 10**9, threads // file.functions[-1].threads)
+
+
+print(f"head width 64{'':22}{'shared memory':>14}{'threads':>9}{'sm_75':>8}{'sm_80':>8}{'sm_90':>8}")
+for name in LADDER:
+    function = FILES[name].functions[-1]
+    found = [blocks_beside(FILES[name], 64, architecture) for architecture in MULTIPROCESSORS]
+    cells = "".join(f"{blocks or '-':>8}" for blocks in found)
+    print(f"{name:35}{function.shared_bytes(64):>14,}{function.threads:>9}{cells}")
+
+assert FILES["attention_forward_5_swizzled"].functions[0].shared_bytes(64) == 2 * 3 * 64 * 64 + 4 * 64
+
+# %% [markdown]
+r"""
+(A `-`: not on that GPU.) Swizzling gives back what padding took; two buffers cost memory, and with it neighbours.
+
+## The whole ladder under the roof
+
+Bytes asked of global memory follow from the tile of queries alone: `bytes_read`, which the kernels themselves have
+confirmed above. Two ends for each rung: as if every request went to memory, and as if the L2 cache served all repeated
+ones, so that each number comes once (blocks that run at the same time read the same keys; the truth lies between).
+"""
+
+# %%
+OWN = {  # queries of a block, from the launcher's tables; bytes of a number
+    "attention_forward_2_online": (attention.ONLINE_TILES, 4),
+    "attention_forward_3_tiles": (attention.FORWARD_TILES, 4),
+    "attention_forward_4_tensor_cores": (attention.HALVES_TILES, 2),
+    "attention_forward_7_trimmed": (attention.TRIMMED_TILES, 2),
+    "attention_forward_8_wgmma": (attention.WARPGROUP_TILES, 2),
+}
+tokens, width = 4096, 64
+work = 4 * tokens**2 * width
+intensity = {"attention_forward_1_naive": (work / (4 * (4 * tokens**2 * width + 4 * tokens**2)), width / 5)}
+for name, (tiles, bytes_each) in OWN.items():
+    once = 4 * tokens * width * bytes_each  # q, k, v and the output
+    written = tokens * width * bytes_each
+    intensity[name] = work / (bytes_read(tokens, width, tiles[width][0], bytes_each) + written), work / once
+
+figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+reach = np.logspace(-1, 4, 200)
+for (name, (tensor, plain, bandwidth)), style in zip(GPUS.items(), (":", "--", "-")):
+    axes.loglog(reach, np.minimum(tensor, bandwidth * reach) / 1e12, style, color="C0", label=f"{name}, tensor cores")
+    axes.loglog(reach, np.minimum(plain, bandwidth * reach) / 1e12, style, color="C1", label=f"{name}, fp32")
+for place, (name, (least, most)) in enumerate(intensity.items()):
+    height = 0.025 * 2**place
+    axes.plot([least, most], [height, height], "k-|", linewidth=1)
+    axes.annotate(
+        "rung " + name.split("_")[2],
+        (least, height),
+        (-4, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=8,
+    )
+axes.set(xlabel="FLOPs a byte of global memory", ylabel="at most TFLOP/s", ylim=(0.015, 2000), xlim=(0.05, 1e4))
+axes.set_title(
+    f"{tokens:,} tokens, head width {width}; bars: no request cached ... all repeated ones cached", fontsize=10
+)
+axes.grid(alpha=0.3)
+axes.legend(fontsize=7, loc="upper left")
+plt.show()
+for name, (least, most) in intensity.items():
+    print(f"{name:34}{least:8.2f} to {most:8.1f} FLOPs a byte")
+
+# %% [markdown]
+r"""
+Rungs 2 and 3 lie right of the fp32 ridge of all three GPUs: memory no longer limits them, their arithmetic does. The
+tensor-core rungs need more, because their roof is higher, and they lean on the L2 cache. And beyond there are limits
+the picture doesn't have: shared memory (rung 3's reason), conflicts (5), waiting (6), exponentials (7), instructions
+(8).
+
+## Measured, if there is a GPU
+"""
+
+# %%
+problem = gpu_problem()
+if problem:
+    print(f"no GPU here: not measured. ({problem})")
+else:
+    from minivdit import backend
+    from minivdit.benchmarks import gpu
+
+    backend.use("gpu")
+    for name in LADDER:
+        gpu.measure_kernel(name, "S2", print)
+    backend.use("cpu")
+
+# %% [markdown]
+r"""
+`minivdit bench gpu` measures all rungs, both directions, beside PyTorch's attention, and writes machine and date into
+its report; `kernels/README.md` has the table.
+
+## Exercises
+
+Worked solutions are in [solutions/13_the_kernel_ladder](solutions/13_the_kernel_ladder.ipynb).
+
+**1. One turn of the loop.** A thread of rung 2 has `(highest, total, out)` for its query: the largest score so far, the
+sum of exponentials relative to it, and the weighted sum of values (dv,), not divided yet. A tile arrives: `scores` (n,)
+and `values` (n, dv). Return the new three. (At the start highest is -1e30 and the rest 0.)
+"""
+
+
+# %%
+def online_step(state, scores, values):
+    pass  # fill me in, about 5 lines
+
+
+check.ch13_online(online_step)
+
+# %% [markdown]
+r"""
+**2. What a tiled kernel reads.** Bytes of q, k and v asked of global memory for one head, if a block takes `own`
+queries and walks over all keys: `queries` and `keys` may differ, and the last block may have fewer queries than `own`.
+"""
+
+
+# %%
+def tile_traffic(queries, keys, width, own, bytes_each):
+    pass  # fill me in, about 2 lines
+
+
+check.ch13_traffic(tile_traffic)
+
+# %% [markdown]
+r"""
+**3. Bank conflicts.** 32 threads of a warp each read one 4-byte word of shared memory, at `addresses` (32,), in bytes,
+multiples of 4. In how many turns? Threads that want the same word share it.
+"""
+
+
+# %%
+def bank_turns(addresses):
+    pass  # fill me in, about 3 lines
+
+
+check.ch13_turns(bank_turns)
+
+# %% [markdown]
+r"""
+**4. Under the roof.** The least seconds that `flops` FLOPs on `bytes_moved` bytes take, on a GPU of `peak` FLOP/s and
+`bandwidth` bytes a second that can compute and load at the same time.
+"""
+
+
+# %%
+def least_seconds(flops, bytes_moved, peak, bandwidth):
+    pass  # fill me in, about 1 line
+
+
+check.ch13_roofline(least_seconds)
+
+# %% [markdown]
+r"""
+**5. Beside each other.** How many blocks fit on one multiprocessor, if a block needs `threads` threads, `shared` bytes
+of shared memory and `registers` registers for each of its threads, and the multiprocessor has `limits`, a dict of the
+same three: 'threads', 'shared', 'registers' (of all threads together)?
+"""
+
+
+# %%
+def blocks_that_fit(threads, shared, registers, limits):
+    pass  # fill me in, about 3 lines
+
+
+check.ch13_blocks(blocks_that_fit)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **FlashAttention** ([Dao et al. 2022](references.md#dao-2022)) is rungs 2 to 4 for training, forward and backward; its
+  second version ([Dao 2023](references.md#dao-2023)) divides the work between warps as rung 4 does, each with its own
+  queries; the third ([Shah et al. 2024](references.md#shah-2024)) is made of Hopper's asynchronous instructions, as
+  rung 8.
+- **Cloud notebooks** often lend a T4 (sm_75): rungs 1 to 3 run there, and 4 and 5 in float16.
+- **What this can't show:** the emulation knows no clock. It finds wrong results, missing barriers, reads out of bounds;
+  not how fast anything is. That takes the GPU.
+
+## Further reading
+
+- `kernels/README.md`, and the head of each file in `kernels/`: idea, intensity, expected limit.
+- [NVIDIA's CUDA C++ programming guide](references.md#nvidia-cuda): banks, barriers, and what each architecture has.
+- [Milakov and Gimelshein 2018](references.md#milakov-2018), where online softmax comes from.
+
+Back to [the map](README.md#the-map).
+"""
