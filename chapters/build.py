@@ -1,6 +1,6 @@
 """Run the chapters and write the notebooks; make the site.
 
-python chapters/build.py            the notebooks whose source has changed
+python chapters/build.py            the notebooks whose source has changed; they are run where code has
 python chapters/build.py 01 03      the notebooks of these chapters, changed or not
 python chapters/build.py --all      all notebooks
 python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
@@ -101,10 +101,27 @@ def smaller(picture):
     return base64.b64encode(reduced.getvalue()).decode()
 
 
-def write(source):
-    """Run a source and keep its notebook. Returns the path."""
+def with_outputs(source):
+    """The source with the outputs of its kept notebook; None where their code isn't the same, which wants a run."""
+    path, notebook = notebook_of(source), read(source)
+    kept = code_cells(nbformat.read(path, as_version=4)) if path.exists() else []
+    fresh = code_cells(notebook)
+    if [cell.source for cell in kept] != [cell.source for cell in fresh]:
+        return None
+    for cell, known in zip(fresh, kept):
+        cell.outputs, cell.execution_count = known.outputs, known.execution_count
+    return notebook
+
+
+def code_cells(notebook):
+    """The cells that can be run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def write(source, notebook):
+    """Keep the notebook of a source. Returns the path."""
     path = notebook_of(source)
-    nbformat.write(run(source), path)
+    nbformat.write(notebook, path)
     return path
 
 
@@ -159,6 +176,7 @@ def main():
         print("\n".join(broken))
     if options.site:
         return 1 if broken else make_site()
+    forced = options.all or bool(options.numbers)
     if options.numbers:
         wanted = [source for source in sources() if source.name[:2] in options.numbers]
     else:
@@ -168,7 +186,7 @@ def main():
         return int(bool(wanted or broken))
     for source in wanted:  # one after the other: chapters measure times
         started = time.perf_counter()
-        path = write(source)
+        path = write(source, (None if forced else with_outputs(source)) or run(source))
         took = time.perf_counter() - started
         print(f"{path.relative_to(CHAPTERS.parent)}: {path.stat().st_size / 1000:.0f} KB, {took:.0f} s", flush=True)
     return 0
