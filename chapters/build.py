@@ -4,7 +4,7 @@ python chapters/build.py            the notebooks whose source has changed; they
 python chapters/build.py 01 03      the notebooks of these chapters, changed or not
 python chapters/build.py --all      all notebooks
 python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
-python chapters/build.py --site     notebooks and texts as a web site, in chapters/_build/html
+python chapters/build.py --site     all of it and the reference of the library as a web site, in chapters/_build/html
 
 The sources are py:percent files in `source`, beside the notebooks; a notebook is its source, run from top to bottom.
 """
@@ -135,13 +135,13 @@ def texts():
 
 
 def anchors(text):
-    """What the headings of a text are called in links, by GitHub's rule, which Jupyter Book shares."""
+    """What the headings of a text are called in links, by GitHub's rule, which the site shares."""
     headings = re.findall(r"^#+ +(.+)$", text, flags=re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken_links():
-    """Links between pages that lead nowhere, one line each. Jupyter Book doesn't notice when a file is missing."""
+    """Links between pages that lead nowhere, one line each."""
     pages = dict(texts())
     for path, text in pages.items():
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -155,13 +155,15 @@ def broken_links():
                 yield f"{path.name}: {target.name} has no heading for {link}"
 
 
-def make_site():
-    """Write the site to chapters/_build/html; the exit code of Jupyter Book, not 0 where a reference is missing."""
-    import api
-
-    api.write(CHAPTERS / "api")
-    command = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or "jupyter-book"
-    return subprocess.run([command, "build", "--html", "--strict", "--ci"], cwd=CHAPTERS).returncode
+def make_site(chapters=CHAPTERS):
+    """Write the site to chapters/_build/html; the exit code of Sphinx, not 0 where a link or a reference is broken."""
+    pages = chapters / "_build" / "html"
+    # -E: read every page each time, since a page that is skipped isn't complained of. -W, -n: see conf.py.
+    options = ["-b", "html", "-d", pages.with_name("read"), "-E", "-W", "-n", "--keep-going"]
+    done = subprocess.run([sys.executable, "-m", "sphinx", *options, chapters, pages])
+    if done.returncode == 0:
+        shutil.copy(pages / "README.html", pages / "index.html")  # what a server shows first
+    return done.returncode
 
 
 def main():
@@ -171,11 +173,11 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--site", action="store_true")
     options = parser.parse_args()
-    broken = list(broken_links()) if options.check or options.site else []
+    if options.site:
+        return make_site()
+    broken = list(broken_links()) if options.check else []
     if broken:
         print("\n".join(broken))
-    if options.site:
-        return 1 if broken else make_site()
     forced = options.all or bool(options.numbers)
     if options.numbers:
         wanted = [source for source in sources() if source.name[:2] in options.numbers]
