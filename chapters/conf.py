@@ -18,12 +18,12 @@ exclude_patterns = ["_build", "source", "solutions/source", "**/.ipynb_checkpoin
 html_theme, html_title = "furo", "minivdit"
 smartquotes = False  # a' is a derivative
 add_module_names = False
+highlight_language = "none"  # what is laid out by hand in docstrings is rarely Python
 
-# A link that leads nowhere is a warning, and warnings are errors (build.py). Headings may be linked to, as on GitHub;
-# those of the glossary are small because there are many, which isn't worth one.
+# A link that leads nowhere is a warning, and warnings are errors (build.py). Headings can be linked to, as on GitHub.
 nitpicky = True
 myst_heading_anchors = 4
-suppress_warnings = ["myst.header"]
+suppress_warnings = ["myst.header"]  # the glossary and the references go from a title right to small headings
 myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"  # notebooks bring their outputs along
 nb_merge_streams = True
