@@ -1,8 +1,8 @@
-"""The reference of the library, written from its docstrings: one page for each room of `minivdit`."""
+"""The reference of the library: a page for each room of `minivdit`, which Sphinx fills from the docstrings."""
 
-import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import minivdit
@@ -18,46 +18,11 @@ def rooms():
         yield found.name, [name, *(f"{name}.{part}" for part in inside if not part.startswith("_"))]
 
 
-def members(module):
-    """The public functions and classes that a module defines itself, in the order of its text."""
-    return [
-        (name, thing)
-        for name, thing in vars(module).items()
-        if not name.startswith("_")
-        and getattr(thing, "__module__", None) == module.__name__
-        and (inspect.isfunction(thing) or inspect.isclass(thing))
-    ]
-
-
-def signature(name, thing):
-    """How it is called, on one line."""
-    try:
-        return f"{name}{inspect.signature(thing)}"
-    except ValueError:
-        return name
-
-
-def described(thing):
-    """A docstring as it stands, since its shapes and formulas are laid out by hand."""
-    return f"```text\n{inspect.getdoc(thing) or ''}\n```\n"
-
-
-def page(room, names):
-    """The text of one room's page."""
-    parts = [f"# minivdit.{room}\n"]
-    for name in names:
-        module = importlib.import_module(name)
-        if name != names[0]:
-            parts.append(f"## {name}\n")
-        parts.append(described(module))
-        for own_name, thing in members(module):
-            parts.append(f"### {own_name}\n\n```python\n{signature(own_name, thing)}\n```\n")
-            if thing.__doc__:
-                parts.append(described(thing))
-            for method_name, method in vars(thing).items() if inspect.isclass(thing) else ():
-                if inspect.isfunction(method) and not method_name.startswith("_") and method.__doc__:
-                    parts.append(f"```python\n{own_name}.{signature(method_name, method)}\n```\n\n{described(method)}")
-    return "\n".join(parts)
+def page(names):
+    """The text of one room's page: each of its modules, the room itself first."""
+    title, *_ = names
+    heads = [f"{title}\n{'=' * len(title)}", *(f"{name}\n{'-' * len(name)}" for name in names[1:])]
+    return "\n\n".join(f"{head}\n\n.. automodule:: {name}\n" for head, name in zip(heads, names))
 
 
 def write(folder):
@@ -65,4 +30,56 @@ def write(folder):
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for room, names in rooms():
-        (folder / f"{room}.md").write_text(page(room, names), encoding="utf-8")
+        (folder / f"{room}.rst").write_text(page(names), encoding="utf-8")
+
+
+def markup(text, thing, scopes):
+    """A docstring as reStructuredText.
+
+    text: a docstring without its indentation. thing: what it belongs to. scopes: modules or classes in which `names`
+    are looked up. Indented lines stay as they are laid out by hand; arguments, which a docstring tells one after
+    the other in running text, become a list; `names` become links where they are public in the library.
+    """
+    return "\n\n".join(
+        "::\n\n" + part if part.startswith(" ") else listed(linked(part, scopes), thing) for part in parts(text)
+    )
+
+
+def parts(text):
+    """The paragraphs of a text, and what is indented below or between their lines; numbered paragraphs as they are."""
+    for block in re.split(r"\n{2,}", text.strip("\n")):
+        yield from (
+            [block] if re.match(r"\d\. ", block) else re.findall(r"(?:^ +.*\n?)+|(?:^\S.*\n?)+", block, flags=re.M)
+        )
+
+
+def linked(text, scopes):
+    """The text with each `name` as a link where it is public in the library, as code elsewhere; *stress* stays."""
+
+    def role(match):
+        if not match[1]:
+            return match[0] if match[2] else "\\" + match[0]
+        for scope in scopes:
+            thing = getattr(scope, match[1], None)
+            home = str(getattr(thing, "__module__", None))
+            if home.startswith("minivdit.") and thing.__doc__ and not match[1].startswith("_"):
+                return f":py:obj:`{match[1]} <{home}.{thing.__qualname__}>`"
+        return f"``{match[1]}``"
+
+    return re.sub(r"`([^`]+)`|(?<!\w)\*(\w+)\*(?!\w)|[*|]|_(?!\w)", role, text)
+
+
+def listed(paragraph, thing):
+    """A paragraph with its arguments, "name: what it is" at the begin of a line or a sentence, as a list."""
+    try:
+        name = "|".join(inspect.signature(thing).parameters)
+    except (TypeError, ValueError):
+        name = ""
+    if not name:
+        return paragraph
+    argument = rf"(?:{name})(?:, (?:{name}))*"
+    pieces = re.split(rf"(?:^|\n|(?<=[.;)]) )(?={argument}: |Returns )", paragraph)
+    item = re.compile(rf"\A({argument}): (.*?);?\Z", re.S)
+    return "\n\n".join(
+        item.sub(lambda found: f"- **{found[1]}**: " + found[2].replace("\n", "\n  "), piece) for piece in pieces
+    )

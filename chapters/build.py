@@ -1,10 +1,10 @@
 """Run the chapters and write the notebooks; make the site.
 
-python chapters/build.py            the notebooks whose source has changed
+python chapters/build.py            the notebooks whose source has changed; they are run where code has
 python chapters/build.py 01 03      the notebooks of these chapters, changed or not
 python chapters/build.py --all      all notebooks
 python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
-python chapters/build.py --site     notebooks and texts as a web site, in chapters/_build/html
+python chapters/build.py --site     all of it and the reference of the library as a web site, in chapters/_build/html
 
 The sources are py:percent files in `source`, beside the notebooks; a notebook is its source, run from top to bottom.
 """
@@ -101,10 +101,27 @@ def smaller(picture):
     return base64.b64encode(reduced.getvalue()).decode()
 
 
-def write(source):
-    """Run a source and keep its notebook. Returns the path."""
+def with_outputs(source):
+    """The source with the outputs of its kept notebook; None where their code isn't the same, which wants a run."""
+    path, notebook = notebook_of(source), read(source)
+    kept = code_cells(nbformat.read(path, as_version=4)) if path.exists() else []
+    fresh = code_cells(notebook)
+    if [cell.source for cell in kept] != [cell.source for cell in fresh]:
+        return None
+    for cell, known in zip(fresh, kept):
+        cell.outputs, cell.execution_count = known.outputs, known.execution_count
+    return notebook
+
+
+def code_cells(notebook):
+    """The cells that can be run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def write(source, notebook):
+    """Keep the notebook of a source. Returns the path."""
     path = notebook_of(source)
-    nbformat.write(run(source), path)
+    nbformat.write(notebook, path)
     return path
 
 
@@ -118,13 +135,13 @@ def texts():
 
 
 def anchors(text):
-    """What the headings of a text are called in links, by GitHub's rule, which Jupyter Book shares."""
+    """What the headings of a text are called in links, by GitHub's rule, which the site shares."""
     headings = re.findall(r"^#+ +(.+)$", text, flags=re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken_links():
-    """Links between pages that lead nowhere, one line each. Jupyter Book doesn't notice when a file is missing."""
+    """Links between pages that lead nowhere, one line each."""
     pages = dict(texts())
     for path, text in pages.items():
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -138,13 +155,15 @@ def broken_links():
                 yield f"{path.name}: {target.name} has no heading for {link}"
 
 
-def make_site():
-    """Write the site to chapters/_build/html; the exit code of Jupyter Book, not 0 where a reference is missing."""
-    import api
-
-    api.write(CHAPTERS / "api")
-    command = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or "jupyter-book"
-    return subprocess.run([command, "build", "--html", "--strict", "--ci"], cwd=CHAPTERS).returncode
+def make_site(chapters=CHAPTERS):
+    """Write the site to chapters/_build/html; the exit code of Sphinx, not 0 where a link or a reference is broken."""
+    pages = chapters / "_build" / "html"
+    # -E: read every page each time, since a page that is skipped isn't complained of. -W, -n: see conf.py.
+    options = ["-b", "html", "-d", pages.with_name("read"), "-E", "-W", "-n", "--keep-going"]
+    done = subprocess.run([sys.executable, "-m", "sphinx", *options, chapters, pages])
+    if done.returncode == 0:
+        shutil.copy(pages / "README.html", pages / "index.html")  # what a server shows first
+    return done.returncode
 
 
 def main():
@@ -154,11 +173,12 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--site", action="store_true")
     options = parser.parse_args()
-    broken = list(broken_links()) if options.check or options.site else []
+    if options.site:
+        return make_site()
+    broken = list(broken_links()) if options.check else []
     if broken:
         print("\n".join(broken))
-    if options.site:
-        return 1 if broken else make_site()
+    forced = options.all or bool(options.numbers)
     if options.numbers:
         wanted = [source for source in sources() if source.name[:2] in options.numbers]
     else:
@@ -168,7 +188,7 @@ def main():
         return int(bool(wanted or broken))
     for source in wanted:  # one after the other: chapters measure times
         started = time.perf_counter()
-        path = write(source)
+        path = write(source, (None if forced else with_outputs(source)) or run(source))
         took = time.perf_counter() - started
         print(f"{path.relative_to(CHAPTERS.parent)}: {path.stat().st_size / 1000:.0f} KB, {took:.0f} s", flush=True)
     return 0

@@ -316,13 +316,13 @@ r"""
 - **Sora** was described as a diffusion transformer on space-time patches of compressed video
   ([Brooks et al. 2024](references.md#brooks-2024)); **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **Open-Sora**
   ([Zheng et al. 2024](references.md#zheng-2024)) are built alike, and open.
-- **Captions** of large systems are free text, read by language models trained on most of the web. Ours has a
-  grammar, so that we can *measure* whether a clip obeys it.
+- **Captions** of large systems are free text, read by networks that were trained on very much text first. Ours has
+  a grammar, so that we can *measure* whether a clip obeys it.
 
 ## Further reading
 
 - [Srivastava et al. 2015](references.md#srivastava-2015): moving MNIST. [Mittal et al. 2017](references.md#mittal-2017): the
-  same with captions, years before diffusion.
+  same with captions, drawn without diffusion.
 - The README of the project: what the shipped weights can do and what they can't, with figures.
 
 Next: [chapter 1](01_autograd.ipynb), how a program learns its own slope; or look at [the map](README.md#the-map).

@@ -341,13 +341,13 @@ check.ch06_tokens(count_tokens)
 r"""
 ## In practice
 
-- **Sora**'s report made "space-time patches" the common word, and named training on native sizes and aspect ratios as one
-  reason for its framing ([Brooks et al. 2024](references.md#brooks-2024)).
+- **Sora**'s report calls its tokens *spacetime patches*, and says that training on native aspect ratios improves framing
+  and composition ([Brooks et al. 2024](references.md#brooks-2024)).
 - **DiT** added sine and cosine positions to a square grid of image patches ([Peebles and Xie
   2023](references.md#peebles-2023)); **CogVideoX** uses rotary positions in three axes, as we do ([Yang et al.
   2024](references.md#yang-2024)).
 - **Patches in time.** Large models mostly compress time in the autoencoder and use patches of one latent frame by 2x2 cells.
-- **Rotary positions inside attention.** Turning queries and keys costs a pass over memory, so fast kernels do it on the
+- **Rotary positions inside attention.** Turning queries and keys costs a pass over memory, so it is better done on the
   way: see `attention` in `minivdit/autograd/attend.py`, which takes `cos` and `sin`.
 
 ## Further reading

@@ -599,11 +599,11 @@ check.ch08_rise(rise_of)
 r"""
 ## In practice
 
-- **Stable Diffusion** introduced cross-attention to text in each block
+- **Stable Diffusion** lets the picture look at the text by cross-attention
   ([Rombach et al. 2022](references.md#rombach-2022)). **DiT** put its class label into adaLN alone
-  ([Peebles and Xie 2023](references.md#peebles-2023)). **CogVideoX** has neither: words and patches stand in one
-  sequence and look at each other ([Yang et al. 2024](references.md#yang-2024)).
-- **Text encoders** of large systems are language models trained on text alone. **Imagen** found that a larger one helps more than
+  ([Peebles and Xie 2023](references.md#peebles-2023)). **CogVideoX** lets its text in by neither way: words and patches
+  stand in one sequence and look at each other ([Yang et al. 2024](references.md#yang-2024)).
+- **Text encoders** of large systems are often language models trained on text alone, such as T5. **Imagen** found that a larger one helps more than
   a larger image model, and that large guidance scales drive pixels out of their range
   ([Saharia et al. 2022](references.md#saharia-2022)).
 - **Guidance** is due to [Ho and Salimans 2022](references.md#ho-2022). At heavy noise it costs variety and at light noise it does

@@ -261,7 +261,7 @@ plt.show()
 # %% [markdown]
 r"""
 Cheaper is easy. What is given up? One measure is the *average attention distance*: how many attentions does it take, on
-average over all pairs of tokens, to get from one to the other ([Open-Sora-Plan](references.md#lin-2024) has proposed it)?
+average over all pairs of tokens, to get from one to the other ([Open-Sora Plan](references.md#lin-2024) has proposed it)?
 """
 
 # %%
@@ -403,7 +403,7 @@ r"""
   2024](references.md#ma-2024)) and of **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
 - **Joint attention** is what **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al.
   2024](references.md#kong-2024)) pay for, made affordable by strong compression in the autoencoder and by fast kernels.
-- **Skips** (Skiparse) are from **Open-Sora-Plan** ([Lin et al. 2024](references.md#lin-2024)).
+- **Skips** (Skiparse) are from **Open-Sora Plan** ([Lin et al. 2024](references.md#lin-2024)).
 - **The cheapest token** is one that isn't there: twice the compression along height and width leaves a quarter of the
   tokens, and a sixteenth of the scores. That is why [chapter 9](09_latent_diffusion.ipynb) comes before any talk of long clips.
 

@@ -217,7 +217,7 @@ def _log_ratio(point):
 def _posterior(here, there):
     """x at `there` given x at `here` and clean is normal: weights of x and of clean, standard deviation.
 
-    Ho et al. 2020, equation 7, for any curve and any pair of levels (Kingma et al. 2021, appendix A.2).
+    Ho et al. 2020, equation 7, for any curve and any pair of levels (Kingma et al. 2021, appendix A).
     """
     shrink = _ratio(here.alpha, there.alpha)  # from there to here: x shrinks by this,
     added = np.maximum(here.sigma**2 - (shrink * there.sigma) ** 2, 0)  # and noise of this variance comes in

@@ -183,7 +183,7 @@ def average_attention_distance(patterns, grid):
 
     A token is at distance 0 from itself. `joint`: 1 - 1/N; `frame` and `time` together: 2 - (1/T + 1/(H W));
     infinite where no path exists, as between frames under `frame` alone.
-    Source: Open-Sora-Plan report 1.3 ("average attention distance").
+    Source: Open-Sora Plan's report of version 1.3 ("average attention distance").
     """
     step = np.logical_or.reduce(links(patterns, grid))
     reached = np.eye(len(step), dtype=bool)

@@ -79,6 +79,24 @@ def test_a_notebook_that_was_edited_is_noticed(build, tmp_path, monkeypatch):
     assert not build.agrees(source)
 
 
+def test_a_change_of_text_keeps_the_outputs_and_a_change_of_code_wants_a_run(build, tmp_path, monkeypatch):
+    source = CHAPTERS / f"source/{WRITTEN[0]}.py"
+    before = nbformat.read(build.notebook_of(source), as_version=4)
+    changed = tmp_path / "source" / source.name
+    changed.parent.mkdir()
+    changed.write_text(source.read_text(encoding="utf-8").replace("**Claim.**", "**We say.**"), encoding="utf-8")
+    monkeypatch.setattr(build, "notebook_of", lambda source: tmp_path / "kept.ipynb")
+    assert build.with_outputs(changed) is None
+    nbformat.write(before, tmp_path / "kept.ipynb")
+    assert not build.agrees(changed)
+    after = build.with_outputs(changed)
+    assert [cell.outputs for cell in code(after)] == [cell.outputs for cell in code(before)]
+    build.write(changed, after)
+    assert build.agrees(changed)
+    changed.write_text(changed.read_text(encoding="utf-8") + "\n# %%\n1 + 1\n", encoding="utf-8")
+    assert build.with_outputs(changed) is None
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_chapter_keeps_its_form_and_its_limits(build, name):
     source = CHAPTERS / f"source/{name}.py"
