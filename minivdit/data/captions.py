@@ -6,6 +6,8 @@
     direction = vertical | horizontal | vertical "and" horizontal
     joiner    = "and" | "while"
 
+Captions that follow one another in time have "then" between them: see `over_time`.
+
 "and" is never ambiguous: inside a direction a horizontal word follows it, between clauses an article.
 """
 
@@ -36,15 +38,17 @@ VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
 HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
 ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
 JOINERS = ("and", "while")
+THEN = "then"  # between captions that follow one another in time
 
 # Every word of the grammar, each once. A trained model knows words by their place in this list.
 VOCABULARY = tuple(
     dict.fromkeys(
         [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
-        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS]
+        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
     )
 )
-MAX_WORDS = 2 * 11 + 1  # "the digit three is moving slowly upwards and to the right", twice, with a joiner
+# "then the digit three is moving slowly upwards and to the right while the digit ..."
+MAX_WORDS = 1 + 2 * 11 + 1
 
 
 class DigitMotion(NamedTuple):
@@ -134,7 +138,7 @@ def over_time(caption):
     alone, the digit before it goes on: "a 3 moving right, then up" says the same. Raises InputError where something is
     missing.
     """
-    first, *others = (" ".join(part.split()) for part in re.split(r"[\s,;.]*\bthen\b", caption, flags=re.IGNORECASE))
+    first, *others = (" ".join(part.split()) for part in re.split(rf"[\s,;.]*\b{THEN}\b", caption, flags=re.IGNORECASE))
     parts = [first]
     for part in others:
         words = split_words(part)

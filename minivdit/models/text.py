@@ -5,7 +5,7 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module
-from ..data.captions import MAX_WORDS, VOCABULARY, check_word, over_time, split_words
+from ..data.captions import MAX_WORDS, THEN, VOCABULARY, check_word, over_time, split_words
 from ..errors import InputError
 from ..nn import Embedding, Module, RMSNorm
 from .blocks import MLP, SelfAttention
@@ -44,7 +44,9 @@ class Tokenizer:
     def encode_over_time(self, captions, steps):
         """Tokens of captions that may change on the way, such as "a 3 moving right, then up".
 
-        (B, L) if none does; else (B, steps, L): each caption's parts one after the other, for equally long.
+        (B, L) if none does; else (B, steps, L): each caption's parts one after the other, for equally long. What comes
+        later begins with "then" (where the tokenizer knows the word): a digit that bounces moves the other way, too,
+        but "moving right" still says how it set off.
         """
         parts = [over_time(caption) for caption in captions]
         most = max(map(len, parts))
@@ -52,6 +54,8 @@ class Tokenizer:
             return self.encode(captions)
         if most > steps:
             raise InputError(f"{most} captions don't fit into {steps} steps of time; give fewer, or more frames")
+        then = f"{THEN} " if THEN in self._number else ""
+        parts = [[first, *(then + later for later in rest)] for first, *rest in parts]
         told = [part[step * len(part) // steps] for part in parts for step in range(steps)]
         return self.encode(told).reshape(len(captions), steps, -1)
 

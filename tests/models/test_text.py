@@ -54,7 +54,7 @@ def test_a_caption_that_is_too_long_is_refused_and_the_longest_fits():
     with pytest.raises(InputError, match="5 words; at most 4"):
         tokenizer.encode(["a a a a a"])
     longest = "the digit three is moving slowly upwards and to the right"
-    longest = f"{longest} while {longest}"
+    longest = f"then {longest} while {longest}"
     assert len(longest.split()) == MAX_WORDS
     assert Tokenizer().decode(Tokenizer().encode([longest])[0]) == longest
 
@@ -121,7 +121,10 @@ def test_captions_that_change_on_the_way_are_told_frame_by_frame():
     assert np.array_equal(tokenizer.encode_over_time(plain, 8), tokenizer.encode(plain))
     tokens = tokenizer.encode_over_time(["a 3 moving right, then up", "a 7 moving up"], 4)
     told = [[tokenizer.decode(row) for row in clip] for clip in tokens]
-    assert told == [["a 3 moving right"] * 2 + ["a 3 moving up"] * 2, ["a 7 moving up"] * 4]
+    assert told == [["a 3 moving right"] * 2 + ["then a 3 moving up"] * 2, ["a 7 moving up"] * 4]
+    older = Tokenizer([word for word in tokenizer.words if word != "then"])  # weights from before there was the word
+    tokens = older.encode_over_time(["a 3 moving right, then up"], 2)
+    assert [older.decode(row) for row in tokens[0]] == ["a 3 moving right", "a 3 moving up"]
     with pytest.raises(InputError, match="3 captions don't fit into 2 steps of time"):
         tokenizer.encode_over_time(["a 3 moving up, then right, then down"], 2)
 
