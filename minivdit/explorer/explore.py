@@ -70,8 +70,8 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
     shown = [(model, describe(model)) for model in models]
     own = pattern_name(models[0].transformer.config)
     for name in restrict:
-        warning = f"The weights {models[0].name}, restricted to this pattern while drawing. They were trained as {own}"
-        shown.append((restricted(models[0], name), f"{warning}: this is what {name} permits, not what it learns."))
+        words = f"Not trained so: the weights {models[0].name} ({own}), restricted. What {name} permits, not what it learns."
+        shown.append((restricted(models[0], name), words))
     looks = [collect(model, prompt, moments, seed, weights=words, **drawing) for model, words in shown]
     return Explorer(tuple(_with_own_names(looks)), prompt, seed)
 

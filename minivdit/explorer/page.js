@@ -114,10 +114,11 @@ function paint(canvas, look, frame) {
 }
 
 function ring(pen, x, y, across, down) {
-  for (const [colour, line] of [["#000", 16], ["#fff", 12], ["#d55e00", 7]]) {
+  const thick = Math.max(3, Math.min(across, down) / 6);
+  for (const [colour, line] of [["#000", thick], ["#fff", 0.75 * thick], ["#d55e00", 0.45 * thick]]) {
     pen.strokeStyle = colour;
     pen.lineWidth = line;
-    pen.strokeRect(x + 8, y + 8, across - 16, down - 16);
+    pen.strokeRect(x + thick / 2, y + thick / 2, across - thick, down - thick);
   }
 }
 
@@ -142,14 +143,14 @@ function buildControls() {
   byId("controls").append(play);
   if (looks.length > 1)
     byId("controls").append(choice("pattern", "pattern",
-      [[null, "all"], ...looks.map((look, number) => [number, look.name])], state.pattern));
+      [[null, "all", "all patterns"], ...looks.map((look, number) => [number, look.name])], state.pattern));
   byId("controls").append(
     choice("block", "block", [[null, "mean", "mean of all blocks"],
       ...data.blocks.map((block, i) => [i, String(block), `block ${block}`])], state.block),
     choice("head", "head", [[null, "mean", "mean of all heads"],
       ...Array.from({length: data.heads}, (_, i) => [i, String(i + 1), `head ${i + 1}`])], state.head),
-    choice("step", "denoising step", data.steps.map((step, i) =>
-      [i, String(step.number), `step ${step.number}, noise level ${step.level}`]), state.step));
+    choice("step", "step", data.steps.map((step, i) =>
+      [i, String(step.number), `denoising step ${step.number}, noise level ${step.level}`]), state.step));
   byId("controls").addEventListener("submit", event => event.preventDefault());
 }
 
@@ -163,7 +164,7 @@ function buildLegend() {
   ring(you.getContext("2d"), 0, 0, 48, 48);
   byId("legend").append(
     make("span", {}, you, "the chosen patch"),
-    make("span", {}, "not looked at", ramp, "looked at most in its pattern (halfway: a quarter of the most)"),
+    make("span", {}, "0%", ramp, "the most that this row shows (halfway: a quarter of it)"),
     make("span", {}, forbidden, "forbidden to look at"));
 }
 
@@ -182,7 +183,6 @@ function buildPanel(look, number) {
   look.hatch = look.player.getContext("2d").createPattern(hatch, "repeat");
   look.table = make("tbody");
   look.facts = make("p");
-  look.top = make("p", {class: "note"});
   look.heading = make("h2", {id: `name-${number}`}, look.name);
   look.frames = make("div", {class: "frames", tabindex: 0, role: "group", "aria-describedby": "status",
     "aria-label": `frames of ${look.name}: arrow keys choose a patch`});
@@ -197,7 +197,7 @@ function buildPanel(look, number) {
   });
   look.frames.addEventListener("keydown", moveByKey);
   look.panel = make("section", {class: "panel", "aria-labelledby": `name-${number}`},
-    make("div", {}, look.heading, make("p", {}, look.words), make("table", {}, look.table), look.facts, look.top,
+    make("div", {}, look.heading, make("p", {}, look.words), make("table", {}, look.table), look.facts,
       make("p", {class: "note"}, look.weights)),
     make("div", {}, look.player), look.frames);
   look.panel.style.setProperty("--shape", `${width} / ${height}`);
@@ -236,13 +236,13 @@ async function update() {
   shown.forEach((look, i) => { look.seen = seen[i]; describe(look); });
   const [t, y, x] = placeOf(state.patch);
   byId("status").textContent = `frame ${t * data.patchFrames + 1}, row ${y + 1}, column ${x + 1}. ` +
-    shown.map(look => `${look.name}: ${look.facts.textContent} ${look.top.textContent}`).join(" ");
+    shown.map(look => `${look.name}: ${look.facts.textContent} ${look.top}`).join(" ");
   document.body.dataset.updates = latest;
 }
 
 function describe(look) {
   const {seen} = look, [time, ...place] = placeOf(state.patch), here = state.patch % places;
-  const kinds = {"own frame": [0, 0], "same place, other frames": [0, 0], "elsewhere, other frames": [0, 0]};
+  const kinds = {"own frame": [0, 0], "others, same place": [0, 0], "others, elsewhere": [0, 0]};
   let allowed = 0;
   look.most = 0;
   look.byFrame = Array(times).fill(NaN);
@@ -264,10 +264,10 @@ function describe(look) {
   }));
   const block = state.block === null ? "" : ` (block ${data.blocks[state.block]}: ${look.patterns[state.block]})`;
   look.heading.textContent = look.name + block;
-  look.facts.textContent = `May look at ${allowed} of ${tokens} patches` +
-    (state.block === null ? ` directly; news of ${look.reach[state.patch]} can arrive through all blocks.` : " in this block.");
+  look.facts.textContent = `Sees ${allowed} of ${tokens} patches` +
+    (state.block === null ? ` directly, ${look.reach[state.patch]} through all blocks.` : " in this block.");
   const order = [...seen.keys()].filter(patch => seen[patch] > 0).sort((a, b) => seen[b] - seen[a]).slice(0, 3);
-  look.top.textContent = "Most at " + order.map(patch => {
+  look.top = "Most at " + order.map(patch => {
     const [t, y, x] = placeOf(patch);
     return patch === state.patch ? `itself (${percent(seen[patch])})` :
       `frame ${t * data.patchFrames + 1}, row ${y + 1}, column ${x + 1} (${percent(seen[patch])})`;
@@ -314,7 +314,7 @@ document.addEventListener("keydown", event => {
   await update();
   showFrame(placeOf(state.patch)[0] * data.patchFrames);
   setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
-  document.body.dataset.ready = "yes";
+  document.body.dataset.ready = Math.round(performance.now()); // milliseconds since the page was asked for
 })();
 
 // For tests and the curious: the weights that a pattern's panel shows, null where it is forbidden to look.

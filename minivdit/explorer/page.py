@@ -20,11 +20,11 @@ MOST_BYTES = 5_000_000  # of a page
 HERE = Path(__file__).parent
 
 WORDS = {
-    "joint": "Every patch may look at every patch of every frame.",
-    "framewise": "Blocks take turns: look around inside the own frame, then at the same place in all frames.",
-    "perframe": "A patch may look only inside its own frame.",
-    "window": "A patch may look only at its neighbours in space and time, inside a box that shifts every other block.",
-    "skip": "A patch may look only at every k-th patch, and every other block at every k-th run of patches.",
+    "joint": "Any patch of any frame.",
+    "framewise": "In turn: inside the own frame; at the same place in all frames.",
+    "perframe": "Only inside the own frame.",
+    "window": "Only neighbours in space and time: a box, which shifts every other block.",
+    "skip": "In turn: every k-th patch, then every k-th run of patches.",
 }
 
 
@@ -131,7 +131,7 @@ def _groups(link):
 
 
 def _colours():
-    """256 colours from dark to bright, made for all eyes: cividis (Nunez, Anderton and Renslow 2018)."""
+    """256 colours from dark to bright that all eyes tell apart, and from the grey of hatching: viridis."""
     from matplotlib import colormaps
 
-    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue, _ in colormaps["cividis"](range(256), bytes=True)]
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue, _ in colormaps["viridis"](range(256), bytes=True)]

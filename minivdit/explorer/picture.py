@@ -58,7 +58,7 @@ def _draw_frame(axes, frame, seen, most):
     rows, columns = seen.shape
     everything = {"extent": (0, 1, 1, 0), "aspect": frame.shape[0] / frame.shape[1], "interpolation": "nearest"}
     axes.set_facecolor("0.45")
-    axes.imshow(np.sqrt(seen / most), cmap="cividis", vmin=0, vmax=1, **everything)
+    axes.imshow(np.sqrt(seen / most), cmap="viridis", vmin=0, vmax=1, **everything)
     for y, x in np.argwhere(np.isnan(seen)):
         axes.add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="0.8", linewidth=0, hatch="////"))
     bright = np.kron(np.nan_to_num(seen) > 0.3 * most, np.ones((frame.shape[0] // rows, frame.shape[1] // columns)))

@@ -132,4 +132,4 @@ def test_every_look_says_whose_it_is(make_model):
     assert [look.name for look in explorer.looks] == ["joint", "joint 2", "perframe"]
     words = [look.weights for look in explorer.looks]
     assert "trained with this pattern for 1,000 steps" in words[0] and "other" in words[1]
-    assert "restricted to this pattern while drawing. They were trained as joint" in words[2]
+    assert words[2].startswith("Not trained so: the weights random (joint), restricted.")
