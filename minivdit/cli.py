@@ -1,4 +1,4 @@
-"""The command line: `minivdit demo | train | sample | animate | ... | explore | evaluate | compare | data | bench | doctor`.
+"""The command line: `minivdit demo | train | sample | ... | explore | evaluate | compare | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
 MINIVDIT_DEBUG=1 shows tracebacks.

@@ -369,7 +369,7 @@ def test_explore_writes_a_page(capsys, trained, tmp_path):
     weights = ["--weights", trained / "model.safetensors", "--steps", 2]
     assert run("explore", "a 3 moving right", "--restrict", "framewise,perframe", "--out", "page.html", *weights) == 0
     printed = capsys.readouterr()
-    assert "page.html: joint, framewise, perframe; 0.1 MB" in printed.out and "4 steps of training" in printed.err
+    assert "page.html: joint, framewise, perframe; 0.0 MB" in printed.out and "4 steps of training" in printed.err
     assert "not what it learns" in (tmp_path / "page.html").read_text(encoding="utf-8")
     (tmp_path / "folder.html").mkdir()
     assert "could not write" in refused(capsys, "explore", "a 3 moving right", "--out", "folder.html", *weights)

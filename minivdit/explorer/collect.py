@@ -13,7 +13,7 @@ from ..backend import to_numpy
 from ..comparison.study import PATTERNS, check_pattern
 from ..errors import InputError
 from ..models.patches import patch_grid
-from ..models.patterns import links, partition, reachable
+from ..models.patterns import links, reachable
 
 LEVELS = 255  # of a rounded weight, above 0
 MOST_WEIGHTS = 1 << 24  # of one block at one step: 16 MB before they are compressed

@@ -2,7 +2,6 @@
 
 import dataclasses
 from html import escape
-from pathlib import Path
 
 from ..errors import InputError
 from ..files import atomic_write
@@ -70,7 +69,8 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
     shown = [(model, describe(model)) for model in models]
     own = pattern_name(models[0].transformer.config)
     for name in restrict:
-        words = f"Not trained so: the weights {models[0].name} ({own}), restricted. What {name} permits, not what it learns."
+        words = f"Not trained so: the weights {models[0].name} ({own}), restricted. "
+        words += f"What {name} permits, not what it learns."
         shown.append((restricted(models[0], name), words))
     looks = [collect(model, prompt, moments, seed, weights=words, **drawing) for model, words in shown]
     return Explorer(tuple(_with_own_names(looks)), prompt, seed)

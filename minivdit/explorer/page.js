@@ -266,6 +266,7 @@ function describe(look) {
   look.heading.textContent = look.name + block;
   look.facts.textContent = `Sees ${allowed} of ${tokens} patches` +
     (state.block === null ? ` directly, ${look.reach[state.patch]} through all blocks.` : " in this block.");
+  look.facts.append(` Brightest: ${percent(look.most)}.`);
   const order = [...seen.keys()].filter(patch => seen[patch] > 0).sort((a, b) => seen[b] - seen[a]).slice(0, 3);
   look.top = "Most at " + order.map(patch => {
     const [t, y, x] = placeOf(patch);

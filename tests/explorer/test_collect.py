@@ -61,7 +61,9 @@ def test_what_is_collected_is_the_softmax_of_queries_and_keys(make_model, monkey
         half = rounded.scale[:, :, None] / 2
         assert (np.abs(np.nan_to_num(found) - expected) <= half + 2e-5).all()
         np.testing.assert_allclose(np.nansum(found, axis=-1), 1, atol=float((half[..., 0] * link.sum(axis=1)).max()))
-        assert expected[:, link].std() > 0.2 * expected[:, link].mean()  # far from even: another order of tokens would show
+        assert (
+            expected[:, link].std() > 0.2 * expected[:, link].mean()
+        )  # far from even: another order of tokens would show
 
 
 def test_rounding_is_within_half_a_level_and_exact_at_the_largest():

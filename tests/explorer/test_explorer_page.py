@@ -38,7 +38,9 @@ def random_look():
     generator = np.random.default_rng(0)
     link = links(["joint"], grid)[0]
     weights = generator.random((heads, link.sum()), dtype=np.float32)
-    maps = {(step, block): Rounded.of(weights[:, ::-1] ** (block + 1), link) for step in steps for block in range(blocks)}
+    maps = {
+        (step, block): Rounded.of(weights[:, ::-1] ** (block + 1), link) for step in steps for block in range(blocks)
+    }
     video = generator.random((16, 64, 64, 1), dtype=np.float32)
     reach = np.full(256, 256)
     levels = dict.fromkeys(steps, 0.5)
@@ -80,7 +82,9 @@ def test_a_page_stays_under_5_megabytes_and_says_what_that_cost(random_look):
     data = data_of(page)
     kept, blocks = len(data["steps"]), data["blocks"]
     assert kept == len(data["looks"][0]["maps"]) == 1 and len(blocks) == len(data["looks"][0]["maps"][0]) < 6
-    assert f"1 of 40 denoising steps (27), {len(blocks)} ({', '.join(map(str, blocks))}) of 6 blocks" in data["about"][1]
+    assert (
+        f"1 of 40 denoising steps (27), {len(blocks)} ({', '.join(map(str, blocks))}) of 6 blocks" in data["about"][1]
+    )
 
 
 def test_what_can_never_fit_is_one_line(random_look, monkeypatch):
