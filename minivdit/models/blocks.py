@@ -1,8 +1,10 @@
 """What transformer blocks are made of: self-attention in groups, cross-attention to the text, MLP."""
 
+import numpy as np
+
 from .. import autograd as ag
 from ..autograd.attend import NEVER, step_by_step
-from ..backend import array_module
+from ..backend import array_module, to_device
 from ..nn import Linear, Module, RMSNorm
 from .patterns import regroup, ungroup
 
@@ -55,8 +57,8 @@ class SelfAttention(Module):
             q, k, _, (q_weight, k_weight, *turns), times = self._project(x, rotation, part, causal, key_time)
         arrays = [tensor if tensor is None else tensor.data for tensor in (q, k, q_weight, k_weight)]
         # Attention averages values by its weights; the average of rows of the identity is the weights.
-        identity = array_module(arrays[1]).eye(k.shape[-2], dtype=k.dtype)
-        values = array_module(arrays[1]).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
+        identity = to_device(np.eye(k.shape[-2], dtype=k.dtype))
+        values = array_module(identity).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
         return step_by_step(*arrays[:2], values, *arrays[2:], *turns, None, *times)[0]
 
     def _project(self, x, rotation, part, causal, key_time):

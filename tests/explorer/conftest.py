@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minivdit.backend import to_device
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
@@ -30,7 +31,7 @@ def _make_model(*patterns, size=(24, 32), num_frames=5, patch_size=(1, 2, 2), de
     )
     transformer = VideoDiT(config, len(tokenizer), generator)
     for parameter in transformer.parameters().values():
-        parameter.data += 0.3 * generator.standard_normal(parameter.shape, dtype=np.float32)
+        parameter.data += to_device(0.3 * generator.standard_normal(parameter.shape, dtype=np.float32))
     autoencoder = Autoencoder(AutoencoderConfig(latent_channels=2, channels=(4, 4)), generator)
     settings = GenerationSettings(size=size, num_frames=num_frames, digit_size=8, steps=STEPS)
     return TextToVideo(transformer, autoencoder, tokenizer, settings, {"steps": 1000}, name)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minivdit import backend
 from minivdit.errors import InputError
 from minivdit.explorer import Rounded, collect, explore, restricted
 from minivdit.explorer.collect import LEVELS, thin
@@ -135,3 +136,13 @@ def test_every_look_says_whose_it_is(make_model):
     words = [look.weights for look in explorer.looks]
     assert "trained with this pattern for 1,000 steps" in words[0] and "other" in words[1]
     assert words[2].startswith("Not trained so: the weights random (joint), restricted.")
+
+
+def test_on_a_gpu_it_collects_the_same(make_model, stand_in, monkeypatch):
+    here = collect(make_model("frame", "window"), PROMPT, moments=1)
+    stand_in.install(monkeypatch)
+    backend.use("gpu", kernels=False)
+    there = collect(make_model("frame", "window"), PROMPT, moments=1)
+    for which, rounded in here.maps.items():
+        np.testing.assert_allclose(rounded.scale, there.maps[which].scale, rtol=1e-3)
+        assert np.abs(rounded.levels.astype(int) - there.maps[which].levels).max() <= 1
