@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from ..backend import to_numpy
+from ..backend import blas_threads, to_numpy
 from ..comparison.study import PATTERNS, check_pattern
 from ..errors import InputError
 from ..models.patches import patch_grid
@@ -94,7 +94,8 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     config = model.transformer.config
     patterns = [pattern for pattern, _ in config.block_patterns()]
     steps, maps, level = {}, {}, 1.0
-    with _overheard(model) as heard:
+    # Products of one clip are small: threads that wait for each other cost far more than they save.
+    with blas_threads(1), _overheard(model) as heard:
         way = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
         grid = _grid(model, num_frames, size)
         link = links(patterns, grid, config.causal)
