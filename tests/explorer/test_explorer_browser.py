@@ -236,16 +236,19 @@ def test_on_a_phone_it_fits_and_a_tap_chooses(open_page, page, explorer):
     phone.wait_for_function("() => explorer.state.patch === 3 * 12 + 8")
 
 
-def test_a_page_as_large_as_they_get_is_there_within_a_second(open_page, make_model):
+def test_a_page_as_large_as_they_get_takes_less_than_a_second(open_page, make_model, tmp_path):
     looks = explore(PROMPT, [make_model("joint", num_frames=16, size=(32, 32), depth=6)], moments=2).looks
     content = Explorer((*looks, *(dataclasses.replace(looks[0], name=f"joint {i}") for i in (2, 3))), PROMPT, 0).html()
     assert len(content) > 1_000_000
-    times = []
-    for _ in range(3):  # other work on the machine isn't the page's
-        page = open_page(content)
-        page.wait_for_selector("body[data-ready]")
-        times.append(int(page.evaluate("document.body.dataset.ready")))
-    assert min(times) < 1000
+    page = open_page("", reduced_motion="reduce")
+    measured = page.context.new_cdp_session(page)
+    # The page's own seconds of computing: those that pass on a clock are other work's, too.
+    measured.send("Performance.enable", {"timeDomain": "threadTicks"})
+    (tmp_path / "page.html").write_text(content, encoding="utf-8")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    metrics = {one["name"]: one["value"] for one in measured.send("Performance.getMetrics")["metrics"]}
+    assert 0 < metrics["TaskDuration"] < 1
 
 
 def test_it_is_alive_inside_a_notebook(open_page, explorer):
