@@ -1,4 +1,4 @@
-"""The command line: `minivdit demo | train | sample | animate | ... | evaluate | compare | data | bench | doctor`.
+"""The command line: `minivdit demo | train | sample | ... | explore | evaluate | compare | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
 MINIVDIT_DEBUG=1 shows tracebacks.
@@ -220,6 +220,29 @@ def build_parser():
     part.add_argument("--mask", metavar="FILE", help="a picture, bright where to draw; everywhere")
     part.add_argument("--from", dest="start", type=whole(0), default=0, metavar="N", help="first frame to draw in; 0")
     part.add_argument("--to", type=whole(0), metavar="N", help="last frame to draw in; the clip's last")
+
+    page = command(
+        "explore",
+        commands.explore,
+        "click a patch, see where it looks: one HTML page",
+        [
+            'minivdit explore "a 3 moving right"',
+            'minivdit explore "a 3 moving right" --weights joint --restrict framewise,perframe',
+            'minivdit explore "a 7 moving up" --weights runs/a/model.safetensors --weights runs/b/model.safetensors',
+        ],
+    )
+    page.add_argument("prompt", help="a caption, in quotes")
+    page.add_argument(
+        "--weights", action="append", metavar="FILE", help="a file or a name; repeatable; all patterns that ship"
+    )
+    page.add_argument("--restrict", default="", metavar="A,B", help="show the first weights in these patterns, too")
+    page.add_argument("--moments", type=whole(1), default=4, metavar="N", help="denoising steps to keep; 4")
+    page.add_argument("--frames", type=whole(1), metavar="N", help="length; as in training")
+    page.add_argument("--size", type=size, metavar="HxW", help="height x width in pixels; as in training")
+    page.add_argument("--out", default="explorer.html", metavar="FILE", help="the page; explorer.html")
+    page.add_argument("--seed", type=whole(0), default=0, metavar="N", help="the same seed draws the same clip; 0")
+    add_drawing(page)
+    add_device(page)
 
     train = command(
         "train",

@@ -191,6 +191,37 @@ def inpaint(options):
     ability(options, lambda model, how: model.inpaint(clip, mask, options.prompt, **how))
 
 
+def explore(options):
+    """Draw a caption's clip, and write one HTML page on which a click on a patch shows where it looked.
+
+    Several weights are shown side by side, each with the attention pattern that it was trained with; --restrict shows
+    the first ones in other patterns besides, for which they weren't trained, and says so. The page needs no network.
+    """
+    if Path(options.out).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"can't write a page to {options.out!r}; choose a name that ends in .html")
+    prepare(options)
+    from .explorer import explore, load
+
+    restrict = [name.strip() for name in options.restrict.split(",") if name.strip()]
+    models = load(options.weights)
+    started = time.perf_counter()
+    explorer = explore(
+        options.prompt,
+        models,
+        restrict,
+        options.moments,
+        num_frames=options.frames,
+        size=options.size,
+        **drawing(options),
+    )
+    size = explorer.save(options.out)
+    names = ", ".join(look.name for look in explorer.looks)
+    print(f"{options.out}: {names}; {size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s; open it in a browser")
+    warn_of_strange_sentences([options.prompt], models[0])
+    for model in models:
+        warn_of_weak_weights(model)
+
+
 def warn_of_strange_sentences(prompts, model):
     """What training never showed is drawn all the same, but not silently: a word order, a number of digits."""
     from .data.captions import over_time, parse

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import display
 from .evaluation import METRICS
+from .explorer import explore
 from .files import atomic_write
 from .generation import TextToVideo
 from .pipeline import judge_model, predict, shares, train_model
@@ -43,6 +44,7 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
     )
     with atomic_write(out / "report.json") as temporary:
         temporary.write_text(report.to_json())
+    explore(captions[0], [model], seed=seed + 1).save(out / "explorer.html")
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
     for name, value, ceiling, floor in marks:
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
@@ -50,6 +52,7 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
     print(f"3. Done in {(time.perf_counter() - started) / 60:.1f} minutes. Look at")
     print(f"   {out / 'clips.gif'}      left a real clip, right what the model drew from the caption beneath")
     print(f"   {out / 'summary.png'}    loss, metrics between floor and ceiling, frames")
+    print(f"   {out / 'explorer.html'}  in a browser: click a patch, see where it looks")
     print(f"   {out / 'run' / 'previews'}    the same captions, drawn ever better during training")
     print("Next:")
     print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {weights}')

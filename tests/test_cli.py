@@ -20,7 +20,7 @@ from minivdit.errors import InputError
 # Other processes find the minivdit that is tested here, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
 ABILITIES = ("animate", "keyframes", "extend", "interpolate", "connect", "loop", "edit", "inpaint")
-COMMANDS = ("demo", "sample", *ABILITIES, "train", "evaluate", "compare", "data", "doctor")
+COMMANDS = ("demo", "sample", *ABILITIES, "explore", "train", "evaluate", "compare", "data", "doctor")
 
 
 def run(*arguments):
@@ -130,6 +130,14 @@ def test_python_m_minivdit_is_the_same_command():
         (["compare", "--report-only"], "there is no study in runs"),
         (["compare", "--weights", "model.safetensors"], "takes a name and a file"),
         (["compare", "--weights", "joint=absent.safetensors"], "no weights at absent.safetensors"),
+        (["explore"], "required: prompt"),
+        (["explore", "a 3 moving right", "--out", "page.gif"], "ends in .html"),
+        (["explore", "a 3 moving right", "--moments", "0"], "from 1 upwards"),
+        (["explore", "a 3 moving right", "--weights", "jiont"], "no weights at jiont"),
+        (["explore", "a 3 moving right", "--restrict", "framwise"], "nearest: framewise"),
+        (["explore", "a 3 moving right", "--weights", "joint", "--weights", "small"], "can't be shown side by side"),
+        (["explore", "a 3 moving rigt"], "nearest: right"),
+        (["explore", "a 3 moving right", "--size", "60x64"], "48 or 64"),
         (["data", "--size", "8x8", "--digit-size", "9"], "8x8"),
         (["data", "--digits", "letters"], "invalid choice"),
     ],
@@ -357,6 +365,16 @@ def test_files_and_times_that_do_not_fit(capsys, trained, clip_file, arguments, 
     assert expected in refused(capsys, *arguments, "--weights", trained / "model.safetensors")
 
 
+def test_explore_writes_a_page(capsys, trained, tmp_path):
+    weights = ["--weights", trained / "model.safetensors", "--steps", 2]
+    assert run("explore", "a 3 moving right", "--restrict", "framewise,perframe", "--out", "page.html", *weights) == 0
+    printed = capsys.readouterr()
+    assert "page.html: joint, framewise, perframe; 0.0 MB" in printed.out and "4 steps of training" in printed.err
+    assert "not what it learns" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (tmp_path / "folder.html").mkdir()
+    assert "could not write" in refused(capsys, "explore", "a 3 moving right", "--out", "folder.html", *weights)
+
+
 def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
     arguments = ["--weights", trained / "model.safetensors", "--prompts", 8, "--out", "report.json"]
     assert run("evaluate", *arguments) == 0
@@ -405,7 +423,7 @@ def test_data_preview_shows_the_classic_clips_too(capsys, tmp_path):
 def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
     assert run("demo", "--preset", "tiny", "--minutes", 0.01, "--prompts", 4) == 0
     printed = capsys.readouterr().out
-    for name in ("clips.gif", "summary.png", "report.json", "run/model.safetensors"):
+    for name in ("clips.gif", "summary.png", "report.json", "explorer.html", "run/model.safetensors"):
         assert (tmp_path / "demo" / name).stat().st_size > 0
     marks = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
     assert marks == ["digit_frames", "digit", "direction", "prompt", "one_class", "lawful"]

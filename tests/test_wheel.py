@@ -63,7 +63,8 @@ def test_the_wheel_holds_everything_that_is_used_at_run_time(wheel):
     sources = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/**/*.py")}
     weights = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/weights/*.safetensors")}
     kernels = {f"minivdit/kernel_sources/{path.name}" for path in PROJECT.glob("kernels/*.[ch]*")}
-    assert kernels and not (sources | weights | kernels) - names
+    explorer = {f"minivdit/explorer/page.{ending}" for ending in ("html", "css", "js")}
+    assert kernels and not (sources | weights | kernels | explorer) - names
     assert not [name for name in names if name.startswith(("tests/", "runs/")) or name.endswith(".pyc")]
 
 

@@ -1,8 +1,10 @@
 """What transformer blocks are made of: self-attention in groups, cross-attention to the text, MLP."""
 
+import numpy as np
+
 from .. import autograd as ag
-from ..autograd.attend import NEVER
-from ..backend import array_module
+from ..autograd.attend import NEVER, step_by_step
+from ..backend import array_module, to_device
 from ..nn import Linear, Module, RMSNorm
 from .patterns import regroup, ungroup
 
@@ -40,6 +42,27 @@ class SelfAttention(Module):
         part: a Partition. causal: tokens see no later frame.
         key_time: (B, 1, N) times that hide padding; only without a partition.
         """
+        q, k, v, preparation, times = self._project(x, rotation, part, causal, key_time)
+        seen = join_heads(ag.attention(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
+        seen = seen if part is None else ungroup(seen, part=part)
+        return ag.reshape(self.out(seen), shape=x.shape)
+
+    def weights(self, x, *, rotation=None, part=None, causal=False, key_time=None):
+        """How much each token looks at each, which `forward` never holds all at once; for looking, without gradients.
+
+        Arguments as for `forward`. Returns an array (B, h, N, N), with a partition (B, G, h, S, S): rows are queries
+        and add up to 1, but for those of padding.
+        """
+        with ag.no_grad():
+            q, k, _, (q_weight, k_weight, *turns), times = self._project(x, rotation, part, causal, key_time)
+        arrays = [tensor if tensor is None else tensor.data for tensor in (q, k, q_weight, k_weight)]
+        # Attention averages values by its weights; the average of rows of the identity is the weights.
+        identity = to_device(np.eye(k.shape[-2], dtype=k.dtype))
+        values = array_module(identity).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
+        return step_by_step(*arrays[:2], values, *arrays[2:], *turns, None, *times)[0]
+
+    def _project(self, x, rotation, part, causal, key_time):
+        """What `forward` gives to attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
         qkv = self.qkv(x, across=part is None or part.in_order)
         qkv = ag.reshape(qkv, shape=(len(x), -1, qkv.shape[-1]))  # (B, N, 3 D)
         query_time = None
@@ -57,9 +80,7 @@ class SelfAttention(Module):
         q, k, v = (split_heads(a, self.heads) for a in ag.split(qkv, parts=3))
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
         turns = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
-        seen = join_heads(ag.attention(q, k, v, *weights, *turns, query_time=query_time, key_time=key_time))
-        seen = seen if part is None else ungroup(seen, part=part)
-        return ag.reshape(self.out(seen), shape=x.shape)
+        return q, k, v, (*weights, *turns), (query_time, key_time)
 
 
 class CrossAttention(Module):

@@ -55,6 +55,30 @@ def test_self_attention_in_groups(randomise, in_double, pattern, turn, causal):
         np.testing.assert_allclose(found[clip], seen @ weights["out.weight"] + weights["out.bias"], atol=1e-6)
 
 
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_weights_are_those_that_forward_averages_with(randomise, in_double, qk_norm):
+    """By hand, without groups; and within groups, some padded, the same weights where a pair is linked."""
+    grid, pattern = (3, 3, 5), "window:2x2x2"
+    layer = in_double(randomise(SelfAttention(WIDTH, HEADS, np.random.default_rng(0), qk_norm)))
+    x, rotation = normal(1, 45, WIDTH), rotary_angles(grid, WIDTH // HEADS)
+    found = layer.weights(x, rotation=rotation)
+    q, k, _ = (x[0] @ layer.qkv.weight.data).reshape(45, 3, HEADS, -1).swapaxes(0, 1)
+    if qk_norm:
+        q, k = rms(q, layer.q_norm.weight.data), rms(k, layer.k_norm.weight.data)
+    scores = np.einsum("ihd,jhd->hij", turned(q, *rotation), turned(k, *rotation)) / np.sqrt(WIDTH // HEADS)
+    expected = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+
+    part, link = partition(pattern, grid), links((pattern,), grid)[0]
+    found = layer.weights(x, rotation=rotation, part=part)[0]  # (G, h, S, S)
+    masked = np.where(link, np.exp(scores), 0)
+    expected = masked / masked.sum(axis=-1, keepdims=True)
+    for index, padding, weights in zip(part.index, part.padding, found):
+        tokens = index[~padding]
+        np.testing.assert_allclose(weights[:, ~padding][:, :, ~padding], expected[:, tokens][:, :, tokens], atol=1e-6)
+        assert not weights[:, ~padding][:, :, padding].any()
+
+
 def test_self_attention_without_groups_sees_everything(randomise, in_double):
     layer = in_double(randomise(SelfAttention(WIDTH, HEADS, np.random.default_rng(0))))
     x = normal(2, 12, WIDTH)
