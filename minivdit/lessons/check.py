@@ -13,3 +13,4 @@ from .ch08 import ch08_cross, ch08_encode, ch08_guide, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
 from .ch12 import ch12_block, ch12_crossing, ch12_pairs, ch12_ratio
+from .ch16 import ch16_floor, ch16_levels, ch16_steps, ch16_strengths
