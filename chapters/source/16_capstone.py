@@ -40,6 +40,7 @@ from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig
 from minivdit.models.patterns import average_attention_distance
 from minivdit.nn import Module
 from minivdit.optim import EMA, MuonAdamW, clip_global_norm, warmup_cosine
+from minivdit.pipeline import USUAL_SHARE
 from minivdit.training.loop import Run, TrainingSettings, train
 from minivdit.training.tasks import DiffusionSettings, TransformerTask, fingerprint
 
@@ -357,7 +358,6 @@ to expect.
 
 # %%
 STEPS = size(1000, 4)
-USUAL_SHARE = 0.25  # of the speed of matrix products: see minivdit/pipeline.py
 with backend.blas_threads(1):  # as in training, where each thread has a part of the batch
     speed = costs.matmul_speed(seconds=size(2, 0.2))  # of one core
 forecast = {
@@ -811,12 +811,12 @@ r"""
 - **Worlds like ours** are a research tool. [Kang et al. 2024](references.md#kang-2024) trained video models of several sizes on balls under simple
   laws: what they had seen they drew perfectly, new combinations better with scale, new speeds not at all. They call it
   case-based: a habit, not a law.
-- **Judges.** [VBench](references.md#huang-2023) splits "good" into sixteen measures and checks each against people. Large systems report
-  it, and show pairs to people besides ([CogVideoX](references.md#yang-2024), [HunyuanVideo](references.md#kong-2024)).
+- **Judges.** [VBench](references.md#huang-2023) splits "good" into sixteen measures and checks each against people.
+  [CogVideoX](references.md#yang-2024) reports some of them; [HunyuanVideo](references.md#kong-2024) asked people.
 - **Data** is most of the work: filtering, cutting, and captions written by a model, since short ones teach little
   ([Open-Sora](references.md#zheng-2024); [Sora](references.md#brooks-2024)).
 - **Scaling** is planned from small runs whose losses follow a line ([Kaplan et al. 2020](references.md#kaplan-2020)), and in stages: images first,
-  short small clips, then long large ones. What we did in one stage takes them four or five.
+  short small clips, then long large ones. What we did in one stage takes them several.
 - **Cards** come from [Mitchell et al. 2019](references.md#mitchell-2019), who also ask for whom a model works less well.
 
 ## Further reading
