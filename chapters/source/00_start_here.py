@@ -190,7 +190,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-At first a blur, then strokes that still change their mind from frame to frame, at last a digit. Chapter 4 is about this
+At first a blur, then strokes that still change their mind from frame to frame, at last a digit. [Chapter 4](04_removing_noise.ipynb) is about this
 loop.
 
 The noise comes from a seed. The same seed gives the same clip; another seed gives another clip for the same caption.
