@@ -225,6 +225,13 @@ def working_memory(config, grid, batch):
     return max(9 * activation + 2 * TILE_ENTRIES, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
 
+def text_cost(config, batch, *, words=WORDS, vocabulary=TOKENS):
+    """The Cost of the text encoder of `config` (a VideoDiTConfig) on `batch` captions."""
+    working = max(9 * batch * words * config.width, 2 * TILE_ENTRIES) * FLOAT
+    title = f"{batch} captions of {words} words; width {config.width}, depth {config.text_depth}"
+    return Cost(title, (_text_piece(config, batch, words, vocabulary),), working)
+
+
 def autoencoder_cost(config, frames, size):
     """The Cost of the autoencoder `config` (an AutoencoderConfig) on `frames` frames of (height, width) pixels."""
     places = [frames * size[0] * size[1] // 4**level for level in range(len(config.channels) + 1)]

@@ -2,7 +2,8 @@
 
 runs/quick/
   autoencoder.safetensors, .jsonl     checkpoint and log of the first stage
-  transformer.safetensors, .jsonl     checkpoint and log of the second
+  text.safetensors, .jsonl            of the second, where the preset has one
+  transformer.safetensors, .jsonl     of the third
   previews/step_000500.png            the same captions, drawn with the averaged weights so far
   model.safetensors                   what `minivdit sample --weights` reads
 """
@@ -20,9 +21,9 @@ from .data import PIXELS_PER_FRAME, CaptionedClips, digit_source
 from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
 from .training import checkpoint, presets
-from .training.stages import train_autoencoder, train_transformer
+from .training.stages import train_autoencoder, train_text, train_transformer
 
-AUTOENCODER_SHARE = 0.15  # of the time, when a time is given
+AUTOENCODER_SHARE, TEXT_SHARE = 0.15, 0.05  # of the time, when a time is given
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
@@ -30,18 +31,18 @@ PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
 def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, progress=True):
-    """Train both stages of a preset in the folder `out`, or go on where an earlier call stopped.
+    """Train all stages of a preset in the folder `out`, or go on where an earlier call stopped.
 
     data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
-    times to draw and judge a few clips during the second stage. Returns the TextToVideo, already saved as
+    times to draw and judge a few clips during the last stage. Returns the TextToVideo, already saved as
     `out`/model.safetensors.
     """
     out, watching = Path(out), {"seed": seed, "data": data, "progress": progress}
     preset = with_known_digits(preset, data)
-    first, second = (
-        (None, None) if minutes is None else (AUTOENCODER_SHARE * minutes, (1 - AUTOENCODER_SHARE) * minutes)
-    )
+    shares = AUTOENCODER_SHARE, TEXT_SHARE * (preset.text_training.steps > 0)
+    first, second, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
     autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
+    text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
     real = real_clips(preset, PREVIEWED, seed, data)
 
     def preview(run, state):
@@ -62,7 +63,8 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
         preset,
         autoencoder,
         out / "transformer.safetensors",
-        minutes=second,
+        text=text,
+        minutes=third,
         callbacks=[(1, preview)] if previews else [],
         **watching,
     )
@@ -152,10 +154,12 @@ def predict(preset, minutes=None):
 
     costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
+    reading = costs.text_cost(preset.transformer, preset.text_training.batch)
     speed = costs.cores_speed()
     lines = [f"{preset.name}: {preset.summary}"]
     for name, cost, settings in (
         ("autoencoder", first, preset.autoencoder_training),
+        *([("text", reading, preset.text_training)] if preset.text_training.steps else []),
         ("transformer", transformer(training.batch), training),
     ):
         likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60

@@ -230,7 +230,9 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 def test_training_leaves_all_it_promises(trained):
     names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
-    stages = {f"{stage}.{ending}" for stage in ("autoencoder", "transformer") for ending in ("safetensors", "jsonl")}
+    stages = {
+        f"{stage}.{ending}" for stage in ("autoencoder", "text", "transformer") for ending in ("safetensors", "jsonl")
+    }
     assert names >= stages | {"model.safetensors", "previews/step_000004.png"}
     last = json.loads((trained / "transformer.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 4 and set(last["metrics"]) == {"digit_frames", "direction", "one_class"}

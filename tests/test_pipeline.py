@@ -52,6 +52,8 @@ def test_costs_are_predicted_before_anything_runs(preset):
         "autoencoder": Autoencoder(preset.autoencoder, np.random.default_rng(0)).parameter_count(),
         "transformer": VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).parameter_count(),
     }
+    encoder = VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).text
+    parameters["text"] = encoder.parameter_count()
     for stage, count in parameters.items():
         assert f"{count:,} parameters" in next(line for line in text.splitlines() if line.split()[0] == stage)
     assert "20 steps" in text

@@ -39,13 +39,13 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     spoilt = references(prompts)
     known = {}  # the same model may belong to both budgets
     for budget in budgets:
-        autoencoder = None
+        seed = earlier = None
         for trial in study.trials(budget):
             if trial.folder not in known:
-                if not report_only and (autoencoder is None or autoencoder[0] != trial.seed):
-                    autoencoder = trial.seed, study.autoencoder(trial.seed, progress=progress)
-                    study.check_fairness(autoencoder[1], trial.seed)
-                known[trial.folder] = _result(study, trial, prompts, autoencoder, report_only, progress, show)
+                if not report_only and trial.seed != seed:
+                    seed, earlier = trial.seed, study.earlier_stages(trial.seed, progress=progress)
+                    study.check_fairness(*earlier, seed)
+                known[trial.folder] = _result(study, trial, prompts, earlier, report_only, progress, show)
             if known[trial.folder] is not None:
                 results[budget].append(known[trial.folder])
         missing = len(study.trials(budget)) - len(results[budget])
@@ -90,12 +90,12 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
     return _write(out, build_report(results, asked, spoilt, prices, about), results, asked, show)
 
 
-def _result(study, trial, prompts, autoencoder, report_only, progress, show):
+def _result(study, trial, prompts, earlier, report_only, progress, show):
     """The Result of a trial, trained and drawn if it isn't; None if it isn't and only a report is wanted."""
     weights = trial.folder / "model.safetensors"
     if report_only and not weights.exists():
         return None
-    model = TextToVideo.load(weights) if weights.exists() else study.train(trial, autoencoder[1], progress=progress)
+    model = TextToVideo.load(weights) if weights.exists() else study.train(trial, *earlier, progress=progress)
     drawn = draw(model, prompts, trial.folder / "drawn.safetensors", study.data, not report_only)
     if drawn is None:
         return None

@@ -3,6 +3,7 @@
 runs/compare/
   study.json                       preset, patterns, seeds, prompts
   seed0/autoencoder.safetensors    one autoencoder a seed, for all of its patterns
+  seed0/text.safetensors           and one text encoder, where the preset trains it first
   seed0/joint/model.safetensors    trained for equal steps; .jsonl: the log; drawn.safetensors: clips
   seed0/frame-flops/...            trained for equal FLOPs
   report.html, .md, .json
@@ -20,7 +21,7 @@ from ..generation import TextToVideo
 from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
-from ..training.stages import train_autoencoder, train_transformer, transformer_task
+from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
 from ..training.tasks import fingerprint
 
 # What blocks attend to, in turn: one name a block, repeated to the model's depth.
@@ -134,10 +135,10 @@ class Study:
             {"preset": self.preset, "patterns": self.names, "seeds": self.seeds, "prompts": self.prompts}
         )
 
-    def check_fairness(self, autoencoder, seed):
+    def check_fairness(self, autoencoder, text, seed):
         """Assert that for this seed all patterns begin with the same weights and get the same first batch."""
         tasks = [
-            transformer_task(with_pattern(self.preset, name), autoencoder, seed=seed, data=self.data)
+            transformer_task(with_pattern(self.preset, name), autoencoder, text=text, seed=seed, data=self.data)
             for name in self.names
         ]
         starts = {fingerprint(task.model) for task in tasks}
@@ -146,13 +147,19 @@ class Study:
         for batch in batches[1:]:
             assert all((batch[name] == array).all() for name, array in batches[0].items()), "batches differ"
 
-    def autoencoder(self, seed, **watching):
-        """The seed's autoencoder, trained if it isn't yet; all patterns use it."""
-        path = self.out / f"seed{seed}" / "autoencoder.safetensors"
-        watching = {"title": f"autoencoder, seed {seed}", **watching}
-        return train_autoencoder(self.preset, path, seed=seed, data=self.data, **watching)
+    def earlier_stages(self, seed, **watching):
+        """The seed's (autoencoder, text encoder), trained if they aren't yet; all patterns use them.
 
-    def train(self, trial, autoencoder, **watching):
+        The text encoder is None where the preset has no stage for it.
+        """
+
+        def trained(train, name):
+            options = {"seed": seed, "data": self.data, "title": f"{name}, seed {seed}", **watching}
+            return train(self.preset, self.out / f"seed{seed}" / f"{name}.safetensors", **options)
+
+        return trained(train_autoencoder, "autoencoder"), trained(train_text, "text")
+
+    def train(self, trial, autoencoder, text, **watching):
         """The trial's TextToVideo, trained (or trained on, where an earlier run stopped) if it isn't yet."""
         weights, path = trial.folder / "model.safetensors", trial.folder / "transformer.safetensors"
         if not weights.exists():
@@ -161,7 +168,7 @@ class Study:
             preset = dataclasses.replace(preset, training=training)
             watching = {"title": f"{trial.name}, seed {trial.seed}, equal {trial.budget}", **watching}
             transformer, tokenizer = train_transformer(
-                preset, autoencoder, path, seed=trial.seed, data=self.data, **watching
+                preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
             )
             notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
             assemble(preset, transformer, autoencoder, tokenizer, notes).save(weights)

@@ -5,10 +5,10 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module
-from ..data.captions import MAX_WORDS, THEN, VOCABULARY, check_word, over_time, split_words
+from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, VOCABULARY, check_word, over_time, split_words
 from ..errors import InputError
-from ..nn import Embedding, Module, RMSNorm
-from .blocks import MLP, SelfAttention
+from ..nn import Embedding, Linear, Module, RMSNorm
+from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
 
 PAD, START = 0, 1
@@ -118,3 +118,30 @@ class TextBlock(Module):
     def forward(self, x, visible, rotation=None):
         x = x + self.attention(self.attention_norm(x), rotation=rotation, key_time=visible)
         return x + self.mlp(self.mlp_norm(x))
+
+
+class CaptionReader(Module):
+    """A text encoder that is asked about captions: which way does the 3 go, and how fast?
+
+    Large systems take a text encoder that has read much before it meets a picture (Saharia et al. 2022 show what that
+    is worth). This is how ours learns to read: a question looks at the words as the transformer's tokens will, by
+    cross-attention, and can only be answered if each digit's word has found the words that are said about it.
+    """
+
+    ANSWERS = (*DIRECTIONS, *SPEEDS)
+
+    def __init__(self, text, heads, generator):
+        self.text = text
+        self.questions = Embedding(2 * 10, text.width, generator)  # which way, for each digit; then how fast
+        self.look = CrossAttention(text.width, text.width, heads, generator)
+        self.norm = RMSNorm(text.width)
+        self.answer = Linear(text.width, len(self.ANSWERS), generator)
+
+    def forward(self, tokens, questions):
+        """tokens (B, L); questions (B, n) integers: d asks where digit d goes, 10 + d how fast.
+
+        Returns the logits of ANSWERS, (B, n, 11).
+        """
+        asked = self.questions(questions)  # (B, n, D)
+        told, _ = self.text(tokens)
+        return self.answer(self.norm(asked + self.look(asked, told, key_times(tokens != PAD))))

@@ -82,10 +82,10 @@ class TrainingSettings:
     ema_decay: float = 0.999
 
     def __post_init__(self):
-        for name in ("steps", "batch", "shards", "learning_rate", "clip"):
+        for name in ("batch", "shards", "learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("matrix_learning_rate", "weight_decay", "warmup"):
+        for name in ("steps", "matrix_learning_rate", "weight_decay", "warmup"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative; it is {getattr(self, name)}")
         for name in ("final_fraction", "ema_decay"):

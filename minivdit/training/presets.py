@@ -65,7 +65,10 @@ class SamplingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A whole training in two stages. In the first, a batch is counted in frames; in the second, in clips."""
+    """A whole training in three stages. Their batches are counted in frames, in captions and in clips.
+
+    text_training: with 0 steps there is no second stage: words are learnt together with everything else.
+    """
 
     name: str
     summary: str
@@ -74,11 +77,15 @@ class Preset:
     autoencoder_training: TrainingSettings
     transformer: VideoDiTConfig
     training: TrainingSettings
+    text_training: TrainingSettings = dataclasses.field(default_factory=lambda: TrainingSettings(steps=0))
     autoencoder_loss: AutoencoderLoss = dataclasses.field(default_factory=AutoencoderLoss)
     diffusion: DiffusionSettings = dataclasses.field(default_factory=DiffusionSettings)
     sampling: SamplingSettings = dataclasses.field(default_factory=SamplingSettings)
 
     def __post_init__(self):
+        for name in ("autoencoder_training", "training"):
+            if not getattr(self, name).steps:
+                raise InputError(f"{name}.steps must be above 0, not 0")
         ours, theirs = self.transformer.latent_channels, self.autoencoder.latent_channels
         if ours != theirs:
             raise InputError(
@@ -144,6 +151,7 @@ PRESETS = {
             data=DataSettings(digits="strokes", size=(16, 16), num_frames=4, digit_size=8),
             autoencoder=AutoencoderConfig(latent_channels=4, channels=(16, 16)),
             autoencoder_training=TrainingSettings(steps=40, batch=32, learning_rate=1e-2, warmup=5),
+            text_training=TrainingSettings(steps=5, batch=8, warmup=2),
             transformer=VideoDiTConfig(latent_channels=4, width=32, depth=2, heads=2, text_depth=1),
             training=TrainingSettings(steps=20, batch=8, warmup=5),
             sampling=SamplingSettings(steps=4),
@@ -158,8 +166,9 @@ PRESETS = {
             ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
+            text_training=TrainingSettings(steps=1500, batch=64, shards=2, matrix_learning_rate=0.0),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
-            training=TrainingSettings(steps=10_000, **_RATES),
+            training=TrainingSettings(steps=10_000, **{**_RATES, "matrix_learning_rate": 0.02}),
             autoencoder_loss=_LOSS,
             diffusion=dataclasses.replace(_PROCESS, shared=0.75, independent=0.05),  # much else is to be learnt
         ),

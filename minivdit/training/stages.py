@@ -1,9 +1,9 @@
-"""A whole training: the two stages of a preset, one after the other, each with its own checkpoint."""
+"""A whole training: the stages of a preset, one after the other, each with its own checkpoint."""
 
-from ..models import Autoencoder, Tokenizer, VideoDiT
+from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from . import checkpoint
 from .loop import fit
-from .tasks import AutoencoderTask, TransformerTask
+from .tasks import AutoencoderTask, TextTask, TransformerTask, fingerprint
 
 
 def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):
@@ -20,18 +20,42 @@ def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):
     return model
 
 
-def transformer_task(preset, autoencoder, *, seed=0, data=None):
-    """The second stage's task, with a fresh transformer."""
+def train_text(preset, path=None, *, seed=0, data=None, **watching):
+    """The second stage: a TextEncoder that can read captions, or None where the preset leaves that to the third.
+
+    Arguments as in the first. No frame is seen: the captions are those of the preset's clips.
+    """
+    settings, shape = preset.text_training, preset.transformer
+    if not settings.steps:
+        return None
+    tokenizer, generator = Tokenizer(), checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 3)
+    text = TextEncoder(len(tokenizer), shape.width, shape.text_depth, shape.heads, generator, shape.text_positions)
+    reader = CaptionReader(text, shape.heads, generator)
+    task = TextTask(reader, tokenizer, preset.data.clips("train", data), settings.batch)
+    run = fit(task, settings, path, seed=seed, **{"title": "text", **watching})
+    run.use_average()
+    return text
+
+
+def transformer_task(preset, autoencoder, *, text=None, seed=0, data=None):
+    """The third stage's task, with a fresh transformer; but its text encoder has the weights of `text`, if given."""
     tokenizer = Tokenizer()
     generator = checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 2)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
     clips = preset.data.mixed_clips("train", data)
-    return TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
+    task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
+    if text is not None:
+        model.text.load_state_dict(text.state_dict())
+        task.config["text"] = fingerprint(text)
+    return task
 
 
-def train_transformer(preset, autoencoder, path=None, *, seed=0, data=None, **watching):
-    """The second stage: a trained (VideoDiT, Tokenizer), with averaged weights. Arguments as in the first."""
-    task = transformer_task(preset, autoencoder, seed=seed, data=data)
+def train_transformer(preset, autoencoder, path=None, *, text=None, seed=0, data=None, **watching):
+    """The third stage: a trained (VideoDiT, Tokenizer), with averaged weights. Arguments as in the first.
+
+    text: the TextEncoder of the second stage, which is trained further here.
+    """
+    task = transformer_task(preset, autoencoder, text=text, seed=seed, data=data)
     run = fit(task, preset.training, path, seed=seed, **{"title": "transformer", **watching})
     run.use_average()
     return task.model, task.tokenizer

@@ -1,4 +1,4 @@
-"""What is trained: first the autoencoder on frames, then the transformer on the latents of clips.
+"""What is trained: the autoencoder on frames, the text encoder on captions, the transformer on the latents of clips.
 
 A task draws everything random in `batch`, noise and noise levels too, so its loss is a plain function of
 the batch and of the weights. See loop.Task for what the loop asks of it.
@@ -12,6 +12,8 @@ import numpy as np
 from .. import autograd as ag
 from .. import diffusion
 from ..backend import array_module, blas_threads, to_device, to_numpy
+from ..data import describe
+from ..data.captions import THEN
 from ..errors import InputError
 from . import checkpoint
 
@@ -105,6 +107,37 @@ class AutoencoderTask:
             mean, _ = self.model.distribution(video.reshape(-1, *video.shape[2:]))
         self.model.latent_mean.data[...] = mean.data.mean(axis=(0, 1, 2))
         self.model.latent_deviation.data[...] = mean.data.std(axis=(0, 1, 2)) + 1e-6
+
+
+class TextTask:
+    """Captions and questions about them in, answers out: see models.CaptionReader.
+
+    clips: CaptionedClips, whose captions are used; none of its clips is drawn. batch_size: captions a batch.
+    """
+
+    def __init__(self, reader, tokenizer, clips, batch_size):
+        self.model, self.tokenizer, self.clips, self.batch_size = reader, tokenizer, clips, batch_size
+        self.parameters = reader.parameters()
+        text = reader.text
+        shape = {"width": text.width, "text_depth": len(text.blocks), "text_positions": text.positions}
+        self.config = {"transformer": shape, "data": clips.describe(), "words": len(tokenizer)}
+
+    def batch(self, generator):
+        captions, questions, answers = [], [], []
+        for _ in range(self.batch_size):
+            motions = self.clips.draw_motions(generator)
+            caption, asked = describe(motions, generator), motions[generator.integers(len(motions))]
+            # One in four as if it came later in a clip; see Tokenizer.encode_over_time.
+            captions.append(f"{THEN} {caption}" if generator.random() < 0.25 else caption)
+            questions.append([asked.digit, 10 + asked.digit])
+            answers.append([self.model.ANSWERS.index(said) for said in (asked.direction, asked.speed)])
+        questions, answers = (np.array(numbers, np.int32) for numbers in (questions, answers))
+        return {"tokens": self.tokenizer.encode(captions), "questions": questions, "answers": answers}
+
+    def loss(self, batch):
+        logits = self.model(batch["tokens"], batch["questions"])
+        right = (logits.data.argmax(axis=-1) == batch["answers"]).astype(np.float32)
+        return ag.cross_entropy(logits, batch["answers"]), {"direction": right[:, 0], "speed": right[:, 1]}
 
 
 class TransformerTask:

@@ -47,8 +47,8 @@ def test_a_study_asks_for_more_than_its_preset_and_leaves_that_alone():
 
 def test_all_patterns_begin_alike(make_study, tmp_path):
     study = make_study(tmp_path, tuple(PATTERNS))
-    autoencoder = study.autoencoder(0, progress=False)
-    study.check_fairness(autoencoder, 0)
+    earlier = study.earlier_stages(0, progress=False)
+    study.check_fairness(*earlier, 0)
     steps = {trial.name: trial.steps for trial in study.trials("steps")}
     assert set(steps.values()) == {3} and set(steps) == set(PATTERNS)
     other = dataclasses.replace(study, preset=dataclasses.replace(study.preset))
@@ -64,7 +64,7 @@ def test_all_patterns_begin_alike(make_study, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("minivdit.comparison.study.with_pattern", unfair)
         with pytest.raises(AssertionError, match="different weights"):
-            other.check_fairness(autoencoder, 0)
+            other.check_fairness(earlier[0], None, 0)
 
 
 def test_models_differ_in_nothing_but_their_pattern(finished):
@@ -103,16 +103,16 @@ def test_a_killed_study_goes_on_and_comes_to_the_same_report(finished, make_stud
 def test_a_training_killed_between_two_steps_goes_on_bit_for_bit(finished, make_study, tmp_path):
     whole, _ = finished
     study = make_study(tmp_path)
-    trial, autoencoder = study.trials("steps")[0], study.autoencoder(0, progress=False)
+    trial, earlier = study.trials("steps")[0], study.earlier_stages(0, progress=False)
 
     def kill(run, state):
         if state.step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study.train(trial, autoencoder, progress=False, save_every=1, callbacks=[(1, kill)])
+        study.train(trial, *earlier, progress=False, save_every=1, callbacks=[(1, kill)])
     assert (trial.folder / "transformer.safetensors").exists() and not (trial.folder / "model.safetensors").exists()
-    model = study.train(trial, autoencoder, progress=False)
+    model = study.train(trial, *earlier, progress=False)
     assert model.fingerprint() == TextToVideo.load(whole.out / "seed0" / trial.name / "model.safetensors").fingerprint()
     assert not (trial.folder / "transformer.safetensors").exists()  # what isn't needed any more is removed
     minutes, seconds = training_log(trial.folder)

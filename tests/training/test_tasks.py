@@ -1,4 +1,4 @@
-"""The two tasks: what they draw, what they count as error, and both stages from start to end."""
+"""The tasks: what they draw, what they count as error, and all stages from start to end."""
 
 import dataclasses
 import types
@@ -8,13 +8,16 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit import diffusion
+from minivdit.data import parse
+from minivdit.data.captions import DIRECTIONS, SPEEDS
+from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.errors import InputError
-from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from minivdit.training import presets, stages
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import Run, train
 from minivdit.training.parallel import parallel_gradients
-from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TransformerTask, fingerprint
+from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask, fingerprint
 
 TINY = presets.get("tiny")
 
@@ -148,18 +151,66 @@ def test_transformer_training_resumes_bit_for_bit(tmp_path, autoencoder, make_ta
         assert equal(straight.state()[group], resumed.state()[group]), group
 
 
-def test_both_stages_and_taking_them_up_again(tmp_path):
+def make_text_task(batch=16, num_digits=(1, 2)):
+    tokenizer, generator = Tokenizer(), np.random.default_rng(0)
+    text = TextEncoder(len(tokenizer), 32, 1, 2, generator)
+    clips = dataclasses.replace(TINY.data, num_digits=num_digits).clips()
+    return TextTask(CaptionReader(text, 2, generator), tokenizer, clips, batch)
+
+
+def test_questions_about_captions_have_the_answers_that_the_caption_gives():
+    task = make_text_task(batch=200)
+    batch = task.batch(np.random.default_rng(0))
+    later = 0
+    for tokens, (way, pace), answers in zip(batch["tokens"], batch["questions"], batch["answers"]):
+        words = task.tokenizer.decode(tokens).split()
+        later += words[0] == "then"
+        motions = parse(" ".join(words[words[0] == "then" :]))
+        assert pace == 10 + way
+        (asked,) = [motion for motion in motions if motion.digit == way]
+        assert answers.tolist() == [[*DIRECTIONS].index(asked.direction), len(DIRECTIONS) + SPEEDS.index(asked.speed)]
+        assert not {(digit, direction) for digit, direction, _ in motions} & set(HELD_OUT)
+    assert 30 < later < 70  # of 200
+
+
+def test_a_text_encoder_learns_to_answer():
+    task = make_text_task(batch=32, num_digits=(1,))
+    settings = dataclasses.replace(TINY.text_training, steps=120, batch=32, learning_rate=5e-3)
+    means = [state.means for state in train(Run(task, settings, threads=1))]
+    first, last = (np.mean([[m["direction"], m["speed"]] for m in part], axis=0) for part in (means[:5], means[-5:]))
+    assert first[0] < 0.3 and first[1] < 0.6, first  # one in 8 ways, one in 3 speeds, and a little luck
+    assert last[0] > 0.8 and last[1] > 0.9, last
+
+
+def test_the_transformer_begins_with_the_words_of_the_text_stage_and_learns_them_further(autoencoder):
+    text = stages.train_text(TINY, progress=False)
+    task = stages.transformer_task(TINY, autoencoder, text=text)
+    assert equal(task.model.text.state_dict(), text.state_dict())
+    fresh = stages.transformer_task(TINY, autoencoder)
+    names = [name for name in task.parameters if not name.startswith("text.")]
+    assert all(np.array_equal(task.parameters[name].data, fresh.parameters[name].data) for name in names)
+    assert task.config["text"] == fingerprint(text) and "text" not in fresh.config
+    for _ in train(Run(task, dataclasses.replace(TINY.training, steps=4), threads=1)):
+        pass
+    assert fingerprint(task.model.text) != fingerprint(text)
+    assert stages.train_text(presets.override(TINY, ["text_training.steps=0"])) is None
+
+
+def test_all_stages_and_taking_them_up_again(tmp_path):
     preset = presets.override(TINY, ["autoencoder_training.steps=6", "training.steps=4"])
-    paths = [tmp_path / "autoencoder.safetensors", tmp_path / "transformer.safetensors"]
+    paths = [tmp_path / f"{stage}.safetensors" for stage in ("autoencoder", "transformer", "text")]
     stage_one = stages.train_autoencoder(preset, paths[0], progress=False)
-    model, tokenizer = stages.train_transformer(preset, stage_one, paths[1], progress=False)
+    text = stages.train_text(preset, paths[2], progress=False)
+    model, tokenizer = stages.train_transformer(preset, stage_one, paths[1], text=text, progress=False)
     before = [path.read_bytes() for path in paths]
 
+    text_again = stages.train_text(preset, paths[2], progress=False)
+    assert equal(text_again.state_dict(), text.state_dict())
     again = stages.train_autoencoder(preset, paths[0], progress=False)
     assert fingerprint(again) == fingerprint(stage_one)
     assert equal(again.state_dict(), stage_one.state_dict())  # latent mean and deviation too
     assert np.abs(again.latent_mean.data).max() > 0
-    model_again, _ = stages.train_transformer(preset, again, paths[1], progress=False)
+    model_again, _ = stages.train_transformer(preset, again, paths[1], text=text_again, progress=False)
     assert equal(model.state_dict(), model_again.state_dict())
     assert [path.read_bytes() for path in paths] == before
 
@@ -169,7 +220,9 @@ def test_both_stages_and_taking_them_up_again(tmp_path):
 
     other = Autoencoder(preset.autoencoder, np.random.default_rng(9))
     with pytest.raises(InputError, match=r"config\.autoencoder is \w{8}, here \w{8}"):
-        stages.train_transformer(preset, other, paths[1], progress=False)
+        stages.train_transformer(preset, other, paths[1], text=text, progress=False)
+    with pytest.raises(InputError, match=r"config\.text"):
+        stages.train_transformer(preset, stage_one, paths[1], progress=False)
     with pytest.raises(InputError, match=r"config\.transformer\.width is 32, here 64"):
         stages.train_transformer(
             presets.override(preset, ["transformer.width=64"]), stage_one, paths[1], progress=False
