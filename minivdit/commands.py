@@ -23,7 +23,7 @@ def demo(options):
 
 
 def train(options):
-    """Train a preset from nothing: the autoencoder, the text encoder, the transformer.
+    """Train a preset from nothing: the autoencoder, the text encoder, the transformer, and that on other shapes.
 
     The folder --out gets checkpoints, logs, previews and at the end model.safetensors. Stopped with Ctrl-C, killed
     or out of power: the same command again goes on from the last checkpoint.

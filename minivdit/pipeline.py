@@ -4,12 +4,14 @@ runs/quick/
   autoencoder.safetensors, .jsonl     checkpoint and log of the first stage
   text.safetensors, .jsonl            of the second, where the preset has one
   transformer.safetensors, .jsonl     of the third
+  widening.safetensors, .jsonl        of the last, where the preset has one
   previews/step_000500.png            the same captions, drawn with the averaged weights so far
   model.safetensors                   what `minivdit sample --weights` reads
 """
 
 import dataclasses
 import datetime
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,10 @@ from .data import PIXELS_PER_FRAME, CaptionedClips, digit_source
 from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
 from .training import checkpoint, presets
-from .training.stages import train_autoencoder, train_text, train_transformer
+from .training.stages import train_autoencoder, train_text, train_transformer, widen
 
-AUTOENCODER_SHARE, TEXT_SHARE = 0.15, 0.05  # of the time, when a time is given
+# Of the time, when a time is given: of the stages before and after the transformer's.
+AUTOENCODER_SHARE, TEXT_SHARE, WIDENING_SHARE = 0.15, 0.05, 0.2
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
@@ -34,29 +37,30 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
     """Train all stages of a preset in the folder `out`, or go on where an earlier call stopped.
 
     data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
-    times to draw and judge a few clips during the last stage. Returns the TextToVideo, already saved as
-    `out`/model.safetensors.
+    times to draw and judge a few clips while the transformer is trained; once more at the end of its widening.
+    Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
     out, watching = Path(out), {"seed": seed, "data": data, "progress": progress}
     preset = with_known_digits(preset, data)
-    shares = AUTOENCODER_SHARE, TEXT_SHARE * (preset.text_training.steps > 0)
-    first, second, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
+    shares = [AUTOENCODER_SHARE, TEXT_SHARE * bool(preset.text_training.steps)]
+    shares += [WIDENING_SHARE * bool(preset.widening.steps)]
+    first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
     autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
     text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
     real = real_clips(preset, PREVIEWED, seed, data)
 
-    def preview(run, state):
-        every = max(1, state.total // previews)
+    def preview(run, state, name="step", times=previews):
+        every = max(1, state.total // times)
         left = state.total - state.step
         if left and (state.step % every or left < every // 2):  # none just before the last
             return {}
         with run.average.applied():
             model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)
             video = model.generate(real.captions, seed=seed)
-        display.write_strips(out / "previews" / f"step_{state.step:06d}.png", video[:4], real.captions[:4])
+        display.write_strips(out / "previews" / f"{name}_{state.step:06d}.png", video[:4], real.captions[:4])
         metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
-            tqdm.write(f"step {state.step}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+            tqdm.write(f"{name} {state.step}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
         return metrics
 
     transformer, tokenizer = train_transformer(
@@ -68,9 +72,14 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
         callbacks=[(1, preview)] if previews else [],
         **watching,
     )
-    last = display.read_losses(out / "transformer.jsonl")[-1]
-    notes = {"seed": seed, "steps": last["step"], "minutes": last["minutes"], "preset": checkpoint.plain(preset)}
-    notes |= {"metrics": last.get("metrics", {}), "machine": _machine(), "date": f"{datetime.date.today()}"}
+    callbacks = [(1, functools.partial(preview, name="widening", times=1))] if previews else []
+    widening = out / "widening.safetensors"
+    widen(preset, autoencoder, transformer, widening, minutes=last, callbacks=callbacks, **watching)
+    logs = [out / "transformer.jsonl", *[widening.with_suffix(".jsonl")] * bool(preset.widening.steps)]
+    ends = [display.read_losses(log)[-1] for log in logs]
+    notes = {"seed": seed, "preset": checkpoint.plain(preset), "metrics": ends[-1].get("metrics", {})}
+    notes |= {name: sum(end[key] for end in ends) for name, key in (("steps", "step"), ("minutes", "minutes"))}
+    notes |= {"machine": _machine(), "date": f"{datetime.date.today()}"}
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
@@ -161,6 +170,7 @@ def predict(preset, minutes=None):
         ("autoencoder", first, preset.autoencoder_training),
         *([("text", reading, preset.text_training)] if preset.text_training.steps else []),
         ("transformer", transformer(training.batch), training),
+        *([("widening", transformer(preset.widening.batch), preset.widening)] if preset.widening.steps else []),
     ):
         likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
         about = f", about {likely:.1f} minutes" * on_cpu  # the share was measured on CPUs

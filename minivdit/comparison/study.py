@@ -21,6 +21,7 @@ from ..generation import TextToVideo
 from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
+from ..training.loop import TrainingSettings
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
 from ..training.tasks import fingerprint
 
@@ -42,15 +43,16 @@ STEPS = {"quick": 800}  # where a study by default is shorter than a training: 5
 def study_preset(name, steps=None, changes=()):
     """The preset that all patterns of a study share: one or two digits, at speeds up to more than a patch a frame.
 
-    changes: further settings, as presets.override takes them.
+    Nothing is widened. changes: further settings, as presets.override takes them.
     """
     preset = presets.get(name)
     least = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
     data = dataclasses.replace(
-        preset.data, num_digits=(1, 2), digit_size=least, pixels_per_frame=PIXELS_PER_FRAME, shapes=()
+        preset.data, num_digits=(1, 2), digit_size=least, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0
     )
     training = dataclasses.replace(preset.training, steps=steps or STEPS.get(name, preset.training.steps))
-    return presets.override(dataclasses.replace(preset, data=data, training=training), changes)
+    preset = dataclasses.replace(preset, data=data, training=training, widening=TrainingSettings(steps=0))
+    return presets.override(preset, changes)
 
 
 def with_pattern(preset, name):

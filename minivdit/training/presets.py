@@ -20,9 +20,9 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
-    turning: the share of one-digit clips that turn half way in the transformer's training; see data.CaptionedClips.
-    shapes: others than num_frames and size that the transformer is trained on too, each with its share of the batches,
-    such as ('8x64x64:0.1', '16x48x96:0.1'); see data.MixedClips.
+    For the last stage, widening: turning is the share of one-digit clips that turn half way (see data.CaptionedClips);
+    shapes are others than num_frames and size, each with its share of the batches, such as ('8x64x64:0.1',
+    '16x48x96:0.1') (see data.MixedClips).
     """
 
     digits: str = "auto"
@@ -65,9 +65,10 @@ class SamplingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A whole training in three stages. Their batches are counted in frames, in captions and in clips.
+    """A whole training: of the autoencoder, in batches of frames; of the text encoder, in batches of captions; of the
+    transformer, in batches of clips; and the transformer's further training on clips of other kinds, the widening.
 
-    text_training: with 0 steps there is no second stage: words are learnt together with everything else.
+    text_training, widening: with 0 steps there is no such stage; words are then learnt along with the clips.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Preset:
     transformer: VideoDiTConfig
     training: TrainingSettings
     text_training: TrainingSettings = dataclasses.field(default_factory=lambda: TrainingSettings(steps=0))
+    widening: TrainingSettings = dataclasses.field(default_factory=lambda: TrainingSettings(steps=0))
     autoencoder_loss: AutoencoderLoss = dataclasses.field(default_factory=AutoencoderLoss)
     diffusion: DiffusionSettings = dataclasses.field(default_factory=DiffusionSettings)
     sampling: SamplingSettings = dataclasses.field(default_factory=SamplingSettings)
@@ -94,6 +96,8 @@ class Preset:
         self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
         for shape in self.data.shapes:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])
+        if (self.data.shapes or self.data.turning) and not self.widening.steps:
+            raise InputError("data.shapes and data.turning are for the last stage; set widening.steps above 0")
 
     def _check_shape(self, setting, num_frames, *size):
         """Raise InputError unless the patches divide a clip of this shape."""
@@ -115,12 +119,12 @@ _PROCESS = DiffusionSettings(shift=3.0, shared=0.65, given=0.2, independent=0.15
 _LOSS = AutoencoderLoss(kl=3e-5)
 # A step takes about as long with any of them: 0.44 to 0.56 s on the 2 cores where the main shape takes 0.48.
 _OTHER_SHAPES = (
-    "1x64x64:0.02",
-    "8x64x64:0.04",
-    "24x64x64:0.04",
-    "16x64x96:0.03",
-    "16x96x64:0.03",
-    "16x80x80:0.02",
+    "1x64x64:0.04",
+    "8x64x64:0.08",
+    "24x64x64:0.08",
+    "16x64x96:0.08",
+    "16x96x64:0.08",
+    "16x80x80:0.06",
 )
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
 
@@ -160,15 +164,16 @@ PRESETS = {
         _small("small", "32x32, 8 frames, one digit: legible after 40 minutes on 2 cores", 900, 7000),
         Preset(
             name="full",
-            summary="64x64, 16 frames (one batch in six of other shapes), one or two digits: 100 minutes on 2 cores",
+            summary="64x64, 16 frames (at the end other shapes too), one or two digits: 90 minutes on 2 cores",
             data=DataSettings(
-                size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), turning=0.15, shapes=_OTHER_SHAPES
+                size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), turning=0.3, shapes=_OTHER_SHAPES
             ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
-            text_training=TrainingSettings(steps=1500, batch=64, shards=2, matrix_learning_rate=0.0),
+            text_training=TrainingSettings(steps=2500, batch=64, shards=2, matrix_learning_rate=0.0),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
-            training=TrainingSettings(steps=10_000, **{**_RATES, "matrix_learning_rate": 0.02}),
+            training=TrainingSettings(steps=8_000, **_RATES),
+            widening=TrainingSettings(steps=2_000, **{**_RATES, "learning_rate": 5e-4, "matrix_learning_rate": 0.006}),
             autoencoder_loss=_LOSS,
             diffusion=dataclasses.replace(_PROCESS, shared=0.75, independent=0.05),  # much else is to be learnt
         ),

@@ -42,7 +42,7 @@ def transformer_task(preset, autoencoder, *, text=None, seed=0, data=None):
     tokenizer = Tokenizer()
     generator = checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 2)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
-    clips = preset.data.mixed_clips("train", data)
+    clips = preset.data.clips("train", data)
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     if text is not None:
         model.text.load_state_dict(text.state_dict())
@@ -59,3 +59,22 @@ def train_transformer(preset, autoencoder, path=None, *, text=None, seed=0, data
     run = fit(task, preset.training, path, seed=seed, **{"title": "transformer", **watching})
     run.use_average()
     return task.model, task.tokenizer
+
+
+def widening_task(preset, autoencoder, transformer, *, data=None):
+    """The last stage's task: the transformer goes on, with clips of other shapes and such as turn among them."""
+    clips = preset.data.mixed_clips("train", data)
+    task = TransformerTask(transformer, autoencoder, Tokenizer(), clips, preset.widening.batch, preset.diffusion)
+    task.config["start"] = fingerprint(transformer)
+    return task
+
+
+def widen(preset, autoencoder, transformer, path=None, *, seed=0, data=None, **watching):
+    """The last stage: changes the transformer in place, if the preset has it. Arguments as in the third.
+
+    It comes last because a network that has other things to learn besides takes long to tie words to motion.
+    """
+    if preset.widening.steps:
+        task = widening_task(preset, autoencoder, transformer, data=data)
+        run = fit(task, preset.widening, path, seed=seed, **{"title": "widening", **watching})
+        run.use_average()

@@ -42,7 +42,7 @@ def test_a_study_asks_for_more_than_its_preset_and_leaves_that_alone():
     assert preset.data.num_digits == (1, 2) and preset.data.digit_size == 14 and preset.training.steps == 5
     patch = preset.autoencoder.factor * preset.transformer.patch_size[1]
     assert preset.data.pixels_per_frame[-1] * min(preset.data.size) / 64 > patch
-    assert study_preset("full").training.steps == 10_000 and study_preset("full").data.digit_size == 28
+    assert study_preset("full").training.steps == 8_000 and study_preset("full").data.digit_size == 28
 
 
 def test_all_patterns_begin_alike(make_study, tmp_path):

@@ -87,6 +87,8 @@ def test_fields_that_belong_together_change_together():
             "transformer.patch_size=3,2,2",
             r"8 frames must be a multiple of the patch's 3 frames; change data\.num_frames",
         ),
+        ("data.shapes=8x32x32:0.1", r"set widening\.steps above 0"),
+        ("data.turning=0.5", r"set widening\.steps above 0"),
         ("data.shapes=8x32", "'8x32' is not a shape with its share"),
         ("data.shapes=8x32x32:2", "'8x32x32:2' is not a shape with its share"),
         ("data.shapes=0x32x32:0.1", "write such as 8x64x64:0.1"),
@@ -108,7 +110,13 @@ def test_override_refuses(assignment, message):
     [
         [],
         ["transformer.patterns=frame,time", "training.steps=5", "data.digits=mnist"],
-        ["data.shapes=", "data.turning=0", "training.matrix_learning_rate=0.01", "transformer.qk_norm=false"],
+        [
+            "data.shapes=",
+            "data.turning=0",
+            "widening.steps=0",
+            "training.matrix_learning_rate=0.01",
+            "transformer.qk_norm=false",
+        ],
     ],
 )
 def test_a_preset_knows_the_assignments_that_made_it(changes):
