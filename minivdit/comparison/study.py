@@ -21,7 +21,6 @@ from ..generation import TextToVideo
 from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
-from ..training.loop import TrainingSettings
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
 from ..training.tasks import fingerprint
 
@@ -51,8 +50,8 @@ def study_preset(name, steps=None, changes=()):
         preset.data, num_digits=(1, 2), digit_size=least, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0
     )
     training = dataclasses.replace(preset.training, steps=steps or STEPS.get(name, preset.training.steps))
-    preset = dataclasses.replace(preset, data=data, training=training, widening=TrainingSettings(steps=0))
-    return presets.override(preset, changes)
+    widening = dataclasses.replace(preset.widening, steps=0)
+    return presets.override(dataclasses.replace(preset, data=data, training=training, widening=widening), changes)
 
 
 def with_pattern(preset, name):

@@ -63,6 +63,12 @@ class SamplingSettings:
     guidance_scale: float = 3.0
 
 
+_RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
+# The stages that a preset may do without: 0 steps.
+_READING = TrainingSettings(steps=0, batch=64, shards=2, matrix_learning_rate=0.0)
+_WIDENING = TrainingSettings(steps=0, **{**_RATES, "learning_rate": 5e-4, "matrix_learning_rate": 0.006})
+
+
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """A whole training: of the autoencoder, in batches of frames; of the text encoder, in batches of captions; of the
@@ -78,8 +84,8 @@ class Preset:
     autoencoder_training: TrainingSettings
     transformer: VideoDiTConfig
     training: TrainingSettings
-    text_training: TrainingSettings = dataclasses.field(default_factory=lambda: TrainingSettings(steps=0))
-    widening: TrainingSettings = dataclasses.field(default_factory=lambda: TrainingSettings(steps=0))
+    text_training: TrainingSettings = _READING
+    widening: TrainingSettings = _WIDENING
     autoencoder_loss: AutoencoderLoss = dataclasses.field(default_factory=AutoencoderLoss)
     diffusion: DiffusionSettings = dataclasses.field(default_factory=DiffusionSettings)
     sampling: SamplingSettings = dataclasses.field(default_factory=SamplingSettings)
@@ -126,7 +132,6 @@ _OTHER_SHAPES = (
     "16x96x64:0.08",
     "16x80x80:0.06",
 )
-_RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
 
 
 def _small(name, summary, autoencoder_steps, steps, ema_decay=0.999, **data):
@@ -139,6 +144,7 @@ def _small(name, summary, autoencoder_steps, steps, ema_decay=0.999, **data):
         autoencoder_training=TrainingSettings(
             steps=autoencoder_steps, batch=64, learning_rate=2e-3, ema_decay=ema_decay
         ),
+        text_training=dataclasses.replace(_READING, steps=1000),
         transformer=VideoDiTConfig(latent_channels=4, positions="both"),
         training=TrainingSettings(steps=steps, ema_decay=ema_decay, **_RATES),
         autoencoder_loss=_LOSS,
@@ -155,7 +161,7 @@ PRESETS = {
             data=DataSettings(digits="strokes", size=(16, 16), num_frames=4, digit_size=8),
             autoencoder=AutoencoderConfig(latent_channels=4, channels=(16, 16)),
             autoencoder_training=TrainingSettings(steps=40, batch=32, learning_rate=1e-2, warmup=5),
-            text_training=TrainingSettings(steps=5, batch=8, warmup=2),
+            text_training=dataclasses.replace(_READING, steps=5, batch=8, warmup=2),
             transformer=VideoDiTConfig(latent_channels=4, width=32, depth=2, heads=2, text_depth=1),
             training=TrainingSettings(steps=20, batch=8, warmup=5),
             sampling=SamplingSettings(steps=4),
@@ -170,10 +176,10 @@ PRESETS = {
             ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),
-            text_training=TrainingSettings(steps=2500, batch=64, shards=2, matrix_learning_rate=0.0),
+            text_training=dataclasses.replace(_READING, steps=2500),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
             training=TrainingSettings(steps=8_000, **_RATES),
-            widening=TrainingSettings(steps=2_000, **{**_RATES, "learning_rate": 5e-4, "matrix_learning_rate": 0.006}),
+            widening=dataclasses.replace(_WIDENING, steps=2_000),
             autoencoder_loss=_LOSS,
             diffusion=dataclasses.replace(_PROCESS, shared=0.75, independent=0.05),  # much else is to be learnt
         ),
