@@ -155,6 +155,15 @@ def unit(raw, axis, deviation=np.std):
     return (raw - raw.mean(axis, keepdims=True)) / deviation(raw, axis, keepdims=True), mean, spread
 
 
+def around(angle):
+    """The size of angles, the short way round: radians in [0, pi]."""
+    return np.abs(np.angle(np.exp(1j * angle)))
+
+
+def interval(middle, half):
+    return middle - half, middle + half
+
+
 def boxed(grid, sides, shift=0):
     box = (np.indices(grid).reshape(3, -1).T + shift) // np.array(sides)
     return (box[:, None] == box[None, :]).all(axis=-1)
@@ -458,6 +467,36 @@ MISTAKES = {
         lambda frames, height, width: (1 + frames // 4) * (height // 8) * (width // 8),  # patches forgotten
         lambda frames, height, width: frames * (height // 16) * (width // 16),  # time not compressed
         lambda frames, height, width: (1 + frames // 4) * (height // 16) * (height // 16),  # a square
+    ],
+    "ch10_hue": [
+        lambda hue: np.degrees(np.abs(hue[:, 1:] - hue[:, :1])).mean(axis=1),  # the circle forgotten
+        lambda hue: around(hue[:, 1:] - hue[:, :1]).mean(axis=1),  # radians
+        lambda hue: np.degrees(around(hue - hue[:, :1])).mean(axis=1),  # the first frame counted, too
+        lambda hue: np.degrees(around(np.diff(hue))).mean(axis=1),  # from the frame before
+        lambda hue: np.degrees(around(hue[:, 1:] - hue[:, :1])).mean(axis=0),  # frame by frame
+        lambda hue: np.degrees(around(hue[:, 1:] - hue[:, :1])).mean(),  # all clips together
+    ],
+    "ch10_noise": [
+        lambda common, own, share: share * common + (1 - share) * own,  # no roots: the deviation falls below 1
+        lambda common, own, share: (1 - share) ** 0.5 * common + share**0.5 * own,  # exchanged
+        lambda common, own, share: share * common + (1 - share**2) ** 0.5 * own,  # the correlation is the square
+        lambda common, own, share: share**0.5 * common + (1 - share) ** 0.5 * own[:, :1],  # one frame
+    ],
+    "ch10_left": [
+        lambda inked: (inked[:, :-1] & ~inked[:, 1:]).mean(),  # of all patches
+        lambda inked: (~inked[:, :-1] & inked[:, 1:]).sum() / inked[:, :-1].sum(),  # newly reached
+        lambda inked: (inked & ~np.roll(inked, -1, axis=1)).sum() / inked.sum(),  # the last before the first
+        lambda inked: (inked[:, :-1] & ~inked[:, 1:]).sum() / inked.sum(),  # the last frame counted
+        lambda inked: (inked[:-1] & ~inked[1:]).sum() / inked[:-1].sum(),  # clips for frames
+    ],
+    "ch10_paired": [
+        lambda a, b, t: interval((a - b).mean(), t * (a - b).std() / len(a) ** 0.5),  # divided by n
+        lambda a, b, t: interval((a - b).mean(), t * (a - b).std(ddof=1)),  # of one run, not of the mean
+        lambda a, b, t: interval((a - b).mean(), (a - b).std(ddof=1) / len(a) ** 0.5),  # t forgotten
+        lambda a, b, t: interval((b - a).mean(), t * (a - b).std(ddof=1) / len(a) ** 0.5),
+        lambda a, b, t: interval(
+            (a - b).mean(), t * (a.var(ddof=1) + b.var(ddof=1)) ** 0.5 / len(a) ** 0.5
+        ),  # as if the runs had nothing in common
     ],
     "ch11_windows": [
         lambda grid, sides: boxed(grid, sides[::-1]),  # the sides in reverse

@@ -1,0 +1,638 @@
+# %% [markdown]
+r"""
+# 10. The consistency problem: frames one by one, pixel to same pixel, or all at once
+
+*About 60 minutes with the exercises. Runs in about three minutes.*
+
+**You'll do:** measure consistency, and see how the measure is fooled; train a network that has no link between frames and
+watch its ball change colour; train one whose links go from a pixel to the same pixel (the article's Figure 1), and one that
+links everything (Figure 2), alike; compare them with several seeds and two speeds.
+
+**You'll learn:** why consistency means nothing without motion; why starting all frames from the same noise is no way
+out; what frames and time in turn can do and what they find hard; how to say honestly how sure a comparison is.
+
+**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb). Why a block sees what it
+sees is told in [chapter 11](11_joint_attention.ipynb); what that costs, in [chapter 12](12_the_bill.ipynb).
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minivdit import autograd as ag
+from minivdit import costs, diffusion
+from minivdit import evaluation as ev
+from minivdit.backend import blas_threads
+from minivdit.comparison.prompts import left_behind
+from minivdit.comparison.study import CLASSIC_SIZE, PATTERNS, PIXELS_PER_FRAME
+from minivdit.data import SPEEDS, CaptionedClips, digit_source
+from minivdit.evaluation import Estimate
+from minivdit.lessons import check, show_clips, size
+from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.models.patterns import labels, links, reachable
+from minivdit.training.loop import Run, TrainingSettings, train
+
+plt.style.use("seaborn-v0_8-colorblind")
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+r"""
+## What it is, and how to be fooled
+
+A clip is *consistent* if things stay what they are: the 3 remains a 3, and this 3 remains this 3. The library measures it
+on moving digits: `one_class`, does the judge of [chapter 2](02_layers_and_learning.ipynb) read the same digit in every
+frame; `look`, how well the digit's picture correlates with its first one. A figure like that says nothing by itself, so
+beside it stand a ceiling, real clips, and floors: real clips spoilt in one way each.
+
+**Claim.** A frozen clip wins everything that is about consistency.
+"""
+
+# %%
+maker = CaptionedClips(digit_source("strokes", split="test"), num_digits=(1,), held_out="include", synonyms=False)
+asked = [maker.draw_motions(generator) for _ in range(size(40, 6))]
+real, others = (maker.render(generator, asked) for _ in range(2))
+with blas_threads(1):
+    report = ev.evaluate(real.video, real.captions, (real.video, others.video), maker.digit_size)
+
+columns = {"real": "real", "recombined": "frames of\nother clips", "shuffled frames": "frames\nshuffled", "frozen": "frozen"}
+figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.6), layout="constrained", sharey=True)
+for axes, name in zip(panels, ("one_class", "look", "lawful", "travel")):
+    values = [report[column][name].mean for column in columns]
+    axes.barh(range(len(columns)), values, color=["C0", "C1", "C1", "C1"])
+    axes.set(title=name, yticks=range(len(columns)), yticklabels=columns.values(), xlim=(0, 1))
+    if name == "travel":
+        axes.set(title="travel (px)", xlim=None)
+panels[0].invert_yaxis()
+plt.show()
+for name in ("one_class", "look", "lawful", "travel"):
+    print(f"{name:10}", {column: round(float(report[column][name].mean), 2) for column in columns})
+assert report["frozen"]["look"].mean >= report["real"]["look"].mean > report["recombined"]["look"].mean
+assert report["frozen"]["travel"].mean == 0
+
+# %% [markdown]
+r"""
+Three lessons. *Frozen* beats the real clips, so a measure of motion must stand beside it: `travel`, how far the digit goes,
+and `lawful`, whether it moves along one bouncing line. *Shuffled* clips keep the digit and lose the motion, and it is `lawful`
+that notices. And the floor for identity, frames from different clips, isn't 0: two handwritten digits resemble each other.
+
+## A world that trains in seconds
+
+To compare networks we must train several, so we shrink the world: a corridor of 4 x 20 pixels, six frames, one ball. Its
+*colour* is its identity, any hue of the circle. It rolls left or right, *slow* or *fast*, and the caption is this one
+word. Slow is a fraction of a pixel; fast, more than the ball's own width each frame. Pixels are the latents, and a [patch](glossary.md#patch)
+is 4 x 2 pixels: ten tokens a frame.
+"""
+
+# %%
+FRAMES, HEIGHT, WIDTH, BALL = 6, 4, 20, 3
+PACE = {"slow": 0.4, "fast": 3.2}  # px a frame
+PATCH = (1, 4, 2)
+GRID = tuple(length // side for length, side in zip((FRAMES, HEIGHT, WIDTH), PATCH))
+TURNS = np.exp(2j * np.pi * np.arange(3) / 3)  # red, green and blue on the circle of hues
+
+
+def rolling(generator, pace):
+    """Clips (B, T, H, W, 3) in [0, 1] of a ball at pace (B,) px a frame, and its hue (B,) in radians."""
+    hue = generator.uniform(-np.pi, np.pi, len(pace))
+    step = pace * generator.choice([-1, 1], len(pace))
+    first = generator.random(len(pace)) * (WIDTH - BALL - pace * (FRAMES - 1)) + np.where(step < 0, pace * (FRAMES - 1), 0)
+    x = (BALL - 1) / 2 + first[:, None] + step[:, None] * np.arange(FRAMES)  # (B, T)
+    y = (BALL - 1) / 2 + generator.random(len(pace)) * (HEIGHT - BALL)
+    rows, places = np.mgrid[:HEIGHT, :WIDTH]
+    far = np.hypot(rows - y[:, None, None, None], places - x[..., None, None])  # (B, T, H, W)
+    colour = 0.5 + 0.5 * np.real(np.exp(1j * hue[:, None]) * TURNS.conj())  # (B, 3)
+    ball = (BALL / 2 + 0.5 - far).clip(0, 1)
+    return (ball[..., None] * colour[:, None, None, None]).astype(np.float32), hue
+
+
+def at_pace(word, count, seed=1):
+    return rolling(np.random.default_rng(seed), np.full(count, PACE[word]))
+
+
+def draw_clips(panels, clips):
+    """Each clip as one picture: frame beneath frame, so that a straight way is a straight line."""
+    for axes, clip in zip(panels, clips):
+        gaps = np.pad(np.clip(clip, 0, 1), ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=0.35)
+        axes.imshow(gaps.reshape(-1, WIDTH, 3)[:-1])
+        axes.set(xticks=[], yticks=[])
+
+
+figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
+for half, word in zip((panels[:4], panels[4:]), PACE):
+    draw_clips(half, at_pace(word, 4)[0])
+    half[0].set_title(word, loc="left", fontsize=9)
+panels[0].set_ylabel("time, downwards", fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+The measures are as simple. Where is the ball: the centre of its ink. What is its hue: the ink's mean colour as an angle. Then
+for each clip: by how many degrees the hue differs from that of the first frame; how far the centre is from the best
+straight line, in pixels; and the speed of that line. First as a loop, then for all clips at once.
+"""
+
+
+# %%
+def hue_by_loop(frame):  # (H, W, 3) -> radians
+    total = 0j
+    for row in frame:
+        for pixel in row:
+            if pixel.max() > 0.25:
+                total += pixel.max() * sum(value * turn for value, turn in zip(pixel, TURNS))
+    return np.angle(total)
+
+
+def look_at(video):
+    """Hue (B, T) in radians and centre x (B, T) in pixels of the ink; black frames give 0 and the left edge."""
+    ink = np.where(video.max(-1) > 0.25, video.max(-1), 0)  # (B, T, H, W)
+    hue = np.angle(np.einsum("bthw,bthwc,c->bt", ink, video, TURNS))
+    return hue, (ink * np.arange(WIDTH)).sum((2, 3)) / np.maximum(ink.sum((2, 3)), 1e-6)
+
+
+def measure(video):
+    """Values (B,) by name."""
+    hue, x = look_at(video)
+    t = np.arange(FRAMES) - (FRAMES - 1) / 2
+    slope = x @ t / (t @ t)
+    line = x.mean(axis=1, keepdims=True) + slope[:, None] * t
+    return {
+        "change of hue": np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1]))))).mean(axis=1),
+        "off the line": np.sqrt(((x - line) ** 2).mean(axis=1)),
+        "speed": np.abs(slope),
+    }
+
+
+CLIPS = size(64, 8)
+truth, hues = at_pace("fast", CLIPS)
+assert np.allclose(look_at(truth)[0][:, 0], [hue_by_loop(clip[0]) for clip in truth], atol=1e-4)
+assert np.allclose(look_at(truth)[0], hues[:, None], atol=1e-3)  # the ball is the colour it was given
+
+
+def table(rows, word):
+    """Print the mean of each measure for {name: clips}."""
+    print(f"{word}, {PACE[word]} px a frame".ljust(28), *(f"{name:>15}" for name in measure(truth)))
+    for name, video in rows.items():
+        print(name.ljust(28), *(f"{values.mean():15.2f}" for values in measure(video).values()))
+
+
+def floors(video):
+    mixed = {"frames of other clips": ev.recombined(video, generator), "shuffled": ev.shuffled_frames(video, generator)}
+    return {"real": video, **mixed, "frozen": ev.frozen(video)}
+
+
+for word in PACE:
+    table(floors(at_pace(word, CLIPS)[0]), word)
+
+# %% [markdown]
+r"""
+The floor of the hue can be had without a clip: two independent hues are between 0 and 180 degrees apart, all equally
+likely, so **90 degrees** on average. That is what "no link" looks like.
+
+## Train alike
+
+One network for each pattern; everything else is shared: the first weights, the batches, the noise, the steps. The
+network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest.
+"""
+
+# %%
+SCALE = 3  # brings the clips, mostly black, nearer to the noise's deviation of 1
+curve = diffusion.make("rectified_flow")
+
+
+class Rolling:
+    """The task: clips of both paces, one noise level for all frames of a clip."""
+
+    config = {}
+
+    def __init__(self, model):
+        self.model, self.parameters = model, model.parameters()
+
+    def batch(self, generator):
+        fast = generator.integers(2, size=BATCH)
+        clean = SCALE * rolling(generator, np.where(fast, PACE["fast"], PACE["slow"]))[0]
+        level = diffusion.training_levels(generator, BATCH, FRAMES, shared=1, given=0, independent=0)
+        noise = generator.standard_normal(clean.shape, dtype=np.float32)
+        return {"clean": clean, "noise": noise, "level": level, "words": 1 + fast[:, None].astype(np.int32)}
+
+    def loss(self, batch):
+        noisy = curve.mix(batch["clean"], batch["noise"], batch["level"])
+        guess = self.model(noisy, batch["level"], batch["words"])
+        return ag.mean_squared_error(guess, batch["clean"]), {}
+
+
+def network(pattern, seed):
+    config = VideoDiTConfig(
+        latent_channels=3, patch_size=PATCH, width=48, depth=4, heads=4, text_depth=0, patterns=PATTERNS[pattern]
+    )
+    return VideoDiT(config, 3, np.random.default_rng(seed))
+
+
+BATCH, STEPS = size(32, 4), size(300, 3)
+
+
+def trained(pattern, seed, steps=STEPS):
+    model = network(pattern, seed)
+    settings = TrainingSettings(
+        steps=steps, batch=BATCH, shards=2, learning_rate=3e-3, warmup=min(20, steps - 1), ema_decay=0.98
+    )
+    run = Run(Rolling(model), settings, seed)
+    losses = [state.loss for state in train(run)]
+    for name, averaged in run.average.average.items():
+        run.parameters[name].data = averaged
+    print(f"{pattern}, seed {seed}: {steps} steps, loss {np.mean(losses[:20]):.3f} to {np.mean(losses[-20:]):.3f}")
+    return model
+
+
+first, second = (network(pattern, 0).state_dict() for pattern in ("framewise", "joint"))
+assert all(np.array_equal(first[name], second[name]) for name in first)  # not one weight more, or other
+
+models = {("perframe", 0): trained("perframe", 0)}
+
+# %% [markdown]
+r"""
+## Frames one by one
+
+The pattern `frame` lets a token look only inside its own frame. **Claim.** This is exactly an image model that is called
+once for each frame, and nothing else.
+"""
+
+
+# %%
+@blas_threads(1)  # products this small are quicker with one
+def draw(model, word, noise, steps=20, sampler="euler"):
+    """Clips (B, T, H, W, 3) from noise of that shape; any number of frames."""
+    words = np.full((len(noise), 1), 1 + list(PACE).index(word), np.int32)
+    levels = diffusion.level_matrix(steps, *noise.shape[:2])
+    with ag.no_grad():
+        clean = diffusion.sample(
+            lambda x, level: model(x, level, words).data,
+            noise.astype(np.float32),
+            levels,
+            curve=curve,
+            sampler=sampler,
+            prediction_kind="clean",
+            generator=np.random.default_rng(5),
+        )
+    return clean / SCALE
+
+
+noise = generator.standard_normal((CLIPS, FRAMES, HEIGHT, WIDTH, 3), dtype=np.float32)
+perframe = models["perframe", 0]
+at_once = draw(perframe, "fast", noise)
+one_by_one = np.concatenate([draw(perframe, "fast", noise[:, t : t + 1]) for t in range(FRAMES)], axis=1)
+assert np.allclose(at_once, one_by_one, atol=1e-3)
+
+figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
+draw_clips(panels, at_once)
+figure.suptitle("fast, frame by frame", fontsize=10)
+plt.show()
+table({"frame by frame": at_once}, "fast")
+
+# %% [markdown]
+r"""
+Every frame by itself is a good picture: a round ball of one colour. As a clip it is worthless, with a new ball in each frame,
+and the change of hue at the floor of 90 degrees. Longer training won't help. The network has no way to know what
+it draws in the next frame, and the caption doesn't say which colour.
+
+**A way out?** Euler's sampler makes the picture out of its noise and nothing else. So give all frames *the same*
+noise. Between the two lie all degrees of sharing: a part common to all frames and a part of each frame's own, weighted so that the
+deviation stays 1 and the correlation between frames is the share c:
+
+$$\text{noise}_t = \sqrt{c}\;\text{common} + \sqrt{1-c}\;\text{own}_t$$
+"""
+
+# %%
+common = generator.standard_normal((CLIPS, 1, HEIGHT, WIDTH, 3), dtype=np.float32)
+shares = np.array([0, 0.5, 0.8, 0.9, 0.97, 0.99, 1])
+mixed = {share: draw(perframe, "fast", np.sqrt(share) * common + np.sqrt(1 - share) * noise) for share in shares}
+
+correlation = np.corrcoef((np.sqrt(0.8) * common + np.sqrt(0.2) * noise)[:, :2].swapaxes(0, 1).reshape(2, -1))[0, 1]
+assert abs(correlation - 0.8) < 0.05  # between the noise of two frames
+
+jumps = [np.abs(np.diff(look_at(video)[1])).mean() for video in mixed.values()]
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+for axes, values, title in (
+    (left, [measure(video)["change of hue"].mean() for video in mixed.values()], "change of hue (degrees)"),
+    (right, jumps, "way from frame to frame (px)"),
+):
+    axes.plot(shares, values, "o-")
+    axes.set(xlabel="share of noise that all frames have in common", title=title)
+    axes.grid(alpha=0.3)
+right.axhline(PACE["fast"], color="C1", linestyle="--", label="asked for")
+right.legend(fontsize=8)
+figure.suptitle("frame by frame, with noise in common", fontsize=10)
+plt.show()
+
+figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
+for half, share in zip((panels[:4], panels[4:]), (0.9, 1)):
+    draw_clips(half, mixed[share])
+    half[0].set_title(f"share {share:g}", loc="left", fontsize=9)
+plt.show()
+table({f"share {share:g}": mixed[share] for share in (0.9, 0.99, 1)}, "fast")
+assert np.allclose(mixed[1], mixed[1][:, :1], atol=1e-3)  # frozen, exactly
+
+# %% [markdown]
+r"""
+That is the dilemma. With the same noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its
+colour nor rolls: it stays for some frames, then jumps somewhere else. Nowhere on the way is there a rolling ball, though at
+some share the *length* of the steps is right, by chance: one more reason to ask for the straight line as well. Noise in common is used in
+practice, but as a help for networks that have links.
+
+## Pixel to same pixel
+
+The next cheapest: after each block inside frames, one in which a token looks at *the same place* in all frames, the
+pattern `time`. This is the article's Figure 1, in the library `framewise`. The corridor is one token high, so tokens can be
+drawn as a map of place and time; here is whom one token on the fast ball's way looks at.
+"""
+
+# %%
+places = GRID[2]
+way = measure(truth[:1])["speed"][0]
+on_way = np.round(look_at(truth[:1])[1][0] / PATCH[2] - 0.5).astype(int).clip(0, places - 1)  # the ball's token in each frame
+chosen = 2 * places + on_way[2]
+
+looks = dict(zip(("frame", "time", "joint"), links(["frame", "time", "joint"], GRID)))
+reach = {"frame, time": reachable(["frame", "time"], GRID), "frame, frame": reachable(["frame", "frame"], GRID)}
+figure, panels = plt.subplots(1, 5, figsize=(9.5, 2.1), layout="constrained")
+for axes, (name, matrix) in zip(panels, [*looks.items(), *reach.items()]):
+    axes.imshow(matrix[chosen].reshape(FRAMES, places), cmap="cividis", vmin=0, vmax=1)
+    axes.plot(on_way, np.arange(FRAMES), "o", color="C1", markersize=4)
+    axes.plot(on_way[2], 2, "o", color="C3", markersize=7)
+    axes.set(xticks=[], yticks=[], title=f"looks at: {name}" if name in looks else f"hears of, in 2:\n{name}")
+    axes.title.set_fontsize(9)
+panels[0].set_ylabel("time, downwards", fontsize=8)
+plt.show()
+
+others_on_way = [t * places + on_way[t] for t in range(FRAMES) if t != 2]
+for name, matrix in [*looks.items(), *reach.items()]:
+    print(f"{name:13} the ball's token meets {matrix[chosen][others_on_way].sum()} of the ball's 5 other places")
+
+# %% [markdown]
+r"""
+The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only background. How
+often? The library counts the patches with ink that have none one frame later. On our balls, and on digits of the usual
+64 x 64 clips at three speeds:
+"""
+
+# %%
+def left_by_loop(video, patch):
+    left = total = 0
+    for clip in video:
+        for now, then in zip(clip, clip[1:]):
+            for y in range(0, now.shape[0], patch[0]):
+                for x in range(0, now.shape[1], patch[1]):
+                    box = slice(y, y + patch[0]), slice(x, x + patch[1])
+                    if now[box].max() > 0.25:
+                        total, left = total + 1, left + (then[box].max() <= 0.25)
+    return left / total
+
+
+def brightest(video):
+    return video.max(axis=-1, keepdims=True)
+
+
+assert np.isclose(left_by_loop(truth[:4], PATCH[1:]), left_behind(brightest(truth[:4]), PATCH[1:]))
+for word in PACE:
+    share = left_behind(brightest(at_pace(word, CLIPS)[0]), PATCH[1:])
+    print(f"ball, {word}: {share:.0%} of its patches are background one frame later")
+
+digit_size = round(CLASSIC_SIZE * 64)
+for word, pixels in zip(SPEEDS, PIXELS_PER_FRAME):
+    form = {"digit_size": digit_size, "num_digits": (1,), "speeds": (word,), "pixels_per_frame": PIXELS_PER_FRAME}
+    video = CaptionedClips(digit_source("strokes", split="test"), **form).batch(generator, size(24, 4)).video
+    shares = {side: left_behind(video, (side, side)) for side in (8, 16)}
+    told = ", ".join(f"{share:.0%} of patches of {side} x {side}" for side, share in shares.items())
+    print(f"digit, {word:6} ({pixels:4} px a frame): {told}")
+
+# %% [markdown]
+r"""
+So a slow thing is linked to itself, and a fast one to what was behind it. It is tempting to conclude, as the article does,
+that such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fifth but last picture shows why: after a
+block inside frames and one over time, everything has heard of everything. The background token at the ball's old place can learn,
+inside its frame, where the ball is now and what colour it has, and hand that on. What is lost isn't the link but its
+directness: news travels through a token that must carry it beside its own business, and it takes two blocks, so that a
+network of four has two exchanges where `joint` has four. Whether that matters isn't to be settled by argument.
+
+## The experiment
+
+Train `framewise` and `joint` as we did `perframe`: equal weights at the start, equal batches, equal steps.
+"""
+
+# %%
+for pattern in ("framewise", "joint"):
+    models[pattern, 0] = trained(pattern, 0)
+
+drawn = {key: {word: draw(model, word, noise, sampler="ddpm") for word in PACE} for key, model in models.items()}
+names = ("perframe", "framewise", "joint")
+figure, rows = plt.subplots(3, 10, figsize=(9.5, 4.8), layout="constrained")
+for row, name in zip(rows, names):
+    for half, word in zip((row[:5], row[5:]), PACE):
+        draw_clips(half, drawn[name, 0][word])
+        half[0].set_title(f"{name}, {word}", loc="left", fontsize=9)
+plt.show()
+for word in PACE:
+    table({"real": at_pace(word, CLIPS)[0], **{name: drawn[name, 0][word] for name in names}}, word)
+    print()
+
+# %%
+show_clips(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frames_per_second=3)
+
+# %% [markdown]
+r"""
+(Moving: a clip in each row; `perframe`, `framewise`, `joint` from left to right, all fast.)
+
+Where in the process is the difference made? The network's error on fixed test clips, at every
+[noise level](glossary.md#noise-level), tells.
+"""
+
+# %%
+LEVELS = np.array([0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97])
+
+
+@blas_threads(1)
+def errors(model, word):
+    """Mean squared error of the clean clip at each of LEVELS, on the same clips and noise for all."""
+    clean, words = SCALE * at_pace(word, CLIPS, seed=2)[0], np.full((CLIPS, 1), 1 + list(PACE).index(word), np.int32)
+    found = []
+    for level in LEVELS:
+        level = np.full((CLIPS, FRAMES), level, np.float32)
+        with ag.no_grad():
+            guess = model(curve.mix(clean, noise, level).astype(np.float32), level, words).data
+        found.append(((guess - clean) ** 2).mean())
+    return np.array(found)
+
+
+loss = {key: {word: errors(model, word) for word in PACE} for key, model in models.items()}
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 3), layout="constrained", sharey=True)
+for axes, word in zip(panels, PACE):
+    for name, style in zip(names, ("o:", "s--", "D-")):
+        axes.semilogy(LEVELS, loss[name, 0][word], style, markersize=4, label=name)
+    axes.set(xlabel="noise level", title=word)
+    axes.grid(alpha=0.3)
+panels[0].set_ylabel("error of the clean clip")
+panels[0].legend(fontsize=8)
+plt.show()
+for word in PACE:
+    told = {name: round(float((loss[name, 0][word] / loss["perframe", 0][word])[4]), 2) for name in names[1:]}
+    print(f"{word}: error at level {LEVELS[4]}, as a share of perframe's: {told}")
+
+# %% [markdown]
+r"""
+At low noise a frame shows all by itself and the three are alike: links have nothing to add. At the highest nobody sees
+anything. In between, where the other frames hold what this one has lost in noise, is where a clip is decided, and where the patterns
+part.
+
+## How sure are we?
+
+One training each proves little: another seed, another result. So train with further seeds. What differs
+from seed to seed is common to the patterns (the same first weights and batches), so look at the *difference* within each
+seed, and give its mean an interval: Student's t, wide for so few runs.
+"""
+
+# %%
+SEEDS = range(size(3, 2))
+for seed in SEEDS[1:]:
+    for name in ("framewise", "joint"):
+        models[name, seed] = trained(name, seed)
+        drawn[name, seed] = {word: draw(models[name, seed], word, noise, sampler="ddpm") for word in PACE}
+        loss[name, seed] = {word: errors(models[name, seed], word) for word in PACE}
+
+# %%
+what = ("change of hue", "off the line")
+figures = {
+    (key, word, name): measure(clips[word])[name].mean() for key, clips in drawn.items() for word in PACE for name in what
+}
+figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+for axes, name in zip(panels, what):
+    for column, word in enumerate(PACE):
+        axes.plot(column, figures[("perframe", 0), word, name], "k_", markersize=30)
+        for seed in SEEDS:
+            pair = [figures[(pattern, seed), word, name] for pattern in ("framewise", "joint")]
+            axes.plot((column - 0.15, column + 0.15), pair, "-", color="0.7", zorder=0)
+            for side, value, marker in zip((-0.15, 0.15), pair, "sD"):
+                axes.plot(column + side, value, marker, color="C0" if side < 0 else "C1")
+    axes.set(xticks=range(len(PACE)), xticklabels=PACE, ylim=(0, None), title=name, xlim=(-0.5, 1.5))
+    axes.grid(alpha=0.3, axis="y")
+figure.suptitle("bar: perframe. Squares: framewise, diamonds: joint; a line joins the two of one seed", fontsize=10)
+plt.show()
+
+for word in PACE:
+    for name in what:
+        apart = Estimate.over_runs(
+            [figures[("framewise", seed), word, name] - figures[("joint", seed), word, name] for seed in SEEDS]
+        )
+        verdict = "0 is outside" if apart.low > 0 or apart.high < 0 else "0 is inside: not shown"
+        print(
+            f"{word}, {name:14}: framewise - joint = {apart.mean:6.2f}, 95% interval {apart.low:7.2f} to {apart.high:6.2f}"
+            f" ({verdict}; {apart.n} seeds)"
+        )
+
+# %% [markdown]
+r"""
+TODO
+"""
+
+# %% [markdown]
+r"""
+## What it costs
+
+Joint links have a price: the pairs of tokens for which scores are computed. ([Chapter 12](12_the_bill.ipynb) has the
+whole bill.)
+"""
+
+# %%
+for grid in (GRID, (16, 8, 8)):
+    pairs = {name: np.mean([costs.score_pairs(one, grid) for one in PATTERNS[name]]) for name in names}
+    print(grid, ", ".join(f"{name} {value:,.0f} pairs a block" for name, value in pairs.items()))
+    assert pairs["joint"] == np.prod(grid) ** 2
+
+# %% [markdown]
+r"""
+## At full size
+
+All this was in a corridor, with one ball, four blocks and a minute of training. The same comparison on moving digits, through captions,
+an autoencoder and the metrics at the top of this chapter, is one command: `minivdit compare` trains the patterns alike with
+several seeds, at equal steps and at equal FLOPs, and writes every figure beside ceiling and floor. Weights of another pattern can be
+drawn from like all others, `TextToVideo.load(path)`, and put beside each other: `minivdit compare --weights`.
+
+## Exercises
+
+Worked solutions are in [solutions/10_the_consistency_problem](solutions/10_the_consistency_problem.ipynb).
+
+**1. Change of hue.** `hue` (B, T) in radians, anywhere from -pi to pi. For each clip (B,): by how many *degrees* the hue of the later
+frames differs from that of the first, on average, the short way round the circle.
+"""
+
+
+# %%
+def change_of_hue(hue):
+    pass  # fill me in, about 2 lines
+
+
+check.ch10_hue(change_of_hue)
+
+# %% [markdown]
+r"""
+**2. Noise in common.** From `common` (B, 1, H, W, C) and `own` (B, T, H, W, C), independent standard normal: noise of deviation 1 whose
+frames correlate by `share`.
+"""
+
+
+# %%
+def noise_in_common(common, own, share):
+    pass  # fill me in, about 1 line
+
+
+check.ch10_noise(noise_in_common)
+
+# %% [markdown]
+r"""
+**3. Left behind.** `inked` (B, T, rows, columns) says which patches show ink. Of those that do: the share that doesn't
+in the next frame. A patch of the last frame has no next one.
+"""
+
+
+# %%
+def share_left(inked):
+    pass  # fill me in, about 2 lines
+
+
+check.ch10_left(share_left)
+
+# %% [markdown]
+r"""
+**4. How sure?** `a` and `b` (n,) are a figure of two patterns, trained with the same n seeds. The interval (low, high) of the mean of
+a - b: the mean, plus and minus t times its standard error, the deviation of the differences (divide by n - 1) over the root of n.
+"""
+
+
+# %%
+def interval(a, b, t):
+    pass  # fill me in, about 3 lines
+
+
+check.ch10_paired(interval)
+
+# %% [markdown]
+r"""
+## In practice
+
+- **An image model with links over time added**: **Video Diffusion Models** puts an attention over time, pixel to same pixel, after each
+  attention inside frames ([Ho, Salimans and others 2022](references.md#ho-salimans-2022)). **AnimateDiff** inserts such layers
+  into an image model that stays as it was ([Guo et al. 2023](references.md#guo-2023)).
+- **Frames and time in turn** in transformers: **Latte** ([Ma et al. 2024](references.md#ma-2024)) tried four ways to divide them;
+  the STDiT of **Open-Sora** 1.x puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part ([Ge et al.
+  2023](references.md#ge-2023)).
+- **All at once**: **CogVideoX** gives the reason of this chapter: a head that moves can't attend to itself in the next frame,
+  the news has to go through patches of background ([Yang et al. 2024](references.md#yang-2024)).
+
+## Further reading
+
+- [Chapter 11](11_joint_attention.ipynb): the same links by disturbing a patch, and in the attention of trained weights.
+- `minivdit/comparison/`: how a fair comparison at full size is set up; `minivdit/evaluation/`, how digits are followed.
+
+Next: [chapter 11](11_joint_attention.ipynb), who can influence whom.
+"""
