@@ -16,7 +16,7 @@ sees is told in [chapter 11](11_joint_attention.ipynb); what that costs, in [cha
 """
 
 # %%
-import time
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,7 @@ from minivdit.data import SPEEDS, CaptionedClips, digit_source
 from minivdit.evaluation import Estimate
 from minivdit.lessons import check, show_clips, size
 from minivdit.models import VideoDiT, VideoDiTConfig
-from minivdit.models.patterns import labels, links, reachable
+from minivdit.models.patterns import links, reachable
 from minivdit.training.loop import Run, TrainingSettings, train
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -56,7 +56,12 @@ real, others = (maker.render(generator, asked) for _ in range(2))
 with blas_threads(1):
     report = ev.evaluate(real.video, real.captions, (real.video, others.video), maker.digit_size)
 
-columns = {"real": "real", "recombined": "frames of\nother clips", "shuffled frames": "frames\nshuffled", "frozen": "frozen"}
+columns = {
+    "real": "real",
+    "recombined": "frames of\nother clips",
+    "shuffled frames": "frames\nshuffled",
+    "frozen": "frozen",
+}
 figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.6), layout="constrained", sharey=True)
 for axes, name in zip(panels, ("one_class", "look", "lawful", "travel")):
     values = [report[column][name].mean for column in columns]
@@ -97,7 +102,9 @@ def rolling(generator, pace):
     """Clips (B, T, H, W, 3) in [0, 1] of a ball at pace (B,) px a frame, and its hue (B,) in radians."""
     hue = generator.uniform(-np.pi, np.pi, len(pace))
     step = pace * generator.choice([-1, 1], len(pace))
-    first = generator.random(len(pace)) * (WIDTH - BALL - pace * (FRAMES - 1)) + np.where(step < 0, pace * (FRAMES - 1), 0)
+    first = generator.random(len(pace)) * (WIDTH - BALL - pace * (FRAMES - 1)) + np.where(
+        step < 0, pace * (FRAMES - 1), 0
+    )
     x = (BALL - 1) / 2 + first[:, None] + step[:, None] * np.arange(FRAMES)  # (B, T)
     y = (BALL - 1) / 2 + generator.random(len(pace)) * (HEIGHT - BALL)
     rows, places = np.mgrid[:HEIGHT, :WIDTH]
@@ -350,7 +357,9 @@ drawn as a map of place and time; here is whom one token on the fast ball's way 
 # %%
 places = GRID[2]
 way = measure(truth[:1])["speed"][0]
-on_way = np.round(look_at(truth[:1])[1][0] / PATCH[2] - 0.5).astype(int).clip(0, places - 1)  # the ball's token in each frame
+on_way = (
+    np.round(look_at(truth[:1])[1][0] / PATCH[2] - 0.5).astype(int).clip(0, places - 1)
+)  # the ball's token in each frame
 chosen = 2 * places + on_way[2]
 
 looks = dict(zip(("frame", "time", "joint"), links(["frame", "time", "joint"], GRID)))
@@ -376,11 +385,12 @@ often? The library counts the patches with ink that have none one frame later. O
 64 x 64 clips at three speeds:
 """
 
+
 # %%
 def left_by_loop(video, patch):
     left = total = 0
     for clip in video:
-        for now, then in zip(clip, clip[1:]):
+        for now, then in itertools.pairwise(clip):
             for y in range(0, now.shape[0], patch[0]):
                 for x in range(0, now.shape[1], patch[1]):
                     box = slice(y, y + patch[0]), slice(x, x + patch[1])
@@ -502,7 +512,10 @@ for seed in SEEDS[1:]:
 # %%
 what = ("change of hue", "off the line")
 figures = {
-    (key, word, name): measure(clips[word])[name].mean() for key, clips in drawn.items() for word in PACE for name in what
+    (key, word, name): measure(clips[word])[name].mean()
+    for key, clips in drawn.items()
+    for word in PACE
+    for name in what
 }
 figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 for axes, name in zip(panels, what):

@@ -1,5 +1,7 @@
 """Checks of chapter 10: change of hue, noise in common, what is left behind, and how sure a comparison is."""
 
+import itertools
+
 import numpy as np
 
 from .exercise import agree, different, exercise
@@ -26,7 +28,7 @@ def ch10_noise(answer, generator):
 @exercise
 def ch10_left(answer, generator):
     inked = generator.random(different(generator, 4, 3, 8)) < 0.4  # (B, T, rows, columns)
-    left = sum(int((now & ~then).sum()) for clip in inked for now, then in zip(clip, clip[1:]))
+    left = sum(int((now & ~then).sum()) for clip in inked for now, then in itertools.pairwise(clip))
     agree("the share", answer(inked), left / inked[:, :-1].sum())
 
 
