@@ -121,7 +121,7 @@ def at_pace(word, count, seed=1):
 def draw_clips(panels, clips):
     """Each clip as one picture: frame beneath frame, so that a straight way is a straight line."""
     for axes, clip in zip(panels, clips):
-        gaps = np.pad(np.clip(clip, 0, 1), ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=0.35)
+        gaps = np.pad(clip, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=0.35)
         axes.imshow(gaps.reshape(-1, WIDTH, 3)[:-1])
         axes.set(xticks=[], yticks=[])
 
@@ -244,7 +244,7 @@ def draw(model, word, noise, steps=20, sampler="ddpm"):
             prediction_kind="clean",
             generator=np.random.default_rng(5),
         )
-    return clean / SCALE
+    return (clean / SCALE).clip(0, 1)
 
 
 def network(pattern, seed, positions="both"):
