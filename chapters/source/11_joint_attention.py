@@ -13,7 +13,7 @@ Figure 2) can do at once that frames and time in turn (its Figure 1) do on a det
 are two questions.
 
 **You need:** [chapter 5](05_attention.ipynb) and [chapter 6](06_patches_and_positions.ipynb). What the patterns do to
-the quality of clips is measured in chapter 10; what they cost, in [chapter 12](12_the_bill.ipynb).
+the quality of clips is measured in [chapter 10](10_the_consistency_problem.ipynb); what they cost, in [chapter 12](12_the_bill.ipynb).
 """
 
 # %%
