@@ -11,7 +11,7 @@ import math
 import os
 import sys
 
-from . import __version__, commands
+from . import __version__, commands, drawing_commands
 from .errors import InputError
 
 
@@ -126,7 +126,7 @@ def build_parser():
 
     sample = command(
         "sample",
-        commands.sample,
+        drawing_commands.sample,
         "draw clips from captions",
         [
             'minivdit sample "a 3 moving right"',
@@ -155,21 +155,21 @@ def build_parser():
 
     a_clip = ("clip", "a .gif or .mp4 (or a picture: one frame)")
     ability(
-        commands.animate,
+        drawing_commands.animate,
         "a picture becomes the first frame",
         ['minivdit animate three.png "a 3 moving right"', 'minivdit animate three.png "a 3 moving up" --frames 24'],
         ("image", "a picture, or a clip whose first frame is taken"),
         frames="length; as in training",
     )
     keys = ability(
-        commands.keyframes,
+        drawing_commands.keyframes,
         "pictures at given times",
         ['minivdit keyframes "a 3 moving right" --at 0 first.png --at 15 last.png'],
         frames="length; as in training",
     )
     keys.add_argument("--at", nargs=2, action="append", required=True, metavar=("TIME", "FILE"), help="repeatable")
     longer = ability(
-        commands.extend,
+        drawing_commands.extend,
         "what follows a clip, or came before",
         [
             'minivdit extend clip.gif "a 3 moving right" --frames 32',
@@ -180,14 +180,14 @@ def build_parser():
     )
     longer.add_argument("--backwards", action="store_true", help="before the clip instead of after it")
     denser = ability(
-        commands.interpolate,
+        drawing_commands.interpolate,
         "more frames between frames",
         ['minivdit interpolate clip.gif "a 3 moving right" --factor 3'],
         a_clip,
     )
     denser.add_argument("--factor", type=whole(2), default=2, metavar="N", help="how many times as many frames; 2")
     ability(
-        commands.connect,
+        drawing_commands.connect,
         "what leads from one clip to another",
         ['minivdit connect one.gif two.gif "a 3 moving right"'],
         ("before", "the first clip"),
@@ -195,21 +195,21 @@ def build_parser():
         frames="how many between them; half a clip's length in training",
     )
     ring = ability(
-        commands.loop,
+        drawing_commands.loop,
         "a clip without end",
         ['minivdit loop "a 0 moving quickly down"', 'minivdit loop "a 3 moving right" --image three.png --frames 24'],
         frames="length; as in training",
     )
     ring.add_argument("--image", metavar="FILE", help="the first frame; drawn")
     changed = ability(
-        commands.edit,
+        drawing_commands.edit,
         "change what a clip shows",
         ['minivdit edit clip.gif "an 8 moving right" --level 0.8'],
         a_clip,
     )
     changed.add_argument("--level", type=positive, default=0.7, metavar="X", help="of noise, up to 1; 0.7")
     part = ability(
-        commands.inpaint,
+        drawing_commands.inpaint,
         "draw a part of a clip anew",
         [
             'minivdit inpaint clip.gif "a 3 moving right" --mask mask.png',
@@ -223,7 +223,7 @@ def build_parser():
 
     page = command(
         "explore",
-        commands.explore,
+        drawing_commands.explore,
         "click a patch, see where it looks: one HTML page",
         [
             'minivdit explore "a 3 moving right"',
@@ -299,13 +299,10 @@ def build_parser():
         [
             "minivdit card",
             "minivdit card --weights small --evaluation results/small/evaluation.json",
-            "minivdit card --weights runs/full/model.safetensors --evaluation seen.json --evaluation held_out.json "
-            "--out model.md",
+            "minivdit card --weights runs/full/model.safetensors --evaluation one.json --evaluation two.json",
         ],
     )
-    about.add_argument(
-        "--evaluation", action="append", default=[], metavar="FILE", help="of 'minivdit evaluate --out'; repeatable"
-    )
+    about.add_argument("--evaluation", action="append", default=[], metavar="FILE", help="of evaluate; repeatable")
     about.add_argument("--out", metavar="FILE", help="write it there instead of printing it")
     add_weights(about)
 

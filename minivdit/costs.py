@@ -310,6 +310,15 @@ def matmul_speed(size=512, seconds=0.2):
     return 2 * size**3 / best
 
 
+def cores_speed():
+    """The same of all cores together, each with products of its own, as training with a shard a core has them.
+
+    One core is measured: threads that share a product wait for each other, and on a busy machine for most of the time.
+    """
+    with backend.blas_threads(1):
+        return matmul_speed() * backend.thread_count()
+
+
 def _linear(name, rows, size_in, size_out, bias=True):
     """A linear layer on `rows` rows. What it keeps, its input, is left to the caller: several may share one."""
     weights = size_in * size_out + (size_out if bias else 0)

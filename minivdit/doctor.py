@@ -9,7 +9,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,17 +47,12 @@ def check_packages():
 
 
 def check_blas():
-    import numpy as np
     import threadpoolctl
 
     from .backend import cpu_count
+    from .costs import cores_speed
 
-    a = np.ones((512, 512), np.float32)
-    a @ a  # the first product starts the threads
-    started, repeats = time.perf_counter(), 8
-    for _ in range(repeats):
-        a @ a
-    speed = 2 * 512**3 * repeats / (time.perf_counter() - started) / 1e9
+    speed = cores_speed() / 1e9
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     cores = cpu_count()
     text = f"matrix products: {speed:.0f} GFLOP/s, {cores} core{'s' * (cores > 1)}"

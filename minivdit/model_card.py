@@ -28,12 +28,13 @@ def model_card(path, evaluations=()):
     data = preset.data
     height, width = data.size
     digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
     command = ["minivdit", "train", preset.name, "--seed", str(notes["seed"])]
     for assignment in presets.assignments(preset):
         command += ["--set", assignment]
     shapes = f", a part of them in other shapes: {', '.join(data.shapes)} (frames x height x width : share)"
     facts = {
-        "draws": f"clips of {digits} moving digits, {height}x{width} pixels, {data.num_frames} frames, from captions "
+        "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
         "such as 'a 3 moving right'; it knows nothing else",
         "attention": f"{', '.join(preset.transformer.patterns)}; {model.transformer.parameter_count():,} weights in "
         f"the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",

@@ -152,7 +152,7 @@ def predict(preset, minutes=None):
 
     costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
-    speed = costs.matmul_speed()
+    speed = costs.cores_speed()
     lines = [f"{preset.name}: {preset.summary}"]
     for name, cost, settings in (
         ("autoencoder", first, preset.autoencoder_training),

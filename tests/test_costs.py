@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit import costs
+from minivdit import backend, costs
 from minivdit.errors import InputError
 from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig
 
@@ -266,3 +266,9 @@ def test_this_machine_has_some_memory_and_some_speed():
     available = costs.available_memory()
     assert available is None or 1e6 < available < 1e15
     assert 1e7 < costs.matmul_speed(size=64, seconds=0.01) < 1e16
+
+
+def test_the_speed_of_all_cores_is_that_of_one_times_their_number(monkeypatch):
+    monkeypatch.setattr(costs, "matmul_speed", lambda: 5.0 if backend._state["blas_threads"] == 1 else 7.0)
+    monkeypatch.setattr(backend, "thread_count", lambda: 3)
+    assert costs.cores_speed() == 15.0

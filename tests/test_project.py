@@ -69,7 +69,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     install, test = "pip install", "python -m pytest"
     line = next(line for line in README.splitlines() if test in line)
     assert install in line and "-e '.[dev]'" in line
-    assert re.search(r"^python -m pip install .*-e '\.\[dev\]'$", script, flags=re.M)
+    assert re.search(r"^python -m pip install .*-e '\.\[dev,site\]'$", script, flags=re.M)
     assert script.rstrip().splitlines()[-1] == test
 
 

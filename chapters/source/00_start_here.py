@@ -64,7 +64,7 @@ digits that move, and captions that say so.
 
 # %%
 source = digit_source("strokes", split="test")  # digits drawn by a built-in pen
-clips = CaptionedClips(source, size=(32, 32), num_frames=8, digit_size=20, num_digits=(1,))
+clips = CaptionedClips(source, size=(32, 32), num_frames=8, digit_size=16, num_digits=(1,))
 batch = clips.batch(generator, 4)
 print(batch.video.shape, batch.video.dtype, "from", batch.video.min(), "to", batch.video.max())
 
@@ -190,7 +190,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-At first a blur, then strokes that still change their mind from frame to frame, at last a digit. Chapter 4 is about this
+At first a blur, then strokes that still change their mind from frame to frame, at last a digit. [Chapter 4](04_removing_noise.ipynb) is about this
 loop.
 
 The noise comes from a seed. The same seed gives the same clip; another seed gives another clip for the same caption.
@@ -223,7 +223,7 @@ real = clips.render(generator, [parse(caption) for caption in asked]).video
 
 
 def share_right(videos, captions):
-    seen = watch(videos, digit_size=20, digits=1)
+    seen = watch(videos, digit_size=model.settings.digit_size, digits=1)
     right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["prompt"]  # 1 where right
     return Estimate.share(right)  # the mean, and a range that holds it with 95% confidence
 

@@ -350,7 +350,7 @@ plt.show()
 # %% [markdown]
 r"""
 A network trained on all such mixtures can draw a clip from nothing, continue a picture, or fill a gap: the tasks
-differ only in their levels. That is chapter 14; here is the mixture that training draws from.
+differ only in their levels. That is [chapter 14](14_every_ability.ipynb); here is the mixture that training draws from.
 """
 
 # %%

@@ -412,5 +412,5 @@ r"""
 - [Kaplan et al. 2020](references.md#kaplan-2020), section 2.1: the same counting for language models.
 - Here: `minivdit/costs.py`, where every figure of this chapter comes from, and `minivdit/models/patterns.py`.
 
-Back to [the map](README.md#the-map).
+Next: [chapter 13](13_the_kernel_ladder.ipynb), how a GPU pays it.
 """

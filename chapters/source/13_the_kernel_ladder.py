@@ -609,5 +609,5 @@ r"""
 - [NVIDIA's CUDA C++ programming guide](references.md#nvidia-cuda): banks, barriers, and what each architecture has.
 - [Milakov and Gimelshein 2018](references.md#milakov-2018), where online softmax comes from.
 
-Back to [the map](README.md#the-map).
+Next: [chapter 14](14_every_ability.ipynb), every ability from one network.
 """

@@ -11,7 +11,7 @@ on it: what it costs, who sees whom, what it changes.
 went from attention in turn to joint attention; what causal autoencoders, expert modulation and stratified levels are
 for.
 
-**You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and chapter 14.
+**You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and [chapter 14](14_every_ability.ipynb).
 """
 
 # %%
@@ -365,7 +365,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-Chapter 14 has the rest of this family.
+[Chapter 14](14_every_ability.ipynb) has the rest of this family.
 
 ## CogVideo: key frames, then frames between
 
@@ -410,7 +410,7 @@ comes to about half of all at once for a single pass, but a clip of T frames wai
 ## Runway: captions along the clip, and a brush
 
 "Temporally dense captions" says the announcement: the text tells what happens when. Here a caption with "then" becomes
-one caption for each frame (chapter 14). A motion brush paints where things may move; how theirs works isn't public. The
+one caption for each frame ([chapter 14](14_every_ability.ipynb)). A motion brush paints where things may move; how theirs works isn't public. The
 nearest thing here is inpainting: outside the brushed part every pixel is given. **Claim.** Nothing leaks.
 """
 
@@ -555,5 +555,5 @@ r"""
 - The reports themselves: Open-Sora's `docs/report_01.md` to `report_04.md`, Open-Sora Plan's `docs/Report-v1.3.0.md`.
 - Here: `results/tried.md`, what was tried in this project, and what didn't help.
 
-Back to [the map](README.md#the-map).
+Next: [chapter 16](16_capstone.ipynb), the capstone.
 """

@@ -206,7 +206,7 @@ def predict(study, budgets, clips):
 
     Raises InputError where training needs more memory than is free.
     """
-    preset, speed = study.preset, costs.matmul_speed()
+    preset, speed = study.preset, costs.cores_speed()
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, preset.data.size)
     autoencoders = study.seeds * preset.autoencoder_training.steps * first.training_flops
     lines = [
@@ -231,5 +231,5 @@ def predict(study, budgets, clips):
         lines.append(
             f"  equal {budget}: {len(trials)} trainings to do, about {flops / (USUAL_SHARE * speed) / 60:.0f} minutes"
         )
-    lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}, as busy as it is now")
+    lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}")
     return "\n".join(lines)

@@ -1,0 +1,242 @@
+"""The commands that draw clips: from captions, from parts of clips, and `explore`.
+
+Imports stand inside the functions, as in commands.py.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from .commands import prepare
+from .errors import InputError
+
+
+def sample(options):
+    """Draw clips from captions and write them as a GIF.
+
+    A caption may change on the way: "a 3 moving right, then up".
+    """
+    model = ready(options)
+    prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
+    started = time.perf_counter()
+    video = model.generate(prompts, num_frames=options.frames, size=options.size, **drawing(options))
+    show(options, model, video, prompts, started)
+    warn_of_strange_sentences(options.prompt, model)
+    warn_of_weak_weights(model)
+
+
+def ready(options):
+    """The model, once it is sure that --out can be written."""
+    from . import display
+
+    if Path(options.out).suffix.lower() != ".png":
+        display.check_writable(options.out)
+    prepare(options)
+    from .generation import TextToVideo
+
+    return TextToVideo.load(options.weights)
+
+
+def drawing(options):
+    """The options that all drawing takes, as TextToVideo.draw names them."""
+    return {
+        "seed": options.seed,
+        "steps": options.steps,
+        "guidance_scale": options.guidance,
+        "sampler": options.sampler,
+    }
+
+
+def show(options, model, video, prompts, started):
+    """Write clips to --out and say what they are."""
+    from . import display
+
+    if Path(options.out).suffix.lower() == ".png":
+        display.write_strips(options.out, video, prompts)
+    elif options.plain:
+        if len(video) > 1:
+            raise InputError(f"--plain writes one clip, and these are {len(video)}; draw them one by one")
+        display.write_clip(options.out, video[0], options.fps)
+    else:
+        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps)
+    seconds = time.perf_counter() - started
+    frames, height, width = video.shape[1:4]
+    print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
+    print(f"weights {model.name} ({model.fingerprint()})")
+
+
+def ability(options, draw):
+    """What the commands that begin with files share: draw(model, how) gives the clip that is written."""
+    model = ready(options)
+    started = time.perf_counter()
+    video = draw(model, drawing(options))
+    show(options, model, video, [options.prompt], started)
+    warn_of_strange_sentences([options.prompt], model)
+    return model, video
+
+
+def animate(options):
+    """Draw a clip that begins with a picture (of a clip, its first frame)."""
+    from .display import read_clip
+
+    image = read_clip(options.image)[0]
+    ability(options, lambda model, how: model.animate(image, options.prompt, options.frames, **how))
+
+
+def keyframes(options):
+    """Draw a clip in which pictures stand at some times; the first frame has the time 0."""
+    from .display import read_clip
+
+    images = {whole_time(time): read_clip(path)[0] for time, path in options.at}
+    ability(options, lambda model, how: model.keyframes(images, options.prompt, options.frames, **how))
+
+
+def whole_time(text):
+    if not text.isdecimal():
+        raise InputError(f"{text!r} is not a time; --at takes the number of a frame from 0 upwards and a file")
+    return int(text)
+
+
+def extend(options):
+    """Draw what follows a clip, or with --backwards what came before it; any number of frames, in turns.
+
+    It says how far the digit drifts from what it was.
+    """
+    from .data import parse
+    from .display import read_clip
+
+    clip = read_clip(options.clip)
+
+    def draw(model, how):
+        return model.extend(clip, options.prompt, options.frames, backwards=options.backwards, **how)
+
+    model, video = ability(options, draw)
+    from .evaluation import drift
+
+    try:
+        digits = len(parse(options.prompt))
+    except InputError:
+        digits = 1
+    video = video[:, ::-1] if options.backwards else video
+    values = drift(video, model.settings.digit_size, digits, max(1, model.settings.num_frames // 2))
+    for name, stretches in values.items():
+        shares = " ".join(f"{value:.2f}" for value in stretches[0])
+        print(f"drift: {name:10} {shares}   (each half a clip's length{', backwards' * options.backwards})")
+
+
+def interpolate(options):
+    """Draw frames between the frames of a clip: with --factor 2 one between any two."""
+    from .display import read_clip
+
+    clip = read_clip(options.clip)
+    ability(options, lambda model, how: model.interpolate(clip, options.prompt, options.factor, **how))
+
+
+def connect(options):
+    """Draw what leads from one clip to another."""
+    from .display import read_clip
+
+    before, after = read_clip(options.before), read_clip(options.after)
+    ability(options, lambda model, how: model.connect(before, after, options.prompt, options.frames, **how))
+
+
+def loop(options):
+    """Draw a clip that can be repeated without end, and say how large the jump is at its seam."""
+    from .display import read_clip
+    from .evaluation import seam
+
+    image = options.image and read_clip(options.image)[0]
+    _, video = ability(options, lambda model, how: model.loop(options.prompt, image, options.frames, **how))
+    jump, step = (float(values[0]) for values in seam(video))
+    print(f"from the last frame to the first pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
+
+
+def edit(options):
+    """Put a clip under noise and draw it from there with another caption.
+
+    A low level keeps more of the clip, a high one follows the caption more.
+    """
+    from .display import read_clip
+
+    clip = read_clip(options.clip)
+    ability(options, lambda model, how: model.edit(clip, options.prompt, options.level, **how))
+
+
+def inpaint(options):
+    """Draw a part of a clip anew: where the picture --mask is bright, in the frames --from to --to."""
+    import numpy as np
+
+    from .display import read_clip
+
+    clip = read_clip(options.clip)
+    mask = np.zeros(clip.shape[:3], bool)
+    area = read_clip(options.mask)[0, ..., 0] > 0.5 if options.mask else np.ones(clip.shape[1:3], bool)
+    if area.shape != clip.shape[1:3]:
+        raise InputError(f"the mask has {area.shape} pixels and the clip {clip.shape[1:3]}; give equal sizes")
+    last = len(clip) - 1 if options.to is None else options.to
+    if not options.start <= last < len(clip):
+        raise InputError(f"there are no frames {options.start} to {last} in a clip of {len(clip)}, counted from 0")
+    mask[options.start : last + 1] = area
+    ability(options, lambda model, how: model.inpaint(clip, mask, options.prompt, **how))
+
+
+def explore(options):
+    """Draw a caption's clip, and write one HTML page on which a click on a patch shows where it looked.
+
+    Several weights are shown side by side, each with the attention pattern that it was trained with; --restrict shows
+    the first ones in other patterns besides, for which they weren't trained, and says so. The page needs no network.
+    """
+    if Path(options.out).suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"can't write a page to {options.out!r}; choose a name that ends in .html")
+    prepare(options)
+    from .explorer import explore, load
+
+    restrict = [name.strip() for name in options.restrict.split(",") if name.strip()]
+    models = load(options.weights)
+    started = time.perf_counter()
+    explorer = explore(
+        options.prompt,
+        models,
+        restrict,
+        options.moments,
+        num_frames=options.frames,
+        size=options.size,
+        **drawing(options),
+    )
+    size = explorer.save(options.out)
+    names = ", ".join(look.name for look in explorer.looks)
+    print(f"{options.out}: {names}; {size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s; open it in a browser")
+    warn_of_strange_sentences([options.prompt], models[0])
+    for model in models:
+        warn_of_weak_weights(model)
+
+
+def warn_of_strange_sentences(prompts, model):
+    """What training never showed is drawn all the same, but not silently: a word order, a number of digits."""
+    from .data.captions import over_time, parse
+
+    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
+    for prompt in filter(str.strip, prompts):  # the empty caption means: draw anything
+        try:
+            count = max(len(parse(part)) for part in over_time(prompt))
+        except InputError as error:
+            print(f"minivdit: note: {error}", file=sys.stderr)
+            continue
+        if trained and count not in trained:
+            print(
+                f"minivdit: note: {prompt!r} has {count} digits; these weights were trained on clips of "
+                f"{' or '.join(map(str, trained))}",
+                file=sys.stderr,
+            )
+
+
+def warn_of_weak_weights(model):
+    """Say so when noise is all that can be expected, instead of letting a user look for a fault."""
+    right = model.notes.get("metrics", {}).get("digit_frames")
+    if right is not None and right < 0.4:
+        steps = model.notes["steps"]
+        print(
+            f"minivdit: note: these weights had {steps} steps of training and draw the right digit in {right:.0%} of "
+            "frames; train longer for legible digits",
+            file=sys.stderr,
+        )
