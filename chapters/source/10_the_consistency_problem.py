@@ -41,7 +41,7 @@ generator = np.random.default_rng(0)
 r"""
 ## What it is, and how to be fooled
 
-A clip is *consistent* if things stay what they are: the 3 remains a 3, and this 3 remains this 3. The library measures it
+A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and this 3 remains this 3. The library measures it
 on moving digits: `one_class`, does the judge of [chapter 2](02_layers_and_learning.ipynb) read the same digit in every
 frame; `look`, how well the digit's picture correlates with its first one. A figure like that says nothing by itself, so
 beside it stand a ceiling, real clips, and floors: real clips spoilt in one way each.
@@ -77,10 +77,17 @@ assert report["frozen"]["travel"].mean == 0
 
 # %% [markdown]
 r"""
-Four lessons. *Frozen* is as consistent as the real clips, so a measure of motion must stand beside it: `travel`, how far the
+Each of the three floors is caught by another measure. *Frozen* is as consistent as the real clips, so a measure of motion must stand beside it: `travel`, how far the
 digit goes. But *frames of other clips* travel, too: to jump is to move. It is `lawful` that refuses both, since it asks for one
 bouncing line. *Shuffled* clips have identity and travel, and again only `lawful` notices. And the floor of `look` isn't 0: two
-handwritten digits resemble each other.
+handwritten digits resemble each other. ([Ceiling and floor](glossary.md#ceiling-and-floor) will stand beside every figure here.)
+
+## A world that trains in seconds
+
+To compare networks we must train several, so we shrink the world: a corridor of 4 x 20 pixels, six frames, one ball. Its
+*colour* is its identity, any hue of the circle. It rolls left or right, *slow* or *fast*, and the caption is this one
+word. Slow is a fraction of a pixel a frame; fast, more than the ball's own width. Pixels are the latents, and a
+[patch](glossary.md#patch) is 4 x 2 pixels: ten tokens a frame.
 """
 
 # %%
@@ -130,7 +137,8 @@ plt.show()
 r"""
 The measures are as simple. Where is the ball: the centre of its ink. What is its hue: the ink's mean colour as an angle. Then
 for each clip: by how many degrees the hue differs from that of the first frame; how far the centre is from the best
-straight line, in pixels; and the speed of that line. First as a loop, then for all clips at once.
+straight line, in pixels; and the speed of that line. To show nothing must not count as consistent: a frame without a ball gets the 90
+degrees of chance (in a moment), and `seen` is the share of frames that show one. First as a loop, then for all clips at once.
 """
 
 
@@ -145,22 +153,25 @@ def hue_by_loop(frame):  # (H, W, 3) -> radians
 
 
 def look_at(video):
-    """Hue (B, T) in radians and centre x (B, T) in pixels of the ink; black frames give 0 and the left edge."""
+    """Hue (B, T) in radians and centre x (B, T) in pixels of the ink, 0 and 0 without; whether there is any (B, T)."""
     ink = np.where(video.max(-1) > 0.25, video.max(-1), 0)  # (B, T, H, W)
     hue = np.angle(np.einsum("bthw,bthwc,c->bt", ink, video, TURNS))
-    return hue, (ink * np.arange(WIDTH)).sum((2, 3)) / np.maximum(ink.sum((2, 3)), 1e-6)
+    amount = ink.sum((2, 3))
+    return hue, (ink * np.arange(WIDTH)).sum((2, 3)) / np.maximum(amount, 1e-6), amount > 0
 
 
 def measure(video):
     """Values (B,) by name."""
-    hue, x = look_at(video)
+    hue, x, seen = look_at(video)
+    away = np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1])))))
     t = np.arange(FRAMES) - (FRAMES - 1) / 2
     slope = x @ t / (t @ t)
     line = x.mean(axis=1, keepdims=True) + slope[:, None] * t
     return {
-        "change of hue": np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1]))))).mean(axis=1),
+        "change of hue": np.where(seen[:, 1:] & seen[:, :1], away, 90).mean(axis=1),
         "off the line": np.sqrt(((x - line) ** 2).mean(axis=1)),
         "speed": np.abs(slope),
+        "seen": seen.mean(axis=1),
     }
 
 
@@ -192,7 +203,8 @@ likely, so **90 degrees** on average. That is what "no link" looks like.
 
 ## Train alike
 
-One network for each pattern; everything else is shared: the first weights, the batches, the noise, the steps. The
+One network for each [pattern](glossary.md#attention-pattern); all else is shared: the first weights (checked below), the batches,
+the noise, the steps. The
 network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest.
 """
 
@@ -257,7 +269,7 @@ def network(pattern, seed, positions="both"):
 BATCH, STEPS = size(32, 4), size(240, 8)
 MARKS = [STEPS // 8, STEPS // 4, STEPS // 2, STEPS]  # when to look how far it has come
 noise = generator.standard_normal((CLIPS, FRAMES, HEIGHT, WIDTH, 3), dtype=np.float32)
-history = {}
+history, losses = {}, {}
 
 
 def trained(pattern, seed, **options):
@@ -271,21 +283,22 @@ def trained(pattern, seed, **options):
         warmup=min(20, STEPS - 1),
         ema_decay=0.97,
     )
-    run, losses = Run(Rolling(model), settings, seed), []
+    run, told = Run(Rolling(model), settings, seed), []
     for state in train(run):
-        losses.append(state.loss)
+        told.append(state.loss)
         if state.step in MARKS:
             with run.average.applied():  # the running mean of the weights, better than the last ones
                 half = noise[: CLIPS // 2]
                 history[pattern, seed, state.step] = {word: measure(draw(model, word, half, steps=12)) for word in PACE}
     for name, averaged in run.average.average.items():
         run.parameters[name].data = averaged
-    print(f"{pattern}, seed {seed}: {STEPS} steps, loss {losses[0]:.3f} to {np.mean(losses[-20:]):.3f}")
+    losses[pattern, seed] = told
+    print(f"{pattern}, seed {seed}: {STEPS} steps, loss {told[0]:.3f} to {np.mean(told[-20:]):.3f}")
     return model
 
 
 first, second = (network(pattern, 0).state_dict() for pattern in ("framewise", "joint"))
-assert all(np.array_equal(first[name], second[name]) for name in first)  # not one weight more, or other
+assert first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 # %% [markdown]
 r"""
@@ -310,8 +323,8 @@ table({"frame by frame": at_once}, "fast")
 
 # %% [markdown]
 r"""
-Every frame by itself is a good picture: a round ball of one colour. As a clip it is worthless, with a new ball in each frame,
-and the change of hue at the floor of 90 degrees. Longer training won't help. The network has no way to know what
+Nearly every frame by itself is a good picture: a round ball of one colour. As a clip it is worthless, with a new ball in each
+frame, and the change of hue at its floor of 90 degrees. Longer training won't help: the network has no way to know what
 it draws in the next frame, and the caption doesn't say which colour.
 
 **A way out?** Euler's sampler makes the picture out of its noise and nothing else. So give all frames *the same*
@@ -365,7 +378,9 @@ practice, but as a help for networks that have links.
 
 The next cheapest: after each block inside frames, one in which a token looks at *the same place* in all frames, the
 pattern `time`. This is the article's Figure 1, in the library `framewise`. The corridor is one token high, so tokens can be
-drawn as a map of place and time; here is whom one token on the fast ball's way looks at.
+drawn as a map of place and time. The large dot is a token that holds the fast ball in the third frame, the small dots are the
+ball's places in the others; what the token sees is yellow. The last two maps ask what it has *heard of* after two blocks, at
+second hand, too.
 """
 
 # %%
@@ -394,9 +409,9 @@ for name, matrix in [*looks.items(), *reach.items()]:
 
 # %% [markdown]
 r"""
-The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only background. How
-often? The library counts the patches with ink that have none one frame later. On our balls, and on digits of the usual
-64 x 64 clips at three speeds:
+The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only
+background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on
+digits of the usual 64 x 64 clips at three speeds:
 """
 
 
@@ -432,9 +447,9 @@ for word, pixels in zip(SPEEDS, PIXELS_PER_FRAME):
 
 # %% [markdown]
 r"""
-So a slow thing is linked to itself, and a fast one to what was behind it. It is tempting to conclude, as the article does,
-that such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fourth picture shows why: after a
-block inside frames and one over time, everything has heard of everything. The background token at the ball's old place can learn,
+So a slow thing is linked to itself, and a fast one to the background that it has left. It is tempting to conclude, as the article
+does, that such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fourth map shows why: after a
+block inside frames and one over time, everything has heard of everything. (Frames alone, the fifth, never get there.) The background token at the ball's old place can learn,
 inside its frame, where the ball is now and what colour it has, and hand that on. What is lost isn't the link but its
 directness: news travels through a token that must carry it beside its own business, and it takes two blocks, so that a
 network of four has two exchanges where `joint` has four. Whether that matters isn't to be settled by argument.
@@ -505,8 +520,8 @@ for word in PACE:
 # %% [markdown]
 r"""
 At low noise a frame shows all by itself and the three are alike: links have nothing to add. At the highest nobody sees
-anything. In between, where the other frames hold what this one has lost in noise, is where a clip is decided, and where the patterns
-part.
+anything. In between, where the other frames hold what this one has lost in noise, is where a clip is decided, and where links
+pay. Between `framewise` and `joint`, though, these curves hardly tell.
 
 ## How sure, and after how long?
 
@@ -543,25 +558,58 @@ plt.show()
 # %% [markdown]
 r"""
 What a seed does is common to both patterns (the same first weights, the same batches), so take the *difference* within each
-seed, and give its mean an interval: Student's t, wide for so few.
+seed, `framewise` - `joint`, and give its mean an interval: Student's t, wide for so few. Above 0, `joint` is better. And if it is the
+*pace* that makes the difference, as the count of patches left behind suggests, then the gap must be wider for the fast ball than
+for the slow one: that, too, is a difference within each seed.
 """
 
+
 # %%
-for what in ("change of hue", "off the line"):
-    for word in PACE:
-        for step in MARKS[1:]:
-            framewise, joint = (
-                np.array([history[name, seed, step][word][what].mean() for seed in SEEDS])
-                for name in ("framewise", "joint")
-            )
-            gap = Estimate.over_runs(framewise - joint)
-            if (what, word, step) == ("change of hue", "fast", size(MARKS[-2], None)):
-                assert (joint < framewise).all()  # in every seed
-            verdict = "joint is better" if gap.low > 0 else "framewise is better" if gap.high < 0 else "not shown"
-            print(
-                f"{what}, {word}, step {step:3}: framewise - joint {gap.mean:6.2f} "
-                f"({gap.low:7.2f} to {gap.high:6.2f}, {gap.n} seeds): {verdict}"
-            )
+def gap(what, word, step):
+    """framewise - joint, one value for each seed."""
+    both = [[history[name, seed, step][word][what].mean() for seed in SEEDS] for name in ("framewise", "joint")]
+    return np.subtract(*both)
+
+
+def with_interval(estimate):
+    return f"{estimate.mean:6.2f} ({estimate.low:7.2f} to {estimate.high:6.2f})"
+
+
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.2), layout="constrained")
+for axes, what, unit in zip(panels, ("change of hue", "off the line"), ("degrees", "px")):
+    for word, style, aside in (("slow", "o", 0.95), ("fast", "D", 1.05)):
+        found = [Estimate.over_runs(gap(what, word, step)) for step in MARKS]
+        means = np.array([one.mean for one in found])
+        reach = means - [one.low for one in found]
+        axes.errorbar(np.array(MARKS) * aside, means, reach, fmt=style, capsize=4, label=word)
+        for step, one in zip(MARKS, found):
+            verdict = "joint is better" if one.low > 0 else "framewise is better" if one.high < 0 else "not shown"
+            print(f"{what}, {word}, step {step:3}: {with_interval(one)}  {verdict}")
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xticks(MARKS, MARKS)
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="steps of training", ylabel=unit, title=f"{what}: framewise - joint")
+    axes.grid(alpha=0.3)
+panels[0].legend(fontsize=8)
+plt.show()
+
+print("\nchange of hue: the gap with the fast ball, minus that with the slow one")
+for step in MARKS:
+    wider = Estimate.over_runs(gap("change of hue", "fast", step) - gap("change of hue", "slow", step))
+    print(f"step {step:3}: {with_interval(wider)}")
+
+print(
+    "\ntraining loss (mean of 20 steps): framewise as a share of joint, for each seed; least share of frames with a ball"
+)
+for step in MARKS:
+    recent = [[np.mean(losses[name, seed][:step][-20:]) for seed in SEEDS] for name in names[1:]]
+    shares = ", ".join(f"{share:.2f}" for share in np.divide(*recent))
+    seen = min(history[name, seed, step][word]["seen"].mean() for name in names[1:] for seed in SEEDS for word in PACE)
+    print(f"step {step:3}: {shares}; {seen:.2f}")
+
+sooner = [gap("change of hue", "fast", step) > 0 for step in MARKS[1:3]]
+assert size(np.all(sooner), True)  # in every seed; a few steps, as in the tests, show nothing
 
 # %% [markdown]
 r"""
@@ -611,31 +659,33 @@ drawn from like all others, `TextToVideo.load(path)`, and put beside each other:
 
 Worked solutions are in [solutions/10_the_consistency_problem](solutions/10_the_consistency_problem.ipynb).
 
-**1. Change of hue.** `hue` (B, T) in radians, anywhere from -pi to pi. For each clip (B,): by how many *degrees* the hue of the later
-frames differs from that of the first, on average, the short way round the circle.
+**1. The worst pair.** A mean over frames can hide one bad frame. `hue` (B, T) in radians, anywhere from -pi to pi. For each clip
+(B,): by how many *degrees* the two frames differ that differ most, the short way round the circle.
 """
 
 
 # %%
-def change_of_hue(hue):
+def worst_pair(hue):
     pass  # fill me in, about 2 lines
 
 
-check.ch10_hue(change_of_hue)
+check.ch10_hue(worst_pair)
 
 # %% [markdown]
 r"""
-**2. Noise in common.** From `common` (B, 1, H, W, C) and `own` (B, T, H, W, C), independent standard normal: noise of deviation 1 whose
-frames correlate by `share`.
+**2. Noise that is handed on.** Instead of one noise in common, each frame may take over a part of the noise of the frame before.
+From `own` (B, T, H, W, C), independent standard normal: noise of deviation 1 in which the first frame is its own, and each
+further one a weighted sum of the noise before it and its own, so that neighbours correlate by `share`. (By how much, then, do frames
+that are k apart?)
 """
 
 
 # %%
-def noise_in_common(common, own, share):
-    pass  # fill me in, about 1 line
+def noise_handed_on(own, share):
+    pass  # fill me in, about 4 lines
 
 
-check.ch10_noise(noise_in_common)
+check.ch10_noise(noise_handed_on)
 
 # %% [markdown]
 r"""
@@ -674,8 +724,8 @@ r"""
   into an image model that stays as it was ([Guo et al. 2023](references.md#guo-2023)).
 - **Frames and time in turn** in transformers: **Latte** ([Ma et al. 2024](references.md#ma-2024)) tried four ways to divide them;
   the STDiT of **Open-Sora** 1.x puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
-- **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part ([Ge et al.
-  2023](references.md#ge-2023)).
+- **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part or handed on, as in
+  exercise 2 ([Ge et al. 2023](references.md#ge-2023)).
 - **All at once**: **CogVideoX** gives the reason of this chapter: a head that moves can't attend to itself in the next frame,
   the news has to go through patches of background ([Yang et al. 2024](references.md#yang-2024)).
 

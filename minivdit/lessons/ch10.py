@@ -1,4 +1,4 @@
-"""Checks of chapter 10: change of hue, noise in common, what is left behind, and how sure a comparison is."""
+"""Checks of chapter 10: the worst pair of hues, noise handed on, what is left behind, how sure a comparison is."""
 
 import itertools
 
@@ -11,18 +11,19 @@ from .exercise import agree, different, exercise
 def ch10_hue(answer, generator):
     clips, frames = different(generator, 2, 3, 9)
     hue = generator.uniform(-np.pi, np.pi, (clips, frames))
-    away = np.abs(hue[:, 1:] - hue[:, :1])
-    agree("the degrees (B,)", answer(hue), np.degrees(np.minimum(away, 2 * np.pi - away)).mean(axis=1))
+    away = [[abs(one - other) for one, other in itertools.combinations(clip, 2)] for clip in hue]
+    away = np.minimum(away, 2 * np.pi - np.array(away))
+    agree("the degrees (B,)", answer(hue), np.degrees(away).max(axis=1))
 
 
 @exercise
 def ch10_noise(answer, generator):
-    clips, frames, height, width = different(generator, 4, 2, 8)
-    common = generator.standard_normal((clips, 1, height, width, 3))
-    own = generator.standard_normal((clips, frames, height, width, 3))
+    own = generator.standard_normal((*different(generator, 4, 2, 8), 3))  # (B, T, H, W, C)
     share = float(generator.uniform(0.1, 0.9))
-    expected = np.stack([share**0.5 * common[:, 0] + (1 - share) ** 0.5 * own[:, t] for t in range(frames)], axis=1)
-    agree("the noise (B, T, H, W, C)", answer(common, own, share), expected)
+    expected = [own[:, 0]]
+    for t in range(1, own.shape[1]):
+        expected.append(share * expected[-1] + (1 - share**2) ** 0.5 * own[:, t])
+    agree("the noise (B, T, H, W, C)", answer(own.copy(), share), np.stack(expected, axis=1))
 
 
 @exercise

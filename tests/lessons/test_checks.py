@@ -160,6 +160,17 @@ def around(angle):
     return np.abs(np.angle(np.exp(1j * angle)))
 
 
+def pairs_away(hue):
+    return around(hue[:, :, None] - hue[:, None, :])  # (B, T, T)
+
+
+def handed_on(own, before, new):
+    noise = own.copy()
+    for t in range(1, own.shape[1]):
+        noise[:, t] = before * noise[:, t - 1] + new * own[:, t]
+    return noise
+
+
 def interval(middle, half):
     return middle - half, middle + half
 
@@ -480,18 +491,28 @@ MISTAKES = {
         lambda frames, height, width: (1 + frames // 4) * (height // 16) * (height // 16),  # a square
     ],
     "ch10_hue": [
-        lambda hue: np.degrees(np.abs(hue[:, 1:] - hue[:, :1])).mean(axis=1),  # the circle forgotten
-        lambda hue: around(hue[:, 1:] - hue[:, :1]).mean(axis=1),  # radians
-        lambda hue: np.degrees(around(hue - hue[:, :1])).mean(axis=1),  # the first frame counted, too
-        lambda hue: np.degrees(around(np.diff(hue))).mean(axis=1),  # from the frame before
-        lambda hue: np.degrees(around(hue[:, 1:] - hue[:, :1])).mean(axis=0),  # frame by frame
-        lambda hue: np.degrees(around(hue[:, 1:] - hue[:, :1])).mean(),  # all clips together
+        lambda hue: np.degrees(hue.max(axis=1) - hue.min(axis=1)),  # the circle forgotten
+        lambda hue: pairs_away(hue).max(axis=(1, 2)),  # radians
+        lambda hue: np.degrees(around(hue - hue[:, :1])).max(axis=1),  # from the first frame only
+        lambda hue: np.degrees(around(np.diff(hue))).max(axis=1),  # from the frame before only
+        lambda hue: np.degrees(pairs_away(hue)).mean(axis=(1, 2)),  # of all pairs
+        lambda hue: np.degrees(pairs_away(hue)).max(axis=(0, 1)),  # frame by frame
+        lambda hue: np.degrees(pairs_away(hue)).max(),  # all clips together
     ],
     "ch10_noise": [
-        lambda common, own, share: share * common + (1 - share) * own,  # no roots: the deviation falls below 1
-        lambda common, own, share: (1 - share) ** 0.5 * common + share**0.5 * own,  # exchanged
-        lambda common, own, share: share * common + (1 - share**2) ** 0.5 * own,  # the correlation is the square
-        lambda common, own, share: share**0.5 * common + (1 - share) ** 0.5 * own[:, :1],  # one frame
+        lambda own, share: handed_on(own, share, 1 - share),  # no root: the deviation falls below 1
+        lambda own, share: handed_on(own, share**0.5, (1 - share) ** 0.5),  # the correlation is the root
+        lambda own, share: handed_on(own, (1 - share**2) ** 0.5, share),  # exchanged
+        lambda own, share: handed_on(np.insert(own, 0, 0, axis=1), share, (1 - share**2) ** 0.5)[:, 1:],  # from nothing
+        lambda own, share: handed_on(own.swapaxes(0, 1), share, (1 - share**2) ** 0.5).swapaxes(
+            0, 1
+        ),  # from clip to clip
+        lambda own, share: (
+            share**0.5 * own[:, :1] + (1 - share) ** 0.5 * own
+        ),  # in common with the first, and not 1 there
+        lambda own, share: (
+            share * np.roll(own, 1, axis=1) + (1 - share**2) ** 0.5 * own
+        ),  # only once, the last to the first
     ],
     "ch10_left": [
         lambda inked: (inked[:, :-1] & ~inked[:, 1:]).mean(),  # of all patches

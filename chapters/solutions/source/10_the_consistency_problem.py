@@ -12,32 +12,36 @@ from minivdit.lessons import check
 
 # %% [markdown]
 r"""
-**1. Change of hue.** The difference of two angles may be nearly a whole turn where the hues are neighbours. As a complex number
-of length 1 it has its angle between -180 and 180 degrees. The first frame is left out: it would add a 0 that means nothing.
+**1. The worst pair.** All pairs by broadcasting, (B, T, 1) - (B, 1, T). The difference of two angles may be nearly a whole turn where
+the hues are neighbours; as a complex number of length 1 it has its angle between -180 and 180 degrees.
 """
 
 
 # %%
-def change_of_hue(hue):
-    away = np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1])))
-    return np.degrees(np.abs(away)).mean(axis=1)
+def worst_pair(hue):
+    away = np.angle(np.exp(1j * (hue[:, :, None] - hue[:, None, :])))  # (B, T, T)
+    return np.degrees(np.abs(away)).max(axis=(1, 2))
 
 
-check.ch10_hue(change_of_hue)
+check.ch10_hue(worst_pair)
 
 # %% [markdown]
 r"""
-**2. Noise in common.** Variances add up: c + (1 - c) = 1. Two frames share the first term only, so their covariance is c. Without
-the roots the deviation would be below 1, and the network would get noise weaker than the level it is told.
+**2. Noise that is handed on.** Variances add up: share² + (1 - share²) = 1, and the covariance of neighbours is the weight of the noise
+before, share itself. Two frames k apart share what was handed on k times: share to the power of k. (With noise in common the weight
+was the root of the share, since *both* frames carried it.)
 """
 
 
 # %%
-def noise_in_common(common, own, share):
-    return np.sqrt(share) * common + np.sqrt(1 - share) * own
+def noise_handed_on(own, share):
+    noise = own.copy()
+    for t in range(1, own.shape[1]):
+        noise[:, t] = share * noise[:, t - 1] + np.sqrt(1 - share**2) * own[:, t]
+    return noise
 
 
-check.ch10_noise(noise_in_common)
+check.ch10_noise(noise_handed_on)
 
 # %% [markdown]
 r"""
