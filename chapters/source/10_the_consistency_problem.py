@@ -619,17 +619,18 @@ Read it with care.
 - **Identity.** Without links it stays at the floor, however long the training. With links all networks end near the ceiling,
   those that are linked pixel to same pixel, too: "cannot" is refuted.
 - **Pace.** But who gets there first depends on it. With the fast ball `joint` leads, and halfway all its seeds hold their colour
-  while those of `framewise` don't yet. With the slow ball `framewise` leads at first, since its links are the right ones for what
+  while those of `framewise` don't yet. With the slow ball `framewise` leads at first, as links from pixel to same pixel should for what
   stays where it is, and is overtaken. Early in the training the gap between the paces has its whole interval above 0: the detour
   is real. It doesn't say *can't*, it says *later*.
 - **Motion.** With the slow ball `framewise` is the first to keep to the line, too; at the end no difference is shown. To roll
   straight when fast, neither has learned in so few steps: look at the floors again.
 - **Loss.** That of `framewise` is the *lower* one at each of these steps, even while its fast balls change their colour. A loss
-  adds up everything, and a ball's colour is little of it. Who chooses by the loss alone chooses the other network.
+  adds up everything and doesn't say which part of it is the colour. Who chooses by the loss alone chooses the other network.
 - **How sure?** Three seeds, one learning rate, one small world; and of some twenty intervals of 95%, one in twenty misses
   by chance. "Not shown" doesn't mean "the same": halfway, with the fast ball, all of `joint` lie below all of `framewise`, but by
-  amounts so different that the interval can't exclude 0. And in the first steps many frames show no ball yet, which counts as chance:
-  who leads there leads partly because there is a ball at all.
+  amounts so different that the interval can't exclude 0. And early on `joint` leaves many frames without a ball, which
+  counts as chance: with the fast ball it leads in spite of that, and a part of its lag with the slow one may be no more than that. (The
+  gap between the paces is hardly touched, since the balls are missing about equally at both.)
 
 The article's claim thus wants a correction. Linked pixel to same pixel, frames *can* be consistent; for what moves fast it takes
 longer to learn. How much of that is left in a large network after a long training, this corridor can't say.
