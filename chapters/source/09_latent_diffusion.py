@@ -691,5 +691,5 @@ r"""
 - Here: `minivdit/models/autoencoder.py`; `AutoencoderTask` in `minivdit/training/tasks.py`; `results/tried.md`, channels and
   decibels of the 64 x 64 autoencoder.
 
-Next: [chapter 11](11_joint_attention.ipynb), who can influence whom; or [the map](README.md#the-map).
+Next: [chapter 10](10_the_consistency_problem.ipynb), the consistency problem; or [the map](README.md#the-map).
 """

@@ -13,7 +13,7 @@ Figure 2) can do at once that frames and time in turn (its Figure 1) do on a det
 are two questions.
 
 **You need:** [chapter 5](05_attention.ipynb) and [chapter 6](06_patches_and_positions.ipynb). What the patterns do to
-the quality of clips is measured in chapter 10; what they cost, in [chapter 12](12_the_bill.ipynb).
+the quality of clips is measured in [chapter 10](10_the_consistency_problem.ipynb); what they cost, in [chapter 12](12_the_bill.ipynb).
 """
 
 # %%
@@ -407,7 +407,7 @@ r"""
 So the links that only joint attention has are used: they get that share of the weight. Two warnings. A weight isn't an
 effect: what is looked at may be thrown away later; the disturbance above is nearer to the effect. And that a network
 uses a link when it has it doesn't prove that it would be worse without. For that, networks with and without it have to be
-trained alike, with several seeds: chapter 10, and `minivdit compare`.
+trained alike, with several seeds: [chapter 10](10_the_consistency_problem.ipynb), and `minivdit compare`.
 
 ## Exercises
 

@@ -611,7 +611,7 @@ r"""
 less of the speed than the library's usual share.)
 
 One more ability is in there, since some frames were given in training: continue a picture. It is another matrix of levels, with zeros in the
-first column ([chapter 3](03_adding_noise.ipynb)). First frames of real clips that it has never seen, each told to do something else:
+first column ([chapter 14](14_every_ability.ipynb)). First frames of real clips that it has never seen, each told to do something else:
 """
 
 # %%
@@ -729,7 +729,7 @@ Each with the number that would settle it. Write your forecast first; run at lea
 | size | idea | how to know |
 |---|---|---|
 | an hour | patches (2, 4, 4), or width 32: how cheap can it get? | `steady` and `miss` at equal FLOPs, not equal steps |
-| an hour | `frame`, `time` in turn instead of `joint` | `steady` on the same seeds; chapter 11's distance predicts the order |
+| an hour | `frame`, `time` in turn instead of `joint` | `steady` and `miss`, seed by seed and on the way, as in [chapter 10](10_the_consistency_problem.ipynb) |
 | an hour | why is the spread too small: drawing steps, sampler, or too short a training? | the spread, one of the three changed at a time |
 | an hour | hold out 8 pairs of 16, then 12 | held-out `prompt` against the number of pairs shown |
 | a day | law or habit? Random gravity in training, the first three frames given in the test, at pulls never shown | found against true pull: slope 1 is a law, slope 0 a habit |
