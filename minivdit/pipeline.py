@@ -60,7 +60,7 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
         display.write_strips(out / "previews" / f"{name}_{state.step:06d}.png", video[:4], real.captions[:4])
         metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
-            tqdm.write(f"{name} {state.step}: " + ", ".join(f"{name} {value:.2f}" for name, value in metrics.items()))
+            tqdm.write(f"{name} {state.step}: " + ", ".join(f"{mark} {value:.2f}" for mark, value in metrics.items()))
         return metrics
 
     transformer, tokenizer = train_transformer(

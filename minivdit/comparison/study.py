@@ -216,7 +216,9 @@ def predict(study, budgets, clips):
     """
     preset, speed = study.preset, costs.cores_speed()
     first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, preset.data.size)
-    autoencoders = study.seeds * preset.autoencoder_training.steps * first.training_flops
+    reading = costs.text_cost(preset.transformer, preset.text_training.batch)
+    earlier = preset.autoencoder_training.steps * first.training_flops
+    earlier += preset.text_training.steps * reading.training_flops
     lines = [
         f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {study.seeds} seeds, "
         f"{preset.training.steps} steps of {preset.training.batch} clips each; {clips} clips drawn by each model"
@@ -225,7 +227,7 @@ def predict(study, budgets, clips):
     for budget in budgets:
         trials = [trial for trial in study.trials(budget) if trial.folder not in counted]
         counted |= {trial.folder for trial in trials}
-        flops = autoencoders if budget == budgets[0] and trials else 0
+        flops = study.seeds * earlier if budget == budgets[0] and trials else 0
         for trial in trials:
             own = with_pattern(preset, trial.name)
             costs.require_memory(
