@@ -73,6 +73,7 @@ FUNCTIONS = {
 METHODS = {
     "all": "axis out keepdims",
     "any": "axis out keepdims",
+    "argmax": "axis out dtype keepdims",
     "astype": "dtype order casting subok copy",
     "clip": "min max out",
     "copy": "order",
