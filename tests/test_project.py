@@ -62,6 +62,27 @@ def test_the_pictures_and_files_that_the_readme_names_exist():
     named = re.findall(r"`((?:minivdit|kernels|chapters|examples|tests)/[\w./]*)`", in_text)
     missing = [name for name in {*links, *named} if not (PROJECT / name.partition("#")[0]).exists()]
     assert not missing and named
+    for page, _, heading in (link.partition("#") for link in links if "#" in link):
+        headings = re.findall(r"^#+ (.*)$", (PROJECT / page).read_text(encoding="utf-8"), flags=re.M)
+        assert heading in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}
+
+
+def test_a_room_imports_only_from_rooms_above_it():
+    """As the README's table of rooms promises; what is called on a GPU only is its one exception."""
+    table = README.partition("A room imports only from rooms above it")[2].partition("\n\nTo learn how")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    rooms = [{re.sub(r"^minivdit/|/$|\.py$", "", name) for name in re.findall(r"`([^`]+)`", cell)} for cell in cells]
+    place = {room: row for row, several in enumerate(rooms) for room in several} | {"errors": -1, "optim_on_gpu": 99}
+    for path in sources():
+        inside = path.relative_to(PROJECT / "minivdit").parts
+        room = inside[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == len(inside) and path.stem != "__main__":
+                others = [node.module.partition(".")[0]] if node.module else [name.name for name in node.names]
+                for other in others:
+                    on_gpu = room in ("autograd", "optim_on_gpu") and other == "kernels"
+                    lower = place.get(other, -1) > place[room]
+                    assert on_gpu or other == "optim_on_gpu" or not lower, f"{'/'.join(inside)} imports {other}"
 
 
 def test_ci_runs_the_test_command_of_the_readme():

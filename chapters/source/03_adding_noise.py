@@ -103,7 +103,7 @@ and differ in the two curves only.
 | in the library | $\alpha$ and $\sigma$ | source |
 |---|---|---|
 | `ddpm_linear` | $\alpha = \sqrt{\bar\alpha}$ from the linear $\beta$ above, $\alpha^2 + \sigma^2 = 1$ | [Ho et al. 2020](references.md#ho-2020) |
-| `ddpm_cosine` | $\bar\alpha$ close to $\cos^2$ of the level, $\alpha^2 + \sigma^2 = 1$ | [Nichol and Dhariwal 2021](references.md#nichol-2021) |
+| `ddpm_cosine` | $\bar\alpha$ close to $\cos^2(\tfrac{\pi}{2} t)$ at level $t$, $\alpha^2 + \sigma^2 = 1$ | [Nichol and Dhariwal 2021](references.md#nichol-2021) |
 | `zero_terminal_snr` | the linear one, moved so that it ends at exactly 0 | [Lin et al. 2023](references.md#lin-2023) |
 | `rectified_flow` | $\alpha = 1 - t$, $\sigma = t$ | [Liu et al. 2022](references.md#liu-2022) |
 """
@@ -367,7 +367,8 @@ r"""
 ## What is the network asked?
 
 It sees `x` and the level. It may be asked for the noise, for the clean clip, or for the *velocity*, the direction in
-which `x` moves when the level grows: `noise - clean` for rectified flow.
+which `x` moves when the level grows: `noise - clean` for rectified flow, and `alpha * noise - sigma * clean` for the curves on
+which $\alpha^2 + \sigma^2 = 1$ (they walk a quarter circle; this is per radian).
 
 **Claim.** The three questions are one: from each answer follow the other two, since `x` is known too.
 """
@@ -406,8 +407,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-At level 1 a noise prediction says nothing about the clip at all, and the library refuses it there. Velocity is
-harmless at both ends; that, and not a deep reason, makes it the usual choice.
+Where alpha is 0, as at level 1 of rectified flow, a noise prediction says nothing about the clip at all, and the library refuses
+it there. Predicting clean has the same trouble at the other end: samplers need the noise, too, and it is then off by $e\,\alpha/\sigma$,
+which explodes near level 0. With velocity the clean clip is off by $e\,\sigma$ and the noise by $e\,\alpha$, harmless at both
+ends; that, and not a deep reason, makes it the usual choice.
 
 ## Exercises
 

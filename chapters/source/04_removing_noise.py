@@ -131,7 +131,7 @@ plt.show()
 # %% [markdown]
 r"""
 At little noise the guesses lie on the digit. At much noise nothing is known, and all guesses sit near the middle of all
-data, *where there is no ink*. An average of digits isn't a digit. So one guess isn't a sample: one must walk, a little at a
+data, whether or not there is ink: here at the edge of the 3's middle stroke, in a 0 it would be the hole. An average of digits isn't a digit. So one guess isn't a sample: one must walk, a little at a
 time, and guess anew at each step. That is the whole reason why diffusion takes many steps.
 
 ## A network that guesses
@@ -447,9 +447,11 @@ r"""
 What to read from it:
 
 - With many steps all samplers arrive at the same distribution; what is then left is the network's error and chance.
-- With few steps no sampler wins everywhere (the table under the picture). On rectified flow the second-order `dpm_solver` is
-  made for the job. On the linear schedule it must divide by a tiny alpha at the start, and with few steps plain `euler` is
-  the better choice. Random `ddpm` needs most steps on both.
+- With few steps no sampler wins everywhere (the table under the picture). On rectified flow the second-order `dpm_solver`
+  is nearest from 4 steps on. (With 2 steps it is `ddim`: the first step has nothing to extrapolate from, and the step to level 0
+  doesn't extrapolate.) On the linear schedule all samplers begin with a poor guess at clean, since a noise prediction is divided
+  by a tiny alpha; the others give that guess little weight, `dpm_solver` extrapolates from it in its second step. So with few
+  steps plain `euler` may be the better choice there. Random `ddpm` needs most steps on both.
 - On rectified flow, `euler` and `ddim` are one and the same (the last line of the cell checks it). On other curves they aren't.
 - Each step costs one call of the network, for every sampler, so steps are the fair measure of cost.
 
@@ -494,9 +496,11 @@ plt.show()
 
 # %% [markdown]
 r"""
-Look at the first row on the right: a blur. It isn't a fault of the network: the best guess is an average of all the clips that fit,
-as in the plane. Where the digit is and how its strokes go is decided during the next steps, by
-guessing again from an `x` that has already leaned to one side.
+Look at the first row on the right: a blur. That is what to expect: the best guess is an average of all the clips
+that fit, as in the plane. But look where it is: already where the digit will be. A perfect network couldn't know that at level
+1, where `x` says nothing of the clip; its guess would be the same for every noise, and smeared over all places. Ours was hardly
+trained so near to level 1, and leans to one side at once. How the strokes go is decided during the next steps, by guessing
+again from an `x` that has already leaned.
 
 How many steps does a clip need? One caption, one start, three samplers:
 """
@@ -569,8 +573,8 @@ for name, share in zip(("as the caption asks", "one digit in all frames"), ceili
 
 # %% [markdown]
 r"""
-The bars are 95% ranges. Where they overlap, these clips don't tell the samplers apart, however nice one of the pictures may
-look. What they do tell: one step isn't enough, and most is gained within the first few. The default of these weights,
+The bars are 95% ranges. Bars that don't touch tell two samplers apart; bars that overlap settle nothing either way (comparing
+prompt by prompt would say more, see [chapter 8](08_text_guidance.ipynb)), however nice one of the pictures may look. What they do tell: one step isn't enough, and most is gained within the first few. The default of these weights,
 `ddpm` (with more steps than are tried here), is the sampler that needed most steps in the plane. It may have another virtue:
 fresh noise can also wash out errors that the network made earlier, which a deterministic walk carries along to its end
 ([Karras et al. 2022](references.md#karras-2022)).

@@ -250,7 +250,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-At each dotted line a new maximum comes, and the running sum shrinks: it is now counted relative to the new one.
+At each dotted line a new maximum comes, and what was summed so far shrinks: it is now counted relative to the new one. The new
+key itself adds 1, so the sum falls only where it loses more than that.
 
 Vectorised, the loop takes a *tile* of keys at a time, and all queries together. Nothing else changes.
 """

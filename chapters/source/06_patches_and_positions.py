@@ -141,8 +141,9 @@ is good at comparing directions, not at reading sizes. The usual way ([Vaswani e
 describes a number by cosines and sines of many frequencies, like the hands of many clocks: fast ones tell neighbours
 apart, slow ones tell early from late.
 
-How slow should the slowest be? For sentences 10,000 is customary. Our clips are some dozens of steps long, and the
-library takes 32. The picture shows why.
+How slow should the slowest be? The fastest wave turns by 1 radian a step, the slowest by a little over 1/`longest`. For sentences
+`longest` is customarily 10,000. Our clips are some dozens of steps long, and the library takes 32: then the slowest wave turns
+by about a radian in the whole clip. The picture shows why.
 """
 
 # %%
@@ -163,7 +164,8 @@ for longest in (32.0, 10_000.0):
 # %% [markdown]
 r"""
 With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained that way, and learnt
-"moving left or right" as one word.)
+"moving left or right" as one word. Longer words at the start and another optimiser for them were part of the cure, too; what
+each was worth wasn't measured.)
 
 A clip has three axes. A third of the features goes to t, a third to y, a third to x. As a loop over the tokens, and then
 the library's `sincos_positions`:
@@ -344,8 +346,9 @@ r"""
 - **Sora**'s report calls its tokens *spacetime patches*, and says that training on native aspect ratios improves framing
   and composition ([Brooks et al. 2024](references.md#brooks-2024)).
 - **DiT** added sine and cosine positions to a square grid of image patches ([Peebles and Xie
-  2023](references.md#peebles-2023)); **CogVideoX** uses rotary positions in three axes, as we do ([Yang et al.
-  2024](references.md#yang-2024)).
+  2023](references.md#peebles-2023)); the larger **CogVideoX** has rotary positions in three axes ([Yang et al.
+  2024](references.md#yang-2024)). The weights that ship here do both: waves are added to the patches, and queries and keys are
+  turned besides.
 - **Patches in time.** Large models mostly compress time in the autoencoder and use patches of one latent frame by 2x2 cells.
 - **Rotary positions inside attention.** Turning queries and keys costs a pass over memory, so it is better done on the
   way: see `attention` in `minivdit/autograd/attend.py`, which takes `cos` and `sin`.

@@ -108,8 +108,8 @@ print(f"two ways are at least {nearest:.2f} apart; the same way in other words i
 # %% [markdown]
 r"""
 This picture once looked different. In an early training of this project left and right were 0.09 apart and up 1.8 away
-from both: the two had become one word, "sideways" (a trace of that is still there: opposite ways are nearer to each other than ways
-at right angles), and clips went either way (`results/tried.md` tells how that was
+from both: the two had become one word, "sideways" (a trace of that is still there among right, left, up and down: opposite ways are
+nearer to each other than ways at right angles; among the slanted ones it is the other way round), and clips went either way (`results/tried.md` tells how that was
 found). A distance matrix costs nothing; look at it before you blame the transformer.
 
 ## Patches look at words
@@ -311,8 +311,10 @@ for clip in range(2):
 
 # %% [markdown]
 r"""
-Why beyond 1? Where samples of a caption's kind and of all kinds overlap, the network's answer is a compromise. By Bayes'
-rule, $c - u$ points to where the caption becomes *more certain*. In one dimension all can be computed exactly: two
+Why beyond 1? Even a perfect $c$ draws the caption's kind as it is, overlap with other kinds included, and a network's $c$ is
+blurrier than that. By Bayes' rule, for guesses at the *clean* clip, $c - u$ is $\sigma^2/\alpha$ times the slope of
+$\log p(\text{caption} \mid x)$: it points to where the caption becomes *more certain*. (For noise and velocity the sign is the
+opposite one, and guiding them comes to the same.) In one dimension all can be computed exactly: two
 kinds of numbers, around $-1$ and $+1$; we ask for $+1$.
 """
 
@@ -474,8 +476,8 @@ print(f"length of a word: {length:.1f}; of the waves added to it: 1.0")
 
 # %% [markdown]
 r"""
-The words drown their positions. It had a reason: words had to start long, so that left and right don't become one word (the
-story further up). Curing one illness brought the other. *Rotary* positions ([chapter 6](06_patches_and_positions.ipynb))
+The words drown their positions. It had a reason: longer words at the start were one of three changes after which left and right were
+no longer one word (the story further up; which of the three did it wasn't measured). The cure of one illness brought the other. *Rotary* positions ([chapter 6](06_patches_and_positions.ipynb))
 leave the words as they are and turn queries and keys, so that a fit depends on how far apart two words stand.
 
 **Claim.** With rotary positions a text encoder learns to bind, in a time in which the added waves don't. You needn't train a
@@ -526,21 +528,22 @@ assert steps_learnt < 200 or (last_share["rotary"] > 0.95 and last_share["sincos
 # %% [markdown]
 r"""
 Two hundred steps, seconds on a laptop, for a question that 10,000 steps of a whole training hadn't answered. The text encoder has rotary
-positions by default now. That it *can* bind doesn't say that a whole video model *will*, or when: with rotary words alone,
-an exchange of ways cost a training of `full` no more than 0.0015 after 2,500 steps. Words are the last thing that a loss on
+positions by default now. That it *can* bind doesn't say that a whole video model *will*, or when: with rotary words,
+but other shapes and turning clips in the same training, an exchange of ways cost `full` no more than 0.0015 after 2,500 steps. Words are the last thing that a loss on
 latents asks for: most of a clip can be denoised without them.
 
 So let the encoder read *before* it draws. The reader above is the library's `CaptionReader`, which can be asked how fast,
-too; a minute of it, with the whole language, is a stage of its own in `minivdit train full`, between autoencoder
-and transformer. Begun like that, the same training had tied each digit to its way by step 1,600: an exchange cost 0.028
-(`results/tried.md`). It is what large systems do, too: their text encoders have read a library before they see a picture.
+too; a minute or two of it, with the whole language, is a stage of its own in `minivdit train full`, between
+autoencoder and transformer. Begun like that, and with other shapes and turns put off to the end, a training had tied each digit
+to its way by step 1,600: an exchange cost 0.028. Both changes were needed: with reading first, but shapes and turns from the
+start, it cost 0.001 at step 1,400 (`results/tried.md`). It is what large systems do, too: their text encoders have read a library before they see a picture.
 
 ## Exercises
 
 Worked solutions are in [solutions/08_text_guidance](solutions/08_text_guidance.ipynb).
 
 **1. A tokenizer.** From a list of captions (known words, single spaces), the list `words` and a `length`, the numbers
-(B, length): 1 first, then the words from 2 on, then 0.
+(B, length): 1 first, then for each word 2 + its place in `words`, then 0.
 """
 
 
@@ -581,7 +584,7 @@ check.ch08_guide(guide)
 # %% [markdown]
 r"""
 **4. Is the rise real?** From the losses `right` and `wrong` of the same n clips, (n,) each: the mean rise and its standard
-error, as a pair. Think of what varies: clip to clip, or caption to caption on the same clip?
+error (the deviation of the rises, with n - 1 in its denominator, over $\sqrt n$), as a pair. Think of what varies: clip to clip, or caption to caption on the same clip?
 """
 
 

@@ -401,9 +401,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-Noise in latents doesn't look like snow: the decoder makes of every cell what it knows best, pieces of strokes. Errors about as
-large as the draws that it met in training (the band) cost little; larger ones show. So a diffusion model needn't hit its latents
-exactly, only that closely.
+Noise in latents doesn't look like snow: the decoder makes of every cell what it knows best, pieces of strokes. Errors as
+large as the draws that it met in training (the band) cost next to nothing, three times as large about half a decibel; from there on
+it falls. So a diffusion model needn't hit its latents exactly.
 
 ## What compression loses
 
@@ -581,9 +581,10 @@ assert found["still"][1] > found["slow"][1] > found["fast"][1]
 
 # %% [markdown]
 r"""
-It is better than leaving frames out, and the faster things move, the worse it gets. (Even what stands still loses
+As soon as something moves it is better than leaving frames out, and the faster, the worse it gets. (Even what stands still loses
 something: the code was fitted to clips that move.) One can say why: the code compares a cell with *the same cell* in other frames, and by then
-the digit is elsewhere. It is the mistake of Figure 1 of the article again, in the autoencoder. So the large systems use
+the digit is elsewhere. It is the mistake that [chapter 10](10_the_consistency_problem.ipynb)
+looks into, linking a place to the *same place* in other frames, here in the autoencoder. So the large systems use
 3-D convolutions, which look around in space and time, and train them.
 
 One detail of theirs is worth an exercise. Their convolutions are [causal](glossary.md#causal): a frame sees earlier ones only. The first
@@ -677,7 +678,8 @@ r"""
 - **Sora** compresses time as well as space before it cuts patches; by how much isn't published ([Brooks et al.
   2024](references.md#brooks-2024)).
 - **Open-Sora** 1.0 and 1.1 compressed frame by frame, as we do, and kept every third frame only, which made motion stutter.
-  From 1.2 on a second, causal network squeezes the latents of 4 frames into one; its report also notes that each channel had
+  In 1.2 a second, causal network squeezes the latents of 4 frames into one (from 1.3 on one network does both); the report on
+  1.2 also notes that each channel had
   to be normalised for rectified flow ([Zheng et al. 2024](references.md#zheng-2024)).
 - **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al. 2024](references.md#kong-2024)) each
   train a causal 3-D autoencoder, 4 x 8 x 8 with 16 channels, after the pattern of MAGVIT-v2 ([Yu et al. 2023](references.md#yu-2023)).

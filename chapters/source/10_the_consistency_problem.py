@@ -13,6 +13,10 @@ out; what frames and time in turn can do and what they find hard; how to say hon
 
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb). Why a block sees what it
 sees is told in [chapter 11](11_joint_attention.ipynb); what that costs, in [chapter 12](12_the_bill.ipynb).
+
+*The article* is the text that this project set out from, on how diffusion transformers came to make video. Its Figure 1 links each
+pixel to the same pixel of the other frames, its Figure 2 links everything; it claims that with the first what moves *can't* stay
+consistent, and that 100 frames cost 10,000 times one.
 """
 
 # %%
@@ -410,8 +414,8 @@ for name, matrix in [*looks.items(), *reach.items()]:
 # %% [markdown]
 r"""
 The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only
-background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on
-digits of the usual 64 x 64 clips at three speeds:
+background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on digits on 64 x 64 pixels at the three speeds of `minivdit compare` (its fast is chosen so that a digit
+leaves its patch at once, and is four times that of the library's usual clips):
 """
 
 
@@ -727,7 +731,7 @@ r"""
   attention inside frames ([Ho, Salimans and others 2022](references.md#ho-salimans-2022)). **AnimateDiff** inserts such layers
   into an image model that stays as it was ([Guo et al. 2023](references.md#guo-2023)).
 - **Frames and time in turn** in transformers: **Latte** ([Ma et al. 2024](references.md#ma-2024)) tried four ways to divide them;
-  the STDiT of **Open-Sora** 1.x puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
+  the STDiT of **Open-Sora** 1.0 to 1.2 puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
 - **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part or handed on, as in
   exercise 2 ([Ge et al. 2023](references.md#ge-2023)).
 - **All at once**: **CogVideoX** gives the reason of this chapter: a head that moves can't attend to itself in the next frame,

@@ -229,11 +229,16 @@ assert abs(kept / expected - 1) < 0.25
 
 # %% [markdown]
 r"""
+A training step is reckoned as three forward passes, as the table above does: each matrix product has two in the backward pass
+([chapter 1](01_autograd.ipynb)).
+
 ## Five patterns and their prices
 
 If scores are the trouble, let fewer tokens look at each other. In this project an [attention
-pattern](glossary.md#attention-pattern) is a partition of the tokens; attention happens inside each group. The number of
-pairs is the sum of the squares of the groups' sizes. As a loop:
+pattern](glossary.md#attention-pattern) is a partition of the tokens; attention happens inside each group. Five of them here: `frame`, the tokens of one frame; `time`, one place through all frames;
+`window:2x2x2`, boxes of 2 frames by 2 x 2 places, in every other block shifted by half a box; `skip:2`, every second token of the
+clip in one block, every second run of 2 tokens in the next; `joint`, all. The number of pairs is the sum of the squares of the
+groups' sizes. As a loop:
 """
 
 

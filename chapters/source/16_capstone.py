@@ -379,7 +379,9 @@ The task is the library's, since what it does to a batch ([chapter 3](03_adding_
 depend on the world: it takes our data, our pixels and our words as they are. A part of the clips has its first or last frames given, at level 0,
 so that the network can also continue a picture.
 
-**Claim.** Training is six lines. We write them out, and hold them against the library's `Run` for three steps.
+**Claim.** Training is six lines. We write them out, and hold them against the library's `Run` for three steps. (`MuonAdamW`: the
+matrices of the blocks are stepped by *Muon*, whose momentum is made orthogonal, so that every direction moves equally far, at
+`matrix_learning_rate`; all else by AdamW. [Jordan 2024](references.md#jordan-2024).)
 """
 
 # %%
@@ -793,7 +795,8 @@ check.ch16_floor(floor_of)
 # %% [markdown]
 r"""
 **4. What fits?** A forward pass of one batch takes `flops`. The machine's matrix products run at `speed` FLOP/s, of which a training reaches
-the share `share`. How many whole training steps fit into `hours`?
+the share `share`. How many whole training steps fit into `hours`? (What a backward pass
+costs: [chapter 1](01_autograd.ipynb).)
 """
 
 
