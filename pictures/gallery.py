@@ -1,10 +1,16 @@
 """The clips on README's first screen and the strips in results/full: the first that are drawn, none left out.
 
-python pictures/gallery.py                   writes pictures/gallery.gif and results/full/gallery.png
+python pictures/gallery.py
+
+pictures/gallery.gif: what joint draws. pictures/side_by_side.gif: the first two prompts with one digit and the first
+two with two, drawn frame-wise and jointly from the same noise. results/full/gallery.png, gallery-framewise.png and
+gallery-perframe.png: strips of all prompts.
 """
 
 import argparse
 from pathlib import Path
+
+import numpy as np
 
 from minivdit.display import write_grid, write_strips
 from minivdit.generation import TextToVideo
@@ -21,15 +27,23 @@ CAPTIONS = [
     "a 0 moving down and right and a 4 moving left",
 ]
 
+FIRST = [0, 1, 4, 5]
+STRIPS = HERE.parent / "results" / "full"
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--weights", help="a file of weights, or the name of shipped ones; joint unless given")
 parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--gif", default=HERE / "gallery.gif")
-parser.add_argument("--strips", default=HERE.parent / "results" / "full" / "gallery.png")
 options = parser.parse_args()
 
-model = TextToVideo.load(options.weights)
-video = model.generate(CAPTIONS, seed=options.seed)
-write_grid(options.gif, video, captions=CAPTIONS, columns=4)
-write_strips(options.strips, video, CAPTIONS)
-print(f"{options.gif} and {options.strips}: weights {model.fingerprint()}, seed {options.seed}")
+drawn = {}
+for name, strips in (("joint", ""), ("framewise", "-framewise"), ("perframe", "-perframe")):
+    model = TextToVideo.load(name)
+    drawn[name] = model.generate(CAPTIONS, seed=options.seed)
+    write_strips(STRIPS / f"gallery{strips}.png", drawn[name], CAPTIONS)
+    print(f"{name} ({model.fingerprint()}), seed {options.seed}: {STRIPS / f'gallery{strips}.png'}")
+
+write_grid(HERE / "gallery.gif", drawn["joint"], captions=CAPTIONS, columns=4)
+rows = [(name, i) for name in ("framewise", "joint") for i in FIRST]
+labels = [f"{name}: {CAPTIONS[i]}" for name, i in rows]
+write_grid(
+    HERE / "side_by_side.gif", np.stack([drawn[name][i] for name, i in rows]), captions=labels, columns=len(FIRST)
+)

@@ -27,6 +27,7 @@ from minivdit import costs
 from minivdit.comparison.study import PATTERNS
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.display import draw_strip
+from minivdit.explorer import explore
 from minivdit.generation import TextToVideo
 from minivdit.lessons import check, size
 from minivdit.models import VideoDiT, VideoDiTConfig
@@ -408,6 +409,23 @@ So the links that only joint attention has are used: they get that share of the 
 effect: what is looked at may be thrown away later; the disturbance above is nearer to the effect. And that a network
 uses a link when it has it doesn't prove that it would be worse without. For that, networks with and without it have to be
 trained alike, with several seeds: [chapter 10](10_the_consistency_problem.ipynb), and `minivdit compare`.
+
+## Side by side: the explorer
+
+The same question, put to three networks that were trained alike, with the same data, steps and first weights, and differ only in
+their pattern: `joint`, `framewise` and `perframe` ship with the package. Each draws its clip from the same caption and noise, and
+is overheard while it does. For a patch on the digit (marked), the picture shows where it looks, half way from noise to clip; hatched
+is what a pattern forbids.
+"""
+
+# %%
+explorer = explore("a 3 moving right", seed=1, steps=size(40, 2))
+explorer.picture()
+
+# %% [markdown]
+r"""
+That is one patch and one moment. For all others, put `explorer` alone in a cell: a page opens in the notebook, on which you
+click a patch and choose block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
 
 ## Exercises
 

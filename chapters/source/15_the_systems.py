@@ -69,7 +69,7 @@ these hardly more is public than what their makers chose to announce.
 |---|---|---|---|
 | **Sora** (OpenAI, 2024) | [a report](references.md#brooks-2024) that says it leaves model and implementation details out | space-time patches; native sizes and lengths | more of the architecture than "a diffusion transformer on patches"; sizes, data, cost |
 | **Luma** Dream Machine (2024) | [a launch page](references.md#luma-2024): a transformer trained directly on videos | start and end frames, loops | all the rest |
-| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | both | sizes, training, data |
+| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | compression in time; joint attention | sizes, training, data |
 | **Runway** Gen-3 (2024) | [an announcement](references.md#runway-2024): trained on videos and images together, with temporally dense captions | captions along the clip; a brush | architecture, all numbers |
 | **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | attention in turn, windows, full; masks | little |
 | **Open-Sora Plan** (Peking University and others) | code, weights, [report](references.md#lin-2024) | Skiparse; causal cache | little |
@@ -178,14 +178,14 @@ plt.show()
 # %% [markdown]
 r"""
 Read both panels together. Scores shrink to a quarter with `skip:4`, yet any two tokens are two blocks apart at most.
-Frame and time in turn is cheaper still and just as near *by this measure*; what it lacks is a direct link between
-different places of different frames. The measure doesn't know which links a moving thing needs. That takes training
+Frame and time in turn is cheaper still, and there too any two tokens are two blocks apart at most; but fewer are linked directly
+(its distance is the larger one), and none of the direct links joins different places of different frames. The measure doesn't know which links a moving thing needs. That takes training
 with equal budgets: `minivdit compare`.
 
-## Kling, CogVideoX, Open-Sora Plan: a causal autoencoder in space and time
+## CogVideoX, Open-Sora Plan: a causal autoencoder in space and time
 
 This project's autoencoder shrinks frames one by one; time isn't compressed. The big systems compress time as well, 4
-frames to one in CogVideoX. **Claim.** That pays twice, because scores grow with the square.
+frames to one in CogVideoX (Kling's announcement says "3D VAE", not by how much). **Claim.** That pays twice, because scores grow with the square.
 """
 
 # %%
@@ -334,15 +334,15 @@ assert strata < random / 2
 
 # %% [markdown]
 r"""
-It also adopts zero-terminal SNR and velocity prediction ([chapter 3](03_adding_noise.ipynb)), and rotary positions in
-three axes ([chapter 6](06_patches_and_positions.ipynb)).
+It also adopts zero-terminal SNR and velocity prediction ([chapter 3](03_adding_noise.ipynb)), and its larger model rotary positions in
+three axes ([chapter 6](06_patches_and_positions.ipynb); the smaller one has fixed sines and cosines).
 
 ## Open-Sora's masks, Luma's loops: frames with level 0
 
 Open-Sora 1.1 gave frames that are known timestep 0, found that a network that never saw mixed timesteps can't use them,
 and trained with random masks: first frames, last ones, both ends, any. That is `diffusion.training_levels` here, nearly
 word for word. Luma offers start and end frames and loops, and doesn't say how. With levels for each frame both are one
-line: give the same frame at both ends, and a clip closes. How well, `seam` measures: the jump from last frame to first,
+line: draw one frame more than wanted, with the same picture at both ends, leave out the last, and the clip closes. How well, `seam` measures: the jump from last frame to first,
 against a median step.
 """
 
@@ -425,7 +425,7 @@ for name, part in (("first", path[:, :half]), ("second", path[:, half:])):
 still = clips_of(*main).render(np.random.default_rng(3), [[DigitMotion(6, "right", "slow")]]).video
 brushed = np.zeros((32, 32), bool)
 brushed[:, :24] = True
-moved = model.inpaint(still, brushed, "a 6 moving quickly down", seed=5, steps=steps)
+moved = model.inpaint(still, brushed, "a 6 moving quickly up", seed=5, steps=steps)
 outside = np.abs(moved - still)[:, :, ~brushed].max()
 print(f"largest change outside the brush: {outside}")
 assert outside == 0
@@ -442,7 +442,9 @@ r"""
 
 Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. Length and size trade against each
 other in tokens. And its data set has *structured* captions: descriptions from four points of view, and a dense one.
-Which part of a caption does a network use? Drop one at a time and see how the error on real clips rises, clip for clip.
+Which part of a caption does a network use? Drop one at a time and see how the error on real clips rises, clip for clip. Read it
+with care: a caption without digit or direction is one that the network never saw, and one without "slowly" or "quickly" isn't
+silent about the speed but says *normal*, which for slow and fast clips is false.
 """
 
 # %%
@@ -462,7 +464,7 @@ def without(*words):
 fields = {
     "the digit": without(*map(str, range(10))),
     "direction": without("up", "down", "left", "right", "and"),
-    "the speed": without("slowly", "quickly", "fast"),
+    "the adverb": without("slowly", "quickly", "fast"),
     "everything": [""] * count,
 }
 figure, axes = plt.subplots(figsize=(6.5, 2.4), layout="constrained")
