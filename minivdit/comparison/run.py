@@ -92,10 +92,11 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
 
 def _result(study, trial, prompts, earlier, report_only, progress, show):
     """The Result of a trial, trained and drawn if it isn't; None if it isn't and only a report is wanted."""
-    weights = trial.folder / "model.safetensors"
-    if report_only and not weights.exists():
-        return None
-    model = TextToVideo.load(weights) if weights.exists() else study.train(trial, *earlier, progress=progress)
+    model = study.trained(trial)
+    if model is None:
+        if report_only:
+            return None
+        model = study.train(trial, *earlier, progress=progress)
     drawn = draw(model, prompts, trial.folder / "drawn.safetensors", study.data, not report_only)
     if drawn is None:
         return None

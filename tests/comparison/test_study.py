@@ -154,8 +154,8 @@ def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_pat
         "minivdit.comparison.study.equal_flops_steps", lambda preset, names: {"framewise": 5, "joint": 3}
     )
     report = compare(make_study(folder), ["steps", "flops"], progress=False, show=quiet)
-    model = TextToVideo.load(folder / "seed1" / "framewise-flops" / "model.safetensors")
-    assert model.notes["steps"] == 5 and not (folder / "seed1" / "joint-flops").exists()
+    model = TextToVideo.load(folder / "seed1" / "framewise-5" / "model.safetensors")
+    assert model.notes["steps"] == 5 and not (folder / "seed1" / "joint-3").exists()
     tables = {table["id"]: table for table in report["tables"]}
     first, second = (
         [row["cells"]["joint"] for row in tables[f"measures-{budget}"]["rows"]] for budget in ("steps", "flops")
@@ -163,6 +163,23 @@ def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_pat
     assert first == second  # the most expensive pattern's models are the same ones
     steps = next(row for row in tables["cost"]["rows"] if row["label"] == "steps, equal flops")
     assert (steps["cells"]["framewise"]["mean"], steps["cells"]["joint"]["mean"]) == (5, 3)
+
+
+def test_a_model_trained_for_other_steps_is_not_taken(finished, make_study, tmp_path):
+    preset = study_preset("quick", 1000)
+
+    def framewise(budget, *others):
+        study = dataclasses.replace(make_study(tmp_path), preset=preset, names=("framewise", *others))
+        return next(trial for trial in study.trials(budget) if trial.name == "framewise")
+
+    dearer, cheaper = (framewise("flops", other) for other in ("joint", "perframe"))  # beside whom flops are equal
+    assert dearer.steps > cheaper.steps and dearer.folder != cheaper.folder
+    assert framewise("steps", "joint") == framewise("steps", "perframe")
+    study, _ = finished
+    trial = study.trials("steps")[0]
+    assert study.trained(trial).notes["steps"] == 3
+    with pytest.raises(InputError, match="was trained for 3 steps, not for 5 as equal flops ask; remove it"):
+        study.trained(dataclasses.replace(trial, steps=5, budget="flops"))
 
 
 def test_the_cost_is_told_before_and_what_does_not_fit_is_refused(make_study, tmp_path, monkeypatch):
