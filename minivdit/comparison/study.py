@@ -21,7 +21,7 @@ from .. import costs
 from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
-from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
+from ..pipeline import USUAL_SHARE, assemble, transformer_cost, where_and_when, with_known_digits
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
@@ -178,6 +178,7 @@ class Study:
             preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
         )
         notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
+        notes |= {"minutes": training_log(trial.folder)[0], **where_and_when()}
         assemble(preset, transformer, autoencoder, tokenizer, notes).save(trial.weights)
         path.unlink()  # 16 bytes a weight that nothing needs any more
         return self.trained(trial)
