@@ -29,10 +29,11 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     """Train all that a Study asks for, draw, judge, and write the report into its folder: returned as a dict.
 
     budgets: 'steps', 'flops' or both, in this order. The report is written after each of them. report_only: neither
-    train nor draw; only what is there already is reported.
+    train nor draw; only what is there already is reported, of the budgets with two patterns or more. Raises InputError
+    if there is no such budget.
     """
     prompts = choose_prompts(study.preset.data, study.prompts, study.data)
-    results, report = {budget: [] for budget in budgets}, None
+    results, notes, report = {}, [], None
     if not report_only:
         show(predict(study, budgets, len(prompts.captions)))
         study.keep()
@@ -40,24 +41,24 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     known = {}  # the same model may belong to both budgets
     for budget in budgets:
         seed = earlier = None
-        for trial in study.trials(budget):
+        trials = study.trials(budget)
+        for trial in trials:
             if trial.folder not in known:
                 if not report_only and trial.seed != seed:
                     seed, earlier = trial.seed, study.earlier_stages(trial.seed, progress=progress)
                     study.check_fairness(*earlier, seed)
                 known[trial.folder] = _result(study, trial, prompts, earlier, report_only, progress, show)
-            if known[trial.folder] is not None:
-                results[budget].append(known[trial.folder])
-        missing = len(study.trials(budget)) - len(results[budget])
-        notes = [f"{missing} of {len(study.trials(budget))} trainings of equal {budget} are missing"] if missing else []
-        names = {r.name: None for found in results.values() for r in found}
-        if len(names) < 2:
-            raise InputError(
-                f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out"
-            )
+        found = [known[trial.folder] for trial in trials if known[trial.folder] is not None]
+        if len({result.name for result in found}) < 2:
+            continue
+        results[budget] = found
+        if len(found) < len(trials):
+            notes.append(f"{len(trials) - len(found)} of {len(trials)} trainings of equal {budget} are missing")
         about = _about(study.preset, results, prompts, notes, trained=True)
-        prices = {name: _prices(with_pattern(study.preset, name)) for name in names}
+        prices = {name: _prices(with_pattern(study.preset, name)) for name in study.names}
         report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
+    if report is None:
+        raise InputError(f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out")
     return report
 
 
@@ -152,7 +153,7 @@ def _about(preset, results, prompts, notes, trained):
 def _write(out, report, results, prompts, show):
     """Write report.json, .md and .html, which are made of the JSON, and the first screen's GIFs into `out`."""
     report = json.loads(json.dumps(report, allow_nan=False))
-    found = next(found for found in results.values() if found)
+    found = next(iter(results.values()))
     videos = {CEILING: prompts.real} | {result.name: result.drawn.video for result in reversed(found)}
     names = [CEILING, *dict.fromkeys(result.name for result in found)]
     first, rows = _examples(prompts)

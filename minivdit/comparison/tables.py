@@ -44,12 +44,11 @@ class Result:
 
 
 def build_report(results, prompts, references, prices, about):
-    """The report as plain JSON: tables of {budget: [Result]}, and `about`, which says what was compared.
+    """The report as plain JSON: tables of {budget: [Result]}, of two patterns each or more, and `about`: what they are.
 
     references: Marks of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training step,
-    bytes of it, FLOPs to draw a clip, average attention distance)}. Budgets with fewer than two patterns are left out.
+    bytes of it, FLOPs to draw a clip, average attention distance)}.
     """
-    results = {budget: found for budget, found in results.items() if len(_names(found)) > 1}
     tables, first = [], next(iter(results.values()))
     for budget, found in results.items():
         tables.append(measures_table(budget, found, prompts, references))

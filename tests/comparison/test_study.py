@@ -145,7 +145,7 @@ def test_report_only_reports_what_is_there(finished, make_study, tmp_path, monke
         assert cell["low"] is None and cell["high"] is None and cell["n"] <= 1
     shutil.rmtree(folder / "seed0" / "joint")
     with pytest.raises(InputError, match="fewer than two patterns"):
-        compare(read_study(folder), ["steps"], report_only=True, progress=False, show=quiet)
+        compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
     with pytest.raises(InputError, match="there is no study in"):
         read_study(tmp_path / "elsewhere")
 
@@ -166,6 +166,10 @@ def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_pat
     assert first == second  # the most expensive pattern's models are the same ones
     steps = next(row for row in tables["cost"]["rows"] if row["label"] == "steps, equal flops")
     assert (steps["cells"]["framewise"]["mean"], steps["cells"]["joint"]["mean"]) == (5, 3)
+    for seed in ("seed0", "seed1"):
+        shutil.rmtree(folder / seed / "framewise")  # as a study of equal FLOPs alone leaves it
+    only = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
+    assert only["tables"][0] == tables["measures-flops"] and only["about"]["notes"] == []
 
 
 def test_a_model_trained_for_other_steps_is_not_taken(finished, make_study, tmp_path):
