@@ -91,9 +91,9 @@ def method(report):
         "has an autoencoder of its own, so the intervals hold what it brings too. Beside a mean: its 95% interval over "
         "seeds."
         if about["trained"]
-        else "These weights were trained elsewhere; settings, data and network are the same for all but the pattern "
-        "(this is checked), but not whether steps and batches were. Beside a mean: its 95% interval over files of one "
-        "name."
+        else "These weights were trained elsewhere. Checked: settings, data, noise levels and network are the same for "
+        "all but the pattern, and so is the autoencoder of the first files of all names, of the second, and so on; not "
+        "checked: steps, batches and first weights. Beside a mean: its 95% interval over files of one name."
     )
     yield (
         f"{about['clips']} prompts: {', '.join(f'{count} with {kind}' for kind, count in about['kinds'].items())}, "

@@ -14,6 +14,7 @@ from ..generation import TextToVideo
 from ..models.patterns import average_attention_distance
 from ..pipeline import token_grid, trained_with, transformer_cost, with_known_digits
 from ..training import checkpoint
+from ..training.tasks import fingerprint
 from . import page, plots
 from .drawing import draw
 from .findings import answer
@@ -65,19 +66,21 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
 def compare_weights(files, out, prompts=48, data=None, report_only=False, show=print):
     """The same for weights that are trained already: files is a list of (name, path); the same name twice: two runs.
 
-    Raises InputError where they differ in more than their pattern, or where a name of PATTERNS isn't a file's pattern.
+    Raises InputError where they differ in more than their pattern, where the first files of all names (or the second,
+    and so on) have different autoencoders, or where a name of PATTERNS isn't a file's pattern.
     """
     out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
     presets_of = [trained_with(model, path) for _, path, model in models]
     for (name, path, model), preset in zip(models, presets_of):
         _check_alike(models[0], presets_of[0], name, path, model, preset)
+    seeds = [sum(other == name for other, *_ in models[:place]) for place, (name, *_) in enumerate(models)]
+    _check_autoencoders(models, seeds)
     if len({name for name, *_ in models}) < 2:
         raise InputError("a comparison needs weights of two names or more; give --weights NAME=FILE for each")
     shared = with_known_digits(presets_of[0], data)
     asked = choose_prompts(shared.data, prompts, data)
     spoilt, results, prices = references(asked), {"given": []}, {}
-    for (name, _, model), preset in zip(models, presets_of):
-        seed = sum(result.name == name for result in results["given"])
+    for (name, _, model), seed, preset in zip(models, seeds, presets_of):
         show(f"{name} ({model.fingerprint()}): drawing {len(asked.captions)} clips")
         drawn = draw(model, asked, out / f"{name}{seed}.safetensors", data, not report_only)
         if drawn is None:
@@ -216,7 +219,8 @@ def _check_alike(first, first_preset, name, path, model, preset):
 
     def fixed(preset, model):
         network = checkpoint.plain(preset.transformer) | {"patterns": None}
-        return {"data": preset.data, "transformer": network, "settings": model.settings}
+        parts = {"autoencoder": model.autoencoder.config, "transformer": network}
+        return {"data": preset.data, **parts, "diffusion": preset.diffusion, "settings": model.settings}
 
     found = checkpoint.differences(
         *(checkpoint.plain(fixed(*of)) for of in ((first_preset, first[2]), (preset, model)))
@@ -226,3 +230,16 @@ def _check_alike(first, first_preset, name, path, model, preset):
             f"{path} can't be compared with {first[1]}: {'; '.join(found)}; give weights that differ in their pattern "
             "alone"
         )
+
+
+def _check_autoencoders(models, seeds):
+    """Raise InputError unless the weights of one seed, in the order given, share their autoencoder."""
+    first = {}  # seed: (path, fingerprint)
+    for (_, path, model), seed in zip(models, seeds):
+        own = fingerprint(model.autoencoder)
+        other, theirs = first.setdefault(seed, (path, own))
+        if own != theirs:
+            raise InputError(
+                f"{path} has another autoencoder ({own}) than {other} ({theirs}), so more than the pattern differs; "
+                "give weights trained with one autoencoder, and those of several seeds in the same order for each name"
+            )

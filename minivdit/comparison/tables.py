@@ -57,7 +57,7 @@ def build_report(results, prompts, references, prices, about):
     tables.append(cost_table(results, prices))
     tables.append(controls_table(prompts, references))
     names = _names(first)
-    if _runs(first, names[0]) > 1:
+    if about["trained"] and _runs(first, names[0]) > 1:
         tables.append(paired_table(first, prompts, *pair(names)))
     looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
     looks[CEILING] = _rounded(references["real"].looks)

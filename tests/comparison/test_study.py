@@ -204,6 +204,7 @@ def test_weights_that_are_trained_already(finished, tmp_path):
     given = compare_weights(files, tmp_path / "given", prompts=3, show=quiet)
     assert given["tables"][0]["id"] == "measures-given" and given["about"]["runs"] == {"framewise": 2, "joint": 2}
     assert [row["cells"] for row in given["tables"][0]["rows"]] == [row["cells"] for row in report["tables"][0]["rows"]]
+    assert "paired" not in [table["id"] for table in given["tables"]]  # nobody knows whether batches were the same
     with pytest.raises(InputError, match="two names or more"):
         compare_weights(files[:1], tmp_path / "one", prompts=3, show=quiet)
     with pytest.raises(InputError, match="which isn't joint"):
@@ -212,6 +213,21 @@ def test_weights_that_are_trained_already(finished, tmp_path):
         compare_weights([files[0], ("other", "small")], tmp_path / "preset", prompts=3, show=quiet)
     with pytest.raises(InputError, match="have not been drawn"):
         compare_weights(files, tmp_path / "never", prompts=3, report_only=True, show=quiet)
+
+
+def test_weights_that_differ_in_more_than_their_pattern_are_refused(finished, tmp_path):
+    study, _ = finished
+    one, *others = (
+        (name, study.out / f"seed{seed}" / name / "model.safetensors")
+        for name, seed in (("framewise", 0), ("joint", 1), ("joint", 0))
+    )
+    with pytest.raises(InputError, match=r"has another autoencoder .* same order for each name"):
+        compare_weights([one, *others], tmp_path / "given", prompts=3, show=quiet)
+    model, path = TextToVideo.load(others[1][1]), tmp_path / "levels.safetensors"
+    model.notes["preset"]["diffusion"]["level_mean"] = 0.5
+    model.save(path)
+    with pytest.raises(InputError, match=r"can't be compared .*: diffusion\.level_mean is 0\.0, here 0\.5; give"):
+        compare_weights([one, ("joint", path)], tmp_path / "given", prompts=3, show=quiet)
 
 
 def test_clips_are_drawn_anew_when_prompts_change(finished, tmp_path):
