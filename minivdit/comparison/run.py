@@ -173,7 +173,11 @@ def _write(out, report, results, prompts, show):
             "Right of the grey line a digit leaves its patch from one frame to the next.",
             plots.speeds_plot(report),
         ),
-        ("Does a digit keep its looks?", "Correlation with its first picture.", plots.looks_plot(report)),
+        (
+            "Does a digit keep its looks?",
+            "Correlation with its first picture; 0 where it is lost.",
+            plots.looks_plot(report),
+        ),
         (
             "Validation loss",
             "Below 1: a smaller error than the pattern it is divided by.",

@@ -2,8 +2,8 @@
 
 A table is {"id", "title", "note", "columns", "rows"}; a row {"key", "label", "better", "share", "format", "cells"},
 perhaps with a "speed"; a cell {"mean", "low", "high", "n", "values"}: the 95% interval (None for a single run; of
-shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure. Pages and
-sentences are made from this and nothing else.
+shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure, of several runs
+the fewest. Pages and sentences are made from this and nothing else.
 """
 
 import math
@@ -79,7 +79,8 @@ def measures_table(budget, results, prompts, references):
     ]
     note = (
         f"Floor: {CONTROLS[0]}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
-        f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}."
+        f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}. Clips: those of a "
+        "run of which the measure says something; of several runs the fewest."
     )
     return _table(f"measures-{budget}", titles[budget], note, [*_names(results), CEILING, FLOOR], rows)
 
