@@ -20,7 +20,7 @@ MEASURES = ("digit_frames", "direction", "prompt", "one_class", "lawful")
 def model_card(path, evaluations=()):
     """The card of a file of weights, as text. evaluations: files that `minivdit evaluate --out` wrote for them.
 
-    Raises InputError for weights that don't say how they were trained, and for evaluations of other weights.
+    Raises InputError for weights that don't hold the preset they were trained with, and for evaluations of others.
     """
     path = Path(path)
     model = TextToVideo.load(path)
@@ -29,9 +29,14 @@ def model_card(path, evaluations=()):
     height, width = data.size
     digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
     digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
-    command = ["minivdit", "train", preset.name, "--seed", str(notes["seed"])]
+    command = ["minivdit", "train", preset.name]
+    command += ["--seed", str(notes["seed"])] if "seed" in notes else []
     for assignment in presets.assignments(preset):
         command += ["--set", assignment]
+
+    def noted(name, text="{}"):
+        return f"({name} not written down)" if notes.get(name) is None else text.format(notes[name])
+
     shapes = f", a part of them in other shapes: {', '.join(data.shapes)} (frames x height x width : share)"
     facts = {
         "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
@@ -41,9 +46,9 @@ def model_card(path, evaluations=()):
         "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never shown",
-        "command": f"`{shlex.join(command)}`",
-        "training": f"{notes['steps']:,} steps of {preset.training.batch} clips in {notes['minutes']:.0f} minutes on "
-        f"{notes.get('machine', 'a machine that was not written down')}, {notes.get('date', 'no date written down')}",
+        "command": f"`{shlex.join(command)}`{'' if 'seed' in notes else ' (seed not written down)'}",
+        "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
+        f"{noted('minutes', '{:.0f} minutes')} on {noted('machine')}, {noted('date')}",
         "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
         f"{preset.sampling.guidance_scale:g}, unless told otherwise",
         "file": f"{path.name}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights {model.fingerprint()}, "

@@ -79,15 +79,17 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
     ends = [display.read_losses(log)[-1] for log in logs]
     notes = {"seed": seed, "preset": checkpoint.plain(preset), "metrics": ends[-1].get("metrics", {})}
     notes |= {name: sum(end[key] for end in ends) for name, key in (("steps", "step"), ("minutes", "minutes"))}
-    notes |= {"machine": _machine(), "date": f"{datetime.date.today()}"}
+    notes |= where_and_when()
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
 
 
-def _machine():
-    where = " and its GPU" if backend.device_name() == "gpu" else ""
-    return f"{backend.thread_count()} threads of {processor()}{where}"
+def where_and_when():
+    """Machine and date, for the notes of weights that have just been trained."""
+    gpu = " and its GPU" if backend.device_name() == "gpu" else ""
+    machine = f"{backend.thread_count()} threads of {processor()}{gpu}"
+    return {"machine": machine, "date": f"{datetime.date.today()}"}
 
 
 def with_known_digits(preset, data=None):

@@ -37,6 +37,18 @@ def test_the_command_on_a_card_makes_the_preset_of_the_weights(weights):
     assert options.seed == 3
 
 
+def test_a_card_says_what_weights_leave_unsaid(weights, tmp_path):
+    assert "| 20 steps of 8 clips in 0 minutes on (machine not written down), (date not written down) |" in model_card(
+        weights
+    )
+    model, path = TextToVideo.load(weights), tmp_path / "bare.safetensors"
+    model.notes = {"preset": model.notes["preset"], "minutes": None}
+    model.save(path)
+    card = model_card(path)
+    assert "| (steps not written down) of 8 clips in (minutes not written down) on (machine" in card
+    assert re.search(r"`minivdit train tiny --set [^`]*` \(seed not written down\)", card)
+
+
 def test_a_card_has_the_figures_of_an_evaluation_of_its_own_weights_only(weights, tmp_path):
     file = tmp_path / "evaluation.json"
     report, *_ = pipeline.judge_model(TextToVideo.load(weights), 4, steps=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import evaluation as ev
 from ..backend import blas_threads
-from ..evaluation.metrics import NOWHERE
+from ..evaluation.metrics import NOWHERE, mean_of_known
 
 ONE = ("seen", "held_out")
 
@@ -41,7 +41,7 @@ MEASURES = {
     "held_out": Measure("digit and direction right, pairs never shown", ("held_out",), 1, "other captions"),
     "bound": Measure("two digits: both right, each moving its own way", ("two",), 1, "other captions", by_speed=False),
     "one_class": Measure("the digit reads as one class in every frame", ONE, 1, "recombined"),
-    "appearance": Measure("drift of the digit's picture from its first frame", ONE, -1, "recombined"),
+    "appearance": Measure("drift of the digit's picture from its first frame (lost: 1)", ONE, -1, "recombined"),
     "permanence": Measure("two digits met: both are there again", ("two",), 1, "recombined", by_speed=False),
     "bounces": Measure("reflected by the wall where a bounce is due", ONE, 1, "shuffled frames"),
     "lawful": Measure("moves, and along one bouncing line", ONE, 1, "shuffled frames"),
@@ -55,7 +55,7 @@ CONTROLS = ("other captions", "shuffled frames", "recombined", "frozen")
 @dataclass(frozen=True)
 class Marks:
     """values: measure -> (B,), one value a clip, NaN where the measure says nothing of it. distances: name -> number.
-    looks: (T,), correlation of a digit's picture with its first one, frame by frame, mean over clips of one digit."""
+    looks: (T,), correlation of a digit's picture with its first one, 0 where lost, mean over clips of one digit."""
 
     values: dict
     distances: dict
@@ -78,7 +78,7 @@ def judge(video, prompts, captions=None):
     sighting = ev.watch(video, data.digit_size, wishes.count, pixels_per_frame=data.pixels_per_frame)
     values = ev.prompt_metrics(sighting, wishes) | ev.identity_metrics(sighting) | ev.motion_metrics(sighting)
     values["held_out"] = values["bound"] = values["prompt"]
-    values["appearance"] = 1 - values["look"]
+    values["appearance"] = appearance(sighting)
     values["bounces"], values["permanence"] = ev.bounces(sighting), ev.permanence(sighting)
     values["travel"] = travel(sighting, wishes)
     return Marks(values, distances(video, prompts), looks(sighting, prompts))
@@ -91,11 +91,30 @@ def travel(sighting, wishes):
     return gone / np.nansum(wishes.speed, axis=-1)
 
 
+def appearance(sighting):
+    """1 - correlation with the digit's first picture, (B,), mean over the frames after it; NaN where there are none.
+
+    evaluation's `look` leaves out the frames in which the digit is lost; here they count as correlation 0, so that
+    nothing is won by losing it.
+    """
+    kept, later = _kept(sighting)
+    return mean_of_known(mean_of_known(np.where(later, 1 - kept, np.nan), -1), -1)
+
+
 def looks(sighting, prompts):
-    """(T,): correlation with the digit's first picture, mean over the prompts of one digit; NaN where none is seen."""
-    values = sighting.looks[prompts.rows(ONE), 0]
-    there = ~np.isnan(values)
-    return np.where(there, values, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
+    """(T,): correlation with the digit's first picture, 0 where it is lost, mean over the prompts of one digit.
+
+    NaN where none is seen up to then.
+    """
+    kept, _ = _kept(sighting)
+    return mean_of_known(kept[prompts.rows(ONE), 0], 0)
+
+
+def _kept(sighting):
+    """(Sighting.looks, but 0 where a digit is lost after it was first seen; the frames after that): both (B, K, T)."""
+    seen = ~np.isnan(sighting.looks)
+    later = seen.cumsum(-1) - seen > 0
+    return np.where(later & sighting.readable & ~sighting.tracks.found, 0.0, sighting.looks), later
 
 
 def distances(video, prompts):

@@ -91,9 +91,9 @@ def method(report):
         "has an autoencoder of its own, so the intervals hold what it brings too. Beside a mean: its 95% interval over "
         "seeds."
         if about["trained"]
-        else "These weights were trained elsewhere; settings, data and network are the same for all but the pattern "
-        "(this is checked), but not whether steps and batches were. Beside a mean: its 95% interval over files of one "
-        "name."
+        else "These weights were trained elsewhere. Checked: settings, data, noise levels and network are the same for "
+        "all but the pattern, and so is the autoencoder of the first files of all names, of the second, and so on; not "
+        "checked: steps, batches and first weights. Beside a mean: its 95% interval over files of one name."
     )
     yield (
         f"{about['clips']} prompts: {', '.join(f'{count} with {kind}' for kind, count in about['kinds'].items())}, "
@@ -139,10 +139,14 @@ def _cell(cell, form):
 
 
 def _count(row):
-    """How many clips stand behind a figure: of patterns the fewest in a run."""
-    counts = [cell["values"] for column, cell in row["cells"].items() if column not in (CEILING, FLOOR)]
-    arrow = {1: ", higher is better", -1: ", lower is better"}.get(row["better"], "")
-    return f" (clips: {min(counts)}{arrow})" if counts and None not in counts else ""
+    """How many clips stand behind a figure: of all patterns, or of each where they differ."""
+    counts = {column: cell["values"] for column, cell in row["cells"].items() if column not in (CEILING, FLOOR)}
+    if not counts or None in counts.values():
+        return ""
+    several = len(set(counts.values())) > 1
+    clips = ", ".join(f"{name} {count}" for name, count in counts.items()) if several else min(counts.values())
+    arrow = {1: "; higher is better", -1: "; lower is better"}.get(row["better"], "")
+    return f" (clips: {clips}{arrow})"
 
 
 def _clips(clips):

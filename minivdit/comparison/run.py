@@ -14,6 +14,7 @@ from ..generation import TextToVideo
 from ..models.patterns import average_attention_distance
 from ..pipeline import token_grid, trained_with, transformer_cost, with_known_digits
 from ..training import checkpoint
+from ..training.tasks import fingerprint
 from . import page, plots
 from .drawing import draw
 from .findings import answer
@@ -29,10 +30,11 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     """Train all that a Study asks for, draw, judge, and write the report into its folder: returned as a dict.
 
     budgets: 'steps', 'flops' or both, in this order. The report is written after each of them. report_only: neither
-    train nor draw; only what is there already is reported.
+    train nor draw; only what is there already is reported, of the budgets with two patterns or more. Raises InputError
+    if there is no such budget.
     """
     prompts = choose_prompts(study.preset.data, study.prompts, study.data)
-    results, report = {budget: [] for budget in budgets}, None
+    results, notes, report = {}, [], None
     if not report_only:
         show(predict(study, budgets, len(prompts.captions)))
         study.keep()
@@ -40,43 +42,45 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     known = {}  # the same model may belong to both budgets
     for budget in budgets:
         seed = earlier = None
-        for trial in study.trials(budget):
+        trials = study.trials(budget)
+        for trial in trials:
             if trial.folder not in known:
                 if not report_only and trial.seed != seed:
                     seed, earlier = trial.seed, study.earlier_stages(trial.seed, progress=progress)
                     study.check_fairness(*earlier, seed)
                 known[trial.folder] = _result(study, trial, prompts, earlier, report_only, progress, show)
-            if known[trial.folder] is not None:
-                results[budget].append(known[trial.folder])
-        missing = len(study.trials(budget)) - len(results[budget])
-        notes = [f"{missing} of {len(study.trials(budget))} trainings of equal {budget} are missing"] if missing else []
-        names = {r.name: None for found in results.values() for r in found}
-        if len(names) < 2:
-            raise InputError(
-                f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out"
-            )
+        found = [known[trial.folder] for trial in trials if known[trial.folder] is not None]
+        if len({result.name for result in found}) < 2:
+            continue
+        results[budget] = found
+        if len(found) < len(trials):
+            notes.append(f"{len(trials) - len(found)} of {len(trials)} trainings of equal {budget} are missing")
         about = _about(study.preset, results, prompts, notes, trained=True)
-        prices = {name: _prices(with_pattern(study.preset, name)) for name in names}
+        prices = {name: _prices(with_pattern(study.preset, name)) for name in study.names}
         report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
+    if report is None:
+        raise InputError(f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out")
     return report
 
 
 def compare_weights(files, out, prompts=48, data=None, report_only=False, show=print):
     """The same for weights that are trained already: files is a list of (name, path); the same name twice: two runs.
 
-    Raises InputError where they differ in more than their pattern, or where a name of PATTERNS isn't a file's pattern.
+    Raises InputError where they differ in more than their pattern, where the first files of all names (or the second,
+    and so on) have different autoencoders, or where a name of PATTERNS isn't a file's pattern.
     """
     out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
     presets_of = [trained_with(model, path) for _, path, model in models]
     for (name, path, model), preset in zip(models, presets_of):
         _check_alike(models[0], presets_of[0], name, path, model, preset)
+    seeds = [sum(other == name for other, *_ in models[:place]) for place, (name, *_) in enumerate(models)]
+    _check_autoencoders(models, seeds)
     if len({name for name, *_ in models}) < 2:
         raise InputError("a comparison needs weights of two names or more; give --weights NAME=FILE for each")
     shared = with_known_digits(presets_of[0], data)
     asked = choose_prompts(shared.data, prompts, data)
     spoilt, results, prices = references(asked), {"given": []}, {}
-    for (name, _, model), preset in zip(models, presets_of):
-        seed = sum(result.name == name for result in results["given"])
+    for (name, _, model), seed, preset in zip(models, seeds, presets_of):
         show(f"{name} ({model.fingerprint()}): drawing {len(asked.captions)} clips")
         drawn = draw(model, asked, out / f"{name}{seed}.safetensors", data, not report_only)
         if drawn is None:
@@ -92,10 +96,11 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
 
 def _result(study, trial, prompts, earlier, report_only, progress, show):
     """The Result of a trial, trained and drawn if it isn't; None if it isn't and only a report is wanted."""
-    weights = trial.folder / "model.safetensors"
-    if report_only and not weights.exists():
-        return None
-    model = TextToVideo.load(weights) if weights.exists() else study.train(trial, *earlier, progress=progress)
+    model = study.trained(trial)
+    if model is None:
+        if report_only:
+            return None
+        model = study.train(trial, *earlier, progress=progress)
     drawn = draw(model, prompts, trial.folder / "drawn.safetensors", study.data, not report_only)
     if drawn is None:
         return None
@@ -151,7 +156,7 @@ def _about(preset, results, prompts, notes, trained):
 def _write(out, report, results, prompts, show):
     """Write report.json, .md and .html, which are made of the JSON, and the first screen's GIFs into `out`."""
     report = json.loads(json.dumps(report, allow_nan=False))
-    found = next(found for found in results.values() if found)
+    found = next(iter(results.values()))
     videos = {CEILING: prompts.real} | {result.name: result.drawn.video for result in reversed(found)}
     names = [CEILING, *dict.fromkeys(result.name for result in found)]
     first, rows = _examples(prompts)
@@ -168,7 +173,11 @@ def _write(out, report, results, prompts, show):
             "Right of the grey line a digit leaves its patch from one frame to the next.",
             plots.speeds_plot(report),
         ),
-        ("Does a digit keep its looks?", "Correlation with its first picture.", plots.looks_plot(report)),
+        (
+            "Does a digit keep its looks?",
+            "Correlation with its first picture; 0 where it is lost.",
+            plots.looks_plot(report),
+        ),
         (
             "Validation loss",
             "Below 1: a smaller error than the pattern it is divided by.",
@@ -214,7 +223,8 @@ def _check_alike(first, first_preset, name, path, model, preset):
 
     def fixed(preset, model):
         network = checkpoint.plain(preset.transformer) | {"patterns": None}
-        return {"data": preset.data, "transformer": network, "settings": model.settings}
+        parts = {"autoencoder": model.autoencoder.config, "transformer": network}
+        return {"data": preset.data, **parts, "diffusion": preset.diffusion, "settings": model.settings}
 
     found = checkpoint.differences(
         *(checkpoint.plain(fixed(*of)) for of in ((first_preset, first[2]), (preset, model)))
@@ -224,3 +234,16 @@ def _check_alike(first, first_preset, name, path, model, preset):
             f"{path} can't be compared with {first[1]}: {'; '.join(found)}; give weights that differ in their pattern "
             "alone"
         )
+
+
+def _check_autoencoders(models, seeds):
+    """Raise InputError unless the weights of one seed, in the order given, share their autoencoder."""
+    first = {}  # seed: (path, fingerprint)
+    for (_, path, model), seed in zip(models, seeds):
+        own = fingerprint(model.autoencoder)
+        other, theirs = first.setdefault(seed, (path, own))
+        if own != theirs:
+            raise InputError(
+                f"{path} has another autoencoder ({own}) than {other} ({theirs}), so more than the pattern differs; "
+                "give weights trained with one autoencoder, and those of several seeds in the same order for each name"
+            )

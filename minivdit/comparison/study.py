@@ -4,8 +4,11 @@ runs/compare/
   study.json                       preset, patterns, seeds, prompts
   seed0/autoencoder.safetensors    one autoencoder a seed, for all of its patterns
   seed0/text.safetensors           and one text encoder, where the preset trains it first
-  seed0/joint/model.safetensors    trained for equal steps; .jsonl: the log; drawn.safetensors: clips
-  seed0/frame-flops/...            trained for equal FLOPs
+  seed0/joint/                     trained for the preset's steps
+    model.safetensors              the weights; while they are trained: transformer.safetensors, a checkpoint
+    transformer.jsonl              the log
+    drawn.safetensors              clips
+  seed0/framewise-889/...          trained longer, for equal FLOPs: how many steps depends on who takes part
   report.html, .md, .json
 """
 
@@ -18,7 +21,7 @@ from .. import costs
 from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
-from ..pipeline import USUAL_SHARE, assemble, transformer_cost, with_known_digits
+from ..pipeline import USUAL_SHARE, assemble, transformer_cost, where_and_when, with_known_digits
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
@@ -84,6 +87,11 @@ class Trial:
     steps: int
     folder: Path
 
+    @property
+    def weights(self):
+        """Where its weights are kept once it is trained."""
+        return self.folder / "model.safetensors"
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -107,14 +115,15 @@ class Study:
     def trials(self, budget):
         """The Trials of a budget, seed by seed, so that what disturbs the machine meets all patterns alike.
 
-        Of those with equal FLOPs, the most expensive pattern's are the same models as with equal steps.
+        Of those with equal FLOPs, the most expensive pattern's are the same models as with equal steps. The others'
+        folders name their steps, so that with other patterns beside it a model is trained anew, not taken for another.
         """
         steps = dict.fromkeys(self.names, self.preset.training.steps)
         if budget == "flops":
             steps = equal_flops_steps(self.preset, self.names)
-        longer = {name: budget == "flops" and steps[name] > self.preset.training.steps for name in self.names}
+        folders = {n: n if count == self.preset.training.steps else f"{n}-{count}" for n, count in steps.items()}
         return [
-            Trial(name, seed, budget, steps[name], self.out / f"seed{seed}" / (name + "-flops" * longer[name]))
+            Trial(name, seed, budget, steps[name], self.out / f"seed{seed}" / folders[name])
             for seed in range(self.seeds)
             for name in self.names
         ]
@@ -161,20 +170,31 @@ class Study:
         return trained(train_autoencoder, "autoencoder"), trained(train_text, "text")
 
     def train(self, trial, autoencoder, text, **watching):
-        """The trial's TextToVideo, trained (or trained on, where an earlier run stopped) if it isn't yet."""
-        weights, path = trial.folder / "model.safetensors", trial.folder / "transformer.safetensors"
-        if not weights.exists():
-            preset = with_pattern(self.preset, trial.name)
-            training = dataclasses.replace(preset.training, steps=trial.steps)
-            preset = dataclasses.replace(preset, training=training)
-            watching = {"title": f"{trial.name}, seed {trial.seed}, equal {trial.budget}", **watching}
-            transformer, tokenizer = train_transformer(
-                preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
+        """The trial's TextToVideo, trained; trained on, where an earlier run stopped."""
+        path, preset = trial.folder / "transformer.safetensors", with_pattern(self.preset, trial.name)
+        preset = dataclasses.replace(preset, training=dataclasses.replace(preset.training, steps=trial.steps))
+        watching = {"title": f"{trial.name}, seed {trial.seed}, equal {trial.budget}", **watching}
+        transformer, tokenizer = train_transformer(
+            preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
+        )
+        notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
+        notes |= {"minutes": training_log(trial.folder)[0], **where_and_when()}
+        assemble(preset, transformer, autoencoder, tokenizer, notes).save(trial.weights)
+        path.unlink()  # 16 bytes a weight that nothing needs any more
+        return self.trained(trial)
+
+    def trained(self, trial):
+        """The trial's TextToVideo, or None if it isn't trained yet; InputError for one trained for other steps."""
+        if not trial.weights.exists():
+            return None
+        model = TextToVideo.load(trial.weights)
+        steps = model.notes.get("steps")
+        if steps != trial.steps:
+            raise InputError(
+                f"{trial.weights} was trained for {steps} steps, not for {trial.steps} as equal {trial.budget} ask; "
+                "remove it, and it is trained again"
             )
-            notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
-            assemble(preset, transformer, autoencoder, tokenizer, notes).save(weights)
-            path.unlink()  # 16 bytes a weight that nothing needs any more
-        return TextToVideo.load(weights)
+        return model
 
 
 def new_study(name, names, seeds, prompts, out, steps=None, changes=(), data=None):

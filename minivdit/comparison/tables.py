@@ -2,8 +2,8 @@
 
 A table is {"id", "title", "note", "columns", "rows"}; a row {"key", "label", "better", "share", "format", "cells"},
 perhaps with a "speed"; a cell {"mean", "low", "high", "n", "values"}: the 95% interval (None for a single run; of
-shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure. Pages and
-sentences are made from this and nothing else.
+shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure, of several runs
+the fewest. Pages and sentences are made from this and nothing else.
 """
 
 import math
@@ -44,12 +44,11 @@ class Result:
 
 
 def build_report(results, prompts, references, prices, about):
-    """The report as plain JSON: tables of {budget: [Result]}, and `about`, which says what was compared.
+    """The report as plain JSON: tables of {budget: [Result]}, of two patterns each or more, and `about`: what they are.
 
     references: Marks of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training step,
-    bytes of it, FLOPs to draw a clip, average attention distance)}. Budgets with fewer than two patterns are left out.
+    bytes of it, FLOPs to draw a clip, average attention distance)}.
     """
-    results = {budget: found for budget, found in results.items() if len(_names(found)) > 1}
     tables, first = [], next(iter(results.values()))
     for budget, found in results.items():
         tables.append(measures_table(budget, found, prompts, references))
@@ -58,7 +57,7 @@ def build_report(results, prompts, references, prices, about):
     tables.append(cost_table(results, prices))
     tables.append(controls_table(prompts, references))
     names = _names(first)
-    if _runs(first, names[0]) > 1:
+    if about["trained"] and _runs(first, names[0]) > 1:
         tables.append(paired_table(first, prompts, *pair(names)))
     looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
     looks[CEILING] = _rounded(references["real"].looks)
@@ -80,7 +79,8 @@ def measures_table(budget, results, prompts, references):
     ]
     note = (
         f"Floor: {CONTROLS[0]}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
-        f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}."
+        f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}. Clips: those of a "
+        "run of which the measure says something; of several runs the fewest."
     )
     return _table(f"measures-{budget}", titles[budget], note, [*_names(results), CEILING, FLOOR], rows)
 

@@ -16,7 +16,7 @@ from .metrics import (
     watch,
 )
 from .paths import Paths, compass, fit_paths
-from .report import METRICS, Report, evaluate, frozen, real_clips, recombined, shuffled_captions, shuffled_frames
+from .report import METRICS, Report, evaluate, frozen, recombined, shuffled_captions, shuffled_frames
 from .tracking import Tracks, track, windows
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "permanence",
     "prompt_metrics",
     "read_captions",
-    "real_clips",
     "recombined",
     "seam",
     "shuffled_captions",

@@ -224,7 +224,8 @@ def identity_metrics(sighting):
     """Does a digit stay itself? Values (B,) by name, means over the clip's digits.
 
     one_class: every readable frame shows the same class, and none has lost the digit (0 or 1).
-    look:      mean correlation of the digit's windows with its first one, 1 = the same picture.
+    look:      mean correlation of the digit's windows with its first one, 1 = the same picture. Frames in which the
+               digit is lost are left out, so it can rise by losing the digit: read it beside one_class or digit_frames.
     drift:     by how much that correlation falls from the first half of the clip to the second.
     """
     readable, classes = sighting.readable, sighting.classes

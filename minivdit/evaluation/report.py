@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..data import PIXELS_PER_FRAME, CaptionedClips, parse
+from ..data import PIXELS_PER_FRAME, parse
 from ..errors import InputError
 from .blobs import as_clips
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
@@ -40,12 +40,6 @@ METRICS = {
     "frechet_frames": ("distance", "Frechet distance of frames"),
     "frechet_clips": ("distance", "Frechet distance of clips"),
 }
-
-
-def real_clips(captions, source, size, num_frames, digit_size, generator):
-    """Real clips of these captions: (B, T, H, W, 1). source: a DigitSource, best of the test split."""
-    maker = CaptionedClips(source, size, num_frames, digit_size, held_out="include")
-    return maker.render(generator, [parse(caption) for caption in captions]).video
 
 
 def shuffled_captions(captions, generator):
@@ -134,8 +128,8 @@ def evaluate(
 ):
     """Compare clips (B, T, H, W, 1) in [0, 1] with what their captions ask for; returns a Report.
 
-    references: two arrays like `clips`, real clips of the same captions (see `real_clips`), the first
-    judged beside the clips, the second the other side of all Frechet distances.
+    references: two arrays like `clips`, real clips of the same captions, the first judged beside the clips, the second
+    the other side of all Frechet distances.
     generator: numpy Generator for the controls (default: seed 0). controls=False leaves out the floors.
     pixels_per_frame: what the captions' speeds mean.
     """

@@ -103,6 +103,16 @@ def test_a_digit_that_jumps_breaks_the_law_and_one_that_changes_class_its_identi
     assert changed.figure("prompt", prompts, "slow")[1] == 4  # clips behind the figure
 
 
+def test_a_digit_that_is_lost_does_not_win_by_it(prompts):
+    one, clips = prompts.rows(ONE), [prompts.real.copy() for _ in range(3)]
+    clips[0][:, 2:] = clips[1][:, :3] = clips[2][:, :-1] = 0
+    gone, late, last = (judge(video, prompts) for video in clips)
+    assert gone.figure("appearance", prompts)[0] == pytest.approx(6 / 7, abs=0.01) and (gone.looks[2:] == 0).all()
+    assert (gone.values["look"][one] > 0.9).all()  # evaluation's own measure sees nothing of it
+    assert late.figure("appearance", prompts)[0] < 0.05  # before it was first seen it isn't lost
+    assert last.figure("appearance", prompts)[1] == 0 and last.looks[-1] == pytest.approx(1)
+
+
 def test_looks_start_at_one(marks):
     looks = marks["real"].looks
     assert looks.shape == (8,) and looks[0] == pytest.approx(1) and (looks > 0.9).all()

@@ -100,6 +100,15 @@ def test_every_measure_has_its_ceiling_and_floor(written):
     assert len(table(report, "validation")["rows"]) == 1 + 8 + 3
 
 
+def test_each_pattern_tells_its_own_number_of_clips_where_they_differ(written):
+    _, text, report = copy.deepcopy(written)
+    changed = next(row for row in report["tables"][0]["rows"] if row["better"] == 1)
+    assert f"{changed['label']} (clips: {changed['cells']['joint']['values']}; higher is better)" in text
+    changed["cells"]["framewise"]["values"], changed["cells"]["joint"]["values"] = 7, 4
+    for again in (markdown(report), html(report, [])):
+        assert "(clips: framewise 7, joint 4; higher is better)" in again
+
+
 def row(joint, framewise, better=1, share=True, values=30):
     cells = {
         name: {"mean": mean, "low": low, "high": high, "n": 3, "values": values}

@@ -15,6 +15,7 @@ from minivdit.comparison.study import check_pattern, predict, read_study, traini
 from minivdit.errors import InputError
 from minivdit.files import load_tensors
 from minivdit.generation import TextToVideo
+from minivdit.model_card import model_card
 from minivdit.pipeline import transformer_cost
 
 
@@ -76,6 +77,8 @@ def test_models_differ_in_nothing_but_their_pattern(finished):
     assert one.transformer.config.patterns != other.transformer.config.patterns
     assert one.transformer.parameter_count() == other.transformer.parameter_count()
     assert one.fingerprint() != other.fingerprint()
+    card = model_card(study.out / "seed0" / "joint" / "model.safetensors")  # their notes say all that a card tells
+    assert "| 3 steps of 8 clips in 0 minutes on " in card and "not written down" not in card
 
 
 def test_a_killed_study_goes_on_and_comes_to_the_same_report(finished, make_study, tmp_path, monkeypatch):
@@ -142,7 +145,7 @@ def test_report_only_reports_what_is_there(finished, make_study, tmp_path, monke
         assert cell["low"] is None and cell["high"] is None and cell["n"] <= 1
     shutil.rmtree(folder / "seed0" / "joint")
     with pytest.raises(InputError, match="fewer than two patterns"):
-        compare(read_study(folder), ["steps"], report_only=True, progress=False, show=quiet)
+        compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
     with pytest.raises(InputError, match="there is no study in"):
         read_study(tmp_path / "elsewhere")
 
@@ -154,8 +157,8 @@ def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_pat
         "minivdit.comparison.study.equal_flops_steps", lambda preset, names: {"framewise": 5, "joint": 3}
     )
     report = compare(make_study(folder), ["steps", "flops"], progress=False, show=quiet)
-    model = TextToVideo.load(folder / "seed1" / "framewise-flops" / "model.safetensors")
-    assert model.notes["steps"] == 5 and not (folder / "seed1" / "joint-flops").exists()
+    model = TextToVideo.load(folder / "seed1" / "framewise-5" / "model.safetensors")
+    assert model.notes["steps"] == 5 and not (folder / "seed1" / "joint-3").exists()
     tables = {table["id"]: table for table in report["tables"]}
     first, second = (
         [row["cells"]["joint"] for row in tables[f"measures-{budget}"]["rows"]] for budget in ("steps", "flops")
@@ -163,6 +166,27 @@ def test_equal_flops_train_cheaper_patterns_longer(finished, make_study, tmp_pat
     assert first == second  # the most expensive pattern's models are the same ones
     steps = next(row for row in tables["cost"]["rows"] if row["label"] == "steps, equal flops")
     assert (steps["cells"]["framewise"]["mean"], steps["cells"]["joint"]["mean"]) == (5, 3)
+    for seed in ("seed0", "seed1"):
+        shutil.rmtree(folder / seed / "framewise")  # as a study of equal FLOPs alone leaves it
+    only = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
+    assert only["tables"][0] == tables["measures-flops"] and only["about"]["notes"] == []
+
+
+def test_a_model_trained_for_other_steps_is_not_taken(finished, make_study, tmp_path):
+    preset = study_preset("quick", 1000)
+
+    def framewise(budget, *others):
+        study = dataclasses.replace(make_study(tmp_path), preset=preset, names=("framewise", *others))
+        return next(trial for trial in study.trials(budget) if trial.name == "framewise")
+
+    dearer, cheaper = (framewise("flops", other) for other in ("joint", "perframe"))  # beside whom flops are equal
+    assert dearer.steps > cheaper.steps and dearer.folder != cheaper.folder
+    assert framewise("steps", "joint") == framewise("steps", "perframe")
+    study, _ = finished
+    trial = study.trials("steps")[0]
+    assert study.trained(trial).notes["steps"] == 3
+    with pytest.raises(InputError, match="was trained for 3 steps, not for 5 as equal flops ask; remove it"):
+        study.trained(dataclasses.replace(trial, steps=5, budget="flops"))
 
 
 def test_the_cost_is_told_before_and_what_does_not_fit_is_refused(make_study, tmp_path, monkeypatch):
@@ -180,6 +204,7 @@ def test_weights_that_are_trained_already(finished, tmp_path):
     given = compare_weights(files, tmp_path / "given", prompts=3, show=quiet)
     assert given["tables"][0]["id"] == "measures-given" and given["about"]["runs"] == {"framewise": 2, "joint": 2}
     assert [row["cells"] for row in given["tables"][0]["rows"]] == [row["cells"] for row in report["tables"][0]["rows"]]
+    assert "paired" not in [table["id"] for table in given["tables"]]  # nobody knows whether batches were the same
     with pytest.raises(InputError, match="two names or more"):
         compare_weights(files[:1], tmp_path / "one", prompts=3, show=quiet)
     with pytest.raises(InputError, match="which isn't joint"):
@@ -188,6 +213,21 @@ def test_weights_that_are_trained_already(finished, tmp_path):
         compare_weights([files[0], ("other", "small")], tmp_path / "preset", prompts=3, show=quiet)
     with pytest.raises(InputError, match="have not been drawn"):
         compare_weights(files, tmp_path / "never", prompts=3, report_only=True, show=quiet)
+
+
+def test_weights_that_differ_in_more_than_their_pattern_are_refused(finished, tmp_path):
+    study, _ = finished
+    one, *others = (
+        (name, study.out / f"seed{seed}" / name / "model.safetensors")
+        for name, seed in (("framewise", 0), ("joint", 1), ("joint", 0))
+    )
+    with pytest.raises(InputError, match=r"has another autoencoder .* same order for each name"):
+        compare_weights([one, *others], tmp_path / "given", prompts=3, show=quiet)
+    model, path = TextToVideo.load(others[1][1]), tmp_path / "levels.safetensors"
+    model.notes["preset"]["diffusion"]["level_mean"] = 0.5
+    model.save(path)
+    with pytest.raises(InputError, match=r"can't be compared .*: diffusion\.level_mean is 0\.0, here 0\.5; give"):
+        compare_weights([one, ("joint", path)], tmp_path / "given", prompts=3, show=quiet)
 
 
 def test_clips_are_drawn_anew_when_prompts_change(finished, tmp_path):
