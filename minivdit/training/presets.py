@@ -9,6 +9,7 @@ import functools
 import math
 import typing
 
+from .. import diffusion
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
@@ -56,11 +57,14 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SamplingSettings:
-    """How clips are drawn unless told otherwise."""
+    """How clips are drawn unless told otherwise: see diffusion.steps. InputError if none could be drawn so."""
 
     sampler: str = "ddpm"
     steps: int = 40
     guidance_scale: float = 3.0
+
+    def __post_init__(self):
+        diffusion.samplers.check(self.sampler, self.steps, self.guidance_scale)
 
 
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
