@@ -169,6 +169,36 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     assert quiet(toy.ToyTask(width=8), path, short, resume=False).step == 4
 
 
+def test_a_run_cannot_be_made_shorter_than_what_is_done(tmp_path):
+    """Nothing would be trained, so it would never be finished: latents would stay as they are."""
+
+    class Finishing(toy.ToyTask):
+        finished = ()
+
+        def finish(self, run):
+            self.finished += (run.step,)
+
+    def press(run, state):
+        if state.step == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    def steps(count):
+        return dataclasses.replace(toy.SETTINGS, steps=count)
+
+    path, task = tmp_path / "run.safetensors", Finishing()
+    with pytest.raises(Interrupted):
+        quiet(task, path, callbacks=[(1, press)])
+    for fewer in (7, 8):
+        with pytest.raises(InputError, match=rf"has done 8 of 30 steps, so it can't end after {fewer}; set steps to 30"):
+            quiet(task, path, steps(fewer))
+    assert task.finished == ()
+    assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)
+    assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)  # complete: only read
+    with pytest.raises(InputError, match="has done 9 of 9 steps, so it can't end after 8"):
+        quiet(task, path, steps(8))
+    assert quiet(task, path, steps(10)).step == 10 and task.finished == (9, 10)
+
+
 def test_a_checkpoint_in_which_something_is_missing_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     quiet(toy.ToyTask(), path)
