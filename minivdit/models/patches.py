@@ -28,6 +28,14 @@ def patch_grid(shape, patch_size):
     return tuple(length // side for length, side in zip(shape, patch_size))
 
 
+def clip_grid(num_frames, size, factor, patch_size):
+    """The grid of tokens of a clip of `size` (height, width) pixels, of which a latent cell has factor x factor.
+
+    Raises InputError as `patch_grid` does.
+    """
+    return patch_grid((num_frames, *(side // factor for side in size)), patch_size)
+
+
 def patchify(latents, patch_size):
     """Cut a clip into boxes and write each as a row: (B, T, H, W, C) -> (B, N, pt*ph*pw*C), N = T' H' W'."""
     batch, *shape, channels = latents.shape

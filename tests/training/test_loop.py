@@ -189,7 +189,7 @@ def test_a_run_cannot_be_made_shorter_than_what_is_done(tmp_path):
     with pytest.raises(Interrupted):
         quiet(task, path, callbacks=[(1, press)])
     for fewer in (7, 8):
-        with pytest.raises(InputError, match=rf"has done 8 of 30 steps, so it can't end after {fewer}; set steps to 30"):
+        with pytest.raises(InputError, match=rf"8 of 30 steps, so it can't end after {fewer}; set steps to 30"):
             quiet(task, path, steps(fewer))
     assert task.finished == ()
     assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)
