@@ -123,7 +123,7 @@ def trained_with(model, path):
     """The Preset that weights say they were trained with, with the network that they hold. path: for the message."""
     try:
         preset = presets.from_plain(model.notes["preset"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
         ) from error

@@ -1,5 +1,6 @@
 """The parts joined: what is assembled, predicted and judged is what the preset and the weights say."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -29,6 +30,14 @@ def test_a_model_draws_as_its_preset_says(preset, model):
     assert (settings.size, settings.num_frames, settings.digit_size) == ((16, 16), 4, 8)
     assert (settings.sampler, settings.steps, settings.guidance_scale) == dataclasses.astuple(preset.sampling)
     assert model.generate("a 3 moving up").shape == (1, 4, 16, 16, 1)
+
+
+@pytest.mark.parametrize("notes", [{}, {"preset": "x"}, {"preset": {"data": "strokes"}}, {"preset": {"name": 3}}])
+def test_weights_that_do_not_say_what_they_were_trained_with(model, notes):
+    other = copy.copy(model)
+    other.notes = notes
+    with pytest.raises(InputError, match=r"mine\.safetensors doesn't say what it was trained with"):
+        pipeline.trained_with(other, "mine.safetensors")
 
 
 def test_weights_remember_which_digits_auto_meant(preset, tmp_path):

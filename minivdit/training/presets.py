@@ -13,6 +13,7 @@ from .. import diffusion
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
+from . import checkpoint
 from .loop import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
 
@@ -201,17 +202,9 @@ def get(name):
 def from_plain(values):
     """The Preset of a dict that `checkpoint.plain` made of one, such as weights carry; what is absent is as by default.
 
-    Raises KeyError or TypeError for fields that no preset has.
+    Raises KeyError, TypeError or InputError for what no preset has.
     """
-    return _from_plain(Preset, values)
-
-
-def _from_plain(kind, values):
-    hints, made = typing.get_type_hints(kind), {}
-    for name, value in values.items():
-        nested = dataclasses.is_dataclass(hints[name])
-        made[name] = _from_plain(hints[name], value) if nested else tuple(value) if isinstance(value, list) else value
-    return kind(**made)
+    return checkpoint.from_plain(Preset, values)
 
 
 def override(preset, assignments):

@@ -9,7 +9,7 @@ import pytest
 
 from minivdit.errors import InputError
 from minivdit.files import save_tensors
-from minivdit.training import checkpoint
+from minivdit.training import checkpoint, presets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,25 @@ def test_other_files_are_refused(tmp_path):
         checkpoint.load_checkpoint(path)
     with pytest.raises(InputError, match="no weights at"):
         checkpoint.load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_a_dataclass_comes_back_from_what_is_plain_and_other_types_are_refused():
+    whole = presets.get("full")
+    assert checkpoint.from_plain(presets.Preset, checkpoint.plain(whole)) == whole
+    assert checkpoint.from_plain(presets.DataSettings, {"turning": 1}) == presets.DataSettings(turning=1.0)
+    for name, values in {
+        "size": (None, 64, [64], [64, 64, 64], [64, "64"], [64, 64.0]),
+        "num_frames": (True, 8.0, "8", [8]),
+        "turning": (float("inf"), float("nan"), False, "0"),
+        "digits": (1, ["mnist"]),
+    }.items():
+        for value in values:
+            with pytest.raises(TypeError, match=f"^{name} can't be "):
+                checkpoint.from_plain(presets.DataSettings, {name: value})
+    with pytest.raises(TypeError, match="DataSettings is no object but 'x'"):
+        checkpoint.from_plain(presets.Preset, {"data": "x"})
+    with pytest.raises(KeyError):
+        checkpoint.from_plain(presets.DataSettings, {"colour": 1})
 
 
 def test_differing_fields_are_named():
