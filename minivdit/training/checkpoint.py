@@ -86,7 +86,8 @@ def load_checkpoint(path):
     """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts."""
     tensors, metadata = load_tensors(path)
     whole = isinstance(metadata, dict) and {*ABOUT, "numbers"} <= metadata.keys() and metadata.get("format") == FORMAT
-    if not whole:
+    whole = whole and all(isinstance(metadata[name], dict) for name in ("numbers", "settings", "metrics"))
+    if not (whole and all(isinstance(value, (int, float)) for value in metadata["numbers"].values())):
         raise InputError(
             f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
         )

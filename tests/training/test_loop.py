@@ -253,9 +253,12 @@ def test_journal_drops_lines_after_the_checkpoint_and_a_torn_last_line(tmp_path)
     assert read_journal(path) == [{"step": 0, "seed": 1}, {"step": 10}, {"step": 20}]
     Journal(path, 0, {"seed": 2})
     assert read_journal(path) == [{"step": 0, "seed": 2}]
-    path.write_text("not json\n{}\n")
-    with pytest.raises(InputError, match="line 1 of"):
-        read_journal(path)
+    path.write_bytes(b'{"step": 0}\n\xff{"step')  # a line that was torn in another way
+    assert read_journal(path) == [{"step": 0}]
+    for damaged in (b"not json", b'{"step": "\xff"}', b"3", b"{}", b'{"step": "4"}', b"[" * 100_000):
+        path.write_bytes(damaged + b'\n{"step": 1}\n')
+        with pytest.raises(InputError, match=rf"line 1 of {path} is no line of a training log"):
+            read_journal(path)
 
 
 def test_minutes_become_steps_once(tmp_path):
