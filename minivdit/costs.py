@@ -298,7 +298,8 @@ def require_memory(bytes_for, size, unit, memory=None):
 def available_memory():
     """Bytes that can still be used on the chosen device, or None where the system doesn't say."""
     if backend.device_name() == "gpu":
-        return backend.xp().cuda.runtime.memGetInfo()[0]
+        cupy = backend.xp()  # its pool keeps what arrays gave back, and gives it to new ones
+        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
     limits = []
     try:
         with open("/proc/meminfo") as file:

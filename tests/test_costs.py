@@ -283,6 +283,12 @@ def test_this_machine_has_some_memory_and_some_speed():
     assert 1e7 < costs.matmul_speed(size=64, seconds=0.01) < 1e16
 
 
+def test_on_a_gpu_what_cupys_pool_can_reuse_is_free(stand_in, monkeypatch):
+    stand_in.install(monkeypatch, memory=8 << 30, pooled=6 << 30)
+    backend.use("gpu")
+    assert costs.available_memory() == 8 << 30
+
+
 def test_the_speed_of_all_cores_is_that_of_one_times_their_number(monkeypatch):
     monkeypatch.setattr(costs, "matmul_speed", lambda: 5.0 if backend._state["blas_threads"] == 1 else 7.0)
     monkeypatch.setattr(backend, "thread_count", lambda: 3)
