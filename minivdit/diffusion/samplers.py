@@ -4,7 +4,7 @@ At each step the network's prediction becomes the pair (clean, noise), and the s
 put x together at the next, lower level. All four are weighted sums; they differ in the weights:
 
     euler       a straight line along the curve's velocity
-    ddim        the same pair, mixed anew at the next level; eta adds fresh noise (Song et al. 2021)
+    ddim        the same pair, mixed anew at the next level; eta adds fresh noise (Song et al. 2020)
     ddpm        a draw from the exact posterior given the clean sample (Ho et al. 2020)
     dpm_solver  DPM-Solver++ 2M: ddim, with clean extrapolated from two steps (Lu et al. 2022)
 

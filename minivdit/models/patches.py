@@ -8,8 +8,9 @@ from .. import autograd as ag
 from ..backend import array_module, device_name, to_device
 from ..errors import InputError
 
-# Our grids are a few to a few dozen steps long. With the 10,000 of sentences nearly all waves would stand still
-# over them, and the network would not know early from late: it learnt "moving left or right" as one word.
+# Our grids are a few to a few dozen steps long; with the 10,000 of sentences nearly all waves would stand still over
+# them. It is one of three things that were changed at once when a model had learnt "left" and "right" as one word:
+# together they cured it, and what each is worth isn't known (results/tried.md).
 LONGEST = 32.0
 
 
