@@ -213,8 +213,7 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
     working = working_memory(config, grid, batch)
-    at_once = min(1.0, math.ceil(batch / shards) * min(threads, shards) / batch)
-    return Cost(title, (text, levels, ends, *blocks.values()), working, at_once, shards + 1)
+    return Cost(title, (text, levels, ends, *blocks.values()), working, *_shared_out(batch, shards, threads))
 
 
 def working_memory(config, grid, batch):
@@ -225,15 +224,19 @@ def working_memory(config, grid, batch):
     return max(9 * activation + 2 * TILE_ENTRIES, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
 
-def text_cost(config, batch, *, words=WORDS, vocabulary=TOKENS):
-    """The Cost of the text encoder of `config` (a VideoDiTConfig) on `batch` captions."""
+def text_cost(config, batch, *, words=WORDS, vocabulary=TOKENS, shards=1, threads=1):
+    """The Cost of the text encoder of `config` (a VideoDiTConfig) on `batch` captions; see clip_cost."""
     working = max(9 * batch * words * config.width, 2 * TILE_ENTRIES) * FLOAT
     title = f"{batch} captions of {words} words; width {config.width}, depth {config.text_depth}"
-    return Cost(title, (_text_piece(config, batch, words, vocabulary),), working)
+    pieces = (_text_piece(config, batch, words, vocabulary),)
+    return Cost(title, pieces, working, *_shared_out(batch, shards, threads))
 
 
-def autoencoder_cost(config, frames, size):
-    """The Cost of the autoencoder `config` (an AutoencoderConfig) on `frames` frames of (height, width) pixels."""
+def autoencoder_cost(config, frames, size, *, shards=1, threads=1):
+    """The Cost of the autoencoder `config` (an AutoencoderConfig) on `frames` frames of (height, width) pixels.
+
+    shards, threads: see clip_cost.
+    """
     places = [frames * size[0] * size[1] // 4**level for level in range(len(config.channels) + 1)]
     widths = (config.image_channels, *config.channels)
     last, latent = config.channels[-1], config.latent_channels
@@ -252,7 +255,12 @@ def autoencoder_cost(config, frames, size):
     widest = max(n * (5 * before // 4 + 2 * after) for n, before, after in zip(places[1:], enlarged, config.channels))
     working = (widest + 3 * block_entries()) * FLOAT  # and the windows that are being gathered
     title = f"{frames} frames of {size[0]} x {size[1]} pixels; {config.factor} times smaller, {latent} channels"
-    return Cost(title, (encoder, decoder), working)
+    return Cost(title, (encoder, decoder), working, *_shared_out(frames, shards, threads))
+
+
+def _shared_out(batch, shards, threads):
+    """A Cost's at_once and gradient_copies for a batch in so many shards, worked on by so many threads."""
+    return min(1.0, math.ceil(batch / shards) * min(threads, shards) / batch), shards + 1
 
 
 def largest_that_fits(memory, bytes_for):
@@ -290,7 +298,8 @@ def require_memory(bytes_for, size, unit, memory=None):
 def available_memory():
     """Bytes that can still be used on the chosen device, or None where the system doesn't say."""
     if backend.device_name() == "gpu":
-        return backend.xp().cuda.runtime.memGetInfo()[0]
+        cupy = backend.xp()  # its pool keeps what arrays gave back, and gives it to new ones
+        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
     limits = []
     try:
         with open("/proc/meminfo") as file:

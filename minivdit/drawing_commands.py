@@ -16,8 +16,8 @@ def sample(options):
 
     A caption may change on the way: "a 3 moving right, then up".
     """
-    model = ready(options)
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
+    model = ready(options, len(prompts))
     started = time.perf_counter()
     video = model.generate(prompts, num_frames=options.frames, size=options.size, **drawing(options))
     show(options, model, video, prompts, started)
@@ -25,11 +25,16 @@ def sample(options):
     warn_of_weak_weights(model)
 
 
-def ready(options):
-    """The model, once it is sure that --out can be written."""
+def ready(options, clips=1):
+    """The model, once it is sure that so many clips can be written to --out as was asked."""
     from . import display
 
-    if Path(options.out).suffix.lower() != ".png":
+    strips = Path(options.out).suffix.lower() == ".png"
+    if options.plain and strips:
+        raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
+    if options.plain and clips > 1:
+        raise InputError(f"--plain writes one clip, and these are {clips}; draw them one by one")
+    if not strips:
         display.check_writable(options.out)
     prepare(options)
     from .generation import TextToVideo
@@ -54,8 +59,6 @@ def show(options, model, video, prompts, started):
     if Path(options.out).suffix.lower() == ".png":
         display.write_strips(options.out, video, prompts)
     elif options.plain:
-        if len(video) > 1:
-            raise InputError(f"--plain writes one clip, and these are {len(video)}; draw them one by one")
         display.write_clip(options.out, video[0], options.fps)
     else:
         display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps)
@@ -121,7 +124,7 @@ def extend(options):
     values = drift(video, model.settings.digit_size, digits, max(1, model.settings.num_frames // 2))
     for name, stretches in values.items():
         shares = " ".join(f"{value:.2f}" for value in stretches[0])
-        print(f"drift: {name:10} {shares}   (each half a clip's length{', backwards' * options.backwards})")
+        print(f"drift: {name:10} {shares}   (each at most half a clip's length{', backwards' * options.backwards})")
 
 
 def interpolate(options):

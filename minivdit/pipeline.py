@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 from . import backend, costs, display, evaluation
 from .benchmarks.cpu import processor
-from .data import PIXELS_PER_FRAME, CaptionedClips, digit_source
+from .data import PIXELS_PER_FRAME, CaptionedClips, Shape, digit_source
+from .data.mixed import equal_clips
 from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
+from .models.patches import clip_grid
 from .training import checkpoint, presets
 from .training.stages import train_autoencoder, train_text, train_transformer, widen
 
@@ -30,6 +32,12 @@ AUTOENCODER_SHARE, TEXT_SHARE, WIDENING_SHARE = 0.15, 0.05, 0.2
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
+STAGES = {  # and where a preset has their settings
+    "autoencoder": "autoencoder_training",
+    "text": "text_training",
+    "transformer": "training",
+    "widening": "widening",
+}
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
@@ -117,7 +125,7 @@ def trained_with(model, path):
     """The Preset that weights say they were trained with, with the network that they hold. path: for the message."""
     try:
         preset = presets.from_plain(model.notes["preset"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
         ) from error
@@ -137,49 +145,60 @@ def real_clips(preset, count, seed=0, data=None):
 # What it will cost ---------------------------------------------------------------------------------------------------
 
 
-def token_grid(preset):
-    """(T, H, W) tokens of a clip of the preset's main shape."""
-    latents = preset.data.num_frames, *(side // preset.autoencoder.factor for side in preset.data.size)
-    return tuple(length // side for length, side in zip(latents, preset.transformer.patch_size))
+def token_grid(preset, shape=None):
+    """(T, H, W) tokens of a clip of this shape (frames, height, width); of the preset's main one unless given."""
+    num_frames, *size = shape or (preset.data.num_frames, *preset.data.size)
+    return clip_grid(num_frames, size, preset.autoencoder.factor, preset.transformer.patch_size)
+
+
+def stage_costs(preset, setting, batch=None):
+    """A list of the costs.Cost of a stage's training here, for each shape that its batches have, the main one first.
+
+    setting: where the preset has the stage's settings, one of STAGES' values. batch: the preset's unless given.
+    """
+    settings, data = getattr(preset, setting), preset.data
+    batch = settings.batch if batch is None else batch
+    shards = settings.shards if backend.device_name() == "cpu" else 1
+    sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
+    if setting == "autoencoder_training":
+        return [costs.autoencoder_cost(preset.autoencoder, batch, data.size, **sharing)]
+    if setting == "text_training":
+        return [costs.text_cost(preset.transformer, batch, **sharing)]
+    main, others = (data.num_frames, *data.size), data.shapes if setting == "widening" else ()
+    return [
+        costs.clip_cost(preset.transformer, token_grid(preset, shape), equal_clips(batch, main, shape), **sharing)
+        for shape in (main, *(Shape.read(text)[:3] for text in others))
+    ]
 
 
 def transformer_cost(preset, batch=None):
     """The costs.Cost of the preset's transformer in training here. batch: clips; the preset's unless given."""
-    training = preset.training
-    shards = training.shards if backend.device_name() == "cpu" else 1
-    threads = min(backend.thread_count(), shards)
-    batch = training.batch if batch is None else batch
-    return costs.clip_cost(preset.transformer, token_grid(preset), batch, shards=shards, threads=threads)
+    return stage_costs(preset, "training", batch)[0]
 
 
 def predict(preset, minutes=None):
     """What training will cost on this machine, as text, computed before anything runs.
 
-    Raises InputError, with the largest batch that fits, if there isn't enough free memory.
+    Raises InputError, with the largest batch that fits, if there isn't enough free memory for one of the stages.
     """
-    data, training = preset.data, preset.training
-    on_cpu = backend.device_name() == "cpu"
+    stages = {name: setting for name, setting in STAGES.items() if getattr(preset, setting).steps}
+    memory = {}
+    for name, setting in stages.items():
 
-    def transformer(batch):
-        return transformer_cost(preset, batch)
+        def bytes_for(batch, setting=setting):
+            return max(cost.training_memory for cost in stage_costs(preset, setting, batch))
 
-    costs.require_memory(lambda batch: transformer(batch).training_memory, training.batch, "training.batch")
-    first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, data.size)
-    reading = costs.text_cost(preset.transformer, preset.text_training.batch)
-    speed = costs.cores_speed()
+        memory[name] = costs.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
+    speed, on_cpu = costs.cores_speed(), backend.device_name() == "cpu"
     lines = [f"{preset.name}: {preset.summary}"]
-    for name, cost, settings in (
-        ("autoencoder", first, preset.autoencoder_training),
-        *([("text", reading, preset.text_training)] if preset.text_training.steps else []),
-        ("transformer", transformer(training.batch), training),
-        *([("widening", transformer(preset.widening.batch), preset.widening)] if preset.widening.steps else []),
-    ):
+    for name, setting in stages.items():
+        settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
         likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
         about = f", about {likely:.1f} minutes" * on_cpu  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {costs.amount(cost.training_flops, 'FLOPs')} a step, "
-            f"{costs.amount(cost.training_memory)} of memory{', ' * bool(time)}{time}"
+            f"{costs.amount(memory[name])} of memory{', ' * bool(time)}{time}"
         )
     lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}")
     if minutes is not None:

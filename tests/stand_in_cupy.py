@@ -381,10 +381,26 @@ class Event:
         assert self.time is not None
 
 
-def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1):
+class MemoryPool:
+    """cupy.cuda.MemoryPool: so many bytes that arrays gave back. What arrays take isn't counted here."""
+
+    def __init__(self, pooled):
+        self.pooled = pooled
+
+    def free_bytes(self):
+        return self.pooled
+
+    def used_bytes(self):
+        return 0
+
+    def total_bytes(self):
+        return self.free_bytes() + self.used_bytes()
+
+
+def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, pooled=0):
     """A module like cupy, for one GPU of this architecture with so many bytes of memory, and of shared memory a block.
 
-    devices: how many there are, or an exception that asking for them raises.
+    devices: how many there are, or an exception that asking for them raises. pooled: bytes that CuPy holds unused.
     """
 
     def count():
@@ -408,6 +424,8 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1):
         attributes={"MaxSharedMemoryPerBlockOptin": shared_bytes, "L2CacheSize": 1 << 12},
         synchronize=lambda: None,
     )
+    pool = MemoryPool(pooled)
+    module.get_default_memory_pool = lambda: pool
     properties = {"name": b"Stand-in", "totalGlobalMem": memory}
     module.cuda = types.SimpleNamespace(
         Device=lambda number=None: device,
@@ -416,7 +434,7 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1):
         runtime=types.SimpleNamespace(
             getDeviceCount=count,
             getDeviceProperties=lambda number: properties,
-            memGetInfo=lambda: (memory, memory),
+            memGetInfo=lambda: (memory - pool.total_bytes(), memory),
             driverGetVersion=lambda: 13000,
         ),
         compiler=types.SimpleNamespace(CompileException=CompileException),

@@ -111,6 +111,10 @@ def test_python_m_minivdit_is_the_same_command():
         (["sample", "a 3 moving right", "--fps", "0"], "above zero"),
         (["sample", "a 3 moving right", "--out", "clip.avi"], "ends in .gif"),
         (["sample", "a 3 moving right", "--weights", "absent.safetensors"], "no weights at absent.safetensors"),
+        # What can't be written is said before weights are even looked for, so before anything is drawn.
+        (["sample", "a 3", "--plain", "--count", "2", "--weights", "absent"], "one clip, and these are 2"),
+        (["sample", "a 3", "a 7", "--plain", "--weights", "absent"], "one clip, and these are 2"),
+        (["sample", "a 3", "--plain", "--out", "clip.png", "--weights", "absent"], "writes a clip, not strips"),
         (["animate"], "required: IMAGE"),
         (["animate", "absent.png"], "there is no file absent.png"),
         (["keyframes", "--at", "first", "first.png"], "'first' is not a time"),

@@ -201,6 +201,21 @@ def test_only_the_shards_being_worked_on_are_on_the_tape():
     assert memory(shards=4, threads=8) == memory()
 
 
+@pytest.mark.parametrize(
+    "cost_of",
+    [
+        lambda **options: costs.autoencoder_cost(AutoencoderConfig(), 32, (16, 16), **options),
+        lambda **options: costs.text_cost(SMALL, 32, **options),
+    ],
+)
+def test_and_so_it_is_in_the_other_stages(cost_of):
+    whole, shared_out = cost_of(), cost_of(shards=4, threads=2)
+    gradients = 3 * whole.parameters * costs.FLOAT  # of three more shards
+    states = 6 * whole.parameters * costs.FLOAT
+    kept = whole.training_memory - states
+    assert shared_out.training_memory == pytest.approx(states + gradients + kept / 2, rel=1e-6)
+
+
 def test_what_follows_from_the_forward_pass():
     cost = costs.clip_cost(SMALL, (4, 8, 8), 2)
     assert cost.training_flops == 3 * cost.forward_flops
@@ -266,6 +281,12 @@ def test_this_machine_has_some_memory_and_some_speed():
     available = costs.available_memory()
     assert available is None or 1e6 < available < 1e15
     assert 1e7 < costs.matmul_speed(size=64, seconds=0.01) < 1e16
+
+
+def test_on_a_gpu_what_cupys_pool_can_reuse_is_free(stand_in, monkeypatch):
+    stand_in.install(monkeypatch, memory=8 << 30, pooled=6 << 30)
+    backend.use("gpu")
+    assert costs.available_memory() == 8 << 30
 
 
 def test_the_speed_of_all_cores_is_that_of_one_times_their_number(monkeypatch):

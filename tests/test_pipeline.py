@@ -1,5 +1,6 @@
 """The parts joined: what is assembled, predicted and judged is what the preset and the weights say."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -31,6 +32,14 @@ def test_a_model_draws_as_its_preset_says(preset, model):
     assert model.generate("a 3 moving up").shape == (1, 4, 16, 16, 1)
 
 
+@pytest.mark.parametrize("notes", [{}, {"preset": "x"}, {"preset": {"data": "strokes"}}, {"preset": {"name": 3}}])
+def test_weights_that_do_not_say_what_they_were_trained_with(model, notes):
+    other = copy.copy(model)
+    other.notes = notes
+    with pytest.raises(InputError, match=r"mine\.safetensors doesn't say what it was trained with"):
+        pipeline.trained_with(other, "mine.safetensors")
+
+
 def test_weights_remember_which_digits_auto_meant(preset, tmp_path):
     auto = presets.override(preset, ["data.digits=auto"])
     assert pipeline.with_known_digits(auto, tmp_path).data.digits == "strokes"  # there is no MNIST in that folder
@@ -60,10 +69,27 @@ def test_costs_are_predicted_before_anything_runs(preset):
     assert "as many steps as fit into 3 minutes" in pipeline.predict(preset, minutes=3)
 
 
-def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatch):
-    monkeypatch.setattr(costs, "available_memory", lambda: 3e6)
-    with pytest.raises(InputError, match=r"training\.batch 8 needs .* largest that fits is training\.batch \d+"):
+@pytest.mark.parametrize(
+    ("setting", "changes"),
+    [
+        ("training", []),
+        ("autoencoder_training", ["autoencoder_training.batch=200"]),
+        ("text_training", ["text_training.batch=300"]),
+        ("widening", ["widening.batch=40", "widening.steps=1"]),
+        ("widening", ["widening.batch=8", "widening.steps=1", "data.shapes=64x64x64:0.1"]),  # one clip is too much
+    ],
+)
+def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatch, setting, changes):
+    """Each stage by itself: none may begin and fail after what came before was trained."""
+    preset = presets.override(preset, changes)
+    batch = getattr(preset, setting).batch
+    needed = max(cost.training_memory for cost in pipeline.stage_costs(preset, setting))
+    monkeypatch.setattr(costs, "available_memory", lambda: needed - 1)
+    cure = "not even 1 fits" if preset.data.shapes else rf"largest that fits is {setting}\.batch \d+$"
+    with pytest.raises(InputError, match=rf"^{setting}\.batch {batch} needs .*{cure}"):
         pipeline.predict(preset)
+    monkeypatch.setattr(costs, "available_memory", lambda: needed)
+    assert f"{costs.amount(needed)} of memory" in pipeline.predict(preset)
 
 
 def test_real_clips_have_better_brief_metrics_than_noise(preset):

@@ -36,6 +36,8 @@ def test_it_has_only_what_cupy_has(stand_in):
     assert {"get_function", "compile"} <= set(dir(cupy.RawModule)) and hasattr(
         cupy.RawKernel, "max_dynamic_shared_size_bytes"
     )
+    methods = {name for name in vars(stand_in.MemoryPool) if not name.startswith("_")}
+    assert methods <= set(dir(cupy.get_default_memory_pool()))
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert cupy.cuda.compiler.CompileException and cupy.cuda.runtime.CUDARuntimeError and cupy.cuda.Event
 

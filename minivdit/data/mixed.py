@@ -28,12 +28,20 @@ class Shape(NamedTuple):
         return shape
 
 
+def equal_clips(count, main, other):
+    """How many clips of the shape `other` have no more pixels than `count` of `main`, but at least one.
+
+    main, other: (frames, height, width).
+    """
+    return max(1, count * math.prod(main) // math.prod(other))
+
+
 class MixedClips:
     """Makes batches as CaptionedClips does, each of a shape drawn by its share.
 
     main: the CaptionedClips of all batches that `others`, a list of (share, CaptionedClips), leave. A batch of another
-    shape has more or fewer clips, as many as give no more pixels than a batch of the main one (at least one clip):
-    so every batch has about equally many tokens, and takes about equally long.
+    shape has more or fewer clips, see `equal_clips`: so every batch has about equally many tokens, and takes about
+    equally long.
     """
 
     def __init__(self, main, others):
@@ -46,7 +54,7 @@ class MixedClips:
     def batch(self, generator, batch_size):
         """A batch of one shape, as Clips. batch_size: how many clips it has if it is the main shape."""
         maker = self.makers[generator.choice(len(self.makers), p=self.shares)]
-        return maker.batch(generator, max(1, batch_size * _pixels(self.makers[0]) // _pixels(maker)))
+        return maker.batch(generator, equal_clips(batch_size, _shape(self.makers[0]), _shape(maker)))
 
     def describe(self):
         """What the clips are like, for a checkpoint: of the main shape, and which others there are."""
@@ -54,5 +62,5 @@ class MixedClips:
         return {**self.makers[0].describe(), "shapes": others}
 
 
-def _pixels(maker):
-    return maker.num_frames * math.prod(maker.size)
+def _shape(maker):
+    return maker.num_frames, *maker.size

@@ -180,7 +180,7 @@ def checked(level):
 
 
 def checked_shift(shift):
-    if not shift > 0:
+    if not 0 < shift < np.inf:
         raise InputError(f"the shift of rectified flow is a number above 0 (1 changes nothing); got {shift}")
     return float(shift)
 

@@ -1,4 +1,4 @@
-"""Parts of a clip that are known: the network is told the truth there, and draws the rest to fit."""
+"""Parts of a clip that are known: the truth takes the place of the network's answer there; the rest is drawn to fit."""
 
 from ..backend import array_module
 from .predictions import target, to_clean_and_noise

@@ -63,10 +63,7 @@ def training_levels(
     distribution: 'logit_normal' (sigmoid of a normal with this mean and deviation; Esser et al. 2024)
     or 'uniform' on [0, 1).
     """
-    chances = np.array([shared, given, independent], np.float64)
-    if not (chances >= 0).all() or chances.sum() == 0:
-        raise InputError(f"shared, given, independent are chances: none negative, not all 0; got {chances.tolist()}")
-    kind = generator.choice(3, size=batch, p=chances / chances.sum())
+    kind = generator.choice(3, size=batch, p=checked_chances(shared, given, independent))
     every = _draw(generator, (batch, num_frames), distribution, mean, deviation)
     levels = np.where(kind[:, None] == 2, every, every[:, :1])
     if num_frames > 1:
@@ -74,6 +71,14 @@ def training_levels(
     else:
         levels = every
     return levels.astype(np.float32)
+
+
+def checked_chances(shared, given, independent):
+    """The chances of the three kinds, made to add up to 1: float64 (3,). InputError if one is negative or all are 0."""
+    chances = np.array([shared, given, independent], np.float64)
+    if not ((chances >= 0).all() and 0 < chances.sum() < np.inf):
+        raise InputError(f"shared, given, independent are chances: none negative, not all 0; got {chances.tolist()}")
+    return chances / chances.sum()
 
 
 def _draw(generator, shape, distribution, mean, deviation):

@@ -4,7 +4,7 @@ At each step the network's prediction becomes the pair (clean, noise), and the s
 put x together at the next, lower level. All four are weighted sums; they differ in the weights:
 
     euler       a straight line along the curve's velocity
-    ddim        the same pair, mixed anew at the next level; eta adds fresh noise (Song et al. 2021)
+    ddim        the same pair, mixed anew at the next level; eta adds fresh noise (Song et al. 2020)
     ddpm        a draw from the exact posterior given the clean sample (Ho et al. 2020)
     dpm_solver  DPM-Solver++ 2M: ddim, with clean extrapolated from two steps (Lu et al. 2022)
 
@@ -127,6 +127,16 @@ def dpm_solver(denoise, noise, levels, *, curve, prediction_kind="velocity", gen
 SAMPLERS = {"euler": euler, "ddim": ddim, "ddpm": ddpm, "dpm_solver": dpm_solver}
 
 
+def check(sampler, steps=1, guidance_scale=1.0):
+    """Raise an InputError unless a clip can be drawn so: by one of SAMPLERS, in some steps, with a finite guidance."""
+    if sampler not in SAMPLERS:
+        raise InputError(f"{sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
+    if not steps >= 1:
+        raise InputError(f"sampling takes at least 1 step; got {steps}")
+    if not -np.inf < guidance_scale < np.inf:
+        raise InputError(f"guidance_scale is a number, 1 for none and 2 to 4 for a strong pull; got {guidance_scale}")
+
+
 def steps(denoise, noise, levels, *, sampler="euler", **options):
     """A generator of Steps by the sampler of this name (one of SAMPLERS).
 
@@ -139,8 +149,7 @@ def steps(denoise, noise, levels, *, sampler="euler", **options):
     clip: (low, high) that the predicted clean sample is clipped to (the noise of the pair stays), or None.
     eta: for ddim.
     """
-    if sampler not in SAMPLERS:
-        raise InputError(f"{sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
+    check(sampler)
     return SAMPLERS[sampler](denoise, noise, levels, **options)
 
 

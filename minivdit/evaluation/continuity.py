@@ -18,10 +18,11 @@ def seam(video):
 def drift(video, digit_size, digits, every):
     """What becomes of a digit over stretches of `every` frames of a long clip, in values (B, stretches) by name.
 
+    A clip of fewer frames is one stretch, and frames at the end that don't fill one are left out.
     look: correlation of the digit's windows with its first one. one_class: share of frames that show the class that
     most frames of the first stretch show. Means over the clip's digits, which are 1 or 2; NaN where they can't be seen.
     """
-    sighting = watch(video, digit_size, digits)
+    sighting, every = watch(video, digit_size, digits), min(every, video.shape[1])
     ends = range(every, video.shape[1] + 1, every)
     first = sighting.classes[:, :, :every]
     votes = ((first[..., None] == np.arange(10)) & sighting.readable[:, :, :every, None]).sum(axis=2)

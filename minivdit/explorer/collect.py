@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import blas_threads, to_numpy
 from ..comparison.study import PATTERNS, check_pattern
 from ..errors import InputError
-from ..models.patches import patch_grid
+from ..models.patches import clip_grid
 from ..models.patterns import links, reachable
 
 LEVELS = 255  # of a rounded weight, above 0
@@ -97,7 +97,8 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     # Products of one clip are small: threads that wait for each other cost far more than they save.
     with blas_threads(1), _overheard(model) as heard:
         way = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
-        grid = _grid(model, num_frames, size)
+        settings, factor = model.settings, model.autoencoder.config.factor
+        grid = clip_grid(num_frames or settings.num_frames, size or settings.size, factor, config.patch_size)
         link = links(patterns, grid, config.causal)
         _check_weights(link, config.heads)
         total = drawing.get("steps") or model.settings.steps
@@ -179,14 +180,6 @@ def _pairs(weights, link, part):
     query, key = np.nonzero(link)
     place, slots = to_numpy(part.place), weights.shape[-1]
     return weights[place[query] // slots, :, place[query] % slots, place[key] % slots].T
-
-
-def _grid(model, num_frames, size):
-    """The patches (T', H', W') of a clip."""
-    settings, factor = model.settings, model.autoencoder.config.factor
-    height, width = settings.size if size is None else size
-    latents = num_frames or settings.num_frames, height // factor, width // factor
-    return patch_grid(latents, model.transformer.config.patch_size)
 
 
 def _check_weights(link, heads):

@@ -2,23 +2,21 @@
 
 from .. import costs
 from ..errors import InputError
+from ..models.patches import clip_grid
 
 
 def require_memory(model, clips, num_frames, size):
     """Raise InputError, with the most that fits, if so many clips of this kind don't fit into memory.
 
-    model: a TextToVideo. size: (height, width) in pixels.
+    model: a TextToVideo. size: (height, width) in pixels, which the patches divide, as they do num_frames.
     """
-    config, factor = model.transformer.config, model.autoencoder.config.factor
-    height, width = size
+    config, pixels = model.transformer.config, model.autoencoder.config
 
     def bytes_for(clips, num_frames=num_frames):  # the widest moments: inside the transformer, and inside the decoder
-        latents = (num_frames, height // factor, width // factor)
-        grid = tuple(max(1, length // side) for length, side in zip(latents, config.patch_size))
-        decoder = costs.autoencoder_cost(model.autoencoder.config, clips * num_frames, (height, width))
-        return max(
-            costs.working_memory(config, grid, 2 * clips), decoder.working
-        )  # guided: with the caption and without
+        grid = clip_grid(num_frames, size, pixels.factor, config.patch_size)
+        decoder = costs.autoencoder_cost(pixels, clips * num_frames, size)
+        # guided: with the caption and without
+        return max(costs.working_memory(config, grid, 2 * clips), decoder.working)
 
     free = costs.available_memory()
     if free is None or bytes_for(clips) <= free:
@@ -33,6 +31,6 @@ def require_memory(model, clips, num_frames, size):
     else:
         cure = "choose a smaller size: not even one frame fits"
     raise InputError(
-        f"{clips} x {num_frames} frames of {height}x{width} need about {costs.amount(bytes_for(clips))} of memory "
+        f"{clips} x {num_frames} frames of {size[0]}x{size[1]} need about {costs.amount(bytes_for(clips))} of memory "
         f"and {costs.amount(free)} are free; {cure}"
     )

@@ -5,17 +5,19 @@ the diffusion process, so that a model can't be run with settings other than tho
 """
 
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from .. import autograd as ag
-from .. import diffusion
+from .. import costs, diffusion
 from ..backend import array_module, thread_count, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
+from ..training import checkpoint
 from ..training.parallel import split_batch
 from ..training.workers import Workers
 from .abilities import Abilities
@@ -37,7 +39,8 @@ class GenerationSettings:
     """What the model was trained on and how it is sampled unless told otherwise.
 
     size: (height, width) in pixels. digit_size: side in pixels of a digit's box. curve, shift, prediction:
-    of the diffusion process. sampler, steps, guidance_scale: defaults for generating.
+    of the diffusion process. sampler, steps, guidance_scale: defaults for generating. InputError where no clip could
+    be drawn so.
     """
 
     size: tuple[int, int]
@@ -49,6 +52,15 @@ class GenerationSettings:
     sampler: str = "ddpm"
     steps: int = 40
     guidance_scale: float = 3.0
+
+    def __post_init__(self):
+        if len(self.size) != 2 or min(*self.size, self.num_frames, self.digit_size) < 1:
+            raise InputError(
+                "size (height and width), num_frames and digit_size must all be at least 1, not "
+                f"{self.size}, {self.num_frames} and {self.digit_size}"
+            )
+        diffusion.predictions.check(self.prediction, self.make_curve())
+        diffusion.samplers.check(self.sampler, self.steps, self.guidance_scale)
 
     def make_curve(self):
         """The diffusion curve."""
@@ -84,30 +96,28 @@ class TextToVideo(Abilities):
         tensors, metadata = load_tensors(path)
         try:
             if metadata["format"] != FORMAT:
-                raise InputError(
-                    f"{path} has format {metadata['format']!r}, not {FORMAT}: give the model.safetensors that "
-                    "'minivdit train' leaves at its end (not a checkpoint), or train again"
-                )
+                raise InputError(f"it has format {metadata['format']!r}, not {FORMAT}")
             generator = np.random.default_rng(0)  # these first weights are all replaced
             tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
-            config = from_json(VideoDiTConfig, metadata["transformer"])
-            autoencoder_config = from_json(AutoencoderConfig, metadata["autoencoder"])
-            _check_size(path, tensors, config, autoencoder_config)
+            config = checkpoint.from_plain(VideoDiTConfig, metadata["transformer"])
+            autoencoder_config = checkpoint.from_plain(AutoencoderConfig, metadata["autoencoder"])
+            settings = checkpoint.from_plain(GenerationSettings, metadata["settings"])
+            _check_notes(metadata)
+            _check_size(tensors, config, len(tokenizer), autoencoder_config)
             transformer = VideoDiT(config, len(tokenizer), generator)
             autoencoder = Autoencoder(autoencoder_config, generator)
-            settings = from_json(GenerationSettings, metadata["settings"])
-        except (KeyError, TypeError, AttributeError) as error:
+            for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
+                own = {
+                    name.removeprefix(part + "."): array.astype(np.float32)
+                    for name, array in tensors.items()
+                    if name.startswith(part + ".")
+                }
+                module.load_state_dict(own)
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {error}); "
-                "use a file written by 'minivdit train'"
+                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {error}); give the "
+                "model.safetensors that 'minivdit train' leaves at its end (not a checkpoint), or train again"
             ) from error
-        for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
-            own = {
-                name.removeprefix(part + "."): array.astype(np.float32)
-                for name, array in tensors.items()
-                if name.startswith(part + ".")
-            }
-            module.load_state_dict(own)
         return cls(transformer, autoencoder, tokenizer, settings, metadata.get("notes"), path.stem)
 
     @staticmethod
@@ -293,17 +303,22 @@ class NoiseByClip:
         return np.stack([generator.standard_normal(shape[1:], dtype=dtype) for generator in self.generators])
 
 
-def _check_size(path, tensors, config, autoencoder_config):
-    """Refuse a file that promises far more weights than it holds, before memory is set aside for them."""
+def _check_notes(metadata):
+    """Raise TypeError unless the notes, and what is looked up in them, are objects."""
+    for name in ("notes", "notes.preset", "notes.preset.data", "notes.metrics"):
+        part = functools.reduce(lambda found, key: found.get(key, {}), name.split("."), metadata)
+        if not isinstance(part, dict):
+            raise TypeError(f"{name} is no object but {part!r:.40}")
+
+
+def _check_size(tensors, config, vocabulary, autoencoder_config):
+    """Refuse a file that promises more weights than it holds, before memory is set aside for them."""
+    layers = config.depth + config.text_depth + len(autoencoder_config.channels)
+    if layers > len(tensors):  # each has a few; and counting the weights takes a step for each
+        raise InputError(f"it promises {layers:,} layers but holds {len(tensors)} arrays")
+    plainest = dataclasses.replace(config, patterns=("joint",))  # patterns have no weights
+    promised = costs.clip_cost(plainest, (1, 1, 1), vocabulary=vocabulary).parameters
+    promised += costs.autoencoder_cost(autoencoder_config, 1, (1, 1)).parameters
     held = sum(array.size for array in tensors.values())
-    one_block = config.width * config.width * (config.depth + config.text_depth)
-    if max(one_block, max(autoencoder_config.channels) ** 2, config.latent_channels) > held:
-        raise InputError(
-            f"{path} says width {config.width}, depth {config.depth}, but holds {held:,} weights in all; "
-            "fetch or train it again"
-        )
-
-
-def from_json(config_class, values):
-    """A configuration dataclass from a JSON object: lists become tuples; unknown or missing fields raise TypeError."""
-    return config_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    if promised > held:
+        raise InputError(f"it promises {promised:,} weights but holds {held:,}")

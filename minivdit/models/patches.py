@@ -8,8 +8,9 @@ from .. import autograd as ag
 from ..backend import array_module, device_name, to_device
 from ..errors import InputError
 
-# Our grids are a few to a few dozen steps long. With the 10,000 of sentences nearly all waves would stand still
-# over them, and the network would not know early from late: it learnt "moving left or right" as one word.
+# Our grids are a few to a few dozen steps long; with the 10,000 of sentences nearly all waves would stand still over
+# them. It is one of three things that were changed at once when a model had learnt "left" and "right" as one word:
+# together they cured it, and what each is worth isn't known (results/tried.md).
 LONGEST = 32.0
 
 
@@ -26,6 +27,14 @@ def patch_grid(shape, patch_size):
                 f"such as {' or '.join(map(str, nearest))} (in units of latent cells)"
             )
     return tuple(length // side for length, side in zip(shape, patch_size))
+
+
+def clip_grid(num_frames, size, factor, patch_size):
+    """The grid of tokens of a clip of `size` (height, width) pixels, of which a latent cell has factor x factor.
+
+    Raises InputError as `patch_grid` does.
+    """
+    return patch_grid((num_frames, *(side // factor for side in size)), patch_size)
 
 
 def patchify(latents, patch_size):

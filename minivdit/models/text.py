@@ -1,5 +1,7 @@
 """From a caption to vectors: a tokenizer over known words, and a small transformer that reads them."""
 
+import operator
+
 import numpy as np
 
 from .. import autograd as ag
@@ -12,14 +14,22 @@ from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
 
 PAD, START = 0, 1
+LONGEST_CAPTION = 1000  # words: far more than any caption has, and few enough for every caption to be filled up to it
 
 
 class Tokenizer:
-    """Words to integers: 0 is padding, 1 starts every caption (so an empty one is not nothing), then the words."""
+    """Words to integers: 0 is padding, 1 starts every caption (so an empty one is not nothing), then the words.
+
+    max_words: the most that a caption may have, from 1 to LONGEST_CAPTION.
+    """
 
     def __init__(self, words=VOCABULARY, max_words=MAX_WORDS):
         self.words = list(words)
-        self.length = max_words + 1
+        if not all(isinstance(word, str) for word in self.words):
+            raise InputError("the words of a tokenizer must be text")
+        if not 1 <= max_words <= LONGEST_CAPTION:
+            raise InputError(f"max_words must lie between 1 and {LONGEST_CAPTION}, not {max_words}")
+        self.length = operator.index(max_words) + 1
         self._number = {word: number for number, word in enumerate(self.words, start=2)}
 
     def __len__(self):

@@ -10,6 +10,8 @@ The file is replaced atomically: whoever kills the process finds the checkpoint 
 
 import dataclasses
 import json
+import math
+import typing
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,7 +86,8 @@ def load_checkpoint(path):
     """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts."""
     tensors, metadata = load_tensors(path)
     whole = isinstance(metadata, dict) and {*ABOUT, "numbers"} <= metadata.keys() and metadata.get("format") == FORMAT
-    if not whole:
+    whole = whole and all(isinstance(metadata[name], dict) for name in ("numbers", "settings", "metrics"))
+    if not (whole and all(isinstance(value, (int, float)) for value in metadata["numbers"].values())):
         raise InputError(
             f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
         )
@@ -124,6 +127,31 @@ def plain(value):
         raise TypeError(f"{type(x).__name__} can't be written as JSON")
 
     return json.loads(json.dumps(value, default=convert))
+
+
+def from_plain(kind, values):
+    """The dataclass `kind` that `plain` made `values` of; lists become tuples, and what is absent is as by default.
+
+    Raises KeyError for fields that it hasn't, TypeError for values of another type than the field's or a missing field.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(f"{kind.__name__} is no object but {values!r:.40}")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _typed(hints[name], value, name) for name, value in values.items()})
+
+
+def _typed(kind, value, name):
+    """A value read from JSON as what the type `kind` says, or a TypeError that begins with the field's name."""
+    if dataclasses.is_dataclass(kind):
+        return from_plain(kind, value)
+    if typing.get_origin(kind) is tuple and isinstance(value, list):
+        items = typing.get_args(kind)
+        if items[-1] is Ellipsis or len(items) == len(value):
+            return tuple(_typed(items[0], item, name) for item in value)
+    kinds = (int, float) if kind is float else (kind,)  # not isinstance: true and false are no numbers
+    if type(value) in kinds and (type(value) is not float or math.isfinite(value)):
+        return value
+    raise TypeError(f"{name} can't be {value!r:.40}")
 
 
 def _flat(value, prefix=""):

@@ -51,16 +51,22 @@ class Journal:
 
 
 def read_journal(path):
-    """The lines of a journal as dicts; [] if there is no file. A last line that was cut off is left out."""
+    """The lines of a journal as dicts; [] if there is no file. A last line that was cut off is left out.
+
+    Raises InputError where another line isn't what a Journal writes.
+    """
     path = Path(path)
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     entries = []
     for number, line in enumerate(lines, 1):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            entry = json.loads(line)
+            if not (isinstance(entry, dict) and isinstance(entry.get("step"), int)):
+                raise ValueError("it has no step")
+            entries.append(entry)
+        except (ValueError, RecursionError) as error:  # bytes that aren't UTF-8 are a ValueError, too
             if number < len(lines):
-                raise InputError(f"line {number} of {path} is not JSON; it is no training log") from error
+                raise InputError(f"line {number} of {path} is no line of a training log ({error})") from error
     return entries
 
 

@@ -223,12 +223,22 @@ class Run:
         checkpoint.save_checkpoint(path, self.state(), self.about())
 
     def resume(self, path):
-        """Go on from a checkpoint. The config, the seed and the settings must be the same, except for `steps`."""
+        """Go on from a checkpoint. The config, the seed and the settings must be the same, except for `steps`.
+
+        InputError, too, where it is past the end that `steps` now sets: the run's end (`Task.finish`) was at another
+        step, or never came.
+        """
         groups, saved = checkpoint.load_checkpoint(path)
         cure = "go on with the same, or start afresh under another name"
         here = {"config": self.task.config, "seed": self.seed, **checkpoint.plain(self.settings)}
         there = {"config": saved["config"], "seed": saved["seed"], **saved["settings"], "steps": self.settings.steps}
         checkpoint.require_equal(there, here, path, cure)
+        done, before = groups.get("run", {}).get("step", 0), saved["settings"].get("steps")
+        if done >= self.settings.steps != before:
+            raise InputError(
+                f"{path} has done {done} of {before} steps, so it can't end after {self.settings.steps}; "
+                f"set steps to {before} again, or start afresh under another name"
+            )
         self.load_state(groups)
         self.metrics = saved["metrics"]
 

@@ -9,9 +9,11 @@ import functools
 import math
 import typing
 
+from .. import diffusion
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
 from ..errors import InputError
 from ..models import AutoencoderConfig, VideoDiTConfig
+from . import checkpoint
 from .loop import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
 
@@ -56,11 +58,14 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SamplingSettings:
-    """How clips are drawn unless told otherwise."""
+    """How clips are drawn unless told otherwise: see diffusion.steps. InputError if none could be drawn so."""
 
     sampler: str = "ddpm"
     steps: int = 40
     guidance_scale: float = 3.0
+
+    def __post_init__(self):
+        diffusion.samplers.check(self.sampler, self.steps, self.guidance_scale)
 
 
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
@@ -197,17 +202,9 @@ def get(name):
 def from_plain(values):
     """The Preset of a dict that `checkpoint.plain` made of one, such as weights carry; what is absent is as by default.
 
-    Raises KeyError or TypeError for fields that no preset has.
+    Raises KeyError, TypeError or InputError for what no preset has.
     """
-    return _from_plain(Preset, values)
-
-
-def _from_plain(kind, values):
-    hints, made = typing.get_type_hints(kind), {}
-    for name, value in values.items():
-        nested = dataclasses.is_dataclass(hints[name])
-        made[name] = _from_plain(hints[name], value) if nested else tuple(value) if isinstance(value, list) else value
-    return kind(**made)
+    return checkpoint.from_plain(Preset, values)
 
 
 def override(preset, assignments):

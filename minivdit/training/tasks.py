@@ -32,7 +32,7 @@ class AutoencoderLoss:
 
 @dataclasses.dataclass(frozen=True)
 class DiffusionSettings:
-    """The process that the transformer learns to reverse.
+    """The process that the transformer learns to reverse. InputError for one from which no clip could be drawn.
 
     shared, given, independent: chances of the three kinds of noise levels, and level_mean, level_deviation
     of the logit-normal they are drawn from; see diffusion.training_levels. weighting: 'velocity' counts
@@ -52,13 +52,12 @@ class DiffusionSettings:
     caption_dropout: float = 0.1
 
     def __post_init__(self):
-        if self.prediction not in diffusion.KINDS:
-            raise InputError(f"{self.prediction!r} is not a prediction; choose one of {', '.join(diffusion.KINDS)}")
+        diffusion.predictions.check(self.prediction, self.make_curve())
+        diffusion.levels.checked_chances(self.shared, self.given, self.independent)
         if self.weighting not in ("velocity", "plain"):
             raise InputError(f"{self.weighting!r} is not a weighting; choose velocity or plain")
         if not 0 <= self.caption_dropout < 1:
             raise InputError(f"caption_dropout is a share from 0 to below 1, not {self.caption_dropout}")
-        self.make_curve()
 
     def make_curve(self):
         """The diffusion curve."""

@@ -21,6 +21,9 @@ def test_drift_is_none_until_the_digit_becomes_another():
     values = drift(clip, 28, 1, 4)
     assert values["one_class"].tolist() == [[1, 1, 1, 0]] and values["look"].shape == (1, 4)
     assert values["look"][0, 2] > 0.9 > values["look"][0, 3] + 0.1
+    for frames in (1, 3):  # shorter than a stretch
+        values = drift(three[:, :frames], 28, 1, 4)
+        assert values["one_class"].tolist() == [[1]] and values["look"].shape == (1, 1)
     assert not drift(np.zeros((1, 8, 64, 64, 1), np.float32), 28, 1, 4)["one_class"].any()  # nothing there
 
 

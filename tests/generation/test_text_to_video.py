@@ -167,24 +167,82 @@ class TestBadFiles:
 
     def test_newer_format(self, path):
         self.change(path, format=99)
-        with pytest.raises(InputError, match="format 99"):
-            TextToVideo.load(path)
+        self.refused(path, "format 99")
 
     def test_weights_of_another_configuration(self, path):
         self.change(path, transformer={**load_tensors(path)[1]["transformer"], "depth": 3})
-        with pytest.raises(InputError, match=r"another configuration.*blocks\.2"):
-            TextToVideo.load(path)
+        self.refused(path, r"promises .* weights but holds")
+        self.change(path, transformer={**load_tensors(path)[1]["transformer"], "depth": 1})
+        self.refused(path, r"another configuration.*blocks\.1")
 
     def test_unknown_field(self, path):
         self.change(path, settings={**load_tensors(path)[1]["settings"], "colour": "red"})
         with pytest.raises(InputError, match="colour"):
             TextToVideo.load(path)
 
-    @pytest.mark.parametrize("width", [10**9, -4, "wide", None])
-    def test_hostile_width_does_not_allocate(self, path, width):
-        self.change(path, transformer={**load_tensors(path)[1]["transformer"], "width": width})
-        with pytest.raises(InputError):
+    def refused(self, path, message):
+        """The file is refused in one line that names it."""
+        with pytest.raises(InputError, match=message) as caught:
             TextToVideo.load(path)
+        assert str(caught.value).startswith(f"{path} holds no text-to-video model") and "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("part", "field", "value", "message"),
+        [
+            ("transformer", "width", 10**9, "promises .* weights but holds"),
+            ("transformer", "width", 10**4000, "ValueError"),  # a number of weights too long to be written
+            ("transformer", "width", -4, "must all be at least 1"),
+            ("transformer", "width", "wide", "width can't be 'wide'"),
+            ("transformer", "width", None, "width can't be None"),
+            ("transformer", "mlp_ratio", 100_000, "promises .* weights but holds"),
+            ("transformer", "patch_size", [1000, 1000, 1000], "promises .* weights but holds"),
+            ("transformer", "depth", 10**12, "promises .* layers but holds"),
+            ("transformer", "text_depth", 10**12, "promises .* layers but holds"),
+            ("transformer", "latent_channels", 10**9, "promises .* weights but holds"),
+            ("transformer", "patterns", ["joint", 3], "patterns can't be 3"),
+            ("transformer", "patterns", "joint", "patterns can't be 'joint'"),
+            ("transformer", "causal", 1, "causal can't be 1"),
+            ("autoencoder", "image_channels", 10**9, "promises .* weights but holds"),
+            ("autoencoder", "channels", [10**6, 4], "promises .* weights but holds"),
+            ("autoencoder", "channels", [1] * 100_000, "promises .* layers but holds"),
+            ("settings", "size", [64], r"size can't be \[64\]"),
+            ("settings", "size", [64, 0], "must all be at least 1"),
+            ("settings", "steps", "40", "steps can't be '40'"),
+            ("settings", "steps", 0, "at least 1 step"),
+            ("settings", "shift", "x", "shift can't be 'x'"),
+            ("settings", "shift", float("nan"), "shift can't be nan"),
+            ("settings", "digit_size", 0, "must all be at least 1"),
+            ("settings", "sampler", "dpm", "'dpm' is not a sampler"),
+            ("settings", "prediction", "noise", "noise prediction can't start from level 1"),
+        ],
+    )
+    def test_hostile_settings_are_refused_before_memory_is_set_aside(
+        self, path, monkeypatch, part, field, value, message
+    ):
+        for network in ("VideoDiT", "Autoencoder"):
+            monkeypatch.setattr(f"minivdit.generation.text_to_video.{network}", None)
+        self.change(path, **{part: {**load_tensors(path)[1][part], field: value}})
+        self.refused(path, message)
+
+    @pytest.mark.parametrize(
+        ("field", "value", "message"),
+        [
+            ("transformer", [], r"VideoDiTConfig is no object but \[\]"),
+            ("notes", "trained well", "notes is no object but 'trained well'"),
+            ("notes", None, "notes is no object but None"),
+            ("notes", {"preset": "x"}, r"notes\.preset is no object but 'x'"),
+            ("notes", {"preset": {"data": [1]}}, r"notes\.preset\.data is no object"),
+            ("notes", {"metrics": 0.5}, r"notes\.metrics is no object"),
+            ("max_words", -5, "max_words must lie between 1 and 1000, not -5"),
+            ("max_words", 10**9, "max_words must lie between 1 and 1000"),
+            ("max_words", 4.5, "TypeError"),
+            ("words", [1, 2], "words of a tokenizer must be text"),
+            ("words", ["a"] * 10**6, "promises .* weights but holds"),
+        ],
+    )
+    def test_what_else_the_file_says_is_checked_too(self, path, field, value, message):
+        self.change(path, **{field: value})
+        self.refused(path, message)
 
     def test_values_that_are_not_finite(self, path):
         tensors, metadata = load_tensors(path)

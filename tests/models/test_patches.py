@@ -6,6 +6,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.errors import InputError
 from minivdit.models.patches import (
+    clip_grid,
     patch_grid,
     patchify,
     rotary_angles,
@@ -60,6 +61,12 @@ def test_gradients_pass_through_patches_unchanged():
 def test_a_size_that_does_not_fit_names_the_nearest_that_do(shape, patch_size, message):
     with pytest.raises(InputError, match=message):
         patch_grid(shape, patch_size)
+
+
+def test_the_grid_of_a_clip_of_pixels():
+    assert clip_grid(6, (24, 64), 4, (2, 3, 2)) == (3, 2, 8)
+    with pytest.raises(InputError, match="5 in height"):
+        clip_grid(6, (20, 64), 4, (2, 3, 2))
 
 
 @pytest.mark.parametrize("width", [6, 12, 13, 16, 128])

@@ -48,6 +48,12 @@ def test_an_unknown_word_names_the_nearest_known_ones():
         Tokenizer(["cat", "dog"]).encode(["xyzzy"])
 
 
+@pytest.mark.parametrize("max_words", [-5, 0, 10**9])
+def test_a_length_that_no_caption_has_is_refused(max_words):
+    with pytest.raises(InputError, match="max_words must lie between 1 and 1000"):
+        Tokenizer(max_words=max_words)
+
+
 def test_a_caption_that_is_too_long_is_refused_and_the_longest_fits():
     tokenizer = Tokenizer(["a"], max_words=4)
     assert tokenizer.encode(["a a a a"]).tolist() == [[START, 2, 2, 2, 2]]

@@ -9,7 +9,9 @@ import pytest
 
 from minivdit.errors import InputError
 from minivdit.files import save_tensors
-from minivdit.training import checkpoint
+from minivdit.training import checkpoint, presets
+
+ABOUT_NOTHING = {name: {} for name in checkpoint.ABOUT}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +46,37 @@ def test_other_files_are_refused(tmp_path):
     checkpoint.save_checkpoint(path, {}, {"config": {}})  # the right format, but most of it isn't there
     with pytest.raises(InputError, match="is not a training checkpoint"):
         checkpoint.load_checkpoint(path)
+    for damage in ({"numbers": []}, {"numbers": {"run.step": "7"}}, {"settings": None}, {"metrics": [1]}):
+        about = {"format": checkpoint.FORMAT, "numbers": {}, **ABOUT_NOTHING}
+        save_tensors(path, {}, about)
+        checkpoint.load_checkpoint(path)
+        save_tensors(path, {}, {**about, **damage})
+        with pytest.raises(InputError, match=r"weights\.safetensors is not a training checkpoint"):
+            checkpoint.load_checkpoint(path)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(InputError, match="not a whole safetensors file"):
         checkpoint.load_checkpoint(path)
     with pytest.raises(InputError, match="no weights at"):
         checkpoint.load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_a_dataclass_comes_back_from_what_is_plain_and_other_types_are_refused():
+    whole = presets.get("full")
+    assert checkpoint.from_plain(presets.Preset, checkpoint.plain(whole)) == whole
+    assert checkpoint.from_plain(presets.DataSettings, {"turning": 1}) == presets.DataSettings(turning=1.0)
+    for name, values in {
+        "size": (None, 64, [64], [64, 64, 64], [64, "64"], [64, 64.0]),
+        "num_frames": (True, 8.0, "8", [8]),
+        "turning": (float("inf"), float("nan"), False, "0"),
+        "digits": (1, ["mnist"]),
+    }.items():
+        for value in values:
+            with pytest.raises(TypeError, match=f"^{name} can't be "):
+                checkpoint.from_plain(presets.DataSettings, {name: value})
+    with pytest.raises(TypeError, match="DataSettings is no object but 'x'"):
+        checkpoint.from_plain(presets.Preset, {"data": "x"})
+    with pytest.raises(KeyError):
+        checkpoint.from_plain(presets.DataSettings, {"colour": 1})
 
 
 def test_differing_fields_are_named():
@@ -87,13 +115,13 @@ def test_writing_does_not_hold_up_training_and_keeps_what_was_handed_over(tmp_pa
     monkeypatch.setattr(checkpoint, "save_checkpoint", slow)
     weights = np.zeros(3, np.float32)
     with contextlib.closing(checkpoint.Writer(path)) as writer:
-        writer.save({"weights": {"a": weights}, "run": {"step": 5}}, dict.fromkeys(checkpoint.ABOUT))
+        writer.save({"weights": {"a": weights}, "run": {"step": 5}}, ABOUT_NOTHING)
         assert not path.exists()
         weights += 1
         finish.set()
         writer.wait()
         assert not checkpoint.load_checkpoint(path)[0]["weights"]["a"].any()
-        writer.save({"weights": {"a": weights}, "run": {"step": 6}}, dict.fromkeys(checkpoint.ABOUT))
+        writer.save({"weights": {"a": weights}, "run": {"step": 6}}, ABOUT_NOTHING)
     groups, _ = checkpoint.load_checkpoint(path)  # closing waited
     assert groups["run"]["step"] == 6 and groups["weights"]["a"].all()
 
@@ -102,6 +130,6 @@ def test_what_goes_wrong_while_writing_is_not_lost(tmp_path):
     blocked = tmp_path / "file" / "run.safetensors"
     blocked.parent.write_text("a file where a folder should be")
     writer = checkpoint.Writer(blocked)
-    writer.save({"run": {"step": 1}}, dict.fromkeys(checkpoint.ABOUT))
+    writer.save({"run": {"step": 1}}, ABOUT_NOTHING)
     with pytest.raises(InputError, match="could not write"):
         writer.close()

@@ -169,6 +169,36 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     assert quiet(toy.ToyTask(width=8), path, short, resume=False).step == 4
 
 
+def test_a_run_cannot_be_made_shorter_than_what_is_done(tmp_path):
+    """Nothing would be trained, so it would never be finished: latents would stay as they are."""
+
+    class Finishing(toy.ToyTask):
+        finished = ()
+
+        def finish(self, run):
+            self.finished += (run.step,)
+
+    def press(run, state):
+        if state.step == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    def steps(count):
+        return dataclasses.replace(toy.SETTINGS, steps=count)
+
+    path, task = tmp_path / "run.safetensors", Finishing()
+    with pytest.raises(Interrupted):
+        quiet(task, path, callbacks=[(1, press)])
+    for fewer in (7, 8):
+        with pytest.raises(InputError, match=rf"8 of 30 steps, so it can't end after {fewer}; set steps to 30"):
+            quiet(task, path, steps(fewer))
+    assert task.finished == ()
+    assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)
+    assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)  # complete: only read
+    with pytest.raises(InputError, match="has done 9 of 9 steps, so it can't end after 8"):
+        quiet(task, path, steps(8))
+    assert quiet(task, path, steps(10)).step == 10 and task.finished == (9, 10)
+
+
 def test_a_checkpoint_in_which_something_is_missing_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     quiet(toy.ToyTask(), path)
@@ -223,9 +253,12 @@ def test_journal_drops_lines_after_the_checkpoint_and_a_torn_last_line(tmp_path)
     assert read_journal(path) == [{"step": 0, "seed": 1}, {"step": 10}, {"step": 20}]
     Journal(path, 0, {"seed": 2})
     assert read_journal(path) == [{"step": 0, "seed": 2}]
-    path.write_text("not json\n{}\n")
-    with pytest.raises(InputError, match="line 1 of"):
-        read_journal(path)
+    path.write_bytes(b'{"step": 0}\n\xff{"step')  # a line that was torn in another way
+    assert read_journal(path) == [{"step": 0}]
+    for damaged in (b"not json", b'{"step": "\xff"}', b"3", b"{}", b'{"step": "4"}', b"[" * 100_000):
+        path.write_bytes(damaged + b'\n{"step": 1}\n')
+        with pytest.raises(InputError, match=rf"line 1 of {path} is no line of a training log"):
+            read_journal(path)
 
 
 def test_minutes_become_steps_once(tmp_path):

@@ -1,6 +1,7 @@
 """Presets can be built and changed by name, and say so when they can't."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -9,6 +10,7 @@ from minivdit.errors import InputError
 from minivdit.models import AutoencoderConfig
 from minivdit.training import presets
 from minivdit.training.checkpoint import plain
+from minivdit.training.tasks import DiffusionSettings
 
 
 @pytest.mark.parametrize("name", ["tiny", "quick", "small", "full"])
@@ -58,6 +60,20 @@ def test_override_reads_values_by_their_type():
     assert preset.autoencoder == untouched.autoencoder and untouched.training.steps != 12
 
 
+def test_settings_that_could_never_draw_are_refused_in_python_too():
+    for chances in ((0, 0, 0), (1, 1, -0.1), (math.inf, 0, 0)):
+        with pytest.raises(InputError, match="not all 0"):
+            DiffusionSettings(shared=chances[0], given=chances[1], independent=chances[2])
+    for shift in (0, math.inf):
+        with pytest.raises(InputError, match="the shift of rectified flow is a number above 0"):
+            DiffusionSettings(shift=shift)
+    with pytest.raises(InputError, match="noise prediction can't start from level 1 of zero_terminal_snr"):
+        DiffusionSettings(curve="zero_terminal_snr", prediction="noise")
+    assert DiffusionSettings(curve="ddpm_cosine", prediction="noise").make_curve().alpha(1.0) > 0
+    with pytest.raises(InputError, match="guidance_scale is a number"):
+        presets.SamplingSettings(guidance_scale=math.nan)
+
+
 def test_fields_that_belong_together_change_together():
     changes = ["autoencoder.latent_channels=6", "transformer.latent_channels=6"]
     assert presets.override(presets.get("small"), changes).autoencoder == AutoencoderConfig(1, 6, (32, 64))
@@ -94,7 +110,11 @@ def test_fields_that_belong_together_change_together():
         ("data.shapes=0x32x32:0.1", "write such as 8x64x64:0.1"),
         ("data.shapes=8x36x32:0.1", r"height 36 must be a multiple of 8: .* change data\.shapes"),
         ("transformer.heads=5", "width 128 must split into 5 heads"),
-        ("diffusion.prediction=future", "'future' is not a prediction; choose one of"),
+        ("diffusion.prediction=future", "'future' is not a kind of prediction; choose one of"),
+        ("diffusion.prediction=noise", "noise prediction can't start from level 1 of rectified_flow"),
+        ("diffusion.shared=-1", "are chances: none negative, not all 0; got"),
+        ("sampling.sampler=dpm", "'dpm' is not a sampler; choose one of euler"),
+        ("sampling.steps=0", "sampling takes at least 1 step; got 0"),
         ("diffusion.curve=bent", "'bent' is not a noise curve"),
         ("diffusion.caption_dropout=1", "share from 0 to below 1"),
         ("diffusion.weighting=none", "'none' is not a weighting"),

@@ -79,15 +79,21 @@ def test_captions_are_hidden_at_their_share(autoencoder):
 
 def test_a_fresh_model_has_the_loss_of_answering_zero(autoencoder):
     """Velocity is noise - clean, both of variance 1: answering 0 costs about 2; predicting noise or clean about 1."""
-    for prediction, expected in (("velocity", 2.0), ("noise", 1.0), ("clean", 1.0)):
-        task = make_task(autoencoder, batch=32, prediction=prediction, weighting="plain")
+    for prediction, curve, expected in (
+        ("velocity", "rectified_flow", 2.0),
+        ("noise", "ddpm_cosine", 1.0),
+        ("clean", "rectified_flow", 1.0),
+    ):
+        task = make_task(autoencoder, batch=32, curve=curve, prediction=prediction, weighting="plain")
         loss, extras = task.loss(task.batch(np.random.default_rng(0)))
         assert loss.item() == pytest.approx(expected, rel=0.15)
         assert extras["error"].shape == extras["level"].shape == (32, 4)
 
 
-@pytest.mark.parametrize("prediction", diffusion.KINDS)
-@pytest.mark.parametrize("curve", ["rectified_flow", "ddpm_cosine"])
+@pytest.mark.parametrize(
+    ("curve", "prediction"),
+    [("rectified_flow", "velocity"), ("rectified_flow", "clean"), *(("ddpm_cosine", kind) for kind in diffusion.KINDS)],
+)
 def test_a_model_that_knows_the_answer_has_no_loss(autoencoder, prediction, curve):
     task = make_task(autoencoder, prediction=prediction, curve=curve)
     batch = task.batch(np.random.default_rng(0))
