@@ -176,19 +176,22 @@ def transformer_cost(preset, batch=None):
     return stage_costs(preset, "training", batch)[0]
 
 
+def require_memory(preset, setting):
+    """Bytes that a stage's training takes here; InputError, with the largest batch that fits, if they aren't free."""
+
+    def bytes_for(batch):
+        return max(cost.training_memory for cost in stage_costs(preset, setting, batch))
+
+    return costs.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
+
+
 def predict(preset, minutes=None):
     """What training will cost on this machine, as text, computed before anything runs.
 
     Raises InputError, with the largest batch that fits, if there isn't enough free memory for one of the stages.
     """
     stages = {name: setting for name, setting in STAGES.items() if getattr(preset, setting).steps}
-    memory = {}
-    for name, setting in stages.items():
-
-        def bytes_for(batch, setting=setting):
-            return max(cost.training_memory for cost in stage_costs(preset, setting, batch))
-
-        memory[name] = costs.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
+    memory = {name: require_memory(preset, setting) for name, setting in stages.items()}
     speed, on_cpu = costs.cores_speed(), backend.device_name() == "cpu"
     lines = [f"{preset.name}: {preset.summary}"]
     for name, setting in stages.items():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import backend
+from .. import backend, costs
 from ..errors import InputError
 from ..files import atomic_write
 from ..kernels.attention import FILES, Forward, backward, forward
@@ -200,7 +200,7 @@ def measure_kernel(name, shape_name, show):
     if not file.runs(dtype, shape.width, runner.architecture, runner.shared_bytes):
         figure.note = f"not on an sm_{runner.architecture}"
         return figure
-    free = MEMORY_SHARE * backend.xp().cuda.runtime.memGetInfo()[0]
+    free = MEMORY_SHARE * costs.available_memory()
     scores = 4 * shape.batch * shape.heads * shape.tokens**2 if "naive" in name else 0
     if scores > free:
         figure.note = f"{scores >> 30} GiB of scores don't fit"

@@ -21,7 +21,15 @@ from .. import costs
 from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
-from ..pipeline import USUAL_SHARE, assemble, transformer_cost, where_and_when, with_known_digits
+from ..pipeline import (
+    USUAL_SHARE,
+    assemble,
+    require_memory,
+    stage_costs,
+    transformer_cost,
+    where_and_when,
+    with_known_digits,
+)
 from ..training import checkpoint, presets
 from ..training.journal import read_journal
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
@@ -235,10 +243,11 @@ def predict(study, budgets, clips):
     Raises InputError where training needs more memory than is free.
     """
     preset, speed = study.preset, costs.cores_speed()
-    first = costs.autoencoder_cost(preset.autoencoder, preset.autoencoder_training.batch, preset.data.size)
-    reading = costs.text_cost(preset.transformer, preset.text_training.batch)
-    earlier = preset.autoencoder_training.steps * first.training_flops
-    earlier += preset.text_training.steps * reading.training_flops
+    earlier = 0
+    for setting in ("autoencoder_training", "text_training"):
+        if steps := getattr(preset, setting).steps:
+            require_memory(preset, setting)
+            earlier += steps * stage_costs(preset, setting)[0].training_flops
     lines = [
         f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {study.seeds} seeds, "
         f"{preset.training.steps} steps of {preset.training.batch} clips each; {clips} clips drawn by each model"
@@ -250,11 +259,7 @@ def predict(study, budgets, clips):
         flops = study.seeds * earlier if budget == budgets[0] and trials else 0
         for trial in trials:
             own = with_pattern(preset, trial.name)
-            costs.require_memory(
-                lambda batch, own=own: transformer_cost(own, batch).training_memory,
-                preset.training.batch,
-                "training.batch",
-            )
+            require_memory(own, "training")
             flops += trial.steps * transformer_cost(own).training_flops
             guided = preset.sampling.guidance_scale != 1
             flops += clips * transformer_cost(own, 1).sampling_flops(preset.sampling.steps, guided)

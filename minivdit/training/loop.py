@@ -362,7 +362,10 @@ def _listening_to_ctrl_c():
 
 
 def _steps_saved(path):
-    return checkpoint.load_checkpoint(path)[1]["settings"]["steps"]
+    settings = checkpoint.load_checkpoint(path)[1]["settings"]
+    if not isinstance(settings.get("steps"), int):
+        raise InputError(f"{path} doesn't say how many steps were planned; leave --minutes out, or remove it")
+    return settings["steps"]
 
 
 def on_device(batch):
