@@ -403,7 +403,7 @@ def add_drawing(parser):
 
 def add_weights(parser):
     parser.add_argument(
-        "--weights", metavar="FILE", help="weights to use: a file, or 'small'; those that come with minivdit"
+        "--weights", metavar="FILE", help="weights to use: a file, or one of joint, framewise, small; joint"
     )
 
 

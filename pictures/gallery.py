@@ -1,10 +1,9 @@
-"""The clips on README's first screen and the strips in results/full: the first that are drawn, none left out.
+"""The clips on README's first screen and the strips in results: the first that are drawn, none left out.
 
 python pictures/gallery.py
 
-pictures/gallery.gif: what joint draws. pictures/side_by_side.gif: the first two prompts with one digit and the first
-two with two, drawn frame-wise and jointly from the same noise. results/full/gallery.png, gallery-framewise.png and
-gallery-perframe.png: strips of all prompts.
+pictures/side_by_side.gif: the first two prompts with one digit and the first two with two, drawn frame-wise and jointly
+from the same noise. gallery.png in results/full and results/framewise: strips of all prompts.
 """
 
 import argparse
@@ -28,20 +27,19 @@ CAPTIONS = [
 ]
 
 FIRST = [0, 1, 4, 5]
-STRIPS = HERE.parent / "results" / "full"
+RESULTS = HERE.parent / "results"
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 
 drawn = {}
-for name, strips in (("joint", ""), ("framewise", "-framewise"), ("perframe", "-perframe")):
-    model = TextToVideo.load(name)
+for name, folder in (("joint", "full"), ("framewise", "framewise")):
+    model, strips = TextToVideo.load(name), RESULTS / folder / "gallery.png"
     drawn[name] = model.generate(CAPTIONS, seed=options.seed)
-    write_strips(STRIPS / f"gallery{strips}.png", drawn[name], CAPTIONS)
-    print(f"{name} ({model.fingerprint()}), seed {options.seed}: {STRIPS / f'gallery{strips}.png'}")
+    write_strips(strips, drawn[name], CAPTIONS)
+    print(f"{name} ({model.fingerprint()}), seed {options.seed}: {strips}")
 
-write_grid(HERE / "gallery.gif", drawn["joint"], captions=CAPTIONS, columns=4)
 rows = [(name, i) for name in ("framewise", "joint") for i in FIRST]
 labels = [f"{name}: {CAPTIONS[i]}" for name, i in rows]
 write_grid(
