@@ -63,7 +63,7 @@ def test_the_pictures_and_files_that_the_readme_names_exist():
     missing = [name for name in {*links, *named} if not (PROJECT / name.partition("#")[0]).exists()]
     assert not missing and named
     for page, _, heading in (link.partition("#") for link in links if "#" in link):
-        headings = re.findall(r"^#+ (.*)$", (PROJECT / page).read_text(encoding="utf-8"), flags=re.M)
+        headings = re.findall(r"^#+ (.*)$", (PROJECT / (page or "README.md")).read_text(encoding="utf-8"), flags=re.M)
         assert heading in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}
 
 

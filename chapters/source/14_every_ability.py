@@ -202,7 +202,7 @@ From here on: the larger weights, and one line for each ability. The same pictur
 
 # %%
 maker = clips_for(joint)
-real = maker.render(np.random.default_rng(11), [[DigitMotion(2, "right")]])
+real = maker.render(np.random.default_rng(9), [[DigitMotion(2, "right")]])
 video, caption = real.video, real.captions[0]
 length = video.shape[1]
 image = video[:, 0]  # there is room to the right and above
