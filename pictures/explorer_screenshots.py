@@ -1,7 +1,7 @@
 """Screenshots of the explorer for README and chapters: one click under several patterns, on a desktop and on a phone.
 
-python pictures/explorer_screenshots.py "a 3 moving right" --seed 1 --patch 7,1,2
-python pictures/explorer_screenshots.py --page explorer.html --patch 7,1,2      a page that is there already
+python pictures/explorer_screenshots.py "a 3 moving right" --seed 1 --patch 8,0,2
+python pictures/explorer_screenshots.py --page explorer.html --patch 8,0,2      a page that is there already
 
 Writes explorer.png, explorer-phone.png and explorer-PATTERN.png (one for each row of the page) into --out. Needs
 playwright (pip install 'minivdit[browser]') and a Chromium.
