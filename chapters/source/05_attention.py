@@ -146,8 +146,8 @@ r"""
 Write $S = q k^T \cdot \text{scale}$, $P = \text{softmax}(S)$, $O = P v$, and $dX$ for the gradient that belongs to $X$.
 Backwards through the three steps, with the pullbacks of chapter 1:
 
-$$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)), \quad
-dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
+$$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)),$$
+$$dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
 
 The engine can do it by itself if we write attention with its operations; the library's `simple_attention` is the same
 thing as one operation with these formulas as its pullback. Both must agree, and both must pass a gradient check.

@@ -281,7 +281,8 @@ show_clips(wide, captions=[f"{prompt}, on a canvas twice as wide"])
 r"""
 It runs: the shapes are right. Look at what it drew before you call it success: the model has never seen a canvas of this
 shape, and you may find pale strokes, or more digits than were asked for. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
-each. The library can do so, too (`minivdit/data/mixed.py`); the weights that ship were not trained like that.
+each. The library does so, too (`minivdit/data/mixed.py`): `joint` was trained on six other shapes at the end, `small`
+never was. What that is worth, `results/README.md` shows by length and size.
 
 ## Exercises
 
