@@ -138,7 +138,10 @@ def test_python_m_minivdit_is_the_same_command():
         (["explore"], "required: prompt"),
         (["explore", "a 3 moving right", "--out", "page.gif"], "ends in .html"),
         (["explore", "a 3 moving right", "--moments", "0"], "from 1 upwards"),
-        (["explore", "a 3 moving right", "--weights", "jiont"], "no weights at jiont"),
+        (
+            ["explore", "a 3 moving right", "--weights", "jiont"],
+            "no weights at jiont; give a file, or one of framewise",
+        ),
         (["explore", "a 3 moving right", "--restrict", "framwise"], "nearest: framewise"),
         (["explore", "a 3 moving right", "--weights", "joint", "--weights", "small"], "can't be shown side by side"),
         (["explore", "a 3 moving rigt"], "nearest: right"),

@@ -122,9 +122,16 @@ class TextToVideo(Abilities):
 
     @staticmethod
     def path(name=None):
-        """The Path of a file of weights: given itself, or by the name under which it ships; 'joint' by default."""
+        """The Path of a file of weights: given itself, or by the name under which it ships; 'joint' by default.
+
+        Raises InputError, naming those that ship, if there is neither.
+        """
         path = Path(name) if name is not None else DEFAULT_WEIGHTS
-        return SHIPPED / f"{path}.safetensors" if not path.exists() and str(path) in shipped() else path
+        if path.exists():
+            return path
+        if str(path) not in shipped():
+            raise InputError(f"no weights at {path}; give a file, or one of {', '.join(shipped())}, which ship")
+        return SHIPPED / f"{path}.safetensors"
 
     def save(self, path, half=True):
         """Write all weights to one safetensors file, in float16 unless `half` is False."""
