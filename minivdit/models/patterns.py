@@ -49,11 +49,13 @@ def labels(pattern, grid, turn=0):
     if name == "window":
         box = []  # along each axis, which box a token is in
         for axis, side, length in zip((t, y, x), argument, grid):
+            side = min(side, length)
             # A box that covers the whole axis stays where it is: shifting would only cut it.
             shift = side // 2 if turn % 2 and side < length else 0
             box.append((axis + shift) // side)
         return np.unique(np.stack(box), axis=1, return_inverse=True)[1].reshape(-1)
-    return number % argument if turn % 2 == 0 else number // argument % argument
+    step = min(argument, number.size)
+    return number % step if turn % 2 == 0 else number // step % step
 
 
 def parse_pattern(pattern):

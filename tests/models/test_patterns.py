@@ -130,6 +130,13 @@ def test_an_unknown_pattern_or_argument_is_refused(pattern, bad_or_message):
         parse_pattern(pattern)
 
 
+@pytest.mark.parametrize("turn", [0, 1])
+def test_an_argument_beyond_the_grid_is_as_good_as_the_whole_grid(turn):
+    grid, huge = (2, 3, 4), 10**30  # more than an integer of NumPy holds
+    for pattern, same in ((f"skip:{huge}", "skip:24"), (f"window:{huge}x2x{huge}", "window:2x2x4")):
+        assert (labels(pattern, grid, turn) == labels(same, grid, turn)).all()
+
+
 def test_names_alone_have_defaults():
     assert parse_pattern("window") == ("window", (2, 2, 2))
     assert parse_pattern("skip") == ("skip", 2)
