@@ -315,7 +315,7 @@ def build_parser():
             "minivdit compare --patterns framewise,joint --steps 400 --seeds 2 --out runs/first-look",
             "minivdit compare --preset full --seeds 1 --out runs/compare-full",
             "minivdit compare --report-only                          the report of what is there so far",
-            "minivdit compare --weights joint=a.safetensors --weights framewise=b.safetensors",
+            "minivdit compare --weights joint=joint --weights framewise=framewise --weights perframe=perframe",
         ],
     )
     study.add_argument("--preset", default="quick", metavar="PRESET", help="what to train; quick")
@@ -403,7 +403,7 @@ def add_drawing(parser):
 
 def add_weights(parser):
     parser.add_argument(
-        "--weights", metavar="FILE", help="weights to use: a file, or one of joint, framewise, small; joint"
+        "--weights", metavar="FILE", help="weights to use: a file, or one of joint, framewise, perframe, small; joint"
     )
 
 

@@ -2,8 +2,8 @@
 
 python pictures/gallery.py
 
-pictures/side_by_side.gif: the first two prompts with one digit and the first two with two, drawn frame-wise and jointly
-from the same noise. gallery.png in results/full and results/framewise: strips of all prompts.
+pictures/side_by_side.gif: the first two prompts with one digit and the first two with two, drawn frame by frame,
+frame-wise and jointly from the same noise. gallery.png in results/perframe, framewise and full: strips of all prompts.
 """
 
 import argparse
@@ -34,13 +34,13 @@ parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 
 drawn = {}
-for name, folder in (("joint", "full"), ("framewise", "framewise")):
+for name, folder in (("perframe", "perframe"), ("framewise", "framewise"), ("joint", "full")):
     model, strips = TextToVideo.load(name), RESULTS / folder / "gallery.png"
     drawn[name] = model.generate(CAPTIONS, seed=options.seed)
     write_strips(strips, drawn[name], CAPTIONS)
     print(f"{name} ({model.fingerprint()}), seed {options.seed}: {strips}")
 
-rows = [(name, i) for name in ("framewise", "joint") for i in FIRST]
+rows = [(name, i) for name in drawn for i in FIRST]
 labels = [f"{name}: {CAPTIONS[i]}" for name, i in rows]
 write_grid(
     HERE / "side_by_side.gif", np.stack([drawn[name][i] for name, i in rows]), captions=labels, columns=len(FIRST)

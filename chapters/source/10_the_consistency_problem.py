@@ -660,8 +660,8 @@ r"""
 
 All this was in a corridor, with one ball, four blocks and a short training. The same comparison on moving digits, through captions,
 an autoencoder and the metrics at the top of this chapter, is one command: `minivdit compare` trains the patterns alike with
-several seeds, at equal steps and at equal FLOPs, and writes every figure beside ceiling and floor. Weights that are trained already are
-put beside each other by `minivdit compare --weights joint=a.safetensors --weights framewise=b.safetensors`.
+several seeds, at equal steps and at equal FLOPs, and writes every figure beside ceiling and floor. The weights that ship
+are put beside each other by `minivdit compare --weights joint=joint --weights framewise=framewise --weights perframe=perframe`.
 
 ## Exercises
 

@@ -413,8 +413,8 @@ trained alike, with several seeds: [chapter 10](10_the_consistency_problem.ipynb
 ## Side by side: the explorer
 
 The same question, put to networks that were trained alike, with the same data, steps and first weights, and differ only in their
-pattern: `joint` and `framewise` ship with the package. Each draws its clip from the same caption and noise, and is overheard while
-it does. For a patch on the digit (marked), the picture shows where it looks, some way from noise to clip; hatched is what a pattern
+pattern: `joint`, `framewise` and `perframe` ship with the package. Each draws its clip from the same caption and noise, and is
+overheard while it does. For a patch on the digit (marked), the picture shows where it looks, some way from noise to clip; hatched is what a pattern
 forbids.
 """
 
@@ -425,8 +425,9 @@ explorer.picture()
 # %% [markdown]
 r"""
 With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is open in other
-frames, where the digit soon isn't any more. That is one patch and one moment. For all others, put `explorer` alone in a cell: a page opens in the notebook, on which you
-click a patch and choose block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
+frames, where the digit soon isn't any more. With `perframe` no other frame is open, and each draws a digit of its own at a place
+of its own. That is one patch and one moment. For all others, put `explorer` alone in a cell: a page opens in the notebook, on
+which you click a patch and choose block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
 
 ## Exercises
 
