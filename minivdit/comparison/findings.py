@@ -41,13 +41,23 @@ def answer(report):
 
 
 def findings(report):
-    """More sentences: every pattern beside the best mean, measure by measure; equal FLOPs; validation loss; cost."""
+    """More sentences: the pair seed by seed; every pattern beside the best mean, measure by measure; equal FLOPs;
+    validation loss; cost."""
     one, other = pair(patterns(report))
-    sentences = [_beside_the_best(row, patterns(report)) for row in report["tables"][0]["rows"] if row["better"]]
+    sentences = [_paired(of, one, other) for of in report["tables"] if of["id"].startswith("paired")]
+    sentences += [_beside_the_best(row, patterns(report)) for row in report["tables"][0]["rows"] if row["better"]]
     flops = table(report, "measures-flops")
     if flops and flops is not report["tables"][0] and {one, other} <= set(flops["columns"]):
         sentences.append(_overall(flops, one, other))
     return [*sentences, _validation(report, one, other), *_cost(report, one, other)]
+
+
+def cell_text(cell, form):
+    """'0.91 (0.85 to 0.97)': the mean and its interval, without the latter where there is none."""
+    if cell is None or cell["mean"] is None:
+        return "-"
+    mean = format(cell["mean"], form)
+    return mean if cell["low"] is None else f"{mean} ({format(cell['low'], form)} to {format(cell['high'], form)})"
 
 
 def _overall(of, one, other):
@@ -103,6 +113,23 @@ def _by_speed(report, one, other):
             text = f"{one} has the better figure in {ahead} of {len(means)}, without intervals"
         parts.append(f"{where} ({named}), {text}")
     return "; ".join(parts) + "."
+
+
+def _paired(of, one, other):
+    """Differences within seeds whose interval doesn't hold 0."""
+    better, worse, told = [], [], 0
+    for row in of["rows"]:
+        cell = row["cells"][f"{one} - {other}"]
+        if row["better"] and cell["low"] is not None:
+            told += 1
+            if cell["low"] * cell["high"] > 0:
+                ahead = cell["mean"] * row["better"] > 0
+                (better if ahead else worse).append(f"{row['label']} {cell_text(cell, row['format'])}")
+    return (
+        f"{of['title']}: {one} is better in {len(better)} of {told} figures{_listed(better)}, worse in "
+        f"{len(worse)}{_listed(worse)}; elsewhere the interval of the difference holds 0. Of {told}, one or two may be "
+        "apart from 0 by chance."
+    )
 
 
 def _beside_the_best(row, names):

@@ -3,7 +3,7 @@
 import base64
 from html import escape
 
-from .findings import answer, findings
+from .findings import answer, cell_text, findings
 from .tables import CEILING, FLOOR
 
 STYLE = """
@@ -71,14 +71,6 @@ def markdown(report):
         parts.append("\n".join(lines) + f"\n\n{one['note']}")
     sentences = "\n".join(f"- {sentence}" for sentence in findings(report))
     return "\n\n".join([*parts, report["rule"], sentences, *method(report)]) + "\n"
-
-
-def cell_text(cell, form):
-    """'0.91 (0.85 to 0.97)': the mean and its interval, without the latter where there is none."""
-    if cell is None or cell["mean"] is None:
-        return "-"
-    mean = format(cell["mean"], form)
-    return mean if cell["low"] is None else f"{mean} ({format(cell['low'], form)} to {format(cell['high'], form)})"
 
 
 def method(report):

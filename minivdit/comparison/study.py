@@ -51,15 +51,14 @@ STEPS = {"quick": 800}  # where a study by default is shorter than a training: 5
 
 
 def study_preset(name, steps=None, changes=()):
-    """The preset that all patterns of a study share: one or two digits, at speeds up to more than a patch a frame.
+    """The preset that all patterns of a study share: at speeds up to more than a patch a frame, without widening.
 
-    Nothing is widened. changes: further settings, as presets.override takes them.
+    Digits are so small that two have room, but how many there are is the preset's: two ask for a training as
+    long as `full`'s. changes: further settings, as presets.override takes them.
     """
     preset = presets.get(name)
-    least = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
-    data = dataclasses.replace(
-        preset.data, num_digits=(1, 2), digit_size=least, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0
-    )
+    side = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
+    data = dataclasses.replace(preset.data, digit_size=side, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0)
     training = dataclasses.replace(preset.training, steps=steps or STEPS.get(name, preset.training.steps))
     widening = dataclasses.replace(preset.widening, steps=0)
     return presets.override(dataclasses.replace(preset, data=data, training=training, widening=widening), changes)

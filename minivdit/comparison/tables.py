@@ -20,6 +20,7 @@ FLOOR = "floor"
 QUESTION = (
     "Attention within frames and then over time, or all tokens of a clip jointly: what does it change in what is drawn?"
 )
+TITLES = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
 RULE = (
     "A difference is called where the 95% intervals of two patterns lie apart: Student's t over the seeds, with the "
     "same prompts and noise for all, and for shares also Wilson's over all clips, since a few seeds may agree by "
@@ -57,8 +58,9 @@ def build_report(results, prompts, references, prices, about):
     tables.append(cost_table(results, prices))
     tables.append(controls_table(prompts, references))
     names = _names(first)
-    if about["trained"] and _runs(first, names[0]) > 1:
-        tables.append(paired_table(first, prompts, *pair(names)))
+    for budget, found in results.items() if about["trained"] else ():
+        if min(_runs(found, name) for name in pair(names)) > 1:
+            tables.append(paired_table(budget, found, prompts, *pair(names)))
     looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
     looks[CEILING] = _rounded(references["real"].looks)
     return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "looks": looks}
@@ -71,7 +73,6 @@ def pair(names):
 
 def measures_table(budget, results, prompts, references):
     """Every measure for every pattern, of one budget."""
-    titles = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
     rows = [
         {**_head(name), "cells": _cells(results, prompts, name) | _ends(references, prompts, name)}
         for name in MEASURES
@@ -82,7 +83,7 @@ def measures_table(budget, results, prompts, references):
         f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}. Clips: those of a "
         "run of which the measure says something; of several runs the fewest."
     )
-    return _table(f"measures-{budget}", titles[budget], note, [*_names(results), CEILING, FLOOR], rows)
+    return _table(f"measures-{budget}", TITLES[budget], note, [*_names(results), CEILING, FLOOR], rows)
 
 
 def speed_table(results, prompts, references):
@@ -173,21 +174,27 @@ def controls_table(prompts, references):
     return _table("controls", "Controls of the Frechet distances", note, list(columns), rows)
 
 
-def paired_table(results, prompts, one, other):
-    """one - other within each seed: both had the same autoencoder, batches and first weights."""
-    rows = []
-    for name in MEASURES:
-        mine, theirs = (
-            {r.seed: r.marks.figure(name, prompts)[0] for r in results if r.name == which} for which in (one, other)
-        )
-        seeds = sorted(mine.keys() & theirs.keys())
-        cell = _cell([mine[seed] - theirs[seed] for seed in seeds], None)
-        if cell["mean"] is not None:
-            rows.append({**_head(name), "cells": {f"{one} - {other}": cell}})
+def paired_table(budget, results, prompts, one, other):
+    """one - other within each seed, in every measure and in the validation loss, also speed by speed."""
+
+    def row(head, figure):
+        mine, theirs = ({r.seed: figure(r) for r in results if r.name == which} for which in (one, other))
+        cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())], None)
+        return {**head, "cells": {f"{one} - {other}": cell}}
+
+    loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
+    rows = [row(_head(name), lambda r, name=name: r.marks.figure(name, prompts)[0]) for name in MEASURES]
+    rows.append(row(loss | {"label": "validation loss"}, lambda r: r.drawn.errors.mean()))
+    for k, speed in enumerate(prompts.data.speeds):
+        head = loss | {"label": f"validation loss, {speed}", "speed": speed}
+        rows.append(row(head, lambda r, k=k: r.drawn.errors[k].mean()))
+    rows = [row for row in rows if row["cells"][f"{one} - {other}"]["mean"] is not None]
     note = (
-        "Seed by seed: the two had the same autoencoder, batches and first weights, so what seeds share is taken out."
+        "Seed by seed: the two had the same autoencoder, first weights and batches, so what seeds share is taken out. "
+        "An interval that doesn't hold 0 is a difference."
     )
-    return _table("paired", f"{one.capitalize()} minus {other}, paired", note, [f"{one} - {other}"], rows)
+    title = f"{one.capitalize()} minus {other}, paired, {TITLES[budget].replace('E', 'e', 1)}"
+    return _table(f"paired-{budget}", title, note, [f"{one} - {other}"], rows)
 
 
 def _table(key, title, note, columns, rows):

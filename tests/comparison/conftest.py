@@ -5,7 +5,8 @@ import pytest
 from minivdit.comparison import compare
 from minivdit.comparison.study import new_study
 
-CHANGES = ("autoencoder_training.steps=3", "data.digits=strokes", "sampling.steps=2", "training.warmup=1")
+TWO = "data.num_digits=1,2"
+CHANGES = ("autoencoder_training.steps=3", "data.digits=strokes", TWO, "sampling.steps=2", "training.warmup=1")
 
 
 def tiny_study(out, names=("framewise", "joint"), seeds=2, steps=3, prompts=3):

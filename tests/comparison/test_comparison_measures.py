@@ -1,7 +1,5 @@
 """Measures of clips whose answer is known: real ones, and real ones in which one thing was spoilt."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -18,7 +16,7 @@ from minivdit.pipeline import assemble
 
 @pytest.fixture(scope="module")
 def data():
-    return dataclasses.replace(study_preset("quick").data, digits="strokes")
+    return study_preset("quick", changes=["data.digits=strokes", "data.num_digits=1,2"]).data
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from minivdit.comparison import html, markdown
-from minivdit.comparison.findings import answer, findings, patterns, table, verdict
+from minivdit.comparison.findings import answer, cell_text, findings, patterns, table, verdict
 from minivdit.comparison.measures import MEASURES
-from minivdit.comparison.page import cell_text
 from minivdit.comparison.tables import CEILING, FLOOR
 
 
@@ -96,7 +95,7 @@ def test_every_measure_has_its_ceiling_and_floor(written):
         assert row["cells"][CEILING]["mean"] is not None and FLOOR in row["cells"]
         assert row["cells"]["joint"]["n"] in (0, 2)
     assert patterns(report) == ["framewise", "joint"]
-    assert [one["id"] for one in report["tables"][1:]] == ["speeds", "validation", "cost", "controls", "paired"]
+    assert [one["id"] for one in report["tables"][1:]] == ["speeds", "validation", "cost", "controls", "paired-steps"]
     assert len(table(report, "validation")["rows"]) == 1 + 8 + 3
 
 
@@ -133,6 +132,25 @@ def test_a_difference_is_called_where_intervals_lie_apart(given, expected):
     assert verdict(given, "joint", "framewise") == expected
     opposite = {"better": "worse", "worse": "better"}.get(expected, expected)
     assert verdict(given, "framewise", "joint") == opposite
+
+
+def test_differences_within_seeds_are_called_where_they_do_not_hold_0(written):
+    report = copy.deepcopy(written[2])
+    paired = table(report, "paired-steps")
+    speeds = [row["speed"] for row in paired["rows"] if row["key"] == "validation" and "speed" in row]
+    assert speeds == ["slow", "normal", "fast"]
+    for entry in paired["rows"]:
+        entry["cells"]["joint - framewise"] |= {"mean": 0.1, "low": -0.1, "high": 0.3}
+    told = sum(entry["better"] != 0 for entry in paired["rows"])
+    nothing = f"Joint minus framewise, paired, equal steps: joint is better in 0 of {told} figures, worse in 0; "
+    assert any(sentence.startswith(nothing) for sentence in findings(report))
+    paired["rows"][0]["cells"]["joint - framewise"]["low"] = 0.05
+    loss = next(entry for entry in paired["rows"] if entry["label"] == "validation loss")
+    loss["cells"]["joint - framewise"] |= {"mean": 0.02, "low": 0.01, "high": 0.03}
+    something = (
+        f"better in 1 of {told} figures ({paired['rows'][0]['label']} 0.10 (0.05 to 0.30)), worse in 1 (validation "
+    )
+    assert any(something + "loss 0.0200 (0.0100 to 0.0300));" in sentence for sentence in findings(report))
 
 
 def spread(report, gap):
