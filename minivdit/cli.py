@@ -254,6 +254,7 @@ def build_parser():
             "minivdit train quick             into runs/quick",
             "minivdit train small --digits mnist --data ~/sets",
             "minivdit train quick --set transformer.patterns=frame,time --out runs/factorised",
+            "minivdit train small --start small --set training.steps=1000 --seed 1 --out runs/longer",
             "minivdit train full --minutes 30 --set training.batch=8 --set training.learning_rate=5e-4",
         ],
     )
@@ -261,6 +262,7 @@ def build_parser():
     train.add_argument("--show", action="store_true", help="print all settings and stop")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     train.add_argument("--out", metavar="DIR", help="folder of the run; runs/PRESET")
+    train.add_argument("--start", metavar="FILE", help="weights to go on from, a file or a name of those that ship")
     train.add_argument("--resume", action="store_true", help="insist that the run in --out goes on, never begin one")
     train.add_argument("--steps", type=whole(1), metavar="N", help="of the transformer; as --set training.steps=N")
     train.add_argument("--minutes", type=positive, metavar="X", help="train for about so long instead of by steps")

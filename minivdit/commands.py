@@ -25,6 +25,8 @@ def demo(options):
 def train(options):
     """Train a preset from nothing: the autoencoder, the text encoder, the transformer, and that on other shapes.
 
+    With --start the last two go on from trained weights, on whatever --set asks for.
+
     The folder --out gets checkpoints, logs, previews and at the end model.safetensors. Stopped with Ctrl-C, killed
     or out of power: the same command again goes on from the last checkpoint.
     """
@@ -44,13 +46,16 @@ def train(options):
             print(f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
         return
     out = Path(options.out or f"runs/{preset.name}")
-    if options.resume and not (out / "autoencoder.safetensors").exists():
+    if options.resume and not any((out / f"{stage}.safetensors").exists() for stage in ("autoencoder", "transformer")):
         raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
     prepare(options)
-    from .pipeline import predict, train_model
+    from .generation import TextToVideo
+    from .pipeline import STAGES, predict, train_model
 
-    print(predict(preset, options.minutes), flush=True)
-    model = train_model(preset, out, seed=options.seed, data=options.data, minutes=options.minutes)
+    start = options.start and TextToVideo.load(options.start)
+    stages = ("transformer", "widening") if start else tuple(STAGES)
+    print(predict(preset, options.minutes, stages), flush=True)
+    model = train_model(preset, out, start=start, seed=options.seed, data=options.data, minutes=options.minutes)
     weights = out / "model.safetensors"
     print(f"{weights}: {weights.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
     print(f'next: minivdit sample "a 3 moving right" --weights {weights}')

@@ -4,6 +4,7 @@ The idea is Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.
 moving digits needs.
 """
 
+import dataclasses
 import hashlib
 import json
 import shlex
@@ -29,10 +30,6 @@ def model_card(path, evaluations=()):
     height, width = data.size
     digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
     digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
-    command = ["minivdit", "train", preset.name]
-    command += ["--seed", str(notes["seed"])] if "seed" in notes else []
-    for assignment in presets.assignments(preset):
-        command += ["--set", assignment]
 
     def noted(name, text="{}"):
         return f"({name} not written down)" if notes.get(name) is None else text.format(notes[name])
@@ -46,7 +43,7 @@ def model_card(path, evaluations=()):
         "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never shown",
-        "command": f"`{shlex.join(command)}`{'' if 'seed' in notes else ' (seed not written down)'}",
+        "command": _commands(preset, notes, path),
         "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
         f"{noted('minutes', '{:.0f} minutes')} on {noted('machine')}, {noted('date')}",
         "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
@@ -59,6 +56,25 @@ def model_card(path, evaluations=()):
     for file in evaluations:
         lines += ["", *_figures(Path(file), model)]
     return "\n".join(lines) + "\n"
+
+
+def _commands(preset, notes, path):
+    """The command of the training that these notes are of; before it, those of the weights that it went on from."""
+    start = notes.get("start")
+    command = ["minivdit", "train", preset.name, *(["--start", str(start.get("name"))] if start else [])]
+    command += ["--seed", str(notes["seed"])] if "seed" in notes else []
+    for assignment in presets.assignments(preset):
+        command += ["--set", assignment]
+    text = f"`{shlex.join(command)}`{'' if 'seed' in notes else ' (seed not written down)'}"
+    if not start:
+        return text
+    try:
+        before = dataclasses.replace(presets.from_plain(start["notes"]["preset"]), transformer=preset.transformer)
+        return f"{_commands(before, start['notes'], path)} gives {start['name']} ({start['weights']}), then {text}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} doesn't say what it went on from ({error!r}); give weights of 'minivdit train'"
+        ) from error
 
 
 def _figures(file, model):

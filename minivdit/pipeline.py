@@ -41,20 +41,28 @@ STAGES = {  # and where a preset has their settings
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
-def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, progress=True):
+def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, previews=8, progress=True):
     """Train all stages of a preset in the folder `out`, or go on where an earlier call stopped.
 
+    start: a TextToVideo of the preset's networks, to go on from. Its autoencoder stays as it is, and there is no
+    stage for text. InputError if its networks are others.
     data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
     times to draw and judge a few clips while the transformer is trained; once more at the end of its widening.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
     out, watching = Path(out), {"seed": seed, "data": data, "progress": progress}
     preset = with_known_digits(preset, data)
-    shares = [AUTOENCODER_SHARE, TEXT_SHARE * bool(preset.text_training.steps)]
+    if start is not None:
+        _require_same_networks(preset, start)
+    earlier = start is None
+    shares = [AUTOENCODER_SHARE * earlier, TEXT_SHARE * (earlier and preset.text_training.steps > 0)]
     shares += [WIDENING_SHARE * bool(preset.widening.steps)]
     first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
-    autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
-    text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
+    if earlier:
+        autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
+        text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
+    else:
+        autoencoder, text = start.autoencoder, None
     real = real_clips(preset, PREVIEWED, seed, data)
 
     def preview(run, state, name="step", times=previews):
@@ -76,6 +84,7 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
         autoencoder,
         out / "transformer.safetensors",
         text=text,
+        start=start and start.transformer,
         minutes=third,
         callbacks=[(1, preview)] if previews else [],
         **watching,
@@ -88,9 +97,30 @@ def train_model(preset, out, *, seed=0, data=None, minutes=None, previews=8, pro
     notes = {"seed": seed, "preset": checkpoint.plain(preset), "metrics": ends[-1].get("metrics", {})}
     notes |= {name: sum(end[key] for end in ends) for name, key in (("steps", "step"), ("minutes", "minutes"))}
     notes |= where_and_when()
+    if start is not None:
+        notes["start"] = {"name": start.name, "weights": start.fingerprint(), "notes": start.notes}
+        for name in ("steps", "minutes"):  # counted from the very beginning, where that is known
+            before = start.notes.get(name)
+            notes[name] = None if before is None else before + notes[name]
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
+
+
+def _require_same_networks(preset, start):
+    here, there = (
+        checkpoint.plain({"transformer": transformer, "autoencoder": autoencoder})
+        for transformer, autoencoder in (
+            (preset.transformer, preset.autoencoder),
+            (start.transformer.config, start.autoencoder.config),
+        )
+    )
+    found = checkpoint.differences(there, here)
+    if found:
+        raise InputError(
+            f"training can't go on from {start.name}, whose networks are others: {'; '.join(found)}; change the preset "
+            "or these settings (--set)"
+        )
 
 
 def where_and_when():
@@ -185,12 +215,12 @@ def require_memory(preset, setting):
     return costs.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
 
 
-def predict(preset, minutes=None):
-    """What training will cost on this machine, as text, computed before anything runs.
+def predict(preset, minutes=None, stages=tuple(STAGES)):
+    """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES.
 
     Raises InputError, with the largest batch that fits, if there isn't enough free memory for one of the stages.
     """
-    stages = {name: setting for name, setting in STAGES.items() if getattr(preset, setting).steps}
+    stages = {name: STAGES[name] for name in stages if getattr(preset, STAGES[name]).steps}
     memory = {name: require_memory(preset, setting) for name, setting in stages.items()}
     speed, on_cpu = costs.cores_speed(), backend.device_name() == "cpu"
     lines = [f"{preset.name}: {preset.summary}"]

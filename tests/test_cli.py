@@ -275,6 +275,30 @@ def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path)
     assert run("sample", "a 3 moving right, then up", "--weights", weights, "--out", tmp_path / "turned.gif") == 0
 
 
+def test_training_goes_on_from_trained_weights(capsys, trained, tmp_path):
+    start = trained / "model.safetensors"
+    more = ["train", "tiny", "--start", start, "--set", "data.digit_size=10", "--out", tmp_path / "more", "--steps"]
+    assert run(*more, 0.5) == 2 and run(*more, 3) == 0
+    assert "autoencoder" not in capsys.readouterr().out
+    assert not (tmp_path / "more" / "autoencoder.safetensors").exists()
+    before, after = TextToVideo.load(start), TextToVideo.load(tmp_path / "more" / "model.safetensors")
+    old, new = before.transformer.state_dict(), after.transformer.state_dict()
+    moved = {name: np.abs(new[name] - old[name]).max() for name in old}
+    assert 0 < max(moved.values()) < 0.1  # three steps away, not begun anew
+    fixed = before.autoencoder.state_dict()
+    assert all((fixed[name] == array).all() for name, array in after.autoencoder.state_dict().items())
+    assert after.notes["steps"] == before.notes["steps"] + 3 == 7
+    assert after.notes["minutes"] > before.notes["minutes"]
+    capsys.readouterr()
+    assert run("card", "--weights", tmp_path / "more" / "model.safetensors") == 0
+    command = "minivdit train tiny --start model --seed 0 --set data.digit_size=10 --set training.steps=3`"
+    assert f"gives model ({before.fingerprint()}), then `{command}" in capsys.readouterr().out
+    assert run(*more, 3, "--resume") == 0  # nothing is left to do
+    capsys.readouterr()
+    refusal = refused(capsys, *more, 3, "--set", "transformer.width=64")
+    assert refusal.endswith("transformer.width is 32, here 64; change the preset or these settings (--set)")
+
+
 def test_presets_and_their_settings_are_listed(capsys):
     assert run("train") == 0
     assert "tiny " in capsys.readouterr().out

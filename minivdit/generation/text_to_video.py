@@ -312,7 +312,7 @@ class NoiseByClip:
 
 def _check_notes(metadata):
     """Raise TypeError unless the notes, and what is looked up in them, are objects."""
-    for name in ("notes", "notes.preset", "notes.preset.data", "notes.metrics"):
+    for name in ("notes", "notes.preset", "notes.preset.data", "notes.metrics", "notes.start"):
         part = functools.reduce(lambda found, key: found.get(key, {}), name.split("."), metadata)
         if not isinstance(part, dict):
             raise TypeError(f"{name} is no object but {part!r:.40}")

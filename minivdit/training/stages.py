@@ -37,8 +37,11 @@ def train_text(preset, path=None, *, seed=0, data=None, **watching):
     return text
 
 
-def transformer_task(preset, autoencoder, *, text=None, seed=0, data=None):
-    """The third stage's task, with a fresh transformer; but its text encoder has the weights of `text`, if given."""
+def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data=None):
+    """The third stage's task, with a fresh transformer; but its text encoder has the weights of `text`, if given.
+
+    start: a VideoDiT whose weights it has instead.
+    """
     tokenizer = Tokenizer()
     generator = checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 2)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
@@ -47,15 +50,18 @@ def transformer_task(preset, autoencoder, *, text=None, seed=0, data=None):
     if text is not None:
         model.text.load_state_dict(text.state_dict())
         task.config["text"] = fingerprint(text)
+    if start is not None:
+        model.load_state_dict(start.state_dict())
+        task.config["start"] = fingerprint(start)
     return task
 
 
-def train_transformer(preset, autoencoder, path=None, *, text=None, seed=0, data=None, **watching):
+def train_transformer(preset, autoencoder, path=None, *, text=None, start=None, seed=0, data=None, **watching):
     """The third stage: a trained (VideoDiT, Tokenizer), with averaged weights. Arguments as in the first.
 
-    text: the TextEncoder of the second stage, which is trained further here.
+    text: the TextEncoder of the second stage, which is trained further here. start: a VideoDiT to go on from.
     """
-    task = transformer_task(preset, autoencoder, text=text, seed=seed, data=data)
+    task = transformer_task(preset, autoencoder, text=text, start=start, seed=seed, data=data)
     run = fit(task, preset.training, path, seed=seed, **{"title": "transformer", **watching})
     run.use_average()
     return task.model, task.tokenizer
