@@ -326,18 +326,15 @@ def build_parser():
         "--patterns", default="perframe,framewise,joint,window,skip", metavar="A,B", help="which; all five"
     )
     study.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="trainings of each; 3")
-    study.add_argument("--steps", type=whole(1), metavar="N", help="of each training; 800 for quick, else the preset's")
+    study.add_argument(
+        "--steps", type=whole(1), metavar="N", help="of each training; 2000 for quick, else the preset's"
+    )
     study.add_argument("--equal", default="steps,flops", metavar="A,B", help="steps, flops or both; both")
     study.add_argument("--prompts", type=whole(1), default=36, metavar="N", help="of each kind; 36")
     study.add_argument("--out", default="runs/compare", metavar="DIR", help="folder of the study; runs/compare")
     study.add_argument("--report-only", action="store_true", help="no training and no drawing")
-    study.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="NAME=FILE",
-        help="trained already: only draw and judge; repeatable",
-    )
+    trained = {"action": "append", "default": [], "metavar": "NAME=FILE"}
+    study.add_argument("--weights", **trained, help="trained already: only draw and judge; repeatable")
     add_digits(study, None)
     add_device(study)
 
