@@ -87,10 +87,10 @@ def method(report):
         "all but the pattern, and so is the autoencoder of the first files of all names, of the second, and so on; not "
         "checked: steps, batches and first weights. Beside a mean: its 95% interval over files of one name."
     )
+    pairs = f"; two digits only at speeds at which they can be followed ({', '.join(about['pair_speeds'])})"
     yield (
         f"{about['clips']} prompts: {', '.join(f'{count} with {kind}' for kind, count in about['kinds'].items())}, "
-        "evenly over the speeds; two digits only at speeds at which they can be followed "
-        f"({', '.join(about['pair_speeds'])})."
+        f"evenly over the speeds{pairs if about['pair_speeds'] else ''}."
     )
     yield f"{about['machine']}; {about['date']}. Models: {'; '.join(about['models'])}."
 

@@ -133,13 +133,14 @@ def _about(preset, results, prompts, notes, trained):
     reach = {speed: speed_in_pixels(data, speed) / min(patch) for speed in data.speeds}
     one = prompts.kind != "two"
     left = {speed: left_behind(prompts.real[one & (prompts.speed == speed)], patch) for speed in data.speeds}
-    digits = " or ".join(map(str, data.num_digits))
+    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    digits += " digit" + "s" * (max(data.num_digits) > 1)
     return {
         "preset": checkpoint.plain(preset),
         "trained": trained,
         "notes": notes,
         "data": f"Preset {preset.name}: clips of {data.num_frames} frames of {data.size[0]}x{data.size[1]} with "
-        f"{digits} digits ({data.digits}) of {data.digit_size} pixels",
+        f"{digits} ({data.digits}) of {data.digit_size} pixels",
         "runs": runs,
         "patch": patch,
         "patches_per_frame": {speed: round(length, 4) for speed, length in reach.items()},
