@@ -254,7 +254,7 @@ def build_parser():
             "minivdit train quick             into runs/quick",
             "minivdit train small --digits mnist --data ~/sets",
             "minivdit train quick --set transformer.patterns=frame,time --out runs/factorised",
-            "minivdit train small --start small --set training.steps=1000 --seed 1 --out runs/longer",
+            "minivdit train full --start joint --steps 2000 --seed 1 --out runs/longer",
             "minivdit train full --minutes 30 --set training.batch=8 --set training.learning_rate=5e-4",
         ],
     )
