@@ -322,9 +322,7 @@ def build_parser():
     )
     study.add_argument("--preset", default="quick", metavar="PRESET", help="what to train; quick")
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
-    study.add_argument(
-        "--patterns", default="perframe,framewise,joint,window,skip", metavar="A,B", help="which; all five"
-    )
+    study.add_argument("--patterns", metavar="A,B", help="which; all five, with --report-only those of the study")
     study.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="trainings of each; 3")
     study.add_argument(
         "--steps", type=whole(1), metavar="N", help="of each training; 2000 for quick, else the preset's"

@@ -131,7 +131,8 @@ def compare(options):
     from . import comparison
     from .comparison import study as studies
 
-    names = [name.strip() for name in options.patterns.split(",") if name.strip()]
+    asked = ",".join(studies.PATTERNS) if options.patterns is None else options.patterns
+    names = [name.strip() for name in asked.split(",") if name.strip()]
     budgets = [budget.strip() for budget in options.equal.split(",")]
     for name in names:
         studies.check_pattern(name)
@@ -148,7 +149,7 @@ def compare(options):
         comparison.compare_weights(files, options.out, options.prompts, options.data, options.report_only)
         return
     if options.report_only:
-        study = studies.read_study(options.out, options.data)
+        study = studies.read_study(options.out, options.data, None if options.patterns is None else names)
     else:
         changes = options.set + [f"data.digits={options.digits}"] * (options.digits is not None)
         study = studies.new_study(

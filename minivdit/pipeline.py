@@ -55,6 +55,10 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     if start is not None:
         _require_same_networks(preset, start)
     earlier = start is None
+    if earlier and (out / "transformer.safetensors").exists() and not (out / "autoencoder.safetensors").exists():
+        raise InputError(
+            f"training in {out} began with trained weights; name them again (--start), or choose another folder (--out)"
+        )
     shares = [AUTOENCODER_SHARE * earlier, TEXT_SHARE * (earlier and preset.text_training.steps > 0)]
     shares += [WIDENING_SHARE * bool(preset.widening.steps)]
     first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))

@@ -295,6 +295,9 @@ def test_training_goes_on_from_trained_weights(capsys, trained, tmp_path):
     assert f"gives model ({before.fingerprint()}), then `{command}" in capsys.readouterr().out
     assert run(*more, 3, "--resume") == 0  # nothing is left to do
     capsys.readouterr()
+    without = [word for word in more if word not in ("--start", start)]
+    assert "began with trained weights; name them again (--start)" in refused(capsys, *without, 3)
+    assert not (tmp_path / "more" / "autoencoder.safetensors").exists()
     refusal = refused(capsys, *more, 3, "--set", "transformer.width=64")
     assert refusal.endswith("transformer.width is 32, here 64; change the preset or these settings (--set)")
 
@@ -442,6 +445,8 @@ def test_a_comparison_from_the_command_to_the_report(capsys, tmp_path):
     before = json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0]
     assert run("compare", "--report-only", "--out", "study", "--equal", "steps") == 0
     assert json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0] == before
+    skip = ["--patterns", "joint,skip"]  # which isn't there
+    assert "fewer than two patterns" in refused(capsys, "compare", "--report-only", "--out", "study", *skip)
     assert refused(capsys, "compare", *arguments, "--out", "study", "--set", "training.batch=4").count(
         "training.batch is 8"
     )

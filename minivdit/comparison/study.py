@@ -210,15 +210,16 @@ def new_study(name, names, seeds, prompts, out, steps=None, changes=(), data=Non
     return Study(preset, tuple(names), seeds, prompts, Path(out), data)
 
 
-def read_study(out, data=None):
-    """The Study that has begun in a folder."""
+def read_study(out, data=None, names=None):
+    """The Study that has begun in a folder; names: its patterns, instead of those that it began with."""
     path = Path(out) / "study.json"
     if not path.is_file():
         raise InputError(f"there is no study in {out}; run 'minivdit compare --out {out}' first")
     try:
         about = json.loads(path.read_text())
         preset = presets.from_plain(about["preset"])
-        return Study(preset, tuple(about["patterns"]), about["seeds"], about["prompts"], Path(out), data)
+        names = about["patterns"] if names is None else names
+        return Study(preset, tuple(names), about["seeds"], about["prompts"], Path(out), data)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error!r}); remove it and run the study again") from error
 
