@@ -15,7 +15,7 @@ from .generation import TextToVideo
 from .pipeline import FLOORS, trained_with
 from .training import presets
 
-MEASURES = ("digit_frames", "direction", "prompt", "one_class", "lawful")
+MEASURES = ("digit_frames", "direction", "obeys", "flawless", "one_class", "lawful")
 
 
 def model_card(path, evaluations=()):

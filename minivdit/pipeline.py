@@ -313,7 +313,8 @@ FLOORS = {
     "digit_frames": "other captions",
     "digit": "other captions",
     "direction": "other captions",
-    "prompt": "other captions",
+    "obeys": "other captions",
+    "flawless": "other captions",
     "one_class": "recombined",
     "lawful": "shuffled frames",
 }

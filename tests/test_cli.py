@@ -469,7 +469,7 @@ def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
     for name in ("clips.gif", "summary.png", "report.json", "explorer.html", "run/model.safetensors"):
         assert (tmp_path / "demo" / name).stat().st_size > 0
     marks = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
-    assert marks == ["digit_frames", "digit", "direction", "prompt", "one_class", "lawful"]
+    assert marks == ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "lawful"]
     assert "Next:" in printed and "minivdit sample" in printed
 
 

@@ -224,7 +224,7 @@ real = clips.render(generator, [parse(caption) for caption in asked]).video
 
 def share_right(videos, captions):
     seen = watch(videos, digit_size=model.settings.digit_size, digits=1)
-    right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["prompt"]  # 1 where right
+    right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["obeys"]  # 1 where right
     return Estimate.share(right)  # the mean, and a range that holds it with 95% confidence
 
 

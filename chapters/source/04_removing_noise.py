@@ -530,7 +530,7 @@ asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "
 
 def marks(videos):
     seen = watch(videos, digit_size=settings.digit_size, digits=1)
-    prompt = prompt_metrics(seen, read_captions(asked, videos.shape[2:4]))["prompt"]
+    prompt = prompt_metrics(seen, read_captions(asked, videos.shape[2:4]))["obeys"]
     return Estimate.share(prompt), Estimate.share(identity_metrics(seen)["one_class"])
 
 

@@ -385,7 +385,7 @@ table_of_scales = {}
 for scale in scales:
     *_, last = model.denoise(asked, seed=5, steps=steps, guidance_scale=scale)
     seen = watch(model.decode(last.x), model.settings.digit_size, 1)
-    share = Estimate.share(prompt_metrics(seen, read_captions(asked, model.settings.size))["prompt"])
+    share = Estimate.share(prompt_metrics(seen, read_captions(asked, model.settings.size))["obeys"])
     table_of_scales[scale] = share, last.x.std() / deviation_of_real
     print(f"scale {scale}: right {share.mean:4.0%} ({share.low:.0%} to {share.high:.0%}), "
           f"deviation {table_of_scales[scale][1]:.2f} of that of real latents")  # fmt: skip

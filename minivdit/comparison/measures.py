@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import evaluation as ev
 from ..backend import blas_threads
-from ..evaluation.metrics import NOWHERE, mean_of_known
+from ..evaluation.metrics import NOWHERE
+from ..evaluation.sighting import mean_of_known
 
 ONE = ("seen", "held_out")
 
@@ -37,7 +38,7 @@ EVERY = (*ONE, "two")
 MEASURES = {
     "digit_frames": Measure("frames that show the digit asked for", ONE, 1, "other captions"),
     "direction": Measure("digit sets off in the direction asked for", ONE, 1, "other captions"),
-    "prompt": Measure("digit and direction right", ("seen",), 1, "other captions"),
+    "obeys": Measure("digit and direction right", ("seen",), 1, "other captions"),
     "held_out": Measure("digit and direction right, pairs never shown", ("held_out",), 1, "other captions"),
     "bound": Measure("two digits: both right, each moving its own way", ("two",), 1, "other captions", by_speed=False),
     "one_class": Measure("the digit reads as one class in every frame", ONE, 1, "recombined"),
@@ -77,7 +78,7 @@ def judge(video, prompts, captions=None):
     wishes = ev.read_captions(captions or prompts.captions, video.shape[2:4], data.pixels_per_frame)
     sighting = ev.watch(video, data.digit_size, wishes.count, pixels_per_frame=data.pixels_per_frame)
     values = ev.prompt_metrics(sighting, wishes) | ev.identity_metrics(sighting) | ev.motion_metrics(sighting)
-    values["held_out"] = values["bound"] = values["prompt"]
+    values["held_out"] = values["bound"] = values["obeys"]
     values["appearance"] = appearance(sighting)
     values["bounces"], values["permanence"] = ev.bounces(sighting), ev.permanence(sighting)
     values["travel"] = travel(sighting, wishes)

@@ -6,17 +6,15 @@ from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
 from .metrics import (
     Estimate,
-    Sighting,
     Wishes,
     identity_metrics,
-    most_seen,
     motion_metrics,
     prompt_metrics,
     read_captions,
-    watch,
 )
 from .paths import Paths, compass, fit_paths
 from .report import METRICS, Report, evaluate, frozen, recombined, shuffled_captions, shuffled_frames
+from .sighting import Sighting, most_seen, watch
 from .tracking import Tracks, track, windows
 
 __all__ = [

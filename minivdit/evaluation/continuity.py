@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .metrics import mean_of_known, watch
+from .sighting import mean_of_known, watch
 
 
 def seam(video):

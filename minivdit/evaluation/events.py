@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .metrics import LAWFUL, SEEN, mean_of_known, most_seen
+from .metrics import LAWFUL, SEEN
+from .sighting import mean_of_known, most_seen
 
 
 def bounces(sighting):

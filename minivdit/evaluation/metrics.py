@@ -1,13 +1,12 @@
 """What a clip shows against what its caption asked for: digits, directions, identity, motion.
 
-`watch` looks at clips once (tracks, bouncing lines, what the judge reads in every frame); the
-metrics are then cheap functions of that Sighting and the captions. Each gives one value a clip,
-so controls (other captions, shuffled frames) are the same call on other inputs.
+The metrics are cheap functions of a Sighting (sighting.py) and the captions. Each gives one value a clip, so controls
+(other captions, shuffled frames) are the same call on other inputs.
 
 Consistency alone is worthless, a frozen clip has all of it, so motion stands beside it. A clip of
-two digits is judged by the best pairing of what was seen with what was asked; only `prompt` asks
+two digits is judged by the best pairing of what was seen with what was asked; only `obeys` asks
 that one pairing be right in everything, so a clip whose digits have swapped ways passes `digit`
-and `direction` and fails `prompt`.
+and `direction` and fails `obeys`.
 """
 
 import itertools
@@ -18,12 +17,9 @@ import numpy as np
 
 from ..data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
 from ..errors import InputError
-from .blobs import as_clips
-from .judge import load_judge
-from .paths import NOWHERE, Paths, fit_paths
-from .tracking import Tracks, track, windows
+from .paths import NOWHERE
+from .sighting import mean_of_known, most_seen
 
-MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two touching digits
 LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
 SEEN = 0.9  # of the frames in which a lawful digit must be found
 
@@ -98,58 +94,6 @@ def student_t(degrees):
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """All that is seen in B clips: K tracks, T frames.
-
-    classes:  (B, K, T) int, the digit read in each frame, -1 where lost.
-    probabilities: (B, K, T, 10), 0 where lost.
-    readable: (B, K, T) bool, frames that count: not merged, or all of them where a clip has no other.
-    looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost.
-    canvas:   (height, width); digit_size: px.
-    """
-
-    tracks: Tracks
-    paths: Paths
-    classes: np.ndarray
-    probabilities: np.ndarray
-    readable: np.ndarray
-    looks: np.ndarray
-    canvas: tuple
-    digit_size: int
-
-
-def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRAME):
-    """Look at clips (B, T, H, W, 1) in [0, 1] and return a Sighting.
-
-    digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip. pixels_per_frame: the speeds that
-    captions ask for; nothing much faster than the fastest is looked for.
-    """
-    judge = judge or load_judge()
-    clips = as_clips(clips)
-    canvas = clips.shape[2:]
-    tracks = track(clips, digit_size, digits)
-    trust = np.where(tracks.merged, MERGED_TRUST, 1.0)
-    paths = fit_paths(tracks.positions, canvas, digit_size, trust, pixels_per_frame)
-    crops = windows(clips, tracks.positions, digit_size)
-    log_probabilities, _ = judge.read(crops)
-    probabilities = np.exp(log_probabilities) * tracks.found[..., None]
-    classes = np.where(tracks.found, log_probabilities.argmax(-1), -1)
-    apart = ~tracks.merged & tracks.wanted[..., None]
-    readable = np.where(apart.any(-1, keepdims=True), apart, tracks.wanted[..., None])
-    looks = _looks(crops, readable & tracks.found)
-    return Sighting(tracks, paths, classes, probabilities, readable, looks, canvas, digit_size)
-
-
-def _looks(crops, counted):
-    """Correlation of each window (B, K, T, s, s) with its track's first counted one: (B, K, T)."""
-    flat = crops.reshape(*crops.shape[:3], -1)
-    flat = flat - flat.mean(-1, keepdims=True)
-    flat /= np.maximum(np.sqrt((flat**2).sum(-1, keepdims=True)), 1e-6)
-    first = np.take_along_axis(flat, counted.argmax(-1)[..., None, None], 2)
-    return np.where(counted, (flat * first).sum(-1), np.nan)
-
-
-@dataclass(frozen=True)
 class Wishes:
     """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits.
 
@@ -187,7 +131,8 @@ def prompt_metrics(sighting, wishes):
     digit_frames: share of readable frames that show the digit asked for (lost frames don't).
     digit:     the digit that most readable frames show is the one asked for.
     direction: the track's path sets off in the direction asked for.
-    prompt:    every digit is right and moves in its own right direction.
+    obeys:     each digit asked for is read in at least half of all frames, goes its own way, and nothing else is there.
+    flawless:  it obeys, follows its bouncing line, looks like its first frame throughout, with no ink elsewhere.
     speed:     of "slow", "normal" and "fast" the right one is nearest.
     number:    share of frames without touching digits that show as many digits as asked for.
     """
@@ -210,11 +155,14 @@ def prompt_metrics(sighting, wishes):
     pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
     single = ~sighting.tracks.merged.any(1)
     number = np.where(single, sighting.tracks.blobs == wishes.count[:, None], np.nan)
+    obeys = np.floor(_paired(both, pairing, wanted) + 1e-6)
+    whole = identity_metrics(sighting)["one_class"] * motion_metrics(sighting)["lawful"]
     return {
         "digit_frames": best(frames),
         "digit": best(majority),
         "direction": best(direction),
-        "prompt": np.floor(_paired(both, pairing, wanted) + 1e-6),
+        "obeys": obeys,
+        "flawless": obeys * (whole == 1),
         "speed": _paired(speed, pairing, wanted),
         "number": mean_of_known(number, -1),
     }
@@ -264,17 +212,6 @@ def motion_metrics(sighting):
     }
 
 
-def most_seen(sighting, counted=None):
-    """(B, K): the class of most frames, -1 where nothing was found; ties go to the surer one.
-
-    counted: the frames that have a say, boolean (B, K, T); by default the readable ones.
-    """
-    counted = sighting.readable if counted is None else counted
-    probabilities = np.where(counted[..., None], sighting.probabilities, 0)
-    votes = ((sighting.classes[..., None] == np.arange(10)) & counted[..., None]).sum(2)
-    return np.where(votes.any(-1), (votes + 0.5 * probabilities.mean(2)).argmax(-1), -1)
-
-
 def _speed_index(speed, named):
     """Which of the named speeds is nearest in proportion to `speed`, px a frame."""
     ratio = np.log(np.maximum(np.nan_to_num(speed), 1e-3)[..., None] / named)
@@ -296,10 +233,3 @@ def _paired(score, pairing, wanted):
     padded = np.concatenate([score, np.zeros((*score.shape[:2], pairing.max() + 1))], -1)
     values = np.take_along_axis(padded, pairing[..., None], -1)[..., 0]
     return (values * wanted).sum(-1) / wanted.sum(-1)
-
-
-def mean_of_known(values, axis):
-    """Mean that skips NaN; NaN where there is nothing else, without a warning."""
-    there = ~np.isnan(values)
-    total = np.where(there, values, 0).sum(axis)
-    return np.where(there.any(axis), total / np.maximum(there.sum(axis), 1), np.nan)

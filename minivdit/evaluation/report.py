@@ -21,14 +21,16 @@ from ..errors import InputError
 from .blobs import as_clips
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import load_judge
-from .metrics import Estimate, identity_metrics, motion_metrics, prompt_metrics, read_captions, watch
+from .metrics import Estimate, identity_metrics, motion_metrics, prompt_metrics, read_captions
+from .sighting import watch
 
 # name: (kind, what it means). Shares are better higher; "px" and "distance" are read against the real column.
 METRICS = {
     "digit_frames": ("share", "frames that show the digit asked for"),
     "digit": ("share", "digits right by majority over the clip"),
     "direction": ("share", "digits that set off in the direction asked for"),
-    "prompt": ("share", "clips with every digit right and moving its own way"),
+    "obeys": ("share", "clips with every digit read in half of all frames, moving its own way, and nothing else"),
+    "flawless": ("share", "clips that obey, move by the law, keep their digits' looks, and have no ink elsewhere"),
     "speed": ("share", "digits nearest to the speed asked for"),
     "number": ("share", "frames with as many digits as asked for"),
     "one_class": ("share", "digits read as one class in every frame"),

@@ -73,7 +73,7 @@ def test_real_clips_are_the_ceiling_and_every_floor_lies_below(marks, prompts):
 def test_a_frozen_clip_wins_identity_and_fails_all_else(marks, prompts):
     frozen = figures(marks["frozen"], prompts)
     assert frozen["one_class"] == 1 and frozen["appearance"] < 1e-3
-    assert frozen["travel"] == frozen["lawful"] == frozen["direction"] == frozen["prompt"] == frozen["bound"] == 0
+    assert frozen["travel"] == frozen["lawful"] == frozen["direction"] == frozen["obeys"] == frozen["bound"] == 0
     assert np.isnan(frozen["bounces"]) and np.isnan(frozen["permanence"])
 
 
@@ -98,7 +98,7 @@ def test_a_digit_that_jumps_breaks_the_law_and_one_that_changes_class_its_identi
     assert jumped.figure("lawful", prompts, "fast") == real.figure(
         "lawful", prompts, "fast"
     )  # the others are untouched
-    assert changed.figure("prompt", prompts, "slow")[1] == 4  # clips behind the figure
+    assert changed.figure("obeys", prompts, "slow")[1] == 4  # clips behind the figure
 
 
 def test_a_digit_that_is_lost_does_not_win_by_it(prompts):

@@ -33,7 +33,7 @@ def test_real_clips_reach_the_ceiling(seen, which):
     mean = means(sighting, wishes)
     for name in ("digit_frames", "digit", "direction", "speed", "number", "one_class", "lawful"):
         assert mean[name] > 0.95, name
-    assert mean["prompt"] > 0.93
+    assert mean["obeys"] > 0.93
     assert mean["look"] > 0.93 and abs(mean["drift"]) < 0.02
     assert mean["residual"] < 0.3 and mean["travel"] > 0.4 * sighting.digit_size
 
@@ -50,7 +50,7 @@ def test_other_captions_fail_the_prompt(seen, which, one_digit, two_digits):
     captions = {"one": one_digit, "two": two_digits}[which].captions
     other = read_captions(shuffled_captions(captions, np.random.default_rng(0)), sighting.canvas)
     values = prompt_metrics(sighting, other)
-    assert values["digit"].mean() < 0.4 and values["direction"].mean() < 0.45 and values["prompt"].mean() < 0.1
+    assert values["digit"].mean() < 0.4 and values["direction"].mean() < 0.45 and values["obeys"].mean() < 0.1
 
 
 def test_swapped_digits_fail_only_the_binding(seen, two_digits):
@@ -63,7 +63,7 @@ def test_swapped_digits_fail_only_the_binding(seen, two_digits):
     different = np.array([a.direction != b.direction for a, b in two_digits.labels])
     assert different.sum() > 40
     before, after = prompt_metrics(sighting, wishes), prompt_metrics(sighting, read_captions(swapped, sighting.canvas))
-    assert after["prompt"][different].max() == 0 and before["prompt"][different].mean() > 0.9
+    assert after["obeys"][different].max() == 0 and before["obeys"][different].mean() > 0.9
     for name in ("digit", "digit_frames", "direction"):
         np.testing.assert_array_equal(after[name], before[name])
 
@@ -80,7 +80,7 @@ def test_a_frozen_clip_wins_identity_and_fails_motion(one_digit):
     sighting = watch(frozen(one_digit.video), one_digit.digit_size, 1)
     mean = means(sighting, read_captions(one_digit.captions, one_digit.size))
     assert mean["one_class"] == 1 and mean["look"] > 0.999 and mean["digit"] > 0.95
-    assert mean["lawful"] == mean["direction"] == mean["prompt"] == mean["speed"] == 0
+    assert mean["lawful"] == mean["direction"] == mean["obeys"] == mean["speed"] == 0
     assert mean["travel"] < 0.5
 
 
@@ -95,7 +95,7 @@ def test_recombined_clips_fail_identity(two_digits, seen):
     sighting = watch(recombined(two_digits.video, np.random.default_rng(0)), two_digits.digit_size, 2)
     mean, real = means(sighting, seen["two"][1]), means(*seen["two"])
     assert mean["one_class"] < 0.05 and mean["look"] < real["look"] - 0.3
-    assert mean["lawful"] < 0.05 and mean["prompt"] < 0.05
+    assert mean["lawful"] < 0.05 and mean["obeys"] < 0.05
 
 
 def test_a_digit_that_changes_halfway_is_caught(strokes, one_digit):
@@ -128,7 +128,7 @@ def test_a_caption_of_two_on_a_clip_of_one_is_at_most_half_right(seen, one_digit
     doubled = [f"{describe(m)} and a {(m[0].digit + 1) % 10} moving {m[0].direction}" for m in one_digit.labels]
     values = prompt_metrics(sighting, read_captions(doubled, sighting.canvas))
     assert values["digit"].max() == values["direction"].max() == 0.5
-    assert values["prompt"].max() == 0 and values["number"].max() == 0
+    assert values["obeys"].max() == 0 and values["number"].max() == 0
 
 
 def test_captions_as_arrays():

@@ -32,9 +32,9 @@ def test_every_figure_has_its_ceiling_and_floor(report):
     assert list(report.columns) == ["clips", "real", "other captions", "shuffled frames", "recombined", "frozen"]
     for column in ("clips", "real", "shuffled frames", "recombined", "frozen"):
         assert list(report[column]) == list(METRICS)
-    for name in ("digit", "direction", "prompt", "lawful", "one_class"):
+    for name in ("digit", "direction", "obeys", "lawful", "one_class"):
         assert report["real"][name].mean > 0.9, name
-    assert report["other captions"]["prompt"].mean < 0.2 < report["real"]["prompt"].low
+    assert report["other captions"]["obeys"].mean < 0.2 < report["real"]["obeys"].low
     assert report["recombined"]["one_class"].mean < 0.1 and report["frozen"]["lawful"].mean == 0
     assert report["shuffled frames"]["lawful"].mean < 0.3
 
