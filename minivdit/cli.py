@@ -50,6 +50,12 @@ def explain(error):
 class Parser(argparse.ArgumentParser):
     """argparse with errors of one line, like all others here."""
 
+    def add_argument(self, *names, **options):
+        """Every FILE and DIR is a path, and what --out names is looked at before any work."""
+        if kind := path_type(options.get("metavar"), names[0] == "--out"):
+            options["type"] = kind
+        return super().add_argument(*names, **options)
+
     def error(self, message):
         raise InputError(f"{message}; see '{self.prog} --help'")
 
@@ -88,6 +94,52 @@ def positive(text):
     if number(text) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
     return number(text)
+
+
+def path(text):
+    """A path with ~ for the home folder, which shells leave after --out= ; no device and no pipe."""
+    written = os.path.expanduser(text)
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path: it has a zero byte")
+    if written.startswith("~") and os.sep in written:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is the home of a user who isn't here; write ./~ for a folder so named"
+        )
+    if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
+        raise argparse.ArgumentTypeError(f"{text} is a device or a pipe; give a file")
+    return written
+
+
+def named_path(text):
+    """NAME=FILE, its file as a path."""
+    name, sign, file = text.partition("=")
+    return name + sign + path(file)
+
+
+def output_file(text):
+    """A path at which a file can be written."""
+    from .files import check_target
+
+    written = path(text)
+    try:
+        check_target(written)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return written
+
+
+def output_folder(text):
+    """A path at which a folder stands or can be made."""
+    folder = path(text)
+    output_file(os.path.join(folder, "file"))
+    return folder
+
+
+def path_type(metavar, is_output):
+    """The converter of an argument that is called so in the help, or None if it is no path."""
+    if is_output:
+        return {"FILE": output_file, "DIR": output_folder}[metavar]
+    return {"FILE": path, "DIR": path, "NAME=FILE": named_path}.get(metavar)
 
 
 def build_parser():
@@ -146,7 +198,7 @@ def build_parser():
         """A command that draws from files: their names, a caption, and how many frames if it takes that."""
         made = command(run.__name__, run, summary, examples)
         for name, meaning in files:
-            made.add_argument(name, metavar=name.upper(), help=meaning)
+            made.add_argument(name, metavar=name.upper(), type=path, help=meaning)
         made.add_argument("prompt", nargs="?", default="", help="caption, in quotes; none")
         if frames:
             made.add_argument("--frames", type=whole(1), metavar="N", help=frames)
@@ -167,7 +219,9 @@ def build_parser():
         ['minivdit keyframes "a 3 moving right" --at 0 first.png --at 15 last.png'],
         frames="length; as in training",
     )
-    keys.add_argument("--at", nargs=2, action="append", required=True, metavar=("TIME", "FILE"), help="repeatable")
+    keys.add_argument(
+        "--at", nargs=2, action="append", required=True, type=path, metavar=("TIME", "FILE"), help="repeatable"
+    )
     longer = ability(
         drawing_commands.extend,
         "what follows a clip, or came before",

@@ -4,10 +4,12 @@ Weights are safetensors, never pickle: reading a file can't run code.
 """
 
 import contextlib
+import errno
 import json
 import os
+import secrets
+import stat
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +30,53 @@ def cache_folder():
     return Path(cache) / "minivdit"
 
 
+def check_target(path):
+    """Raise InputError unless a file can be written at `path`: to be asked before a long computation.
+
+    A device, a pipe, a socket or a folder is no place for a file, and must not be replaced by one.
+    """
+    written, path = str(path), Path(path)
+    try:
+        is_folder = written.endswith(("/", os.sep)) or path.is_dir()
+        is_stream = written.startswith(("/dev/std", "/dev/fd/", "/proc/")) or (path.exists() and not path.is_file())
+        target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        folder = target.parent
+        while not folder.exists():
+            folder = folder.parent
+    except (OSError, ValueError) as error:  # a name too long or with a zero byte, links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"could not write {written!r:.300}: {reason}; choose another name") from error
+    if is_folder or is_stream:
+        kind = "a folder" if is_folder else "a device or a pipe"
+        raise InputError(f"could not write {written!r:.300}: it is {kind}; give the name of a file")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"could not write {written!r:.300}: {folder} is no folder to write in; choose another place")
+
+
 @contextlib.contextmanager
 def atomic_write(path):
     """Yield a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    On any error the temporary file is removed and an earlier `path` stays as it was.
-    A full disk (or another OSError) is reported as an InputError that names the path.
+    On any error the temporary file is removed and an earlier `path` stays as it was. A link is followed: its target is
+    written. A new file gets the mode that the umask asks for, an earlier one keeps its mode. A full disk (or another
+    OSError) is reported as an InputError that names the path.
     """
-    path = Path(path)
-    name = None
+    check_target(path)
+    path = Path(os.path.realpath(path))
+    # The suffix is kept because writers choose the format by it. Not the name: it may be as long as a name can be.
+    name = path.parent / f".{secrets.token_hex(8)}{path.suffix if len(path.suffix) <= 16 else ''}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept because writers such as imageio choose the format by it.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        yield Path(name)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        # The system applies the umask. What replaces a private file isn't open to others for a moment either.
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
+        yield name
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        if mode is not None:
+            os.chmod(name, mode)
         os.replace(name, path)
         _sync_directory(path.parent)
     except OSError as error:
@@ -54,9 +85,8 @@ def atomic_write(path):
             "folder (an earlier file of that name is unchanged)"
         ) from error
     finally:
-        if name is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+        with contextlib.suppress(OSError):
+            os.unlink(name)
 
 
 def _sync_directory(folder):

@@ -155,6 +155,59 @@ def test_bad_input_is_one_line_with_exit_code_2(capsys, tmp_path, arguments, exp
     assert list(tmp_path.iterdir()) == []  # and nothing was begun
 
 
+@pytest.mark.skipif(os.name != "posix", reason="devices, pipes and ~ as POSIX has them")
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("/dev/null", "a device or a pipe"),
+        ("/dev/stdout", "a device or a pipe"),
+        ("pipe", "a device or a pipe"),
+        ("file/x", "is no folder to write in"),
+        ("~nobody-here/x", "the home of a user who isn't here"),
+    ],
+)
+def test_no_work_is_begun_for_a_place_that_cannot_be_written(capsys, tmp_path, place, expected):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("a file")
+    commands = [("sample", "a 3"), ("explore", "a 3"), ("evaluate",), ("card",), ("bench", "cpu"), ("data",), ("demo",)]
+    commands += [("train", "tiny"), ("compare",), ("loop", "a 3")]
+    for command in commands:
+        assert expected in refused(capsys, *command, f"--out={place}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes as POSIX has them")
+def test_no_device_or_pipe_is_read(capsys, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for given in ("/dev/zero", "pipe"):
+        for command in (["animate", given], ["keyframes", "--at", 0, given], ["loop", "--image", given]):
+            assert "is a device or a pipe; give a file" in refused(capsys, *command)
+        for option in (["card", "--evaluation", given], ["sample", "a 3", "--weights", given]):
+            assert "is a device or a pipe; give a file" in refused(capsys, *option)
+        assert "is a device or a pipe" in refused(capsys, "compare", "--weights", f"a={given}")
+
+
+def test_the_home_folder_is_written_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    parse = cli.build_parser().parse_args
+    assert parse(["sample", "a 3", "--out=~/x.gif"]).out == str(tmp_path / "home" / "x.gif")
+    assert parse(["compare", "--weights", "a=~/w"]).weights == [f"a={tmp_path / 'home' / 'w'}"]
+    assert parse(["extend", "~/in.gif"]).clip == str(tmp_path / "home" / "in.gif")
+    assert parse(["data", "--data=~/sets", "--out=~"]).data == str(tmp_path / "home" / "sets")
+    assert parse(["sample", "a 3", "--out=~x.gif"]).out == "~x.gif"  # a name that happens to begin so
+
+
+def test_every_file_and_folder_is_a_path(capsys):
+    """However options are added, those that the help calls FILE or DIR go through `cli.path_type`."""
+    (commands,) = (action for action in cli.build_parser()._actions if action.choices)
+    for name, parser in commands.choices.items():
+        for action in parser._actions:
+            if action.metavar in ("FILE", "DIR", "NAME=FILE"):
+                wanted = cli.path_type(action.metavar, "--out" in action.option_strings)
+                assert action.type is wanted, f"{name} {action.dest}"
+
+
 @pytest.mark.parametrize(
     ("prompt", "options", "expected"),
     [

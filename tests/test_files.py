@@ -10,7 +10,7 @@ import pytest
 
 from minivdit import files
 from minivdit.errors import InputError
-from minivdit.files import atomic_write, load_tensors, save_tensors
+from minivdit.files import atomic_write, check_target, load_tensors, save_tensors
 
 
 def full_disk(*args, **kwargs):
@@ -30,8 +30,74 @@ def test_a_whole_file_appears_under_its_name(tmp_path):
         assert not target.exists()
     assert target.read_bytes() == b"whole"
     assert names(target.parent) == ["clip.gif"]
-    if os.name == "posix":
-        assert target.stat().st_mode & 0o777 == 0o644
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and devices as POSIX has them")
+
+
+@pytest.fixture
+def umask():
+    """A function that sets the umask until the test's end."""
+    earlier = os.umask(0o022)
+    yield os.umask
+    os.umask(earlier)
+
+
+@posix
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_that_the_umask_asks_for(tmp_path, umask, mask, mode):
+    umask(mask)
+    with atomic_write(tmp_path / "clip.gif") as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "clip.gif").stat().st_mode & 0o777 == mode
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400])
+def test_an_earlier_file_keeps_its_mode(tmp_path, umask, mode):
+    (tmp_path / "clip.gif").write_bytes(b"old")
+    (tmp_path / "clip.gif").chmod(mode)
+    with atomic_write(tmp_path / "clip.gif") as temporary:
+        assert temporary.stat().st_mode & 0o077 == 0  # nor is it open to others while it is written
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "clip.gif").read_bytes() == b"new"
+    assert (tmp_path / "clip.gif").stat().st_mode & 0o777 == mode
+
+
+@posix
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.gif").symlink_to("folder/clip.gif")
+    for content in (b"new", b"newer"):
+        with atomic_write(tmp_path / "link.gif") as temporary:
+            temporary.write_bytes(content)
+        assert (tmp_path / "link.gif").is_symlink() and names(tmp_path / "folder") == ["clip.gif"]
+        assert (tmp_path / "folder" / "clip.gif").read_bytes() == content
+
+
+def test_the_longest_name_there_is(tmp_path):
+    longest = tmp_path / ("a" * 251 + ".gif")
+    for target in (longest, tmp_path / ("b." + "c" * 253)):
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(b"new")
+        assert target.read_bytes() == b"new"
+    with pytest.raises(InputError, match="choose another name"):
+        check_target(tmp_path / ("a" * 300))
+
+
+@posix
+def test_devices_pipes_and_folders_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe.gif")
+    (tmp_path / "to_null.gif").symlink_to(os.devnull)
+    (tmp_path / "circle").symlink_to("circle")
+    places = [tmp_path / "pipe.gif", tmp_path / "to_null.gif", tmp_path / "circle", tmp_path, f"{tmp_path}/new/"]
+    places += [os.devnull, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "with a \0 byte"]
+    for place in places:
+        for refused in (check_target, lambda target: atomic_write(target).__enter__()):
+            with pytest.raises(InputError, match="could not write") as caught:
+                refused(place)
+            assert "\n" not in str(caught.value)
+    assert not os.path.isfile(os.devnull) and names(tmp_path) == ["circle", "pipe.gif", "to_null.gif"]
 
 
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
