@@ -7,11 +7,11 @@ MINIVDIT_DEBUG=1 shows tracebacks.
 import argparse
 import errno
 import inspect
-import math
 import os
 import sys
 
 from . import __version__, commands, drawing_commands
+from .arguments import number, path, path_type, positive, size, whole
 from .errors import InputError
 
 
@@ -58,88 +58,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         raise InputError(f"{message}; see '{self.prog} --help'")
-
-
-def size(text):
-    """'64x96' as (height, width); one number means a square."""
-    sides = text.lower().split("x")
-    if not (1 <= len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give height x width in pixels, such as 64x64")
-    return int(sides[0]), int(sides[-1])
-
-
-def whole(least):
-    """A converter to whole numbers from `least` upwards."""
-
-    def convert(text):
-        if not text.removeprefix("-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} upwards")
-        return int(text)
-
-    return convert
-
-
-def number(text):
-    """Any finite number."""
-    try:
-        if math.isfinite(float(text)):
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-
-
-def positive(text):
-    """A number above zero."""
-    if number(text) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
-    return number(text)
-
-
-def path(text):
-    """A path with ~ for the home folder, which shells leave after --out= ; no device and no pipe."""
-    written = os.path.expanduser(text)
-    if "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path: it has a zero byte")
-    if written.startswith("~") and os.sep in written:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is the home of a user who isn't here; write ./~ for a folder so named"
-        )
-    if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
-        raise argparse.ArgumentTypeError(f"{text} is a device or a pipe; give a file")
-    return written
-
-
-def named_path(text):
-    """NAME=FILE, its file as a path."""
-    name, sign, file = text.partition("=")
-    return name + sign + path(file)
-
-
-def output_file(text):
-    """A path at which a file can be written."""
-    from .files import check_target
-
-    written = path(text)
-    try:
-        check_target(written)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return written
-
-
-def output_folder(text):
-    """A path at which a folder stands or can be made."""
-    folder = path(text)
-    output_file(os.path.join(folder, "file"))
-    return folder
-
-
-def path_type(metavar, is_output):
-    """The converter of an argument that is called so in the help, or None if it is no path."""
-    if is_output:
-        return {"FILE": output_file, "DIR": output_folder}[metavar]
-    return {"FILE": path, "DIR": path, "NAME=FILE": named_path}.get(metavar)
 
 
 def build_parser():

@@ -15,6 +15,7 @@ import pytest
 
 import minivdit
 from minivdit import backend, cli, files
+from minivdit.arguments import path_type
 from minivdit.errors import InputError
 from minivdit.generation import TextToVideo
 
@@ -199,12 +200,12 @@ def test_the_home_folder_is_written_out(monkeypatch, tmp_path):
 
 
 def test_every_file_and_folder_is_a_path(capsys):
-    """However options are added, those that the help calls FILE or DIR go through `cli.path_type`."""
+    """However options are added, those that the help calls FILE or DIR go through `path_type`."""
     (commands,) = (action for action in cli.build_parser()._actions if action.choices)
     for name, parser in commands.choices.items():
         for action in parser._actions:
             if action.metavar in ("FILE", "DIR", "NAME=FILE"):
-                wanted = cli.path_type(action.metavar, "--out" in action.option_strings)
+                wanted = path_type(action.metavar, "--out" in action.option_strings)
                 assert action.type is wanted, f"{name} {action.dest}"
 
 
