@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from . import backend, costs, display, evaluation
+from . import backend, costs, display, evaluation, seeds
 from .benchmarks.cpu import processor
 from .data import PIXELS_PER_FRAME, CaptionedClips, Shape, digit_source
 from .data.mixed import equal_clips
@@ -172,7 +172,7 @@ def trained_with(model, path):
 
 def real_clips(preset, count, seed=0, data=None):
     """Clips of the preset's kind made of digits that training doesn't see, with the plainest captions."""
-    generator = checkpoint.generator(seed, checkpoint.PREVIEWS)
+    generator = seeds.generator(seed, seeds.PREVIEWS)
     return preset.data.clips("test", data, synonyms=False).batch(generator, count)
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit import backend, cli
+from minivdit import backend, cli, seeds
 from minivdit.benchmarks import workloads
 from minivdit.errors import InputError
 from minivdit.files import load_tensors
 from minivdit.kernels import folder, launch
 from minivdit.optim_on_gpu import UpdateOnGPU
 from minivdit.training import presets
-from minivdit.training.checkpoint import generator, load_checkpoint
+from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import Run, train
 
 SMALL = (
@@ -67,7 +67,7 @@ def test_a_training_step_copies_the_batch_in_and_a_few_numbers_out(gpu, variant)
     preset = presets.override(presets.get("tiny"), [*SMALL, *VARIANTS[variant]])
     task, settings = workloads.preset_task("train", preset, np.random.default_rng(0))
     run = Run(task, settings)
-    batch = task.batch(generator(0, 1, 2))
+    batch = task.batch(seeds.generator(0, seeds.BATCHES, 2))
     steps = train(run)
     next(steps)  # the first one also brings tables of positions and groups there
     gpu.clear()

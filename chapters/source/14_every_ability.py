@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import diffusion
+from minivdit import diffusion, seeds
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.display.strips import draw_strip
 from minivdit.evaluation import drift, seam, track, watch
@@ -100,7 +100,7 @@ video = np.zeros((1, T, *settings.size, 1), np.float32)
 video[:, 0] = image
 clean = small.autoencoder.encode(video)  # (1, T, h, w, C), only frame 0 of it means anything
 tokens = small.tokenizer.encode([caption])
-noise = np.random.default_rng((0, 0)).standard_normal(clean.shape[1:], dtype=np.float32)[None]
+noise = seeds.generator(0, seeds.KEYFRAMES, 0).standard_normal(clean.shape[1:], dtype=np.float32)[None]
 
 given = frame == 0
 levels = diffusion.level_matrix(steps, 1, T, given=given)  # (steps + 1, 1, T)

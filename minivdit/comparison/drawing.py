@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import diffusion
+from .. import diffusion, seeds
 from ..backend import to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
 from ..generation.text_to_video import Predictor
-from ..training import checkpoint
 
 BATCH = 32  # clips drawn at a time
 LEVEL_BINS = 8  # of noise, for the validation loss
@@ -62,7 +61,7 @@ def validation_errors(model, data, directory=None):
     twice: the model's, and those of a network that answers 0. A prediction of another kind counts as the velocity that
     it stands for.
     """
-    generator = checkpoint.generator(1, checkpoint.COMPARISONS)
+    generator = seeds.generator(1, seeds.COMPARISONS)
     settings, curve = model.settings, model.settings.make_curve()
     errors = np.empty((2, len(data.speeds), LEVEL_BINS), np.float32)
     with Predictor(model.transformer, model.threads) as predict:

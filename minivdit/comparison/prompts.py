@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from .. import seeds
 from ..data import DIRECTIONS, HELD_OUT, SPEEDS, describe
 from ..errors import InputError
 from ..evaluation.blobs import INK
-from ..training import checkpoint
 
 KINDS = {"seen": "one digit", "held_out": "one digit, a pair never shown in training", "two": "two digits"}
 # Two digits that move by more than this share of their size between frames can't be told apart by where they were.
@@ -42,7 +42,7 @@ def choose_prompts(data, count, directory=None):
     """
     if count < 1:
         raise InputError(f"{count} prompts of each kind can't be judged; ask for at least 1")
-    generator = checkpoint.generator(0, checkpoint.COMPARISONS)
+    generator = seeds.generator(0, seeds.COMPARISONS)
     motions, kinds, speeds = [], [], []
     for kind in KINDS:
         digits = 2 if kind == "two" else 1

@@ -17,7 +17,7 @@ import difflib
 import json
 from pathlib import Path
 
-from .. import costs
+from .. import costs, seeds
 from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
@@ -159,7 +159,7 @@ class Study:
             for name in self.names
         ]
         starts = {fingerprint(task.model) for task in tasks}
-        batches = [task.batch(checkpoint.generator(seed, checkpoint.BATCHES, 0)) for task in tasks]
+        batches = [task.batch(seeds.generator(seed, seeds.BATCHES, 0)) for task in tasks]
         assert len(starts) == 1, "patterns begin with different weights"
         for batch in batches[1:]:
             assert all((batch[name] == array).all() for name, array in batches[0].items()), "batches differ"

@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from .. import seeds
 from ..errors import InputError
 from .given import Given, check_pixels
 
@@ -36,7 +37,7 @@ class Abilities:
         """A clip of `num_frames` frames (as in training unless given) whose first frame is an image."""
         return self.keyframes({0: image}, prompt, num_frames, **drawing)
 
-    def keyframes(self, images, prompt="", num_frames=None, **drawing):
+    def keyframes(self, images, prompt="", num_frames=None, *, stream=(seeds.KEYFRAMES,), **drawing):
         """A clip of `num_frames` frames with images at some times: a dict of time (0 is the first) -> image."""
         num_frames = self.settings.num_frames if num_frames is None else num_frames
         if not images:
@@ -52,9 +53,9 @@ class Abilities:
             raise InputError(
                 f"there is no time {outside[0]} in a clip of {num_frames} frames; choose from 0 to {num_frames - 1}"
             )
-        return self.draw(prompt, self._given(images, num_frames), **drawing)
+        return self.draw(prompt, self._given(images, num_frames), stream=stream, **drawing)
 
-    def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, seed=0, **drawing):
+    def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, **drawing):
         """A clip and `num_frames` frames more: after it, or before it if `backwards`.
 
         It is done in turns, each a clip as long as those in training that begins (ends) with the last (first) `context`
@@ -73,12 +74,12 @@ class Abilities:
             edge = video[:, :context] if backwards else video[:, -context:]
             first = window - context if backwards else 0
             given = self._given({first + time: edge[:, time] for time in range(context)}, window)
-            drawn = self.draw(prompt, given, seed=(seed, turn), **drawing)
+            drawn = self.draw(prompt, given, stream=(seeds.EXTEND, turn), **drawing)
             parts = (drawn[:, :first], video) if backwards else (video, drawn[:, context:])
             video = np.concatenate(parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]
 
-    def interpolate(self, video, prompt="", factor=2, *, seed=0, **drawing):
+    def interpolate(self, video, prompt="", factor=2, **drawing):
         """A clip with factor - 1 new frames between any two: (T - 1) * factor + 1 frames.
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
@@ -95,7 +96,8 @@ class Abilities:
         for turn, (first, last) in enumerate(itertools.pairwise(edges)):
             length = (last - first) * factor + 1
             frames = {(time - first) * factor: video[:, time] for time in range(first, last + 1)}
-            drawn = self.draw(prompt, self._given(frames, self._whole_patches(length)), seed=(seed, turn), **drawing)
+            given = self._given(frames, self._whole_patches(length))
+            drawn = self.draw(prompt, given, stream=(seeds.INTERPOLATE, turn), **drawing)
             parts.append(drawn[:, 1:length])
         return np.concatenate(parts, axis=1)
 
@@ -118,10 +120,10 @@ class Abilities:
         frames = {time: left[:, time] for time in range(start)}
         frames |= {start + num_frames + time: right[:, time] for time in range(right.shape[1])}
         given = self._given(frames, start + num_frames + right.shape[1])
-        drawn = self.draw(prompt, given, **drawing)[:, start : start + num_frames]
+        drawn = self.draw(prompt, given, stream=(seeds.CONNECT,), **drawing)[:, start : start + num_frames]
         return np.concatenate([before, drawn, after], axis=1)
 
-    def loop(self, prompt="", image=None, num_frames=None, *, seed=0, **drawing):
+    def loop(self, prompt="", image=None, num_frames=None, **drawing):
         """A clip that can be repeated without end; evaluation.seam measures the jump from its last frame to its first.
 
         image: the first frame; by default one of a clip that is drawn from the prompt. num_frames: as in training
@@ -132,14 +134,14 @@ class Abilities:
         length = self.settings.num_frames if num_frames is None else num_frames
         if length < 3:
             raise InputError(f"a loop has at least 3 frames, not {length}")
-        start = self.generate(prompt, seed=seed, **drawing)[:, 0] if image is None else image
+        start = self.generate(prompt, **drawing)[:, 0] if image is None else image
         closed = self._whole_patches(length + 1)
-        once = self.keyframes({0: start, length: start}, prompt, closed, seed=(seed, 1), **drawing)[:, :length]
+        once = self.keyframes({0: start, length: start}, prompt, closed, stream=(seeds.LOOP, 0), **drawing)[:, :length]
         turned, middle = np.roll(once, length // 2, axis=1), length // 2
         free = range(middle - max(1, length // 8), middle + math.ceil(length / 8))
         kept = [time for time in range(length) if time not in free or (image is not None and time == middle)]
         given = self._given({time: turned[:, time] for time in kept}, length)
-        return np.roll(self.draw(prompt, given, seed=(seed, 2), **drawing), -(length // 2), axis=1)
+        return np.roll(self.draw(prompt, given, stream=(seeds.LOOP, 1), **drawing), -(length // 2), axis=1)
 
     def edit(self, video, prompt, level=0.7, **drawing):
         """The clip under noise of this level, drawn from there with another caption (Meng et al. 2022, "SDEdit").
@@ -149,7 +151,8 @@ class Abilities:
         if not 0 < level <= 1:
             raise InputError(f"editing starts at a noise level above 0 and up to 1, not {level}")
         video = check_pixels(video, VIDEO, "the clip")
-        return self.draw(prompt, Given(video, np.zeros((*video.shape[:-1], 1), bool)), start=level, **drawing)
+        given = Given(video, np.zeros((*video.shape[:-1], 1), bool))
+        return self.draw(prompt, given, start=level, stream=(seeds.EDIT,), **drawing)
 
     def inpaint(self, video, mask, prompt="", **drawing):
         """The clip with a part of its space and time drawn anew.
@@ -166,7 +169,8 @@ class Abilities:
                 f"a mask is a boolean array (height, width) or (frames, height, width) = {video.shape[1:4]}, True "
                 "somewhere: there the clip is drawn anew"
             )
-        return self.draw(prompt, Given(np.where(mask, np.float32(0), video), ~mask), **drawing)
+        given = Given(np.where(mask, np.float32(0), video), ~mask)
+        return self.draw(prompt, given, stream=(seeds.INPAINT,), **drawing)
 
     def _given(self, frames, num_frames):
         """Given.at, once it is sure that a clip of so many frames can be drawn."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import autograd as ag
-from .. import costs, diffusion
+from .. import costs, diffusion, seeds
 from ..backend import array_module, thread_count, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
@@ -165,9 +165,9 @@ class TextToVideo(Abilities):
         """Draw what isn't given of B clips: the one thing that all abilities do, `generate` too.
 
         prompt: a caption for all clips or a list of B. given: a Given. drawing: start, the noise level it begins at (1:
-        from nothing but noise); seed, a whole number or a tuple of some; steps; guidance_scale; sampler. The same seed
-        gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
-        pixels are as they were given, bit for bit.
+        from nothing but noise); seed, a whole number; stream, what its noise is for (see seeds); steps; guidance_scale;
+        sampler. The same seed gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in
+        [0, 1], in which known pixels are as they were given, bit for bit.
         """
         for step in self.denoise(prompt, given=given, **drawing):
             last = step
@@ -184,6 +184,7 @@ class TextToVideo(Abilities):
         sampler=None,
         given=None,
         start=1.0,
+        stream=(seeds.CLIPS,),
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
 
@@ -209,7 +210,7 @@ class TextToVideo(Abilities):
         levels = diffusion.level_matrix(
             settings.steps if steps is None else steps, clips, num_frames, given=known.all(axis=(2, 3, 4)), start=start
         )
-        generator = NoiseByClip(seed, clips)
+        generator = NoiseByClip(seed, stream, clips)
         noise = to_device(generator.standard_normal((clips, *shape), np.float32))
         clean = self.autoencoder.encode(to_device(given.video))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
@@ -301,9 +302,8 @@ class NoiseByClip:
     So what is drawn for a prompt doesn't depend on how many others are drawn with it, whatever the sampler.
     """
 
-    def __init__(self, seed, clips):
-        numbers = seed if isinstance(seed, tuple) else (seed,)
-        self.generators = [np.random.default_rng((*numbers, clip)) for clip in range(clips)]
+    def __init__(self, seed, stream, clips):
+        self.generators = [seeds.generator(seed, *stream, clip) for clip in range(clips)]
 
     def standard_normal(self, shape, dtype):
         """Normal noise of shape (clips, ...)."""

@@ -2,7 +2,7 @@
 
 It holds the weights, their average, the optimiser's moments, the number of steps done, the seed, the
 configuration, the settings and the latest metrics. It holds no state of a random generator, because there
-is none to keep: everything random at step k is drawn from `generator(seed, stream, k)`, so a run's
+is none to keep: everything random at step k is drawn from `seeds.generator(seed, purpose, k)`, so a run's
 position *is* its step number. Nothing can be restored in the wrong order, no data order be replayed.
 
 The file is replaced atomically: whoever kills the process finds the checkpoint before or the one after.
@@ -22,16 +22,6 @@ from ..files import load_tensors, save_tensors
 
 FORMAT = "minivdit training 1"
 ABOUT = ("config", "settings", "seed", "metrics")  # what a checkpoint says besides numbers
-
-# What the random numbers of a step are for. Streams never share numbers.
-INITIAL_WEIGHTS, BATCHES, PREVIEWS, MEASUREMENTS, COMPARISONS = range(5)
-
-
-def generator(seed, stream, step=0):
-    """The numpy Generator for one purpose (a stream) at one step of a run."""
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise InputError(f"{seed!r} is not a seed; give a whole number from 0 upwards")
-    return np.random.default_rng((int(seed), stream, step))
 
 
 def save_checkpoint(path, groups, metadata):

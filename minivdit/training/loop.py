@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import backend
+from .. import backend, seeds
 from ..errors import InputError
 from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
 from ..optim_on_gpu import UpdateOnGPU
@@ -250,7 +250,7 @@ def train(run):
     """
 
     def make(step):
-        return run.task.batch(checkpoint.generator(run.seed, checkpoint.BATCHES, step))
+        return run.task.batch(seeds.generator(run.seed, seeds.BATCHES, step))
 
     with run.hired(), ThreadPoolExecutor(1) as workshop:
         upcoming = workshop.submit(make, run.step)

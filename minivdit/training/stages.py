@@ -1,7 +1,7 @@
 """A whole training: the stages of a preset, one after the other, each with its own checkpoint."""
 
+from .. import seeds
 from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
-from . import checkpoint
 from .loop import fit
 from .tasks import AutoencoderTask, TextTask, TransformerTask, fingerprint
 
@@ -13,7 +13,7 @@ def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):
     """
     settings = preset.autoencoder_training
     clips = preset.data.clips("train", data, num_frames=1, synonyms=False)
-    model = Autoencoder(preset.autoencoder, checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 1))
+    model = Autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
     task = AutoencoderTask(model, clips, settings.batch, preset.autoencoder_loss)
     run = fit(task, settings, path, seed=seed, **{"title": "autoencoder", **watching})
     run.use_average()
@@ -28,7 +28,7 @@ def train_text(preset, path=None, *, seed=0, data=None, **watching):
     settings, shape = preset.text_training, preset.transformer
     if not settings.steps:
         return None
-    tokenizer, generator = Tokenizer(), checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 3)
+    tokenizer, generator = Tokenizer(), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 3)
     text = TextEncoder(len(tokenizer), shape.width, shape.text_depth, shape.heads, generator, shape.text_positions)
     reader = CaptionReader(text, shape.heads, generator)
     task = TextTask(reader, tokenizer, preset.data.clips("train", data), settings.batch)
@@ -43,7 +43,7 @@ def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data
     start: a VideoDiT whose weights it has instead.
     """
     tokenizer = Tokenizer()
-    generator = checkpoint.generator(seed, checkpoint.INITIAL_WEIGHTS, 2)
+    generator = seeds.generator(seed, seeds.INITIAL_WEIGHTS, 2)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
     clips = preset.data.clips("train", data)
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)

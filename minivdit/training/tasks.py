@@ -10,12 +10,11 @@ import hashlib
 import numpy as np
 
 from .. import autograd as ag
-from .. import diffusion
+from .. import diffusion, seeds
 from ..backend import array_module, blas_threads, to_device, to_numpy
 from ..data import describe
 from ..data.captions import THEN
 from ..errors import InputError
-from . import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +98,7 @@ class AutoencoderTask:
 
     def finish(self, run, count=512):
         """Measure mean and deviation of each latent channel, with the averaged weights, for `encode` to undo."""
-        generator = checkpoint.generator(run.seed, checkpoint.MEASUREMENTS)
+        generator = seeds.generator(run.seed, seeds.MEASUREMENTS)
         clips = max(1, count // self.clips.num_frames)
         with run.average.applied(), blas_threads(1), ag.no_grad():
             video = to_device(self.clips.batch(generator, clips).video)

@@ -7,7 +7,7 @@ from minivdit import costs
 from minivdit.errors import InputError
 from minivdit.generation import Given
 from minivdit.generation.given import check_pixels
-from minivdit.generation.text_to_video import Predictor
+from minivdit.generation.text_to_video import NoiseByClip, Predictor
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 LENGTH = 8  # of a clip in training
@@ -38,6 +38,29 @@ def calls(model, monkeypatch):
 
 def equal(a, b):
     return np.array_equal(a, b)
+
+
+def test_no_ability_draws_from_the_noise_of_another(model, monkeypatch):
+    """Else a clip that is edited with the seed that drew it gets back the very noise that it was made of."""
+    drawn, draw = [], NoiseByClip.standard_normal
+
+    def watched(self, shape, dtype):
+        drawn.append(draw(self, shape, dtype))
+        return drawn[-1]
+
+    monkeypatch.setattr(NoiseByClip, "standard_normal", watched)
+    image, clip = noise(16, 16, 1), noise(LENGTH, 16, 16, 1)
+    how = {"seed": 0, "sampler": "euler"}  # which draws noise at its start only
+    model.generate("", **how)
+    model.animate(image, **how)
+    model.extend(clip, num_frames=LENGTH, **how)  # two turns
+    model.interpolate(clip, **how)  # three stretches
+    model.connect(clip, clip, **how)
+    model.loop(image=image, **how)  # two clips
+    model.edit(clip, "", **how)
+    model.inpaint(clip, clip[..., 0] > 0.5, **how)
+    beginnings = {array[0].reshape(-1)[:8].tobytes() for array in drawn}
+    assert len(beginnings) == len(drawn) == 12
 
 
 # Frames --------------------------------------------------------------------------------------------------------------

@@ -92,18 +92,6 @@ def test_differing_fields_are_named():
         checkpoint.require_equal(saved, here, "a.file", "take another")
 
 
-def test_random_numbers_depend_on_seed_stream_and_step_alone():
-    draws = {
-        key: checkpoint.generator(*key).random()
-        for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2**40, 0, 0), (0, 0, 10**6)]
-    }
-    assert len(set(draws.values())) == len(draws)
-    assert all(checkpoint.generator(*key).random() == value for key, value in draws.items())
-    for seed in (-1, 1.5, "a"):
-        with pytest.raises(InputError, match="is not a seed"):
-            checkpoint.generator(seed, 0)
-
-
 def test_writing_does_not_hold_up_training_and_keeps_what_was_handed_over(tmp_path, monkeypatch):
     """While the disk is busy, `save` has long returned, and what training changes meanwhile isn't in the file."""
     path, finish, write = tmp_path / "run.safetensors", threading.Event(), checkpoint.save_checkpoint
