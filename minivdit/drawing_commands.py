@@ -18,10 +18,10 @@ def sample(options):
     """
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     model = ready(options, len(prompts))
+    say_what_to_expect(options.prompt, model)
     started = time.perf_counter()
     video = model.generate(prompts, num_frames=options.frames, size=options.size, **drawing(options))
     show(options, model, video, prompts, started)
-    warn_of_strange_sentences(options.prompt, model)
     warn_of_weak_weights(model)
 
 
@@ -71,10 +71,10 @@ def show(options, model, video, prompts, started):
 def ability(options, draw):
     """What the commands that begin with files share: draw(model, how) gives the clip that is written."""
     model = ready(options)
+    say_what_to_expect([options.prompt], model, given=getattr(options, "image", True) is not None)
     started = time.perf_counter()
     video = draw(model, drawing(options))
     show(options, model, video, [options.prompt], started)
-    warn_of_strange_sentences([options.prompt], model)
     return model, video
 
 
@@ -196,6 +196,7 @@ def explore(options):
 
     restrict = [name.strip() for name in options.restrict.split(",") if name.strip()]
     models = load(options.weights)
+    say_what_to_expect([options.prompt], models[0])
     started = time.perf_counter()
     explorer = explore(
         options.prompt,
@@ -209,28 +210,30 @@ def explore(options):
     size = explorer.save(options.out)
     names = ", ".join(look.name for look in explorer.looks)
     print(f"{options.out}: {names}; {size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s; open it in a browser")
-    warn_of_strange_sentences([options.prompt], models[0])
     for model in models:
         warn_of_weak_weights(model)
 
 
-def warn_of_strange_sentences(prompts, model):
-    """What training never showed is drawn all the same, but not silently: a word order, a number of digits."""
-    from .data.captions import over_time, parse
+def say_what_to_expect(prompts, model, given=False):
+    """Notes, before anything is drawn, on captions that leave something open or that training never showed.
 
+    given: there is something else to go by, so that an empty caption needs no note.
+    """
+    from .data import parse
+    from .data.captions import over_time, what_is_left_open
+
+    if not model.tokenizer.grammar:
+        return
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
-    for prompt in filter(str.strip, prompts):  # the empty caption means: draw anything
-        try:
+    for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
+        note = what_is_left_open(prompt)
+        if not note and trained:
             count = max(len(parse(part)) for part in over_time(prompt))
-        except InputError as error:
-            print(f"minivdit: note: {error}", file=sys.stderr)
-            continue
-        if trained and count not in trained:
-            print(
-                f"minivdit: note: {prompt!r} has {count} digits; these weights were trained on clips of "
-                f"{' or '.join(map(str, trained))}",
-                file=sys.stderr,
-            )
+            if count not in trained:
+                digits = " or ".join(map(str, trained))
+                note = f"{prompt!r} has {count} digits; these weights were trained on clips of {digits}"
+        if note:
+            print(f"minivdit: note: {note}", file=sys.stderr)
 
 
 def warn_of_weak_weights(model):

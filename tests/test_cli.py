@@ -447,7 +447,7 @@ def test_every_ability_reads_files_and_writes_one(capsys, trained, clip_file, co
         (["inpaint", "in.gif", "--to", 4], "no frames 0 to 4 in a clip of 4"),
         (["inpaint", "in.gif", "--mask", "wide.png"], "the mask has (16, 20) pixels and the clip (16, 16)"),
         (["animate", "wide.png"], "width 20 can't be drawn"),
-        (["animate", "in.gif", "a dog moving up"], "'dog' is not a word"),
+        (["animate", "in.gif", "a dog moving up"], "'dog' is no digit"),
         (["animate", "in.gif", "--frames", 10**9], "the longest clip of this size that fits"),
         (["animate", "damaged.png"], "damaged.png can't be read"),
     ],
@@ -554,4 +554,19 @@ def test_what_training_never_showed_is_said(trained, capsys):
     notes = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]
     about_digits = [note for note in notes if "these weights were trained on clips of 1" in note]
     assert len(about_digits) == 1 and "'a 3 moving right and a 7 moving up' has 2 digits" in about_digits[0]
-    assert len([note for note in notes if "steps of training" not in note]) == 2  # the other is about the word order
+    assert len([note for note in notes if "steps of training" not in note]) == 2
+    assert any("'right a moving' names no digit: the model picks one" in note for note in notes)
+
+
+def test_what_a_caption_leaves_open_is_said_once_and_before_anything_is_drawn(trained, capsys, monkeypatch):
+    def draw(model, *arguments, **options):
+        errors = capsys.readouterr().err
+        assert errors.count("note:") == errors.count("the model") == 2
+        assert "'a 3' doesn't say where to: the model picks a direction; to choose, try: a 3 moving right\n" in errors
+        assert "an empty caption says nothing: the model draws any digit, moving any way\n" in errors
+        raise InputError("that was all")
+
+    monkeypatch.setattr(TextToVideo, "generate", draw)
+    assert "that was all" in refused(
+        capsys, "sample", "a 3", "", "--count", 3, "--weights", trained / "model.safetensors"
+    )

@@ -4,12 +4,9 @@ from .captions import (
     DIRECTIONS,
     MAX_WORDS,
     SPEEDS,
-    VOCABULARY,
     DigitMotion,
-    check_word,
     describe,
     parse,
-    split_words,
 )
 from .digits import DigitSource, digit_source, resize
 from .idx import read_idx
@@ -26,6 +23,7 @@ from .moving_mnist import (
     read_moving_mnist,
 )
 from .strokes import stroke_digits
+from .words import VOCABULARY, split_words
 
 __all__ = [
     "DIRECTIONS",
@@ -40,7 +38,6 @@ __all__ = [
     "DigitSource",
     "MixedClips",
     "Shape",
-    "check_word",
     "classic_moving_mnist",
     "classic_trajectory",
     "data_directory",

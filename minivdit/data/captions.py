@@ -11,11 +11,25 @@ Captions that follow one another in time have "then" between them: see `over_tim
 "and" is never ambiguous: inside a direction a horizontal word follows it, between clauses an article.
 """
 
-import difflib
-import re
+import contextlib
 from typing import NamedTuple
 
-from ..errors import InputError
+from ..errors import InputError, shorten
+from .words import (
+    ADVERBS,
+    ARTICLES,
+    DIGIT_WORDS,
+    HORIZONTAL,
+    JOINERS,
+    THEN,
+    VERBS,
+    VERTICAL,
+    VOCABULARY,
+    check_words,
+    nearest,
+    plain_words,
+    reason,
+)
 
 # The compass, as steps (dy, dx) on the screen: y grows downwards, so "up" is -y.
 DIRECTIONS = {
@@ -31,22 +45,6 @@ DIRECTIONS = {
 SPEEDS = ("slow", "normal", "fast")
 MAX_DIGITS = 2
 
-ARTICLES = ("a", "an", "the")
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-VERBS = ("moving", "moves", "drifting", "drifts", "going", "goes", "sliding", "slides", "floating", "floats")
-VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
-HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
-ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
-JOINERS = ("and", "while")
-THEN = "then"  # between captions that follow one another in time
-
-# Every word of the grammar, each once. A trained model knows words by their place in this list.
-VOCABULARY = tuple(
-    dict.fromkeys(
-        [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
-        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
-    )
-)
 # "then the digit three is moving slowly upwards and to the right while the digit ..."
 MAX_WORDS = 1 + 2 * 11 + 1
 
@@ -57,13 +55,6 @@ class DigitMotion(NamedTuple):
     digit: int
     direction: str
     speed: str = "normal"
-
-
-def split_words(caption):
-    """A caption's words, in lower case and without punctuation: "A 3, moving up." -> ["a", "3", "moving", "up"]."""
-    if not isinstance(caption, str):
-        raise InputError(f"a caption is text such as 'a 3 moving right', not {type(caption).__name__}")
-    return re.sub(r"[^\w\s]", " ", caption.lower()).split()
 
 
 def describe(motions, generator=None):
@@ -118,10 +109,17 @@ def _clause(motion, choices):
 def parse(caption):
     """The DigitMotions, (digit, direction, speed), that a caption asks for; an unstated speed is "normal".
 
-    Raises InputError that names the nearest known words for an unknown one, and otherwise says where
-    the sentence leaves the grammar and what could stand there.
+    Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. Raises InputError that says
+    what can't be drawn, which word was meant, or where the sentence leaves the grammar and what could stand there; it
+    ends with a caption that works.
     """
-    reader = _Reader(split_words(caption))
+    with naming_a_caption(caption):
+        return _parse(plain_words(caption))
+
+
+def _parse(words):
+    check_words(words)
+    reader = _Reader(words)
     motions = [_read_clause(reader)]
     while reader.words[reader.at :]:
         if len(motions) == MAX_DIGITS:
@@ -131,29 +129,43 @@ def parse(caption):
     return motions
 
 
-def over_time(caption):
+def over_time(caption, read=plain_words):
     """The captions that follow one another in a caption with "then", as a list; a caption without it is its only one.
 
-    "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction
-    alone, the digit before it goes on: "a 3 moving right, then up" says the same. Raises InputError where something is
-    missing.
+    "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction alone,
+    the digit before it goes on: "a 3 moving right, then up" says the same. read: how a caption becomes words. Raises
+    InputError where something is missing.
     """
-    first, *others = (" ".join(part.split()) for part in re.split(rf"[\s,;.]*\b{THEN}\b", caption, flags=re.IGNORECASE))
-    parts = [first]
-    for part in others:
-        words = split_words(part)
-        if not (words and first):
-            raise InputError(
-                f"{caption!r} has nothing on one side of 'then'; write such as 'a 3 moving right, then up'"
-            )
-        if words[0] in ("to", *VERTICAL, *HORIZONTAL, "upwards"):
-            motions = parse(parts[-1])
-            if len(motions) > 1:
-                raise InputError(f"{part!r} doesn't say which of two digits; write the whole caption after 'then'")
-            ((_, direction, _),) = parse(f"a {motions[0].digit} moving {part}")
-            part = describe([motions[0]._replace(direction=direction)])
-        parts.append(part)
-    return parts
+    parts = [[]]
+    for word in read(caption):
+        if word == THEN:
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    if len(parts) > 1 and not all(parts):
+        raise InputError(
+            f"{shorten(caption)!r} has nothing on one side of 'then'; write such as 'a 3 moving right, then up'"
+        )
+    with naming_a_caption(caption):
+        for place in range(1, len(parts)):
+            if parts[place][0] in ("to", *VERTICAL, *HORIZONTAL, *_words(VERTICAL), *_words(ADVERBS)):
+                parts[place] = describe([_going_on(parts[place - 1], parts[place])]).split()
+    return [" ".join(words) for words in parts]
+
+
+def _going_on(before, words):
+    """The DigitMotion of the one digit before, in the direction (and at the speed) that these words say."""
+    motion, *others = _parse(before)
+    if others:
+        raise InputError(
+            f"{shorten(' '.join(words))!r} doesn't say which of two digits; write the whole caption after 'then'"
+        )
+    ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words])
+    return DigitMotion(digit, direction, speed if set(words) & {*_words(ADVERBS)} else motion.speed)
+
+
+def _words(phrases):
+    return [word for several in phrases.values() for phrase in several for word in phrase.split()]
 
 
 class _Reader:
@@ -161,8 +173,6 @@ class _Reader:
 
     def __init__(self, words):
         self.words, self.at = words, 0
-        for word in words:
-            check_word(word)
 
     def next_is(self, options):
         return self.at < len(self.words) and self.words[self.at] in options
@@ -178,19 +188,10 @@ class _Reader:
         return self.skip(options) or self.fail(expected)
 
     def fail(self, expected):
-        before = " ".join(self.words[: self.at])
+        before = shorten(" ".join(self.words[: self.at]))
         place = f"after {before!r}" if before else "at the start"
-        found = f"{self.words[self.at]!r}" if self.at < len(self.words) else "nothing more"
+        found = f"{shorten(self.words[self.at])!r}" if self.at < len(self.words) else "nothing more"
         raise InputError(f"{place} the caption has {found}; expected {expected}")
-
-
-def check_word(word, known=VOCABULARY):
-    """Raise InputError, naming the nearest known words, unless `word` is one of them (those of the grammar)."""
-    if word in known:
-        return
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    hint = f"nearest: {', '.join(near)}" if near else f"it knows: {', '.join(known)}"
-    raise InputError(f"{word!r} is not a word this model knows; {hint}")
 
 
 def _read_clause(reader):
@@ -225,3 +226,76 @@ def _read_direction(reader):
 
 def _listed(words):
     return ", ".join(words)
+
+
+# What was meant -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def naming_a_caption(caption, known=VOCABULARY):
+    """End an InputError with the caption that works and is closest to this one, if all its words are known."""
+    try:
+        yield
+    except InputError as error:
+        near = nearest_caption(caption)
+        if not set(near.replace(",", "").split()) <= set(known):
+            raise
+        raise InputError(f"{error}; try: {near}") from None
+
+
+def nearest_caption(caption):
+    """A caption of the grammar that says what this one most likely means; "a 3 moving right" if nobody could guess."""
+    told, before = [], (3,)
+    for part in " ".join(plain_words(caption)).split(THEN)[:2]:
+        found = loosely(part.split())
+        before = [digit for digit, _, _ in found if digit is not None] or before[:1]
+        ways = [(way or default, speed) for (_, way, speed), default in zip(found, ("right", "up"))]
+        told.append(describe([DigitMotion(digit, *way) for digit, way in zip(before, ways)]))
+    return f", {THEN} ".join(told)
+
+
+def what_is_left_open(caption):
+    """What will happen, as text, where a caption doesn't say all or leaves the grammar; None if it's a whole one.
+
+    Raises InputError for what can't be drawn at all.
+    """
+    words, told = plain_words(caption), shorten(caption)
+    with naming_a_caption(caption):
+        check_words(words)
+    parts = over_time(caption)
+    if not words:
+        return "an empty caption says nothing: the model draws any digit, moving any way"
+    try:
+        for part in parts:
+            parse(part)
+    except InputError as error:
+        found, example = loosely(words), nearest_caption(caption)
+        if any(digit is None for digit, _, _ in found):
+            return f"{told!r} names no digit: the model picks one; to choose, try: {example}"
+        if any(way is None for _, way, _ in found):
+            return f"{told!r} doesn't say where to: the model picks a direction; to choose, try: {example}"
+        return f"training showed no sentence such as {told!r}, so expect less of it: {error}"
+    return None
+
+
+def loosely(words):
+    """(digit, direction, speed) of the first one or two digits in any sentence; None for what it doesn't say."""
+    told = [(None, [])]
+    for word in words:
+        if word not in VOCABULARY and not reason(word, VOCABULARY):
+            word = next(iter(nearest(word, VOCABULARY)), word)
+        numerals = str(DIGIT_WORDS.index(word)) if word in DIGIT_WORDS else word
+        for digit in map(int, numerals if numerals.isdecimal() else ""):
+            told = [(digit, told[0][1])] if told[0][0] is None else [*told, (digit, [])]
+        told[-1][1].append(word)
+    return [(digit, *_way(said)) for digit, said in told[:MAX_DIGITS]]
+
+
+def _way(said):
+    """The direction that some words name, or None, and the speed."""
+    ways = [
+        next((name for name, phrases in axis.items() if not set(said).isdisjoint(phrases)), None)
+        for axis in (VERTICAL, HORIZONTAL)
+    ]
+    speed = next((speed for speed, adverbs in ADVERBS.items() if not set(said).isdisjoint(adverbs)), "normal")
+    return " and ".join(filter(None, ways)) or None, speed

@@ -7,8 +7,9 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..backend import array_module
-from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, VOCABULARY, check_word, over_time, split_words
-from ..errors import InputError
+from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, naming_a_caption, over_time
+from ..data.words import THEN, VOCABULARY, check_words, plain_words, split_words
+from ..errors import InputError, shorten
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
@@ -31,6 +32,9 @@ class Tokenizer:
             raise InputError(f"max_words must lie between 1 and {LONGEST_CAPTION}, not {max_words}")
         self.length = operator.index(max_words) + 1
         self._number = {word: number for number, word in enumerate(self.words, start=2)}
+        # What people write is brought to the words of the grammar, unless this is another language.
+        self.grammar = "digit" in self._number and set(self.words) <= set(VOCABULARY)
+        self._read = plain_words if self.grammar else split_words
 
     def __len__(self):
         return len(self.words) + 2
@@ -38,17 +42,19 @@ class Tokenizer:
     def encode(self, captions):
         """Captions (list of B strings) to tokens, NumPy (B, L), int32, L = max_words + 1, padded with 0.
 
-        Raises InputError for an unknown word, naming the nearest known ones, and for a caption that is too long.
+        Raises InputError for an unknown word, with what was meant, and for a caption that is too long.
         """
         if isinstance(captions, str):
             raise TypeError("pass a list of captions, even for one")
         tokens = np.full((len(captions), self.length), PAD, dtype=np.int32)
         for row, caption in zip(tokens, captions):
-            words = split_words(caption)
-            if len(words) >= self.length:
-                raise InputError(f"{caption!r} has {len(words)} words; at most {self.length - 1} fit")
+            words = self._read(caption)
+            with naming_a_caption(caption, self._number):
+                check_words(words, self._number)
+                if len(words) >= self.length:
+                    raise InputError(f"{shorten(caption)!r} has {len(words)} words; at most {self.length - 1} fit")
             row[0] = START
-            row[1 : len(words) + 1] = [self._lookup(word) for word in words]
+            row[1 : len(words) + 1] = [self._number[word] for word in words]
         return tokens
 
     def encode_over_time(self, captions, steps):
@@ -58,7 +64,7 @@ class Tokenizer:
         later begins with "then" (where the tokenizer knows the word): a digit that bounces moves the other way, too,
         but "moving right" still says how it set off.
         """
-        parts = [over_time(caption) for caption in captions]
+        parts = [over_time(caption, self._read) for caption in captions]
         most = max(map(len, parts))
         if most == 1:
             return self.encode(captions)
@@ -68,10 +74,6 @@ class Tokenizer:
         parts = [[first, *(then + later for later in rest)] for first, *rest in parts]
         told = [part[step * len(part) // steps] for part in parts for step in range(steps)]
         return self.encode(told).reshape(len(captions), steps, -1)
-
-    def _lookup(self, word):
-        check_word(word, self.words)
-        return self._number[word]
 
     def decode(self, tokens):
         """The words behind a row of tokens (L,)."""

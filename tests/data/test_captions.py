@@ -1,13 +1,16 @@
 """The grammar: what describe says, parse reads back, and anything else is refused with a hint."""
 
+import contextlib
 import itertools
+import re
 
 import numpy as np
 import pytest
 
 from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, parse, split_words
 from minivdit.data import captions as grammar
-from minivdit.data.captions import over_time
+from minivdit.data.captions import over_time, what_is_left_open
+from minivdit.data.words import plain_words
 from minivdit.errors import InputError
 
 ALL = [DigitMotion(*motion) for motion in itertools.product(range(10), DIRECTIONS, SPEEDS)]
@@ -88,20 +91,18 @@ def test_split_words():
     [
         ("a 3 moving lefft", "'lefft' is not a word this model knows; nearest: left"),
         ("a thre moving up", "nearest: three"),
-        ("a 12 moving up", "'12' is not a word"),
-        ("a cat moving up", "'cat' is not a word"),
-        ("a 3 moving 上", "'上' is not a word this model knows; it knows: a, "),
+        ("a thre", "nearest: three, the; try: a 3 moving right"),
         ("", "at the start the caption has nothing more; expected 'a', 'an' or 'the'"),
-        ("3 moving up", "at the start the caption has '3'"),
+        ("moving 3 up", "at the start the caption has 'moving'"),
         ("a moving up", "after 'a' the caption has 'moving'; expected a digit"),
         ("a 3", "expected a verb"),
         ("a 3 moving", "after 'a 3 moving' the caption has nothing more; expected a direction: right, left"),
         ("a 3 moving slowly", "expected a direction"),
-        ("a 3 moving left and up", "after 'a 3 moving left and' the caption has 'up'"),
-        ("a 3 moving up and to left", "expected 'the right' or 'the left'"),
+        ("a 3 moving left and right", "after 'a 3 moving left and' the caption has 'right'"),
+        ("a 3 moving up and to the", "expected a direction"),
         ("a 3 moving up and", "expected 'a', 'an' or 'the'"),
         ("a 3 slowly moving up slowly", "after 'a 3 slowly moving up' the caption has 'slowly'"),
-        ("a 3 moving up a 4 moving down", "after 'a 3 moving up' the caption has 'a'; expected 'and' or 'while'"),
+        ("a 3 moving up the moving 4", "after 'a 3 moving up' the caption has 'the'; expected 'and' or 'while'"),
         ("a 1 moving up and a 2 moving up and a 3 moving up", "one or two digits"),
     ],
 )
@@ -109,6 +110,109 @@ def test_errors_are_one_line_and_point_at_the_place(caption, message):
     with pytest.raises(InputError) as caught:
         parse(caption)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert parse(str(caught.value).split("; try: ")[1])
+
+
+@pytest.mark.parametrize(
+    ("caption", "plain"),
+    [
+        ("digits: 4 and 7", "a 4 and a 7"),
+        ("Digits 4 and 8 moving up", "a 4 moving up and an 8 moving up"),
+        ("two digits, four and seven, going to the left", "a four going to the left and a seven going to the left"),
+        ("a 3 and the 7 moving up", "a 3 moving up and a 7 moving up"),
+        ("the number 4 moving right", "the digit 4 moving right"),
+        ("3 moving up", "a 3 moving up"),
+        ("an animation of a handwritten 5 that is moving up and bounces off the edges", "a 5 is moving up"),
+        ("draw a bouncing 3 bouncing rightwards", "a 3 moving right"),
+        ("a \uff13 travelling from left to right", "a 3 moving right"),
+        ("a \u0663 heading northwest at high speed", "a 3 moving up and left quickly"),
+        ("a 3 moves very slowly towards the lower right corner", "a 3 moves slowly down and right"),
+        ("a 3 moving left and up", "a 3 moving up and left"),
+        ("a 3 moving diagonally up-right", "a 3 moving up and right"),
+        ("a 3 moving to left, a 7 moving upward", "a 3 moving to the left and a 7 moving upwards"),
+    ],
+)
+def test_words_that_people_use_are_brought_to_those_that_were_learnt(caption, plain):
+    assert " ".join(plain_words(caption)) == plain == " ".join(plain_words(plain))
+    assert describe(parse(caption)) if " mov" in plain or " go" in plain else what_is_left_open(caption)
+
+
+def test_what_was_learnt_is_left_as_it_is():
+    generator = np.random.default_rng(2)
+    for motions in (
+        *([motion] for motion in ALL),
+        *([ALL[i], ALL[j]] for i, j in generator.integers(240, size=(500, 2))),
+    ):
+        for caption in (describe(motions, generator), f"{describe(motions, generator)}, then {motions[0].direction}"):
+            assert plain_words(caption) == plain_words(f"then {caption}")[1:] == split_words(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "message"),
+    [
+        (
+            "a cat walking",
+            "'cat' is no digit; this model draws digits 0 to 9 that move, and nothing else; try: a 3 moving",
+        ),
+        ("a tree moving up", "'tree' is no digit"),  # nor a three
+        (
+            "a fast red 3 moving left",
+            "'red' asks for a colour; this model draws white digits on black; try: a 3 moving q",
+        ),
+        ("a huge 7 going down", "'huge' asks for a size; .*; try: a 7 moving down"),
+        ("a rotating 7", "'rotating' asks for a turn; digits of this model stay upright; try: a 7 moving right"),
+        ("a 3 standing still", "'standing' asks for a digit at rest; .* always move; try: a 3 moving right"),
+        ("a 3 running in circles", "'running' asks for another way to move; digits of this model go straight"),
+        ("a 3 moving up on a beach", "'beach' asks for a scene; .*; try: a 3 moving up"),
+        ("a b moving up", "'b' is no digit"),
+        ("a 12 moving up", "'12' is more than one digit; .*; try: a 1 moving right and a 2 moving up"),
+        ("three digits moving up", "'three digits' are more than this model draws: one or two at a time"),
+        ("a blorb moving up", "this model draws digits 0 to 9 that move; it doesn't know 'blorb'; try: a 3 moving up"),
+        ("a 4 movng dwon and a 7 movin to teh lefft", "nearest: moving.*; try: a 4 moving right and a 7 moving left"),
+        ("a 3 moving rihgt, then moving rigt", "nearest: right; try: a 3 moving right, then a 3 moving right"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_and_a_caption_near_by_that_works(caption, message):
+    with pytest.raises(InputError, match=message) as caught:
+        parse(caption)
+    assert all(parse(part) for part in over_time(str(caught.value).split("; try: ")[1]))
+
+
+def test_no_caption_is_too_strange_for_an_error_of_one_short_line():
+    generator = np.random.default_rng(3)
+    words = [*VOCABULARY, "cat", "rihgt", "12", "digits", "bouncing", "circle", "\0", "上", "🐱", "north", "x" * 300]
+    for length in generator.integers(1, 40, size=400):
+        caption = " ".join(generator.choice(words, length))[:900]
+        with contextlib.suppress(InputError):
+            what_is_left_open(caption)
+        with pytest.raises(InputError) as caught:
+            parse(f"{caption} then")
+        assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+        assert all(parse(part) for part in over_time(str(caught.value).split("; try: ")[1]))
+
+
+@pytest.mark.parametrize("caption", ["\ud800", "a 3 moving right \udfff"])
+def test_half_a_character_is_refused(caption):
+    with pytest.raises(InputError, match="characters that aren't text"):
+        parse(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "note"),
+    [
+        ("a 3 moving right", None),
+        ("digits 3 and 7 moving right, then a 7 moving up", None),
+        ("", "an empty caption says nothing: the model draws any digit, moving any way"),
+        ("!", "an empty caption says nothing"),
+        ("a 3", "'a 3' doesn't say where to: the model picks a direction; to choose, try: a 3 moving right"),
+        ("4 and 7", "doesn't say where to: .* try: a 4 moving right and a 7 moving up"),
+        ("moving left", "'moving left' names no digit: the model picks one; to choose, try: a 3 moving left"),
+        ("moving 3 up", "training showed no sentence such as 'moving 3 up', so expect less of it: at the start"),
+    ],
+)
+def test_what_a_caption_leaves_open_is_said(caption, note):
+    said = what_is_left_open(caption)
+    assert said is note or re.match(note if note.startswith(("an", "'", "tr")) else f".*{note}", said)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +236,9 @@ def test_directions_are_a_compass_with_y_downwards():
     [
         ("a 3 moving right", ["a 3 moving right"]),
         ("", [""]),
-        ("A 3 moving right, then a 7 moving up", ["A 3 moving right", "a 7 moving up"]),
+        ("A 3 moving right, then a 7 moving up", ["a 3 moving right", "a 7 moving up"]),
+        ("a 3 moving right and then it moves slowly downwards", ["a 3 moving right", "a 3 moving slowly down"]),
+        ("number 3 going right, followed by digit 7 going up", ["the digit 3 going right", "the digit 7 going up"]),
         ("a 3 moving quickly right then up", ["a 3 moving quickly right", "a 3 moving quickly up"]),
         (
             "the digit two drifts down; then up and to the left THEN to the right",

@@ -103,7 +103,7 @@ def test_listening_changes_nothing(make_model):
     with backend.blas_threads(1):
         np.testing.assert_array_equal(heard, model.generate(PROMPT, seed=3)[0])
     model.threads = 2
-    with pytest.raises(InputError, match="'dog' is not a word"):
+    with pytest.raises(InputError, match="'dog' is no digit"):
         collect(model, "a dog moving right")
     assert model.threads == 2 and not [b for b in model.transformer.blocks if "forward" in vars(b.attention)]
 

@@ -227,7 +227,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("animate", [IMAGE * np.nan], r"must lie in \[0, 1\]; it goes from nan"),
         ("animate", [np.zeros((0, 16, 1))], "must be an array"),
         ("animate", [IMAGE, PROMPTS], "1 clips need one caption for all or one each, not 2"),
-        ("animate", [IMAGE, "a dog"], "'dog' is not a word"),
+        ("animate", [IMAGE, "a dog"], "'dog' is no digit"),
         ("animate", [IMAGE, "", 7], "num_frames 7 can't be drawn"),
         ("keyframes", [{}], "there are no keyframes"),
         ("keyframes", [{8: IMAGE}], "there is no time 8 in a clip of 8 frames; choose from 0 to 7"),

@@ -118,7 +118,7 @@ def test_the_fingerprint_changes_with_any_weight(make_model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prompt": "a dog moving right"}, "'dog' is not a word"),
+        ({"prompt": "a dog moving right"}, "'dog' is no digit"),
         ({"num_frames": 0}, "num_frames 0 .* multiple of 2, such as 2"),
         ({"num_frames": 7}, "num_frames 7 .* such as 6 or 8"),
         ({"size": (16, 20)}, "width 20 .* such as 16 or 24"),

@@ -1,10 +1,14 @@
 """Captions to tokens to vectors."""
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.data.captions import MAX_WORDS, VOCABULARY
+from minivdit.data.captions import MAX_WORDS
+from minivdit.data.words import LONGEST_CAPTION, VOCABULARY
 from minivdit.errors import InputError
 from minivdit.models import TextEncoder, Tokenizer
 from minivdit.models.blocks import CrossAttention
@@ -25,8 +29,7 @@ def test_words_become_numbers_and_come_back():
 
 def test_every_known_word_has_a_number_of_its_own():
     tokenizer = Tokenizer()
-    numbers = [int(tokenizer.encode([word])[0, 1]) for word in VOCABULARY]
-    assert sorted(numbers) == list(range(2, len(VOCABULARY) + 2))
+    assert tokenizer.decode(range(2, len(tokenizer))) == " ".join(VOCABULARY)
     assert len(tokenizer) == len(VOCABULARY) + 2
 
 
@@ -41,11 +44,35 @@ def test_an_empty_caption_is_a_start_and_padding():
 
 
 def test_an_unknown_word_names_the_nearest_known_ones():
-    with pytest.raises(InputError, match=r"'rigth' is not a word.*nearest: right") as caught:
+    with pytest.raises(InputError, match=r"'rigth' is not a word.*nearest: right; try: a 3 moving right$") as caught:
         Tokenizer().encode(["a 3 moving right", "a 3 moving rigth"])
     assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match=r"'xyzzy'.*it knows: cat, dog"):
+    with pytest.raises(InputError, match=r"'xyzzy'.*it knows: cat, dog$"):
         Tokenizer(["cat", "dog"]).encode(["xyzzy"])
+
+
+def test_the_words_of_a_file_are_named_in_one_short_line_whatever_they_are():
+    with pytest.raises(InputError) as caught:
+        Tokenizer(["\x1b[31m\n", *(f"word{number}" for number in range(10**5))]).encode(["x" * 900])
+    message = str(caught.value)
+    assert message.isprintable() and len(message) < 600 and message.endswith("and 99,981 more")
+
+
+def test_words_that_people_use_are_brought_to_those_that_were_learnt_in_no_other_language():
+    tokens = Tokenizer().encode(["the digit 4 moving up and right"])
+    assert np.array_equal(Tokenizer().encode(["Number \uff14, travelling NORTHEAST"]), tokens)
+    assert Tokenizer(["number", "travelling", "3"]).encode(["3 travelling number"]).tolist()[0][:4] == [START, 4, 3, 2]
+
+
+@pytest.mark.parametrize("caption", [" " * 32_000 + "then", "," * 100_000, "a 3 moving right" * 100])
+def test_a_caption_of_any_length_is_refused_at_once(caption):
+    started = time.perf_counter()
+    with pytest.raises(InputError, match="characters is too long; at most 1,000 fit"):
+        Tokenizer().encode_over_time([caption], 4)
+    for filling in (" ", ",", "then ", "right ", "a 3 and "):  # as long as may be
+        with contextlib.suppress(InputError):
+            Tokenizer().encode_over_time([filling * (LONGEST_CAPTION // len(filling))], 4)
+    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize("max_words", [-5, 0, 10**9])

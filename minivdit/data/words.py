@@ -1,0 +1,219 @@
+"""The words of captions: those that the model learnt, those that people use in their place, those that ask too much.
+
+A caption is brought to the learnt words by `plain_words` before anything else reads it. What can't be brought there is
+refused by `check_words`, which says why: a word that means something else is never taken for one of similar spelling.
+"""
+
+import difflib
+import re
+import unicodedata
+
+from ..errors import InputError, shorten
+
+ARTICLES = ("a", "an", "the")
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+VERBS = ("moving", "moves", "drifting", "drifts", "going", "goes", "sliding", "slides", "floating", "floats")
+VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
+HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
+ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
+JOINERS = ("and", "while")
+THEN = "then"  # between captions that follow one another in time
+
+# Every word of the grammar, each once. A trained model knows words by their place in this list.
+VOCABULARY = tuple(
+    dict.fromkeys(
+        [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
+        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
+    )
+)
+LONGEST_CAPTION = 1000  # characters; the longest caption of the grammar has 128
+
+_NUMERAL = rf"(?:[0-9]|{'|'.join(DIGIT_WORDS)})"
+_SUBJECT = rf"(?:(?:a|an|the) )?(?:digit )?({_NUMERAL})"
+_WHERE = r"(?=(?:slowly|quickly|fast|up|down|left|right|upwards|downwards|to the)\b)"
+
+# What people write, and the learnt words that say the same. Each line is tried once, from top to bottom.
+SYNONYMS = tuple(
+    (re.compile(rf"\b(?:{said})\b"), meant)
+    for said, meant in (
+        # What goes without saying.
+        (r"please|(?:draw|show|generate|make|create|render)(?: me)?", ""),
+        (r"(?:an? )?(?:video|clip|animation|gif|movie) (?:of|with|showing)|there (?:is|are)", ""),
+        (r"handwritten|hand (?:written|drawn)|mnist|single|white|both|diagonally|(?:across|on) (?:the )?screen", ""),
+        # Digits.
+        (r"(?:(?:the )?two )?(?:numbers|numerals|digits)|number|numeral", "digit"),
+        (r"nought|naught", "zero"),
+        (r"an? (?=digit\b)", "the "),
+        # Directions.
+        (r"(?:from )?(?:the )?left to (?:the )?right(?: side)?", "right"),
+        (r"(?:from )?(?:the )?right to (?:the )?left(?: side)?", "left"),
+        (r"(?:from )?(?:the )?top to (?:the )?bottom", "down"),
+        (r"(?:from )?(?:the )?bottom to (?:the )?top", "up"),
+        (r"(?:to(?:wards?)? )?(?:the )?(?:upper|top) (right|left)(?: (?:corner|side))?", r"up and \1"),
+        (r"(?:to(?:wards?)? )?(?:the )?(?:lower|bottom) (right|left)(?: (?:corner|side))?", r"down and \1"),
+        (r"towards? the (right|left)|to (?:the )?(right|left)(?: (?:hand )?side)?", r"to the \1\2"),
+        (r"(right|left)(?:wards?)(?: side)?", r"\1"),
+        (r"(up|down)ward", r"\1wards"),
+        (r"to(?:wards?)? (?:the )?top", "up"),
+        (r"to(?:wards?)? (?:the )?bottom", "down"),
+        (r"(?:to (?:the )?)?north ?east(?:wards?)?", "up and right"),
+        (r"(?:to (?:the )?)?north ?west(?:wards?)?", "up and left"),
+        (r"(?:to (?:the )?)?south ?east(?:wards?)?", "down and right"),
+        (r"(?:to (?:the )?)?south ?west(?:wards?)?", "down and left"),
+        (r"(?:to (?:the )?)?north(?:wards?)?", "up"),
+        (r"(?:to (?:the )?)?south(?:wards?)?", "down"),
+        (r"(?:to (?:the )?)?east(?:wards?)?", "right"),
+        (r"(?:to (?:the )?)?west(?:wards?)?", "left"),
+        (r"(up|down)(?:wards)? (right|left)", r"\1 and \2"),
+        (r"(?:to the )?(right|left)(?: and)? (up|down)(?:wards)?", r"\2 and \1"),
+        # How fast.
+        (r"very (?=slow|quick|fast)", ""),
+        (r"(?:quick|rapid|rapidly|swiftly|speedily|at high speed)", "quickly"),
+        (r"slow|gently|at low speed", "slowly"),
+        (r"(?:at|with) (?:a )?(?:normal|medium|constant) speed|normally|steadily", ""),
+        # What it does. All digits bounce.
+        (rf"bouncing {_WHERE}", "moving "),
+        (rf"bounces? {_WHERE}", "moves "),
+        (r"(?:(?:that|which|and) )?(?:is )?(?:bounces?|bouncing)(?: (?:around|about|back))?", ""),
+        (r"(?:off|from|at|against) (?:the )?(?:walls?|edges?|borders?|sides?)", ""),
+        (r"travell?ing|flying|heading|headed|gliding|shifting", "moving"),
+        (r"move|travels?|flies|fly|heads?|glides?|shifts?", "moves"),
+        (r"drift|go|slide|float", r"moves"),
+        (r"(?:that|which) (?:is|are)|are", "is"),
+        (rf"(?:that|which) (?={'|'.join(VERBS)})", ""),
+        # What comes later.
+        (r"(?:and )?(?:then|afterwards|after that|followed by)(?: it)?(?: is)?", THEN),
+        (rf"then (?:turning|turns?|{'|'.join(VERBS)}) {_WHERE}", "then "),
+        # A second digit without "and"; a digit without an article.
+        (rf"(up|down|left|right|upwards|downwards|slowly|quickly|fast) (?={_SUBJECT}\b)", r"\1 and "),
+        (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=digit {_NUMERAL}\b)", "the "),
+        (r"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=(?:8|eight)\b)", "an "),
+        (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?={_NUMERAL}\b)", "a "),
+    )
+)
+# A caption that needs none of them, as all those of training: looked for first, which is quicker.
+_SPEED = rf"(?: (?:{'|'.join(ADVERBS['slow'] + ADVERBS['fast'])}))?"
+_WAY = r"(?:(?:up|down)(?:wards)?(?: and (?:to the )?(?:right|left))?|(?:to the )?(?:right|left))"
+_CLAUSE = rf"(?:a|an|the) (?:digit )?{_NUMERAL}(?: is)?{_SPEED} (?:{'|'.join(VERBS)}){_SPEED} {_WAY}{_SPEED}"
+_PLAIN = re.compile(rf"(?:then )?{_CLAUSE}(?: (?:and|while) {_CLAUSE})?(?: then (?:{_CLAUSE}|{_WAY}))*")
+# Two digits that share what is said once: "digits 4 and 7 moving up".
+_TOGETHER = re.compile(rf"^{_SUBJECT} and {_SUBJECT}( (?!and|while).*)?$")
+
+# What can't be drawn, and words that ask for it.
+_CROWD = re.compile(rf"(?<!\bdigit )\b([3-9]|{'|'.join(DIGIT_WORDS[3:])}) digit\b")
+_TOO_MUCH = {
+    "asks for a colour; this model draws white digits on black": (
+        "black blue brown color colored colorful colour coloured colourful colours colors dark golden gray green grey "
+        "orange pink purple rainbow red silver yellow"
+    ),
+    "asks for a size; all digits of this model have one size": (
+        "big bigger bold enormous giant grow growing grows huge large larger little shrink shrinking shrinks small "
+        "smaller thick thin tiny zoom zooming zooms"
+    ),
+    "asks for a turn; digits of this model stay upright": (
+        "flip flipped flipping flips inverted mirrored roll rolling rolls rotate rotated rotates rotating spin "
+        "spinning spins tilt tilted tilting turn turned turning turns tumbling upside"
+    ),
+    "asks for a digit at rest; this model hasn't learnt that, its digits always move": (
+        "fixed frozen halt halts immobile motionless pause pauses pausing rest resting rests stand standing stands "
+        "static stationary stay staying stays still stop stopped stopping stops unmoving wait waiting waits"
+    ),
+    "asks for another way to move; digits of this model go straight and bounce off the edges": (
+        "accelerate accelerates accelerating backward backwards circle circles circling curve curves curving dancing "
+        "forward forwards horizontally jump jumping jumps orbit orbiting random randomly round shaking shakes sideways "
+        "swing swinging vertically walk walking walks run running runs wiggle wiggling zigzag"
+    ),
+    "asks for a scene; digits of this model move on plain black": (
+        "background beach city floor forest garden house landscape room scene sky street wall walls"
+    ),
+    "is no digit; this model draws digits 0 to 9 that move, and nothing else": (
+        "alphabet animal animals apple baby ball balls bear bike bird birds boat box boy bus butterfly car cars cat "
+        "cats child children circle cow cube dog dogs dragon duck elephant face fish flower fly fox girl hand heart "
+        "horse human letter letters lion man men monkey moon mouse people person plane rabbit robot rocket sentence "
+        "shape ship square star stars sun text tiger train tree trees triangle truck woman women word words"
+    ),
+    "is more than one digit; this model draws single digits 0 to 9, one or two of them": (
+        "dozen eighteen eleven fifteen fifty forty fourteen hundred many nineteen several seventeen sixteen sixty ten "
+        "thirteen thirty thousand twelve twenty"
+    ),
+}
+TOO_MUCH = {word: reason for reason, words in reversed(_TOO_MUCH.items()) for word in words.split()}
+
+
+def split_words(caption):
+    """A caption's words, in lower case and without punctuation: "A 3, moving up." -> ["a", "3", "moving", "up"].
+
+    Digits of other scripts and full-width letters become plain ones. Raises InputError for what isn't text, or is
+    longer than LONGEST_CAPTION characters.
+    """
+    if not isinstance(caption, str):
+        raise InputError(f"a caption is text such as 'a 3 moving right', not {type(caption).__name__}")
+    if len(caption) > LONGEST_CAPTION:
+        raise InputError(f"a caption of {len(caption):,} characters is too long; at most {LONGEST_CAPTION:,} fit")
+    text = caption if caption.isascii() else _latin(caption)
+    return re.sub(r"[^\w\s]|_", " ", text.lower()).split()
+
+
+def _latin(caption):
+    """Text with full-width letters made plain, and the digits of all scripts."""
+    if any("\ud800" <= letter <= "\udfff" for letter in caption):
+        raise InputError(f"{shorten(caption)!r} holds characters that aren't text; type it anew")
+    plain = unicodedata.normalize("NFKC", caption)
+    return "".join(str(unicodedata.decimal(letter, letter)) for letter in plain)
+
+
+def plain_words(caption):
+    """A caption's words, with SYNONYMS brought to those that the model learnt: "number 4" -> ["the", "digit", "4"]."""
+    words = split_words(caption)
+    text = " ".join(words)
+    if _PLAIN.fullmatch(text):
+        return words
+    for said, meant in SYNONYMS:
+        text = said.sub(meant, " ".join(text.split()))
+    parts = [" ".join(part.split()) for part in re.split(rf"\b{THEN}\b", text)]
+    return f" {THEN} ".join(_TOGETHER.sub(_each, part) for part in parts).split()
+
+
+def _each(together):
+    """Two digits, each with what is said of both."""
+    first, second, what = together.groups(default="")
+    if re.search(rf"\b(?:{'|'.join(ARTICLES)}) (?:digit )?{_NUMERAL}\b", what):  # a third digit
+        return together[0]
+    return " and ".join(f"{'an' if digit in ('8', 'eight') else 'a'} {digit}{what}" for digit in (first, second))
+
+
+def check_words(words, known=VOCABULARY):
+    """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant."""
+    unknown = [word for word in words if word not in known]
+    crowd = _CROWD.search(" ".join(words)) if "digit" in known else None
+    if crowd:
+        raise InputError(f"'{crowd[1]} digits' are more than this model draws: one or two at a time")
+    if not unknown:
+        return
+    asks = next((word for word in unknown if reason(word, known)), None)
+    if asks:
+        raise InputError(f"{shorten(asks)!r} {reason(asks, known)}")
+    near = next(((word, found) for word in unknown if (found := nearest(word, known))), None)
+    if near:
+        raise InputError(f"{shorten(near[0])!r} is not a word this model knows; nearest: {', '.join(near[1])}")
+    if "digit" in known:
+        raise InputError(f"this model draws digits 0 to 9 that move; it doesn't know {shorten(unknown[0])!r}")
+    some = ", ".join(ascii(word)[1:-1][:20] for word in list(known)[:20])
+    more = f" and {len(known) - 20:,} more" if len(known) > 20 else ""
+    raise InputError(f"{shorten(unknown[0])!r} is not a word this model knows; it knows: {some}{more}")
+
+
+def reason(word, known):
+    """Why a model of digits can't draw what a word asks for; None where that isn't known."""
+    if "digit" not in known:
+        return None
+    if word.isdecimal():
+        return TOO_MUCH["ten"]
+    if len(word) == 1 and word.isalpha():
+        return TOO_MUCH["letter"]
+    return TOO_MUCH.get(word)
+
+
+def nearest(word, known):
+    """Known words of which this one is most likely a misspelling: longer ones that are all but equal."""
+    return difflib.get_close_matches(word, known, n=3, cutoff=0.76) if 4 <= len(word) <= 30 else []
