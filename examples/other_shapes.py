@@ -9,8 +9,8 @@ isn't held against the network.
 from matplotlib.figure import Figure
 
 from minivdit.display.strips import save_figure
+from minivdit.evaluation import judge_model
 from minivdit.generation import TextToVideo
-from minivdit.pipeline import judge_model
 
 PROMPTS = 24
 MEASURES = {"digit_frames": "frames with the right digit", "direction": "right direction", "one_class": "one class"}

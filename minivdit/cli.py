@@ -249,19 +249,23 @@ def build_parser():
         [
             "minivdit evaluate",
             "minivdit evaluate --weights runs/small/model.safetensors --prompts 100",
-            "minivdit evaluate --held-out                   digit and direction pairs that training never showed",
+            "minivdit evaluate --held-out                   only pairs that no caption of the training had",
+            "minivdit evaluate --keep runs/clips            draw once; judge the same clips again next time",
             "minivdit evaluate --per-clip 2 --out report.json",
             "minivdit evaluate --per-clip 1 --frames 32 --size 64x96    as good at another length and size?",
         ],
     )
     evaluate.add_argument("--prompts", type=whole(2), default=200, metavar="N", help="of each kind; 200")
     evaluate.add_argument("--per-clip", type=whole(1), metavar="N", help="digits in a prompt; as in training")
-    evaluate.add_argument("--held-out", action="store_true", help="only pairs that training never showed")
+    evaluate.add_argument("--held-out", action="store_true", help="only pairs that no caption of the training had")
     evaluate.add_argument("--frames", type=whole(1), metavar="N", help="length of the clips; as in training")
     evaluate.add_argument("--size", type=size, metavar="HxW", help="height x width in pixels; as in training")
     evaluate.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of prompts and noise; 0")
     add_drawing(evaluate)
     evaluate.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
+    evaluate.add_argument(
+        "--keep", metavar="DIR", help="folder for the clips: drawn ones are kept there, and those in it judged again"
+    )
     add_weights(evaluate)
     add_digits(evaluate, None)
     add_device(evaluate)

@@ -71,36 +71,37 @@ def evaluate(options):
     prepare(options)
     import json
 
+    from .evaluation import judge_model
     from .files import atomic_write
     from .generation import TextToVideo
-    from .pipeline import judge_model
 
     model = TextToVideo.load(options.weights)
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
-    reports = {"weights": model.fingerprint(), "seed": options.seed, "held_out": options.held_out}
-    print(f"weights {model.name} ({model.fingerprint()}), seed {options.seed}")
+    found = {"weights": model.fingerprint(), "seed": options.seed, "held_out": options.held_out}
+    texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
     for count in [options.per_clip] if options.per_clip else trained:
+        kept = f"{count}-digits{'-held-out' * options.held_out}.safetensors"
         report, *_ = judge_model(
             model,
             options.prompts,
             num_digits=count,
-            held_out="only" if options.held_out else "include",
+            held_out="only" if options.held_out else "exclude",
             seed=options.seed,
             data=options.data,
             digits=options.digits,
             num_frames=options.frames,
             size=options.size,
+            keep=options.keep and Path(options.keep) / kept,
             steps=options.steps,
             guidance_scale=options.guidance,
             sampler=options.sampler,
         )
-        reports[f"{count} digits"] = json.loads(report.to_json())
-        print(f"{count} digit{'s' * (count > 1)} a clip")
-        print(report, flush=True)
-    if options.out:
-        with atomic_write(options.out) as temporary:
-            temporary.write_text(json.dumps(reports, indent=2))
-        print(options.out)
+        found[f"{count} digits"] = json.loads(report.to_json())
+        texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
+        if options.out:  # before anything is printed: nobody may be there to read it
+            with atomic_write(options.out) as temporary:
+                temporary.write_text(json.dumps(found, indent=2))
+    print("\n".join(texts + [options.out] * bool(options.out)))
 
 
 def card(options):

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from . import display
-from .evaluation import METRICS
+from .evaluation import METRICS, judge_model, shares
 from .explorer import explore
 from .files import atomic_write
 from .generation import TextToVideo
-from .pipeline import judge_model, predict, shares, train_model
+from .pipeline import predict, train_model
 from .training import presets
 
 

@@ -11,8 +11,9 @@ import shlex
 from pathlib import Path
 
 from .errors import InputError
+from .evaluation import FLOORS
 from .generation import TextToVideo
-from .pipeline import FLOORS, trained_with
+from .pipeline import trained_with
 from .training import presets
 
 MEASURES = ("digit_frames", "direction", "obeys", "flawless", "one_class", "lawful")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from . import backend, costs, display, evaluation, seeds
 from .benchmarks.cpu import processor
-from .data import PIXELS_PER_FRAME, CaptionedClips, Shape, digit_source
+from .data import PIXELS_PER_FRAME, Shape, digit_source
 from .data.mixed import equal_clips
 from .errors import InputError
 from .generation import GenerationSettings, TextToVideo
@@ -253,76 +253,3 @@ def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME
     prompt, identity = evaluation.prompt_metrics(sighting, wishes), evaluation.identity_metrics(sighting)
     values = {"digit_frames": prompt["digit_frames"], "direction": prompt["direction"], **identity}
     return {name: float(np.nanmean(values[name])) for name in ("digit_frames", "direction", "one_class")}
-
-
-def judge_model(
-    model,
-    prompts=200,
-    *,
-    num_digits=1,
-    held_out="include",
-    seed=0,
-    data=None,
-    digits=None,
-    batch=32,
-    num_frames=None,
-    size=None,
-    **drawing,
-):
-    """Draw clips for random prompts and compare them with real ones: (evaluation.Report, clips, real clips, captions).
-
-    prompts: how many. num_digits: in each. held_out: "only" asks for digit and direction pairs that training never
-    showed. digits: source of the real clips; by default the one the model was trained on. num_frames, size: of all
-    clips; as in training unless given. drawing: see TextToVideo.generate.
-    """
-    settings, notes = model.settings, model.notes.get("preset", {}).get("data", {})
-    source = digit_source(digits or notes.get("digits", "auto"), "test", data)
-    pixels_per_frame = tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME))
-    generator = np.random.default_rng(seed)
-    num_frames, size = num_frames or settings.num_frames, size or settings.size
-    maker = CaptionedClips(
-        source,
-        size,
-        num_frames,
-        settings.digit_size,
-        (num_digits,),
-        held_out=held_out,
-        synonyms=False,
-        pixels_per_frame=pixels_per_frame,
-    )
-    labels = [maker.draw_motions(generator) for _ in range(prompts)]
-    real, others = (maker.render(generator, labels) for _ in range(2))
-    parts = []
-    for first in tqdm(range(0, prompts, batch), desc="drawing", unit="batch", leave=False):
-        captions = real.captions[first : first + batch]
-        parts.append(model.generate(captions, num_frames=num_frames, size=size, seed=seed + first, **drawing))
-    clips = np.concatenate(parts)
-    report = evaluation.evaluate(
-        clips,
-        real.captions,
-        (real.video, others.video),
-        settings.digit_size,
-        generator,
-        pixels_per_frame=pixels_per_frame,
-    )
-    return report, clips, real.video, real.captions
-
-
-# Where chance would be: the spoilt real clips that a metric is about.
-FLOORS = {
-    "digit_frames": "other captions",
-    "digit": "other captions",
-    "direction": "other captions",
-    "obeys": "other captions",
-    "flawless": "other captions",
-    "one_class": "recombined",
-    "lawful": "shuffled frames",
-}
-
-
-def shares(report):
-    """(name, value, ceiling, floor) of the metrics that are shares, as `display.draw_metrics` takes them."""
-    return [
-        (name, report["clips"][name].mean, report["real"][name].mean, report[floor][name].mean)
-        for name, floor in FLOORS.items()
-    ]

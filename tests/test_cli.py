@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minivdit
-from minivdit import backend, cli, files
+from minivdit import backend, cli, commands, files
 from minivdit.arguments import path_type
 from minivdit.errors import InputError
 from minivdit.generation import TextToVideo
@@ -477,6 +477,26 @@ def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
     assert "1 digit a clip" in printed and "other captions" in printed and "digit_frames" in printed
     columns = json.loads((tmp_path / "report.json").read_text())["1 digits"]["columns"]
     assert columns["real"]["direction"]["mean"] > columns["frozen"]["direction"]["mean"]
+
+
+def test_figures_are_saved_before_they_are_printed_and_clips_before_they_are_judged(capsys, trained, monkeypatch):
+    arguments = ["--weights", trained / "model.safetensors", "--prompts", 2, "--keep", "clips", "--out", "report.json"]
+    with monkeypatch.context() as patched:
+        patched.setattr("minivdit.evaluation.judging.evaluate", None)
+        assert run("evaluate", *arguments) == 1
+    assert [path.name for path in Path("clips").iterdir()] == ["1-digits.safetensors"]
+    with monkeypatch.context() as patched:
+        patched.setattr("minivdit.generation.TextToVideo.generate", None)
+        patched.setattr("builtins.print", closed_pipe)
+        with pytest.raises(BrokenPipeError):
+            commands.evaluate(cli.build_parser().parse_args(["evaluate", *map(str, arguments)]))
+    assert json.loads(Path("report.json").read_text())["1 digits"]["settings"]["clips"] == 2
+    capsys.readouterr()
+    assert "holds other clips: seed is 0, here 1" in refused(capsys, "evaluate", *arguments, "--seed", 1)
+
+
+def closed_pipe(*_, **__):
+    raise BrokenPipeError
 
 
 def test_a_comparison_from_the_command_to_the_report(capsys, tmp_path):

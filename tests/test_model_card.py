@@ -10,6 +10,7 @@ import pytest
 from minivdit import pipeline
 from minivdit.cli import build_parser
 from minivdit.errors import InputError
+from minivdit.evaluation import judge_model
 from minivdit.generation.text_to_video import SHIPPED, TextToVideo, shipped
 from minivdit.model_card import model_card
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
@@ -51,7 +52,7 @@ def test_a_card_says_what_weights_leave_unsaid(weights, tmp_path):
 
 def test_a_card_has_the_figures_of_an_evaluation_of_its_own_weights_only(weights, tmp_path):
     file = tmp_path / "evaluation.json"
-    report, *_ = pipeline.judge_model(TextToVideo.load(weights), 4, steps=1)
+    report, *_ = judge_model(TextToVideo.load(weights), 4, steps=1)
     found = {"weights": TextToVideo.load(weights).fingerprint(), "seed": 5, "held_out": True}
     file.write_text(json.dumps({**found, "1 digits": json.loads(report.to_json())}))
     card = model_card(weights, [file])

@@ -100,31 +100,3 @@ def test_real_clips_have_better_brief_metrics_than_noise(preset):
     bad = pipeline.brief_metrics(noise, real.captions, wide.data.digit_size)
     assert set(good) == {"digit_frames", "direction", "one_class"}
     assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)
-
-
-def test_a_model_is_judged_beside_real_clips_and_chance(model):
-    report, clips, real, captions = pipeline.judge_model(model, 7, seed=2, batch=3)  # the last batch is smaller
-    assert clips.shape == real.shape == (7, 4, 16, 16, 1) and len(captions) == 7
-    np.testing.assert_array_equal(clips[3:6], model.generate(captions[3:6], seed=5))
-    _, plain, *_ = pipeline.judge_model(model, 7, seed=2, batch=3, steps=1)
-    np.testing.assert_array_equal(plain[3:6], model.generate(captions[3:6], seed=5, steps=1))
-    marks = pipeline.shares(report)
-    assert [name for name, *_ in marks] == list(pipeline.FLOORS)
-    assert all(0 <= figure <= 1 for _, *figures in marks for figure in figures)
-    direction = dict((name, figures) for name, *figures in marks)["direction"]
-    assert direction[1] > direction[2]  # the ceiling lies above the floor
-
-
-def test_held_out_prompts_are_only_pairs_that_training_never_showed(model):
-    from minivdit.data import HELD_OUT, parse
-
-    _, _, _, captions = pipeline.judge_model(model, 6, held_out="only", seed=1)
-    assert {(motion.digit, motion.direction) for text in captions for motion in parse(text)} <= set(HELD_OUT)
-
-
-def test_a_model_is_judged_at_another_length_and_size(model):
-    settings = model.settings
-    longer, (height, width) = 2 * settings.num_frames, settings.size
-    report, clips, real, _ = pipeline.judge_model(model, 2, num_frames=longer, size=(height, 2 * width), steps=1)
-    assert clips.shape == real.shape == (2, longer, height, 2 * width, 1)
-    assert report.settings["frames"] == longer and tuple(report.settings["size"]) == (height, 2 * width)

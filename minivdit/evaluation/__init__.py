@@ -4,6 +4,7 @@ from .continuity import drift, kept_place, seam
 from .events import bounces, permanence
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
+from .judging import FLOORS, judge_model, shares
 from .metrics import (
     Estimate,
     Wishes,
@@ -18,6 +19,7 @@ from .sighting import Sighting, most_seen, watch
 from .tracking import Tracks, track, windows
 
 __all__ = [
+    "FLOORS",
     "METRICS",
     "DigitJudge",
     "Estimate",
@@ -37,6 +39,7 @@ __all__ = [
     "frechet_distance",
     "frozen",
     "identity_metrics",
+    "judge_model",
     "kept_place",
     "load_judge",
     "most_seen",
@@ -46,6 +49,7 @@ __all__ = [
     "read_captions",
     "recombined",
     "seam",
+    "shares",
     "shuffled_captions",
     "shuffled_frames",
     "track",

@@ -1,0 +1,85 @@
+"""A model judged: what it draws for random captions, beside real clips of them."""
+
+from .. import costs, seeds
+from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source
+from ..generation.kept import drawn_clips
+from ..generation.memory import require_memory
+from .report import evaluate
+
+BYTES = 40  # of memory for a pixel of a clip: real clips twice, drawn and spoilt ones, and what tracking makes of them
+
+# Where chance would be: the spoilt real clips that a metric is about.
+FLOORS = {
+    "digit_frames": "other captions",
+    "digit": "other captions",
+    "direction": "other captions",
+    "obeys": "other captions",
+    "flawless": "other captions",
+    "one_class": "recombined",
+    "lawful": "shuffled frames",
+}
+
+
+def judge_model(
+    model,
+    prompts=200,
+    *,
+    num_digits=1,
+    held_out="exclude",
+    seed=0,
+    data=None,
+    digits=None,
+    batch=32,
+    num_frames=None,
+    size=None,
+    keep=None,
+    **drawing,
+):
+    """Draw clips for random captions and compare them with real ones: (Report, clips, real clips, captions).
+
+    prompts: how many. num_digits: in each. held_out: "exclude" asks for what training showed, "only" for the pairs of
+    digit and direction that no caption of the training had. data: folder of MNIST. digits: source of the real clips; by
+    default the one that the model was trained on. num_frames, size: of all clips; as in training unless given. keep:
+    Path of a file for the drawn clips: see generation.kept.drawn_clips. drawing: see TextToVideo.generate.
+    """
+    settings = model.settings
+    num_frames, size = num_frames or settings.num_frames, tuple(size or settings.size)
+    require_memory(model, min(batch, prompts), num_frames, size)
+    pixels = num_frames * size[0] * size[1]
+    costs.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
+    generator = seeds.generator(seed, seeds.PROMPTS)
+    maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data)
+    real, others = real_clips(maker, generator, prompts)
+    clips = drawn_clips(model, real.captions, keep, seed=seed, batch=batch, num_frames=num_frames, size=size, **drawing)
+    references, options = (real.video, others.video), {"pixels_per_frame": maker.pixels_per_frame}
+    report = evaluate(clips, real.captions, references, settings.digit_size, generator, **options)
+    return report, clips, real.video, real.captions
+
+
+def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None):
+    """CaptionedClips of the kind that a model was trained on, of digits that it didn't see; see judge_model."""
+    notes = model.notes.get("preset", {}).get("data", {})
+    return CaptionedClips(
+        digit_source(digits or notes.get("digits", "auto"), "test", data),
+        size,
+        num_frames,
+        model.settings.digit_size,
+        (num_digits,),
+        held_out=held_out,
+        synonyms=False,
+        pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),
+    )
+
+
+def real_clips(maker, generator, count):
+    """Clips of `count` random captions, twice: of the same captions, but other digits and starts."""
+    labels = [maker.draw_motions(generator) for _ in range(count)]
+    return [maker.render(generator, labels) for _ in range(2)]
+
+
+def shares(report):
+    """(name, value, ceiling, floor) of the metrics that are shares, as `display.draw_metrics` takes them."""
+    return [
+        (name, report["clips"][name].mean, report["real"][name].mean, report[floor][name].mean)
+        for name, floor in FLOORS.items()
+    ]
