@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names, **options):
         """Every FILE and DIR is a path, and what --out names is looked at before any work."""
-        if kind := path_type(options.get("metavar"), names[0] == "--out"):
+        if kind := path_type(options.get("metavar"), names[0] in ("--out", "--keep")):
             options["type"] = kind
         return super().add_argument(*names, **options)
 
