@@ -104,6 +104,8 @@ def power(x, *, exponent):
     exponent = float(exponent)
 
     def pullback(grad):
+        if exponent == 0.0:  # where x is 0, too: 0 ** -1 times 0 would be NaN
+            return array_module(grad).zeros_like(grad)
         slope = x ** (exponent - 1.0)
         slope *= exponent
         slope *= grad
@@ -271,7 +273,7 @@ def minimum(a, b):
     return np.minimum(a, b), pullback
 
 
-@differentiable
+@differentiable(as_is=(0,))
 def where(condition, a, b):
     """a where the boolean array `condition` holds, else b."""
     kind = getattr(condition, "dtype", type(condition))

@@ -25,6 +25,8 @@ import numpy as np
 
 from ..backend import array_module, with_kernels
 
+REAL = "fiub"  # NumPy's letters for floating, signed and unsigned whole numbers, and booleans
+
 _birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
 _mode = threading.local()
 
@@ -79,6 +81,8 @@ class Tensor:
         if isinstance(data, Tensor):
             raise TypeError("a Tensor can't be made from a Tensor; use .detach() for a fresh leaf")
         self.data = np.asarray(data) if isinstance(data, (int, float, list, tuple, np.generic)) else data
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"only floating numbers have a gradient, not {self.data.dtype}; use .astype(np.float32)")
         self.node = Node("leaf", None, (), ((self.data.shape, self.data.dtype),)) if requires_grad else None
         self.index = 0
 
@@ -130,19 +134,23 @@ def is_recording():
     return getattr(_mode, "recording", True)
 
 
-def differentiable(function):
+def differentiable(function=None, *, as_is=()):
     """Turn `function(*arrays, **options) -> (value, pullback)` into an operation on Tensors.
 
     Positional arguments are Tensors, arrays, numbers or None; keyword arguments are plain options.
+    A floating array of a wider dtype than a Tensor's is refused (TypeError); whole numbers and booleans
+    take on the Tensor's dtype, but for the positions in `as_is` (labels, conditions).
     `value` is an array or a tuple of arrays. `pullback` takes the gradient of the value (a tuple of
     them for a tuple) and returns one gradient for each positional argument (bare if there is only
     one; None where nothing flows back). A gradient may have the broadcast shape: the engine sums it
     down to the shape of its input.
     """
+    if function is None:
+        return functools.partial(differentiable, as_is=as_is)
 
     @functools.wraps(function)
     def operation(*inputs, **options):
-        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        arrays = _checked(function.__name__, inputs, as_is)
         value, pullback = _observer(function.__name__, "forward", function, *arrays, **options)
         several = isinstance(value, tuple)
         values = value if several else (value,)
@@ -157,8 +165,37 @@ def differentiable(function):
                 output.node, output.index = node, index
         return outputs if several else outputs[0]
 
-    operation.function = function  # the plain one, for tests that break its pullback on purpose
+    operation.function, operation.as_is = function, as_is  # for tests that break its pullback on purpose
     return operation
+
+
+def _checked(name, inputs, as_is):
+    """The inputs as real arrays, Python numbers and None, none of which would change the dtype of a Tensor among them.
+
+    Those that a gradient flows to must keep their dtype; where it flows to none, all Tensors must.
+    """
+    arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+    floating, to_cast = [], []  # positions
+    for position, x in enumerate(arrays):
+        if x is None or (isinstance(x, (int, float)) and not isinstance(x, np.generic)):
+            continue
+        dtype = getattr(x, "dtype", type(x).__name__)
+        if getattr(dtype, "kind", None) not in REAL:
+            raise TypeError(f"{name} takes Tensors, arrays and numbers, all of them real; not {dtype}")
+        if position not in as_is:
+            weak = dtype.kind != "f" or isinstance(x, np.generic)
+            (to_cast if weak else floating).append(position)
+    common = np.result_type(*{arrays[position].dtype for position in floating}) if floating else None
+    tensors = [inputs[position] for position in floating if isinstance(inputs[position], Tensor)]
+    for tensor in [x for x in tensors if x.node is not None] or tensors:
+        if tensor.dtype != common:
+            raise TypeError(
+                f"{name} of {tensor.dtype} and {common}: inputs must have one dtype; "
+                f"convert with array.astype(np.{tensor.dtype})"
+            )
+    for position in to_cast if floating else ():
+        arrays[position] = arrays[position].astype(common)
+    return arrays
 
 
 def by_kernel(function):

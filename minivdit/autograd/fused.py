@@ -298,7 +298,7 @@ def rotary(x, cos, sin):
     return turn(x, sin), lambda grad: (turn(grad, -sin), None, None)
 
 
-@differentiable
+@differentiable(as_is=(1,))
 def cross_entropy(logits, labels):
     """Mean of -log softmax(logits)[label]. logits: (..., K); labels: integers (...) in [0, K)."""
     xp = array_module(logits)

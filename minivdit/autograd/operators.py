@@ -1,4 +1,7 @@
-"""Python's operators and a few methods for Tensor: each one calls an operation."""
+"""Python's operators and a few methods for Tensor.
+
+Each calls an operation, but for comparisons, which give boolean arrays as NumPy's do and have no gradient.
+"""
 
 import numpy as np
 
@@ -7,11 +10,6 @@ from .engine import Tensor
 from .products import matmul
 from .reductions import mean, sum
 from .shaping import getitem, reshape, transpose
-
-
-def _plain(x):
-    """A NumPy scalar as a Python number, which can't change the dtype of an array."""
-    return x.item() if isinstance(x, np.generic) else x
 
 
 def _is_number(x):
@@ -23,7 +21,29 @@ def _times(x, other):
 
 
 def _over(x, other):
-    return scale(x, by=1.0 / other) if _is_number(other) else divide(x, other)
+    return scale(x, by=1.0 / float(other)) if _is_number(other) else divide(x, other)
+
+
+def _data(x):
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _truth(x):
+    """Whether a single entry isn't 0: NumPy's rule."""
+    if x.size != 1:
+        raise TypeError(f"a Tensor of shape {x.shape} is neither true nor false; use (x != 0).any() or .all()")
+    return bool(x.data)
+
+
+def _entries(x):
+    """The Tensors along the first axis, one by one."""
+    if x.ndim == 0:
+        raise TypeError("a Tensor of shape () has no entries to go through; .item() is its number")
+    return (x[index] for index in range(len(x)))
+
+
+def _as_array(x, dtype=None, copy=None):
+    raise TypeError("NumPy would forget how a Tensor was computed; use its .data")
 
 
 def _as_sequence(sizes):
@@ -36,18 +56,29 @@ def _transpose(x, *axes):
     return transpose(x, axes=_as_sequence(axes) if axes else None)
 
 
-Tensor.__add__ = lambda x, other: add(x, _plain(other))
-Tensor.__radd__ = lambda x, other: add(x, _plain(other))
-Tensor.__sub__ = lambda x, other: subtract(x, _plain(other))
-Tensor.__rsub__ = lambda x, other: subtract(_plain(other), x)
+Tensor.__add__ = lambda x, other: add(x, other)
+Tensor.__radd__ = lambda x, other: add(x, other)
+Tensor.__sub__ = lambda x, other: subtract(x, other)
+Tensor.__rsub__ = lambda x, other: subtract(other, x)
 Tensor.__mul__ = _times
 Tensor.__rmul__ = _times
 Tensor.__truediv__ = _over
-Tensor.__rtruediv__ = lambda x, other: divide(_plain(other), x)
+Tensor.__rtruediv__ = lambda x, other: divide(other, x)
 Tensor.__matmul__ = lambda x, other: matmul(x, other)
 Tensor.__rmatmul__ = lambda x, other: matmul(other, x)
 Tensor.__neg__ = lambda x: negate(x)
 Tensor.__pow__ = lambda x, exponent: power(x, exponent=exponent)
+Tensor.__eq__ = lambda x, other: x.data == _data(other)
+Tensor.__ne__ = lambda x, other: x.data != _data(other)
+Tensor.__lt__ = lambda x, other: x.data < _data(other)
+Tensor.__le__ = lambda x, other: x.data <= _data(other)
+Tensor.__gt__ = lambda x, other: x.data > _data(other)
+Tensor.__ge__ = lambda x, other: x.data >= _data(other)
+Tensor.__hash__ = object.__hash__  # a dict looks for the Tensor itself, not for one with equal entries
+Tensor.__contains__ = lambda x, value: bool((x == value).any())
+Tensor.__bool__ = _truth
+Tensor.__iter__ = _entries
+Tensor.__array__ = _as_array
 Tensor.__getitem__ = lambda x, key: getitem(x, key=key)
 Tensor.reshape = lambda x, *shape: reshape(x, shape=_as_sequence(shape))
 Tensor.transpose = _transpose

@@ -66,7 +66,7 @@ def linear(x, weight, bias=None, *, across=False):
     return value.reshape(*shape[:-1], size_out), pullback
 
 
-@differentiable
+@differentiable(as_is=(1,))
 def embedding(table, indices):
     """Rows of `table` (V, D) by whole number. indices: integer array of any shape -> (*indices.shape, D)."""
     count, width = table.shape

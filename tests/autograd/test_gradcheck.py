@@ -100,7 +100,7 @@ def mutants(operation, inputs, constant, options, generator):
 
                 return value, broken_pullback
 
-            yield name, ag.differentiable(function)
+            yield name, ag.differentiable(function, as_is=operation.as_is)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
