@@ -3,7 +3,7 @@
 No sentence is written beforehand: each states figures and whether intervals lie apart.
 """
 
-from ..evaluation.metrics import wilson
+from ..evaluation.statistics import wilson
 from .tables import CEILING, FLOOR, pair
 
 NOT_PATTERNS = (CEILING, FLOOR, "answering 0")

@@ -6,7 +6,6 @@ from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
 from .judging import FLOORS, judge_model, shares
 from .metrics import (
-    Estimate,
     Wishes,
     identity_metrics,
     motion_metrics,
@@ -16,6 +15,7 @@ from .metrics import (
 from .paths import Paths, compass, fit_paths
 from .report import METRICS, Report, evaluate, frozen, recombined, shuffled_captions, shuffled_frames
 from .sighting import Sighting, most_seen, watch
+from .statistics import Estimate
 from .tracking import Tracks, track, windows
 
 __all__ = [

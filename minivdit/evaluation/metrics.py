@@ -10,7 +10,6 @@ and `direction` and fails `obeys`.
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,75 +21,6 @@ from .sighting import mean_of_known, most_seen
 
 LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
 SEEN = 0.9  # of the frames in which a lawful digit must be found
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over clips with its 95% interval. n: clips that have a value."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    @classmethod
-    def share(cls, values):
-        """Of values in [0, 1]: Wilson's score interval, honest near 0 and 1 and cautious for fractions between."""
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return cls(math.nan, math.nan, math.nan, 0)
-        mean = float(values.mean())
-        return cls(mean, *wilson(mean, len(values)), len(values))
-
-    @classmethod
-    def average(cls, values):
-        """Of any values: normal interval."""
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        n = len(values)
-        if n == 0:
-            return cls(math.nan, math.nan, math.nan, 0)
-        mean = float(values.mean())
-        half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-        return cls(mean, mean - half, mean + half, n)
-
-    @classmethod
-    def over_runs(cls, values):
-        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none (NaN) for a single run.
-
-        n: runs.
-        """
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        n = len(values)
-        if n < 2:
-            return cls(float(values.mean()) if n else math.nan, math.nan, math.nan, n)
-        mean, half = float(values.mean()), student_t(n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
-        return cls(mean, mean - half, mean + half, n)
-
-
-def wilson(mean, n):
-    """Wilson's 95% score interval (low, high) of a share that is the mean of n values."""
-    z = 1.959964
-    middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-    variance = max(0.0, mean * (1 - mean))  # correlations of 1 may come out a rounding error above it
-    half = z / (1 + z**2 / n) * math.sqrt(variance / n + z**2 / (4 * n**2))
-    return max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
-
-
-def student_t(degrees):
-    """The 97.5% point of Student's t distribution, to three decimals.
-
-    Few degrees of freedom from its table, more by its series around the normal distribution's (Abramowitz and Stegun,
-    26.7.5).
-    """
-    table = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)
-    if degrees <= len(table):
-        return table[degrees - 1]
-    z = 1.959964
-    series = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + sum(term / degrees**power for power, term in enumerate(series, start=1))
 
 
 @dataclass(frozen=True)

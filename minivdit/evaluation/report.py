@@ -21,8 +21,9 @@ from ..errors import InputError
 from .blobs import as_clips
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import load_judge
-from .metrics import Estimate, identity_metrics, motion_metrics, prompt_metrics, read_captions
+from .metrics import identity_metrics, motion_metrics, prompt_metrics, read_captions
 from .sighting import watch
+from .statistics import Estimate
 
 # name: (kind, what it means). Shares are better higher; "px" and "distance" are read against the real column.
 METRICS = {

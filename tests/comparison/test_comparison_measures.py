@@ -9,7 +9,7 @@ from minivdit.comparison.measures import ONE, references
 from minivdit.data import HELD_OUT, SPEEDS, parse
 from minivdit.errors import InputError
 from minivdit.evaluation import Estimate
-from minivdit.evaluation.metrics import student_t, wilson
+from minivdit.evaluation.statistics import student_t, wilson
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
 from minivdit.pipeline import assemble
 
