@@ -7,8 +7,10 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import math
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import threadpoolctl
@@ -130,10 +132,61 @@ def normal(generator, shape, dtype=np.float32):
 
 
 def cpu_count():
-    """Cores this process may use (a container or taskset may allow fewer than the machine has)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may use: a container's quota or taskset may allow fewer than the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return math.ceil(min(cores, cpu_quota()))
+
+
+@functools.cache
+def cpu_quota(root=Path("/")):
+    """How many cores' time the control groups of this process allow, which may be a fraction; else infinity."""
+    quotas = [math.inf]
+    for folder in control_groups("cpu", root):
+        try:
+            if (folder / "cpu.max").exists():  # version 2
+                quota, period = (folder / "cpu.max").read_text().split()
+            else:
+                quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            if int(quota) > 0:  # -1: none
+                quotas.append(int(quota) / int(period))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return min(quotas)
+
+
+def memory_quota(root=Path("/")):
+    """Bytes that the control groups of this process leave it; else infinity. What Linux can drop counts as free."""
+    left = [math.inf]
+    for folder in control_groups("memory", root):
+        new = (folder / "memory.max").exists()  # version 2
+        names = ("memory.max", "memory.current") if new else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        try:
+            limit, used = (int((folder / name).read_text()) for name in names)
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            droppable = stat.get("total_inactive_file", stat.get("inactive_file", 0))  # files that were read once
+            left.append(limit - used + int(droppable))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return min(left)
+
+
+def control_groups(controller, root):
+    """The folders of Linux's control groups, 'cpu' or 'memory', that this process is in, innermost first.
+
+    Each limits all that is below it. In a container only the outer ones may be seen.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)  # version 2 has one line, without controllers
+        if controllers and controller not in controllers.split(","):
+            continue
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for mount in (controllers, controller) if controllers else ("", "unified"):
+            top = root / "sys/fs/cgroup" / mount
+            yield from (top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1))
 
 
 def thread_count():
@@ -160,6 +213,12 @@ def blas_threads(count):
             yield
         finally:
             _state["blas_threads"] = before
+
+
+def limit_blas():
+    """Have matrix products use no more threads than there are cores to use: BLAS knows nothing of quotas."""
+    if any(pool["num_threads"] > cpu_count() for pool in _thread_pools().info()):
+        _thread_pools().limit(limits=cpu_count())
 
 
 def tune_allocator():

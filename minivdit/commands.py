@@ -218,8 +218,9 @@ def doctor(options):
 
 
 def prepare(options):
-    """Choose the device and tune the allocator: once, before arrays are made."""
+    """Choose the device, tune the allocator and limit the threads of BLAS: once, before arrays are made."""
     from . import backend
 
     backend.use(options.device, kernels=options.kernels == "on")
     backend.tune_allocator()
+    backend.limit_blas()

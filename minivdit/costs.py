@@ -11,6 +11,7 @@ Conventions: a multiply-add is 2 FLOPs (papers on DiT count it once and call it 
 left out of the FLOPs (a few percent) but not of the bytes; numbers are float32; K, M, G are powers of 1000.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -300,14 +301,9 @@ def available_memory():
     if backend.device_name() == "gpu":
         cupy = backend.xp()  # its pool keeps what arrays gave back, and gives it to new ones
         return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
-    limits = []
-    try:
-        with open("/proc/meminfo") as file:
-            limits += [1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable")]
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            limits.append(int(limit.read()) - int(used.read()))
-    except (OSError, ValueError):  # not Linux, no control group, or one without a limit ("max")
-        pass
+    limits = [backend.memory_quota()] if backend.memory_quota() < math.inf else []
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:  # OSError: not Linux
+        limits += [1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable")]
     if not limits and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2]  # macOS: total only; take half
     return max(0, min(limits)) if limits else None

@@ -1,5 +1,6 @@
 """Which library, which device: chosen once, and a GPU that doesn't work is one clear line."""
 
+import math
 import sys
 import types
 
@@ -123,11 +124,108 @@ def test_noise_depends_on_the_seed_only(stand_in, monkeypatch):
 
 def test_cpu_count_is_what_this_process_may_use(monkeypatch):
     assert backend.cpu_count() >= 1
+    monkeypatch.setattr(backend, "cpu_quota", lambda: math.inf)
     monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: {0, 5}, raising=False)
     assert backend.cpu_count() == 2
+    for quota, cores in ((0.2, 1), (1.0, 1), (1.5, 2), (3.0, 2)):
+        monkeypatch.setattr(backend, "cpu_quota", lambda quota=quota: quota)
+        assert backend.cpu_count() == cores
+    monkeypatch.setattr(backend, "cpu_quota", lambda: math.inf)
     monkeypatch.delattr(backend.os, "sched_getaffinity")
     monkeypatch.setattr(backend.os, "cpu_count", lambda: None)
     assert backend.cpu_count() == 1
+
+
+def tree(root, files):
+    """A folder that holds these files, {path: text}, in place of a machine's / ."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+V1 = "12:memory:/docker/abc\n5:cpu,cpuacct:/docker/abc\n3:pids:/\n0::/\n"
+CPU_LIMITS = {
+    "nothing is told": ({}, math.inf),
+    "none": ({"proc/self/cgroup": "0::/user.slice/a b", "sys/fs/cgroup/user.slice/cpu.max": "max 100000\n"}, math.inf),
+    "of a container": ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+    "of an outer group": (
+        {
+            "proc/self/cgroup": "0::/a/b/c\n",
+            "sys/fs/cgroup/a/b/c/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
+            "sys/fs/cgroup/a/cpu.max": "100000 50000\n",
+            "sys/fs/cgroup/other/cpu.max": "1 100000\n",
+        },
+        2.0,
+    ),
+    "version 1": (
+        {
+            "proc/self/cgroup": V1,
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "250000\n",
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+        },
+        2.5,
+    ),
+    "version 1, seen from inside": (
+        {
+            "proc/self/cgroup": V1,
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+        0.5,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "cores"), CPU_LIMITS.values(), ids=CPU_LIMITS)
+def test_a_containers_share_of_the_cores_is_found(tmp_path, files, cores):
+    assert backend.cpu_quota(tree(tmp_path, files)) == cores
+
+
+MEMORY_LIMITS = {
+    "nothing is told": ({}, math.inf),
+    "none": ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": "max\n"}, math.inf),
+    "version 2": (
+        {
+            "proc/self/cgroup": "0::/a/../b\n",
+            "sys/fs/cgroup/a/b/memory.max": "9000\n",
+            "sys/fs/cgroup/a/b/memory.current": "1000\n",
+            "sys/fs/cgroup/a/b/memory.stat": "anon 800\ninactive_file 200\n",
+            "sys/fs/cgroup/a/memory.max": "5000\n",
+            "sys/fs/cgroup/a/memory.current": "4000\n",
+            "sys/fs/cgroup/a/memory.stat": "anon 3500\ninactive_file 300\n",
+        },
+        1300,
+    ),
+    "version 1": (
+        {
+            "proc/self/cgroup": V1,
+            "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "7000\n",
+            "sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes": "4000\n",
+            "sys/fs/cgroup/memory/docker/abc/memory.stat": "inactive_file 1\ntotal_inactive_file 500\n",
+        },
+        3500,
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "left"), MEMORY_LIMITS.values(), ids=MEMORY_LIMITS)
+def test_what_a_container_leaves_of_the_memory_is_found(tmp_path, files, left):
+    assert backend.memory_quota(tree(tmp_path, files)) == left
+
+
+def test_blas_gets_no_more_threads_than_there_are_cores_to_use(monkeypatch):
+    before = blas_thread_counts()
+    if not before:
+        pytest.skip("threadpoolctl knows no BLAS here")
+    monkeypatch.setattr(backend, "cpu_count", lambda: 1)
+    with backend._thread_pools().limit(limits=2):
+        backend.limit_blas()
+        assert set(blas_thread_counts()) == {1}
+    assert blas_thread_counts() == before
 
 
 def blas_thread_counts():

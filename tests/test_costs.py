@@ -283,6 +283,16 @@ def test_this_machine_has_some_memory_and_some_speed():
     assert 1e7 < costs.matmul_speed(size=64, seconds=0.01) < 1e16
 
 
+def test_memory_is_what_the_container_leaves(monkeypatch):
+    whole = costs.available_memory()
+    monkeypatch.setattr(backend, "memory_quota", lambda: 12345)
+    assert costs.available_memory() == 12345
+    monkeypatch.setattr(backend, "memory_quota", lambda: -5)  # more is used than is allowed
+    assert costs.available_memory() == 0
+    monkeypatch.setattr(backend, "memory_quota", lambda: math.inf)
+    assert whole is None or costs.available_memory() > 1e6
+
+
 def test_on_a_gpu_what_cupys_pool_can_reuse_is_free(stand_in, monkeypatch):
     stand_in.install(monkeypatch, memory=8 << 30, pooled=6 << 30)
     backend.use("gpu")
