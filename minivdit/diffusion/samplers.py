@@ -129,7 +129,7 @@ SAMPLERS = {"euler": euler, "ddim": ddim, "ddpm": ddpm, "dpm_solver": dpm_solver
 
 def check(sampler, steps=1, guidance_scale=1.0):
     """Raise an InputError unless a clip can be drawn so: by one of SAMPLERS, in some steps, with a finite guidance."""
-    if sampler not in SAMPLERS:
+    if sampler not in list(SAMPLERS):
         raise InputError(f"{sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
     if not steps >= 1:
         raise InputError(f"sampling takes at least 1 step; got {steps}")

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from .. import seeds
+from .. import seeds, values
 from ..errors import InputError
 from .given import Given, check_pixels
 
@@ -30,7 +30,7 @@ class Abilities:
 
     Videos are float32 (B, T, H, W, C) in [0, 1], images (B, H, W, C); for one clip B may be left out. Any size that the
     patches divide. prompt: one caption for all clips, or a list of B; "" for none. drawing: seed, steps,
-    guidance_scale, sampler; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
+    guidance_scale, negative_prompt, sampler; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
     """
 
     def animate(self, image, prompt="", num_frames=None, **drawing):
@@ -39,19 +39,15 @@ class Abilities:
 
     def keyframes(self, images, prompt="", num_frames=None, *, stream=(seeds.KEYFRAMES,), **drawing):
         """A clip of `num_frames` frames with images at some times: a dict of time (0 is the first) -> image."""
-        num_frames = self.settings.num_frames if num_frames is None else num_frames
+        num_frames = values.whole("num_frames", num_frames, 1, default=self.settings.num_frames)
         if not images:
             raise InputError("there are no keyframes; give at least one, such as {0: image}")
+        images = {values.whole("a time", time, 0, num_frames - 1): image for time, image in images.items()}
         images = {time: check_pixels(image, IMAGES, f"the image at time {time}") for time, image in images.items()}
         if len({image.shape for image in images.values()}) > 1:
             shapes = ", ".join(f"{time}: {image.shape}" for time, image in images.items())
             raise InputError(
                 f"all keyframes must have one size, but they have (clips, height, width, channels) {shapes}"
-            )
-        outside = [time for time in images if time not in range(num_frames)]
-        if outside:
-            raise InputError(
-                f"there is no time {outside[0]} in a clip of {num_frames} frames; choose from 0 to {num_frames - 1}"
             )
         return self.draw(prompt, self._given(images, num_frames), stream=stream, **drawing)
 
@@ -63,10 +59,10 @@ class Abilities:
         see evaluation.drift.
         """
         video, window = check_pixels(video, VIDEO, "the clip"), self.settings.num_frames
-        context = min(window // 2 if context is None else context, video.shape[1])
+        context = min(values.whole("context", context, default=window // 2), video.shape[1])
         if not 1 <= context < window:
             raise InputError(f"a turn of {window} frames can't have {context} given; choose from 1 to {window - 1}")
-        num_frames = window - context if num_frames is None else num_frames
+        num_frames = values.whole("num_frames", num_frames, default=window - context)
         if num_frames < 1:
             raise InputError(f"a clip can't be extended by {num_frames} frames; give at least 1")
         wanted = video.shape[1] + num_frames
@@ -84,7 +80,7 @@ class Abilities:
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
-        video = check_pixels(video, VIDEO, "the clip")
+        video, factor = check_pixels(video, VIDEO, "the clip"), values.whole("factor", factor)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
         if gaps < 1 or factor < 2:
             raise InputError(
@@ -111,12 +107,12 @@ class Abilities:
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
         window = self.settings.num_frames
-        context = max(1, window // 4) if context is None else context
+        context = values.whole("context", context, default=max(1, window // 4))
         if context < 1:
             raise InputError(f"connecting needs at least 1 frame of either clip, not {context}")
         left, right = before[:, -context:], after[:, :context]
         start = left.shape[1]
-        num_frames = max(1, window - start - right.shape[1]) if num_frames is None else num_frames
+        num_frames = values.whole("num_frames", num_frames, default=max(1, window - start - right.shape[1]))
         frames = {time: left[:, time] for time in range(start)}
         frames |= {start + num_frames + time: right[:, time] for time in range(right.shape[1])}
         given = self._given(frames, start + num_frames + right.shape[1])
@@ -131,10 +127,10 @@ class Abilities:
         middle, and a quarter of the frames, those around the seam (but for an image that was given), are drawn anew to
         fit the others.
         """
-        length = self.settings.num_frames if num_frames is None else num_frames
+        length = values.whole("num_frames", num_frames, default=self.settings.num_frames)
         if length < 3:
             raise InputError(f"a loop has at least 3 frames, not {length}")
-        start = self.generate(prompt, **drawing)[:, 0] if image is None else image
+        start = self.generate(prompt, stream=(seeds.LOOP, 2), **drawing)[:, 0] if image is None else image
         closed = self._whole_patches(length + 1)
         once = self.keyframes({0: start, length: start}, prompt, closed, stream=(seeds.LOOP, 0), **drawing)[:, :length]
         turned, middle = np.roll(once, length // 2, axis=1), length // 2
@@ -148,6 +144,7 @@ class Abilities:
 
         level: above 0, where nothing changes, up to 1, where nothing is left of the clip.
         """
+        level = values.finite("level", level)
         if not 0 < level <= 1:
             raise InputError(f"editing starts at a noise level above 0 and up to 1, not {level}")
         video = check_pixels(video, VIDEO, "the clip")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import autograd as ag
-from .. import costs, diffusion, seeds
+from .. import costs, diffusion, seeds, values
 from ..backend import array_module, thread_count, to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
@@ -107,12 +107,8 @@ class TextToVideo(Abilities):
             transformer = VideoDiT(config, len(tokenizer), generator)
             autoencoder = Autoencoder(autoencoder_config, generator)
             for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
-                own = {
-                    name.removeprefix(part + "."): array.astype(np.float32)
-                    for name, array in tensors.items()
-                    if name.startswith(part + ".")
-                }
-                module.load_state_dict(own)
+                own = {name: array for name, array in tensors.items() if name.startswith(f"{part}.")}
+                module.load_state_dict({name.partition(".")[2]: array for name, array in own.items()})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} holds no text-to-video model of this version ({type(error).__name__}: {error}); give the "
@@ -152,26 +148,36 @@ class TextToVideo(Abilities):
         }
         save_tensors(path, tensors, metadata)
 
-    def generate(self, prompt, num_frames=None, size=None, **drawing):
+    def generate(self, prompt, num_frames=None, size=None, *, index=None, negative_prompt=None, **drawing):
         """Draw one clip for each prompt.
 
         prompt: a caption or a list of B captions; with "then" in it, one after the other ("a 3 moving right then up").
-        num_frames, size (H, W) in pixels: any that the patches divide; as in training unless given. drawing: see
-        `draw`. Returns a float32 NumPy array (B, T, H, W, C) in [0, 1].
+        num_frames, size (H, W) in pixels: any that the patches divide; as in training unless given. index: draw only
+        this clip of the B, counted from 0, as it would be drawn among them, up to rounding. drawing: see `draw`.
+        Returns a float32 NumPy array (B, T, H, W, C) in [0, 1], or (1, T, H, W, C) where an index is given.
         """
-        return self.draw(prompt, self._blank(prompt, num_frames, size), **drawing)
+        prompts, places = values.captions(prompt), None
+        if index is not None:
+            places = [values.whole("index", index, 0, len(prompts) - 1)]
+            if negative_prompt is not None:
+                negative_prompt = [_one_each(negative_prompt, len(prompts))[places[0]]]
+            prompts = [prompts[places[0]]]
+        given = self._blank(len(prompts), num_frames, size)
+        return self.draw(prompts, given, places=places, negative_prompt=negative_prompt, **drawing)
 
     def draw(self, prompt, given, **drawing):
         """Draw what isn't given of B clips: the one thing that all abilities do, `generate` too.
 
         prompt: a caption for all clips or a list of B. given: a Given. drawing: start, the noise level it begins at (1:
         from nothing but noise); seed, a whole number; stream, what its noise is for (see seeds); steps; guidance_scale;
-        sampler. The same seed gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in
-        [0, 1], in which known pixels are as they were given, bit for bit.
+        negative_prompt, what guidance leads away from, as `prompt` is given (the empty caption unless given); sampler;
+        places, the numbers of the clips, by which each gets its own noise (0 to B - 1 unless given). The same seed
+        gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
+        pixels are as they were given, bit for bit. InputError where the drawing goes out of float32's range.
         """
         for step in self.denoise(prompt, given=given, **drawing):
             last = step
-        return given.keep(self.decode(last.x))
+        return given.keep(_finite(self.decode(last.x)))
 
     def denoise(
         self,
@@ -185,42 +191,36 @@ class TextToVideo(Abilities):
         given=None,
         start=1.0,
         stream=(seeds.CLIPS,),
+        negative_prompt=None,
+        places=None,
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
 
         A step's x and clean are latents; `decode` turns them into video.
         """
         settings, curve = self.settings, self.settings.make_curve()
-        given = given or self._blank(prompt, num_frames, size)
-        clips, num_frames, *size, channels = given.video.shape
-        prompts = [prompt] * clips if isinstance(prompt, str) else list(prompt)
-        if len(prompts) != clips:
-            raise InputError(f"{clips} clips need one caption for all or one each, not {len(prompts)}")
-        shape = self._check_request(clips, num_frames, size)
-        if channels != self.autoencoder.config.image_channels:
-            raise InputError(
-                f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
-            )
-        if given.known.all():
-            raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
-        guidance_scale = settings.guidance_scale if guidance_scale is None else guidance_scale
-        tokens = self.tokenizer.encode_over_time(prompts, num_frames // self.transformer.config.patch_size[0])
-        empty = np.broadcast_to(self.tokenizer.encode([""]), tokens.shape)
+        seed, start = values.whole("seed", seed), values.finite("start", start)
+        steps = values.whole("steps", steps, default=settings.steps)
+        scale = settings.guidance_scale if guidance_scale is None else guidance_scale
+        scale = scale if callable(scale) else values.finite("guidance_scale", scale)
+        sampler = settings.sampler if sampler is None else sampler
+        diffusion.samplers.check(sampler, steps)
+        given = given or self._blank(len(values.captions(prompt)), num_frames, size)
+        shape = self._check_given(given)
+        tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.cells(self.autoencoder.config.factor)
-        levels = diffusion.level_matrix(
-            settings.steps if steps is None else steps, clips, num_frames, given=known.all(axis=(2, 3, 4)), start=start
-        )
-        generator = NoiseByClip(seed, stream, clips)
-        noise = to_device(generator.standard_normal((clips, *shape), np.float32))
+        levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), start=start)
+        generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
+        noise = to_device(generator.standard_normal((len(known), *shape), np.float32))
         clean = self.autoencoder.encode(to_device(given.video))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
-        predictor = Predictor(self.transformer, min(self.threads, clips * (1 if guidance_scale == 1 else 2)))
-        denoise = diffusion.guided(predictor, to_device(tokens), to_device(empty), guidance_scale)
+        predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)))
+        denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
             diffusion.with_known(denoise, to_device(known), clean, curve, settings.prediction),
             curve.mix(clean, noise, to_device(levels[0])),  # at level 0 clean, at 1 noise: given frames and free ones
             levels,
-            sampler=sampler or settings.sampler,
+            sampler=sampler,
             curve=curve,
             prediction_kind=settings.prediction,
             generator=generator,
@@ -228,9 +228,35 @@ class TextToVideo(Abilities):
 
         def walk():
             with predictor:
-                yield from states
+                while True:
+                    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+                        step = next(states, None)
+                    if step is None:
+                        return
+                    _finite(step.x)
+                    yield step
 
         return walk()
+
+    def _check_given(self, given):
+        """The shape of a clip's latents, (T, h, w, c), or an InputError if what isn't given can't be drawn."""
+        clips, num_frames, *size, channels = given.video.shape
+        shape = self._check_request(clips, num_frames, size)
+        if channels != self.autoencoder.config.image_channels:
+            raise InputError(
+                f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
+            )
+        if given.known.all():
+            raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
+        return shape
+
+    def _tokens(self, prompt, negative_prompt, guidance_scale, clips, num_frames):
+        """Tokens of what guidance leads to, and of what it leads away from: (B, L) each, or (B, T', L) over time."""
+        negative = _one_each("" if negative_prompt is None else negative_prompt, clips)
+        if guidance_scale == 1 and any(negative):
+            raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
+        patches = num_frames // self.transformer.config.patch_size[0]
+        return np.split(self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches), 2)
 
     def decode(self, latents):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
@@ -245,13 +271,10 @@ class TextToVideo(Abilities):
                 digest.update(to_numpy(array).astype(np.float16).tobytes())
         return digest.hexdigest()[:8]
 
-    def _blank(self, prompt, num_frames, size):
-        """A Given of nothing, with a clip for each prompt."""
-        clips = 1 if isinstance(prompt, str) else len(prompt)
-        if not clips:
-            raise InputError('there is no caption to draw; give at least one, "" for anything')
-        num_frames = self.settings.num_frames if num_frames is None else num_frames
-        size = self.settings.size if size is None else size
+    def _blank(self, clips, num_frames, size):
+        """A Given of nothing."""
+        num_frames = values.whole("num_frames", num_frames, default=self.settings.num_frames)
+        size = self.settings.size if size is None else values.size(size)
         self._check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
@@ -302,12 +325,29 @@ class NoiseByClip:
     So what is drawn for a prompt doesn't depend on how many others are drawn with it, whatever the sampler.
     """
 
-    def __init__(self, seed, stream, clips):
-        self.generators = [seeds.generator(seed, *stream, clip) for clip in range(clips)]
+    def __init__(self, seed, stream, places):
+        self.generators = [seeds.generator(seed, *stream, place) for place in places]
 
     def standard_normal(self, shape, dtype):
         """Normal noise of shape (clips, ...)."""
         return np.stack([generator.standard_normal(shape[1:], dtype=dtype) for generator in self.generators])
+
+
+def _one_each(captions, clips):
+    """A list of `clips` captions, from one for all or from one each."""
+    captions = values.captions(captions) * (clips if isinstance(captions, str) else 1)
+    if len(captions) != clips:
+        raise InputError(f"{clips} clips need one caption for all or one each, not {len(captions)}")
+    return captions
+
+
+def _finite(array):
+    """The array itself, once it is sure that all of it are numbers."""
+    if not bool(array_module(array).isfinite(array).all()):
+        raise InputError(
+            "drawing gave values that aren't numbers; lower the guidance (3 is usual), or take other weights"
+        )
+    return array
 
 
 def _check_notes(metadata):

@@ -5,6 +5,7 @@ import numpy as np
 from ..autograd import Tensor
 from ..backend import to_device, to_numpy
 from ..errors import InputError
+from ..values import require_floats
 
 
 class Parameter(Tensor):
@@ -81,11 +82,7 @@ class Module:
                 "build the model with the configuration that the weights were trained with"
             )
         arrays = {name: to_numpy(state[name]) for name in tensors}
-        for name, array in arrays.items():
-            if array.dtype.kind != "f" or not (np.abs(array) <= np.finfo(np.float32).max).all():  # NaN fails too
-                raise InputError(
-                    f"the weights hold values in {name} that aren't finite float32 numbers; fetch or train them again"
-                )
+        require_floats(arrays, "the weights")
         for name, tensor in tensors.items():
             tensor.data[...] = to_device(arrays[name])
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..backend import to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
+from ..values import require_floats
 
 FORMAT = "minivdit training 1"
 ABOUT = ("config", "settings", "seed", "metrics")  # what a checkpoint says besides numbers
@@ -81,6 +82,7 @@ def load_checkpoint(path):
         raise InputError(
             f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
         )
+    require_floats(tensors, path)
     groups = {}
     for name, value in {**tensors, **metadata.pop("numbers")}.items():
         group, _, rest = name.partition(".")

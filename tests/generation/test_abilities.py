@@ -57,10 +57,11 @@ def test_no_ability_draws_from_the_noise_of_another(model, monkeypatch):
     model.interpolate(clip, **how)  # three stretches
     model.connect(clip, clip, **how)
     model.loop(image=image, **how)  # two clips
+    model.loop(**how)  # three, the last two from the same noise
     model.edit(clip, "", **how)
     model.inpaint(clip, clip[..., 0] > 0.5, **how)
     beginnings = {array[0].reshape(-1)[:8].tobytes() for array in drawn}
-    assert len(beginnings) == len(drawn) == 12
+    assert len(beginnings) == len(drawn) - 2 == 13
 
 
 # Frames --------------------------------------------------------------------------------------------------------------
@@ -230,8 +231,18 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("animate", [IMAGE, "a dog"], "'dog' is no digit"),
         ("animate", [IMAGE, "", 7], "num_frames 7 can't be drawn"),
         ("keyframes", [{}], "there are no keyframes"),
-        ("keyframes", [{8: IMAGE}], "there is no time 8 in a clip of 8 frames; choose from 0 to 7"),
-        ("keyframes", [{-1: IMAGE}], "there is no time -1"),
+        ("keyframes", [{8: IMAGE}], "a time must be a whole number from 0 to 7, not 8"),
+        ("keyframes", [{-1: IMAGE}], "a time must be a whole number from 0 to 7, not -1"),
+        ("keyframes", [{"first": IMAGE}], "a time must be a whole number from 0 to 7, not 'first'"),
+        ("keyframes", [{0: IMAGE}, "", 0], "num_frames must be a whole number from 1 upwards, not 0"),
+        ("animate", [IMAGE, None], "a caption is text"),
+        ("animate", [IMAGE, "", "16"], "num_frames must be a whole number .* not '16'"),
+        ("extend", [CLIP, "", 2.5], "num_frames must be a whole number .* not 2.5"),
+        ("interpolate", [CLIP, "", True], "factor must be a whole number .* not True"),
+        ("connect", [CLIP, CLIP, "", "2"], "num_frames must be a whole number"),
+        ("loop", ["", None, float("nan")], "num_frames must be a whole number .* not nan"),
+        ("edit", [CLIP, "", "much"], "level must be a finite number, not 'much'"),
+        ("edit", [CLIP, "", np.nan], "level must be a finite number, not nan"),
         ("keyframes", [{0: IMAGE, 3: noise(16, 24, 1)}], "must have one size"),
         ("keyframes", [{0: IMAGE, 1: IMAGE}, "", 2], "every pixel is given"),
         ("extend", [CLIP, "", 0], "can't be extended by 0 frames"),
@@ -254,6 +265,29 @@ def test_what_cannot_be_done_is_refused_in_one_line(model, ability, arguments, m
     with pytest.raises(InputError, match=message) as caught:
         getattr(model, ability)(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_of_any_kind_are_taken(model):
+    frames = {np.int64(0): IMAGE, 3.0: IMAGE}
+    assert equal(
+        model.keyframes(frames, "", 4.0, seed=np.uint8(3)), model.keyframes({0: IMAGE, 3: IMAGE}, "", 4, seed=3)
+    )
+    assert model.interpolate(CLIP, "", np.float32(3)).shape[1] == 3 * (len(CLIP) - 1) + 1
+
+
+def test_every_ability_is_led_away_from_a_negative_prompt(model):
+    mask = np.ones((16, 16), bool)
+    for ability, given in {
+        "animate": [IMAGE, PROMPTS[0]],
+        "extend": [CLIP, PROMPTS[0], 2],
+        "interpolate": [CLIP, PROMPTS[0]],
+        "connect": [CLIP, CLIP, PROMPTS[0]],
+        "loop": [PROMPTS[0]],
+        "edit": [CLIP, PROMPTS[0]],
+        "inpaint": [CLIP, mask, PROMPTS[0]],
+    }.items():
+        plain, led = (getattr(model, ability)(*given, negative_prompt=words) for words in ("", PROMPTS[1]))
+        assert plain.shape == led.shape and np.abs(plain - led).max() > 1e-5, ability
 
 
 @pytest.mark.parametrize("context", [0, LENGTH])

@@ -123,10 +123,34 @@ def test_the_fingerprint_changes_with_any_weight(make_model):
         ({"num_frames": 7}, "num_frames 7 .* such as 6 or 8"),
         ({"size": (16, 20)}, "width 20 .* such as 16 or 24"),
         ({"size": (0, 16)}, "height 0"),
-        ({"size": (-8, 16)}, "height -8"),
+        ({"size": (-8, 16)}, "height must be a whole number from 0 upwards, not -8"),
         ({"steps": 0}, "at least 1 step"),
         ({"sampler": "magic"}, "'magic' is not a sampler"),
         ({"prompt": []}, "there is no caption"),
+        ({"prompt": None}, "a caption is text such as 'a 3 moving right', or a list of such, not NoneType"),
+        ({"prompt": b"a 3 moving right"}, "a caption is text .* not bytes"),
+        ({"prompt": [PROMPTS[0], 3]}, "a caption is text .* not int"),
+        ({"num_frames": "16"}, "num_frames must be a whole number from 0 upwards, not '16'"),
+        ({"num_frames": 4.5}, "num_frames must be a whole number .* not 4.5"),
+        ({"size": (16, 24, 1)}, "size must be .height, width. in pixels, or one number for a square"),
+        ({"size": "16x24"}, "height must be a whole number .* not '16x24'"),
+        ({"seed": -1}, "seed must be a whole number from 0 upwards, not -1"),
+        ({"seed": None}, "seed must be a whole number .* not None"),
+        ({"seed": True}, "seed must be a whole number .* not True"),
+        ({"seed": (1, 2)}, r"seed must be a whole number .* not \(1, 2\)"),
+        ({"seed": 2**128}, "is not a seed"),
+        ({"steps": 2.5}, "steps must be a whole number .* not 2.5"),
+        ({"steps": "3"}, "steps must be a whole number .* not '3'"),
+        ({"guidance_scale": np.nan}, "guidance_scale must be a finite number, not nan"),
+        ({"guidance_scale": np.inf}, "guidance_scale must be a finite number, not inf"),
+        ({"guidance_scale": 1e39}, r"guidance_scale must be a finite number, not 1e\+39"),
+        ({"guidance_scale": "3"}, "guidance_scale must be a finite number, not '3'"),
+        ({"sampler": []}, "is not a sampler"),
+        ({"index": 1}, "index must be a whole number from 0 to 0, not 1"),
+        ({"negative_prompt": "a cat"}, "'cat' is no digit"),
+        ({"negative_prompt": 3}, "a caption is text"),
+        ({"negative_prompt": PROMPTS}, "1 clips need one caption for all or one each, not 2"),
+        ({"negative_prompt": PROMPTS[1], "guidance_scale": 1}, "a negative prompt has no effect at guidance 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(model, options, message):
@@ -135,9 +159,54 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(model, options, message):
     assert "\n" not in str(caught.value)
 
 
-def test_refused_before_anything_runs(model):
+def test_what_is_plainly_meant_is_taken(model):
+    clip = model.generate(PROMPTS[0], num_frames=6, size=(16, 16), seed=2, steps=2, guidance_scale=2)
+    same = {"num_frames": 6.0, "size": 16, "seed": np.int64(2), "steps": np.float32(2), "guidance_scale": np.array(2)}
+    np.testing.assert_array_equal(clip, model.generate(np.str_(PROMPTS[0]), **same))
+    np.testing.assert_array_equal(model.generate(tuple(PROMPTS)), model.generate(np.array(PROMPTS)))
+
+
+@pytest.mark.parametrize("options", [{"prompt": "a dog moving right"}, {"seed": -1}, {"guidance_scale": np.nan}])
+def test_refused_before_anything_runs(model, options):
     with pytest.raises(InputError):
-        model.denoise("a dog moving right")  # not even a step was asked for
+        model.denoise(**{"prompt": PROMPTS[0], **options})  # not even a step was asked for
+
+
+def test_a_drawing_that_leaves_the_range_of_numbers_is_no_clip(model):
+    with pytest.raises(InputError, match=r"drawing gave values that aren't numbers; lower the guidance \(3 is usual\)"):
+        model.generate(PROMPTS[0], guidance_scale=3e38)
+
+
+def test_a_decoder_that_leaves_the_range_of_numbers_gives_no_clip(make_model):
+    model = make_model()
+    model.decode = lambda latents: np.full((1, 4, 16, 24, 1), np.nan, np.float32)
+    with pytest.raises(InputError, match="values that aren't numbers"):
+        model.generate(PROMPTS[0])
+
+
+def test_a_negative_prompt_stands_in_the_place_of_the_empty_caption(model):
+    led = model.generate(PROMPTS[0], negative_prompt=PROMPTS[1], guidance_scale=0)
+    np.testing.assert_allclose(led, model.generate(PROMPTS[1], guidance_scale=1), atol=1e-5)
+    plain = model.generate(PROMPTS[0])
+    np.testing.assert_array_equal(plain, model.generate(PROMPTS[0], negative_prompt=""))
+    assert np.abs(plain - model.generate(PROMPTS[0], negative_prompt=PROMPTS[1])).max() > 1e-5
+    each = model.generate(PROMPTS, negative_prompt=["", PROMPTS[0] + ", then up"])
+    np.testing.assert_allclose(each[:1], plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "ddpm"])
+def test_one_of_several_clips_drawn_again_alone(model, sampler):
+    prompts = [*PROMPTS, PROMPTS[0]]
+    how = {"seed": 3, "sampler": sampler, "negative_prompt": ["", PROMPTS[0], PROMPTS[1]]}
+    together = model.generate(prompts, **how)
+    for index in range(3):
+        alone = model.generate(prompts, index=index, **how)
+        np.testing.assert_allclose(alone, together[index : index + 1], atol=1e-5)
+
+
+def test_of_a_crowd_too_large_for_memory_one_can_be_drawn(model):
+    prompts = [PROMPTS[0]] * 10**6
+    assert model.generate(prompts, index=999_999, steps=1).shape == (1, 4, 16, 24, 1)
 
 
 class TestBadFiles:
@@ -243,6 +312,13 @@ class TestBadFiles:
     def test_what_else_the_file_says_is_checked_too(self, path, field, value, message):
         self.change(path, **{field: value})
         self.refused(path, message)
+
+    @pytest.mark.parametrize("dtype", [np.int32, np.int8, bool, np.complex64])
+    def test_values_that_are_no_floating_numbers(self, path, dtype):
+        tensors, metadata = load_tensors(path)
+        name = "transformer.patch_in.weight"
+        save_tensors(path, {**tensors, name: tensors[name].astype(dtype)}, metadata)
+        self.refused(path, "patch_in.weight in the weights holds values that aren't finite float32 numbers")
 
     def test_values_that_are_not_finite(self, path):
         tensors, metadata = load_tensors(path)

@@ -60,6 +60,14 @@ def test_other_files_are_refused(tmp_path):
         checkpoint.load_checkpoint(tmp_path / "missing.safetensors")
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e39, 1, True, np.complex64(1)])
+def test_weights_that_are_no_finite_floating_numbers_are_refused(tmp_path, value):
+    path = tmp_path / "run.safetensors"
+    checkpoint.save_checkpoint(path, {"weights": {"a": np.ones(3, np.float32), "b": np.array([value])}}, ABOUT_NOTHING)
+    with pytest.raises(InputError, match=r"weights\.b in .*run\.safetensors holds values that aren't finite float32"):
+        checkpoint.load_checkpoint(path)
+
+
 def test_a_dataclass_comes_back_from_what_is_plain_and_other_types_are_refused():
     whole = presets.get("full")
     assert checkpoint.from_plain(presets.Preset, checkpoint.plain(whole)) == whole
