@@ -1,6 +1,6 @@
 """A model judged: what it draws for random captions, beside real clips of them."""
 
-from .. import costs, seeds
+from .. import costs, seeds, values
 from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source
 from ..generation.kept import drawn_clips
 from ..generation.memory import require_memory
@@ -43,8 +43,11 @@ def judge_model(
     Path of a file for the drawn clips: see generation.kept.drawn_clips. drawing: see TextToVideo.generate.
     """
     settings = model.settings
-    num_frames, size = num_frames or settings.num_frames, tuple(size or settings.size)
+    num_frames, size = values.whole("num_frames", num_frames, 1, default=settings.num_frames), size or settings.size
+    prompts, batch, size = values.whole("prompts", prompts, 2), values.whole("batch", batch, 1), values.size(size)
+    num_digits = values.whole("num_digits", num_digits, 1)
     require_memory(model, min(batch, prompts), num_frames, size)
+    model.denoise("", num_frames, size, seed=seed, **drawing)  # says whether it can be drawn so
     pixels = num_frames * size[0] * size[1]
     costs.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
     generator = seeds.generator(seed, seeds.PROMPTS)

@@ -3,6 +3,7 @@
 import dataclasses
 from html import escape
 
+from .. import values
 from ..errors import InputError
 from ..files import atomic_write
 from ..generation import TextToVideo
@@ -63,6 +64,7 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
     guidance_scale, sampler, num_frames, size; see TextToVideo.denoise. Raises InputError for unknown weights, words and
     patterns, and for weights whose clips have different patches.
     """
+    moments, seed = values.whole("moments", moments, 1), values.whole("seed", seed)
     models = load(weights)
     _check_alike(models)
     drawing["steps"] = drawing.get("steps") or models[0].settings.steps

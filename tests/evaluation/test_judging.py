@@ -73,6 +73,25 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(model, asked, monk
         judge_model(model, **{"prompts": 2, **asked})
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"prompts": 2.5}, "prompts must be a whole number from 2 upwards, not 2.5"),
+        ({"num_digits": None}, "num_digits must be a whole number"),
+        ({"num_frames": "4"}, "num_frames must be a whole number"),
+        ({"size": "16x16"}, "height must be a whole number"),
+        ({"batch": 0}, "batch must be a whole number from 1 upwards"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"guidance_scale": 1e39}, "guidance_scale must be a finite number"),
+        ({"negative_prompt": "a cat"}, "'cat' is no digit"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_made(model, asked, message, monkeypatch):
+    monkeypatch.setattr(CaptionedClips, "__init__", None)
+    with pytest.raises(InputError, match=message):
+        judge_model(model, **{"prompts": 2, **asked})
+
+
 def test_a_model_is_judged_at_another_length_and_size(model):
     settings = model.settings
     longer, (height, width) = 2 * settings.num_frames, settings.size

@@ -108,6 +108,15 @@ def test_listening_changes_nothing(make_model):
     assert model.threads == 2 and not [b for b in model.transformer.blocks if "forward" in vars(b.attention)]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"moments": 0}, {"moments": "4"}, {"seed": -1}, {"steps": 1.5}, {"guidance_scale": np.inf}, {"prompt": None}],
+)
+def test_what_cannot_be_explored_is_refused(make_model, asked):
+    with pytest.raises(InputError, match=r"must be a (whole|finite)|a caption is text"):
+        explore(**{"prompt": PROMPT, "weights": [make_model("joint")], **asked})
+
+
 def test_restricting_leaves_the_model_as_it_is(make_model):
     model = make_model("joint")
     other = restricted(model, "framewise")
