@@ -132,9 +132,9 @@ def _parse(words):
 def over_time(caption, read=plain_words):
     """The captions that follow one another in a caption with "then", as a list; a caption without it is its only one.
 
-    "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction alone,
-    the digit before it goes on: "a 3 moving right, then up" says the same. read: how a caption becomes words. Raises
-    InputError where something is missing.
+    "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction or a
+    speed alone, the digit before it goes on: "a 3 moving right, then up" says the same. read: how a caption becomes
+    words. Raises InputError where something is missing.
     """
     parts = [[]]
     for word in read(caption):
@@ -160,7 +160,8 @@ def _going_on(before, words):
         raise InputError(
             f"{shorten(' '.join(words))!r} doesn't say which of two digits; write the whole caption after 'then'"
         )
-    ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words])
+    same_way = motion.direction.split() if set(words) <= {*_words(ADVERBS)} else []
+    ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words, *same_way])
     return DigitMotion(digit, direction, speed if set(words) & {*_words(ADVERBS)} else motion.speed)
 
 

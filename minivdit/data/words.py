@@ -39,9 +39,10 @@ SYNONYMS = tuple(
         # What goes without saying.
         (r"please|(?:draw|show|generate|make|create|render)(?: me)?", ""),
         (r"(?:an? )?(?:video|clip|animation|gif|movie) (?:of|with|showing)|there (?:is|are)", ""),
-        (r"handwritten|hand (?:written|drawn)|mnist|single|white|both|diagonally|(?:across|on) (?:the )?screen", ""),
+        (r"handwritten|hand (?:written|drawn)|mnist|single|white|both|diagonally", ""),
+        (r"(?:across|crossing|on) (?:the )?screen", ""),
         # Digits.
-        (r"(?:(?:the )?two )?(?:numbers|numerals|digits)|number|numeral", "digit"),
+        (r"(?:(?:the )?two )?(?:numbers|numerals|digits)|number|numeral|(?<!\bdigit )one digit", "digit"),
         (r"nought|naught", "zero"),
         (r"an? (?=digit\b)", "the "),
         # Directions.
@@ -51,7 +52,7 @@ SYNONYMS = tuple(
         (r"(?:from )?(?:the )?bottom to (?:the )?top", "up"),
         (r"(?:to(?:wards?)? )?(?:the )?(?:upper|top) (right|left)(?: (?:corner|side))?", r"up and \1"),
         (r"(?:to(?:wards?)? )?(?:the )?(?:lower|bottom) (right|left)(?: (?:corner|side))?", r"down and \1"),
-        (r"towards? the (right|left)|to (?:the )?(right|left)(?: (?:hand )?side)?", r"to the \1\2"),
+        (r"(?:in|to|towards?) (?:the )?(right|left)(?: (?:hand )?(?:side|direction))?", r"to the \1"),
         (r"(right|left)(?:wards?)(?: side)?", r"\1"),
         (r"(up|down)ward", r"\1wards"),
         (r"to(?:wards?)? (?:the )?top", "up"),
@@ -68,8 +69,10 @@ SYNONYMS = tuple(
         (r"(?:to the )?(right|left)(?: and)? (up|down)(?:wards)?", r"\2 and \1"),
         # How fast.
         (r"very (?=slow|quick|fast)", ""),
-        (r"(?:quick|rapid|rapidly|swiftly|speedily|at high speed)", "quickly"),
-        (r"slow|gently|at low speed", "slowly"),
+        (r"at (?:a )?(?:high|fast) speed", "quickly"),
+        (r"at (?:a )?(?:low|slow) speed", "slowly"),
+        (r"(?:quick|rapid|rapidly|swiftly|speedily)", "quickly"),
+        (r"slow|gently", "slowly"),
         (r"(?:at|with) (?:a )?(?:normal|medium|constant) speed|normally|steadily", ""),
         # What it does. All digits bounce.
         (rf"bouncing {_WHERE}", "moving "),
@@ -81,9 +84,12 @@ SYNONYMS = tuple(
         (r"drift|go|slide|float", r"moves"),
         (r"(?:that|which) (?:is|are)|are", "is"),
         (rf"(?:that|which) (?={'|'.join(VERBS)})", ""),
+        (rf"(an?|the) (slowly|quickly|fast) ((?:digit )?{_NUMERAL}(?: is)?) ({'|'.join(VERBS)})", r"\1 \3 \4 \2"),
         # What comes later.
         (r"(?:and )?(?:then|afterwards|after that|followed by)(?: it)?(?: is)?", THEN),
         (rf"then (?:turning|turns?|{'|'.join(VERBS)}) {_WHERE}", "then "),
+        # A digit and where to, without a verb.
+        (rf"({_NUMERAL}) (?=(?:up|down|left|right|upwards|downwards|to the)\b)", r"\1 moving "),
         # A second digit without "and"; a digit without an article.
         (rf"(up|down|left|right|upwards|downwards|slowly|quickly|fast) (?={_SUBJECT}\b)", r"\1 and "),
         (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=digit {_NUMERAL}\b)", "the "),
@@ -119,9 +125,9 @@ _TOO_MUCH = {
         "static stationary stay staying stays still stop stopped stopping stops unmoving wait waiting waits"
     ),
     "asks for another way to move; digits of this model go straight and bounce off the edges": (
-        "accelerate accelerates accelerating backward backwards circle circles circling curve curves curving dancing "
-        "forward forwards horizontally jump jumping jumps orbit orbiting random randomly round shaking shakes sideways "
-        "swing swinging vertically walk walking walks run running runs wiggle wiggling zigzag"
+        "accelerate accelerates accelerating backward backwards circle circles circling clockwise curve curves curving "
+        "dancing forward forwards horizontally jump jumping jumps orbit orbiting random randomly round shaking shakes "
+        "sideways swing swinging vertically walk walking walks run running runs wiggle wiggling zigzag"
     ),
     "asks for a scene; digits of this model move on plain black": (
         "background beach city floor forest garden house landscape room scene sky street wall walls"
@@ -197,7 +203,9 @@ def check_words(words, known=VOCABULARY):
     if near:
         raise InputError(f"{shorten(near[0])!r} is not a word this model knows; nearest: {', '.join(near[1])}")
     if "digit" in known:
-        raise InputError(f"this model draws digits 0 to 9 that move; it doesn't know {shorten(unknown[0])!r}")
+        raise InputError(
+            f"this model draws digits 0 to 9 that move; it doesn't know {shorten(max(unknown, key=len))!r}"
+        )
     some = ", ".join(ascii(word)[1:-1][:20] for word in list(known)[:20])
     more = f" and {len(known) - 20:,} more" if len(known) > 20 else ""
     raise InputError(f"{shorten(unknown[0])!r} is not a word this model knows; it knows: {some}{more}")
@@ -215,5 +223,6 @@ def reason(word, known):
 
 
 def nearest(word, known):
-    """Known words of which this one is most likely a misspelling: longer ones that are all but equal."""
-    return difflib.get_close_matches(word, known, n=3, cutoff=0.76) if 4 <= len(word) <= 30 else []
+    """Known words of which this one is most likely a misspelling: of its letters, or all but equal and not short."""
+    swapped = [other for other in known if len(other) == len(word) and sorted(other) == sorted(word)]
+    return swapped or (difflib.get_close_matches(word, known, n=3, cutoff=0.82) if 4 <= len(word) <= 30 else [])

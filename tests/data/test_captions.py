@@ -129,6 +129,9 @@ def test_errors_are_one_line_and_point_at_the_place(caption, message):
         ("a 3 moves very slowly towards the lower right corner", "a 3 moves slowly down and right"),
         ("a 3 moving left and up", "a 3 moving up and left"),
         ("a 3 moving diagonally up-right", "a 3 moving up and right"),
+        ("3: right, 7: up", "a 3 moving right and a 7 moving up"),
+        ("a very fast 3 moving toward the right side", "a 3 moving fast to the right"),
+        ("a 3 going up at a slow speed", "a 3 going up slowly"),
         ("a 3 moving to left, a 7 moving upward", "a 3 moving to the left and a 7 moving upwards"),
     ],
 )
@@ -167,8 +170,9 @@ def test_what_was_learnt_is_left_as_it_is():
         ("a b moving up", "'b' is no digit"),
         ("a 12 moving up", "'12' is more than one digit; .*; try: a 1 moving right and a 2 moving up"),
         ("three digits moving up", "'three digits' are more than this model draws: one or two at a time"),
+        ("a 3 moving in opposite ways", "it doesn't know 'opposite'; try: a 3 moving right"),
         ("a blorb moving up", "this model draws digits 0 to 9 that move; it doesn't know 'blorb'; try: a 3 moving up"),
-        ("a 4 movng dwon and a 7 movin to teh lefft", "nearest: moving.*; try: a 4 moving right and a 7 moving left"),
+        ("a 4 movng dwon and a 7 movin to teh lefft", "nearest: moving.*; try: a 4 moving down and a 7 moving left"),
         ("a 3 moving rihgt, then moving rigt", "nearest: right; try: a 3 moving right, then a 3 moving right"),
     ],
 )
@@ -238,6 +242,10 @@ def test_directions_are_a_compass_with_y_downwards():
         ("", [""]),
         ("A 3 moving right, then a 7 moving up", ["a 3 moving right", "a 7 moving up"]),
         ("a 3 moving right and then it moves slowly downwards", ["a 3 moving right", "a 3 moving slowly down"]),
+        (
+            "a 3 moving up and right quickly, then slowly",
+            ["a 3 moving up and right quickly", "a 3 moving slowly up and right"],
+        ),
         ("number 3 going right, followed by digit 7 going up", ["the digit 3 going right", "the digit 7 going up"]),
         ("a 3 moving quickly right then up", ["a 3 moving quickly right", "a 3 moving quickly up"]),
         (
