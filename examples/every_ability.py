@@ -8,8 +8,7 @@ All of them are the same sampling loop: some frames (or parts of frames) are giv
 import numpy as np
 
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.display import write_clip, write_strips
-from minivdit.display.gif import tile, upscale
+from minivdit.display import write_grid, write_strips
 from minivdit.evaluation import drift, seam
 from minivdit.generation import TextToVideo
 
@@ -45,7 +44,7 @@ pictures = {
 }
 for name, video in pictures.items():
     write_strips(f"{name}.png", video)
-    write_clip(f"{name}.gif", tile(upscale(video), columns=len(video)))
+    write_grid(f"{name}.gif", video, columns=len(video))
     print(f"{name}.png, {name}.gif: {len(video)} clips of {video.shape[1]} frames, {video.shape[2]}x{video.shape[3]}")
 
 jump, median = seam(pictures["loop"])

@@ -14,7 +14,6 @@ way = list(model.denoise("a 3 moving right", seed=1, steps=40))  # each has .ind
 
 shown = [way[index] for index in (0, 4, 9, 19, 29, 39)]
 believed = [model.decode(step.clean)[0] for step in shown]  # latents to video (T, H, W, 1)
-labels = [f"step {step.index + 1}" for step in shown]
-write_strips("denoising.png", believed, labels=labels)
+write_strips("denoising.png", believed, [f"step {step.index + 1}" for step in shown])
 
 print(f"denoising.png: {len(shown)} of {len(way)} steps")

@@ -16,7 +16,7 @@ from . import __version__
 from .errors import InputError
 
 OK, FAIL, OPTIONAL = "[OK]", "[FAIL]", "[--]"
-PACKAGES = ("numpy", "safetensors", "imageio", "pillow", "matplotlib", "tqdm", "threadpoolctl")
+PACKAGES = ("numpy", "safetensors", "pillow", "matplotlib", "tqdm", "threadpoolctl")
 MEMORY_WANTED, DISK_WANTED = 2 << 30, 1 << 30  # bytes: the quick preset with room to spare; a run with checkpoints
 
 

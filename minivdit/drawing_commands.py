@@ -34,8 +34,7 @@ def ready(options, clips=1):
         raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
     if options.plain and clips > 1:
         raise InputError(f"--plain writes one clip, and these are {clips}; draw them one by one")
-    if not strips:
-        display.check_writable(options.out)
+    display.check_writable(options.out, options.fps)
     prepare(options)
     from .generation import TextToVideo
 
@@ -56,16 +55,30 @@ def show(options, model, video, prompts, started):
     """Write clips to --out and say what they are."""
     from . import display
 
-    if Path(options.out).suffix.lower() == ".png":
-        display.write_strips(options.out, video, prompts)
-    elif options.plain:
-        display.write_clip(options.out, video[0], options.fps)
+    about = kept_settings(options, model)
+    if options.plain:
+        display.write_clip(options.out, video[0], options.fps, prompts[0], about)
     else:
-        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps)
+        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps, about=about)
     seconds = time.perf_counter() - started
     frames, height, width = video.shape[1:4]
     print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
     print(f"weights {model.name} ({model.fingerprint()})")
+
+
+def kept_settings(options, model):
+    """What is kept in the file about how its clips were drawn."""
+    settings = model.settings
+    own = ("frames", "size", "level", "factor", "backwards", "start", "to")  # of single commands
+    return {
+        "command": options.run.__name__,
+        "seed": options.seed,
+        "steps": options.steps or settings.steps,
+        "guidance": settings.guidance_scale if options.guidance is None else options.guidance,
+        "sampler": options.sampler or settings.sampler,
+        "weights": model.name,
+        "fingerprint": model.fingerprint(),
+    } | {name: value for name in own if (value := getattr(options, name, None)) is not None}
 
 
 def ability(options, draw):

@@ -388,7 +388,7 @@ def test_other_lengths_sizes_counts_and_strips(capsys, trained, tmp_path):
     assert len(imageio.imread(tmp_path / "clip.gif", plugin="pillow", mode="L")) == 6
     assert run("sample", "moving 3 a", "--out", "strip.png", *weights) == 0
     assert "at the start the caption has 'moving'" in capsys.readouterr().err  # drawn, but not silently
-    assert imageio.imread(tmp_path / "strip.png").ndim == 3
+    assert imageio.imread(tmp_path / "strip.png").shape[1] > 1000
 
 
 @pytest.fixture

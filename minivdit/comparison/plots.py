@@ -65,7 +65,7 @@ def speeds_plot(report):
             values = [row["cells"][end]["mean"] for row in own]
             axes.plot(x, [np.nan if v is None else v for v in values], mark, color="0.35", linewidth=1, label=end)
         axes.axvline(1, color="0.7", linewidth=0.8)
-        axes.set_title(own[0]["label"].rpartition(":")[0], fontsize=8, wrap=True)
+        axes.set_title(display.plain(own[0]["label"].rpartition(":")[0]), fontsize=8, wrap=True)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=7)
         axes.set_xlabel("patches a frame", fontsize=7)
@@ -85,7 +85,7 @@ def validation_plot(report):
     for name, look in style(report).items():
         scaled = [_scaled(row["cells"][name], row["cells"][base]["mean"]) for row in rows]
         _line(axes, x, scaled, look, name)
-    axes.set(xlabel="noise level", ylabel=f"validation loss / that of {base}")
+    axes.set(xlabel="noise level", ylabel=f"validation loss / that of {display.plain(base)}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return _png(figure)
@@ -97,7 +97,7 @@ def looks_plot(report):
     looks = {**style(report), CEILING: {"color": "0.35", "marker": ""}}
     for name, look in looks.items():
         values = [np.nan if value is None else value for value in report["looks"][name]]
-        axes.plot(values, linewidth=1.5, markersize=5, label=name, **look)
+        axes.plot(values, linewidth=1.5, markersize=5, label=display.plain(name), **look)
     axes.set(xlabel="frame", ylabel="correlation with its first picture")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -112,10 +112,11 @@ def clips(videos, rows, captions, columns=None):
     made = []
     for row in rows:
         parts = np.concatenate([display.to_uint8(video[row : row + 1]) for video in videos.values()])
-        labelled = display.with_captions(display.upscale(parts, max(1, round(112 / min(parts.shape[2:4])))), videos)
+        factor = max(1, round(112 / min(parts.shape[2:4])))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "clip.gif"
-            display.write_clip(path, display.tile(labelled, columns or len(videos)), frames_per_second=5)
+            columns = columns or len(videos)
+            display.write_grid(path, parts, captions=videos, columns=columns, frames_per_second=5, factor=factor)
             made.append((captions[row], path.read_bytes()))
     return made
 
@@ -125,7 +126,9 @@ def _dot(axes, cell, place, look, label):
         return
     if cell["low"] is not None:
         axes.hlines(place, cell["low"], cell["high"], color=look["color"], linewidth=1.5)
-    axes.plot(cell["mean"], place, look["marker"], color=look["color"], markersize=6, label=label)
+    axes.plot(
+        cell["mean"], place, look["marker"], color=look["color"], markersize=6, label=label and display.plain(label)
+    )
 
 
 def _line(axes, x, cells, look, label):
@@ -133,7 +136,9 @@ def _line(axes, x, cells, look, label):
     ends = [
         (0, 0) if cell["low"] is None else (cell["mean"] - cell["low"], cell["high"] - cell["mean"]) for cell in cells
     ]
-    axes.errorbar(x, mean, yerr=np.transpose(ends), linewidth=1.5, markersize=5, capsize=2, label=label, **look)
+    axes.errorbar(
+        x, mean, yerr=np.transpose(ends), linewidth=1.5, markersize=5, capsize=2, label=display.plain(label), **look
+    )
 
 
 def _scaled(cell, by):

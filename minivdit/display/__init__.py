@@ -1,20 +1,22 @@
 """Clips and losses made visible: GIFs with captions, frame strips, curves, a summary picture. And clips from files.
 
-imageio, Pillow and matplotlib are imported inside the functions that need them, so importing this
-package costs nothing.
+Pillow and matplotlib are imported inside the functions that need them, so importing this package costs nothing.
 """
 
+from ..data.reading import open_clip, read_clip
 from .curves import draw_losses, read_losses, write_curves
-from .gif import beside, check_writable, tile, to_uint8, upscale, with_captions, write_clip, write_grid
-from .reading import read_clip
-from .strips import draw_strip, save_figure, write_strips
+from .layout import beside, tile, to_uint8, upscale, with_captions
+from .strips import draw_strip, plain, save_figure
 from .summary import write_summary
+from .writing import check_writable, write_clip, write_grid, write_strips
 
 __all__ = [
     "beside",
     "check_writable",
     "draw_losses",
     "draw_strip",
+    "open_clip",
+    "plain",
     "read_clip",
     "read_losses",
     "save_figure",

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..training.journal import read_journal
-from .strips import save_figure
+from .strips import plain, save_figure
 
 
 def read_losses(path):
@@ -59,5 +59,5 @@ def write_curves(path, *logs):
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for log in logs:
-        draw_losses(axes, read_losses(log), label=Path(log).stem, levels=len(logs) == 1)
+        draw_losses(axes, read_losses(log), label=plain(Path(log).stem), levels=len(logs) == 1)
     save_figure(path, figure)

@@ -1,9 +1,9 @@
-"""Clips as still pictures: all frames in a row, the caption above."""
+"""Clips in matplotlib's figures: all frames in a row, the caption above."""
 
 import numpy as np
 
 from ..files import atomic_write
-from .gif import to_uint8
+from .layout import to_uint8
 
 
 def draw_strip(axes, clip, caption=None, label=None, most=16):
@@ -21,23 +21,14 @@ def draw_strip(axes, clip, caption=None, label=None, most=16):
     for side in axes.spines.values():
         side.set_visible(False)
     if caption:
-        axes.set_title(caption, fontsize=9, loc="left", pad=3)
+        axes.set_title(plain(caption), fontsize=9, loc="left", pad=3)
     if label:
-        axes.set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
+        axes.set_ylabel(plain(label), fontsize=8, rotation=0, ha="right", va="center")
 
 
-def write_strips(path, videos, captions=None, labels=None):
-    """Write a PNG with one row of frames for each clip.
-
-    videos: (B, T, H, W, C) or a list of clips (T, H, W, C), of any sizes. captions, labels: one each, or None.
-    """
-    from matplotlib.figure import Figure
-
-    count = len(videos)
-    figure = Figure(figsize=(10, 0.15 + count * (1.0 if captions else 0.8)), layout="constrained")
-    for index, axes in enumerate(np.atleast_1d(figure.subplots(count, 1))):
-        draw_strip(axes, videos[index], captions and captions[index], labels and labels[index])
-    save_figure(path, figure)
+def plain(text):
+    """A text that matplotlib draws as it is; else it takes what stands between dollar signs for a formula."""
+    return text.encode(errors="replace").decode().replace("$", r"\$")
 
 
 def save_figure(path, figure):

@@ -1,7 +1,7 @@
 """One picture of a run: how the loss fell, what the metrics say, what was drawn."""
 
 from .curves import draw_losses
-from .strips import draw_strip, save_figure
+from .strips import draw_strip, plain, save_figure
 
 
 def draw_metrics(axes, metrics):
@@ -37,7 +37,7 @@ def write_summary(path, *, losses=(), metrics=(), real=None, generated=(), capti
     strips_tall = 1.35 * count * (1 if real is None else 1.75)
     figure = Figure(figsize=(11, 3.2 * bool(charts) + strips_tall + 0.4), layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(plain(title), fontsize=11)
     parts = figure.subfigures(2, 1, height_ratios=(3.2, strips_tall)) if charts and count else [figure, figure]
     if charts:
         axes = list(parts[0].subplots(1, charts, squeeze=False)[0])

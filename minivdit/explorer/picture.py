@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from ..display import to_uint8
+from ..display import plain, to_uint8
 from ..files import atomic_write
 from .page import brightest
 
@@ -39,13 +39,13 @@ def draw(looks, prompt, patch=None, step=None):
         for time, axes in enumerate(line):
             _draw_frame(axes, look.video[time * look.patch_frames], seen[time], np.nanmax(seen))
             axes.set_xlabel("-" if np.isnan(seen[time]).all() else f"{np.nansum(seen[time]):.1%}", fontsize=7)
-        line[0].set_ylabel(look.name, fontsize=9)
+        line[0].set_ylabel(plain(look.name), fontsize=9)
         time, place = divmod(token, rows * columns)
         y, x = divmod(place, columns)
         line[time].add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="#d55e00", linewidth=2.5))
     figure.suptitle(
-        f"'{prompt}': where the marked patch looks (bright: much; hatched: forbidden), mean of all blocks and heads, "
-        f"step {step + 1} of {first.total}",
+        f"'{plain(prompt)}': where the marked patch looks (bright: much; hatched: forbidden), "
+        f"mean of all blocks and heads, step {step + 1} of {first.total}",
         fontsize=9,
     )
     written = io.BytesIO()

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minivdit.display import read_clip, reading, write_clip
+from minivdit.data import reading
+from minivdit.data.reading import read_clip
+from minivdit.display import write_clip
 from minivdit.errors import InputError
 
 
@@ -72,7 +74,8 @@ def test_truncated_files_are_refused(tmp_path):
 
 
 def test_too_many_frames_and_no_file(tmp_path, monkeypatch):
-    write_clip(tmp_path / "clip.gif", frames(5))
+    first, *others = (Image.fromarray(frame[..., 0]) for frame in frames(5))
+    first.save(tmp_path / "clip.gif", save_all=True, append_images=others)
     monkeypatch.setattr(reading, "MOST_PIXELS", 4 * 16 * 24)
     with pytest.raises(InputError, match="more than 1536 pixels"):
         read_clip(tmp_path / "clip.gif")
