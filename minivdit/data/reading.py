@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .grey import to_grey
-from .kept import MOST_PIXELS, NAME, Kept, unpack
+from .labels import MOST_PIXELS, NAME, Label, unpack
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 FILMS = (".mp4", ".m4v", ".mov", ".webm")
@@ -46,7 +46,7 @@ def open_clip(source):
     """A Clip from a file (PNG, JPEG, GIF, BMP, WebP; MP4 where PyAV is installed) or from a Pillow image.
 
     A clip that minivdit wrote comes back as it was drawn, without caption and enlargement. Of several in one file
-    clip.gif, 'clip.gif#2' is the second. Anything else is read as it is seen, in grey, on black, upright; where some
+    clip.gif, 'clip.gif#0' is the first. Anything else is read as it is seen, in grey, on black, upright; where some
     frames last longer than others, they are repeated. Raises InputError for a file that is missing, damaged, of another
     kind, larger than MOST_PIXELS, or that holds several clips.
     """
@@ -55,8 +55,8 @@ def open_clip(source):
     with _one_line_errors(name):
         with _opened(source) as (text, pictures):
             try:
-                if kept := Kept.loads(text):
-                    return _own(kept, pictures, name, number)
+                if label := Label.loads(text):
+                    return _own(label, pictures, name, number)
             except InputError:
                 raise
             except ValueError as error:
@@ -126,7 +126,7 @@ def _opened(source):
 
 
 def _said(info):
-    """The text that minivdit kept, in a PNG's own field or in a GIF's comment."""
+    """The text that minivdit label, in a PNG's own field or in a GIF's comment."""
     text = info.get(NAME, info.get("comment", ""))
     return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
@@ -135,6 +135,7 @@ def _frames(image):
     from PIL import ImageSequence
 
     for frame in ImageSequence.Iterator(image):
+        frame.load()  # of a WebP, the duration is known only then
         milliseconds = frame.info.get("duration")
         yield to_grey(frame), milliseconds and milliseconds / 1000
 
@@ -147,28 +148,28 @@ def _film_frames(film, path):
         yield to_grey(frame.to_image()), stream.average_rate and float(1 / stream.average_rate)
 
 
-def _own(kept, pictures, name, number):
+def _own(label, pictures, name, number):
     """A clip as it was drawn. Raises ValueError if the pictures aren't those that were written."""
-    count = len(kept.clips)
+    count = len(label.clips)
     if number is None and count > 1:
-        raise InputError(f"{name} holds {count} clips; choose one of {name}#1 to {name}#{count}")
-    if number is not None and not 1 <= number <= count:
-        raise InputError(f"{name} holds {count} clips and no #{number}; they are counted from 1")
-    chosen = (number or 1) - 1
-    place, packed = kept.clips[chosen], kept.pixels[chosen]
-    if kept.pictures * kept.size[0] * kept.size[1] > MOST_SEEN:
+        raise InputError(f"{name} holds {count} clips; choose one of {name}#0 to {name}#{count - 1}")
+    chosen = number or 0
+    if chosen >= count:
+        raise InputError(f"{name} holds no clip #{chosen}; the last is #{count - 1}, counted from 0")
+    place, packed = label.clips[chosen], label.pixels[chosen]
+    if label.pictures * label.size[0] * label.size[1] > MOST_SEEN:
         raise ValueError("too many pictures")
     cut, count = [], 0
     for seen, _ in pictures:
         times = range(place.frames) if place.columns else [count]
         count += 1
-        if count > kept.pictures or seen.grey.shape != kept.size:
+        if count > label.pictures or seen.grey.shape != label.size:
             raise ValueError(CHANGED)
         squares = np.stack([place.cut(seen.grey, time) for time in times])
         if not packed and (squares != squares[..., :1, :1]).any():
             raise ValueError(CHANGED)
         cut.append(squares.mean(axis=(3, 4)) if packed else squares[..., 0, 0])
-    if count != kept.pictures:
+    if count != label.pictures:
         raise ValueError(CHANGED)
     video = np.concatenate(cut)[..., None]
     if packed:
@@ -176,11 +177,11 @@ def _own(kept, pictures, name, number):
         if _differ(video, drawn):
             raise ValueError(CHANGED)
         video = drawn
-    return Clip(video, name, kept.frames_per_second, True, kept.captions[chosen], kept.about)
+    return Clip(video, name, label.frames_per_second, True, label.captions[chosen], label.about)
 
 
 def _differ(seen, video):
-    """Whether a picture (T, H, W, 1) is another one than the pixels kept with it, beyond what its format loses."""
+    """Whether a picture (T, H, W, 1) is another one than the pixels label with it, beyond what its format loses."""
     weights = np.float32([0.299, 0.587, 0.114]) if video.shape[-1] == 3 else np.ones(1, np.float32)
     return np.abs(seen[..., 0] - video @ weights).mean() > 0.06
 

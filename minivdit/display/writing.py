@@ -1,9 +1,9 @@
 """Clips to files: GIF, MP4, or PNG (all frames in rows). What is written can be read again as it was drawn.
 
     write_grid("clips.gif", real, generated, captions=prompts)
-    again = read_clip("clips.gif#2")  # (T, H, W, C): the first that was generated
+    again = read_clip("clips.gif#1")  # (T, H, W, C): the first that was generated
 
-The picture is for people: enlarged, captioned, tiled. The file keeps beside it where each clip lies: data/kept.py.
+The picture is for people: enlarged, captioned, tiled. The file keeps beside it where each clip lies: data/labels.py.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.kept import NAME, Kept, Place, pack
+from ..data.labels import NAME, Label, Place, pack
 from ..errors import InputError
 from ..files import atomic_write, check_target
 from .layout import BACKGROUND, beside, corner, enlargement, grid_columns, tile, to_uint8, upscale, with_captions
@@ -144,19 +144,19 @@ def _write(path, picture, frames_per_second, clips, places, captions, about):
     else:
         packed = ("",) * len(clips)
     size, rate = picture.shape[1:3], float(frames_per_second)
-    kept = Kept(size, len(picture), rate, tuple(places), tuple(captions), packed, about or {}).dumps()
+    label = Label(size, len(picture), rate, tuple(places), tuple(captions), packed, about or {}).dumps()
     with atomic_write(path) as temporary:
-        {".gif": _gif, ".mp4": _mp4, ".png": _png}[ending](temporary, picture, rate, kept, captions)
+        {".gif": _gif, ".mp4": _mp4, ".png": _png}[ending](temporary, picture, rate, label, captions)
 
 
-def _gif(path, picture, rate, kept, captions):
+def _gif(path, picture, rate, label, captions):
     """Every frame is written, if only the part that changed. (Pillow's own writer leaves out one like that before.)"""
     from PIL import GifImagePlugin, Image, ImageChops
 
     _, height, width, channels = picture.shape
     greys = bytes(level for level in range(256) for _ in range(3))
     times = [round(100 * time / rate) for time in range(len(picture) + 1)]  # rounded so, the delays add up to the time
-    comment, before = kept.encode("ascii"), None
+    comment, before = label.encode("ascii"), None
     with open(path, "wb") as file:
         file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0) + greys)
         file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # repeat without end
@@ -175,12 +175,12 @@ def _gif(path, picture, rate, kept, captions):
         file.write(b";")
 
 
-def _mp4(path, picture, rate, kept, captions):
+def _mp4(path, picture, rate, label, captions):
     import av
 
     with av.open(str(path), "w", format="mp4") as film:
         film.metadata["title"] = "; ".join(filter(None, dict.fromkeys(captions))).encode(errors="replace").decode()
-        film.metadata["comment"] = kept
+        film.metadata["comment"] = label
         stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(100_000), options={"crf": "18"})
         stream.height, stream.width = picture.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -190,9 +190,9 @@ def _mp4(path, picture, rate, kept, captions):
         film.mux(stream.encode())
 
 
-def _png(path, picture, rate, kept, captions):
+def _png(path, picture, rate, label, captions):
     from PIL import Image, PngImagePlugin
 
     text = PngImagePlugin.PngInfo()
-    text.add_text(NAME, kept)
+    text.add_text(NAME, label)
     Image.fromarray(picture[0, ..., 0] if picture.shape[-1] == 1 else picture[0]).save(path, "PNG", pnginfo=text)

@@ -1,4 +1,4 @@
-"""What a file of clips keeps about itself: where each clip lies in the picture, and how it was drawn.
+"""The label inside a file of clips: where each clip lies in the picture, and how it was drawn.
 
 A clip is written as a picture for people: enlarged, with a caption, beside others. So that it can be read again as it
 was drawn, the file's own metadata (a GIF's comment, an MP4's, a PNG's text) holds this, as JSON. Where the format
@@ -64,8 +64,8 @@ class Place:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """All that a file keeps.
+class Label:
+    """All that a file says about its clips.
 
     size: (height, width) of its pictures, pictures: how many there are; both tell whether another program changed it.
     clips: a Place each, captions: a text each, pixels: what `pack` made of each, or "" where the picture holds them.
