@@ -6,6 +6,8 @@ import os
 
 from .errors import InputError
 
+OUTPUTS = ("--out", "--keep", "--readme")
+
 
 def size(text):
     """'64x96' as (height, width); one number means a square."""
@@ -82,8 +84,8 @@ def output_folder(text):
     return folder
 
 
-def path_type(metavar, is_output):
-    """The converter of an argument that is called so in the help, or None if it is no path."""
-    if is_output:
+def path_type(name, metavar):
+    """The converter of an argument of this name, called so in the help, or None if it is no path."""
+    if name in OUTPUTS:
         return {"FILE": output_file, "DIR": output_folder}[metavar]
     return {"FILE": path, "DIR": path, "NAME=FILE": named_path}.get(metavar)

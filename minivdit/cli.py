@@ -51,8 +51,8 @@ class Parser(argparse.ArgumentParser):
     """argparse with errors of one line, like all others here."""
 
     def add_argument(self, *names, **options):
-        """Every FILE and DIR is a path, and what --out names is looked at before any work."""
-        if kind := path_type(options.get("metavar"), names[0] in ("--out", "--keep")):
+        """Every FILE and DIR is a path, and places to write to are looked at before any work."""
+        if kind := path_type(names[0], options.get("metavar")):
             options["type"] = kind
         return super().add_argument(*names, **options)
 
