@@ -10,6 +10,7 @@ import importlib
 import math
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from .errors import InputError
 
 OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-core instructions of the kernels
 
-_state = {"xp": np, "kernels": True, "blas_threads": None}
+_state = {"xp": np, "kernels": True}
 
 
 def array_module(*arrays):
@@ -200,19 +201,46 @@ def _thread_pools():
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
+class _BlasLimit:
+    """The library's number of threads, which all threads of this process share: the latest wish that stands."""
+
+    def __init__(self):
+        self.lock, self.wishes, self.count, self.limiter = threading.Lock(), {}, None, None
+
+    def enter(self, wish, count):
+        with self.lock:
+            self.wishes[wish] = count
+            self._apply(count)
+
+    def leave(self, wish):
+        with self.lock:
+            del self.wishes[wish]
+            self._apply(next(reversed(self.wishes.values()), None))
+
+    def _apply(self, count):
+        if count == self.count:  # asking the library takes a few microseconds
+            return
+        if hasattr(threadpoolctl.OpenBLASController, "clear_controlling_thread"):
+            # From 3.8 on, what another thread asks for is ignored. Here the lock sees to it that they take turns.
+            threadpoolctl.OpenBLASController.clear_controlling_thread(force=True)
+        if self.limiter is not None:
+            self.limiter.restore_original_limits()
+        self.limiter = None if count is None else _thread_pools().limit(limits=count)
+        self.count = count
+
+
+_blas_limit = _BlasLimit()
+
+
 @contextlib.contextmanager
 def blas_threads(count):
     """Limit matrix products to `count` threads inside the block (or, as a decorator, inside the function)."""
-    before = _state["blas_threads"]
-    if before == count:  # asking the library takes a few microseconds
+    wish = object()
+    _blas_limit.enter(wish, count)
+    try:
         yield
-        return
-    with _thread_pools().limit(limits=count):
-        _state["blas_threads"] = count
-        try:
-            yield
-        finally:
-            _state["blas_threads"] = before
+    finally:
+        _blas_limit.leave(wish)
 
 
 def limit_blas():

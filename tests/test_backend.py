@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 import types
 
 import numpy as np
@@ -239,6 +240,26 @@ def test_blas_threads_are_limited_inside_the_block_only():
         pytest.skip("threadpoolctl knows no BLAS here")
     with backend.blas_threads(1):
         assert set(blas_thread_counts()) == {1}
+    assert blas_thread_counts() == before
+
+
+def test_blas_threads_stay_limited_until_the_last_thread_that_asked_has_left():
+    before, begun, leave = blas_thread_counts(), threading.Event(), threading.Event()
+
+    def other():
+        with backend.blas_threads(1):
+            begun.set()
+            leave.wait(10)
+
+    with backend.blas_threads(1):
+        (thread := threading.Thread(target=other)).start()
+        assert begun.wait(10)
+    assert set(blas_thread_counts()) <= {1}
+    with backend.blas_threads(2):
+        assert backend._blas_limit.count == 2
+    assert backend._blas_limit.count == 1
+    leave.set()
+    thread.join()
     assert blas_thread_counts() == before
 
 

@@ -300,6 +300,6 @@ def test_on_a_gpu_what_cupys_pool_can_reuse_is_free(stand_in, monkeypatch):
 
 
 def test_the_speed_of_all_cores_is_that_of_one_times_their_number(monkeypatch):
-    monkeypatch.setattr(costs, "matmul_speed", lambda: 5.0 if backend._state["blas_threads"] == 1 else 7.0)
+    monkeypatch.setattr(costs, "matmul_speed", lambda: 5.0 if backend._blas_limit.count == 1 else 7.0)
     monkeypatch.setattr(backend, "thread_count", lambda: 3)
     assert costs.cores_speed() == 15.0

@@ -7,7 +7,8 @@ there are but not on how many threads work on them, and is the same bit for bit 
 
 import functools
 import itertools
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -15,14 +16,23 @@ from .. import autograd as ag
 from ..backend import array_module, blas_threads
 from ..optim import equal_groups
 
+POOL = "minivdit-pool"  # how the names of its threads begin
+
 
 @functools.lru_cache(maxsize=8)
 def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="minivdit")
+    return ThreadPoolExecutor(threads, thread_name_prefix=POOL)
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def parallel_map(function, items, threads):
-    """The list of function(item), in the order of the items; the first error of any of them is raised."""
+    """The list of function(item), in the order of the items; the first error of any of them is raised.
+
+    None of them is still at work afterwards, not even after an error.
+    """
     with blas_threads(1):
         if threads <= 1:
             return [function(item) for item in items]
@@ -32,6 +42,7 @@ def parallel_map(function, items, threads):
         finally:  # after an error or Ctrl-C, don't start what hasn't begun
             for future in futures:
                 future.cancel()
+            wait(futures)
 
 
 def batch_size(batch):

@@ -5,33 +5,60 @@ that wait for each other so often lose about a quarter of their time (see result
 lock of its own. In training, weights and gradients lie in memory that all processes share, so what is carried to and
 fro is only a part of the batch, and a loss.
 
-Processes are made by fork, where that is safe (Linux); elsewhere threads do the same work, with the same result bit for
-bit.
+Processes are made by fork, where that is safe (see `can_fork`); elsewhere threads do the same work, with the same
+result bit for bit.
 """
 
 import contextlib
+import ctypes
+import functools
 import mmap
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 
 import numpy as np
 
 from ..backend import blas_threads
 from ..errors import InputError
-from .parallel import add_up, batch_size, parallel_map, shard_gradients, split_batch
+from .parallel import POOL, add_up, batch_size, parallel_map, shard_gradients, split_batch
+
+# Modules whose threads never compute: those of notebooks and of progress bars.
+NEVER_COMPUTING = (
+    *("ipykernel.iostream", "ipykernel.heartbeat", "ipykernel.control", "ipykernel.shellchannel"),
+    *("ipykernel.parentpoller", "IPython.core.history", "tqdm._monitor"),
+)
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def can_fork():
-    """Whether processes can be forked here: on Linux. (On macOS, Apple's libraries don't survive it.)"""
-    return sys.platform.startswith("linux")
+    """Whether processes can be forked here and now: on Linux, by the only thread that may be computing.
+
+    Beside a thread that is inside of BLAS a fork never returns, or leaves a process that waits for ever. On macOS,
+    Apple's libraries don't survive it. A daemonic process (of multiprocessing.Pool, for one) may have none of its own.
+    """
+    if not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
+        return False
+    harmless = {thread.ident for thread in threading.enumerate() if _never_computes(thread)}
+    return sys._current_frames().keys() <= {threading.get_ident(), *harmless}
+
+
+def _never_computes(thread):
+    """Whether a thread can't be inside of BLAS while this one isn't in `parallel_map`."""
+    if thread.name.startswith(POOL):
+        return True
+    origin = thread._target if type(thread) is threading.Thread else type(thread)
+    return getattr(origin, "__module__", None) in NEVER_COMPUTING
 
 
 class Workers:
     """function(item) for several items at once: by this process and `count` - 1 forked ones, in a `with` block.
 
     The forked ones know what was in memory when the block began; of later changes they see those in shared memory.
+    They end with the block, and with this process however that ends. Where none can be forked, threads do their work.
     cure: what to do when one of them is killed, which is most likely for want of memory.
     """
 
@@ -40,11 +67,12 @@ class Workers:
         self.connections, self.processes = [], []
 
     def __enter__(self):
-        fork = multiprocessing.get_context("fork") if can_fork() else None
-        for number in range(1, self.count if can_fork() else 1):
+        forked = self.count - 1 if self.count > 1 and can_fork() else 0
+        fork, parent = multiprocessing.get_context("fork"), os.getpid()
+        for number in range(1, forked + 1):
             here, there = fork.Pipe()
             self.connections.append(here)
-            process = fork.Process(target=self._serve, args=(there,), daemon=True, name=f"minivdit-{number}")
+            process = fork.Process(target=self._serve, args=(there, parent), daemon=True, name=f"minivdit-{number}")
             process.start()
             there.close()  # so that the end of that process is the end of the file here
             self.processes.append(process)
@@ -54,7 +82,7 @@ class Workers:
         for connection in self.connections:
             connection.close()
         for process in self.processes:
-            process.terminate()
+            process.kill()
             process.join()
         self.connections, self.processes = [], []
 
@@ -80,9 +108,13 @@ class Workers:
             results[number :: self.count] = answer
         return results
 
-    def _serve(self, connection):
+    def _serve(self, connection, parent):
         """What a forked process does: items in, results out."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that forked it; that one ends it
+        for number in FOR_THE_PARENT:  # a terminal or a time limit sends them to all; that one saves, and ends these
+            signal.signal(number, signal.SIG_IGN)
+        _c_library().prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:  # it has gone already
+            os._exit(0)
         for other in self.connections:  # those ends belong to that process: it must be the only one to hold them
             other.close()
         with contextlib.suppress(EOFError, OSError), blas_threads(1):  # it has gone
@@ -147,6 +179,11 @@ class GradientWorkers:
         for name, gradient in found.items():
             self.gradients[shard][name][...] = gradient
         return loss, None, extras
+
+
+@functools.cache
+def _c_library():
+    return ctypes.CDLL(None)
 
 
 def _shared_arrays(parameters):

@@ -1,6 +1,7 @@
 """TextToVideo on a tiny model with random weights: what comes out, what is refused, what a file keeps."""
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -28,6 +29,13 @@ def test_generate_gives_float32_video_in_range(model):
 
 def test_any_length_and_size_that_the_patches_divide(model):
     assert model.generate(PROMPTS[0], num_frames=10, size=(8, 40)).shape == (1, 10, 8, 40, 1)
+
+
+def test_threads_that_draw_at_the_same_time_draw_as_one_alone(model):
+    expected = model.generate(PROMPTS, seed=1)
+    with ThreadPoolExecutor(3) as pool:
+        for video in pool.map(lambda _: model.generate(PROMPTS, seed=1), range(6)):
+            np.testing.assert_array_equal(video, expected)
 
 
 def test_seed_and_prompt_decide_the_clip(model):

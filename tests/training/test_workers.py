@@ -4,15 +4,19 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import TMonitor, tqdm
 
 from minivdit.errors import InputError
 from minivdit.training.loop import Run, train
-from minivdit.training.parallel import parallel_gradients
+from minivdit.training.parallel import parallel_gradients, parallel_map
 from minivdit.training.workers import GradientWorkers, Workers, can_fork
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
@@ -20,6 +24,9 @@ pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on 
 _spec = importlib.util.spec_from_file_location("toy_task", Path(__file__).with_name("toy_task.py"))
 toy = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(toy)
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 @pytest.fixture(autouse=True)
@@ -125,15 +132,110 @@ def test_they_end_when_the_process_that_trains_is_killed():
     children = here.recv()
     parent.kill()
     parent.join()
-    for _ in range(100):
-        alive = [pid for pid in children if Path(f"/proc/{pid}/stat").exists() and not _is_zombie(pid)]
-        if not alive:
-            break
+    assert _soon(lambda: all(map(_is_zombie, children)))
+
+
+def test_a_worker_ends_with_its_parent_in_the_middle_of_its_work(tmp_path):
+    """However long that would take: a killed parent leaves nothing that computes."""
+    told = tmp_path / "worker"
+
+    def work(item):
+        if multiprocessing.parent_process().pid != test:  # in the forked one
+            (tmp_path / "new").write_text(str(os.getpid()))
+            (tmp_path / "new").rename(told)
+        time.sleep(60)
+
+    def program():
+        with Workers(work, 2, "") as workers:
+            workers([1, 2])
+
+    test = os.getpid()
+    parent = multiprocessing.get_context("fork").Process(target=program)
+    parent.start()
+    assert _soon(told.exists)
+    worker = int(told.read_text())
+    parent.kill()
+    parent.join()
+    assert _soon(lambda: _is_zombie(worker))
+
+
+BESIDE_BLAS = """
+import threading
+import numpy as np
+from minivdit.training.workers import Workers
+
+stop, a = threading.Event(), np.random.default_rng(0).random((400, 400), np.float32)
+
+def multiply():
+    while not stop.is_set():
+        a @ a
+
+threads = [threading.Thread(target=multiply, daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+expected = [float((a * k @ a).sum()) for k in range(4)]
+for _ in range(5):
+    with Workers(lambda k: float((a * k @ a).sum()), 2, "") as workers:
+        assert np.allclose(workers(range(4)), expected)
+stop.set()
+"""
+
+
+@pytest.mark.parametrize("repetition", range(3))
+def test_beside_a_thread_that_multiplies_matrices_nothing_hangs(repetition):
+    subprocess.run([sys.executable, "-c", BESIDE_BLAS], env=ENVIRONMENT, timeout=60, check=True)
+
+
+def test_only_a_process_without_other_computing_threads_forks():
+    """What waits by construction doesn't count: a progress bar's thread, and those of our own pool."""
+    monitor, stop = TMonitor(tqdm, 10), threading.Event()
+    assert parallel_map(abs, [-1, -2], 2) == [1, 2]
+    assert threading.active_count() > 2 and can_fork()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    assert not can_fork()
+    with Workers(lambda item: (item, os.getpid()), 2, "") as workers:
+        assert workers([1, 2]) == [(1, os.getpid()), (2, os.getpid())]
+    stop.set()
+    other.join()
+    monitor.exit()
+    assert can_fork()
+
+
+def test_a_daemonic_process_trains_with_threads_and_to_the_same_weights():
+    """Such as those of multiprocessing.Pool, which may not have processes of their own."""
+    expected = _trained_toy()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.apply(_trained_toy)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def _trained_toy():
+    for _ in train(Run(task := toy.ToyTask(), toy.SETTINGS, threads=2)):
+        pass
+    return {name: parameter.data for name, parameter in task.parameters.items()}
+
+
+def test_a_stop_that_is_sent_to_all_processes_is_left_to_the_one_that_trains():
+    task = toy.ToyTask()
+    batch = task.batch(np.random.default_rng(0))
+    with GradientWorkers(task.loss, task.parameters, 2, 2) as workers:
+        workers(batch)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(workers.workers.processes[0].pid, number)
+        workers(batch)
+
+
+def _soon(holds):
+    """Whether it holds within some seconds."""
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not alive
+    return holds()
 
 
 def _is_zombie(pid):
+    """Whether a process has ended, even if nobody has asked how."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
