@@ -251,6 +251,7 @@ def build_parser():
             "minivdit evaluate --weights runs/small/model.safetensors --prompts 100",
             "minivdit evaluate --held-out                   only pairs that no caption of the training had",
             "minivdit evaluate --keep runs/clips            draw once; judge the same clips again next time",
+            "minivdit evaluate --weights framewise --against joint.json       which is better, and is that sure?",
             "minivdit evaluate --per-clip 2 --out report.json",
             "minivdit evaluate --per-clip 1 --frames 32 --size 64x96    as good at another length and size?",
         ],
@@ -265,6 +266,9 @@ def build_parser():
     evaluate.add_argument("--out", metavar="FILE", help="write all figures there as JSON")
     evaluate.add_argument(
         "--keep", metavar="DIR", help="folder for the clips: drawn ones are kept there, and those in it judged again"
+    )
+    evaluate.add_argument(
+        "--against", metavar="FILE", help="what --out wrote for other weights: compare with it, clip by clip"
     )
     add_weights(evaluate)
     add_digits(evaluate, None)

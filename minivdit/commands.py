@@ -71,13 +71,20 @@ def evaluate(options):
     prepare(options)
     import json
 
-    from .evaluation import judge_model
+    from .evaluation import against, judge_model
     from .files import atomic_write
     from .generation import TextToVideo
 
+    other = options.against and against.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
-    found = {"weights": model.fingerprint(), "seed": options.seed, "held_out": options.held_out}
+    found = {"weights": model.fingerprint(), "name": model.name, "seed": options.seed, "held_out": options.held_out}
+
+    def save():  # before anything is printed: nobody may be there to read it
+        if options.out:
+            with atomic_write(options.out) as temporary:
+                temporary.write_text(against.text(found))
+
     texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
     for count in [options.per_clip] if options.per_clip else trained:
         kept = f"{count}-digits{'-held-out' * options.held_out}.safetensors"
@@ -98,9 +105,12 @@ def evaluate(options):
         )
         found[f"{count} digits"] = json.loads(report.to_json())
         texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
-        if options.out:  # before anything is printed: nobody may be there to read it
-            with atomic_write(options.out) as temporary:
-                temporary.write_text(json.dumps(found, indent=2))
+        save()
+    if other:
+        rows = against.against(found, other)
+        found["against"] = {"weights": other["weights"], "rows": against.plain(rows)}
+        texts.append(against.table(rows, model.name, other.get("name", other["weights"])))
+        save()
     print("\n".join(texts + [options.out] * bool(options.out)))
 
 

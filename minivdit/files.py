@@ -18,6 +18,17 @@ from safetensors.numpy import save
 
 from .errors import InputError
 
+LARGEST_JSON = 64 * 2**20  # bytes
+JSON_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
 
 def cache_folder():
     """minivdit's folder for what can be fetched or made again, where this platform keeps such things."""
@@ -132,3 +143,57 @@ def load_tensors(path):
     # TypeError, AttributeError: a dtype NumPy doesn't have (bfloat16, float8). RecursionError: hostile metadata.
     except (SafetensorError, ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from error
+
+
+def read_json(path, shape, kind, cure):
+    """The value in a JSON file that is of a certain shape; see `require_shape`.
+
+    kind, cure: what the file should be and how to get one, for messages. Raises InputError for a file that can't be
+    read, is no regular file (a pipe may never end), larger than LARGEST_JSON, no JSON, or of another shape.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ValueError("it is a folder, a device or a pipe" if path.exists() else "there is no such file")
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        require_shape(value, shape)
+        return value
+    except RecursionError as error:
+        raise InputError(f"{path} is no {kind}: it is nested too deeply; {cure}") from error
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} is no {kind}: {reason}; {cure}") from error
+
+
+def require_shape(value, shape, place="it"):
+    """Raise ValueError, naming the place, unless a value read from JSON is of this shape.
+
+    shape: a type or a tuple of types; a list of one shape, for every item; a dict of shapes by name, of which all must
+    be there, and of others as many as there like, unless ... stands for their shape: then all others must have it.
+    """
+    if isinstance(shape, dict):
+        _require_type(value, dict, place)
+        for name in shape.keys() - value.keys() - {...}:
+            raise ValueError(f"{place} has no {name!r}")
+        for name, part in value.items():
+            if name in shape or ... in shape:
+                require_shape(part, shape.get(name, shape.get(...)), f"{name!r:.40} in {place}")
+    elif isinstance(shape, list):
+        _require_type(value, list, place)
+        for item in value:
+            require_shape(item, shape[0], f"an item of {place}")
+    else:
+        _require_type(value, shape, place)
+
+
+def _require_type(value, types, place):
+    types = types if isinstance(types, tuple) else (types,)
+    if type(value) not in types:  # not isinstance: true and false are no numbers
+        names = " or ".join(JSON_NAMES[kind] for kind in types)
+        raise ValueError(f"{place} is {value!r:.40}, not {names}")
+
+
+def _no_number(text):
+    raise ValueError(f"{text} is no number")

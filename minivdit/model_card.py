@@ -6,17 +6,17 @@ moving digits needs.
 
 import dataclasses
 import hashlib
-import json
 import shlex
 from pathlib import Path
 
 from .errors import InputError
 from .evaluation import FLOORS
+from .evaluation.against import parts, read_evaluation
 from .generation import TextToVideo
 from .pipeline import trained_with
 from .training import presets
 
-MEASURES = ("digit_frames", "direction", "obeys", "flawless", "one_class", "lawful")
+MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "lawful")
 
 
 def model_card(path, evaluations=()):
@@ -43,7 +43,7 @@ def model_card(path, evaluations=()):
         f"the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
         "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
-        "`data.HELD_OUT` never shown",
+        "`data.HELD_OUT` never captioned",
         "command": _commands(preset, notes, path),
         "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
         f"{noted('minutes', '{:.0f} minutes')} on {noted('machine')}, {noted('date')}",
@@ -80,38 +80,35 @@ def _commands(preset, notes, path):
 
 def _figures(file, model):
     """The lines of a table for each kind of prompts in an evaluation."""
-    try:
-        report = json.loads(file.read_text())
-        if report["weights"] != model.fingerprint():
-            raise InputError(
-                f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
-                f"--out {file}' with these"
-            )
-        lines = []
-        for kind, part in report.items():
-            if not isinstance(part, dict):
-                continue
-            pairs = ", pairs that training never showed" if report["held_out"] else ""
-            lines += [
-                f"{part['settings']['clips']} prompts, {kind.replace('1 digits', '1 digit')} each{pairs}, seed "
-                f"{report['seed']}:",
-                "",
-                "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",
-                "|---|---|---|---|",
-            ]
-            columns = part["columns"]
-            for name in MEASURES:
-                drawn, real, floor = (columns[column][name] for column in ("clips", "real", FLOORS[name]))
-                half = "" if drawn["mean"] is None else f" ±{(drawn['high'] - drawn['low']) / 2:.2f}"
-                cells = [_number(drawn) + half, _number(real), f"{_number(floor)} ({FLOORS[name]})"]
-                lines.append(f"| {name} | {' | '.join(cells)} |")
-            lines.append("")
-        return lines[:-1]
-    except OSError as error:
-        raise InputError(f"{file} can't be read ({error.strerror}); write it with 'minivdit evaluate --out'") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is no evaluation ({error!r}); write it with 'minivdit evaluate --out'") from error
+    report = read_evaluation(file)
+    if report["weights"] != model.fingerprint():
+        raise InputError(
+            f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
+            f"--out {file}' with these"
+        )
+    lines = []
+    for kind, part in parts(report).items():
+        pairs = ", pairs that no caption of the training had" if report["held_out"] else ""
+        lines += [
+            f"{part['settings']['clips']} prompts, {kind.replace('1 digits', '1 digit')} each{pairs}, seed "
+            f"{report['seed']}:",
+            "",
+            "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",
+            "|---|---|---|---|",
+        ]
+        columns = part["columns"]
+        for name in MEASURES:
+            spoilt = FLOORS.get(name)
+            drawn, real, floor = (columns.get(column, {}).get(name) for column in ("clips", "real", spoilt))
+            least = f"{_number(floor)} ({spoilt})" if spoilt else "none"
+            lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")
+        lines.append("")
+    return lines[:-1]
 
 
-def _number(estimate):
-    return "none" if estimate["mean"] is None else f"{estimate['mean']:.2f}"
+def _number(estimate, interval=False):
+    """An estimate of an evaluation as text, perhaps with half the width of its interval."""
+    if estimate is None or estimate["mean"] is None:
+        return "none"
+    known = interval and None not in (estimate["low"], estimate["high"])
+    return f"{estimate['mean']:.2f}" + (f" ±{(estimate['high'] - estimate['low']) / 2:.2f}" if known else "")

@@ -14,11 +14,13 @@ between two sets of real clips of that n beside it.
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import to_device, to_numpy
+from ..backend import blas_threads, to_device, to_numpy
 from ..errors import InputError
 from .blobs import as_clips
 from .judge import CHUNK, WINDOW, load_judge
 from .tracking import bilinear
+
+RESAMPLES = 200  # of the clips, for an interval
 
 
 def frame_maps(clips, digit_size, judge=None):
@@ -66,12 +68,38 @@ def frechet_distance(a, b):
     """Frechet distance between Gaussians fitted to the rows of a (n, D) and b (m, D); at least two rows each."""
     if min(len(a), len(b)) < 2:
         raise InputError(f"a Frechet distance needs at least 2 samples on each side, not {len(a)} and {len(b)}")
+    return _distance(*(_gaussian(np.asarray(rows, float), np.ones(len(rows))) for rows in (a, b)))
+
+
+@blas_threads(1)  # on a busy machine, threads would mostly wait for each other
+def resampled_distances(a, b, clips, generator, resamples=RESAMPLES):
+    """(resamples,): the distance of a (n, D) and b (n, D) whose clips are drawn again with replacement.
+
+    clips: how many there are, each of n / clips rows; both sides lose and double the same ones, those of one caption.
+    Clips that come twice make covariances too small, so these distances lie too high: their spread is what counts.
+    """
     a, b = np.asarray(a, float), np.asarray(b, float)
-    cov_a, cov_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    result = np.empty(resamples)
+    for turn, counts in enumerate(generator.multinomial(clips, np.full(clips, 1 / clips), resamples)):
+        weights = np.repeat(counts, len(a) // clips)
+        kept = weights > 0
+        result[turn] = _distance(*(_gaussian(rows[kept], weights[kept]) for rows in (a, b)))
+    return result
+
+
+def _gaussian(rows, weights):
+    """Mean (D,) and covariance (D, D) of rows (n, D), each of which counts as often as its weight says."""
+    mean = weights @ rows / weights.sum()
+    centred = rows - mean
+    return mean, (centred * weights[:, None]).T @ centred / (weights.sum() - 1)
+
+
+def _distance(one, other):
+    (mean_a, cov_a), (mean_b, cov_b) = one, other
     # trace((A B)^(1/2)) = trace((R B R)^(1/2)) with R = A^(1/2): symmetric, so eigh does it without complex numbers.
     root = _root(cov_a)
     overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
+    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
     return float(max(distance, 0.0))
 
 

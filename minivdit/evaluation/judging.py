@@ -1,9 +1,13 @@
 """A model judged: what it draws for random captions, beside real clips of them."""
 
+import dataclasses
+
 from .. import costs, seeds, values
 from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source
 from ..generation.kept import drawn_clips
 from ..generation.memory import require_memory
+from ..training.tasks import fingerprint
+from .judge import load_judge
 from .report import evaluate
 
 BYTES = 40  # of memory for a pixel of a clip: real clips twice, drawn and spoilt ones, and what tracking makes of them
@@ -56,6 +60,8 @@ def judge_model(
     clips = drawn_clips(model, real.captions, keep, seed=seed, batch=batch, num_frames=num_frames, size=size, **drawing)
     references, options = (real.video, others.video), {"pixels_per_frame": maker.pixels_per_frame}
     report = evaluate(clips, real.captions, references, settings.digit_size, generator, **options)
+    asked = {"seed": seed, "digits": maker.source.name, "judge": fingerprint(load_judge()), "captions": real.captions}
+    report = dataclasses.replace(report, settings={**report.settings, **asked})
     return report, clips, real.video, real.captions
 
 

@@ -16,14 +16,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .. import seeds
+from ..backend import blas_threads
 from ..data import PIXELS_PER_FRAME, parse
 from ..errors import InputError
 from .blobs import as_clips
-from .frechet import clip_features, frame_features, frame_maps, frechet_distance
+from .frechet import clip_features, frame_features, frame_maps, frechet_distance, resampled_distances
 from .judge import load_judge
 from .metrics import identity_metrics, motion_metrics, prompt_metrics, read_captions
 from .sighting import watch
-from .statistics import Estimate
+from .statistics import Estimate, spread
 
 # name: (kind, what it means). Shares are better higher; "px" and "distance" are read against the real column.
 METRICS = {
@@ -74,10 +76,15 @@ def frozen(clips):
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics by column and name: columns[column][metric] is an Estimate. settings: what was compared."""
+    """Metrics by column and name: columns[column][metric] is an Estimate. settings: what was compared.
+
+    samples: by metric, what the figure of the clips is made of: an array with a value for each clip, or, of a Frechet
+    distance, for each turn of resampling. The same turns for all sets of as many clips: they can be compared in pairs.
+    """
 
     columns: dict
     settings: dict
+    samples: dict
 
     def __getitem__(self, column):
         return self.columns[column]
@@ -100,16 +107,17 @@ class Report:
         height, width = s["size"]
         return (
             f"{s['clips']} clips of {s['frames']} frames, {height}x{width}, digits of {s['digit_size']} px; "
-            "± is the half-width of the 95% interval over clips; the floors are spoilt real clips."
+            "± is half the width of the 95% interval over clips; the floors are spoilt real clips."
         )
 
     def to_json(self):
-        """The same as JSON text: settings, and mean, low, high, n of every figure (null where there is none)."""
+        """The same as JSON text: settings; mean, low, high, n of every figure (null where there is none); samples."""
         columns = {
             column: {name: {k: _finite(v) for k, v in asdict(estimate).items()} for name, estimate in values.items()}
             for column, values in self.columns.items()
         }
-        return json.dumps({"settings": self.settings, "columns": columns}, indent=2)
+        samples = {name: [_finite(round(float(v), 6)) for v in values] for name, values in self.samples.items()}
+        return json.dumps({"settings": self.settings, "columns": columns, "samples": samples})
 
     def __str__(self):
         columns = list(self.columns)
@@ -119,6 +127,7 @@ class Report:
         return "\n".join([*lines, self.footnote()])
 
 
+@blas_threads(1)  # of products this small, threads on a busy machine spend most of their time waiting for each other
 def evaluate(
     clips,
     captions,
@@ -147,13 +156,16 @@ def evaluate(
     wishes = read_captions(captions, clips.shape[2:], pixels_per_frame)
     other_maps = frame_maps(others, digit_size, judge)
 
-    def column(array):
+    def column(array, resample=False):
+        """(Sighting, Estimates, samples) of clips; see Report."""
         sighting = watch(array, digit_size, wishes.count, judge, pixels_per_frame)
         values = prompt_metrics(sighting, wishes) | identity_metrics(sighting) | motion_metrics(sighting)
-        return sighting, _estimates(values) | _distances(frame_maps(array, digit_size, judge), other_maps)
+        distances, resampled = _distances(frame_maps(array, digit_size, judge), other_maps, resample)
+        return sighting, _estimates(values) | distances, values | resampled
 
-    columns = {"clips": column(clips)[1]}
-    sighting, columns["real"] = column(real)
+    columns = {}
+    _, columns["clips"], samples = column(clips, resample=True)
+    sighting, columns["real"], _ = column(real, resample=True)
     if controls:
         swapped = read_captions(shuffled_captions(captions, generator), clips.shape[2:], pixels_per_frame)
         columns["other captions"] = _estimates(prompt_metrics(sighting, swapped))
@@ -166,7 +178,7 @@ def evaluate(
         "size": list(clips.shape[2:]),
         "digit_size": digit_size,
     }
-    return Report(columns, settings)
+    return Report(columns, settings, samples)
 
 
 def _estimates(values):
@@ -176,23 +188,30 @@ def _estimates(values):
     }
 
 
-def _distances(maps, other_maps):
-    """Frechet distances have no interval of their own: n says how many samples stand behind them."""
-    result = {}
+def _distances(maps, other_maps, resample):
+    """(Estimates of Frechet distances, their values in resampled clips); without `resample` there are no intervals.
+
+    n says how many samples stand behind a distance.
+    """
+    result, resampled = {}, {}
     for name, features in (("frechet_frames", frame_features), ("frechet_clips", clip_features)):
         ours, theirs = features(maps), features(other_maps)
-        distance = frechet_distance(ours, theirs) if len(ours) > 1 else math.nan
-        result[name] = Estimate(distance, math.nan, math.nan, len(ours))
-    return result
+        distance, interval = (frechet_distance(ours, theirs) if len(ours) > 1 else math.nan), (math.nan, math.nan)
+        if resample and len(maps) > 1:
+            generator = seeds.generator(0, seeds.RESAMPLING)
+            resampled[name] = resampled_distances(ours, theirs, len(maps), generator)
+            interval = spread(distance, resampled[name])
+        result[name] = Estimate(distance, *interval, len(ours))
+    return result, resampled
 
 
 def _text(estimate, kind):
     if estimate is None or math.isnan(estimate.mean):
         return "-"
+    mean, half = estimate.mean, (estimate.high - estimate.low) / 2
     if kind == "distance":
-        return f"{estimate.mean:.3g}"
-    half = (estimate.high - estimate.low) / 2
-    return f"{estimate.mean:.2f} ±{half:.2f}"
+        return f"{mean:.3f}" if math.isnan(half) else f"{mean:.3f} ±{half:.3f}"
+    return f"{mean:.2f} ±{half:.2f}"
 
 
 def _finite(value):
