@@ -290,7 +290,7 @@ the channels of the one in the package.
 """
 
 # %%
-judge = DigitJudge(generator, width=4)
+judge = DigitJudge(generator, width=4, classes=10)
 for name, parameter in judge.parameters().items():
     print(f"{name:25}{parameter.shape!s:>15}")
 print(f"together {judge.parameter_count():,} numbers")
@@ -369,7 +369,7 @@ with blas_threads(1):
         draw = np.random.default_rng(3)
         seen = many_images[:amount], many_labels[:amount]
         watch = [(seen[0][:500], seen[1][:500]), (test_images[:500], test_labels[:500])]
-        learner = DigitJudge(draw, width=4)
+        learner = DigitJudge(draw, width=4, classes=10)
         runs[name] = list(train_on(learner, *seen, steps, draw, watch=watch))
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
@@ -448,7 +448,7 @@ start, with equal steps.
 
 # %%
 with blas_threads(1):
-    hardened = DigitJudge(np.random.default_rng(4), width=4)
+    hardened = DigitJudge(np.random.default_rng(4), width=4, classes=10)
     draw = np.random.default_rng(5)
     for _ in train_on(hardened, many_images, many_labels, steps, draw, change=disturb, every=steps):
         pass

@@ -15,6 +15,7 @@ from ..errors import InputError
 INK = 0.25  # a pixel brighter than this belongs to a stroke
 # Ink of the lightest digit as a fraction of the square it is drawn in: MNIST's mean is 0.13, its thinnest ones 0.03.
 LEAST_INK = 0.022
+MEAN_INK = 0.13
 # MNIST digits fill at most 20 of their 28 pixels (0.71); a blob or a pair with a longer side is no single digit.
 LARGEST_BOX = 0.82
 CHUNK = 32  # frames labelled at a time, so that they stay in the cache
@@ -128,6 +129,20 @@ def find_blobs(frames, digit_size, digits):
     for _ in range(MOST_BLOBS - 1):
         _join_pieces(blobs, digits, digit_size)
     return blobs
+
+
+def ink_outside(frames, low, high, digit_size, level):
+    """Ink brighter than `level` outside of boxes: (N,), in units of an average digit's ink.
+
+    frames: (N, H, W). low, high: (N, K, 2), the boxes' corners (y, x); NaN where there is no box.
+    """
+    rows, columns = np.arange(frames.shape[1]), np.arange(frames.shape[2])
+    free = frames > level
+    for box_low, box_high in zip(low.swapaxes(0, 1)[..., None], high.swapaxes(0, 1)[..., None]):  # (N, 2, 1) each
+        in_rows = (rows >= box_low[:, 0]) & (rows <= box_high[:, 0])  # (N, H)
+        in_columns = (columns >= box_low[:, 1]) & (columns <= box_high[:, 1])
+        free &= ~(in_rows[:, :, None] & in_columns[:, None])
+    return np.where(free, frames, 0).sum((1, 2)) / (MEAN_INK * digit_size**2)
 
 
 def _join_pieces(blobs, digits, digit_size):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .metrics import LAWFUL, SEEN
+from .faults import LAWFUL, SEEN
 from .sighting import mean_of_known, most_seen
 
 

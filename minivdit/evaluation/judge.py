@@ -1,5 +1,7 @@
 """The digit judge: a small convolutional network that reads the digits of clips and gives features of them.
 
+Its classes are the digits 0 to 9, and NONE for a window that shows no digit.
+
 Its weights come with the package; `python -m minivdit.evaluation.train_judge` makes them anew.
 """
 
@@ -15,13 +17,18 @@ from ..nn import Conv, Linear, Module
 
 WINDOW = 28  # side of the windows it reads, px
 WEIGHTS = Path(__file__).parents[1] / "weights" / "judge.safetensors"
+NONE = 10  # the class of windows without a digit
+CLASSES = NONE + 1
 CHUNK = 256  # images at a time, so that activations stay small
 
 
 class DigitJudge(Module):
-    """Windows (n, 28, 28) with values in [0, 1] -> logits (n, 10), and features on the way."""
+    """Windows (n, 28, 28) with values in [0, 1] -> logits (n, classes), and features on the way.
 
-    def __init__(self, generator, width=16):
+    classes: 11, the ten digits and NONE, or 10 for a judge that takes everything for a digit.
+    """
+
+    def __init__(self, generator, width=16, classes=CLASSES):
         # Strides early: three quarters of the work of a plain network is in its first two layers.
         self.convolutions = [
             Conv(1, width, generator, kernel=(5, 5), stride=2, padding=2),  # 28 -> 14
@@ -29,7 +36,7 @@ class DigitJudge(Module):
             Conv(2 * width, 4 * width, generator, kernel=(3, 3), stride=2, padding=1),  # 7 -> 4
         ]
         self.hidden = Linear(4 * 4 * 4 * width, 4 * width, generator)
-        self.output = Linear(4 * width, 10, generator)
+        self.output = Linear(4 * width, classes, generator)
 
     def maps(self, images):
         """Images (n, H, W) of any size -> local features (n, H/8, W/8, 64): which stroke is where."""
@@ -47,17 +54,17 @@ class DigitJudge(Module):
         return self.output(self.features(windows))
 
     def read(self, windows):
-        """Windows (..., 28, 28), NumPy -> log-probabilities (..., 10) and features (..., 64), NumPy."""
+        """Windows (..., 28, 28), NumPy -> log-probabilities (..., classes) and features (..., 64), NumPy."""
         leading = windows.shape[:-2]
         flat = windows.reshape(-1, *windows.shape[-2:])
-        logits, features = np.empty((len(flat), 10), np.float32), np.empty((len(flat), 64), np.float32)
+        logits, features = [], []
         with ag.no_grad():
-            for start in range(0, len(flat), CHUNK):
-                part = slice(start, start + CHUNK)
-                found = self.features(to_device(flat[part]))
-                features[part] = to_numpy(found.data)
-                logits[part] = to_numpy(ag.log_softmax(self.output(found)).data)
-        return logits.reshape(*leading, 10), features.reshape(*leading, 64)
+            for start in range(0, max(len(flat), 1), CHUNK):
+                found = self.features(to_device(flat[start : start + CHUNK]))
+                features.append(to_numpy(found.data))
+                logits.append(to_numpy(ag.log_softmax(self.output(found)).data))
+        logits, features = np.concatenate(logits), np.concatenate(features)
+        return logits.reshape(*leading, logits.shape[-1]), features.reshape(*leading, features.shape[-1])
 
 
 def load_judge():

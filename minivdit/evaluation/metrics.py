@@ -16,11 +16,11 @@ import numpy as np
 
 from ..data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
 from ..errors import InputError
+from . import faults
 from .paths import NOWHERE
 from .sighting import mean_of_known, most_seen
 
-LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
-SEEN = 0.9  # of the frames in which a lawful digit must be found
+HALF = 0.5  # of the frames, in which a digit must be read
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,15 @@ def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
 
 
 def prompt_metrics(sighting, wishes):
-    """Is the caption obeyed? Values (B,) in [0, 1] by name.
+    """Is the caption obeyed? Values (B,) in [0, 1] by name; obeys and flawless are 0 or 1.
 
     digit_frames: share of readable frames that show the digit asked for (lost frames don't).
-    digit:     the digit that most readable frames show is the one asked for.
+    digit:     the digit read most often is the one asked for.
     direction: the track's path sets off in the direction asked for.
-    obeys:     each digit asked for is read in at least half of all frames, goes its own way, and nothing else is there.
-    flawless:  it obeys, follows its bouncing line, looks like its first frame throughout, with no ink elsewhere.
+    obeys:     each digit asked for is read in at least half of all frames (but for those in which digits touch), goes
+               its own way, and nothing else is there.
+    flawless:  it obeys, each digit follows its bouncing line, moves in every step, reads as one class and looks like
+               its first frame throughout, and there is no ink beside the digits.
     speed:     of "slow", "normal" and "fast" the right one is nearest.
     number:    share of frames without touching digits that show as many digits as asked for.
     """
@@ -81,18 +83,17 @@ def prompt_metrics(sighting, wishes):
         """Mean over the motions asked for, under the pairing that is best for `score` (B, motions, tracks)."""
         return _paired(score, _best_pairing(score, wanted, tracks), wanted)
 
-    both = majority & direction
+    both = (frames >= HALF) & direction
     pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
+    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & faults.nothing_else(sighting)
     single = ~sighting.tracks.merged.any(1)
     number = np.where(single, sighting.tracks.blobs == wishes.count[:, None], np.nan)
-    obeys = np.floor(_paired(both, pairing, wanted) + 1e-6)
-    whole = identity_metrics(sighting)["one_class"] * motion_metrics(sighting)["lawful"]
     return {
         "digit_frames": best(frames),
         "digit": best(majority),
         "direction": best(direction),
-        "obeys": obeys,
-        "flawless": obeys * (whole == 1),
+        "obeys": obeys.astype(float),
+        "flawless": (obeys & _flawless(sighting)).astype(float),
         "speed": _paired(speed, pairing, wanted),
         "number": mean_of_known(number, -1),
     }
@@ -124,6 +125,13 @@ def identity_metrics(sighting):
     }
 
 
+def _flawless(sighting):
+    """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
+    each = faults.lawful(sighting) & faults.keeps_moving(sighting) & faults.keeps_its_look(sighting)
+    one_class = np.nan_to_num(identity_metrics(sighting)["one_class"], nan=1.0) == 1
+    return (each | ~sighting.tracks.wanted).all(-1) & one_class & faults.no_haze(sighting)
+
+
 def motion_metrics(sighting):
     """Does a digit move as digits do? Values (B,) by name, means over the clip's digits.
 
@@ -132,13 +140,10 @@ def motion_metrics(sighting):
     travel:   px along that line over the whole clip; a frozen digit has 0.
     """
     paths, tracks = sighting.paths, sighting.tracks
-    seen = tracks.found.mean(-1) >= SEEN
-    near = np.nan_to_num(paths.residual, nan=np.inf) <= LAWFUL * sighting.digit_size
-    lawful = seen & near & (paths.direction != NOWHERE)
     travel = paths.speed * (tracks.positions.shape[2] - 1)
     return {
         name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1)
-        for name, value in (("lawful", lawful), ("residual", paths.residual), ("travel", travel))
+        for name, value in (("lawful", faults.lawful(sighting)), ("residual", paths.residual), ("travel", travel))
     }
 
 

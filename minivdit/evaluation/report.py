@@ -30,10 +30,13 @@ from .statistics import Estimate, spread
 # name: (kind, what it means). Shares are better higher; "px" and "distance" are read against the real column.
 METRICS = {
     "digit_frames": ("share", "frames that show the digit asked for"),
-    "digit": ("share", "digits right by majority over the clip"),
+    "digit": ("share", "digits read most often as the one asked for"),
     "direction": ("share", "digits that set off in the direction asked for"),
-    "obeys": ("share", "clips with every digit read in half of all frames, moving its own way, and nothing else"),
-    "flawless": ("share", "clips that obey, move by the law, keep their digits' looks, and have no ink elsewhere"),
+    "obeys": ("share", "clips with each digit read in half of the frames or more, going its own way, and nothing else"),
+    "flawless": (
+        "share",
+        "clips that obey, move by the law, keep their digits' looks, and have no other ink",
+    ),
     "speed": ("share", "digits nearest to the speed asked for"),
     "number": ("share", "frames with as many digits as asked for"),
     "one_class": ("share", "digits read as one class in every frame"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data import PIXELS_PER_FRAME
 from .blobs import as_clips
-from .judge import load_judge
+from .judge import NONE, WINDOW, load_judge
 from .paths import Paths, fit_paths
 from .tracking import Tracks, track, windows
 
@@ -17,10 +17,12 @@ MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two to
 class Sighting:
     """All that is seen in B clips: K tracks, T frames.
 
-    classes:  (B, K, T) int, the digit read in each frame, -1 where lost.
-    probabilities: (B, K, T, 10), 0 where lost.
+    classes:  (B, K, T) int, the digit read in each frame, -1 where lost and where what is there is no digit.
+    probabilities: (B, K, T, 10), of each digit; 0 where lost.
     readable: (B, K, T) bool, frames that count: not merged, or all of them where a clip has no other.
-    looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost.
+    looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost, and
+              where the boxes of two digits overlap.
+    changes:  (B, T - 1), how much of the picture changes from one frame to the next: the sum over its pixels.
     canvas:   (height, width); digit_size: px.
     """
 
@@ -30,6 +32,7 @@ class Sighting:
     probabilities: np.ndarray
     readable: np.ndarray
     looks: np.ndarray
+    changes: np.ndarray
     canvas: tuple
     digit_size: int
 
@@ -48,12 +51,28 @@ def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRA
     paths = fit_paths(tracks.positions, canvas, digit_size, trust, pixels_per_frame)
     crops = windows(clips, tracks.positions, digit_size)
     log_probabilities, _ = judge.read(crops)
-    probabilities = np.exp(log_probabilities) * tracks.found[..., None]
-    classes = np.where(tracks.found, log_probabilities.argmax(-1), -1)
+    probabilities = np.exp(log_probabilities[..., :NONE]) * tracks.found[..., None]
+    classes = log_probabilities.argmax(-1)
+    classes = np.where(tracks.found & (classes != NONE), classes, -1)
     apart = ~tracks.merged & tracks.wanted[..., None]
     readable = np.where(apart.any(-1, keepdims=True), apart, tracks.wanted[..., None])
-    looks = _looks(crops, readable & tracks.found)
-    return Sighting(tracks, paths, classes, probabilities, readable, looks, canvas, digit_size)
+    looks = _looks(crops * _inside(tracks, digit_size), readable & tracks.found & ~_overlapping(tracks))
+    changes = np.abs(np.diff(clips, axis=1)).sum((2, 3))
+    return Sighting(tracks, paths, classes, probabilities, readable, looks, changes, canvas, digit_size)
+
+
+def _inside(tracks, digit_size):
+    """(B, K, T, WINDOW, WINDOW) bool: what of a digit's window lies in its own box, and not in its neighbour's."""
+    offsets = (np.arange(WINDOW) - (WINDOW - 1) / 2) * (digit_size / WINDOW)
+    places = tracks.positions[..., None] + offsets  # (B, K, T, 2, WINDOW)
+    rows, columns = np.moveaxis((places >= tracks.low[..., None]) & (places <= tracks.high[..., None]), 3, 0)
+    return rows[..., :, None] & columns[..., None, :]
+
+
+def _overlapping(tracks):
+    """(B, 1, T) bool: the boxes of two digits overlap."""
+    apart = (tracks.high.min(1) < tracks.low.max(1)).any(-1)
+    return ~(apart | ~tracks.found.all(1))[:, None] & (tracks.found.shape[1] > 1)
 
 
 def _looks(crops, counted):
@@ -66,7 +85,7 @@ def _looks(crops, counted):
 
 
 def most_seen(sighting, counted=None):
-    """(B, K): the class of most frames, -1 where nothing was found; ties go to the surer one.
+    """(B, K): the class read most often, -1 where none was read; ties go to the surer one.
 
     counted: the frames that have a say, boolean (B, K, T); by default the readable ones.
     """

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, find_blobs
+from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, find_blobs, ink_outside
+
+FAINT = 0.08  # a pixel brighter than this is seen on black
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,19 @@ class Tracks:
     merged:    (B, K, T) bool, the position comes from splitting a blob of two touching digits.
     blobs:     (B, T) int, digit-sized blobs in each frame.
     wanted:    (B, K) bool, tracks that the caller asked for.
+    low, high: (B, K, T, 2) the corners of a box around the digit's ink, pixels; NaN where lost.
+    extra:     (B, T) ink of strokes outside of all boxes, in units of an average digit's ink.
+    haze:      (B, T) the same of all that is brighter than FAINT.
     """
 
     positions: np.ndarray
     merged: np.ndarray
     blobs: np.ndarray
     wanted: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    extra: np.ndarray
+    haze: np.ndarray
 
     @property
     def found(self):
@@ -61,7 +70,9 @@ def track(clips, digit_size, digits=1):
     seen, centres, masses, sides = (
         array.reshape(count, length, *array.shape[1:]) for array in (blobs.count, blobs.centre, blobs.mass, blobs.side)
     )
-    merged = (digits[:, None] == 2) & (seen == 1) & _looks_like_two(masses, sides, seen, digit_size)
+    single = (digits[:, None] == 2) & (seen == 1)
+    merged = single & _looks_like_two(masses, sides, seen, digit_size)
+    merged |= single & _between(merged)  # one hides the other for a moment
 
     # Start where all wanted digits stand apart, or else touch, or else where anything is seen.
     quality = 2.0 * np.minimum(seen, digits[:, None]) + merged
@@ -70,7 +81,22 @@ def track(clips, digit_size, digits=1):
     for direction in (1, -1):
         _follow(frames, centres, merged, wanted, start, direction, digit_size, positions)
     positions[~wanted] = np.nan
-    return Tracks(positions.astype(np.float32), merged[:, None] & wanted[..., None], seen, wanted)
+    low, high = _boxes(blobs, centres, positions, merged, digit_size)
+    flat = frames.reshape(-1, height, width), *(box.swapaxes(1, 2).reshape(-1, tracks, 2) for box in (low, high))
+    extra, haze = (ink_outside(*flat, digit_size, level).reshape(count, length) for level in (INK, FAINT))
+    merged = merged[:, None] & wanted[..., None]
+    return Tracks(positions.astype(np.float32), merged, seen, wanted, low, high, extra, haze)
+
+
+def _boxes(blobs, centres, positions, merged, digit_size):
+    """The box of each track's blob, (low, high), each (B, K, T, 2): see Tracks. Touching digits have one blob."""
+    own = np.abs(centres[:, None] - positions[:, :, :, None]).max(-1) < 1e-6  # (B, K, T, M); false of NaN
+    own[..., 0] |= merged[:, None]
+    there, which = own.any(-1)[..., None], own.argmax(-1)[..., None, None]
+    margin = digit_size / 14  # for the soft edge of a stroke
+    corners = (corner.reshape(len(positions), 1, *positions.shape[2:3], -1, 2) for corner in (blobs.low, blobs.high))
+    low, high = (np.where(there, np.take_along_axis(corner, which, 3)[..., 0, :], np.nan) for corner in corners)
+    return low - margin, high + margin
 
 
 def _looks_like_two(masses, sides, seen, digit_size):
@@ -82,6 +108,14 @@ def _looks_like_two(masses, sides, seen, digit_size):
     typical[known] = np.nanmax(single[known], axis=(1, 2))
     heaviest, side = masses[..., 0], sides[..., 0]
     return (side > LARGEST_BOX * digit_size) | (heaviest > 1.2 * typical[:, None])
+
+
+def _between(merged, reach=2):
+    """(B, T): there are merged frames both before and after, no more than `reach` frames away."""
+    length = merged.shape[1]
+    padded = np.pad(merged, ((0, 0), (reach, reach)))
+    near = [padded[:, reach + step : reach + step + length] for step in range(-reach, reach + 1)]
+    return np.any(near[:reach], axis=0) & np.any(near[reach + 1 :], axis=0)
 
 
 def _follow(frames, centres, merged, wanted, start, direction, digit_size, positions):

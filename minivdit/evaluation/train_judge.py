@@ -1,9 +1,9 @@
 """Train the digit judge: `python -m minivdit.evaluation.train_judge`, about three minutes on one core.
 
-It learns MNIST and the built-in stroke digits together, through the same window cutting that
-evaluation uses and under what generated clips do to digits: positions off by a pixel, canvases where
-a digit has only 16 pixels, blur, noise, and pieces of another digit at the window's edge. It never
-sees a generated clip.
+It learns MNIST, the built-in stroke digits and windows without a digit (not_digits.py) together, through the same
+window cutting that evaluation uses and under what generated clips do to digits: positions off by a pixel, canvases
+where a digit has only 16 pixels, blur, noise, and pieces of another digit at the window's edge. It never sees a
+generated clip.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from ..data import digit_source
 from ..errors import InputError
 from ..files import save_tensors
 from ..optim import AdamW, clip_global_norm, warmup_cosine
-from .judge import WEIGHTS, WINDOW, DigitJudge, accuracy
+from .judge import CLASSES, NONE, WEIGHTS, WINDOW, DigitJudge, accuracy
+from .not_digits import not_digits
 from .tracking import bilinear
 
 SIZES = (28, 28, 20, 16)  # sizes at which training digits are drawn before they fill the window
@@ -75,11 +76,8 @@ def train_judge(generator, sources, steps=6000, batch_size=128, learning_rate=2e
     parameters = judge.parameters()
     optimiser = AdamW(parameters, learning_rate, weight_decay=0.02)
     for step in range(steps):
-        labels = generator.integers(10, size=batch_size)
-        size = SIZES[step % len(SIZES)]
-        parts = np.array_split(labels, len(sources))
-        images = np.concatenate([s.draw(generator, part, size) for s, part in zip(sources, parts)])
-        windows = disturb(images, generator)
+        labels = generator.integers(CLASSES, size=batch_size)
+        windows = disturb(draw(generator, sources, labels, SIZES[step % len(SIZES)]), generator)
         loss = ag.cross_entropy(judge(to_device(windows)), to_device(labels))
         gradients = dict(zip(parameters, ag.gradients(loss, parameters.values())))
         clip_global_norm(gradients, 5.0)
@@ -87,6 +85,16 @@ def train_judge(generator, sources, steps=6000, batch_size=128, learning_rate=2e
         if progress and (step % 100 == 99 or step + 1 == steps):
             progress(step + 1, loss.item())
     return judge
+
+
+def draw(generator, sources, labels, size):
+    """Pictures (n, size, size) of classes (n,), of the sources in equal parts; for NONE one without a digit."""
+    shown = np.where(labels == NONE, generator.integers(10, size=len(labels)), labels)
+    parts = np.array_split(shown, len(sources))
+    images = np.concatenate([s.draw(generator, part, size) for s, part in zip(sources, parts)])
+    none = labels == NONE
+    images[none] = not_digits(generator, images[none], shown[none])
+    return images
 
 
 def weights_hash(tensors):
@@ -98,7 +106,7 @@ def weights_hash(tensors):
 
 
 def main(arguments=None):
-    """Train the judge anew on MNIST and strokes, test it on both, write its weights in half precision."""
+    """Train the judge anew on digits of MNIST and strokes and on windows without one; test it, write its weights."""
     parser = argparse.ArgumentParser(prog="python -m minivdit.evaluation.train_judge", description=main.__doc__)
     parser.add_argument("--steps", type=int, default=6000, help="training steps of 128 digits (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches (default %(default)s)")
@@ -121,6 +129,10 @@ def main(arguments=None):
         judge.load_state_dict({name: array.astype(np.float32) for name, array in tensors.items()})
         tests = {name: digit_source(name, "test") for name in ("mnist", "strokes")}
         reached = {name: accuracy(judge, test.images, test.labels) for name, test in tests.items()}
+        nothing = np.full(4000, NONE)
+        generator = np.random.default_rng(options.seed + 1)
+        shown = disturb(draw(generator, list(tests.values()), nothing, WINDOW), generator)
+        reached["none"] = accuracy(judge, shown, nothing)
     metadata = {
         "command": f"python -m minivdit.evaluation.train_judge --steps {options.steps} --seed {options.seed}",
         "trained_on": sorted(set(names)),

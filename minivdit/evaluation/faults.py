@@ -1,0 +1,60 @@
+"""What a person sees at once and no single digit's marks show: other things in the picture, faint ink, stutter.
+
+Thresholds were set on real clips, drawn by the data's own rule and after a round trip through a trained autoencoder:
+nearly all of them pass, and clips spoilt in one way each don't (tests/evaluation/test_faults.py).
+"""
+
+import numpy as np
+
+from .paths import NOWHERE
+
+LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
+SEEN = 0.9  # of the frames in which a lawful digit must be found
+FEW = 1 / 8  # of the frames: what is wrong in no more than these is let pass
+EXTRA = 0.01  # of an average digit's ink: about one white pixel where digits have 28
+HAZE = 0.04
+STANDS = 1 / 4  # of the way due in one step: who goes less stands still
+ALIKE = 0.85  # correlation with the first picture; another writer's digit of the same class has less
+
+
+def nothing_else(sighting):
+    """(B,) bool: strokes, specks or shapes beside the digits are in no more than a FEW frames."""
+    return (sighting.tracks.extra > EXTRA).mean(-1) <= FEW
+
+
+def no_haze(sighting):
+    """(B,) bool: faint ink beside the digits is in no more than a FEW frames."""
+    return (sighting.tracks.haze > HAZE).mean(-1) <= FEW
+
+
+def lawful(sighting):
+    """(B, K) bool: found in nearly every frame, moves, and stays near one straight line mirrored at the walls."""
+    paths, tracks = sighting.paths, sighting.tracks
+    near = np.nan_to_num(paths.residual, nan=np.inf) <= LAWFUL * sighting.digit_size
+    return (tracks.found.mean(-1) >= SEEN) & near & (paths.direction != NOWHERE)
+
+
+def keeps_moving(sighting):
+    """(B, K) bool: neither the digit nor the picture stands still in more than a FEW steps of a way that goes on."""
+    way, due = (
+        np.sqrt((np.diff(places, axis=2) ** 2).sum(-1)) for places in (sighting.tracks.positions, sighting.paths.path)
+    )
+    speed = sighting.paths.speed[..., None]
+    sure = ~(sighting.tracks.merged[..., 1:] | sighting.tracks.merged[..., :-1] | np.isnan(way))
+    counted = sure & (due > speed / 2)  # at a wall it may turn within a step
+    stands = counted & (way < STANDS * speed)
+    # Where digits touch, it isn't known how far each has gone: see how much of the picture changes.
+    changes = sighting.changes
+    usual = np.quantile(changes, 0.75, axis=1, keepdims=True) if changes.size else 0
+    same = changes < STANDS * usual
+    return _few(stands, counted) & _few(same, np.ones_like(same))[:, None]
+
+
+def _few(wrong, counted):
+    """No more than a FEW of the counted steps are wrong; one may always be, for a digit can turn within a step."""
+    return wrong.sum(-1) <= np.maximum(1, FEW * counted.sum(-1))
+
+
+def keeps_its_look(sighting):
+    """(B, K) bool: in every frame in which it stands apart the digit looks like its first picture."""
+    return (np.nan_to_num(sighting.looks, nan=1.0) >= ALIKE).all(-1)
