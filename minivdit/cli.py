@@ -1,7 +1,7 @@
 """The command line: `minivdit demo | train | sample | ... | explore | evaluate | compare | data | bench | doctor`.
 
 What they do is in commands.py. An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130.
-MINIVDIT_DEBUG=1 shows tracebacks.
+MINIVDIT_DEBUG=1 shows tracebacks; MINIVDIT_SHORT=1 makes every command take seconds, for tests.
 """
 
 import argparse
@@ -11,14 +11,14 @@ import os
 import sys
 
 from . import __version__, commands, drawing_commands
-from .arguments import number, path, path_type, positive, size, whole
+from .arguments import number, path, path_type, positive, shorten, size, whole
 from .errors import InputError
 
 
 def main(arguments=None):
     """Run one command; returns the exit code: 0, or 2 for bad input, 130 for Ctrl-C, 1 for a bug."""
     try:
-        options = build_parser().parse_args(arguments)
+        options = shorten(build_parser().parse_args(arguments))
         return options.run(options) or 0
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("MINIVDIT_DEBUG") == "1":

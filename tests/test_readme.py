@@ -1,0 +1,202 @@
+"""README.md and chapters/README.md do as they say: every command in them is run, as a person would paste it.
+
+A copy of the project's files stands in an empty folder, and an environment of its own beside it. Every line of every
+block is run there, in order, by bash; a Python block by Python. MINIVDIT_SHORT=1 makes the work smaller; the commands
+stay as they are. Only the network is missing: pip installs the project itself, without what it depends on.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from minivdit import cli
+from minivdit.arguments import SHORT, shorten
+
+PROJECT = Path(__file__).parents[1]
+PAGES = ("README.md", "chapters/README.md")
+# Lines that aren't run, and why. Whatever can be checked of them is checked by a test below.
+LEFT_OUT = {
+    "bash .ci/run": "makes an environment from the network, and runs the tests, this one too",
+    "jupyter lab chapters": "a server, which ends when it is told to",
+}
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash"),
+    pytest.mark.skipif(not importlib.util.find_spec("hatchling"), reason="no hatchling: pip install -e '.[dev]'"),
+]
+
+
+def read(page):
+    return (PROJECT / page).read_text(encoding="utf-8")
+
+
+def blocks(page):
+    """(language, text) of every code block."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", read(page), flags=re.S | re.M)
+
+
+def pasted(page):
+    """What a person pastes, in order: lines of bash, continued ones as one, and whole Python blocks."""
+    for language, text in blocks(page):
+        if language == "python":
+            yield text
+        else:
+            yield from (line for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip())
+
+
+def without_comment(line):
+    return shlex.join(shlex.split(line, comments=True))
+
+
+PASTED = [(page, line) for page in PAGES for line in pasted(page)]
+RUN = [line for _, line in PASTED if without_comment(line) not in LEFT_OUT]
+
+
+def written(line):
+    """The files that a line's minivdit commands say they write: their --out, asked for or not."""
+    for part in line.split(" && "):
+        if part.startswith("minivdit "):
+            out = getattr(cli.build_parser().parse_args(shlex.split(part, comments=True)[1:]), "out", None)
+            if out:
+                yield Path(out)
+
+
+def copy_of_the_project(folder):
+    """What a clone holds: the files that git knows, and those it doesn't ignore."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, capture_output=True, text=True
+    )
+    if listing.returncode:  # an unpacked archive
+        shutil.copytree(PROJECT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs"))
+        return
+    for name in listing.stdout.splitlines():
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, folder / name)
+
+
+def new_environment(root):
+    """The programs of a new environment. It finds the dependencies of ours, but no minivdit before pip installs it."""
+    venv.create(root, with_pip=False)
+    paths = sysconfig.get_paths("posix_prefix", vars={"base": str(root), "platbase": str(root)})
+    (Path(paths["purelib"]) / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    programs = Path(paths["scripts"])
+    offline = "--no-deps --no-index --no-build-isolation --disable-pip-version-check --quiet"
+    pip = f'#!/bin/sh\nexec "{sys.executable}" -m pip --python "{programs}/python" "$@" {offline}\n'
+    (programs / "pip").write_text(pip)
+    (programs / "pip").chmod(0o755)
+    return programs
+
+
+def surroundings(programs, home):
+    """The environment variables: short work, and none of ours that Python or minivdit listens to."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MINIVDIT", "PIP"))}
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), kept["PATH"]])
+    return kept | {
+        "PATH": path,
+        "HOME": str(home),
+        "MINIVDIT_SHORT": "1",
+        "MPLBACKEND": "Agg",
+        "PYTEST_ADDOPTS": "-q tests/test_files.py",  # of all tests these: the command is the README's
+    }
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """{line: (its exit code, what it printed, the files that it didn't write)}, after all were run in order."""
+    root = tmp_path_factory.mktemp("reader")
+    clone, home = root / "minivdit", root / "home"
+    clone.mkdir()
+    home.mkdir()
+    copy_of_the_project(clone)
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    environment = surroundings(new_environment(root / "environment"), home)
+    told = {}
+    for line in RUN:
+        for name in written(line):  # what an earlier line wrote there doesn't count
+            (clone / name).unlink(missing_ok=True) if not (clone / name).is_dir() else None
+        command = ["bash", "-c", line] if "\n" not in line else ["python", "-c", line]
+        done = subprocess.run(
+            command, cwd=clone, env=environment, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL
+        )
+        missing = [str(name) for name in written(line) if not (clone / name).exists()]
+        told[line] = done.returncode, done.stdout + done.stderr, missing
+    return told
+
+
+@pytest.mark.parametrize("line", RUN, ids=lambda line: line.splitlines()[0][:60])
+def test_a_pasted_line_does_what_it_says(results, line):
+    code, output, missing = results[line]
+    if "--device gpu" in line and not importlib.util.find_spec("cupy"):
+        assert code == 2 and "pip install" in output, output
+        return
+    # The doctor's exit code tells of the machine too, such as little memory.
+    assert code in ((0, 1) if "doctor" in line else (0,)), output
+    assert not missing, output
+
+
+def test_no_line_is_left_out_that_the_pages_do_not_hold():
+    lines = {without_comment(line) for _, line in PASTED if "\n" not in line}
+    assert set(LEFT_OUT) <= lines
+    assert (
+        importlib.util.find_spec("minivdit") and (PROJECT / ".ci" / "run").exists() and (PROJECT / "chapters").is_dir()
+    )
+
+
+def test_pip_is_asked_only_for_extras_that_there_are():
+    project = read("pyproject.toml").partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^([\w-]+) = \[", project, flags=re.M))
+    asked = {
+        name
+        for page in PAGES
+        for names in re.findall(r"pip install -e '\.\[(.*?)\]'", read(page))
+        for name in names.split(",")
+    }
+    assert {"dev", "notebooks"} <= asked <= extras
+    assert "jupyterlab" in project
+
+
+def test_short_work_is_smaller_and_no_other():
+    parser = cli.build_parser()
+    for line in ("sample x --steps 30 --seed 4", "compare --preset full --seeds 5", "demo --prompts 9 --minutes 0.01"):
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("MINIVDIT_SHORT", "1")
+            short = vars(shorten(parser.parse_args(line.split())))
+            environment.setenv("MINIVDIT_SHORT", "0")
+            whole = vars(shorten(parser.parse_args(line.split())))
+        assert whole == vars(parser.parse_args(line.split()))
+        changed = {name for name in whole if short[name] != whole[name]}
+        assert changed and changed <= {*SHORT, "preset"}
+        assert all(short[name] <= SHORT[name] for name in SHORT.keys() & short.keys())
+
+
+@pytest.fixture(scope="module")
+def schematic():
+    spec = importlib.util.spec_from_file_location("schematic", PROJECT / "pictures" / "schematic.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_schematic_is_what_its_script_draws(schematic):
+    assert schematic.OUT.read_text(encoding="utf-8") == schematic.svg(), "run: python pictures/schematic.py"
+
+
+def test_each_box_of_the_schematic_leads_to_its_code_and_its_chapter(schematic):
+    drawing = ElementTree.fromstring(schematic.svg())
+    namespace = "{http://www.w3.org/2000/svg}"
+    links = [link.get("href") for link in drawing.iter(f"{namespace}a")]
+    boxes = (*schematic.BOXES, schematic.SAMPLER)
+    assert sorted(links) == sorted(f"../{link}" for box in boxes for link in box.links)
+    assert all((schematic.OUT.parent / link).exists() for link in links)
+    words = [words.text for words in drawing.iter(f"{namespace}text")]
+    assert all(words.count(title) == 1 for title in ("Caption", "Text encoder", "Transformer", "Latents", "Clip"))
