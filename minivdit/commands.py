@@ -176,7 +176,7 @@ def data(options):
         from .data.mnist import data_directory, load_mnist
 
         for split in ("train", "test"):
-            images, _ = load_mnist(split, options.data)
+            images, _ = load_mnist(split, options.data, replace=True)
             print(f"MNIST {split}: {len(images):,} digits, verified")
         print(f"in {data_directory(options.data)}")
         return

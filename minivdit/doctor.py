@@ -98,11 +98,16 @@ def check_disk():
 
 
 def check_mnist():
-    from .data.mnist import FILES, data_directory, find_mnist
+    from .data.mnist import FILES, data_directory, data_problem, find_mnist
 
     there = sum(len(find_mnist(split)) for split in ("train", "test"))
     if there == len(FILES):
         return Finding(OK, f"MNIST in {data_directory()}")
+    if problem := data_problem():
+        return Finding(
+            OPTIONAL,
+            f"MNIST can't be kept: {problem}; set MINIVDIT_DATA to a folder of your own, or the built-in digits serve",
+        )
     return Finding(
         OPTIONAL,
         f"MNIST: {there} of {len(FILES)} files in {data_directory()}; 'minivdit data download' fetches it, "
@@ -182,7 +187,13 @@ def examine(checks=CHECKS):
             yield check()
         except Exception as error:  # the doctor has to survive every illness
             name = check.__name__.removeprefix("check_")
-            yield Finding(FAIL, f"{name}: {type(error).__name__}: {error}; pip install minivdit again")
+            # An OSError is an illness of the machine, such as a folder that is gone: the package is well.
+            told = (
+                f"{error}"
+                if isinstance(error, (InputError, OSError))
+                else (f"{type(error).__name__}: {error}; pip install minivdit again")
+            )
+            yield Finding(FAIL, f"{name}: {told}")
 
 
 def report(checks=CHECKS):

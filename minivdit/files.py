@@ -5,11 +5,13 @@ Weights are safetensors, never pickle: reading a file can't run code.
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import secrets
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from safetensors.numpy import save
 
 from .errors import InputError
 
+POSIX = os.name == "posix"  # files have an owner and a mode
 LARGEST_JSON = 64 * 2**20  # bytes
 JSON_NAMES = {
     dict: "an object",
@@ -30,15 +33,74 @@ JSON_NAMES = {
 }
 
 
+def expand(path):
+    """A Path whose leading ~ is a home folder; InputError where its user is unknown or has none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{str(path)!r} can't be found: that user has no home folder, nor is HOME set") from error
+
+
 def cache_folder():
-    """minivdit's folder for what can be fetched or made again, where this platform keeps such things."""
+    """minivdit's folder for what can be fetched or made again, where this platform keeps such things.
+
+    Raises InputError where this user has no home folder, as in some containers.
+    """
     if sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        cache = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
+        cache = "~/Library/Caches"
     else:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "minivdit"
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return expand(cache) / "minivdit"
+
+
+@functools.cache
+def private_folder(name):
+    """A folder for code that will be run: of this user alone, so that nobody else can put other code there.
+
+    It is `name` in the cache folder. Where that can't be had, a note says so, and a temporary folder takes its place,
+    which goes when Python ends.
+    """
+    try:
+        folder = Path(os.path.realpath(cache_folder())) / name
+        for part in reversed((folder, *folder.parents)):
+            part.mkdir(mode=0o700, exist_ok=True)
+            found = part.lstat()
+            open_to_all = found.st_mode & 0o1002 == 0o002  # in a sticky one, such as /tmp, each keeps to his own
+            if POSIX and (open_to_all or not (_is_mine(part) or found.st_uid == 0)):
+                raise InputError(f"others can change {part}")
+        if not (stat.S_ISDIR(folder.lstat().st_mode) and _is_mine(folder)):
+            raise InputError(f"{folder} is another user's, or a link")
+        folder.chmod(0o700)
+        return folder
+    except InputError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+    print(
+        f"minivdit: note: what is compiled goes when this ends: {reason}; to keep it, set XDG_CACHE_HOME to a folder of "
+        "your own",
+        file=sys.stderr,
+    )
+    _temporary.append(tempfile.TemporaryDirectory(prefix="minivdit-"))  # of mode 0700
+    return Path(_temporary[-1].name)
+
+
+_temporary = []  # each is removed when Python ends
+
+
+def is_private_file(path):
+    """Whether `path` is a file, not a link, that this user made and that nobody else can write to."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) and (not POSIX or (_is_mine(path) and mode & 0o022 == 0))
+
+
+def _is_mine(path):
+    return not POSIX or path.lstat().st_uid == os.geteuid()
 
 
 def check_target(path):

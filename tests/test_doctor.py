@@ -33,6 +33,15 @@ def test_a_check_that_breaks_is_a_finding():
     assert finding.state == doctor.FAIL and finding.text.startswith("something: RuntimeError: boom")
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file or directory"), InputError("no room; make some")])
+def test_an_illness_of_the_machine_is_no_reason_to_install_again(error):
+    def check_disk():
+        raise error
+
+    (finding,) = doctor.examine([check_disk])
+    assert finding.state == doctor.FAIL and str(error) in finding.text and "install" not in finding.text
+
+
 def test_a_missing_package_is_named_with_its_cure(monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package-at-all"))
     finding = doctor.check_packages()

@@ -8,7 +8,7 @@ from .captions import (
     describe,
     parse,
 )
-from .digits import DigitSource, digit_source, resize
+from .digits import DigitSource, digit_source, resize, source_like
 from .idx import read_idx
 from .mixed import MixedClips, Shape
 from .mnist import data_directory, find_mnist, load_mnist
@@ -50,6 +50,7 @@ __all__ = [
     "read_idx",
     "read_moving_mnist",
     "resize",
+    "source_like",
     "split_words",
     "stroke_digits",
 ]

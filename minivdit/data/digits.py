@@ -1,11 +1,12 @@
 """A source of digits: MNIST or the built-in strokes behind one face, at any size."""
 
 import functools
+import sys
 
 import numpy as np
 
 from ..errors import InputError
-from .mnist import data_directory, find_mnist, load_mnist
+from .mnist import data_directory, data_problem, find_mnist, load_mnist
 from .strokes import stroke_digits
 
 STROKE_POOL = {"train": (20_000, 1), "test": (4_000, 2)}  # how many are drawn, and the seed they are drawn from
@@ -56,6 +57,18 @@ def digit_source(name="auto", split="train", directory=None):
     if name == "auto":
         name = "mnist" if len(find_mnist(split, directory)) == 2 else "strokes"
     return _make_strokes(split) if name == "strokes" else _make_mnist(split, data_directory(directory))
+
+
+def source_like(name, split="train", directory=None):
+    """As `digit_source`, for digits that weights were trained on: nobody asked for these by name.
+
+    Where MNIST is neither at hand nor could be kept, a note says that strokes take its place.
+    """
+    problem = name == "mnist" and len(find_mnist(split, directory)) < 2 and data_problem(directory)
+    if problem:
+        told = f"built-in digits take the place of MNIST, which can't be kept: {problem}"
+        print(f"minivdit: note: {told}", file=sys.stderr)
+    return digit_source("strokes" if problem else name, split, directory)
 
 
 @functools.lru_cache(maxsize=4)

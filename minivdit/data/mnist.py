@@ -3,15 +3,16 @@
 LeCun, Cortes and Burges, "The MNIST database of handwritten digits" (1998).
 """
 
+import gzip
 import http.client
+import io
 import os
 import time
 import urllib.request
-from pathlib import Path
 
 from ..errors import InputError
-from ..files import atomic_write, cache_folder
-from .idx import read_idx
+from ..files import atomic_write, cache_folder, check_target, expand
+from .idx import parse_idx, read_idx
 
 # For each split and kind: file name, and md5 of the unpacked content.
 FILES = {
@@ -29,28 +30,46 @@ _OTHERWISE = (
 
 
 def data_directory(directory=None):
-    """The folder of data sets: the argument, else MINIVDIT_DATA, else the platform's cache folder."""
+    """The folder of data sets: the argument, else MINIVDIT_DATA, else the platform's cache folder.
+
+    Raises InputError where it would be below the home folder of a user that has none.
+    """
     chosen = directory or os.environ.get("MINIVDIT_DATA")
-    return Path(chosen).expanduser() if chosen else cache_folder()
+    try:
+        return expand(chosen) if chosen else cache_folder()
+    except InputError as error:
+        raise InputError(f"{error}; {_OTHERWISE}") from error
+
+
+def data_problem(directory=None):
+    """None where files could be kept in `data_directory`, else a phrase that says why not."""
+    try:
+        check_target(data_directory(directory) / FILES["train", "images"][0])
+    except InputError as error:
+        return str(error).partition("; ")[0]  # without the cure, which is another here
+    return None
 
 
 def find_mnist(split, directory=None):
     """Where this split's files lie: {"images": path, "labels": path}; a file that isn't there is left out."""
-    folder = data_directory(directory)
+    try:
+        folder = data_directory(directory)
+    except InputError:
+        return {}
     found = {}
     for kind in ("images", "labels"):
         name, _ = FILES[split, kind]
         candidates = [folder / sub / (name + end) for sub in SUBFOLDERS for end in ("", ".gz")]
-        found[kind] = next((path for path in candidates if path.is_file()), None)
+        found[kind] = next(filter(os.path.isfile, candidates), None)  # False, too, where nobody may look
     return {kind: path for kind, path in found.items() if path}
 
 
-def load_mnist(split, directory=None, download=True, timeout=20.0):
+def load_mnist(split, directory=None, download=True, timeout=20.0, replace=False):
     """MNIST's images uint8 (n, 28, 28) and labels uint8 (n,); n is 60,000 for "train", 10,000 for "test".
 
     directory: see `data_directory`. Files may be gzipped or not, in the folder itself, in `mnist` or in
     `MNIST/raw`. Missing ones are fetched from a mirror (`timeout`: seconds without an answer) unless
-    `download` is False. The content is always checked against its md5.
+    `download` is False; with `replace` damaged ones, too. The content is always checked against its md5.
     Raises InputError for a damaged file, or when a file is missing and can't be fetched.
     """
     if split not in ("train", "test"):
@@ -59,36 +78,38 @@ def load_mnist(split, directory=None, download=True, timeout=20.0):
     arrays = []
     for kind in ("images", "labels"):
         name, md5 = FILES[split, kind]
-        if kind in found:
-            arrays.append(read_idx(found[kind], kind, md5))
-        elif download:
-            arrays.append(_download(name, kind, md5, data_directory(directory), timeout))
-        else:
+        try:
+            if kind in found:
+                arrays.append(read_idx(found[kind], kind, md5))
+                continue
+        except InputError:
+            if not (download and replace):
+                raise
+        if not download:
             raise InputError(f"MNIST's {name} is not in {data_directory(directory)}; {_OTHERWISE}")
+        if problem := data_problem(directory):
+            raise InputError(f"MNIST can't be kept: {problem}; {_OTHERWISE}")
+        path = found.get(kind) or data_directory(directory) / f"{name}.gz"
+        arrays.append(_download(name, kind, md5, path, timeout))
     return tuple(arrays)
 
 
-def _download(name, kind, md5, folder, timeout):
-    """Fetch one file from the first mirror that delivers the right content; keep it and return its array."""
+def _download(name, kind, md5, path, timeout):
+    """Fetch one file from the first mirror that delivers the right content; keep it at `path` and return its array."""
     problems = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't keep MNIST in {folder} ({error.strerror or error}); {_OTHERWISE}") from error
     for mirror in MIRRORS:
         try:
             packed = _fetch(f"{mirror}{name}.gz", timeout)
-        except (OSError, ValueError, http.client.HTTPException) as error:
+            array = parse_idx(io.BytesIO(packed), "what it sent", kind, md5)
+        except (OSError, ValueError, http.client.HTTPException) as error:  # InputError is a ValueError
             problems.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
             continue
-        try:
-            # Verified under its temporary name: a wrong file never gets the right one.
-            with atomic_write(folder / f"{name}.gz") as temporary:
-                temporary.write_bytes(packed)
-                return read_idx(temporary, kind, md5)
-        except InputError as error:
-            problems.append(f"{mirror.split('/')[2]}: {error}")
-    raise InputError(f"MNIST's {name} is not in {folder} and no mirror gave it ({'; '.join(problems)}); {_OTHERWISE}")
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(packed if path.suffix == ".gz" else gzip.decompress(packed))
+        return array
+    raise InputError(
+        f"{path.parent} has no sound copy of MNIST's {name} and no mirror gave it ({'; '.join(problems)}); {_OTHERWISE}"
+    )
 
 
 def _fetch(url, timeout):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from .. import costs, seeds, values
-from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source
+from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
 from ..generation.kept import drawn_clips
 from ..generation.memory import require_memory
 from ..training.tasks import fingerprint
@@ -69,7 +69,7 @@ def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=
     """CaptionedClips of the kind that a model was trained on, of digits that it didn't see; see judge_model."""
     notes = model.notes.get("preset", {}).get("data", {})
     return CaptionedClips(
-        digit_source(digits or notes.get("digits", "auto"), "test", data),
+        digit_source(digits, "test", data) if digits else source_like(notes.get("digits", "auto"), "test", data),
         size,
         num_frames,
         model.settings.digit_size,

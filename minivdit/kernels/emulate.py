@@ -1,6 +1,6 @@
 """Kernels on the CPU: compiled by g++ against kernels/cuda_on_cpu.h, which says what that shows and what it can't.
 
-A build is kept in a cache folder under a name made from a hash of all that went into it.
+A build is kept in the user's own cache folder under a name made from a hash of all that went into it.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write, cache_folder
+from ..files import atomic_write, is_private_file, private_folder
 from .sources import folder, whole_source
 
 FLAGS = ("-std=c++17", "-O1", "-g1", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")
@@ -115,8 +115,9 @@ def _library(file, text, sanitize):
     flags = (*FLAGS, *(SANITIZE if sanitize else ()))
     key = hashlib.sha256("\0".join((text, headers, *flags)).encode()).hexdigest()[:16]
     if key not in _loaded:
-        path = cache_folder() / "kernels" / f"{file.name}-{key}.so"
-        if not path.exists():
+        path = private_folder("kernels") / f"{file.name}-{key}.so"
+        if not is_private_file(path):
+            path.unlink(missing_ok=True)
             _compile(text, flags, path)
         library = ctypes.CDLL(str(path))
         library.run.restype = library.trace.restype = ctypes.c_char_p
@@ -135,6 +136,7 @@ def _compile(text, flags, path):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise InputError(f"g++ can't compile {path.stem}: {first_error(done.stderr)}")
+        result.chmod(0o700)
 
 
 def compiler():

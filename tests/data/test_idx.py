@@ -45,7 +45,7 @@ def test_images_and_labels_are_read_raw_or_gzipped_whatever_the_name(tmp_path, p
 def test_damaged_files_are_named_in_one_line(tmp_path, pack, content, message):
     with pytest.raises(InputError, match=message) as caught:
         idx.read_idx(written(tmp_path, pack(content)), "images")
-    assert "\n" not in str(caught.value) and "fetch the file again" in str(caught.value)
+    assert "\n" not in str(caught.value) and "'minivdit data download' replaces it" in str(caught.value)
 
 
 def test_a_cut_or_corrupt_gz_is_an_input_error(tmp_path):

@@ -8,7 +8,9 @@ import struct
 import numpy as np
 import pytest
 
-from minivdit.data import digit_source, find_mnist, load_mnist, mnist
+from minivdit import doctor
+from minivdit.cli import main
+from minivdit.data import digit_source, find_mnist, load_mnist, mnist, source_like
 from minivdit.errors import InputError
 
 IMAGES = struct.pack(">4I", 2051, 20, 28, 28) + np.arange(20 * 784, dtype=np.uint32).astype(np.uint8).tobytes()
@@ -44,7 +46,7 @@ def test_a_wrong_file_from_a_mirror_is_never_kept(mirror, tmp_path):
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(IMAGES[:-1] + b"\xaa"))
     with pytest.raises(InputError, match=r"no mirror gave it .*md5"):
         load_mnist("train")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert not (tmp_path / "data").exists()  # nor is a folder left behind
 
 
 def test_the_second_mirror_helps_when_the_first_is_silent(mirror, tmp_path, monkeypatch):
@@ -59,8 +61,96 @@ def test_offline_says_what_to_do(mirror, monkeypatch):
         load_mnist("train")
     text = str(caught.value)
     assert "--digits strokes" in text and "MINIVDIT_DATA" in text and "\n" not in text
+    assert not mnist.data_directory().exists()
     with pytest.raises(InputError, match="is not in"):
         load_mnist("train", download=False)
+
+
+DAMAGES = {
+    "cut": lambda content: content[:-5],
+    "empty": lambda content: b"",
+    "another": lambda content: content[:-1] + b"\xaa",
+    "cut while packed": lambda content: gzip.compress(content)[:-9],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("place", ["train-images-idx3-ubyte.gz", "MNIST/raw/train-images-idx3-ubyte"])
+def test_data_download_replaces_a_damaged_file_which_nothing_else_does(mirror, tmp_path, place, damage, capsys):
+    damaged = tmp_path / "data" / place
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(damage(IMAGES))
+    before = damaged.read_bytes()
+    with pytest.raises(InputError, match="'minivdit data download' replaces it"):
+        load_mnist("train")
+    assert damaged.read_bytes() == before
+    load_mnist("train", replace=True)
+    content = damaged.read_bytes()
+    assert (gzip.decompress(content) if place.endswith(".gz") else content) == IMAGES
+    assert len(load_mnist("train", download=False)[0]) == 20
+
+
+def test_the_command_asks_for_the_replacement(monkeypatch):
+    asked = []
+    monkeypatch.setattr(mnist, "load_mnist", lambda *given, **how: asked.append((given, how)) or ([], []))
+    assert main(["data", "download", "--data", "here"]) == 0
+    assert asked == [(("train", "here"), {"replace": True}), (("test", "here"), {"replace": True})]
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user whom the system doesn't know, as in a container that was given only a number."""
+    pwd = pytest.importorskip("pwd", reason="POSIX only")
+
+    def unknown(user):
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MINIVDIT_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+@pytest.fixture(params=["no home", "unknown user's", "another user's", "a file"])
+def unreachable(request, homeless, monkeypatch, tmp_path):
+    """The data folder is somewhere where nothing can be found or kept."""
+    if request.param == "unknown user's":
+        monkeypatch.setenv("MINIVDIT_DATA", "~nobody-by-this-name/x")
+    elif request.param == "a file":
+        (tmp_path / "file").write_bytes(b"")
+        monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    elif request.param == "another user's":  # root may look everywhere, so the system's answer is played
+        monkeypatch.setenv("HOME", str(tmp_path / "theirs"))
+
+        def refusing(function):
+            def answer(path, *rest, **how):
+                if "theirs" in str(path):
+                    raise PermissionError(13, "Permission denied", str(path))
+                return function(path, *rest, **how)
+
+            return answer
+
+        for name in ("stat", "lstat", "mkdir", "open", "listdir"):
+            monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    return request.param
+
+
+def test_what_cannot_be_reached_means_built_in_digits(unreachable, capsys):
+    assert find_mnist("train") == {} and digit_source("auto").name == "strokes"
+    assert mnist.data_problem()
+    assert source_like("mnist", "test").name == "strokes"
+    assert "note: built-in digits take the place of MNIST" in capsys.readouterr().err
+    assert source_like("strokes", "test").name == "strokes" and capsys.readouterr().err == ""
+    with pytest.raises(InputError, match=r"--digits strokes.*MINIVDIT_DATA"):
+        digit_source("mnist")
+    finding = doctor.check_mnist()
+    assert finding.state == doctor.OPTIONAL and "can't be kept" in finding.text
+    assert "set MINIVDIT_DATA to a folder of your own, or the built-in digits serve" in finding.text
+
+
+def test_training_clips_are_shown_without_a_home(unreachable, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "preview", "--count", "1", "--frames", "2", "--size", "32x32"]) == 0
+    assert "digits: strokes" in capsys.readouterr().out
 
 
 def test_endless_and_dripping_answers_are_given_up(mirror, monkeypatch):
@@ -88,13 +178,13 @@ def test_files_are_found_raw_and_in_the_folders_of_other_tools(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_an_input_error(mirror, tmp_path):
     (tmp_path / "data").mkdir(mode=0o555)
-    with pytest.raises(InputError, match="can't keep MNIST"):
+    with pytest.raises(InputError, match="MNIST can't be kept"):
         load_mnist("train")
 
 
 def test_a_data_folder_that_is_a_file_is_an_input_error(mirror, tmp_path):
     (tmp_path / "data").write_text("not a folder")
-    with pytest.raises(InputError, match="can't keep MNIST"):
+    with pytest.raises(InputError, match="MNIST can't be kept"):
         load_mnist("train")
 
 

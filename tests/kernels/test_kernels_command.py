@@ -66,7 +66,7 @@ def test_bad_input_is_one_line_and_code_2(arguments, message, capsys):
 
 
 def test_a_missing_compiler_is_one_line_with_the_cure(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("minivdit.kernels.emulate.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("minivdit.kernels.emulate.private_folder", lambda name: tmp_path)
     monkeypatch.setattr("minivdit.kernels.emulate._loaded", {})
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr("minivdit.kernels.compile._nvrtc", lambda: None)
