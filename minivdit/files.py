@@ -78,11 +78,8 @@ def private_folder(name):
         reason = str(error)
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
-    print(
-        f"minivdit: note: what is compiled goes when this ends: {reason}; to keep it, set XDG_CACHE_HOME to a folder of "
-        "your own",
-        file=sys.stderr,
-    )
+    cure = "to keep it, set XDG_CACHE_HOME to a folder of your own"
+    print(f"minivdit: note: what is compiled goes when this ends: {reason}; {cure}", file=sys.stderr)
     _temporary.append(tempfile.TemporaryDirectory(prefix="minivdit-"))  # of mode 0700
     return Path(_temporary[-1].name)
 

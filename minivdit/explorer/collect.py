@@ -6,17 +6,19 @@ Only pairs of tokens that a block's pattern links have a weight, so what a patte
 import contextlib
 import copy
 import dataclasses
+import math
 
 import numpy as np
 
+from .. import costs, values
 from ..backend import blas_threads, to_numpy
 from ..comparison.study import PATTERNS, check_pattern
 from ..errors import InputError
 from ..models.patches import clip_grid
-from ..models.patterns import links, reachable
+from ..models.patterns import links, most_links, reachable
 
 LEVELS = 255  # of a rounded weight, above 0
-MOST_WEIGHTS = 1 << 24  # of one block at one step: 16 MB before they are compressed
+MOST_WEIGHTS = 1 << 24  # of one block at one step of all looks: 16 MB, of which compression leaves a third or less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,18 +93,19 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     model: a TextToVideo. weights: what to say of them. The others as for TextToVideo.denoise. With guidance, what is
     overheard is the half that knows the caption. Raises InputError for clips of too many patches.
     """
-    config = model.transformer.config
+    config, settings, factor = model.transformer.config, model.settings, model.autoencoder.config.factor
+    num_frames, size = check_room([model], num_frames, size)
     patterns = [pattern for pattern, _ in config.block_patterns()]
     steps, maps, level = {}, {}, 1.0
     # Products of one clip are small: threads that wait for each other cost far more than they save.
     with blas_threads(1), _overheard(model) as heard:
         way = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
-        settings, factor = model.settings, model.autoencoder.config.factor
-        grid = clip_grid(num_frames or settings.num_frames, size or settings.size, factor, config.patch_size)
+        grid = clip_grid(num_frames, size, factor, config.patch_size)
         link = links(patterns, grid, config.causal)
-        _check_weights(link, config.heads)
-        total = drawing.get("steps") or model.settings.steps
+        total = drawing.get("steps") or settings.steps
         kept = thin(range(total), moments)
+        weights_a_step = config.heads * sum(int(one.sum()) for one in link)
+        costs.require_memory(lambda count: count * weights_a_step, len(kept), "moments")
         for step in way:
             if step.index in kept:
                 steps[step.index] = level
@@ -182,10 +185,37 @@ def _pairs(weights, link, part):
     return weights[place[query] // slots, :, place[query] % slots, place[key] % slots].T
 
 
-def _check_weights(link, heads):
-    most = max(int(one.sum()) for one in link) * heads
-    if most > MOST_WEIGHTS:
-        raise InputError(
-            f"a clip of {len(link[0]):,} patches has {most:,} attention weights a block, and a page has room for "
-            f"{MOST_WEIGHTS:,}; draw a shorter or a smaller clip"
-        )
+def check_room(models, num_frames, size):
+    """(num_frames, size) of clips at which looks of all these models have room in one page; as in training for None.
+
+    Raises InputError otherwise, which names the longest and the largest that have: before anything is drawn or linked.
+    """
+    config, factor, settings = models[0].transformer.config, models[0].autoencoder.config.factor, models[0].settings
+    num_frames = values.whole("num_frames", num_frames, default=settings.num_frames)
+    size = values.size(settings.size if size is None else size)
+    frames, rows, columns = config.patch_size
+
+    def weights(num_frames, size):
+        grid = (num_frames // frames, size[0] // (rows * factor), size[1] // (columns * factor))
+        return sum(_most_weights(model.transformer.config, grid) for model in models)
+
+    if weights(num_frames, size) <= MOST_WEIGHTS:
+        return num_frames, size
+    side = math.lcm(rows, columns) * factor
+    longest = frames * costs.largest_that_fits(MOST_WEIGHTS, lambda count: weights(count * frames, size))
+    widest = side * costs.largest_that_fits(MOST_WEIGHTS, lambda count: weights(num_frames, (count * side,) * 2))
+    cures = [f"at this size --frames {longest} is the most"] * (longest > 0)
+    cures += [f"at this length --size {widest}x{widest}"] * (widest > 0)
+    raise InputError(
+        f"{num_frames} frames of {size[0]}x{size[1]} have more patches than a page has room for; "
+        f"{', '.join(cures) or 'draw a shorter and smaller clip'}"
+    )
+
+
+def _most_weights(config, grid):
+    """Bytes of one block at one step: a weight for each link and head, or the table of links where that is more."""
+    table = math.prod(grid) ** 2
+    if not 0 < table <= MOST_WEIGHTS:
+        return table
+    patterns = [pattern for pattern, _ in config.block_patterns()]
+    return max(table, config.heads * most_links(patterns, grid, config.causal))

@@ -9,7 +9,7 @@ from ..files import atomic_write
 from ..generation import TextToVideo
 from ..generation.text_to_video import shipped
 from . import page
-from .collect import Look, collect, pattern_name, restricted
+from .collect import Look, check_room, collect, pattern_name, restricted
 from .picture import Picture, draw
 
 HEIGHT = 900  # of the page inside a notebook, in pixels
@@ -74,6 +74,7 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
         words = f"Not trained so: the weights {models[0].name} ({own}), restricted. "
         words += f"What {name} permits, not what it learns."
         shown.append((restricted(models[0], name), words))
+    check_room([model for model, _ in shown], drawing.get("num_frames"), drawing.get("size"))
     looks = [collect(model, prompt, moments, seed, weights=words, **drawing) for model, words in shown]
     return Explorer(tuple(_with_own_names(looks)), prompt, seed)
 

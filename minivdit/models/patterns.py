@@ -169,6 +169,19 @@ def links(patterns, grid, causal=False):
     return [(group[:, None] == group[None, :]) & allowed for group in groups]
 
 
+def most_links(patterns, grid, causal=False):
+    """How many True entries the fullest of `links` has, counted without making it."""
+    frame = labels("frame", grid)
+    most = 0
+    for pattern, turn in {(pattern, turn % 2) for pattern, turn in with_turns(patterns)}:  # two partitions at most
+        group = labels(pattern, grid, turn)
+        sizes = np.zeros((int(group.max()) + 1, grid[0]), np.int64)  # of each group, how many of its tokens a frame has
+        np.add.at(sizes, (group, frame), 1)
+        seen = sizes.cumsum(axis=1) if causal else sizes.sum(axis=1, keepdims=True)
+        most = max(most, int((sizes * seen).sum()))
+    return most
+
+
 def reachable(patterns, grid, causal=False):
     """Boolean (N, N): entry [i, j] says whether what goes in at token j can change what comes out at token i.
 

@@ -1,12 +1,15 @@
 """What the explorer collects is what attention did: computed again here by hand from what went into each block."""
 
+import re
+import sys
+
 import numpy as np
 import pytest
 
-from minivdit import backend
+from minivdit import backend, costs
 from minivdit.errors import InputError
 from minivdit.explorer import Rounded, collect, explore, restricted
-from minivdit.explorer.collect import LEVELS, thin
+from minivdit.explorer.collect import LEVELS, check_room, thin
 from minivdit.models.blocks import SelfAttention
 from minivdit.models.patches import rotary_angles
 from minivdit.models.patterns import links
@@ -137,12 +140,45 @@ def test_thinning_keeps_the_ends():
 
 
 def test_too_many_patches_and_unlike_weights_are_one_line(make_model):
-    with pytest.raises(InputError, match="draw a shorter or a smaller clip"):
+    with pytest.raises(InputError, match=r"at this size --frames 241 is the most, at this length --size 24x24"):
         collect(make_model("joint"), PROMPT, num_frames=250)
     with pytest.raises(InputError, match="frames are 5 in one and 6 in the other"):
         explore(PROMPT, [make_model("joint"), make_model("frame", num_frames=6)])
     with pytest.raises(InputError, match="blocks are 3 in one and 2 in the other"):
         explore(PROMPT, [make_model("joint"), make_model("frame", depth=2)])
+
+
+@pytest.mark.parametrize("asked", [{"size": 512}, {"num_frames": 10**9}, {"size": 10**9}, {"num_frames": 200}])
+@pytest.mark.parametrize("pattern", ["joint", "frame", "window"])
+def test_the_room_is_asked_for_before_anything_is_drawn_or_linked(make_model, monkeypatch, pattern, asked):
+    def too_early(*arguments, **options):
+        raise AssertionError("this comes after the check")
+
+    for name in ("links", "reachable"):
+        monkeypatch.setattr(sys.modules["minivdit.explorer.collect"], name, too_early)
+    monkeypatch.setattr("minivdit.generation.TextToVideo.denoise", too_early)
+    models = [make_model(pattern), make_model("joint"), make_model("joint", name="other")]
+    with pytest.raises(InputError, match=r"than a page has room for; at this (size --frames|length --size)"):
+        explore(PROMPT, models, **asked)
+
+
+def test_the_largest_clips_that_the_message_names_have_room(make_model):
+    model = make_model("joint", patch_size=(2, 2, 3))
+    with pytest.raises(InputError) as caught:
+        check_room([model], 400, (48, 48))
+    longest, widest = re.search(r"--frames (\d+) .* --size (\d+)x", str(caught.value)).groups()
+    check_room([model], int(longest), (48, 48))
+    check_room([model], 400, int(widest))
+    for larger in ((int(longest) + 2, (48, 48)), (400, int(widest) + 24)):
+        with pytest.raises(InputError):
+            check_room([model], *larger)
+
+
+def test_moments_that_do_not_fit_into_memory_are_refused(make_model, monkeypatch):
+    monkeypatch.setattr(costs, "available_memory", lambda: 60_000)  # three blocks of two heads and 60^2 links: 21,600
+    monkeypatch.setattr("minivdit.generation.text_to_video.require_memory", lambda *request: None)
+    with pytest.raises(InputError, match=r"moments 3 needs about .* the largest that fits is moments 2"):
+        collect(make_model("joint"), PROMPT)
 
 
 def test_every_look_says_whose_it_is(make_model):

@@ -11,6 +11,8 @@ from minivdit.errors import InputError
 from minivdit.models.patterns import (
     average_attention_distance,
     labels,
+    links,
+    most_links,
     parse_pattern,
     partition,
     reachable,
@@ -186,3 +188,12 @@ def test_reachable_follows_the_blocks_in_their_order():
     one, two = reachable(("window:1x1x2", "frame"), (2, 1, 4)), reachable(("window:1x1x2",) * 2, (2, 1, 4))
     assert two.sum() < one.sum()
     assert not np.array_equal(two, two.T)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("grid", [(1, 1, 1), (5, 3, 4), (2, 7, 5), (8, 4, 4)])
+@pytest.mark.parametrize(
+    "patterns", [("joint",), ("frame", "time"), ("window",) * 3, ("window:4x3x2", "skip:3", "skip:3")]
+)
+def test_links_are_counted_without_making_them(patterns, grid, causal):
+    assert most_links(patterns, grid, causal) == max(int(link.sum()) for link in links(patterns, grid, causal))
