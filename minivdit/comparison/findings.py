@@ -1,18 +1,19 @@
 """Sentences computed from a report's tables: where patterns differ, where they don't, and what can't be told.
 
-No sentence is written beforehand: each states figures and whether intervals lie apart.
+No sentence is written beforehand: each states figures, whether intervals lie apart, and what a test makes of it.
 """
 
+from ..evaluation.against import CALLED
 from ..evaluation.statistics import wilson
-from .tables import CEILING, FLOOR, pair
+from .tables import CEILING, CHANCE, CORRECTED, FLOOR, pair
 
 NOT_PATTERNS = (CEILING, FLOOR, "answering 0")
 
 
 def verdict(row, one, other):
-    """How `one` compares with `other` in a row: "better", "worse", "alike" (intervals overlap), or None.
+    """On which side of `other` the interval of `one` lies in a row: "better", "worse", "alike" (they overlap), or None.
 
-    None: there is no interval, or neither more nor less is better. See tables.RULE.
+    None: there is no interval, or neither more nor less is better. That is no test; see tables.RULE.
     """
     a, b = row["cells"][one], row["cells"][other]
     if not row["better"] or None in (a["low"], b["low"]):
@@ -37,7 +38,7 @@ def patterns(report):
 def answer(report):
     """Two sentences for the first screen: the pair in all measures; and by speed."""
     one, other = pair(patterns(report))
-    return [_overall(report["tables"][0], one, other), _by_speed(report, one, other)]
+    return [_overall(report, report["tables"][0], one, other), _by_speed(report, one, other)]
 
 
 def findings(report):
@@ -48,7 +49,7 @@ def findings(report):
     sentences += [_beside_the_best(row, patterns(report)) for row in report["tables"][0]["rows"] if row["better"]]
     flops = table(report, "measures-flops")
     if flops and flops is not report["tables"][0] and {one, other} <= set(flops["columns"]):
-        sentences.append(_overall(flops, one, other))
+        sentences.append(_overall(report, flops, one, other))
     return [*sentences, _validation(report, one, other), *_cost(report, one, other)]
 
 
@@ -60,7 +61,7 @@ def cell_text(cell, form):
     return mean if cell["low"] is None else f"{mean} ({format(cell['low'], form)} to {format(cell['high'], form)})"
 
 
-def _overall(of, one, other):
+def _overall(report, of, one, other):
     rows = [row for row in of["rows"] if row["better"]]
     verdicts = [(row, verdict(row, one, other)) for row in rows]
     told = [(row, found) for row, found in verdicts if found]
@@ -77,10 +78,22 @@ def _overall(of, one, other):
     worse = [_figures(row, one, other) for row, found in told if found == "worse"]
     runs = min(row["cells"][name]["n"] for row, _ in told for name in (one, other))
     return (
-        f"{title}, {runs} seeds: {one} is better than {other} in {len(better)} of {len(told)} measures"
-        f"{_listed(better)}, worse in {len(worse)}{_listed(worse)}, and in "
-        f"{len(told) - len(better) - len(worse)} their intervals overlap."
+        f"{title}, {runs} seeds: the interval of {one} lies on the better side of that of {other} in {len(better)} of "
+        f"{len(told)} measures{_listed(better)}, on the worse side in {len(worse)}{_listed(worse)}; in "
+        f"{len(told) - len(better) - len(worse)} they overlap. {_tested(report)}"
     )
+
+
+def _tested(report):
+    """What the paired tests say after their correction, of all paired tables together."""
+    tables = [of for of in report["tables"] if of["id"].startswith("paired")]
+    tests = [(of, row) for of in tables for row in of["rows"] if _chance(row) is not None]
+    if not tests:
+        return "Nothing is paired seed by seed here, so no difference is called."
+    called = [f"{row['label']} ({of['title'].rpartition(', ')[2]})" for of, row in tests if _chance(row) < CALLED]
+    if not called:
+        return f"Of {len(tests)} paired rows none is a difference after Holm's correction."
+    return f"Of {len(tests)} paired rows {len(called)} are differences after Holm's correction{_listed(called)}."
 
 
 def _by_speed(report, one, other):
@@ -106,7 +119,10 @@ def _by_speed(report, one, other):
         told = [(row, found) for row in chosen if (found := verdict(row, one, other))]
         if told:
             counts = [sum(found == kind for _, found in told) for kind in ("better", "worse")]
-            text = f"{one} is better than {other} in {counts[0]} of {len(told)} figures and worse in {counts[1]}"
+            text = (
+                f"the interval of {one} lies on the better side of that of {other} in {counts[0]} of {len(told)} "
+                f"figures and on the worse side in {counts[1]}"
+            )
         else:
             means = [row for row in chosen if None not in (row["cells"][one]["mean"], row["cells"][other]["mean"])]
             ahead = sum(_gain(row, one, other) > 0 for row in means)
@@ -116,20 +132,26 @@ def _by_speed(report, one, other):
 
 
 def _paired(of, one, other):
-    """Differences within seeds whose interval doesn't hold 0."""
-    better, worse, told = [], [], 0
-    for row in of["rows"]:
-        cell = row["cells"][f"{one} - {other}"]
-        if row["better"] and cell["low"] is not None:
-            told += 1
-            if cell["low"] * cell["high"] > 0:
-                ahead = cell["mean"] * row["better"] > 0
-                (better if ahead else worse).append(f"{row['label']} {cell_text(cell, row['format'])}")
+    """Differences within seeds: those that survive the correction, and those whose own interval doesn't hold 0."""
+    rows = [row for row in of["rows"] if _chance(row) is not None]
+
+    def told(chosen, side):
+        cells = [(row, row["cells"][f"{one} - {other}"]) for row in chosen]
+        found = [f"{r['label']} {cell_text(c, r['format'])}" for r, c in cells if c["mean"] * r["better"] * side > 0]
+        return f"{len(found)}{_listed(found)}"
+
+    called = [row for row in rows if _chance(row) < CALLED]
+    apart = [row for row in rows if row not in called and row["cells"][CHANCE]["mean"] < CALLED]
     return (
-        f"{of['title']}: {one} is better in {len(better)} of {told} figures{_listed(better)}, worse in "
-        f"{len(worse)}{_listed(worse)}; elsewhere the interval of the difference holds 0. Of {told}, one or two may be "
-        "apart from 0 by chance."
+        f"{of['title']}: of {len(rows)} figures, {one} is better in {told(called, 1)} and worse in {told(called, -1)} "
+        f"after Holm's correction. Of the others, which show no difference, the uncorrected interval lies on the "
+        f"better side of 0 in {told(apart, 1)}, on the worse side in {told(apart, -1)}."
     )
+
+
+def _chance(row):
+    """The corrected p of a row of a paired table, or None."""
+    return row["cells"][CORRECTED]["mean"]
 
 
 def _beside_the_best(row, names):
@@ -144,7 +166,7 @@ def _beside_the_best(row, names):
     alike = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "alike"]
     untold = [_named(row, name) for name in cells if name != best and verdict(row, best, name) is None]
     text = f"{row['label']}: the best mean is that of {_named(row, best)}"
-    for others, what in ((apart, "apart from it"), (alike, "not told apart"), (untold, "without an interval")):
+    for others, what in ((apart, "intervals apart from it"), (alike, "overlapping"), (untold, "without an interval")):
         text += f"; {what}: {', '.join(others)}" if others else ""
     return _sentence(text + ".")
 
@@ -157,8 +179,8 @@ def _validation(report, one, other):
         return f"Validation loss: that of {one} is the lower one in {len(lower)} of {len(rows)} bins; no intervals."
     better, worse = ([label for label, found in told.items() if found == kind] for kind in ("better", "worse"))
     return (
-        f"Validation loss: {one} is below {other} in {len(better)} of {len(rows)} noise bins{_listed(better)}, above "
-        f"it in {len(worse)}{_listed(worse)}; elsewhere intervals overlap."
+        f"Validation loss: the interval of {one} lies below that of {other} in {len(better)} of {len(rows)} noise "
+        f"bins{_listed(better)}, above it in {len(worse)}{_listed(worse)}; elsewhere they overlap."
     )
 
 

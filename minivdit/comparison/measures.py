@@ -38,9 +38,10 @@ EVERY = (*ONE, "two")
 MEASURES = {
     "digit_frames": Measure("frames that show the digit asked for", ONE, 1, "other captions"),
     "direction": Measure("digit sets off in the direction asked for", ONE, 1, "other captions"),
-    "obeys": Measure("digit and direction right", ("seen",), 1, "other captions"),
-    "held_out": Measure("digit and direction right, pairs never shown", ("held_out",), 1, "other captions"),
-    "bound": Measure("two digits: both right, each moving its own way", ("two",), 1, "other captions", by_speed=False),
+    "obeys": Measure("obeys: its digit, its way, nothing else", ("seen",), 1, "other captions"),
+    "held_out": Measure("obeys, pairs never captioned", ("held_out",), 1, "other captions"),
+    "bound": Measure("obeys, two digits: each its own way", ("two",), 1, "other captions", by_speed=False),
+    "flawless": Measure("flawless: obeys, and nothing is wrong in any frame", EVERY, 1, "other captions"),
     "one_class": Measure("the digit reads as one class in every frame", ONE, 1, "recombined"),
     "appearance": Measure("drift of the digit's picture from its first frame (lost: 1)", ONE, -1, "recombined"),
     "permanence": Measure("two digits met: both are there again", ("two",), 1, "recombined", by_speed=False),

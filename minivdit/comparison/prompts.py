@@ -9,7 +9,7 @@ from ..data import DIRECTIONS, HELD_OUT, SPEEDS, describe
 from ..errors import InputError
 from ..evaluation.blobs import INK
 
-KINDS = {"seen": "one digit", "held_out": "one digit, a pair never shown in training", "two": "two digits"}
+KINDS = {"seen": "one digit", "held_out": "one digit, a pair that no caption of the training had", "two": "two digits"}
 # Two digits that move by more than this share of their size between frames can't be told apart by where they were.
 FOLLOWED = 0.5
 

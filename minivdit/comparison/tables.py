@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..evaluation import Estimate
+from ..evaluation.statistics import Estimate, holm, student_p, student_t
 from .drawing import LEVEL_BINS, Drawn
 from .measures import CONTROLS, MEASURES, Marks
 
@@ -21,10 +21,12 @@ QUESTION = (
     "Attention within frames and then over time, or all tokens of a clip jointly: what does it change in what is drawn?"
 )
 TITLES = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
+CHANCE, CORRECTED = "p", "p, corrected"  # columns of a paired table
 RULE = (
-    "A difference is called where the 95% intervals of two patterns lie apart: Student's t over the seeds, with the "
-    "same prompts and noise for all, and for shares also Wilson's over all clips, since a few seeds may agree by "
-    "chance. With several dozen figures, a few such differences are to be expected by chance all the same."
+    "A difference is called only where one minus the other within each seed, tested by Student's t, has a p below 0.05 "
+    "after Holm's correction for all paired rows of this report. Where intervals are said to lie apart, these are 95% "
+    "intervals, each for itself: Student's t over the seeds, with the same prompts and noise for all, and for shares "
+    "also Wilson's over all clips. Of several dozen figures a few lie apart by chance, so that shows no difference."
 )
 
 
@@ -61,6 +63,7 @@ def build_report(results, prompts, references, prices, about):
     for budget, found in results.items() if about["trained"] else ():
         if min(_runs(found, name) for name in pair(names)) > 1:
             tables.append(paired_table(budget, found, prompts, *pair(names)))
+    correct(tables)
     looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
     looks[CEILING] = _rounded(references["real"].looks)
     return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "looks": looks}
@@ -180,7 +183,7 @@ def paired_table(budget, results, prompts, one, other):
     def row(head, figure):
         mine, theirs = ({r.seed: figure(r) for r in results if r.name == which} for which in (one, other))
         cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())], None)
-        return {**head, "cells": {f"{one} - {other}": cell}}
+        return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None)}}
 
     loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
     rows = [row(_head(name), lambda r, name=name: r.marks.figure(name, prompts)[0]) for name in MEASURES]
@@ -191,10 +194,28 @@ def paired_table(budget, results, prompts, one, other):
     rows = [row for row in rows if row["cells"][f"{one} - {other}"]["mean"] is not None]
     note = (
         "Seed by seed: the two had the same autoencoder, first weights and batches, so what seeds share is taken out. "
-        "An interval that doesn't hold 0 is a difference."
+        "p: Student's t; then corrected by Holm for all paired rows of this report. Below 0.05 it is a difference."
     )
     title = f"{one.capitalize()} minus {other}, paired, {TITLES[budget].replace('E', 'e', 1)}"
-    return _table(f"paired-{budget}", title, note, [f"{one} - {other}"], rows)
+    return _table(f"paired-{budget}", title, note, [f"{one} - {other}", CHANCE, CORRECTED], rows)
+
+
+def chance(cell):
+    """p of a cell of differences within seeds, by Student's t from its interval; None without one."""
+    if cell["low"] is None:
+        return None
+    half = (cell["high"] - cell["low"]) / 2
+    if half == 0:
+        return float(cell["mean"] == 0)
+    return student_p(cell["mean"] / half * student_t(cell["n"] - 1), cell["n"] - 1)
+
+
+def correct(tables):
+    """Add to the rows of all paired tables together what Holm's correction makes of their p."""
+    rows = [row for one in tables if one["id"].startswith("paired") for row in one["rows"]]
+    chances = [row["cells"][CHANCE]["mean"] if row["better"] else None for row in rows]
+    for row, p in zip(rows, holm([math.nan if p is None else p for p in chances])):
+        row["cells"][CORRECTED] = _cell([p], None)
 
 
 def _table(key, title, note, columns, rows):

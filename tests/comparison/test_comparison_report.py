@@ -5,12 +5,14 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from minivdit.comparison import html, markdown
 from minivdit.comparison.findings import answer, cell_text, findings, patterns, table, verdict
 from minivdit.comparison.measures import MEASURES
-from minivdit.comparison.tables import CEILING, FLOOR
+from minivdit.comparison.tables import CEILING, CHANCE, CORRECTED, FLOOR, chance, correct
+from minivdit.evaluation.statistics import student_p, student_t
 
 
 class Page(HTMLParser):
@@ -128,29 +130,48 @@ def row(joint, framewise, better=1, share=True, values=30):
         (row((0.8, 0.9, 1.0), (0.3, 0.4, 0.5), better=0), None),
     ],
 )
-def test_a_difference_is_called_where_intervals_lie_apart(given, expected):
+def test_intervals_that_lie_apart(given, expected):
     assert verdict(given, "joint", "framewise") == expected
     opposite = {"better": "worse", "worse": "better"}.get(expected, expected)
     assert verdict(given, "framewise", "joint") == opposite
 
 
-def test_differences_within_seeds_are_called_where_they_do_not_hold_0(written):
-    report = copy.deepcopy(written[2])
-    paired = table(report, "paired-steps")
+def retested(report, differences):
+    """The report with these (mean, low, high) in the rows of its paired table, the last one in all others, tested."""
+    report = copy.deepcopy(report)
+    rows = [entry for entry in table(report, "paired-steps")["rows"] if entry["better"]]
+    for place, entry in enumerate(rows):
+        low, mean, high = differences[min(place, len(differences) - 1)]
+        cell = entry["cells"]["joint - framewise"]
+        cell |= {"low": low, "mean": entry["better"] * mean, "high": high, "n": 3}
+        entry["cells"][CHANCE]["mean"] = chance(cell)
+    correct(report["tables"])
+    return report, rows, len(rows)
+
+
+def test_a_difference_within_seeds_is_called_only_if_it_survives_the_correction(written):
+    paired = table(written[2], "paired-steps")
     speeds = [row["speed"] for row in paired["rows"] if row["key"] == "validation" and "speed" in row]
-    assert speeds == ["slow", "normal", "fast"]
-    for entry in paired["rows"]:
-        entry["cells"]["joint - framewise"] |= {"mean": 0.1, "low": -0.1, "high": 0.3}
-    told = sum(entry["better"] != 0 for entry in paired["rows"])
-    nothing = f"Joint minus framewise, paired, equal steps: joint is better in 0 of {told} figures, worse in 0; "
-    assert any(sentence.startswith(nothing) for sentence in findings(report))
-    paired["rows"][0]["cells"]["joint - framewise"]["low"] = 0.05
-    loss = next(entry for entry in paired["rows"] if entry["label"] == "validation loss")
-    loss["cells"]["joint - framewise"] |= {"mean": 0.02, "low": 0.01, "high": 0.03}
-    something = (
-        f"better in 1 of {told} figures ({paired['rows'][0]['label']} 0.10 (0.05 to 0.30)), worse in 1 (validation "
-    )
-    assert any(something + "loss 0.0200 (0.0100 to 0.0300));" in sentence for sentence in findings(report))
+    assert speeds == ["slow", "normal", "fast"] and paired["columns"] == ["joint - framewise", CHANCE, CORRECTED]
+    nothing = (-0.2, 0.01, 0.22)
+    report, rows, count = retested(written[2], [(0.05, 0.1, 0.15), nothing])  # no 0 in it, but one of many
+    named = f"{rows[0]['label']} 0.10 (0.05 to 0.15)"
+    told = " ".join(findings(report))
+    assert f"equal steps: of {count} figures, joint is better in 0 and worse in 0 after Holm's correction." in told
+    assert f"the uncorrected interval lies on the better side of 0 in 1 ({named}), on the worse side in 0." in told
+    assert f"Of {count} paired rows none is a difference after Holm's correction." in answer(report)[0]
+    report, rows, count = retested(written[2], [(0.099, 0.1, 0.101), nothing])
+    told = " ".join(findings(report))
+    assert f"of {count} figures, joint is better in 1 ({rows[0]['label']} 0.10 (0.10 to 0.10)) and worse in 0" in told
+    assert f"1 are differences after Holm's correction ({rows[0]['label']} (equal steps))" in answer(report)[0]
+
+
+def test_p_comes_from_the_interval_and_the_number_of_seeds():
+    values = np.array([0.2, 0.5, 0.35])
+    half = student_t(2) * values.std(ddof=1) / np.sqrt(3)
+    cell = {"mean": 0.35, "low": 0.35 - half, "high": 0.35 + half, "n": 3}
+    assert chance(cell) == pytest.approx(student_p(0.35 / (values.std(ddof=1) / np.sqrt(3)), 2))
+    assert chance(cell | {"low": 0.35, "high": 0.35}) == 0 and chance(cell | {"low": None}) is None
 
 
 def spread(report, gap):
@@ -170,24 +191,25 @@ def test_sentences_follow_the_figures(written):
     count = sum(line["better"] != 0 for line in report["tables"][0]["rows"])
     for gap, better, worse in ((0.6, count, 0), (-0.6, 0, count), (0.0, 0, 0)):
         sentence, speeds = answer(spread(report, gap))
-        assert f"joint is better than framewise in {better} of {count} measures" in sentence
-        assert f"worse in {worse}" in sentence and "3 seeds" in sentence
+        assert f"joint lies on the better side of that of framewise in {better} of {count} measures" in sentence
+        assert f"worse side in {worse}" in sentence and "3 seeds" in sentence and "none is a difference" in sentence
         assert "out of its patch" in speeds  # on these clips nothing is that fast, and that is what is said
     fast = spread(report, 0.6)
     fast["about"]["patches_per_frame"] = {"slow": 0.1, "normal": 0.4, "fast": 1.1}
     told = answer(fast)[1]
-    assert "leaves its patch from one frame to the next (fast: 1.10 patches), joint is better than framewise in" in told
+    assert "leaves its patch from one frame to the next (fast: 1.10 patches), the interval of joint lies on" in told
     assert "where it doesn't (slow: 0.10 patches, normal: 0.40 patches)" in told
 
 
 def test_without_intervals_no_difference_is_called(written):
     report = spread(written[2], 0.6)
+    report["tables"] = [one for one in report["tables"] if not one["id"].startswith("paired")]
     for line in (line for one in report["tables"] for line in one["rows"]):
         for cell in line["cells"].values():
             cell["low"] = cell["high"] = None
     sentences = [*answer(report), *findings(report)]
     assert "no difference is called" in sentences[0]
-    assert not any("apart from it" in sentence or "is better than" in sentence for sentence in sentences)
+    assert not any("apart from it" in sentence or "lies" in sentence for sentence in sentences)
     assert "without an interval: framewise 0.20" in " ".join(sentences)
 
 
