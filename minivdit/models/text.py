@@ -5,6 +5,7 @@ import operator
 import numpy as np
 
 from .. import autograd as ag
+from .. import values
 from ..autograd.attend import NEVER
 from ..backend import array_module
 from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, naming_a_caption, over_time
@@ -64,6 +65,7 @@ class Tokenizer:
         later begins with "then" (where the tokenizer knows the word): a digit that bounces moves the other way, too,
         but "moving right" still says how it set off.
         """
+        captions = values.captions(captions)
         parts = [over_time(caption, self._read) for caption in captions]
         most = max(map(len, parts))
         if most == 1:

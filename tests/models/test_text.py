@@ -152,6 +152,7 @@ def test_captions_that_change_on_the_way_are_told_frame_by_frame():
     tokenizer = Tokenizer()
     plain = ["a 3 moving right", "a 7 moving up"]
     assert np.array_equal(tokenizer.encode_over_time(plain, 8), tokenizer.encode(plain))
+    assert np.array_equal(tokenizer.encode_over_time(plain[0], 8), tokenizer.encode(plain[:1]))
     tokens = tokenizer.encode_over_time(["a 3 moving right, then up", "a 7 moving up"], 4)
     told = [[tokenizer.decode(row) for row in clip] for clip in tokens]
     assert told == [["a 3 moving right"] * 2 + ["then a 3 moving up"] * 2, ["a 7 moving up"] * 4]
