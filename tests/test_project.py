@@ -69,7 +69,7 @@ def test_the_pictures_and_files_that_the_readme_names_exist():
 
 def test_a_room_imports_only_from_rooms_above_it():
     """As the README's table of rooms promises; what is called on a GPU only is its one exception."""
-    table = README.partition("A room imports only from rooms above it")[2].partition("\n\nTo learn how")[0]
+    table = README.partition("A room imports only from rooms above it")[2].partition("\n\nTo read the code")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     rooms = [{re.sub(r"^minivdit/|/$|\.py$", "", name) for name in re.findall(r"`([^`]+)`", cell)} for cell in cells]
     place = {room: row for row, several in enumerate(rooms) for room in several} | {"errors": -1, "optim_on_gpu": 99}

@@ -18,6 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from minivdit import cli
 from minivdit.arguments import SHORT, shorten
@@ -150,6 +151,31 @@ def test_no_line_is_left_out_that_the_pages_do_not_hold():
     assert (
         importlib.util.find_spec("minivdit") and (PROJECT / ".ci" / "run").exists() and (PROJECT / "chapters").is_dir()
     )
+
+
+def test_the_readme_counts_its_notebooks_and_exercises_rightly():
+    sources = sorted((PROJECT / "chapters" / "source").glob("[0-9]*.py"))
+    exercises = sum(len(re.findall(r"^check\.\w+\(", path.read_text(encoding="utf-8"), flags=re.M)) for path in sources)
+    assert f"{len(sources)} notebooks, {exercises} checked exercises" in " ".join(read("README.md").split())
+
+
+def test_the_readme_is_short_and_its_figures_stand_in_tables():
+    lines = read("README.md").splitlines()
+    assert len(lines) < 200
+    prose = " ".join(line for line in lines if not line.startswith("|"))
+    assert all(sentence.count("%") <= 1 for sentence in re.split(r"(?<=[.:;!?])\s", prose))
+
+
+def test_the_first_screen_leads_to_the_course(schematic):
+    """A picture of at least 400 pixels, and the chapters, within the first twenty lines; all of it before any table."""
+    screen = "\n".join(read("README.md").splitlines()[:20])
+    with Image.open(PROJECT / re.search(r"!\[[^\]]*\]\(([^)]+)\)", screen)[1]) as picture:
+        assert picture.width >= 400
+        assert picture.n_frames > 1
+    assert (PROJECT / "pictures" / "side_by_side.gif").stat().st_size < 1e6
+    assert "(chapters/00_start_here.ipynb)" in screen
+    assert "minivdit sample" in screen and "minivdit demo" in screen and "python -m pytest" in screen
+    assert f"](pictures/{schematic.OUT.name})\n\n{schematic.table()}\n" in read("README.md")
 
 
 def test_pip_is_asked_only_for_extras_that_there_are():
