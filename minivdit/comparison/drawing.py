@@ -14,6 +14,7 @@ from .. import diffusion, seeds
 from ..backend import to_device, to_numpy
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
+from ..generation.kept import as_bytes, as_floats
 from ..generation.text_to_video import Predictor
 
 BATCH = 32  # clips drawn at a time
@@ -39,19 +40,18 @@ def draw(model, prompts, path, directory=None, may_draw=True):
     """The Drawn of a TextToVideo, from the file at `path` if it holds them; None if not and may_draw is False."""
     asked = "\n".join([*prompts.captions, str(prompts.data), str(model.settings)])
     key = f"{model.fingerprint()} {hashlib.sha256(asked.encode()).hexdigest()[:8]}"
-    kept = _read(Path(path), key)
+    path = Path(path)
+    kept = _read(path, key, prompts)
     if kept is not None or not may_draw:
         return kept
     started, parts = time.perf_counter(), []
     for first in range(0, len(prompts.captions), BATCH):
-        parts.append(model.generate(prompts.captions[first : first + BATCH], seed=first))
+        parts.append(as_bytes(model.generate(prompts.captions[first : first + BATCH], seed=first)))
     seconds = (time.perf_counter() - started) / len(prompts.captions)
-    video = np.rint(np.concatenate(parts) * 255).astype(np.uint8)
     errors, nothing = validation_errors(model, prompts.data, directory)
-    save_tensors(
-        path, {"video": video, "errors": errors, "answer_nothing": nothing}, {"key": key, "seconds": round(seconds, 4)}
-    )
-    return _read(Path(path), key)
+    tensors = {"video": np.concatenate(parts), "errors": errors, "answer_nothing": nothing}
+    save_tensors(path, tensors, {"key": key, "seconds": round(seconds, 4)})
+    return _read(path, key, prompts)
 
 
 def validation_errors(model, data, directory=None):
@@ -82,14 +82,17 @@ def validation_errors(model, data, directory=None):
     return errors[0], errors[1]
 
 
-def _read(path, key):
+def _read(path, key, prompts):
+    """The Drawn in a file; None if there is none, or one of another key."""
     if not path.exists():
         return None
     tensors, about = load_tensors(path)
     if not isinstance(about, dict) or about.get("key") != key:
         return None
-    try:
-        video = tensors["video"] * np.float32(1 / 255)
-        return Drawn(video, tensors["errors"], tensors["answer_nothing"], about["seconds"])
-    except KeyError as error:
-        raise InputError(f"{path} holds no clips of a comparison ({error}); remove it and run this again") from error
+    video, errors, nothing = (tensors.get(name) for name in ("video", "errors", "answer_nothing"))
+    losses = (len(prompts.data.speeds), LEVEL_BINS)
+    expected = ((video, np.uint8, prompts.real.shape), (errors, np.float32, losses), (nothing, np.float32, losses))
+    whole = all(part is not None and (part.dtype, part.shape) == (dtype, shape) for part, dtype, shape in expected)
+    if not whole or type(about.get("seconds")) not in (int, float):
+        raise InputError(f"{path} holds no clips of a comparison; remove it and run this again")
+    return Drawn(as_floats(video), errors, nothing, about["seconds"])

@@ -4,14 +4,16 @@ import dataclasses
 
 import numpy as np
 
-from .. import seeds
+from .. import seeds, values
 from ..data import DIRECTIONS, HELD_OUT, SPEEDS, describe
 from ..errors import InputError
 from ..evaluation.blobs import INK
+from ..evaluation.judging import require_judging_memory
 
 KINDS = {"seen": "one digit", "held_out": "one digit, a pair that no caption of the training had", "two": "two digits"}
 # Two digits that move by more than this share of their size between frames can't be told apart by where they were.
 FOLLOWED = 0.5
+SPEED_CLIPS = 36  # real clips that show what a speed is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +42,8 @@ def choose_prompts(data, count, directory=None):
     Both digits of a pair have one speed, and in every second pair they go opposite ways, so that some meet. Speeds at
     which two digits can't be followed by eye (FOLLOWED) are for one digit only. directory: of MNIST.
     """
-    if count < 1:
-        raise InputError(f"{count} prompts of each kind can't be judged; ask for at least 1")
+    count = values.whole("prompts", count, 1)
+    require_judging_memory(count, data.num_frames, data.size, len(KINDS))
     generator = seeds.generator(0, seeds.COMPARISONS)
     motions, kinds, speeds = [], [], []
     for kind in KINDS:
@@ -59,6 +61,11 @@ def choose_prompts(data, count, directory=None):
             motions.append(asked)
             kinds.append(kind)
             speeds.append(speed)
+    if not motions:
+        raise InputError(
+            "two digits at these speeds can't be followed; let clips have one digit (data.num_digits) or slower ones "
+            "(data.pixels_per_frame)"
+        )
     maker = data.clips("test", directory, held_out="include", synonyms=False)
     real, others = (maker.render(generator, motions).video for _ in range(2))
     captions = [describe(asked) for asked in motions]
@@ -80,6 +87,16 @@ def left_behind(video, patch):
     cells = video[:, :, : rows * patch[0], : columns * patch[1], 0].reshape(count, length, rows, patch[0], columns, -1)
     inked = (cells > INK).any(axis=(3, 5))  # (B, T, rows, columns)
     return float((inked[:, :-1] & ~inked[:, 1:]).sum() / max(1, inked[:, :-1].sum()))
+
+
+def emptied_patches(data, patch, directory=None):
+    """left_behind for each speed of `data` (a DataSettings), of clips of one digit, whatever the prompts are."""
+    shares = {}
+    for place, speed in enumerate(data.speeds):
+        maker = data.clips("test", directory, num_digits=(1,), speeds=(speed,), held_out="include")
+        clips = maker.batch(seeds.generator(0, seeds.COMPARISONS, 1, place), SPEED_CLIPS)
+        shares[speed] = left_behind(clips.video, patch)
+    return shares
 
 
 def _followed(data):

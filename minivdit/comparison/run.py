@@ -3,12 +3,13 @@
 import dataclasses
 import datetime
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ..benchmarks.cpu import processor
-from ..errors import InputError
+from ..errors import InputError, shorten
 from ..files import atomic_write
 from ..generation import TextToVideo
 from ..models.patterns import average_attention_distance
@@ -19,7 +20,7 @@ from . import page, plots
 from .drawing import draw
 from .findings import answer
 from .measures import judge, references
-from .prompts import KINDS, choose_prompts, left_behind, speed_in_pixels
+from .prompts import KINDS, choose_prompts, emptied_patches, speed_in_pixels
 from .study import BUDGETS, PATTERNS, predict, training_log, with_pattern
 from .tables import CEILING, Result, build_report, pair
 
@@ -55,7 +56,7 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
         results[budget] = found
         if len(found) < len(trials):
             notes.append(f"{len(trials) - len(found)} of {len(trials)} trainings of equal {budget} are missing")
-        about = _about(study.preset, results, prompts, notes, trained=True)
+        about = _about(study.preset, results, prompts, notes, True, study.data)
         prices = {name: _prices(with_pattern(study.preset, name)) for name in study.names}
         report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
     if report is None:
@@ -69,6 +70,11 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
     Raises InputError where they differ in more than their pattern, where the first files of all names (or the second,
     and so on) have different autoencoders, or where a name of PATTERNS isn't a file's pattern.
     """
+    for name, _ in files:
+        if not re.fullmatch(r"\w[\w.-]{0,63}", name):  # it becomes a part of a file's name
+            raise InputError(
+                f"{shorten(name)} can't be a name in --weights NAME=FILE; give letters, digits, '.', '-' and '_' only"
+            )
     out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
     presets_of = [trained_with(model, path) for _, path, model in models]
     for (name, path, model), preset in zip(models, presets_of):
@@ -89,7 +95,7 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
         steps = model.notes.get("steps", 0)
         results["given"].append(Result(name, seed, steps, drawn, judge(drawn.video, asked), minutes))
         prices[name] = _prices(preset)
-    about = _about(shared, results, asked, [], trained=False)
+    about = _about(shared, results, asked, [], False, data)
     about["models"] = [f"{name} {model.fingerprint()}" for name, _, model in models]
     return _write(out, build_report(results, asked, spoilt, prices, about), results, asked, show)
 
@@ -106,7 +112,8 @@ def _result(study, trial, prompts, earlier, report_only, progress, show):
         return None
     minutes, step_seconds = training_log(trial.folder)
     result = Result(trial.name, trial.seed, trial.steps, drawn, judge(drawn.video, prompts), minutes, step_seconds)
-    figures = ", ".join(f"{key} {result.marks.figure(key, prompts)[0]:.2f}" for key in ("digit_frames", "direction"))
+    told = {key: result.marks.figure(key, prompts)[0] for key in ("obeys", "bound", "flawless")}
+    figures = ", ".join(f"{key} {figure:.2f}" for key, figure in told.items() if not np.isnan(figure))
     show(f"{trial.name}, seed {trial.seed}, {trial.steps} steps ({model.fingerprint()}): {figures}")
     return result
 
@@ -120,7 +127,7 @@ def _prices(preset):
     return training.training_flops, training.training_memory, drawing, distance
 
 
-def _about(preset, results, prompts, notes, trained):
+def _about(preset, results, prompts, notes, trained, directory):
     """What was compared: everything that the report says besides figures."""
     data = preset.data
     patch = [side * preset.autoencoder.factor for side in preset.transformer.patch_size[1:]]
@@ -131,8 +138,7 @@ def _about(preset, results, prompts, notes, trained):
     if min(runs.values()) < 2:
         notes = [*notes, BETWEEN]
     reach = {speed: speed_in_pixels(data, speed) / min(patch) for speed in data.speeds}
-    one = prompts.kind != "two"
-    left = {speed: left_behind(prompts.real[one & (prompts.speed == speed)], patch) for speed in data.speeds}
+    left = emptied_patches(data, patch, directory)
     digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
     digits += " digit" + "s" * (max(data.num_digits) > 1)
     return {

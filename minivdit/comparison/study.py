@@ -17,9 +17,9 @@ import difflib
 import json
 from pathlib import Path
 
-from .. import costs, seeds
+from .. import costs, seeds, values
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, read_json
 from ..generation import TextToVideo
 from ..pipeline import (
     USUAL_SHARE,
@@ -44,6 +44,7 @@ PATTERNS = {
     "skip": ("skip",),
 }
 BUDGETS = ("steps", "flops")
+MOST_SEEDS = 1000  # trainings of each pattern
 # The third speed is the one at which a digit leaves its patch, a quarter of the canvas, from one frame to the next.
 PIXELS_PER_FRAME = (1.6, 5.6, 16.8)
 CLASSIC_SIZE = 28 / 64  # of a digit, in parts of the canvas: two find room in it
@@ -112,6 +113,8 @@ class Study:
     data: str | None = None
 
     def __post_init__(self):
+        values.whole("seeds", self.seeds, 1, MOST_SEEDS)
+        values.whole("prompts", self.prompts, 1)
         for name in self.names:
             check_pattern(name)
         if len(set(self.names)) != len(self.names) or len(self.names) < 2:
@@ -212,16 +215,16 @@ def new_study(name, names, seeds, prompts, out, steps=None, changes=(), data=Non
 
 def read_study(out, data=None, names=None):
     """The Study that has begun in a folder; names: its patterns, instead of those that it began with."""
-    path = Path(out) / "study.json"
-    if not path.is_file():
+    path, cure = Path(out) / "study.json", "remove it and run the study again"
+    if not path.exists():
         raise InputError(f"there is no study in {out}; run 'minivdit compare --out {out}' first")
+    about = read_json(path, {"preset": dict, "patterns": [str], "seeds": int, "prompts": int}, "study", cure)
     try:
-        about = json.loads(path.read_text())
         preset = presets.from_plain(about["preset"])
         names = about["patterns"] if names is None else names
         return Study(preset, tuple(names), about["seeds"], about["prompts"], Path(out), data)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error!r}); remove it and run the study again") from error
+    except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+        raise InputError(f"{path} is no study: {error}; {cure}") from error
 
 
 def training_log(folder):

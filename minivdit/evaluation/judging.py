@@ -52,8 +52,7 @@ def judge_model(
     num_digits = values.whole("num_digits", num_digits, 1)
     require_memory(model, min(batch, prompts), num_frames, size)
     model.denoise("", num_frames, size, seed=seed, **drawing)  # says whether it can be drawn so
-    pixels = num_frames * size[0] * size[1]
-    costs.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
+    require_judging_memory(prompts, num_frames, size)
     generator = seeds.generator(seed, seeds.PROMPTS)
     maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data)
     real, others = real_clips(maker, generator, prompts)
@@ -63,6 +62,12 @@ def judge_model(
     asked = {"seed": seed, "digits": maker.source.name, "judge": fingerprint(load_judge()), "captions": real.captions}
     report = dataclasses.replace(report, settings={**report.settings, **asked})
     return report, clips, real.video, real.captions
+
+
+def require_judging_memory(prompts, num_frames, size, clips=1):
+    """InputError, with the most that fit, if clips for so many prompts can't be judged. clips: of each prompt."""
+    pixels = clips * num_frames * size[0] * size[1]
+    costs.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
 
 
 def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from minivdit import costs
-from minivdit.comparison import PATTERNS, compare, compare_weights, equal_flops_steps, study_preset
+from minivdit.comparison import PATTERNS, choose_prompts, compare, compare_weights, equal_flops_steps, study_preset
 from minivdit.comparison import run as runs
 from minivdit.comparison.study import check_pattern, predict, read_study, training_log, with_pattern
 from minivdit.errors import InputError
-from minivdit.files import load_tensors
+from minivdit.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
 from minivdit.model_card import model_card
 from minivdit.pipeline import transformer_cost
@@ -265,3 +265,73 @@ def test_without_a_link_between_frames_there_is_no_distance(finished):
     row = next(row for row in table["rows"] if row["label"] == "average attention distance")
     assert row["cells"]["joint"]["mean"] < row["cells"]["framewise"]["mean"] < 2
     assert runs._prices(with_pattern(study.preset, "perframe"))[3] == math.inf
+
+
+def test_clips_of_two_digits_alone_can_be_compared(make_study, tmp_path):
+    study = make_study(tmp_path, seeds=1, prompts=2)
+    data = dataclasses.replace(study.preset.data, num_digits=(2,))
+    study = dataclasses.replace(study, preset=dataclasses.replace(study.preset, data=data))
+    report = compare(study, ["steps"], progress=False, show=quiet)
+    assert {row["key"] for row in report["tables"][0]["rows"]} >= {"bound", "flawless", "frechet_clips"}
+    assert all(0 <= share <= 1 for share in report["about"]["left_behind"].values())
+    fast = dataclasses.replace(data, pixels_per_frame=(60, 61, 62))
+    with pytest.raises(InputError, match=r"two digits at these speeds can't be followed; let clips have one digit"):
+        choose_prompts(fast, 3)
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "..", "", "-x", "a" * 65, "a\nb", ".hidden"])
+def test_names_of_weights_are_no_paths(tmp_path, name):
+    with pytest.raises(InputError, match="can't be a name in --weights NAME=FILE; give letters"):
+        compare_weights([(name, "small"), ("joint", "joint")], tmp_path / "out", show=quiet)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_too_much_is_refused_before_anything_is_made(make_study, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="seeds must be a whole number from 1 to 1000, not 1000000000"):
+        make_study(tmp_path, seeds=10**9)
+    monkeypatch.setattr(costs, "available_memory", lambda: 8e9)
+    with pytest.raises(InputError, match=r"prompts 1000000000 needs about .* the largest that fits is prompts"):
+        compare(make_study(tmp_path, prompts=10**9), progress=False, show=quiet)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        {"preset": 3},
+        {"preset": {}},
+        {"patterns": "joint"},
+        {"patterns": [3]},
+        {"patterns": ["joint", "x"]},
+        {"seeds": "2"},
+        {"seeds": True},
+        {"seeds": -1},
+        {"seeds": 10**9},
+        {"prompts": 0},
+    ],
+)
+def test_a_study_file_of_another_shape_gets_one_line(finished, tmp_path, change):
+    about = {**finished[0].about(), **change} if isinstance(change, dict) else None
+    (tmp_path / "study.json").write_bytes(change if about is None else json.dumps(about).encode())
+    with pytest.raises(InputError, match=r"study\.json is no study: [^\n]{3,250}; remove it and run the study again$"):
+        read_study(tmp_path)
+
+
+def test_a_damaged_file_of_clips_gets_one_line(finished, tmp_path):
+    study, _ = finished
+    folder = shutil.copytree(study.out, tmp_path / "copy")
+    path = folder / "seed0" / "joint" / "drawn.safetensors"
+    tensors, about = load_tensors(path)
+    for changed, told in (
+        ({"video": tensors["video"][1:]}, about),
+        ({"errors": tensors["errors"][:, 1:]}, about),
+        ({"errors": tensors["errors"].astype(np.float64)}, about),
+        ({}, about | {"seconds": "x"}),
+    ):
+        save_tensors(path, tensors | changed, told)
+        with pytest.raises(InputError, match="holds no clips of a comparison; remove it"):
+            compare(read_study(folder), ["steps"], report_only=True, progress=False, show=quiet)
