@@ -4,7 +4,11 @@ import argparse
 import math
 import os
 
-from .errors import InputError
+from .errors import InputError, shorten
+
+
+def refuse(text, expected):
+    raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not {expected}")
 
 OUTPUTS = ("--out", "--keep", "--readme")
 # Where MINIVDIT_SHORT is 1, no option is above these, and `tiny` takes the place of every other preset.
@@ -14,50 +18,52 @@ SHORT = {"steps": 2, "minutes": 0.05, "prompts": 2, "seeds": 1, "turns": 1}
 def size(text):
     """'64x96' as (height, width); one number means a square."""
     sides = text.lower().split("x")
-    if not (1 <= len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give height x width in pixels, such as 64x64")
+    if not (1 <= len(sides) <= 2 and all(side.isdecimal() and len(side) < 6 and int(side) > 0 for side in sides)):
+        refuse(text, "a size; give height x width in pixels, such as 64x64")
     return int(sides[0]), int(sides[-1])
 
 
-def whole(least):
-    """A converter to whole numbers from `least` upwards."""
+def whole(least, most=10**6):
+    """A converter to whole numbers from `least` to `most`."""
 
     def convert(text):
-        if not text.removeprefix("-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} upwards")
+        digits = text.removeprefix("-")
+        if not (digits.isdecimal() and len(digits) < 30 and least <= int(text) <= most):
+            refuse(text, f"a whole number from {least} to {most:,}")
         return int(text)
 
     return convert
 
 
-def number(text):
-    """Any finite number."""
-    try:
-        if math.isfinite(float(text)):
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+def number(least, most):
+    """A converter to numbers from `least` to `most`; where `least` is 0 they must be above it."""
+
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least < value <= most or value == least != 0):
+            refuse(text, f"a number {f'from {least:,}' if least else 'above 0 and up'} to {most:,}")
+        return value
+
+    return convert
 
 
-def positive(text):
-    """A number above zero."""
-    if number(text) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
-    return number(text)
+seed = whole(0, 2**63 - 1)
 
 
 def path(text):
     """A path with ~ for the home folder, which shells leave after --out= ; no device and no pipe."""
     written = os.path.expanduser(text)
     if "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path: it has a zero byte")
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is no path: it has a zero byte")
     if written.startswith("~") and os.sep in written:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is the home of a user who isn't here; write ./~ for a folder so named"
+            f"{shorten(text)!r} is the home of a user who isn't here; write ./~ for a folder so named"
         )
     if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
-        raise argparse.ArgumentTypeError(f"{text} is a device or a pipe; give a file")
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is a device or a pipe; give a file")
     return written
 
 
@@ -93,7 +99,7 @@ def path_type(name, metavar):
     return {"FILE": path, "DIR": path, "NAME=FILE": named_path}.get(metavar)
 
 
-def shorten(options):
+def cut_down(options):
     """The options; where the environment variable MINIVDIT_SHORT is 1, as tests set it, cut down to take seconds.
 
     The command stays the same and writes the same files, only smaller or worse ones.

@@ -9,27 +9,33 @@ from operator import attrgetter
 from pathlib import Path
 
 from .errors import InputError
+from .options import says
 
 
-def demo(options):
-    """Train a small model on built-in digits, let it draw, and show how good it is: the whole way, in minutes.
+@says(
+    """Train a small model on built-in digits, let it draw, and show how good it is, all in a few minutes.
 
-    Nothing is downloaded. Stopped, the same command goes on.
+    Nothing is downloaded. If it is stopped, the same command goes on.
     """
+)
+def demo(options):
     prepare(options)
     from .demo import demo
 
     demo(options.out, options.minutes, options.preset, options.prompts, options.seed)
 
 
-def train(options):
-    """Train a preset from nothing: the autoencoder, the text encoder, the transformer, and that on other shapes.
+@says(
+    """Train a preset: first the autoencoder, then the text encoder, then the transformer. Some presets then fine-tune
+    it on other clip shapes.
 
-    With --start the last two go on from trained weights, on whatever --set asks for.
+    With --start, only the transformer is trained: it is fine-tuned from weights that were trained before.
 
-    The folder --out gets checkpoints, logs, previews and at the end model.safetensors. Stopped with Ctrl-C, killed
-    or out of power: the same command again goes on from the last checkpoint.
+    The folder --out gets checkpoints, logs, previews and at the end model.safetensors. If a training was stopped,
+    by Ctrl-C or otherwise, the same command goes on from the last checkpoint.
     """
+)
+def train(options):
     from .training import presets
 
     if options.preset is None:
@@ -62,12 +68,15 @@ def train(options):
     print(f"      minivdit evaluate --weights {weights}")
 
 
-def evaluate(options):
-    """Draw clips for random prompts and judge them: right digit, right way, the same digit throughout, real motion.
+@says(
+    """Draw clips for random captions and judge them: are the digits right, do they move the right way, do they stay
+    the same, do they move as real ones do?
 
-    Every metric stands beside the same one for real clips (its ceiling) and for real clips spoilt in one way (its
-    floors). Prompts have one digit and, if the model was trained on two, then two.
+    Every figure stands beside the one for real clips (its ceiling) and those for real clips that were spoilt in one
+    way (its floors). Captions have one digit; if the model was trained on two, another table is for two.
     """
+)
+def evaluate(options):
     prepare(options)
     import json
 
@@ -114,11 +123,13 @@ def evaluate(options):
     print("\n".join(texts + [options.out] * bool(options.out)))
 
 
-def card(options):
-    """Say what a file of weights is: what it learnt from, by which command, how long, and how good it is.
+@says(
+    """Say what a file of weights is: what it learnt from, by which command, how long it took, and how good it is.
 
-    Figures come from files that 'minivdit evaluate --out' wrote for the same weights.
+    The figures come from files that 'minivdit evaluate --out' wrote for the same weights.
     """
+)
+def card(options):
     from .files import atomic_write
     from .generation import TextToVideo
     from .model_card import model_card
@@ -132,13 +143,24 @@ def card(options):
     print(options.out)
 
 
-def compare(options):
-    """Train attention patterns alike, let them draw the same prompts from the same noise, and report what differs.
+@says(
+    """Train several attention patterns alike, let them draw the same captions from the same noise, and report what
+    differs.
 
-    perframe: no link between frames. framewise: frames and time in turn. joint: all with all. window, skip: see
-    models/patterns.py. The same data, batches, parameters and first weights for all, one autoencoder a seed; at equal
-    steps and then at equal FLOPs. The folder --out gets report.html, .md and .json. Stopped, the same command goes on.
+    The patterns:
+
+      joint      every patch sees all patches of all frames
+      framewise  a patch sees its own frame, then its own place in all frames, in turn
+      perframe   a patch sees its own frame only: nothing links the frames
+      window     a patch sees a box around it, in space and time
+      skip       a patch sees every other patch, or blocks of them
+
+    All get the same data, batches, number of parameters, first weights and autoencoder. They are compared after
+    equal steps, and then after equal FLOPs. The folder --out gets report.html, report.md and report.json. If it is
+    stopped, the same command goes on.
     """
+)
+def compare(options):
     from . import comparison
     from .comparison import study as studies
 
@@ -170,8 +192,8 @@ def compare(options):
     comparison.compare(study, ordered, options.report_only)
 
 
+@says("""Show what the training clips look like, or fetch MNIST.""")
 def data(options):
-    """Fetch MNIST, or show what the training clips look like."""
     if options.action == "download":
         from .data.mnist import data_directory, load_mnist
 
@@ -201,11 +223,13 @@ def data(options):
         print(out / name)
 
 
-def bench(options):
-    """Time training, sampling, attention and the autoencoder on this machine, beside PyTorch where it is installed.
+@says(
+    """Time training, sampling, attention and the autoencoder on this machine, and on PyTorch too if it is installed.
 
-    The work is done in processes of their own, which take turns; first it is checked that they compute the same.
+    Each side works in a process of its own, and they take turns. First it is checked that both compute the same.
     """
+)
+def bench(options):
     from .benchmarks import cpu, gpu, profiler
 
     if options.where == "gpu":
@@ -220,8 +244,8 @@ def bench(options):
     cpu.bench(options.workload, threads=options.threads, turns=options.turns, sides=sides, out=options.out)
 
 
+@says("""Say what this machine has, what is missing, and what to do about it.""")
 def doctor(options):
-    """Say what this machine has, what is missing, and the cure."""
     from .doctor import report
 
     return report()

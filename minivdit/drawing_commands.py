@@ -3,19 +3,22 @@
 Imports stand inside the functions, as in commands.py.
 """
 
-import sys
 import time
 from pathlib import Path
 
 from .commands import prepare
-from .errors import InputError
+from .console import note
+from .errors import InputError, shorten
+from .options import says
 
 
-def sample(options):
-    """Draw clips from captions and write them as a GIF.
+@says(
+    """Draw clips from captions and write them into one file.
 
     A caption may change on the way: "a 3 moving right, then up".
     """
+)
+def sample(options):
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     model = ready(options, len(prompts))
     say_what_to_expect(options.prompt, model)
@@ -91,16 +94,16 @@ def ability(options, draw):
     return model, video
 
 
+@says("""Draw a clip that begins with a picture. Of a clip, the first frame is taken.""")
 def animate(options):
-    """Draw a clip that begins with a picture (of a clip, its first frame)."""
     from .display import read_clip
 
     image = read_clip(options.image)[0]
     ability(options, lambda model, how: model.animate(image, options.prompt, options.frames, **how))
 
 
+@says("""Draw a clip in which given pictures stand at given times. The first frame has the time 0.""")
 def keyframes(options):
-    """Draw a clip in which pictures stand at some times; the first frame has the time 0."""
     from .display import read_clip
 
     images = {whole_time(time): read_clip(path)[0] for time, path in options.at}
@@ -113,11 +116,13 @@ def whole_time(text):
     return int(text)
 
 
-def extend(options):
-    """Draw what follows a clip, or with --backwards what came before it; any number of frames, in turns.
+@says(
+    """Draw what follows a clip, or what came before it. A long piece is drawn in turns.
 
-    It says how far the digit drifts from what it was.
+    At the end it says how far the digit has drifted from what it was.
     """
+)
+def extend(options):
     from .data import parse
     from .display import read_clip
 
@@ -140,24 +145,24 @@ def extend(options):
         print(f"drift: {name:10} {shares}   (each at most half a clip's length{', backwards' * options.backwards})")
 
 
+@says("""Draw frames between the frames of a clip: with --factor 2, one between any two.""")
 def interpolate(options):
-    """Draw frames between the frames of a clip: with --factor 2 one between any two."""
     from .display import read_clip
 
     clip = read_clip(options.clip)
     ability(options, lambda model, how: model.interpolate(clip, options.prompt, options.factor, **how))
 
 
+@says("""Draw what leads from one clip to another.""")
 def connect(options):
-    """Draw what leads from one clip to another."""
     from .display import read_clip
 
     before, after = read_clip(options.before), read_clip(options.after)
     ability(options, lambda model, how: model.connect(before, after, options.prompt, options.frames, **how))
 
 
+@says("""Draw a clip that can be repeated without end, and say how large the jump is where it begins anew.""")
 def loop(options):
-    """Draw a clip that can be repeated without end, and say how large the jump is at its seam."""
     from .display import read_clip
     from .evaluation import seam
 
@@ -167,19 +172,21 @@ def loop(options):
     print(f"from the last frame to the first pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
 
 
-def edit(options):
+@says(
     """Put a clip under noise and draw it from there with another caption.
 
-    A low level keeps more of the clip, a high one follows the caption more.
+    A low level keeps more of the clip, and a high one follows the caption more.
     """
+)
+def edit(options):
     from .display import read_clip
 
     clip = read_clip(options.clip)
     ability(options, lambda model, how: model.edit(clip, options.prompt, options.level, **how))
 
 
+@says("""Draw a part of a clip anew: the pixels where the picture --mask is bright, in the frames --from to --to.""")
 def inpaint(options):
-    """Draw a part of a clip anew: where the picture --mask is bright, in the frames --from to --to."""
     import numpy as np
 
     from .display import read_clip
@@ -196,12 +203,15 @@ def inpaint(options):
     ability(options, lambda model, how: model.inpaint(clip, mask, options.prompt, **how))
 
 
-def explore(options):
-    """Draw a caption's clip, and write one HTML page on which a click on a patch shows where it looked.
+@says(
+    """Draw a clip, and write one HTML page on which a click on a patch shows where the patch looked.
 
-    Several weights are shown side by side, each with the attention pattern that it was trained with; --restrict shows
-    the first ones in other patterns besides, for which they weren't trained, and says so. The page needs no network.
+    Several weights are shown side by side, each with the attention pattern that it was trained with. --restrict
+    shows the first weights in other patterns, too; they weren't trained for those, and the page says so. The page
+    needs no network.
     """
+)
+def explore(options):
     if Path(options.out).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"can't write a page to {options.out!r}; choose a name that ends in .html")
     prepare(options)
@@ -239,14 +249,14 @@ def say_what_to_expect(prompts, model, given=False):
         return
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
     for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
-        note = what_is_left_open(prompt)
-        if not note and trained:
+        text = what_is_left_open(prompt)
+        if not text and trained:
             count = max(len(parse(part)) for part in over_time(prompt))
             if count not in trained:
                 digits = " or ".join(map(str, trained))
-                note = f"{prompt!r} has {count} digits; these weights were trained on clips of {digits}"
-        if note:
-            print(f"minivdit: note: {note}", file=sys.stderr)
+                text = f"{shorten(prompt)!r} has {count} digits; these weights were trained on clips of {digits}"
+        if text:
+            note(text)
 
 
 def warn_of_weak_weights(model):
@@ -254,8 +264,7 @@ def warn_of_weak_weights(model):
     right = model.notes.get("metrics", {}).get("digit_frames")
     if right is not None and right < 0.4:
         steps = model.notes["steps"]
-        print(
-            f"minivdit: note: these weights had {steps} steps of training and draw the right digit in {right:.0%} of "
-            "frames; train longer for legible digits",
-            file=sys.stderr,
+        note(
+            f"these weights had {steps} steps of training and draw the right digit in {right:.0%} of frames; train "
+            "longer for legible digits"
         )

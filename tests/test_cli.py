@@ -84,6 +84,19 @@ def test_the_examples_in_the_help_are_commands_that_parse(command, capsys):
         cli.build_parser().parse_args(words[1:])  # raises InputError if it doesn't
 
 
+def test_without_a_command_there_is_help(capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert run() == 0
+    assert capsys.readouterr().out == text
+
+
+def test_help_needs_no_docstrings(tmp_path):
+    command = [sys.executable, "-OO", "-m", "minivdit", "sample", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert result.returncode == 0 and "Draw clips from captions" in result.stdout
+
+
 def test_version(capsys):
     assert run("--version") == 0
     assert capsys.readouterr().out == f"minivdit {minivdit.__version__}\n"
@@ -92,7 +105,11 @@ def test_version(capsys):
 def test_python_m_minivdit_is_the_same_command():
     command = [sys.executable, "-m", "minivdit", "smaple"]
     result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
-    assert result.returncode == 2 and "invalid choice: 'smaple'" in result.stderr and result.stdout == ""
+    assert (
+        result.returncode == 2
+        and "'smaple' is not a command; did you mean 'sample'?" in result.stderr
+        and result.stdout == ""
+    )
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -101,15 +118,18 @@ def test_python_m_minivdit_is_the_same_command():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "required: COMMAND"),
-        (["paint"], "invalid choice"),
+        (["upscale"], "'upscale' is not a command; see 'minivdit --help'"),
+        (["sampel"], "minivdit: 'sampel' is not a command; did you mean 'sample'?"),
+        (["sample", "a 3", "--wieghts", "small"], "'--wieghts' is not an option; did you mean '--weights'?"),
+        (["sample", "a 3", "--sampler", "eulr"], "--sampler: 'eulr' is not known; did you mean 'euler'?"),
+        (["doctor", "who"], "'who' is one argument too many"),
         (["sample"], "required: prompt"),
         (["sample", "a 3 moving right", "--size", "64by64"], "height x width"),
-        (["sample", "a 3 moving right", "--frames", "0"], "from 1 upwards"),
+        (["sample", "a 3 moving right", "--frames", "0"], "from 1 to 1,000,000"),
         (["sample", "a 3 moving right", "--steps", "1.5"], "whole number"),
-        (["sample", "a 3 moving right", "--seed", "-1"], "from 0 upwards"),
-        (["sample", "a 3 moving right", "--guidance", "nan"], "not a number"),
-        (["sample", "a 3 moving right", "--fps", "0"], "above zero"),
+        (["sample", "a 3 moving right", "--seed", "-1"], "from 0 to"),
+        (["sample", "a 3 moving right", "--guidance", "nan"], "not a number from"),
+        (["sample", "a 3 moving right", "--fps", "0"], "above 0"),
         (["sample", "a 3 moving right", "--out", "clip.avi"], "ends in .gif"),
         (["sample", "a 3 moving right", "--weights", "absent.safetensors"], "no weights at absent.safetensors"),
         # What can't be written is said before weights are even looked for, so before anything is drawn.
@@ -119,13 +139,13 @@ def test_python_m_minivdit_is_the_same_command():
         (["animate"], "required: IMAGE"),
         (["animate", "absent.png"], "there is no file absent.png"),
         (["keyframes", "--at", "first", "first.png"], "'first' is not a time"),
-        (["interpolate", "clip.gif", "--factor", "1"], "from 2 upwards"),
+        (["interpolate", "clip.gif", "--factor", "1"], "from 2 to"),
         (["train", "huge"], "'huge' is not a preset; choose tiny"),
         (["train", "tiny", "--set", "transformer.widht=3"], "nearest: transformer.width"),
         (["train", "tiny", "--set", "transformer.width=wide"], "takes a whole number"),
         (["train", "tiny", "--set", "data.size=16,17"], "multiple of"),
         (["train", "tiny", "--resume"], "no run to go on with"),
-        (["train", "tiny", "--minutes", "inf"], "not a number"),
+        (["train", "tiny", "--minutes", "inf"], "not a number above 0"),
         (
             ["compare", "--patterns", "framwise,joint"],
             "'framwise' is not a pattern that can be compared; nearest: fram",
@@ -138,7 +158,7 @@ def test_python_m_minivdit_is_the_same_command():
         (["compare", "--weights", "joint=absent.safetensors"], "no weights at absent.safetensors"),
         (["explore"], "required: prompt"),
         (["explore", "a 3 moving right", "--out", "page.gif"], "ends in .html"),
-        (["explore", "a 3 moving right", "--moments", "0"], "from 1 upwards"),
+        (["explore", "a 3 moving right", "--moments", "0"], "from 1 to"),
         (
             ["explore", "a 3 moving right", "--weights", "jiont"],
             "no weights at jiont; give a file, or one of framewise",
@@ -148,7 +168,7 @@ def test_python_m_minivdit_is_the_same_command():
         (["explore", "a 3 moving rigt"], "nearest: right"),
         (["explore", "a 3 moving right", "--size", "60x64"], "48 or 64"),
         (["data", "--size", "8x8", "--digit-size", "9"], "8x8"),
-        (["data", "--digits", "letters"], "invalid choice"),
+        (["data", "--digits", "letters"], "choose auto, mnist, strokes"),
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2(capsys, tmp_path, arguments, expected):

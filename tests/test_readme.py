@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from minivdit import cli
-from minivdit.arguments import SHORT, shorten
+from minivdit.arguments import SHORT, cut_down
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "chapters/README.md")
@@ -196,9 +196,9 @@ def test_short_work_is_smaller_and_no_other():
     for line in ("sample x --steps 30 --seed 4", "compare --preset full --seeds 5", "demo --prompts 9 --minutes 0.01"):
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("MINIVDIT_SHORT", "1")
-            short = vars(shorten(parser.parse_args(line.split())))
+            short = vars(cut_down(parser.parse_args(line.split())))
             environment.setenv("MINIVDIT_SHORT", "0")
-            whole = vars(shorten(parser.parse_args(line.split())))
+            whole = vars(cut_down(parser.parse_args(line.split())))
         assert whole == vars(parser.parse_args(line.split()))
         changed = {name for name in whole if short[name] != whole[name]}
         assert changed and changed <= {*SHORT, "preset"}

@@ -4,55 +4,53 @@ import os
 import subprocess
 import sys
 
-from ..cli import Parser, explain, whole
+from .. import cli
+from ..arguments import seed, whole
 from ..errors import InputError
+from ..options import Parser
 from .formats import STORED_AS
+
+COUNT = whole(1, 100_000)  # of threads or rows
 
 
 def main(arguments=None):
     """Run one command; returns the exit code, as minivdit's own command line does."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        options = build_parser().parse_args(arguments)
-        options.arguments = arguments
-        return options.run(options) or 0
-    except (Exception, KeyboardInterrupt) as error:
-        if os.environ.get("MINIVDIT_DEBUG") == "1":
-            raise
-        message, code = explain(error)
-        print(f"minivdit.kernels: {' '.join(message.split())}", file=sys.stderr)
-        return code
+    return cli.main(arguments, lambda: build_parser(arguments), "minivdit.kernels")
 
 
-def build_parser():
+def build_parser(arguments=()):
     parser = Parser(
         prog="python -m minivdit.kernels", description="Hand-written CUDA kernels, compiled and run without a GPU."
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser.set_defaults(run=lambda options: parser.print_help(), arguments=arguments)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     made = commands.add_parser("list", help="the kernel files and their functions")
     made.set_defaults(run=list_kernels)
 
     made = commands.add_parser("compile", help="for every architecture: registers, shared memory, spills")
-    made.add_argument("name", nargs="*", metavar="NAME", help="kernel files; all of them")
-    made.add_argument("--architecture", action="append", metavar="N", help="such as 80 or 90a; repeatable; all")
-    made.add_argument("--compiler", choices=("nvcc", "nvrtc"), help="the first that is there")
+    made.add_argument("name", nargs="*", metavar="NAME", help="kernel files (default: all)")
+    several = "such as 80 or 90a; may be given several times (default: all)"
+    made.add_argument("--architecture", action="append", metavar="N", help=several)
+    made.add_argument("--compiler", choices=("nvcc", "nvrtc"), help="which compiler (default: the first that is there)")
     made.set_defaults(run=compile_kernels)
 
     made = commands.add_parser("emulate", help="run a kernel on the CPU and compare it with NumPy in float64")
     made.add_argument("name", metavar="NAME", help="a kernel file, or how its name begins: attention_forward_2")
     made.add_argument("--trace", action="store_true", help="show step by step what threads of one block do")
-    made.add_argument("--threads", type=whole(1), default=2, metavar="N", help="in the trace: the first N; 2")
-    made.add_argument("--block", type=whole(0), default=0, metavar="N", help="in the trace: of this block; 0")
-    made.add_argument("--queries", type=whole(1), metavar="N", help="attention: 70, or 6 with --trace")
-    made.add_argument("--keys", type=whole(1), metavar="N", help="attention: 50, or 4 with --trace")
-    made.add_argument(
-        "--frames", type=whole(1), metavar="N", help="attention: tokens lie in N frames, and none sees a later one"
-    )
-    made.add_argument("--rows", type=whole(1), metavar="N", help="all other kernels: 70, or 6 with --trace")
-    made.add_argument("--width", type=whole(1), default=32, metavar="N", help="of a row; 32, 64 or 128 of a head; 32")
-    made.add_argument("--dtype", choices=tuple(STORED_AS), help="of the arrays; the first that the kernel reads")
-    made.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of the numbers and the threads' order; 0")
+    made.add_argument("--threads", type=COUNT, default=2, metavar="N", help="how many threads the trace shows")
+    made.add_argument("--block", type=whole(0), default=0, metavar="N", help="the block that the trace shows")
+    made.add_argument("--queries", type=COUNT, metavar="N", help="attention (default: 70, or 6 with --trace)")
+    made.add_argument("--keys", type=COUNT, metavar="N", help="attention (default: 50, or 4 with --trace)")
+    frames = "attention: tokens lie in N frames, and none sees a later one (default: all see all)"
+    made.add_argument("--frames", type=COUNT, metavar="N", help=frames)
+    made.add_argument("--rows", type=COUNT, metavar="N", help="all other kernels (default: 70, or 6 with --trace)")
+    width = "entries of a row; 32, 64 or 128 of an attention head"
+    made.add_argument("--width", type=whole(1, 10_000), default=32, metavar="N", help=width)
+    dtype = "of the arrays (default: the first that the kernel reads)"
+    made.add_argument("--dtype", choices=tuple(STORED_AS), help=dtype)
+    made.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the numbers and the threads' order")
     made.add_argument("--sanitize", action="store_true", help="with AddressSanitizer: finds accesses out of bounds")
     made.set_defaults(run=emulate_kernel)
     return parser

@@ -11,7 +11,7 @@ import typing
 
 from .. import diffusion
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
-from ..errors import InputError
+from ..errors import InputError, did_you_mean, shorten
 from ..models import AutoencoderConfig, VideoDiTConfig
 from . import checkpoint
 from .loop import TrainingSettings
@@ -195,7 +195,8 @@ PRESETS = {
 def get(name):
     """The preset of this name; InputError that lists them if there is none."""
     if name not in PRESETS:
-        raise InputError(f"{name!r} is not a preset; choose {', '.join(PRESETS)}")
+        near = did_you_mean(name, PRESETS) or f"; choose {', '.join(PRESETS)}"
+        raise InputError(f"{shorten(name)!r} is not a preset{near}")
     return PRESETS[name]
 
 
