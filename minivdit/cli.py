@@ -61,7 +61,7 @@ class Commands:
 
     def __init__(self, parser):
         self.parser = parser
-        self.parsers = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS)  # listed in the description
+        self.parsers = parser.add_subparsers(prog=parser.prog, help=argparse.SUPPRESS)  # the description lists them
 
     def heading(self, text):
         self.parser.description += f"\n\n{text}:\n"
@@ -130,7 +130,7 @@ def add_train(listed):
             "minivdit train quick --show      show its settings, as --set takes them",
             "minivdit train quick             train it in the folder runs/quick",
             "minivdit train small --digits mnist --data ~/sets",
-            "minivdit train quick --set transformer.patterns=frame,time --out runs/factorised",
+            "minivdit train quick --set transformer.patterns=frame,time --out other",
             "minivdit train full --start joint --steps 2000 --seed 1 --out runs/longer",
             "minivdit train full --minutes 30 --set training.batch=8",
         ],
@@ -174,8 +174,8 @@ def add_evaluate(listed):
         [
             "minivdit evaluate",
             "minivdit evaluate --weights small --prompts 100",
-            "minivdit evaluate --held-out          only pairs that no caption of the training had",
-            "minivdit evaluate --keep runs/clips   draw once; judge the same clips again next time",
+            "minivdit evaluate --held-out          only pairs that no caption had in training",
+            "minivdit evaluate --keep runs/clips   draw once, and judge the same clips again",
             "minivdit evaluate --weights framewise --against joint.json   which is better?",
             "minivdit evaluate --per-clip 2 --out report.json",
             "minivdit evaluate --per-clip 1 --frames 32 --size 64x96",

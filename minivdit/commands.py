@@ -150,7 +150,7 @@ def card(options):
     The patterns:
 
       joint      every patch sees all patches of all frames
-      framewise  a patch sees its own frame, then its own place in all frames, in turn
+      framewise  a patch sees its own frame and its place in other frames, in turn
       perframe   a patch sees its own frame only: nothing links the frames
       window     a patch sees a box around it, in space and time
       skip       a patch sees every other patch, or blocks of them

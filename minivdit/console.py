@@ -71,7 +71,7 @@ def streams_that_never_fail():
 
 def complain(text, prefix="minivdit: "):
     """Print one line on stderr, whatever the text holds."""
-    print(prefix + " ".join(text.split()), file=sys.stderr, flush=True)
+    print(prefix + " ".join(text.split()), file=Stream(sys.stderr), flush=True)
 
 
 def note(text):

@@ -107,7 +107,7 @@ def add_drawing(parser):
 
 WEIGHTS = """\
   joint      every patch sees all patches of all frames
-  framewise  a patch sees its own frame, then its own place in all frames, in turn
+  framewise  a patch sees its own frame and its place in other frames, in turn
   perframe   a patch sees its own frame only: nothing links the frames
   small      like joint, but for clips of 32x32 pixels and 8 frames"""
 

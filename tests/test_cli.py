@@ -118,7 +118,7 @@ def test_python_m_minivdit_is_the_same_command():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["upscale"], "'upscale' is not a command; see 'minivdit --help'"),
+        (["xylophone"], "'xylophone' is not a command; see 'minivdit --help'"),
         (["sampel"], "minivdit: 'sampel' is not a command; did you mean 'sample'?"),
         (["sample", "a 3", "--wieghts", "small"], "'--wieghts' is not an option; did you mean '--weights'?"),
         (["sample", "a 3", "--sampler", "eulr"], "--sampler: 'eulr' is not known; did you mean 'euler'?"),
@@ -278,7 +278,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(capsys, trained, tmp_path, mo
         (InputError("two\nlines"), 2, "minivdit: two lines\n"),
         (KeyboardInterrupt(), 130, "minivdit: stopped\n"),
         (KeyboardInterrupt("saved in x"), 130, "minivdit: saved in x\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full (x)"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full: x;"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "minivdit: Permission denied: x\n"),
         (MemoryError(), 2, "not enough memory"),
         (RuntimeError("odd"), 1, "RuntimeError: odd (a bug in minivdit"),

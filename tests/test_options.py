@@ -22,7 +22,7 @@ def parsers():
 def test_every_option_says_its_default_in_the_same_form(name, parser):
     for action in parser._actions:
         takes_a_value = action.nargs != 0 and not isinstance(action, argparse._SubParsersAction)
-        may_be_left_out = takes_a_value and not action.required
+        may_be_left_out = takes_a_value and (not action.required or action.nargs == "*")
         text = parser._get_formatter()._expand_help(action) if action.help and takes_a_value else ""
         assert text or not takes_a_value, action.dest
         assert (text.endswith(")") and "(default: " in text) == may_be_left_out, f"{name}: {text}"

@@ -51,7 +51,7 @@ def test_every_kernel_can_be_traced(name, capsys):
         (["emulate", "attention_forward_9"], "'attention_forward_9' is not a kernel; there are attention_"),
         (["emulate", "attention"], "'attention' is not a kernel"),
         (["emulate", "attention_forward_2", "--width", "48"], "exists for head widths 32, 64, 128, not 48"),
-        (["emulate", "attention_forward_2", "--queries", "0"], "'0' is not a whole number from 1 upwards"),
+        (["emulate", "attention_forward_2", "--queries", "0"], "'0' is not a whole number from 1 to 100,000"),
         (["emulate", "attention_forward_2", "--rows", "4"], "attention_forward_2_online has no --rows"),
         (["emulate", "bias_gelu", "--keys", "4"], "bias_gelu has no --keys; see python -m minivdit.kernels emulate"),
         (["emulate", "adamw_ema", "--dtype", "float16"], "adamw_ema reads float32, not float16"),
