@@ -10,6 +10,7 @@ from .errors import InputError, shorten
 def refuse(text, expected):
     raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not {expected}")
 
+
 OUTPUTS = ("--out", "--keep", "--readme")
 # Where MINIVDIT_SHORT is 1, no option is above these, and `tiny` takes the place of every other preset.
 SHORT = {"steps": 2, "minutes": 0.05, "prompts": 2, "seeds": 1, "turns": 1}
