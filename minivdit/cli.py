@@ -174,7 +174,7 @@ def add_evaluate(listed):
         [
             "minivdit evaluate",
             "minivdit evaluate --weights small --prompts 100",
-            "minivdit evaluate --held-out          only pairs that no caption had in training",
+            "minivdit evaluate --held-out          only pairs that no caption named",
             "minivdit evaluate --keep runs/clips   draw once, judge the same clips again",
             "minivdit evaluate --weights framewise --against joint.json",
             "minivdit evaluate --per-clip 2 --out report.json",
