@@ -31,7 +31,7 @@ LEFT_OUT = {
     "jupyter lab chapters": "a server, which ends when it is told to",
 }
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash"),
+    pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), reason="there is no bash"),
     pytest.mark.skipif(not importlib.util.find_spec("hatchling"), reason="no hatchling: pip install -e '.[dev]'"),
 ]
 
@@ -143,6 +143,21 @@ def test_a_pasted_line_does_what_it_says(results, line):
     # The doctor's exit code tells of the machine too, such as little memory.
     assert code in ((0, 1) if "doctor" in line else (0,)), output
     assert not missing, output
+
+
+@pytest.mark.parametrize("page", ["results/README.md", "results/tried.md", "results/speed.md", "kernels/README.md"])
+def test_the_commands_of_other_pages_can_be_given(page):
+    """They take hours or a GPU, so they are only parsed."""
+    lines = [line for line in pasted(page) if line.startswith("minivdit ")]
+    inline = re.findall(r"`(minivdit [^`]*)`", read(page).replace("\n", " "))
+    for line in lines + [line for line in inline if "..." not in line]:
+        cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])  # raises InputError if it can't
+
+
+@pytest.mark.parametrize("page", ["results/README.md", "results/tried.md", "results/speed.md", "kernels/README.md"])
+def test_what_other_pages_link_to_is_there(page):
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", read(page)) if "://" not in link]
+    assert not [link for link in links if link and not ((PROJECT / page).parent / link).exists()]
 
 
 def test_no_line_is_left_out_that_the_pages_do_not_hold():
