@@ -13,7 +13,7 @@ from minivdit.evaluation import judge_model
 from minivdit.generation import TextToVideo
 
 PROMPTS = 24
-MEASURES = {"digit_frames": "frames with the right digit", "direction": "right direction", "one_class": "one class"}
+MEASURES = {"digit_frames": "frames with the right digit", "direction": "right direction", "obeys": "obeys"}
 
 model = TextToVideo.load()
 frames, (height, width) = model.settings.num_frames, model.settings.size

@@ -48,6 +48,12 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
     for name, value, ceiling, floor in marks:
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
+    _, value, ceiling, floor = marks[0]
+    if value < (ceiling + floor) / 2:
+        print(
+            f"   {losses[-1]['step']} steps are too few to learn digits: grey squares, and marks near chance, are what "
+            "to expect.\n   Legible digits take about 8 minutes: minivdit demo"
+        )
 
     print(f"3. Done in {(time.perf_counter() - started) / 60:.1f} minutes. Look at")
     print(f"   {out / 'clips.gif'}      left a real clip, right what the model drew from the caption beneath")

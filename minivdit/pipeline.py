@@ -14,7 +14,6 @@ import datetime
 import functools
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from . import backend, costs, display, evaluation, seeds
@@ -22,6 +21,7 @@ from .benchmarks.cpu import processor
 from .data import PIXELS_PER_FRAME, Shape, digit_source
 from .data.mixed import equal_clips
 from .errors import InputError
+from .evaluation.sighting import mean_of_known
 from .generation import GenerationSettings, TextToVideo
 from .models.patches import clip_grid
 from .training import checkpoint, presets
@@ -38,6 +38,7 @@ STAGES = {  # and where a preset has their settings
     "transformer": "training",
     "widening": "widening",
 }
+BRIEF = ("digit_frames", "direction", "obeys", "one_class")  # a preview's metrics
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
@@ -247,9 +248,8 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
 
 
 def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
-    """Three shares that show how a training gets on: the right digit, the right way, one digit throughout."""
+    """Shares that show how a training gets on, those named in BRIEF; see evaluation.METRICS."""
     wishes = evaluation.read_captions(captions, video.shape[2:4], pixels_per_frame)
     sighting = evaluation.watch(video, digit_size, wishes.count, pixels_per_frame=pixels_per_frame)
-    prompt, identity = evaluation.prompt_metrics(sighting, wishes), evaluation.identity_metrics(sighting)
-    values = {"digit_frames": prompt["digit_frames"], "direction": prompt["direction"], **identity}
-    return {name: float(np.nanmean(values[name])) for name in ("digit_frames", "direction", "one_class")}
+    values = evaluation.prompt_metrics(sighting, wishes) | evaluation.identity_metrics(sighting)
+    return {name: float(mean_of_known(values[name], 0)) for name in BRIEF}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minivdit
-from minivdit import backend, cli, commands, files
+from minivdit import backend, cli, commands, files, pipeline
 from minivdit.arguments import path_type
 from minivdit.errors import InputError
 from minivdit.generation import TextToVideo
@@ -317,7 +317,7 @@ def test_training_leaves_all_it_promises(trained):
     }
     assert names >= stages | {"model.safetensors", "previews/step_000004.png"}
     last = json.loads((trained / "transformer.jsonl").read_text().splitlines()[-1])
-    assert last["step"] == 4 and set(last["metrics"]) == {"digit_frames", "direction", "one_class"}
+    assert last["step"] == 4 and set(last["metrics"]) == set(pipeline.BRIEF)
 
 
 def test_the_same_command_goes_on_and_another_one_is_refused(capsys, trained):
@@ -342,7 +342,7 @@ def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path)
     ends = [
         json.loads((tmp_path / f"{stage}.jsonl").read_text().splitlines()[-1]) for stage in ("transformer", "widening")
     ]
-    assert all(set(end["metrics"]) == {"digit_frames", "direction", "one_class"} for end in ends)
+    assert all(set(end["metrics"]) == set(pipeline.BRIEF) for end in ends)
     assert {path.name for path in (tmp_path / "previews").iterdir()} >= {"step_000004.png", "widening_000003.png"}
     weights = tmp_path / "model.safetensors"
     assert TextToVideo.load(weights).notes["steps"] == 4 + 3
@@ -564,6 +564,7 @@ def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
         assert (tmp_path / "demo" / name).stat().st_size > 0
     marks = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
     assert marks == ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "lawful"]
+    assert "steps are too few to learn digits: grey squares, and marks near chance, are what to expect" in printed
     assert "Next:" in printed and "minivdit sample" in printed
 
 

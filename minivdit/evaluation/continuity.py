@@ -21,13 +21,16 @@ def drift(video, digit_size, digits, every):
     A clip of fewer frames is one stretch, and frames at the end that don't fill one are left out.
     look: correlation of the digit's windows with its first one. one_class: share of frames that show the class that
     most frames of the first stretch show. Means over the clip's digits, which are 1 or 2; NaN where they can't be seen.
+    number: share of frames without touching digits that show as many as there should be.
     """
     sighting, every = watch(video, digit_size, digits), min(every, video.shape[1])
     ends = range(every, video.shape[1] + 1, every)
     first = sighting.classes[:, :, :every]
     votes = ((first[..., None] == np.arange(10)) & sighting.readable[:, :, :every, None]).sum(axis=2)
     same = (sighting.classes == votes.argmax(axis=-1)[..., None]) & sighting.tracks.found
-    values = {"look": sighting.looks, "one_class": np.where(sighting.readable, same, np.nan)}
+    tracks = sighting.tracks
+    number = np.where(tracks.merged.any(axis=1), np.nan, tracks.blobs == digits)[:, None]
+    values = {"look": sighting.looks, "one_class": np.where(sighting.readable, same, np.nan), "number": number}
     return {
         name: np.stack([mean_of_known(value[:, :, end - every : end], (1, 2)) for end in ends], axis=1)
         for name, value in values.items()

@@ -20,6 +20,7 @@ def test_drift_is_none_until_the_digit_becomes_another():
     clip = np.concatenate([three[:, :12], eight[:, 12:]], axis=1)
     values = drift(clip, 28, 1, 4)
     assert values["one_class"].tolist() == [[1, 1, 1, 0]] and values["look"].shape == (1, 4)
+    assert values["number"].tolist() == [[1, 1, 1, 1]] and drift(clip, 28, 2, 4)["number"].tolist() == [[0, 0, 0, 0]]
     assert values["look"][0, 2] > 0.9 > values["look"][0, 3] + 0.1
     for frames in (1, 3):  # shorter than a stretch
         values = drift(three[:, :frames], 28, 1, 4)
