@@ -19,11 +19,17 @@ from .options import says
     """
 )
 def sample(options):
-    prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
-    model = ready(options, len(prompts))
-    say_what_to_expect(options.prompt, model)
+    places = range(len(options.prompt) * options.count)
+    if options.index is not None:
+        if options.index not in places:
+            raise InputError(f"there is no clip {options.index} among {len(places)}, counted from 0; change --index")
+        places = [options.index]
+    model = ready(options, len(places))
+    prompts = [options.prompt[place // options.count] for place in places]
+    say_what_to_expect(prompts, model)
     started = time.perf_counter()
-    video = model.generate(prompts, num_frames=options.frames, size=options.size, **drawing(options))
+    shape = {"num_frames": options.frames, "size": options.size}
+    video = model.generate(prompts, places=places, **shape, **drawing(options))
     show(options, model, video, prompts, started)
     warn_of_weak_weights(model)
 
@@ -50,6 +56,7 @@ def drawing(options):
         "seed": options.seed,
         "steps": options.steps,
         "guidance_scale": options.guidance,
+        "negative_prompt": getattr(options, "negative", None),
         "sampler": options.sampler,
     }
 
@@ -72,7 +79,7 @@ def show(options, model, video, prompts, started):
 def kept_settings(options, model):
     """What is kept in the file about how its clips were drawn."""
     settings = model.settings
-    own = ("frames", "size", "level", "factor", "backwards", "start", "to")  # of single commands
+    own = ("index", "negative", "frames", "size", "level", "factor", "backwards", "start", "to")  # of single commands
     return {
         "command": options.run.__name__,
         "seed": options.seed,

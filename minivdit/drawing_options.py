@@ -14,12 +14,16 @@ def add_sample(listed):
             'minivdit sample "a 3 moving right"',
             'minivdit sample "a 3 moving right" "a 7 moving up" --seed 4 --out two.gif',
             'minivdit sample "the digit five drifts down and left" --count 8 --steps 20',
+            'minivdit sample "the digit five drifts down and left" --count 8 --index 6',
             'minivdit sample "a 3 moving right, then up"',
+            'minivdit sample "a 7 moving up" --negative "a 1 moving up"',
             'minivdit sample "an 8 moving up" --weights small --out strip.png',
         ],
     )
     sample.add_argument("prompt", nargs="+", help="one or more captions, each in quotes")
     sample.add_argument("--count", type=whole(1), default=1, metavar="N", help="how many clips to draw of each caption")
+    index = "draw only this one of all these clips, counted from 0, as it would be among them (default: all)"
+    sample.add_argument("--index", type=whole(0), metavar="N", help=index)
     add_shape(sample)
     add_output(sample)
 

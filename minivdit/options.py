@@ -80,6 +80,8 @@ def add_output(parser):
     parser.add_argument("--plain", action="store_true", help=plain)
     parser.add_argument("--fps", type=number(0, 1000), default=8, metavar="X", help="frames a second in the file")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="the same seed draws the same clip")
+    negative = "a caption of what to keep away from, in quotes (default: none)"
+    parser.add_argument("--negative", metavar="TEXT", help=negative)
     add_drawing(parser)
     add_weights(parser)
     add_device(parser)

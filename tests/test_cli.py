@@ -234,7 +234,7 @@ def test_every_file_and_folder_is_a_path(capsys):
     [
         ("a 3 moving rigt", [], "nearest: right"),
         ("a 3 moving right", ["--size", "16x17"], "16 or 24"),
-        ("a 3 moving right", ["--frames", "1000000", "--size", "10000"], "choose a smaller size"),
+        ("a 3 moving right", ["--frames", "1000000", "--size", "10000"], "of memory and"),
         ("a 3 moving right", ["--count", "1000000"], "draw "),
     ],
 )
@@ -587,6 +587,23 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert process.returncode == 130 and "Traceback" not in errors
     assert "run the same command again to go on" in errors.splitlines()[-1]
     assert (tmp_path / "run" / "autoencoder.safetensors").exists()
+
+
+def test_one_clip_of_several_is_drawn_again_alone_and_away_from_a_caption(trained, capsys, tmp_path):
+    from minivdit.display import read_clip
+
+    command = ["sample", "a 3 moving right", "a 7 moving up", "--count", 2, "--seed", 4, "--negative", "a 1 moving up"]
+    command += ["--weights", trained / "model.safetensors"]
+    together = TextToVideo.load(trained / "model.safetensors").generate(
+        ["a 3 moving right"] * 2 + ["a 7 moving up"] * 2, seed=4, negative_prompt="a 1 moving up"
+    )
+    assert run(*command, "--index", 2, "--plain", "--out", tmp_path / "third.gif") == 0
+    np.testing.assert_allclose(read_clip(tmp_path / "third.gif"), together[2], atol=0.51 / 255)
+    assert np.abs(together[3] - together[2]).max() > 1 / 255
+    capsys.readouterr()
+    assert "there is no clip 4 among 4, counted from 0; change --index" in refused(capsys, *command, "--index", 4)
+    assert "no effect at guidance 1" in refused(capsys, *command, "--guidance", 1)
+    assert "'cat' is no digit" in refused(capsys, *command, "--negative", "a cat")
 
 
 def test_what_training_never_showed_is_said(trained, capsys):

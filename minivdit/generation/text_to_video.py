@@ -148,7 +148,7 @@ class TextToVideo(Abilities):
         }
         save_tensors(path, tensors, metadata)
 
-    def generate(self, prompt, num_frames=None, size=None, *, index=None, negative_prompt=None, **drawing):
+    def generate(self, prompt, num_frames=None, size=None, *, index=None, negative_prompt=None, places=None, **drawing):
         """Draw one clip for each prompt.
 
         prompt: a caption or a list of B captions; with "then" in it, one after the other ("a 3 moving right then up").
@@ -156,7 +156,7 @@ class TextToVideo(Abilities):
         this clip of the B, counted from 0, as it would be drawn among them, up to rounding. drawing: see `draw`.
         Returns a float32 NumPy array (B, T, H, W, C) in [0, 1], or (1, T, H, W, C) where an index is given.
         """
-        prompts, places = values.captions(prompt), None
+        prompts = values.captions(prompt)
         if index is not None:
             places = [values.whole("index", index, 0, len(prompts) - 1)]
             if negative_prompt is not None:
