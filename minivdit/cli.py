@@ -19,7 +19,7 @@ STEPS = 10**9  # of a training: the most
 
 
 def main(arguments=None, build=None, name="minivdit"):
-    """Run one command; returns the exit code: 0, or 2 for bad input, 130 for Ctrl-C, 1 for a bug.
+    """Run one command; returns the exit code: 0, or 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 1 for a bug.
 
     build: makes the parser, which leaves in `options.run` what to call. name: how error messages begin.
     """
@@ -42,7 +42,7 @@ def main(arguments=None, build=None, name="minivdit"):
 def explain(error):
     """A message for a user, and the exit code, for anything that a command may raise."""
     if isinstance(error, KeyboardInterrupt):
-        return str(error) or "stopped", 130
+        return str(error) or "stopped", getattr(error, "code", 130)
     if isinstance(error, InputError):
         return str(error), 2
     if isinstance(error, OSError):

@@ -13,6 +13,8 @@ from .files import atomic_write
 from .generation import TextToVideo
 from .pipeline import predict, train_model
 from .training import presets
+from .training.journal import lines_with_loss
+from .training.locking import locked
 
 
 def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
@@ -20,7 +22,12 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
 
     minutes: for training; drawing and judging come on top. prompts: how many clips to draw and judge.
     """
-    started, out = time.perf_counter(), Path(out)
+    with locked(out):
+        _demo(Path(out), minutes, preset, prompts, seed)
+
+
+def _demo(out, minutes, preset, prompts, seed):
+    started = time.perf_counter()
     preset = presets.override(presets.get(preset), ["data.digits=strokes"])
     print("1. What will be trained, from nothing, on digits drawn by a built-in pen")
     print(predict(preset, minutes), flush=True)
@@ -32,7 +39,7 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
     report, clips, real, captions = judge_model(model, prompts, seed=seed + 1)
     marks, shown = shares(report), slice(0, 8)
     display.write_grid(out / "clips.gif", real[shown], clips[shown], captions=captions[shown], columns=4)
-    losses = display.read_losses(out / "run" / "transformer.jsonl")
+    losses = lines_with_loss(out / "run" / "transformer.jsonl")  # none, if it was lost
     display.write_summary(
         out / "summary.png",
         losses=losses,
@@ -40,7 +47,7 @@ def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
         real=real,
         generated=clips,
         captions=captions,
-        title=f"{preset.name}: {losses[-1]['step']} steps in {losses[-1]['minutes']:.1f} minutes, seed {seed}",
+        title=f"{preset.name}: {model.notes['steps']} steps in {model.notes['minutes']:.1f} minutes, seed {seed}",
     )
     with atomic_write(out / "report.json") as temporary:
         temporary.write_text(report.to_json())

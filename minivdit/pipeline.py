@@ -12,6 +12,7 @@ runs/quick/
 import dataclasses
 import datetime
 import functools
+import math
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,10 +26,11 @@ from .evaluation.sighting import mean_of_known
 from .generation import GenerationSettings, TextToVideo
 from .models.patches import clip_grid
 from .training import checkpoint, presets
+from .training.locking import locked
 from .training.stages import train_autoencoder, train_text, train_transformer, widen
 
 # Of the time, when a time is given: of the stages before and after the transformer's.
-AUTOENCODER_SHARE, TEXT_SHARE, WIDENING_SHARE = 0.15, 0.05, 0.2
+SHARES = {"autoencoder": 0.15, "text": 0.05, "widening": 0.2}
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
@@ -39,6 +41,7 @@ STAGES = {  # and where a preset has their settings
     "widening": "widening",
 }
 BRIEF = ("digit_frames", "direction", "obeys", "one_class")  # a preview's metrics
+LATER = ("transformer", "widening")  # the stages that go on from trained weights
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
@@ -51,19 +54,20 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     times to draw and judge a few clips while the transformer is trained; once more at the end of its widening.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
-    out, watching = Path(out), {"seed": seed, "data": data, "progress": progress}
+    with locked(out):
+        return _train_model(preset, Path(out), start, seed, data, minutes, previews, progress)
+
+
+def _train_model(preset, out, start, seed, data, minutes, previews, progress):
+    watching = {"seed": seed, "data": data, "progress": progress}
     preset = with_known_digits(preset, data)
     if start is not None:
         _require_same_networks(preset, start)
-    earlier = start is None
-    if earlier and (out / "transformer.safetensors").exists() and not (out / "autoencoder.safetensors").exists():
-        raise InputError(
-            f"training in {out} began with trained weights; name them again (--start), or choose another folder (--out)"
-        )
-    shares = [AUTOENCODER_SHARE * earlier, TEXT_SHARE * (earlier and preset.text_training.steps > 0)]
-    shares += [WIDENING_SHARE * bool(preset.widening.steps)]
+    stages = stages_of(preset, start is not None)
+    _require_beginning(out, stages)
+    shares = [share * (name in stages) for name, share in SHARES.items()]
     first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
-    if earlier:
+    if start is None:
         autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
         text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
     else:
@@ -81,7 +85,8 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
         display.write_strips(out / "previews" / f"{name}_{state.step:06d}.png", video[:4], real.captions[:4])
         metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
-            tqdm.write(f"{name} {state.step}: " + ", ".join(f"{mark} {value:.2f}" for mark, value in metrics.items()))
+            known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
+            tqdm.write(f"{name} {state.step}: {', '.join(known)}")
         return metrics
 
     transformer, tokenizer = train_transformer(
@@ -97,10 +102,11 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     callbacks = [(1, functools.partial(preview, name="widening", times=1))] if previews else []
     widening = out / "widening.safetensors"
     widen(preset, autoencoder, transformer, widening, minutes=last, callbacks=callbacks, **watching)
-    logs = [out / "transformer.jsonl", *[widening.with_suffix(".jsonl")] * bool(preset.widening.steps)]
-    ends = [display.read_losses(log)[-1] for log in logs]
-    notes = {"seed": seed, "preset": checkpoint.plain(preset), "metrics": ends[-1].get("metrics", {})}
-    notes |= {name: sum(end[key] for end in ends) for name, key in (("steps", "step"), ("minutes", "minutes"))}
+    ends = [checkpoint.load_checkpoint(out / f"{name}.safetensors") for name in stages if name in LATER]
+    runs = [groups["run"] for groups, _ in ends]
+    notes = {"seed": seed, "preset": checkpoint.plain(preset), "metrics": ends[-1][1]["metrics"]}
+    notes |= {"steps": sum(run["step"] for run in runs)}
+    notes |= {"minutes": round(sum(run["seconds"] for run in runs) / 60, 4)}
     notes |= where_and_when()
     if start is not None:
         notes["start"] = {"name": start.name, "weights": start.fingerprint(), "notes": start.notes}
@@ -110,6 +116,31 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     model = assemble(preset, transformer, autoencoder, tokenizer, notes)
     model.save(out / "model.safetensors")
     return model
+
+
+def stages_of(preset, started=False):
+    """The names, of STAGES, of the stages that a training has. started: whether it goes on from trained weights."""
+    names = LATER if started else tuple(STAGES)
+    return [name for name in names if getattr(preset, STAGES[name]).steps]
+
+
+def _require_beginning(out, stages):
+    """Raise InputError unless the stages that have begun in a folder are the first ones of these."""
+    there = [name for name in STAGES if (out / f"{name}.safetensors").exists()]
+    if there == stages[: len(there)]:
+        return
+    began = checkpoint.load_checkpoint(out / "transformer.safetensors")[1]["config"] if "transformer" in there else {}
+    if "start" in began and "autoencoder" in stages:
+        raise InputError(
+            f"training in {out} began with trained weights; name them again (--start), or choose another folder (--out)"
+        )
+    strange = [name for name in there if name not in stages]
+    if strange:
+        problem = f"{strange[0]}.safetensors, and this training has no such stage; go on as it was begun"
+    else:
+        missing = next(name for name in stages if name not in there)
+        problem = f"{there[-1]}.safetensors but no {missing}.safetensors, with which that began; put it back"
+    raise InputError(f"{out} holds {problem}, or choose another folder (--out)")
 
 
 def _require_same_networks(preset, start):
@@ -248,8 +279,12 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
 
 
 def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
-    """Shares that show how a training gets on, those named in BRIEF; see evaluation.METRICS."""
+    """Shares that show how a training gets on, those named in BRIEF; see evaluation.METRICS.
+
+    None where clips can't show it, as one frame doesn't show whether a digit stays what it is.
+    """
     wishes = evaluation.read_captions(captions, video.shape[2:4], pixels_per_frame)
     sighting = evaluation.watch(video, digit_size, wishes.count, pixels_per_frame=pixels_per_frame)
     values = evaluation.prompt_metrics(sighting, wishes) | evaluation.identity_metrics(sighting)
-    return {name: float(mean_of_known(values[name], 0)) for name in BRIEF}
+    means = {name: float(mean_of_known(values[name], 0)) for name in BRIEF}
+    return {name: None if math.isnan(mean) else mean for name, mean in means.items()}

@@ -4,10 +4,8 @@ import errno
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -566,27 +564,6 @@ def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
     assert marks == ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "lawful"]
     assert "steps are too few to learn digits: grey squares, and marks near chance, are what to expect" in printed
     assert "Next:" in printed and "minivdit sample" in printed
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent in another way on Windows")
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, "-m", "minivdit", "train", "tiny", "--out", "run", "--set"]
-    process = subprocess.Popen(
-        [*command, "autoencoder_training.steps=100000"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    log = tmp_path / "run" / "autoencoder.jsonl"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text().count("\n") > 1) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in errors
-    assert "run the same command again to go on" in errors.splitlines()[-1]
-    assert (tmp_path / "run" / "autoencoder.safetensors").exists()
 
 
 def test_one_clip_of_several_is_drawn_again_alone_and_away_from_a_caption(trained, capsys, tmp_path):

@@ -1,5 +1,6 @@
 """`minivdit compare`: from a configuration to a report; stopped at any point, the same command goes on."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -15,6 +16,7 @@ from ..generation import TextToVideo
 from ..models.patterns import average_attention_distance
 from ..pipeline import token_grid, trained_with, transformer_cost, with_known_digits
 from ..training import checkpoint
+from ..training.locking import locked
 from ..training.tasks import fingerprint
 from . import page, plots
 from .drawing import draw
@@ -34,6 +36,11 @@ def compare(study, budgets=BUDGETS, report_only=False, progress=True, show=print
     train nor draw; only what is there already is reported, of the budgets with two patterns or more. Raises InputError
     if there is no such budget.
     """
+    with contextlib.nullcontext() if report_only else locked(study.out):
+        return _compare(study, budgets, report_only, progress, show)
+
+
+def _compare(study, budgets, report_only, progress, show):
     prompts = choose_prompts(study.preset.data, study.prompts, study.data)
     results, notes, report = {}, [], None
     if not report_only:

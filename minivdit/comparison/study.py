@@ -31,7 +31,7 @@ from ..pipeline import (
     with_known_digits,
 )
 from ..training import checkpoint, presets
-from ..training.journal import read_journal
+from ..training.journal import lines_with_loss
 from ..training.stages import train_autoencoder, train_text, train_transformer, transformer_task
 from ..training.tasks import fingerprint
 
@@ -188,7 +188,8 @@ class Study:
             preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
         )
         notes = {"seed": trial.seed, "steps": trial.steps, "preset": checkpoint.plain(preset)}
-        notes |= {"minutes": training_log(trial.folder)[0], **where_and_when()}
+        seconds = checkpoint.load_checkpoint(path)[0]["run"]["seconds"]
+        notes |= {"minutes": round(seconds / 60, 4), **where_and_when()}
         assemble(preset, transformer, autoencoder, tokenizer, notes).save(trial.weights)
         path.unlink()  # 16 bytes a weight that nothing needs any more
         return self.trained(trial)
@@ -229,11 +230,9 @@ def read_study(out, data=None, names=None):
 
 def training_log(folder):
     """(minutes of training, median seconds of a step) from a trial's log; (None, None) where there is none."""
-    lines = [line for line in read_journal(folder / "transformer.jsonl") if "loss" in line]
-    if not lines:
-        return None, None
-    seconds = sorted(line["seconds"] for line in lines)
-    return lines[-1]["minutes"], seconds[len(seconds) // 2]
+    lines = lines_with_loss(folder / "transformer.jsonl")
+    seconds = sorted(line["seconds"] for line in lines if line.get("seconds") is not None)
+    return (lines[-1]["minutes"], seconds[len(seconds) // 2]) if seconds else (None, None)
 
 
 def _finished(trial):

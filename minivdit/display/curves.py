@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..training.journal import read_journal
+from ..training.journal import lines_with_loss
 from .strips import plain, save_figure
 
 
 def read_losses(path):
     """The journal lines that hold a loss. Raises InputError where there are none."""
-    entries = [entry for entry in read_journal(path) if "loss" in entry]
+    entries = lines_with_loss(path)
     if not entries:
         raise InputError(f"there are no losses in {path}; give the .jsonl file that lies beside a run's checkpoint")
     return entries

@@ -17,18 +17,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import InputError
+from ..errors import InputError, shorten
 from ..files import load_tensors, save_tensors
 from ..values import require_floats
 
 FORMAT = "minivdit training 1"
-ABOUT = ("config", "settings", "seed", "metrics")  # what a checkpoint says besides numbers
 
 
 def save_checkpoint(path, groups, metadata):
     """Write the checkpoint. groups: dict such as {'weights': state, ...}, each state a flat dict of arrays and numbers.
 
-    metadata: a dict with at least the entries of ABOUT; `config` and `settings` may be dataclasses.
+    metadata: a dict of what it says besides: config, settings, seed, metrics. The first two may be dataclasses.
     """
     tensors, numbers = {}, {}
     for group, state in groups.items():
@@ -74,14 +73,14 @@ def copied(groups):
 
 
 def load_checkpoint(path):
-    """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts."""
+    """Read a checkpoint: (groups, metadata) as they were saved, with config and settings as plain dicts.
+
+    InputError for a file that can't be one: another format, numbers that make no sense, weights that aren't finite.
+    """
     tensors, metadata = load_tensors(path)
-    whole = isinstance(metadata, dict) and {*ABOUT, "numbers"} <= metadata.keys() and metadata.get("format") == FORMAT
-    whole = whole and all(isinstance(metadata[name], dict) for name in ("numbers", "settings", "metrics"))
-    if not (whole and all(isinstance(value, (int, float)) for value in metadata["numbers"].values())):
-        raise InputError(
-            f"{path} is not a training checkpoint; give the file that 'minivdit train' wrote, or another name"
-        )
+    if problem := _problem(tensors, metadata):
+        cure = "give the file that 'minivdit train' wrote, or another name"
+        raise InputError(f"{path} is not a training checkpoint: {problem}; {cure}")
     require_floats(tensors, path)
     groups = {}
     for name, value in {**tensors, **metadata.pop("numbers")}.items():
@@ -90,12 +89,39 @@ def load_checkpoint(path):
     return groups, metadata
 
 
+def _problem(tensors, metadata):
+    """What is wrong with a checkpoint, in words; "" if nothing is."""
+    if not (isinstance(metadata, dict) and metadata.get("format") == FORMAT):
+        return f"it has not the format {FORMAT!r}"
+    for name in ("config", "settings", "metrics", "numbers"):
+        if not isinstance(metadata.get(name), dict):
+            return f"it has no {name}"
+    if type(metadata.get("seed")) is not int:
+        return "it has no seed"
+    steps = metadata["settings"].get("steps")
+    if type(steps) is not int or steps < 1:
+        return f"its settings plan {shorten(steps)} steps"
+    numbers = {"run.step": 0, **metadata["numbers"]}
+    for name, value in numbers.items():
+        if type(value) not in (int, float) or not 0 <= value < 1e300:
+            return f"{name:.60} is {shorten(value)}, and no number from 0 upwards"
+    for name in ("run.step", "run.seconds"):
+        if name in tensors:
+            return f"{name} is an array of shape {tensors[name].shape}, and no number"
+    if not (type(numbers["run.step"]) is int and numbers["run.step"] <= steps):
+        return f"run.step is {numbers['run.step']}, and no number of steps up to {steps}"
+    for name, value in {"minutes": metadata.get("minutes"), **metadata["metrics"]}.items():
+        if value is not None and type(value) not in (int, float):
+            return f"{name:.60} is {shorten(value)}, and no number"
+    return ""
+
+
 def differences(saved, here):
     """One phrase for each field in which two configurations (dicts or dataclasses) differ: 'width is 64, here 128'."""
     saved, here = _flat(plain(saved)), _flat(plain(here))
     nothing = "absent"
     return [
-        f"{name} is {saved.get(name, nothing)}, here {here.get(name, nothing)}"
+        f"{shorten(name)} is {shorten(saved.get(name, nothing))}, here {shorten(here.get(name, nothing))}"
         for name in {**saved, **here}
         if saved.get(name, nothing) != here.get(name, nothing)
     ]
@@ -103,7 +129,10 @@ def differences(saved, here):
 
 def require_equal(saved, here, path, cure):
     """Raise an InputError that names the fields in which the configuration in the file at `path` differs."""
-    found = differences(saved, here)
+    try:
+        found = differences(saved, here)
+    except RecursionError:
+        found = ["it is nested too deeply"]
     if found:
         raise InputError(f"{path} was trained with another configuration: {'; '.join(found)}; {cure}")
 

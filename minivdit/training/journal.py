@@ -1,12 +1,13 @@
 """What a training tells the world: a progress bar for people, a JSONL file for curves."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, shorten
 from ..files import atomic_write
 
 
@@ -14,16 +15,21 @@ class Journal:
     """A JSONL file: a line about the run, then one every few steps with means over the steps since the last.
 
     path: the file (None: write nothing). step: where training starts; lines of later steps, left by a run
-    that was killed after its last checkpoint, are dropped. header: the first line of a new file.
+    that was killed after its last checkpoint, are dropped, and so are damaged ones. header: the first line of a new
+    file. progress: whether to say so.
     """
 
-    def __init__(self, path, step, header, every=10):
+    def __init__(self, path, step, header, every=10, progress=True):
         self.path, self.every, self.waiting = path and Path(path), every, []
         if self.path is None:
             return
-        kept = [line for line in read_journal(self.path) if 0 < line["step"] <= step] if step else []
+        found = list(_entries(self.path)) if step else []
+        kept = [entry for entry in found if isinstance(entry, dict) and 0 < entry["step"] <= step]
+        if (step >= every and not kept) or any(isinstance(entry, str) for entry in found[:-1]):
+            note(f"lines of {self.path} were lost; curves lack those steps, the training doesn't", progress)
         with atomic_write(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in [{"step": 0, **header}, *kept]))
+            lines = [json.dumps(line, allow_nan=False) + "\n" for line in [{"step": 0, **header}, *kept]]
+            temporary.write_text("".join(lines), encoding="utf-8")
 
     def add(self, state, elapsed, metrics=None):
         """Take in a step's State; write a line when it is time, or when there are metrics."""
@@ -39,13 +45,13 @@ class Journal:
             "gradient_norm": _mean(s.gradient_norm for s in states),
             "fraction": state.fraction,
             "seconds": _mean(s.seconds for s in states),
-            **{name: _mean(s.means.get(name) for s in states) for name in state.means},
+            **measurable({name: _mean(s.means.get(name) for s in states) for name in state.means}),
         }
         if metrics:
             line["metrics"] = metrics
         try:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(line) + "\n")
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line, allow_nan=False) + "\n")
         except OSError as error:
             raise InputError(f"could not write {self.path}: {error.strerror}; free some space and resume") from error
 
@@ -53,21 +59,54 @@ class Journal:
 def read_journal(path):
     """The lines of a journal as dicts; [] if there is no file. A last line that was cut off is left out.
 
-    Raises InputError where another line isn't what a Journal writes.
+    Numbers that aren't finite are None. Raises InputError where another line isn't what a Journal writes.
     """
+    entries = list(_entries(path))
+    for number, entry in enumerate(entries[:-1], 1):
+        if isinstance(entry, str):
+            raise InputError(f"line {number} of {path} is no line of a training log ({entry}); remove that line")
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def lines_with_loss(path):
+    """The lines of a journal that have a loss and the minutes so far; [] where there are none."""
+    return [entry for entry in read_journal(path) if None not in (entry.get("loss"), entry.get("minutes"))]
+
+
+def _entries(path):
+    """For each line of a journal, if there is one, its dict, or a str that says what is wrong with it."""
     path = Path(path)
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    entries = []
-    for number, line in enumerate(lines, 1):
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            entry = json.loads(line)
-            if not (isinstance(entry, dict) and isinstance(entry.get("step"), int)):
-                raise ValueError("it has no step")
-            entries.append(entry)
+            entry = json.loads(line, parse_constant=lambda name: None)
+            _check(entry)
+            yield entry
         except (ValueError, RecursionError) as error:  # bytes that aren't UTF-8 are a ValueError, too
-            if number < len(lines):
-                raise InputError(f"line {number} of {path} is no line of a training log ({error})") from error
-    return entries
+            yield shorten(error)
+
+
+def _check(entry):
+    """Raise ValueError unless this is a line of a journal: the first, with the step 0, or one with numbers."""
+    if not (isinstance(entry, dict) and type(entry.get("step")) is int and entry["step"] >= 0):
+        raise ValueError("it has no step")
+    for name, value in entry.items() if entry["step"] else ():
+        values = {"levels": list, "metrics": dict}.get(name)
+        if values and not isinstance(value, values):
+            raise ValueError(f"{name:.40} is {value!r:.40}")
+        values = value.values() if values is dict else value if values is list else [value]
+        if not all(value is None or (type(value) in (int, float) and abs(value) < 1e300) for value in values):
+            raise ValueError(f"{name:.40} is {value!r:.40}")
+
+
+def measurable(values):
+    """A dict of numbers with None in place of those that aren't finite: JSON has no other word for them."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+
+
+def note(text, show=True):
+    """Tell the user something beside the progress bar, if there is anybody to tell."""
+    if show and sys.stderr is not None:
+        tqdm.write(f"minivdit: note: {text}", file=sys.stderr)
 
 
 class Smooth:
@@ -86,7 +125,8 @@ class Progress:
     """A bar with the smoothed loss, the loss by noise level from clean to pure noise, steps a second, time left."""
 
     def __init__(self, title, step, total, show=True):
-        terminal = sys.stderr.isatty()
+        show = show and sys.stderr is not None  # a closed one, or a program without a console
+        terminal = show and sys.stderr.isatty()
         self.bar = tqdm(
             desc=title,
             initial=step,

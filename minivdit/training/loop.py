@@ -3,16 +3,14 @@
     for state in train(Run(task, settings)):
         print(state.step, state.loss)
 
-is a whole training. `fit` is the same with a progress bar, a log, checkpoints, previews and Ctrl-C.
+is a whole training. `fit` is the same with a progress bar, a log, checkpoints and previews, and can be stopped.
 The loop knows nothing about digits or videos: a Task says what a batch is and what its loss is.
 """
 
 import contextlib
 import dataclasses
 import math
-import signal
 import statistics
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -21,14 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from .. import backend, seeds
-from ..errors import InputError
+from ..errors import InputError, shorten
 from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
 from ..optim_on_gpu import UpdateOnGPU
 from . import checkpoint
-from .journal import Journal, Progress
+from .journal import Journal, Progress, measurable, note
 from .parallel import parallel_gradients, parallel_map
+from .stopping import Interrupted, listening
 from .workers import GradientWorkers, can_fork
 
+MOST_STEPS = 2**31
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
@@ -65,6 +65,19 @@ class Task:
         """Called by `fit` after the last step, before it is saved (optional)."""
 
 
+# What TrainingSettings may be at most: beyond any use, but within what numbers and memory hold.
+MOST = {
+    "steps": MOST_STEPS,
+    "batch": 2**20,
+    "shards": 2**10,
+    "warmup": MOST_STEPS,
+    "learning_rate": 1000,
+    "matrix_learning_rate": 1000,
+    "weight_decay": 1000,
+    "clip": 1e30,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """How long and how fast. Rates are for the whole batch; `shards` are its parts, worked on by threads (on a GPU the
@@ -88,6 +101,9 @@ class TrainingSettings:
         for name in ("steps", "matrix_learning_rate", "weight_decay", "warmup"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative; it is {getattr(self, name)}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise InputError(f"{name} must be at most {most:,}, not {shorten(getattr(self, name))}")
         for name in ("final_fraction", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
@@ -134,6 +150,7 @@ class Run:
         self.workers = None  # see `hired`
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
+        self.minutes = None  # for which it was planned, if not by steps
         self.metrics = {}  # the latest ones from the callbacks
 
     def gradients(self, batch):
@@ -168,7 +185,7 @@ class Run:
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
-        fraction = warmup_cosine(self.step, settings.warmup, settings.steps, settings.final_fraction)
+        fraction = self.fraction(self.step, settings.steps)
         loss, gradients, extras = self.gradients(batch)
         if self.update is not None:
             norm = self.update(gradients, fraction, settings.clip)
@@ -216,31 +233,52 @@ class Run:
 
     def about(self):
         """What a checkpoint says besides numbers."""
-        return {"config": self.task.config, "settings": self.settings, "seed": self.seed, "metrics": self.metrics}
+        own = {name: getattr(self, name) for name in ("settings", "seed", "minutes", "metrics")}
+        return {"config": self.task.config, **own}
 
     def save(self, path):
         """Write a checkpoint."""
         checkpoint.save_checkpoint(path, self.state(), self.about())
 
-    def resume(self, path):
-        """Go on from a checkpoint. The config, the seed and the settings must be the same, except for `steps`.
+    def resume(self, path, minutes=None, prefix=""):
+        """Go on from a checkpoint; returns a sentence about what that changes, or "".
 
-        InputError, too, where it is past the end that `steps` now sets: the run's end (`Task.finish`) was at another
-        step, or never came.
+        The config, the seed and the settings must be the same, but `steps` may be others before the end is reached.
+        minutes: see `fit`; as many as then. prefix: before the names of settings in messages, such as "training.".
+        InputError, before anything has changed, where something differs that may not.
         """
         groups, saved = checkpoint.load_checkpoint(path)
+        done, planned = groups.get("run", {}).get("step", 0), saved["settings"]["steps"]
+        steps = self.settings.steps if minutes is None else planned
+        here = {"config": self.task.config, "seed": self.seed}
+        here |= {prefix + name: value for name, value in checkpoint.plain(self.settings).items()}
+        there = {"config": saved["config"], "seed": saved["seed"]}
+        there |= {prefix + name: value for name, value in saved["settings"].items()}
         cure = "go on with the same, or start afresh under another name"
-        here = {"config": self.task.config, "seed": self.seed, **checkpoint.plain(self.settings)}
-        there = {"config": saved["config"], "seed": saved["seed"], **saved["settings"], "steps": self.settings.steps}
-        checkpoint.require_equal(there, here, path, cure)
-        done, before = groups.get("run", {}).get("step", 0), saved["settings"].get("steps")
-        if done >= self.settings.steps != before:
+        if minutes is not None and saved.get("minutes", minutes) != minutes:
+            begun = "a number of steps" if saved["minutes"] is None else f"{saved['minutes']:g} minutes"
+            raise InputError(f"{path} was begun for {begun}, and not for {minutes:g} minutes as here; {cure}")
+        checkpoint.require_equal({**there, prefix + "steps": None}, {**here, prefix + "steps": None}, path, cure)
+        if steps != planned and done >= min(steps, planned):
+            problem = f"has done {done} of {planned} steps, so it can't end after {steps}"
+            if steps > planned:
+                problem = f"is finished after {planned} steps: its learning rates have come down, so it can't go on"
             raise InputError(
-                f"{path} has done {done} of {before} steps, so it can't end after {self.settings.steps}; "
-                f"set steps to {before} again, or start afresh under another name"
+                f"{path} {problem}; set {prefix}steps to {planned} again, or begin another training under another name "
+                "(with its weights, if it is to learn more: --start)"
             )
         self.load_state(groups)
-        self.metrics = saved["metrics"]
+        self.settings = dataclasses.replace(self.settings, steps=steps)
+        self.metrics, self.minutes = saved["metrics"], saved.get("minutes") if steps == planned else None
+        if steps == planned:
+            return ""
+        before, after = (self.fraction(done, count) for count in (planned, steps))
+        rates = f"its learning rates go from {before:.2f} to {after:.2f} of the highest"
+        return f"it ends after {steps} steps instead of {planned}, so {rates}"
+
+    def fraction(self, step, steps):
+        """The share of the highest learning rates at a step of so many."""
+        return warmup_cosine(step, self.settings.warmup, steps, self.settings.final_fraction)
 
 
 def train(run):
@@ -269,11 +307,8 @@ def steps_in(run, minutes, trial=5):
         times.append(time.perf_counter() - started)
         started = time.perf_counter()
     run.load_state(before)
-    return max(1, int(60 * minutes / statistics.median(times[1:] or times)))  # the first one warms up
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during training, after everything was saved. The message says how to go on."""
+    steps = 60 * minutes / statistics.median(times[1:] or times)  # the first one warms up
+    return max(1, int(min(steps, MOST_STEPS)))
 
 
 def fit(
@@ -289,6 +324,7 @@ def fit(
     callbacks=(),
     log_every=10,
     title="training",
+    prefix="",
     progress=True,
 ):
     """Train a task, watched and saved; returns the finished Run.
@@ -296,28 +332,28 @@ def fit(
     path: the checkpoint (None: save nothing); the log is beside it, with the suffix .jsonl. If it exists
     and `resume` is true, training goes on from there.
     minutes: train for about this long instead of settings.steps. It is turned into a number of steps once, at
-    the very start, so that a resumed run still follows the same schedule.
+    the very start, so that a resumed run still follows the same schedule; resumed with other minutes, it is refused.
     callbacks: (every, function) pairs; function(run, state) is called every so many steps and at the end, and
     may return a dict of metrics for the log. `with run.average.applied():` in it uses the averaged weights.
-    Raises Interrupted after Ctrl-C (a second Ctrl-C stops at once and saves nothing more).
+    title, prefix: how the progress bar calls it, and how messages begin the names of its settings.
+    Raises Interrupted after Ctrl-C, SIGTERM or SIGHUP (the second one stops at once and saves nothing more).
     """
     path = path and Path(path)
-    resumed = path is not None and resume and path.exists()
-    if minutes is not None:
-        settings = dataclasses.replace(settings, steps=_steps_saved(path) if resumed else 2**31)
     run = Run(task, settings, seed, threads)
-    if resumed:
-        run.resume(path)
+    if path is not None and resume and path.exists():
+        if changed := run.resume(path, minutes, prefix):
+            note(f"{title} goes on from step {run.step}: {changed}", progress)
     elif minutes is not None:
-        run.settings = dataclasses.replace(settings, steps=steps_in(run, minutes))
+        run.settings = dataclasses.replace(settings, steps=MOST_STEPS)
+        run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps_in(run, minutes))
     about = {"config": task.config, "settings": run.settings, "seed": seed}
-    journal = Journal(path and path.with_suffix(".jsonl"), run.step, checkpoint.plain(about), log_every)
+    journal = Journal(path and path.with_suffix(".jsonl"), run.step, checkpoint.plain(about), log_every, progress)
     bar = Progress(title, run.step, run.settings.steps, progress)
     writer = checkpoint.Writer(path)
     with (
         contextlib.closing(bar),
         contextlib.closing(writer),
-        _listening_to_ctrl_c() as asked_to_stop,
+        listening() as asked_to_stop,
         contextlib.closing(train(run)) as states,
     ):
         for state in states:
@@ -328,7 +364,7 @@ def fit(
             metrics = {}
             for every, function in callbacks:
                 if last or state.step % every == 0:
-                    metrics.update(function(run, state) or {})
+                    metrics.update(measurable(function(run, state) or {}))
             run.metrics.update(metrics)
             journal.add(state, run.seconds, metrics)
             stop = asked_to_stop()
@@ -337,35 +373,8 @@ def fit(
             if stop:
                 writer.wait()
                 kept = f"saved in {path}; run the same command again to go on" if path else "nothing was saved"
-                raise Interrupted(f"stopped after step {state.step} of {state.total}: {kept}")
+                raise Interrupted(f"stopped after step {state.step} of {state.total}: {kept}", stop)
     return run
-
-
-@contextlib.contextmanager
-def _listening_to_ctrl_c():
-    """Yield a function that says whether Ctrl-C was pressed: a step is finished first. The second one raises."""
-    pressed = threading.Event()
-
-    def handler(number, frame):
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
-        yield pressed.is_set
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _steps_saved(path):
-    settings = checkpoint.load_checkpoint(path)[1]["settings"]
-    if not isinstance(settings.get("steps"), int):
-        raise InputError(f"{path} doesn't say how many steps were planned; leave --minutes out, or remove it")
-    return settings["steps"]
 
 
 def on_device(batch):

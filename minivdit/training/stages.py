@@ -15,7 +15,7 @@ def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):
     clips = preset.data.clips("train", data, num_frames=1, synonyms=False)
     model = Autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
     task = AutoencoderTask(model, clips, settings.batch, preset.autoencoder_loss)
-    run = fit(task, settings, path, seed=seed, **{"title": "autoencoder", **watching})
+    run = fit(task, settings, path, seed=seed, prefix="autoencoder_training.", **{"title": "autoencoder", **watching})
     run.use_average()
     return model
 
@@ -32,7 +32,7 @@ def train_text(preset, path=None, *, seed=0, data=None, **watching):
     text = TextEncoder(len(tokenizer), shape.width, shape.text_depth, shape.heads, generator, shape.text_positions)
     reader = CaptionReader(text, shape.heads, generator)
     task = TextTask(reader, tokenizer, preset.data.clips("train", data), settings.batch)
-    run = fit(task, settings, path, seed=seed, **{"title": "text", **watching})
+    run = fit(task, settings, path, seed=seed, prefix="text_training.", **{"title": "text", **watching})
     run.use_average()
     return text
 
@@ -62,7 +62,7 @@ def train_transformer(preset, autoencoder, path=None, *, text=None, start=None, 
     text: the TextEncoder of the second stage, which is trained further here. start: a VideoDiT to go on from.
     """
     task = transformer_task(preset, autoencoder, text=text, start=start, seed=seed, data=data)
-    run = fit(task, preset.training, path, seed=seed, **{"title": "transformer", **watching})
+    run = fit(task, preset.training, path, seed=seed, prefix="training.", **{"title": "transformer", **watching})
     run.use_average()
     return task.model, task.tokenizer
 
@@ -82,5 +82,5 @@ def widen(preset, autoencoder, transformer, path=None, *, seed=0, data=None, **w
     """
     if preset.widening.steps:
         task = widening_task(preset, autoencoder, transformer, data=data)
-        run = fit(task, preset.widening, path, seed=seed, **{"title": "widening", **watching})
+        run = fit(task, preset.widening, path, seed=seed, prefix="widening.", **{"title": "widening", **watching})
         run.use_average()

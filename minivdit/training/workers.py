@@ -24,6 +24,7 @@ import numpy as np
 from ..backend import blas_threads
 from ..errors import InputError
 from .parallel import POOL, add_up, batch_size, parallel_map, shard_gradients, split_batch
+from .stopping import STOPS
 
 # Modules whose threads never compute: those of notebooks and of progress bars.
 NEVER_COMPUTING = (
@@ -31,7 +32,6 @@ NEVER_COMPUTING = (
     *("ipykernel.parentpoller", "IPython.core.history", "tqdm._monitor"),
 )
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
-FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def can_fork():
@@ -110,7 +110,7 @@ class Workers:
 
     def _serve(self, connection, parent):
         """What a forked process does: items in, results out."""
-        for number in FOR_THE_PARENT:  # a terminal or a time limit sends them to all; that one saves, and ends these
+        for number in STOPS:  # a terminal or a time limit sends them to all; that one saves, and ends these
             signal.signal(number, signal.SIG_IGN)
         _c_library().prctl(DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:  # it has gone already

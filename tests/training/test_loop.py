@@ -17,6 +17,7 @@ from minivdit.errors import InputError
 from minivdit.training.checkpoint import load_checkpoint, save_checkpoint
 from minivdit.training.journal import Journal, Smooth, read_journal
 from minivdit.training.loop import Interrupted, Run, State, _summary, fit, steps_in, train
+from minivdit.training.stopping import STOPS
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
 _spec = importlib.util.spec_from_file_location("toy_task", PROGRAM)
@@ -128,11 +129,12 @@ def test_killed_at_any_moment_and_resumed_is_the_same_bit_for_bit(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals can't be sent to another process there")
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stop_saves_and_says_how_to_go_on(tmp_path, name):
     path = tmp_path / "run.safetensors"
     process = start(path, steps=100_000)
     wait_for_step(process, 7)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "of 100000: saved in" in errors and "run the same command again to go on" in errors
@@ -140,19 +142,39 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert f"stopped after step {step} of" in errors
 
 
-def test_interrupted_carries_the_message_and_restores_the_handler(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", STOPS)
+def test_interrupted_carries_the_message_and_restores_the_handler(tmp_path, number):
+    before = [signal.getsignal(stop) for stop in STOPS]
 
     def press(run, state):
         if state.step == 5:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
-    with pytest.raises(Interrupted, match="stopped after step 5 of 30: saved in"):
+    def press_again(run, state):
+        if state.step >= 5:
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match="stopped after step 5 of 30: saved in") as stopped:
         quiet(toy.ToyTask(), tmp_path / "run.safetensors", callbacks=[(1, press)])
+    assert stopped.value.code == 128 + number
     with pytest.raises(Interrupted, match="nothing was saved"):
         quiet(toy.ToyTask(), callbacks=[(1, press)])
-    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(Interrupted, match="stopped at once"):
+        quiet(toy.ToyTask(), callbacks=[(1, press_again)])
+    assert [signal.getsignal(stop) for stop in STOPS] == before
     assert quiet(toy.ToyTask(), tmp_path / "run.safetensors").step == 30
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_what_was_to_be_ignored_stays_ignored(tmp_path):
+    """So a training that `nohup` started outlives its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = quiet(toy.ToyTask(), callbacks=[(5, lambda run, state: signal.raise_signal(signal.SIGHUP))])
+        assert run.step == 30 and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
@@ -165,7 +187,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         quiet(toy.ToyTask(), path, seed=3)
     with pytest.raises(InputError, match="shards is 3, here 2"):
         quiet(toy.ToyTask(), path, dataclasses.replace(short, shards=2))
-    assert quiet(toy.ToyTask(), path).step == 30  # more steps are welcome
+    assert quiet(toy.ToyTask(), path, short).step == 4
     assert quiet(toy.ToyTask(width=8), path, short, resume=False).step == 4
 
 
@@ -196,7 +218,28 @@ def test_a_run_cannot_be_made_shorter_than_what_is_done(tmp_path):
     assert quiet(task, path, steps(9)).step == 9 and task.finished == (9,)  # complete: only read
     with pytest.raises(InputError, match="has done 9 of 9 steps, so it can't end after 8"):
         quiet(task, path, steps(8))
-    assert quiet(task, path, steps(10)).step == 10 and task.finished == (9, 10)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"finished after 9 steps: .* can't go on; set steps to 9 again, or"):
+        quiet(task, path, steps(10))
+    assert task.finished == (9,) and path.read_bytes() == before
+
+
+def test_more_steps_for_a_run_that_is_not_finished_are_told_with_what_they_do_to_the_rates(tmp_path, capsys):
+    def press(run, state):
+        if state.step == 27:
+            signal.raise_signal(signal.SIGINT)
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Interrupted):
+        quiet(toy.ToyTask(), path, callbacks=[(1, press)])
+    more = dataclasses.replace(toy.SETTINGS, steps=60)
+    assert fit(toy.ToyTask(), more, path, title="toy").step == 60
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "note: " in line]
+    told = (
+        "toy goes on from step 27: it ends after 60 steps instead of 30, so its learning rates go from 0.03 to 0.62 of"
+    )
+    assert line.endswith(f"minivdit: note: {told} the highest")
+    assert load_checkpoint(path)[1]["settings"]["steps"] == 60
 
 
 def test_a_checkpoint_in_which_something_is_missing_is_refused(tmp_path):
@@ -277,7 +320,13 @@ def test_minutes_become_steps_once(tmp_path):
         quiet(toy.ToyTask(), path, minutes=0.005, callbacks=[(3, press)])
     steps = load_checkpoint(path)[1]["settings"]["steps"]
     assert 3 < steps < 2**31
+    with pytest.raises(InputError, match=r"begun for 0\.005 minutes, and not for 0\.006 minutes as here"):
+        quiet(toy.ToyTask(), path, minutes=0.006)
     assert quiet(toy.ToyTask(), path, minutes=0.005).step == steps
+    by_steps = tmp_path / "steps.safetensors"
+    quiet(toy.ToyTask(), by_steps)
+    with pytest.raises(InputError, match="begun for a number of steps, and not for 1 minutes"):
+        quiet(toy.ToyTask(), by_steps, minutes=1)
 
 
 def test_summary_bins_errors_by_noise_level():

@@ -1,0 +1,44 @@
+"""Being stopped by Ctrl-C, a time limit or a terminal that closes: a step is finished and saved first."""
+
+import contextlib
+import signal
+import threading
+
+STOPS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by a signal, after everything was saved. The message says how to go on.
+
+    code: with which a program ends that this signal stopped, such as 130 for Ctrl-C and 143 for SIGTERM.
+    """
+
+    def __init__(self, message, number=signal.SIGINT):
+        super().__init__(message)
+        self.code = 128 + number
+
+
+@contextlib.contextmanager
+def listening():
+    """Yield a function that says which signal asked to stop, or None. The second one raises Interrupted at once.
+
+    What was ignored before (as nohup has it) stays so. Only the main thread may set handlers: in others nothing asks.
+    """
+    asked = []
+
+    def handler(number, frame):
+        if asked:
+            raise Interrupted("stopped at once; the same command goes on from the last checkpoint", number)
+        asked.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in STOPS}
+        before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield lambda: asked[0] if asked else None
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
