@@ -57,6 +57,7 @@ def cell_text(cell, form):
     """'0.91 (0.85 to 0.97)': the mean and its interval, without the latter where there is none."""
     if cell is None or cell["mean"] is None:
         return "-"
+    form = cell.get("format", form)
     mean = format(cell["mean"], form)
     return mean if cell["low"] is None else f"{mean} ({format(cell['low'], form)} to {format(cell['high'], form)})"
 

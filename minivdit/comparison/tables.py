@@ -3,7 +3,7 @@
 A table is {"id", "title", "note", "columns", "rows"}; a row {"key", "label", "better", "share", "format", "cells"},
 perhaps with a "speed"; a cell {"mean", "low", "high", "n", "values"}: the 95% interval (None for a single run; of
 shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure, of several runs
-the fewest. Pages and sentences are made from this and nothing else.
+the fewest; perhaps a "format" of its own. Pages and sentences are made from this and nothing else.
 """
 
 import math
@@ -21,7 +21,7 @@ QUESTION = (
     "Attention within frames and then over time, or all tokens of a clip jointly: what does it change in what is drawn?"
 )
 TITLES = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
-CHANCE, CORRECTED = "p", "p, corrected"  # columns of a paired table
+CHANCE, CORRECTED, P_FORMAT = "p", "p, corrected", {"format": ".3f"}  # columns of a paired table
 RULE = (
     "A difference is called only where one minus the other within each seed, tested by Student's t, has a p below 0.05 "
     "after Holm's correction for all paired rows of this report. Where intervals are said to lie apart, these are 95% "
@@ -183,7 +183,7 @@ def paired_table(budget, results, prompts, one, other):
     def row(head, figure):
         mine, theirs = ({r.seed: figure(r) for r in results if r.name == which} for which in (one, other))
         cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())], None)
-        return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None)}}
+        return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None) | P_FORMAT}}
 
     loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
     rows = [row(_head(name), lambda r, name=name: r.marks.figure(name, prompts)[0]) for name in MEASURES]
@@ -215,7 +215,7 @@ def correct(tables):
     rows = [row for one in tables if one["id"].startswith("paired") for row in one["rows"]]
     chances = [row["cells"][CHANCE]["mean"] if row["better"] else None for row in rows]
     for row, p in zip(rows, holm([math.nan if p is None else p for p in chances])):
-        row["cells"][CORRECTED] = _cell([p], None)
+        row["cells"][CORRECTED] = _cell([p], None) | P_FORMAT
 
 
 def _table(key, title, note, columns, rows):
