@@ -270,7 +270,7 @@ def warn_of_weak_weights(model):
     """Say so when noise is all that can be expected, instead of letting a user look for a fault."""
     right = model.notes.get("metrics", {}).get("digit_frames")
     if right is not None and right < 0.4:
-        steps = model.notes["steps"]
+        steps = model.notes.get("steps") or "an unknown number of"
         note(
             f"these weights had {steps} steps of training and draw the right digit in {right:.0%} of frames; train "
             "longer for legible digits"

@@ -18,10 +18,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from .console import note
 from .errors import InputError
 
 POSIX = os.name == "posix"  # files have an owner and a mode
 LARGEST_JSON = 64 * 2**20  # bytes
+DEEPEST_JSON = 100
 JSON_NAMES = {
     dict: "an object",
     list: "a list",
@@ -78,8 +80,7 @@ def private_folder(name):
         reason = str(error)
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}"
-    cure = "to keep it, set XDG_CACHE_HOME to a folder of your own"
-    print(f"minivdit: note: what is compiled goes when this ends: {reason}; {cure}", file=sys.stderr)
+    note(f"what is compiled goes when this ends: {reason}; to keep it, set XDG_CACHE_HOME to a folder of your own")
     _temporary.append(tempfile.TemporaryDirectory(prefix="minivdit-"))  # of mode 0700
     return Path(_temporary[-1].name)
 
@@ -198,7 +199,9 @@ def load_tensors(path):
         with safe_open(path, framework="numpy") as file:
             metadata = (file.metadata() or {}).get("minivdit")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return tensors, json.loads(metadata) if metadata else None
+        about = json.loads(metadata) if metadata else None
+        _require_shallow(about)
+        return tensors, about
     # TypeError, AttributeError: a dtype NumPy doesn't have (bfloat16, float8). RecursionError: hostile metadata.
     except (SafetensorError, ValueError, OSError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or train it again") from error
@@ -217,6 +220,7 @@ def read_json(path, shape, kind, cure):
         if path.stat().st_size > LARGEST_JSON:
             raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        _require_shallow(value)
         require_shape(value, shape)
         return value
     except RecursionError as error:
@@ -224,6 +228,19 @@ def read_json(path, shape, kind, cure):
     except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} is no {kind}: {reason}; {cure}") from error
+
+
+def _require_shallow(value):
+    """Raise RecursionError where a value from JSON is nested so deeply that code which follows it might do so later."""
+    level = [value]
+    for _ in range(DEEPEST_JSON):
+        level = [
+            item
+            for part in level
+            for item in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+        ]
+    if level:
+        raise RecursionError(f"it is nested more than {DEEPEST_JSON} deep")
 
 
 def require_shape(value, shape, place="it"):

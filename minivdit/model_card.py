@@ -9,7 +9,7 @@ import hashlib
 import shlex
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, shorten
 from .evaluation import FLOORS
 from .evaluation.against import parts, read_evaluation
 from .generation import TextToVideo
@@ -74,7 +74,7 @@ def _commands(preset, notes, path):
         return f"{_commands(before, start['notes'], path)} gives {start['name']} ({start['weights']}), then {text}"
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} doesn't say what it went on from ({error!r}); give weights of 'minivdit train'"
+            f"{path} doesn't say what it went on from ({shorten(repr(error), 300)}); give weights of 'minivdit train'"
         ) from error
 
 

@@ -21,7 +21,7 @@ from . import backend, costs, display, evaluation, seeds
 from .benchmarks.cpu import processor
 from .data import PIXELS_PER_FRAME, Shape, digit_source
 from .data.mixed import equal_clips
-from .errors import InputError
+from .errors import InputError, shorten
 from .evaluation.sighting import mean_of_known
 from .generation import GenerationSettings, TextToVideo
 from .models.patches import clip_grid
@@ -192,8 +192,9 @@ def trained_with(model, path):
     try:
         preset = presets.from_plain(model.notes["preset"])
     except (KeyError, TypeError, ValueError) as error:
+        told = shorten(repr(error), 300)
         raise InputError(
-            f"{path} doesn't say what it was trained with ({error!r}); give weights of 'minivdit train'"
+            f"{path} doesn't say what it was trained with ({told}); give weights of 'minivdit train'"
         ) from error
     sampling = dataclasses.replace(
         preset.sampling,

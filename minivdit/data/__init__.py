@@ -8,7 +8,7 @@ from .captions import (
     describe,
     parse,
 )
-from .digits import DigitSource, digit_source, resize, source_like
+from .digits import DigitSource, check_source, digit_source, resize, source_like
 from .idx import read_idx
 from .mixed import MixedClips, Shape
 from .mnist import data_directory, find_mnist, load_mnist
@@ -38,6 +38,7 @@ __all__ = [
     "DigitSource",
     "MixedClips",
     "Shape",
+    "check_source",
     "classic_moving_mnist",
     "classic_trajectory",
     "data_directory",

@@ -1,10 +1,10 @@
 """A source of digits: MNIST or the built-in strokes behind one face, at any size."""
 
 import functools
-import sys
 
 import numpy as np
 
+from ..console import note
 from ..errors import InputError
 from .mnist import data_directory, data_problem, find_mnist, load_mnist
 from .strokes import stroke_digits
@@ -43,6 +43,12 @@ class DigitSource:
         return self._resized[size]
 
 
+def check_source(name):
+    """Raise InputError unless there is a source of digits of this name."""
+    if name not in ("auto", "mnist", "strokes"):
+        raise InputError(f"{name!r} is not a source of digits; choose auto, mnist or strokes")
+
+
 def digit_source(name="auto", split="train", directory=None):
     """The digits called "mnist" or "strokes"; "auto" is MNIST where its files are at hand, else strokes.
 
@@ -50,8 +56,7 @@ def digit_source(name="auto", split="train", directory=None):
     `data_directory`). "mnist" downloads missing files, "auto" never does. Sources are kept, so asking
     twice costs nothing. Raises InputError for an unknown name or split and for damaged files.
     """
-    if name not in ("auto", "mnist", "strokes"):
-        raise InputError(f"{name!r} is not a source of digits; choose auto, mnist or strokes")
+    check_source(name)
     if split not in STROKE_POOL:
         raise InputError(f"{split!r} is not a split of the digits; choose train or test")
     if name == "auto":
@@ -66,8 +71,7 @@ def source_like(name, split="train", directory=None):
     """
     problem = name == "mnist" and len(find_mnist(split, directory)) < 2 and data_problem(directory)
     if problem:
-        told = f"built-in digits take the place of MNIST, which can't be kept: {problem}"
-        print(f"minivdit: note: {told}", file=sys.stderr)
+        note(f"built-in digits take the place of MNIST, which can't be kept: {problem}")
     return digit_source("strokes" if problem else name, split, directory)
 
 

@@ -91,7 +91,7 @@ def read_moving_mnist(path, shape=CANONICAL_SHAPE, md5=CANONICAL_MD5):
         raise InputError(f"no moving MNIST at {path}; {repair}")
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError) as error:
+    except Exception as error:  # NumPy reads the header as Python's text, and a malformed one may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is not a whole .npy file ({reason}); {repair}") from error
     if not isinstance(stored, np.ndarray) or stored.shape != shape or stored.dtype != np.uint8:
@@ -185,6 +185,8 @@ class CaptionedClips:
             raise InputError(
                 f"pixels_per_frame is a number above 0 for each of {', '.join(SPEEDS)}, not {self.pixels_per_frame}"
             )
+        if not 0 <= turning <= 1:
+            raise InputError(f"turning is a share from 0 to 1, not {turning}")
         self.turning, self.synonyms, self.subpixel = turning, synonyms, subpixel
         self.pairs = chosen[held_out]
 

@@ -26,6 +26,8 @@ from ..errors import InputError
 from . import predictions
 from .curves import checked, per_frame
 
+MOST_STEPS = 100_000  # a hundred times as many as anybody takes
+
 
 @dataclass(frozen=True)
 class Step:
@@ -131,8 +133,8 @@ def check(sampler, steps=1, guidance_scale=1.0):
     """Raise an InputError unless a clip can be drawn so: by one of SAMPLERS, in some steps, with a finite guidance."""
     if sampler not in list(SAMPLERS):
         raise InputError(f"{sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
-    if not steps >= 1:
-        raise InputError(f"sampling takes at least 1 step; got {steps}")
+    if not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"sampling takes at least 1 step and at most {MOST_STEPS:,}; got {steps}")
     if not -np.inf < guidance_scale < np.inf:
         raise InputError(f"guidance_scale is a number, 1 for none and 2 to 4 for a strong pull; got {guidance_scale}")
 

@@ -88,7 +88,7 @@ def load(weights=None):
 def describe(model):
     """Which weights these are and how they were trained, as far as they know it."""
     notes, told = model.notes, [f"Weights {model.name} ({model.fingerprint()})"]
-    if "steps" in notes:
+    if notes.get("steps") is not None:
         data = notes.get("preset", {}).get("data", {})
         digits = f" on clips of {' or '.join(map(str, data['num_digits']))} digits" if "num_digits" in data else ""
         told.append(f"trained with this pattern for {notes['steps']:,} steps{digits}")

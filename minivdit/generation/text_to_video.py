@@ -5,21 +5,21 @@ the diffusion process, so that a model can't be run with settings other than tho
 """
 
 import dataclasses
-import functools
 import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from .. import autograd as ag
-from .. import costs, diffusion, seeds, values
+from .. import diffusion, seeds, values
 from ..backend import array_module, thread_count, to_device, to_numpy
-from ..errors import InputError
+from ..errors import InputError, shorten
 from ..files import load_tensors, save_tensors
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 from ..training import checkpoint
 from ..training.parallel import split_batch
 from ..training.workers import Workers
+from . import stored
 from .abilities import Abilities
 from .given import Given
 from .memory import require_memory
@@ -97,21 +97,22 @@ class TextToVideo(Abilities):
         try:
             if metadata["format"] != FORMAT:
                 raise InputError(f"it has format {metadata['format']!r}, not {FORMAT}")
+            stored.check_about(metadata)
             generator = np.random.default_rng(0)  # these first weights are all replaced
             tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
             config = checkpoint.from_plain(VideoDiTConfig, metadata["transformer"])
             autoencoder_config = checkpoint.from_plain(AutoencoderConfig, metadata["autoencoder"])
             settings = checkpoint.from_plain(GenerationSettings, metadata["settings"])
-            _check_notes(metadata)
-            _check_size(tensors, config, len(tokenizer), autoencoder_config)
+            stored.check_parts(tensors, config, autoencoder_config, len(tokenizer))
             transformer = VideoDiT(config, len(tokenizer), generator)
             autoencoder = Autoencoder(autoencoder_config, generator)
             for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
                 own = {name: array for name, array in tensors.items() if name.startswith(f"{part}.")}
                 module.load_state_dict({name.partition(".")[2]: array for name, array in own.items()})
         except (KeyError, TypeError, ValueError) as error:
+            told = shorten(error, 300)
             raise InputError(
-                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {error}); give the "
+                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {told}); give the "
                 "model.safetensors that 'minivdit train' leaves at its end (not a checkpoint), or train again"
             ) from error
         return cls(transformer, autoencoder, tokenizer, settings, metadata.get("notes"), path.stem)
@@ -348,24 +349,3 @@ def _finite(array):
             "drawing gave values that aren't numbers; lower the guidance (3 is usual), or take other weights"
         )
     return array
-
-
-def _check_notes(metadata):
-    """Raise TypeError unless the notes, and what is looked up in them, are objects."""
-    for name in ("notes", "notes.preset", "notes.preset.data", "notes.metrics", "notes.start"):
-        part = functools.reduce(lambda found, key: found.get(key, {}), name.split("."), metadata)
-        if not isinstance(part, dict):
-            raise TypeError(f"{name} is no object but {part!r:.40}")
-
-
-def _check_size(tensors, config, vocabulary, autoencoder_config):
-    """Refuse a file that promises more weights than it holds, before memory is set aside for them."""
-    layers = config.depth + config.text_depth + len(autoencoder_config.channels)
-    if layers > len(tensors):  # each has a few; and counting the weights takes a step for each
-        raise InputError(f"it promises {layers:,} layers but holds {len(tensors)} arrays")
-    plainest = dataclasses.replace(config, patterns=("joint",))  # patterns have no weights
-    promised = costs.clip_cost(plainest, (1, 1, 1), vocabulary=vocabulary).parameters
-    promised += costs.autoencoder_cost(autoencoder_config, 1, (1, 1)).parameters
-    held = sum(array.size for array in tensors.values())
-    if promised > held:
-        raise InputError(f"it promises {promised:,} weights but holds {held:,}")

@@ -22,8 +22,11 @@ class AutoencoderConfig:
     channels: tuple[int, ...] = (16, 32, 64)
 
     def __post_init__(self):
-        if not self.channels or min(self.channels, default=0) < 1 or self.latent_channels < 1:
-            raise InputError("an autoencoder needs at least one level and at least one latent channel")
+        if not self.channels or min(*self.channels, self.latent_channels, self.image_channels) < 1:
+            raise InputError(
+                "an autoencoder has at least one level, and image_channels, latent_channels and all channels are 1 or "
+                f"more, not {self.image_channels}, {self.latent_channels} and {self.channels}"
+            )
 
     @property
     def factor(self):

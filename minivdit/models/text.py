@@ -16,19 +16,26 @@ from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
 
 PAD, START = 0, 1
+LONGEST_WORD, MOST_WORDS = 40, 50_000  # as many as the vocabularies of large language models had in 2019
 LONGEST_CAPTION = 1000  # words: far more than any caption has, and few enough for every caption to be filled up to it
 
 
 class Tokenizer:
     """Words to integers: 0 is padding, 1 starts every caption (so an empty one is not nothing), then the words.
 
-    max_words: the most that a caption may have, from 1 to LONGEST_CAPTION.
+    words: different printable texts of at most LONGEST_WORD characters. max_words: the most that a caption may have,
+    from 1 to LONGEST_CAPTION.
     """
 
     def __init__(self, words=VOCABULARY, max_words=MAX_WORDS):
         self.words = list(words)
-        if not all(isinstance(word, str) for word in self.words):
-            raise InputError("the words of a tokenizer must be text")
+        for word in self.words:
+            if not isinstance(word, str) or not word.isprintable() or not 1 <= len(word) <= LONGEST_WORD:
+                raise InputError(
+                    f"a tokenizer's words are printable texts of 1 to {LONGEST_WORD} characters, not {word!r:.60}"
+                )
+        if len(set(self.words)) != len(self.words) or len(self.words) > MOST_WORDS:
+            raise InputError(f"a tokenizer's words must differ and be at most {MOST_WORDS:,}")
         if not 1 <= max_words <= LONGEST_CAPTION:
             raise InputError(f"max_words must lie between 1 and {LONGEST_CAPTION}, not {max_words}")
         self.length = operator.index(max_words) + 1

@@ -10,7 +10,6 @@ The file is replaced atomically: whoever kills the process finds the checkpoint 
 
 import dataclasses
 import json
-import math
 import typing
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +21,7 @@ from ..files import load_tensors, save_tensors
 from ..values import require_floats
 
 FORMAT = "minivdit training 1"
+LARGEST = 1e12  # of the numbers in a configuration: more than any makes sense with
 
 
 def save_checkpoint(path, groups, metadata):
@@ -170,7 +170,7 @@ def _typed(kind, value, name):
         if items[-1] is Ellipsis or len(items) == len(value):
             return tuple(_typed(items[0], item, name) for item in value)
     kinds = (int, float) if kind is float else (kind,)  # not isinstance: true and false are no numbers
-    if type(value) in kinds and (type(value) is not float or math.isfinite(value)):
+    if type(value) in kinds and (not isinstance(value, (int, float)) or abs(value) <= LARGEST):  # NaN fails, too
         return value
     raise TypeError(f"{name} can't be {value!r:.40}")
 

@@ -10,7 +10,7 @@ import math
 import typing
 
 from .. import diffusion
-from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, digit_source
+from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
 from ..errors import InputError, did_you_mean, shorten
 from ..models import AutoencoderConfig, VideoDiTConfig
 from . import checkpoint
@@ -37,14 +37,21 @@ class DataSettings:
     turning: float = 0.0
     shapes: tuple[str, ...] = ()
 
+    def __post_init__(self):
+        check_source(self.digits)
+        self._clips_of(None, turning=self.turning)  # says what can't be made
+
     def clips(self, split="train", directory=None, **options):
         """CaptionedClips of the main shape, from the digits of a split, in which no digit turns: for measuring.
 
         Further options go to CaptionedClips.
         """
+        return self._clips_of(digit_source(self.digits, split, directory), **options)
+
+    def _clips_of(self, source, **options):
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         own = {name: value for name, value in own.items() if name not in ("digits", "shapes", "turning")}
-        return CaptionedClips(digit_source(self.digits, split, directory), **{**own, **options})
+        return CaptionedClips(source, **{**own, **options})
 
     def mixed_clips(self, split="train", directory=None):
         """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one."""

@@ -295,3 +295,32 @@ def test_some_single_digits_turn_and_never_a_held_out_way(squares):
     assert not any("then" in caption for caption in odd.batch(generator, 8).captions)
     still = CaptionedClips(squares, (64, 64), 16, 28, (1,))
     assert "turning" not in still.describe() and maker.describe()["turning"] == [0.5]
+
+
+MALFORMED = [
+    b"[" * 200,
+    b"-" * 3000 + b"1",
+    b"(" * 5000,
+    b"{[]: 1}",
+    b"'''",
+    b"\xff\xfe",
+    b"{'descr': '|u1', 'fortran_order': False, 'shape': (2**70, 3)}",
+    b"{'descr': [('a', '|u1', (1000000000000,))], 'fortran_order': False, 'shape': (2,)}",
+]
+
+
+@pytest.mark.filterwarnings("ignore:Reading")
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("header", MALFORMED, ids=lambda header: repr(header[:12]))
+def test_a_malformed_header_is_no_npy_file(tmp_path, header, version):
+    path = tmp_path / "mnist_test_seq.npy"
+    size = len(header).to_bytes(2 if version == 1 else 4, "little")
+    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + size + header + bytes(64))
+    with pytest.raises(InputError, match=r"is not a whole \.npy file"):
+        read_moving_mnist(path)
+
+
+@pytest.mark.parametrize("setting", [{"turning": 1.5}, {"turning": -0.1}, {"num_digits": ()}, {"speeds": ("warp",)}])
+def test_settings_that_no_clip_can_have_are_refused(setting):
+    with pytest.raises(InputError):
+        CaptionedClips(None, **setting)
