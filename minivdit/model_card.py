@@ -6,6 +6,7 @@ moving digits needs.
 
 import dataclasses
 import hashlib
+import re
 import shlex
 from pathlib import Path
 
@@ -33,14 +34,14 @@ def model_card(path, evaluations=()):
     digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
 
     def noted(name, text="{}"):
-        return f"({name} not written down)" if notes.get(name) is None else text.format(notes[name])
+        return f"({name} not written down)" if notes.get(name) is None else _words(text.format(notes[name]))
 
-    shapes = f", a part of them in other shapes: {', '.join(data.shapes)} (frames x height x width : share)"
+    shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
     facts = {
         "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
         "such as 'a 3 moving right'; it knows nothing else",
-        "attention": f"{', '.join(preset.transformer.patterns)}; {model.transformer.parameter_count():,} weights in "
-        f"the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
+        "attention": f"{_words(', '.join(preset.transformer.patterns))}; {model.transformer.parameter_count():,} "
+        f"weights in the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
         "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never captioned",
@@ -49,14 +50,32 @@ def model_card(path, evaluations=()):
         f"{noted('minutes', '{:.0f} minutes')} on {noted('machine')}, {noted('date')}",
         "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
         f"{preset.sampling.guidance_scale:g}, unless told otherwise",
-        "file": f"{path.name}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights {model.fingerprint()}, "
-        f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}",
+        "file": f"{_words(path.name)}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights "
+        f"{model.fingerprint()}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}",
     }
-    lines = [f"# Model card: `{model.name}`", "", "| | |", "|---|---|"]
+    lines = [f"# Model card: {_code(model.name)}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in facts.items()]
     for file in evaluations:
         lines += ["", *_figures(Path(file), model)]
     return "\n".join(lines) + "\n"
+
+
+def _folded(text):
+    """Text from a file in one line, without control characters."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
+def _words(text):
+    """Text from a file as nothing but words: what Markdown or HTML would obey is written as its number."""
+    return re.sub(r"[\\`*\[\]<>|&~]", lambda found: f"&#{ord(found[0])};", shorten(_folded(text), 300))
+
+
+def _code(text):
+    """Text from a file as code in Markdown, also in a table."""
+    text = _folded(text).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    edge = " " * (text.startswith("`") or text.endswith("`"))
+    return f"{fence}{edge}{text}{edge}{fence}"
 
 
 def _commands(preset, notes, path):
@@ -66,12 +85,13 @@ def _commands(preset, notes, path):
     command += ["--seed", str(notes["seed"])] if "seed" in notes else []
     for assignment in presets.assignments(preset):
         command += ["--set", assignment]
-    text = f"`{shlex.join(command)}`{'' if 'seed' in notes else ' (seed not written down)'}"
+    text = f"{_code(shlex.join(command))}{'' if 'seed' in notes else ' (seed not written down)'}"
     if not start:
         return text
     try:
         before = dataclasses.replace(presets.from_plain(start["notes"]["preset"]), transformer=preset.transformer)
-        return f"{_commands(before, start['notes'], path)} gives {start['name']} ({start['weights']}), then {text}"
+        name, weights = _words(start["name"]), _words(start["weights"])
+        return f"{_commands(before, start['notes'], path)} gives {name} ({weights}), then {text}"
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} doesn't say what it went on from ({shorten(repr(error), 300)}); give weights of 'minivdit train'"
@@ -90,7 +110,7 @@ def _figures(file, model):
     for kind, part in parts(report).items():
         pairs = ", pairs that no caption of the training had" if report["held_out"] else ""
         lines += [
-            f"{part['settings']['clips']} prompts, {kind.replace('1 digits', '1 digit')} each{pairs}, seed "
+            f"{part['settings']['clips']} prompts, {_words(kind.replace('1 digits', '1 digit'))} each{pairs}, seed "
             f"{report['seed']}:",
             "",
             "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",

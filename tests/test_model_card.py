@@ -1,5 +1,6 @@
 """Cards say what a file of weights is, and the weights that ship have theirs beside them."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -64,6 +65,32 @@ def test_a_card_has_the_figures_of_an_evaluation_of_its_own_weights_only(weights
         model_card(weights, [file])
     with pytest.raises(InputError, match="is no evaluation: there is no such file; write it"):
         model_card(weights, [tmp_path / "absent.json"])
+
+
+HOSTILE = "x | y `z` <script>alert(1)</script> **a** [b](http://c)\n\n# Title\r\x1b[31m\u202e &lt; ``` \\"
+
+
+@pytest.mark.parametrize("place", ["machine", "date", "start name", "start weights", "file name", "pattern"])
+def test_nothing_in_a_file_is_markdown_or_html(weights, tmp_path, place):
+    model = TextToVideo.load(weights)
+    plain, notes = model_card(weights).splitlines(), model.notes
+    hostile = HOSTILE.replace("/", "") if place == "file name" else HOSTILE
+    path = tmp_path / (f"{hostile}.safetensors" if place == "file name" else "mine.safetensors")
+    if place in ("machine", "date"):
+        notes[place] = hostile
+    elif place.startswith("start"):
+        start = {"name": "one", "weights": "0a1b2c3d", "notes": dict(notes)}
+        notes["start"] = {**start, place.split()[1]: hostile}
+    elif place == "pattern":
+        patterns = ("frame", "window: 2x2 x2\n\n")
+        model.transformer.config = dataclasses.replace(model.transformer.config, patterns=patterns)
+    model.save(path)
+    card = model_card(path)
+    assert len(card.splitlines()) == len(plain) and card.replace("\n", "").isprintable()
+    outside = re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", card)  # of code
+    assert not re.search(r"[<>*\[\]`\\]", outside)
+    rows = [line for line in card.splitlines() if line.startswith("|")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
 
 
 @pytest.mark.parametrize("name", shipped())

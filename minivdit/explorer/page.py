@@ -6,6 +6,7 @@ with zlib, which every browser since 2023 reads back by itself.
 
 import base64
 import json
+import re
 import zlib
 from html import escape
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..display import to_uint8
-from ..errors import InputError
+from ..errors import InputError, shorten
 from .collect import LEVELS, thin
 
 MOST_BYTES = 5_000_000  # of a page
@@ -40,16 +41,20 @@ def html(looks, prompt, seed):
     for steps, blocks in _choices(looks[0]):
         data = _data(looks, prompt, seed, steps, blocks, parts, clips)
         # "<" only stands inside strings of JSON, and there it must not begin "</script>".
-        filled = {"css": files["css"], "js": files["js"], "data": json.dumps(data).replace("<", "\\u003c")}
-        page = files["html"].replace("{{title}}", escape(prompt or "no caption"))
-        for name, text in filled.items():
-            page = page.replace(f"{{{{{name}}}}}", text)
+        filled = {**files, "data": json.dumps(data).replace("<", "\\u003c")}
+        filled["title"] = escape(shorten(prompt or "no caption", 200))
+        page = _fill(files["html"], filled)
         if len(page.encode()) <= MOST_BYTES:
             return page
     raise InputError(
         f"not even one block's weights at one step fit into a page of {MOST_BYTES / 1e6:g} MB; draw a shorter or a "
         "smaller clip, or give fewer weights"
     )
+
+
+def _fill(template, texts):
+    """The template with {{name}} replaced by the text of that name: in one pass, since a text may hold "{{data}}"."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: texts[found[1]], template)
 
 
 def _choices(look):

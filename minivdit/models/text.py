@@ -30,9 +30,11 @@ class Tokenizer:
     def __init__(self, words=VOCABULARY, max_words=MAX_WORDS):
         self.words = list(words)
         for word in self.words:
-            if not isinstance(word, str) or not word.isprintable() or not 1 <= len(word) <= LONGEST_WORD:
+            text = isinstance(word, str) and word.isprintable() and word.split() == [word]
+            if not text or len(word) > LONGEST_WORD:
                 raise InputError(
-                    f"a tokenizer's words are printable texts of 1 to {LONGEST_WORD} characters, not {word!r:.60}"
+                    f"a tokenizer's words are printable, without spaces, of 1 to {LONGEST_WORD} letters, "
+                    f"not {word!r:.60}"
                 )
         if len(set(self.words)) != len(self.words) or len(self.words) > MOST_WORDS:
             raise InputError(f"a tokenizer's words must differ and be at most {MOST_WORDS:,}")

@@ -99,6 +99,16 @@ def test_a_caption_can_not_break_the_page(explorer):
     assert "<b>" not in page and data_of(page)["prompt"] == hostile.prompt
 
 
+def test_a_caption_is_never_taken_for_a_place_in_the_page(explorer):
+    for prompt in ("{{data}}", "{{title}} {{js}} {{css}} {{nothing}}", "word " * 5000):
+        page = dataclasses.replace(explorer, prompt=prompt).html()
+        title = unescape(re.search(r"<title>(.*?)</title>", page, flags=re.S)[1])
+        assert title.startswith("Where does a patch look? ") and len(title) < 250
+        assert title.endswith(prompt) or len(prompt) > 200
+        assert data_of(page)["prompt"] == prompt
+        assert len(page) < len(explorer.html()) + 2 * len(prompt) + 500
+
+
 def test_it_is_written_whole_or_not_at_all(explorer, tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     assert explorer.save(path) == path.stat().st_size and path.read_text(encoding="utf-8") == explorer.html()
