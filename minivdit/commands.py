@@ -86,7 +86,13 @@ def evaluate(options):
 
     other = options.against and against.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
-    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
+    counts = (
+        [options.per_clip] if options.per_clip else model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
+    )
+    if other:
+        asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
+        asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}
+        against.check_request(other, [f"{count} digits" for count in counts], asked)
     found = {"weights": model.fingerprint(), "name": model.name, "seed": options.seed, "held_out": options.held_out}
 
     def save():  # before anything is printed: nobody may be there to read it
@@ -95,7 +101,7 @@ def evaluate(options):
                 temporary.write_text(against.text(found))
 
     texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
-    for count in [options.per_clip] if options.per_clip else trained:
+    for count in counts:
         kept = f"{count}-digits{'-held-out' * options.held_out}.safetensors"
         report, *_ = judge_model(
             model,

@@ -114,11 +114,16 @@ def tables():
     }
 
 
+def cells(line):
+    """What stands between the bars of a line of Markdown."""
+    return [part.strip() for part in line.split("|")]
+
+
 def filled(text, found):
     """A page with the tables put in the place of those that begin with the same line."""
     lines = text.splitlines()
     for new in found:
-        start = lines.index(new[0])
+        start = [cells(line) for line in lines].index(cells(new[0]))
         end = next((k for k in range(start, len(lines)) if not lines[k].startswith("|")), len(lines))
         lines[start:end] = new
     return "\n".join(lines) + "\n"

@@ -514,6 +514,21 @@ def test_figures_are_saved_before_they_are_printed_and_clips_before_they_are_jud
     assert "holds other clips: seed is 0, here 1" in refused(capsys, "evaluate", *arguments, "--seed", 1)
 
 
+def test_two_evaluations_are_compared_clip_by_clip(capsys, trained, monkeypatch):
+    arguments = ["evaluate", "--weights", trained / "model.safetensors", "--prompts", 4]
+    assert run(*arguments, "--out", "one.json") == 0
+    assert run(*arguments, "--steps", 2, "--against", "one.json", "--out", "two.json") == 0
+    printed = capsys.readouterr().out
+    assert "model minus model, the same captions and noise, clip by clip" in printed and "corrected by Holm" in printed
+    rows = json.loads(Path("two.json").read_text())["against"]["rows"]
+    assert {row["metric"] for row in rows} >= {"obeys", "flawless", "number", "frechet_clips"}
+    monkeypatch.setattr("minivdit.generation.TextToVideo.generate", None)  # what can't be compared isn't drawn
+    assert "seed is 0, here 1" in refused(capsys, *arguments, "--seed", 1, "--against", "one.json")
+    assert "clips is 4, here 5" in refused(capsys, *arguments, "--prompts", 5, "--against", "one.json")
+    assert "held_out is False, here True" in refused(capsys, *arguments, "--held-out", "--against", "one.json")
+    assert "has 1 digits, not 2 digits" in refused(capsys, *arguments, "--per-clip", 2, "--against", "one.json")
+
+
 def closed_pipe(*_, **__):
     raise BrokenPipeError
 

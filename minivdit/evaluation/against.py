@@ -86,7 +86,7 @@ def table(rows, one, other):
             d, form = row.difference, "+.3f" if METRICS[row.metric][0] == "distance" else "+.2f"
             interval = f"({format(d.low, form)} to {format(d.high, form)})"
             called = "a difference" if row.called else "not shown"
-            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:18} p {row.corrected:.3f}  {called}")
+            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:20} p {row.corrected:.3f}  {called}")
     lines.append(
         f"In brackets: 95% intervals, each for itself. p: by McNemar's exact test where values are 0 or 1, else by "
         f"changes of sign, of distances by resampled clips; corrected by Holm for all {len(rows)} rows."
@@ -112,6 +112,22 @@ def _check_alike(kind, one, other):
     except ValueError as error:
         raise InputError(f"an evaluation without samples can't be compared ({error}); {CURE} again") from error
     ours, theirs = ({**part["settings"], "captions": ", ".join(part["settings"]["captions"])} for part in (one, other))
+    _require_equal(kind, theirs, ours)
+
+
+def check_request(other, kinds, settings):
+    """Raise InputError if clips of such settings can't be compared with another evaluation: to be asked before drawing.
+
+    kinds: of prompts. settings: some of those that the parts of an evaluation have.
+    """
+    if not set(kinds) & parts(other).keys():
+        raise InputError(f"the other evaluation has {', '.join(parts(other))}, not {', '.join(kinds)}; see --per-clip")
+    for kind in set(kinds) & parts(other).keys():
+        theirs = parts(other)[kind]["settings"]
+        _require_equal(kind, {name: theirs.get(name) for name in settings}, settings)
+
+
+def _require_equal(kind, theirs, ours):
     found = checkpoint.differences(theirs, ours)
     if found:
         raise InputError(

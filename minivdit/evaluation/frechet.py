@@ -88,22 +88,18 @@ def resampled_distances(a, b, clips, generator, resamples=RESAMPLES):
 
 
 def _gaussian(rows, weights):
-    """Mean (D,) and covariance (D, D) of rows (n, D), each of which counts as often as its weight says."""
+    """Mean (D,) and a factor F (n or D, D) of the covariance, F^T F, of rows (n, D) that count as their weights say."""
     mean = weights @ rows / weights.sum()
-    centred = rows - mean
-    return mean, (centred * weights[:, None]).T @ centred / (weights.sum() - 1)
+    factor = (rows - mean) * np.sqrt(weights / (weights.sum() - 1))[:, None]
+    if len(factor) <= factor.shape[1]:
+        return mean, factor
+    values, vectors = np.linalg.eigh(factor.T @ factor)
+    return mean, np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
 
 
 def _distance(one, other):
-    (mean_a, cov_a), (mean_b, cov_b) = one, other
-    # trace((A B)^(1/2)) = trace((R B R)^(1/2)) with R = A^(1/2): symmetric, so eigh does it without complex numbers.
-    root = _root(cov_a)
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
+    (mean_a, a), (mean_b, b) = one, other
+    # With A = a^T a and B = b^T b, the eigenvalues of A B are the squares of the singular values of a b^T, and 0.
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    distance = ((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * overlap
     return float(max(distance, 0.0))
-
-
-def _root(matrix):
-    """The symmetric square root of a symmetric positive semidefinite matrix."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -59,7 +59,13 @@ def judge_model(
     clips = drawn_clips(model, real.captions, keep, seed=seed, batch=batch, num_frames=num_frames, size=size, **drawing)
     references, options = (real.video, others.video), {"pixels_per_frame": maker.pixels_per_frame}
     report = evaluate(clips, real.captions, references, settings.digit_size, generator, **options)
-    asked = {"seed": seed, "digits": maker.source.name, "judge": fingerprint(load_judge()), "captions": real.captions}
+    asked = {
+        "seed": seed,
+        "held_out": held_out == "only",
+        "digits": maker.source.name,
+        "judge": fingerprint(load_judge()),
+        "captions": real.captions,
+    }
     report = dataclasses.replace(report, settings={**report.settings, **asked})
     return report, clips, real.video, real.captions
 

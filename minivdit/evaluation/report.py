@@ -160,7 +160,7 @@ def evaluate(
     other_maps = frame_maps(others, digit_size, judge)
 
     def column(array, resample=False):
-        """(Sighting, Estimates, samples) of clips; see Report."""
+        """(Sighting, Estimates, samples) of clips; see Report. resample: for intervals of the distances."""
         sighting = watch(array, digit_size, wishes.count, judge, pixels_per_frame)
         values = prompt_metrics(sighting, wishes) | identity_metrics(sighting) | motion_metrics(sighting)
         distances, resampled = _distances(frame_maps(array, digit_size, judge), other_maps, resample)

@@ -14,6 +14,7 @@ from minivdit.evaluation import (
     recombined,
     shuffled_frames,
 )
+from minivdit.evaluation.frechet import resampled_distances
 
 
 def test_it_is_zero_to_itself_and_symmetric():
@@ -49,6 +50,33 @@ def test_fewer_samples_than_dimensions_is_finite_and_one_is_refused():
     assert 0 < frechet_distance(a, b) < 200
     with pytest.raises(InputError, match="at least 2"):
         frechet_distance(a[:1], b)
+
+
+class Once:
+    """Stands in for a Generator: every clip is drawn once."""
+
+    def multinomial(self, clips, chances, resamples):
+        assert clips == len(chances)
+        return np.ones((resamples, clips), int)
+
+
+def test_clips_drawn_once_each_have_the_distance_itself():
+    a, b = np.random.default_rng(3).standard_normal((2, 60, 5))
+    assert resampled_distances(a, b, 20, Once(), 2) == pytest.approx(frechet_distance(a, b))
+
+
+def test_resampled_clips_spread_as_other_clips_do():
+    generator = np.random.default_rng(4)
+
+    def clips():  # 100 of 3 frames: the frames of a clip are much alike
+        return (generator.standard_normal((100, 1, 4)) + 0.3 * generator.standard_normal((100, 3, 4))).reshape(300, 4)
+
+    far = np.array([1.0, 0, 0, 0])
+    others = np.std([frechet_distance(clips(), clips() + far) for _ in range(200)])
+    resampled = [resampled_distances(clips(), clips() + far, 100, generator).std() for _ in range(5)]
+    assert 0.75 < np.mean(resampled) / others < 1.35
+    frames = [resampled_distances(clips(), clips() + far, 300, generator).std() for _ in range(5)]
+    assert np.mean(frames) < 0.75 * np.mean(resampled)  # as if each frame were a clip of its own: too sure
 
 
 @pytest.fixture(scope="module")

@@ -44,12 +44,19 @@ def test_the_spoilt_third_is_seen(report):
     assert report["clips"]["lawful"].mean == pytest.approx(2 / 3, abs=0.07)
     assert report["clips"]["digit"].mean > 0.9
     assert report["clips"]["frechet_clips"].mean > 2 * report["real"]["frechet_clips"].mean
+    for column in ("clips", "real"):
+        distance = report[column]["frechet_clips"]
+        assert distance.low < distance.mean < distance.high
+    assert (
+        len(report.samples["obeys"]) == 30 and report.samples["direction"].mean() == report["clips"]["direction"].mean
+    )
     assert report["clips"]["digit"].n == 30 and report["clips"]["frechet_frames"].n == 240
 
 
 def test_the_printed_forms_agree(report):
     text, markdown, data = str(report), report.markdown(), json.loads(report.to_json())
     assert data["settings"] == {"clips": 30, "frames": 8, "size": [40, 48], "digit_size": 16}
+    assert len(data["samples"]["look"]) == 30 and len(data["samples"]["frechet_frames"]) == 200
     assert data["columns"]["real"]["digit"]["n"] == 30 and "NaN" not in report.to_json()
     figure = f"{data['columns']['clips']['direction']['mean']:.2f}"
     row = next(line for line in markdown.splitlines() if line.startswith("| direction"))
