@@ -127,7 +127,7 @@ def results(tmp_path_factory):
             (clone / name).unlink(missing_ok=True) if not (clone / name).is_dir() else None
         command = ["bash", "-c", line] if "\n" not in line else ["python", "-c", line]
         done = subprocess.run(
-            command, cwd=clone, env=environment, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL
+            command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
         )
         missing = [str(name) for name in written(line) if not (clone / name).exists()]
         told[line] = done.returncode, done.stdout + done.stderr, missing
