@@ -14,7 +14,7 @@ FEW = 1 / 8  # of the frames: what is wrong in no more than these is let pass
 EXTRA = 0.01  # of an average digit's ink: about one white pixel where digits have 28
 HAZE = 0.04
 STANDS = 1 / 4  # of the way due in one step: who goes less stands still
-ALIKE = 0.85  # correlation with the first picture; another writer's digit of the same class has less
+ALIKE = 0.8  # correlation with the first picture; another writer's digit of the same class has less
 
 
 def nothing_else(sighting):
@@ -56,5 +56,6 @@ def _few(wrong, counted):
 
 
 def keeps_its_look(sighting):
-    """(B, K) bool: in every frame in which it stands apart the digit looks like its first picture."""
-    return (np.nan_to_num(sighting.looks, nan=1.0) >= ALIKE).all(-1)
+    """(B, K) bool: the digit looks like its first picture throughout; where two touch, their pictures explain both."""
+    alone, together = (np.nan_to_num(values, nan=1.0) >= ALIKE for values in (sighting.looks, sighting.together))
+    return alone.all(-1) & together.all(-1)[:, None]

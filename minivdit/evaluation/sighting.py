@@ -8,7 +8,7 @@ from ..data import PIXELS_PER_FRAME
 from .blobs import as_clips
 from .judge import NONE, WINDOW, load_judge
 from .paths import Paths, fit_paths
-from .tracking import Tracks, track, windows
+from .tracking import Tracks, bilinear, track, windows
 
 MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two touching digits
 
@@ -22,6 +22,8 @@ class Sighting:
     readable: (B, K, T) bool, frames that count: not merged, or all of them where a clip has no other.
     looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost, and
               where the boxes of two digits overlap.
+    together: (B, T), where two digits touch: correlation of the picture with both digits' first readable windows laid
+              over each other at the places where their lines are; NaN elsewhere, and where a digit has no such window.
     changes:  (B, T - 1), how much of the picture changes from one frame to the next: the sum over its pixels.
     canvas:   (height, width); digit_size: px.
     """
@@ -32,6 +34,7 @@ class Sighting:
     probabilities: np.ndarray
     readable: np.ndarray
     looks: np.ndarray
+    together: np.ndarray
     changes: np.ndarray
     canvas: tuple
     digit_size: int
@@ -56,9 +59,11 @@ def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRA
     classes = np.where(tracks.found & (classes != NONE), classes, -1)
     apart = ~tracks.merged & tracks.wanted[..., None]
     readable = np.where(apart.any(-1, keepdims=True), apart, tracks.wanted[..., None])
-    looks = _looks(crops * _inside(tracks, digit_size), readable & tracks.found & ~_overlapping(tracks))
+    crops, touching = crops * _inside(tracks, digit_size), _overlapping(tracks)
+    clear = readable & tracks.found & ~touching[:, None]
+    looks, together = _looks(crops, clear), _together(clips, crops, clear, touching, paths, digit_size)
     changes = np.abs(np.diff(clips, axis=1)).sum((2, 3))
-    return Sighting(tracks, paths, classes, probabilities, readable, looks, changes, canvas, digit_size)
+    return Sighting(tracks, paths, classes, probabilities, readable, looks, together, changes, canvas, digit_size)
 
 
 def _inside(tracks, digit_size):
@@ -70,18 +75,41 @@ def _inside(tracks, digit_size):
 
 
 def _overlapping(tracks):
-    """(B, 1, T) bool: the boxes of two digits overlap."""
+    """(B, T) bool: the boxes of two digits overlap."""
     apart = (tracks.high.min(1) < tracks.low.max(1)).any(-1)
-    return ~(apart | ~tracks.found.all(1))[:, None] & (tracks.found.shape[1] > 1)
+    return tracks.found.all(1) & ~apart & (tracks.found.shape[1] > 1)
 
 
 def _looks(crops, counted):
     """Correlation of each window (B, K, T, s, s) with its track's first counted one: (B, K, T)."""
-    flat = crops.reshape(*crops.shape[:3], -1)
-    flat = flat - flat.mean(-1, keepdims=True)
-    flat /= np.maximum(np.sqrt((flat**2).sum(-1, keepdims=True)), 1e-6)
-    first = np.take_along_axis(flat, counted.argmax(-1)[..., None, None], 2)
-    return np.where(counted, (flat * first).sum(-1), np.nan)
+    normed = _normed(crops)
+    first = np.take_along_axis(normed, counted.argmax(-1)[..., None, None, None], 2)
+    return np.where(counted, (normed * first).sum((-1, -2)), np.nan)
+
+
+def _normed(pictures):
+    """Pictures (..., H, W) with mean 0 and norm 1, so that sums of products are correlations; 0 where all is even."""
+    pictures = pictures - pictures.mean((-1, -2), keepdims=True)
+    return pictures / np.maximum(np.sqrt((pictures**2).sum((-1, -2), keepdims=True)), 1e-6)
+
+
+def _together(clips, crops, clear, touching, paths, digit_size):
+    """See Sighting. crops (B, K, T, s, s), clear (B, K, T): those that show one whole digit. touching: (B, T)."""
+    together = np.full(touching.shape, np.nan)
+    clip, frame = np.nonzero(touching & clear.any(-1).all(1)[:, None])
+    if not len(clip):
+        return together
+    first = np.take_along_axis(crops, clear.argmax(-1)[..., None, None, None], 2)[:, :, 0]  # (B, K, s, s)
+    expected = np.float32(0)
+    for digit in range(first.shape[1]):
+        place = paths.path[clip, digit, frame, :, None]  # (n, 2, 1)
+        y, x = (
+            (np.arange(side) - place[:, axis]) * (WINDOW / digit_size) + (WINDOW - 1) / 2
+            for axis, side in enumerate(clips.shape[2:])
+        )
+        expected = np.maximum(expected, bilinear(first[:, digit], clip[:, None, None], y[:, :, None], x[:, None]))
+    together[clip, frame] = (_normed(clips[clip, frame]) * _normed(expected)).sum((1, 2))
+    return together
 
 
 def most_seen(sighting, counted=None):

@@ -89,11 +89,11 @@ def train_judge(generator, sources, steps=6000, batch_size=128, learning_rate=2e
 
 def draw(generator, sources, labels, size):
     """Pictures (n, size, size) of classes (n,), of the sources in equal parts; for NONE one without a digit."""
-    shown = np.where(labels == NONE, generator.integers(10, size=len(labels)), labels)
+    none = labels == NONE
+    shown = np.where(none, generator.choice([0, 2, 3, 4, 5, 6, 7, 8, 9], len(labels)), labels)
     parts = np.array_split(shown, len(sources))
     images = np.concatenate([s.draw(generator, part, size) for s, part in zip(sources, parts)])
-    none = labels == NONE
-    images[none] = not_digits(generator, images[none], shown[none])
+    images[none] = not_digits(generator, images[none])
     return images
 
 

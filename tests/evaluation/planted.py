@@ -26,13 +26,14 @@ class Planted:
     def real(self):
         return self.clips.video
 
-    def redrawn(self, digits):
-        """The clip of a first digit that has other pictures (B, T, s, s) on the same way."""
-        count, length = digits.shape[:2]
+    def redrawn(self, *digits):
+        """The clips with other pictures, (B, T, s, s) for each digit, on the same ways."""
+        count, length = self.clips.video.shape[:2]
         video = np.zeros((count * length, 1, *self.clips.size), np.float32)
-        corners = self.clips.tracks[:, 0] - np.float32((self.clips.digit_size - 1) / 2)
-        digits = digits.reshape(-1, *digits.shape[2:])
-        paint(video, np.arange(count * length), digits, corners.reshape(-1, 1, 2))
+        corners = self.clips.tracks - np.float32((self.clips.digit_size - 1) / 2)
+        for pictures, corner in zip(digits, corners.swapaxes(0, 1)):
+            pictures = pictures.reshape(-1, *pictures.shape[2:])
+            paint(video, np.arange(count * length), pictures, corner.reshape(-1, 1, 2))
         return video.reshape(count, length, *self.clips.size, 1)
 
     def drawn_as(self, labels):
@@ -120,6 +121,15 @@ class Planted:
             [DigitMotion(one.digit, *two[1:]), DigitMotion(two.digit, *one[1:])] for one, two in self.clips.labels
         ]
         return self.maker.render(self.generator, swapped).video
+
+    def touching(self):
+        """(B, T) bool: the squares of two digits overlap by half or more."""
+        return (np.abs(np.diff(self.clips.tracks, axis=1))[:, 0] < self.clips.digit_size / 2).all(-1)
+
+    def muddled(self):
+        """Where two digits lie over each other, the picture shows other digits."""
+        other = self.redrawn(*(self.drawn_as((self.asked + digit) % 10) for digit in (3, 6)))
+        return np.where(self.touching()[..., None, None, None], other, self.clips.video)
 
     def frozen(self):
         return frozen(self.clips.video)
