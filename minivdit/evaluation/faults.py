@@ -7,6 +7,7 @@ nearly all of them pass, and clips spoilt in one way each don't (tests/evaluatio
 import numpy as np
 
 from .paths import NOWHERE
+from .tracking import margin
 
 LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
 SEEN = 0.9  # of the frames in which a lawful digit must be found
@@ -18,8 +19,14 @@ ALIKE = 0.8  # correlation with the first picture; another writer's digit of the
 
 
 def nothing_else(sighting):
-    """(B,) bool: strokes, specks or shapes beside the digits are in no more than a FEW frames."""
-    return (sighting.tracks.extra > EXTRA).mean(-1) <= FEW
+    """(B,) bool: in no more than a FEW frames is there more than the digits.
+
+    That is a stroke, a speck or a shape beside them, or one that touches a digit and makes it larger than its square.
+    """
+    tracks = sighting.tracks
+    sides = np.nan_to_num(tracks.high - tracks.low).max(-1) - 2 * margin(sighting.digit_size)
+    large = ((sides >= sighting.digit_size) & ~tracks.merged).any(1)
+    return ((tracks.extra > EXTRA) | large).mean(-1) <= FEW
 
 
 def no_haze(sighting):

@@ -88,15 +88,19 @@ def track(clips, digit_size, digits=1):
     return Tracks(positions.astype(np.float32), merged, seen, wanted, low, high, extra, haze)
 
 
+def margin(digit_size):
+    """px between a digit's ink and its box, for the soft edge of a stroke."""
+    return digit_size / 14
+
+
 def _boxes(blobs, centres, positions, merged, digit_size):
     """The box of each track's blob, (low, high), each (B, K, T, 2): see Tracks. Touching digits have one blob."""
     own = np.abs(centres[:, None] - positions[:, :, :, None]).max(-1) < 1e-6  # (B, K, T, M); false of NaN
     own[..., 0] |= merged[:, None]
     there, which = own.any(-1)[..., None], own.argmax(-1)[..., None, None]
-    margin = digit_size / 14  # for the soft edge of a stroke
     corners = (corner.reshape(len(positions), 1, *positions.shape[2:3], -1, 2) for corner in (blobs.low, blobs.high))
     low, high = (np.where(there, np.take_along_axis(corner, which, 3)[..., 0, :], np.nan) for corner in corners)
-    return low - margin, high + margin
+    return low - margin(digit_size), high + margin(digit_size)
 
 
 def _looks_like_two(masses, sides, seen, digit_size):

@@ -26,11 +26,11 @@ class Planted:
     def real(self):
         return self.clips.video
 
-    def redrawn(self, *digits):
-        """The clips with other pictures, (B, T, s, s) for each digit, on the same ways."""
+    def redrawn(self, *digits, tracks=None):
+        """The clips with other pictures, (B, T, s, s) for each digit, on the same ways or on these tracks."""
         count, length = self.clips.video.shape[:2]
         video = np.zeros((count * length, 1, *self.clips.size), np.float32)
-        corners = self.clips.tracks - np.float32((self.clips.digit_size - 1) / 2)
+        corners = (self.clips.tracks if tracks is None else tracks) - np.float32((self.clips.digit_size - 1) / 2)
         for pictures, corner in zip(digits, corners.swapaxes(0, 1)):
             pictures = pictures.reshape(-1, *pictures.shape[2:])
             paint(video, np.arange(count * length), pictures, corner.reshape(-1, 1, 2))
@@ -107,8 +107,12 @@ class Planted:
         return self.redrawn(np.broadcast_to(picture, (*self.asked.shape, size, size)))
 
     def extra_digit(self):
-        """The digits of another clip are there as well."""
-        return np.maximum(self.clips.video, np.roll(self.clips.video, 1, axis=0))
+        """Another digit is there as well and goes the opposite way."""
+        opposite = np.array(self.clips.size, np.float32) - 1 - self.clips.tracks
+        other = self.redrawn(
+            self.drawn_as((self.asked[:, :1] + 5) % 10).repeat(self.asked.shape[1], 1), tracks=opposite
+        )
+        return np.maximum(self.clips.video, other)
 
     def one_missing(self):
         """The first of the digits alone."""
