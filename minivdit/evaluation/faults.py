@@ -14,8 +14,9 @@ SEEN = 0.9  # of the frames in which a lawful digit must be found
 FEW = 1 / 8  # of the frames: what is wrong in no more than these is let pass
 EXTRA = 0.01  # of an average digit's ink: about one white pixel where digits have 28
 HAZE = 0.04
-STANDS = 1 / 4  # of the way due in one step: who goes less stands still
-ALIKE = 0.8  # correlation with the first picture; another writer's digit of the same class has less
+STANDS = 1 / 4  # of the way due in one step: who goes less, or back, doesn't go on
+ALIKE = 0.85  # correlation with the first picture; another writer's digit of the same class has less
+EXPLAINED = 0.8  # the same of two digits that touch, whose places are known less well
 
 
 def nothing_else(sighting):
@@ -42,14 +43,13 @@ def lawful(sighting):
 
 
 def keeps_moving(sighting):
-    """(B, K) bool: neither the digit nor the picture stands still in more than a FEW steps of a way that goes on."""
-    way, due = (
-        np.sqrt((np.diff(places, axis=2) ** 2).sum(-1)) for places in (sighting.tracks.positions, sighting.paths.path)
-    )
-    speed = sighting.paths.speed[..., None]
-    sure = ~(sighting.tracks.merged[..., 1:] | sighting.tracks.merged[..., :-1] | np.isnan(way))
-    counted = sure & (due > speed / 2)  # at a wall it may turn within a step
-    stands = counted & (way < STANDS * speed)
+    """(B, K) bool: in all but a FEW steps the digit goes on along its line, and the picture changes."""
+    step, due = (np.diff(places, axis=2) for places in (sighting.tracks.positions, sighting.paths.path))
+    way = np.sqrt((due**2).sum(-1))
+    merged = sighting.tracks.merged
+    counted = ~(merged[..., 1:] | merged[..., :-1] | np.isnan(step[..., 0]))
+    counted &= way > sighting.paths.speed[..., None] / 2  # at a wall a digit may turn within a step
+    stands = counted & ((step * due).sum(-1) < STANDS * way**2)
     # Where digits touch, it isn't known how far each has gone: see how much of the picture changes.
     changes = sighting.changes
     usual = np.quantile(changes, 0.75, axis=1, keepdims=True) if changes.size else 0
@@ -58,11 +58,12 @@ def keeps_moving(sighting):
 
 
 def _few(wrong, counted):
-    """No more than a FEW of the counted steps are wrong; one may always be, for a digit can turn within a step."""
+    """(...,) bool: no more than a FEW of the counted steps (..., T - 1) are wrong; one may always be."""
     return wrong.sum(-1) <= np.maximum(1, FEW * counted.sum(-1))
 
 
 def keeps_its_look(sighting):
     """(B, K) bool: the digit looks like its first picture throughout; where two touch, their pictures explain both."""
-    alone, together = (np.nan_to_num(values, nan=1.0) >= ALIKE for values in (sighting.looks, sighting.together))
+    alone = np.nan_to_num(sighting.looks, nan=1.0) >= ALIKE
+    together = np.nan_to_num(sighting.together, nan=1.0) >= EXPLAINED
     return alone.all(-1) & together.all(-1)[:, None]

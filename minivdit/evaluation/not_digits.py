@@ -4,7 +4,8 @@ What a generator draws instead of a digit is not known beforehand, so the kinds 
 look like a digit: pieces of a 1 and rings are left out, for they would be a 1 and a 0.
 
 Upright bars are the hard case, since some people write a 1 as one. A bar of even brightness with square ends is none;
-where it is as thin as a pen's stroke (2 of 28 pixels), no picture can tell it from such a 1, and it is read as one.
+where it is as thin as a pen's stroke (under 4 of 28 pixels), hardly anything tells it from such a 1, and it may be read
+as one.
 """
 
 import numpy as np

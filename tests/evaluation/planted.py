@@ -23,6 +23,11 @@ class Planted:
             labels += [motions] * (len({motion.direction for motion in motions}) == num_digits)
         self.clips = self.maker.render(self.generator, labels)
 
+    def spoilt(self, way):
+        """The clips spoilt by the method of this name, the same whatever was spoilt before."""
+        self.generator = np.random.default_rng(1)
+        return getattr(self, way)()
+
     def real(self):
         return self.clips.video
 
@@ -98,10 +103,10 @@ class Planted:
         return video
 
     def bar(self):
-        """An upright bar of even brightness, whatever is asked for, a 1 too."""
+        """An upright bar of even brightness, thicker than a thin pen's stroke."""
         size = self.clips.digit_size
         picture = np.zeros((size, size), np.float32)
-        half, thick = round(0.33 * size), max(2, round(0.1 * size))
+        half, thick = round(0.33 * size), round(0.17 * size)
         left = (size - thick) // 2
         picture[size // 2 - half : size // 2 + half, left : left + thick] = 1
         return self.redrawn(np.broadcast_to(picture, (*self.asked.shape, size, size)))
