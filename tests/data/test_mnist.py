@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from minivdit import doctor
 from minivdit.cli import main
 from minivdit.data import digit_source, find_mnist, load_mnist, mnist, source_like
 from minivdit.errors import InputError
+from minivdit.evaluation.judging import clip_maker
 
 IMAGES = struct.pack(">4I", 2051, 20, 28, 28) + np.arange(20 * 784, dtype=np.uint32).astype(np.uint8).tobytes()
 LABELS = struct.pack(">2I", 2049, 20) + bytes(range(10)) * 2
@@ -139,6 +141,10 @@ def test_what_cannot_be_reached_means_built_in_digits(unreachable, capsys):
     assert mnist.data_problem()
     assert source_like("mnist", "test").name == "strokes"
     assert "note: built-in digits take the place of MNIST" in capsys.readouterr().err
+    trained = {"preset": {"data": {"digits": "mnist"}}}
+    model = SimpleNamespace(notes=trained, settings=SimpleNamespace(digit_size=8))
+    assert clip_maker(model, 1, "include", 2, (16, 16)).source.name == "strokes"  # what evaluate judges with
+    assert "take the place of MNIST" in capsys.readouterr().err
     assert source_like("strokes", "test").name == "strokes" and capsys.readouterr().err == ""
     with pytest.raises(InputError, match=r"--digits strokes.*MINIVDIT_DATA"):
         digit_source("mnist")
