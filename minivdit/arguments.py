@@ -57,8 +57,12 @@ seed = whole(0, 2**63 - 1)
 def path(text):
     """A path with ~ for the home folder, which shells leave after --out= ; no device and no pipe."""
     written = os.path.expanduser(text)
-    if "\0" in text:
-        raise argparse.ArgumentTypeError(f"{shorten(text)!r} is no path: it has a zero byte")
+    try:
+        longest = max(map(len, os.fsencode(written).split(os.fsencode(os.sep))))
+    except UnicodeEncodeError:  # a lone surrogate
+        longest = math.inf
+    if "\0" in text or longest > 255:
+        refuse(text, "a path: a name in it is too long, or no system can write it")
     if written.startswith("~") and os.sep in written:
         raise argparse.ArgumentTypeError(
             f"{shorten(text)!r} is the home of a user who isn't here; write ./~ for a folder so named"

@@ -44,7 +44,7 @@ def explain(error):
     if isinstance(error, KeyboardInterrupt):
         return str(error) or "stopped", getattr(error, "code", 130)
     if isinstance(error, InputError):
-        return str(error), 2
+        return shorten(error, 1000), 2
     if isinstance(error, OSError):
         where = f": {shorten(error.filename)}" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -5,6 +5,7 @@ Those that draw clips are in drawing_commands.py.
 Imports stand inside the functions, so that `minivdit --help` needs neither NumPy nor matplotlib.
 """
 
+import shlex
 from operator import attrgetter
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def train(options):
     model = train_model(preset, out, start=start, seed=options.seed, data=options.data, minutes=options.minutes)
     weights = out / "model.safetensors"
     print(f"{weights}: {weights.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
-    print(f'next: minivdit sample "a 3 moving right" --weights {weights}')
-    print(f"      minivdit evaluate --weights {weights}")
+    print(f'next: minivdit sample "a 3 moving right" --weights {shlex.quote(str(weights))}')
+    print(f"      minivdit evaluate --weights {shlex.quote(str(weights))}")
 
 
 @says(
@@ -114,6 +115,7 @@ def evaluate(options):
             num_frames=options.frames,
             size=options.size,
             keep=options.keep and Path(options.keep) / kept,
+            progress=Watch(),
             steps=options.steps,
             guidance_scale=options.guidance,
             sampler=options.sampler,
@@ -264,3 +266,28 @@ def prepare(options):
     backend.use(options.device, kernels=options.kernels == "on")
     backend.tune_allocator()
     backend.limit_blas()
+
+
+class Watch:
+    """Tells a person how long drawing takes: by a note beforehand if it is long, and by a bar after two seconds."""
+
+    LONG = 30  # minutes
+    SHARE = 0.15  # of the speed of matrix products, what drawing reaches
+
+    def __init__(self):
+        self.bar = None
+
+    def __call__(self, done, total, flops):
+        """done, total: steps. flops: of all of them."""
+        from . import console, costs
+
+        if self.bar is None:
+            if flops > self.LONG * 60 * 1e9:  # else no machine takes so long
+                minutes = flops / (self.SHARE * costs.cores_speed()) / 60
+                if minutes > self.LONG:
+                    console.note(f"drawing {total:,} steps will take about {costs.duration(minutes)} here")
+            self.bar = console.progress_bar("drawing", total, delay=2, leave=False)
+        self.bar.update(done - self.bar.n)
+        if done == total:
+            self.bar.close()
+            self.bar = None

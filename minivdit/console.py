@@ -20,6 +20,11 @@ class Stream(io.TextIOBase):
     def __init__(self, stream):
         self.stream, self.error = stream, None
 
+    def __eq__(self, other):  # tqdm asks whether it writes to sys.stderr
+        return other is self or other is self.stream
+
+    __hash__ = io.TextIOBase.__hash__
+
     @property
     def encoding(self):
         return getattr(self.stream, "encoding", None) or "utf-8"
@@ -74,9 +79,10 @@ def complain(text, prefix="minivdit: "):
     print(prefix + " ".join(text.split()), file=Stream(sys.stderr), flush=True)
 
 
-def note(text):
-    """Say on stderr what a person should know about something that is done all the same."""
-    complain(text, "minivdit: note: ")
+def note(text, show=True):
+    """Say on stderr, beside a progress bar if there is one, what a person should know about what is done all the same."""
+    if show:
+        print_beside_bars("minivdit: note: " + " ".join(text.split()), sys.stderr)
 
 
 def progress_bar(title, total, *, start=0, unit="step", show=True, **options):
@@ -86,3 +92,10 @@ def progress_bar(title, total, *, start=0, unit="step", show=True, **options):
     stream = Stream(sys.stderr)
     pace = {"mininterval": 0.2, "dynamic_ncols": True} if stream.isatty() else {"mininterval": 30}
     return tqdm(desc=title, total=total, initial=start, unit=unit, disable=not show, file=stream, **pace, **options)
+
+
+def print_beside_bars(text, stream):
+    """Print a line to sys.stdout or sys.stderr, while a progress bar may be shown."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=Stream(stream))

@@ -129,6 +129,14 @@ def amount(number, unit="B"):
         number /= 1000
 
 
+def duration(minutes):
+    """Minutes in words that fit their size: duration(90) is '1.5 hours'."""
+    for unit, length in (("days", 24 * 60), ("hours", 60)):
+        if minutes > 1.5 * length:
+            return f"{minutes / length:,.1f} {unit}"
+    return f"{minutes:.0f} minutes"
+
+
 def score_pairs(pattern, grid, turn=0):
     """How many (query, key) pairs one attention of this pattern computes on a grid (T, H, W) of tokens.
 

@@ -3,6 +3,7 @@
 Train the quick preset on the built-in digits; let it draw; put what it drew beside real clips; say how good it is.
 """
 
+import shlex
 import time
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from .pipeline import predict, train_model
 from .training import presets
 from .training.journal import lines_with_loss
 from .training.locking import locked
+
+ENOUGH = 5  # minutes of training, in which digits become legible on 2 cores
+TOO_LITTLE = (
+    "Expect grey squares instead of digits, and figures near chance: so short a training teaches next to nothing. "
+    "It shows that everything runs."
+)
+USUAL = "Expect digits that can be read in most frames and go the right way, but change a little on their way."
 
 
 def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
@@ -30,7 +38,8 @@ def _demo(out, minutes, preset, prompts, seed):
     started = time.perf_counter()
     preset = presets.override(presets.get(preset), ["data.digits=strokes"])
     print("1. What will be trained, from nothing, on digits drawn by a built-in pen")
-    print(predict(preset, minutes), flush=True)
+    print(predict(preset, minutes))
+    print(f"   {TOO_LITTLE if preset.name == 'tiny' or minutes < ENOUGH else USUAL}", flush=True)
     train_model(preset, out / "run", seed=seed, minutes=minutes, previews=4)
 
     print(f"2. Drawing {prompts} clips from captions, and judging them beside real ones", flush=True)
@@ -57,19 +66,16 @@ def _demo(out, minutes, preset, prompts, seed):
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
     _, value, ceiling, floor = marks[0]
     if value < (ceiling + floor) / 2:
-        print(
-            f"   {losses[-1]['step']} steps are too few to learn digits: grey squares, and marks near chance, are what "
-            "to expect.\n   Legible digits take about 8 minutes: minivdit demo"
-        )
+        steps = losses[-1]["step"]
+        print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")
+    print("   The nearer the first column is to the second, the better; at the third it knows nothing.")
 
     print(f"3. Done in {(time.perf_counter() - started) / 60:.1f} minutes. Look at")
-    print(f"   {out / 'clips.gif'}      left a real clip, right what the model drew from the caption beneath")
-    print(f"   {out / 'summary.png'}    loss, metrics between floor and ceiling, frames")
+    print(f"   {out / 'clips.gif'}      in each pair left a real clip, right what was drawn from the caption beneath")
+    print(f"   {out / 'summary.png'}    how the loss fell, the same figures as bars, and frames")
     print(f"   {out / 'explorer.html'}  in a browser: click a patch, see where it looks")
     print(f"   {out / 'run' / 'previews'}    the same captions, drawn ever better during training")
     print("Next:")
-    print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {weights}')
-    print('   minivdit sample "a 7 moving up and left"                 with the weights that come with minivdit')
-    print(
-        "   minivdit train small                                     longer, and legible: the presets are in the README"
-    )
+    print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {shlex.quote(str(weights))}')
+    print('   minivdit sample "a 7 moving up and left"     draws with the weights that come with minivdit')
+    print("   minivdit train small                         trains for longer; 'minivdit train' lists the presets")

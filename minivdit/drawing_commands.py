@@ -6,7 +6,7 @@ Imports stand inside the functions, as in commands.py.
 import time
 from pathlib import Path
 
-from .commands import prepare
+from .commands import Watch, prepare
 from .console import note
 from .errors import InputError, shorten
 from .options import says
@@ -58,6 +58,7 @@ def drawing(options):
         "guidance_scale": options.guidance,
         "negative_prompt": getattr(options, "negative", None),
         "sampler": options.sampler,
+        "progress": Watch(),
     }
 
 
@@ -118,8 +119,8 @@ def keyframes(options):
 
 
 def whole_time(text):
-    if not text.isdecimal():
-        raise InputError(f"{text!r} is not a time; --at takes the number of a frame from 0 upwards and a file")
+    if not (text.isdecimal() and len(text) < 10):
+        raise InputError(f"{shorten(text)!r} is not a time; --at takes the number of a frame from 0 upwards and a file")
     return int(text)
 
 

@@ -13,11 +13,10 @@ import dataclasses
 import datetime
 import functools
 import math
+import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
-from . import backend, costs, display, evaluation, seeds
+from . import backend, console, costs, display, evaluation, seeds
 from .benchmarks.cpu import processor
 from .data import PIXELS_PER_FRAME, Shape, digit_source
 from .data.mixed import equal_clips
@@ -86,7 +85,7 @@ def _train_model(preset, out, start, seed, data, minutes, previews, progress):
         metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
             known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
-            tqdm.write(f"{name} {state.step}: {', '.join(known)}")
+            console.print_beside_bars(f"{name} {state.step}: {', '.join(known)}", sys.stdout)
         return metrics
 
     transformer, tokenizer = train_transformer(

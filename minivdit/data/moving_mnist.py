@@ -298,6 +298,8 @@ def paint(video, clips, digits, corners):
 def _check_canvas(size, num_frames, digit_size):
     if len(size) != 2 or num_frames < 1:
         raise InputError(f"a clip needs a size (height, width) and at least one frame, not {size} and {num_frames}")
+    if min(size) <= 8:
+        raise InputError(f"a canvas of {size[0]}x{size[1]} has no room for a digit; give at least 9 pixels each way")
     if not 8 <= digit_size < min(size):
         raise InputError(
             f"digits of {digit_size} pixels can't move on a canvas of {size[0]}x{size[1]}; "

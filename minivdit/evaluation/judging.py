@@ -4,8 +4,8 @@ import dataclasses
 
 from .. import costs, seeds, values
 from ..data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
+from ..generation.forecast import require_memory
 from ..generation.kept import drawn_clips
-from ..generation.memory import require_memory
 from ..training.tasks import fingerprint
 from .judge import load_judge
 from .report import evaluate
@@ -37,6 +37,7 @@ def judge_model(
     num_frames=None,
     size=None,
     keep=None,
+    progress=None,
     **drawing,
 ):
     """Draw clips for random captions and compare them with real ones: (Report, clips, real clips, captions).
@@ -45,6 +46,7 @@ def judge_model(
     digit and direction that no caption of the training had. data: folder of MNIST. digits: source of the real clips; by
     default the one that the model was trained on. num_frames, size: of all clips; as in training unless given. keep:
     Path of a file for the drawn clips: see generation.kept.drawn_clips. drawing: see TextToVideo.generate.
+    progress: see TextToVideo.denoise.
     """
     settings = model.settings
     num_frames, size = values.whole("num_frames", num_frames, 1, default=settings.num_frames), size or settings.size
@@ -56,7 +58,8 @@ def judge_model(
     generator = seeds.generator(seed, seeds.PROMPTS)
     maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data)
     real, others = real_clips(maker, generator, prompts)
-    clips = drawn_clips(model, real.captions, keep, seed=seed, batch=batch, num_frames=num_frames, size=size, **drawing)
+    drawing |= {"num_frames": num_frames, "size": size}
+    clips = drawn_clips(model, real.captions, keep, progress, seed=seed, batch=batch, **drawing)
     references, options = (real.video, others.video), {"pixels_per_frame": maker.pixels_per_frame}
     report = evaluate(clips, real.captions, references, settings.digit_size, generator, **options)
     asked = {

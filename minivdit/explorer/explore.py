@@ -75,7 +75,10 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
         words += f"What {name} permits, not what it learns."
         shown.append((restricted(models[0], name), words))
     check_room([model for model, _ in shown], drawing.get("num_frames"), drawing.get("size"))
-    looks = [collect(model, prompt, moments, seed, weights=words, **drawing) for model, words in shown]
+    looks = [
+        collect(model, prompt, moments, seed, weights=words, part=(place, len(shown)), **drawing)
+        for place, (model, words) in enumerate(shown)
+    ]
     return Explorer(tuple(_with_own_names(looks)), prompt, seed)
 
 

@@ -65,14 +65,15 @@ class Abilities:
         num_frames = values.whole("num_frames", num_frames, default=window - context)
         if num_frames < 1:
             raise InputError(f"a clip can't be extended by {num_frames} frames; give at least 1")
-        wanted = video.shape[1] + num_frames
-        for turn in range(math.ceil((wanted - video.shape[1]) / (window - context))):
+        wanted, new, parts = video.shape[1] + num_frames, window - context, [video]
+        turns = math.ceil(num_frames / new)
+        for turn in range(turns):
             edge = video[:, :context] if backwards else video[:, -context:]
-            first = window - context if backwards else 0
-            given = self._given({first + time: edge[:, time] for time in range(context)}, window)
-            drawn = self.draw(prompt, given, stream=(seeds.EXTEND, turn), **drawing)
-            parts = (drawn[:, :first], video) if backwards else (video, drawn[:, context:])
-            video = np.concatenate(parts, axis=1)
+            first = new if backwards else 0
+            given = self._given({first + time: edge[:, time] for time in range(context)}, window, wanted)
+            video = self.draw(prompt, given, stream=(seeds.EXTEND, turn), part=(turn, turns), **drawing)
+            parts.append(video[:, :new] if backwards else video[:, context:])
+        video = np.concatenate(parts[::-1] if backwards else parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]
 
     def interpolate(self, video, prompt="", factor=2, **drawing):
@@ -92,8 +93,8 @@ class Abilities:
         for turn, (first, last) in enumerate(itertools.pairwise(edges)):
             length = (last - first) * factor + 1
             frames = {(time - first) * factor: video[:, time] for time in range(first, last + 1)}
-            given = self._given(frames, self._whole_patches(length))
-            drawn = self.draw(prompt, given, stream=(seeds.INTERPOLATE, turn), **drawing)
+            given = self._given(frames, self._whole_patches(length), gaps * factor + 1)
+            drawn = self.draw(prompt, given, stream=(seeds.INTERPOLATE, turn), part=(turn, stretches), **drawing)
             parts.append(drawn[:, 1:length])
         return np.concatenate(parts, axis=1)
 
@@ -130,14 +131,21 @@ class Abilities:
         length = values.whole("num_frames", num_frames, default=self.settings.num_frames)
         if length < 3:
             raise InputError(f"a loop has at least 3 frames, not {length}")
-        start = self.generate(prompt, stream=(seeds.LOOP, 2), **drawing)[:, 0] if image is None else image
-        closed = self._whole_patches(length + 1)
-        once = self.keyframes({0: start, length: start}, prompt, closed, stream=(seeds.LOOP, 0), **drawing)[:, :length]
+        closed, drawn = self._whole_patches(length + 1), image is None
+        image = None if drawn else check_pixels(image, IMAGES, "the image")
+        for frames in (length, closed):  # before anything is drawn
+            self._check_request(1, frames, self.settings.size if drawn else image.shape[1:3])
+        parts = 2 + drawn
+        if drawn:
+            image = self.generate(prompt, stream=(seeds.LOOP, 2), part=(0, parts), **drawing)[:, 0]
+        drawing |= {"stream": (seeds.LOOP, 0), "part": (parts - 2, parts)}
+        once = self.keyframes({0: image, length: image}, prompt, closed, **drawing)[:, :length]
         turned, middle = np.roll(once, length // 2, axis=1), length // 2
         free = range(middle - max(1, length // 8), middle + math.ceil(length / 8))
-        kept = [time for time in range(length) if time not in free or (image is not None and time == middle)]
+        kept = [time for time in range(length) if time not in free or (time == middle and not drawn)]
         given = self._given({time: turned[:, time] for time in kept}, length)
-        return np.roll(self.draw(prompt, given, stream=(seeds.LOOP, 1), **drawing), -(length // 2), axis=1)
+        drawing |= {"stream": (seeds.LOOP, 1), "part": (parts - 1, parts)}
+        return np.roll(self.draw(prompt, given, **drawing), -(length // 2), axis=1)
 
     def edit(self, video, prompt, level=0.7, **drawing):
         """The clip under noise of this level, drawn from there with another caption (Meng et al. 2022, "SDEdit").
@@ -169,10 +177,10 @@ class Abilities:
         given = Given(np.where(mask, np.float32(0), video), ~mask)
         return self.draw(prompt, given, stream=(seeds.INPAINT,), **drawing)
 
-    def _given(self, frames, num_frames):
-        """Given.at, once it is sure that a clip of so many frames can be drawn."""
+    def _given(self, frames, num_frames, kept=0):
+        """Given.at, once it is sure that a clip of so many frames can be drawn, as a part of one of `kept` frames."""
         images = next(iter(frames.values()))
-        self._check_request(len(images), num_frames, images.shape[1:3])
+        self._check_request(len(images), num_frames, images.shape[1:3], kept)
         return Given.at(frames, num_frames)
 
     def _whole_patches(self, num_frames):

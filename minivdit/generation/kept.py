@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import InputError
 from ..files import load_tensors, save_tensors
@@ -13,19 +12,22 @@ FORMAT = "minivdit clips 1"
 NAMED = 3  # differences that a message names
 
 
-def drawn_clips(model, captions, path=None, *, seed=0, batch=32, **drawing):
+def drawn_clips(model, captions, path=None, progress=None, *, seed=0, batch=32, **drawing):
     """One clip for each caption, float32 (B, T, H, W, C) in [0, 1], in the 256 steps of grey that a file holds.
 
     With a `path` they are kept there as safetensors; if that file is there already, they are read from it instead.
-    batch: clips drawn at a time; those from clip k on have the seed `seed` + k. drawing: see TextToVideo.generate.
+    batch: clips drawn at a time; those from clip k on have the seed `seed` + k. progress, drawing: see
+    TextToVideo.generate.
     Raises InputError if the file holds clips of other weights, captions or settings, or if a clip isn't finite.
     """
     asked = _request(model, captions, seed, batch, drawing)
     if path is not None and path.exists():
         return as_floats(_read(path, asked))
     parts = []
-    for first in tqdm(range(0, len(captions), batch), desc="drawing", unit="batch", leave=False):
-        parts.append(as_bytes(model.generate(captions[first : first + batch], seed=seed + first, **drawing)))
+    batches = range(0, len(captions), batch)
+    for first in batches:
+        how = {"seed": seed + first, "progress": progress, "part": (first // batch, len(batches))}
+        parts.append(as_bytes(model.generate(captions[first : first + batch], **how, **drawing)))
     video = np.concatenate(parts)
     if path is not None:
         save_tensors(path, {"video": video}, {"format": FORMAT, "asked": asked})

@@ -6,6 +6,7 @@ the diffusion process, so that a model can't be run with settings other than tho
 
 import dataclasses
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from ..training.parallel import split_batch
 from ..training.workers import Workers
 from . import stored
 from .abilities import Abilities
+from .forecast import require_memory, teller
 from .given import Given
-from .memory import require_memory
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
@@ -119,16 +120,17 @@ class TextToVideo(Abilities):
 
     @staticmethod
     def path(name=None):
-        """The Path of a file of weights: given itself, or by the name under which it ships; 'joint' by default.
+        """The Path of a file of weights: given itself, by its run's folder, or by its name if it ships; else 'joint'.
 
-        Raises InputError, naming those that ship, if there is neither.
+        Raises InputError, naming those that ship, if there is none of these.
         """
         path = Path(name) if name is not None else DEFAULT_WEIGHTS
-        if path.exists():
-            return path
-        if str(path) not in shipped():
-            raise InputError(f"no weights at {path}; give a file, or one of {', '.join(shipped())}, which ship")
-        return SHIPPED / f"{path}.safetensors"
+        own = [path, path / "model.safetensors", SHIPPED / f"{path}.safetensors" if str(path) in shipped() else path]
+        found = next((file for file in own if file.is_file()), None)
+        if found is None:
+            where = f"no weights {'in the folder' if path.is_dir() else 'at'} {shorten(path)}"
+            raise InputError(f"{where}; give a file, the folder of a run, or one of {', '.join(shipped())}, which ship")
+        return found
 
     def save(self, path, half=True):
         """Write all weights to one safetensors file, in float16 unless `half` is False."""
@@ -172,7 +174,8 @@ class TextToVideo(Abilities):
         prompt: a caption for all clips or a list of B. given: a Given. drawing: start, the noise level it begins at (1:
         from nothing but noise); seed, a whole number; stream, what its noise is for (see seeds); steps; guidance_scale;
         negative_prompt, what guidance leads away from, as `prompt` is given (the empty caption unless given); sampler;
-        places, the numbers of the clips, by which each gets its own noise (0 to B - 1 unless given). The same seed
+        places, the numbers of the clips, by which each gets its own noise (0 to B - 1 unless given); progress and part,
+        see `denoise`. The same seed
         gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
         pixels are as they were given, bit for bit. InputError where the drawing goes out of float32's range.
         """
@@ -194,10 +197,14 @@ class TextToVideo(Abilities):
         stream=(seeds.CLIPS,),
         negative_prompt=None,
         places=None,
+        progress=None,
+        part=(0, 1),
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
 
-        A step's x and clean are latents; `decode` turns them into video.
+        A step's x and clean are latents; `decode` turns them into video. progress: called as progress(done, total,
+        flops) before the first step and after each, with the number of steps and the FLOPs of them all. part: (k, n) if
+        this is part k of n that are drawn one after the other, and progress is to know of all.
         """
         settings, curve = self.settings, self.settings.make_curve()
         seed, start = values.whole("seed", seed), values.finite("start", start)
@@ -228,8 +235,10 @@ class TextToVideo(Abilities):
         )
 
         def walk():
+            tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
             with predictor:
-                while True:
+                for done in itertools.count():
+                    tell(done)
                     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
                         step = next(states, None)
                     if step is None:
@@ -279,8 +288,11 @@ class TextToVideo(Abilities):
         self._check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
-    def _check_request(self, clips, num_frames, size):
-        """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works."""
+    def _check_request(self, clips, num_frames, size, kept=0):
+        """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works.
+
+        kept: frames of a longer clip that this is a part of.
+        """
         config, factor = self.transformer.config, self.autoencoder.config.factor
         sides = (config.patch_size[0], config.patch_size[1] * factor, config.patch_size[2] * factor)
         for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), sides):
@@ -288,7 +300,7 @@ class TextToVideo(Abilities):
                 below, above = length // side * side, max(1, length // side + 1) * side
                 nearest = f"{below} or {above}" if below > 0 else str(above)
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
-        require_memory(self, clips, num_frames, size)
+        require_memory(self, clips, num_frames, size, kept)
         height, width = size
         return num_frames, height // factor, width // factor, config.latent_channels
 

@@ -2,11 +2,9 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
+from ..console import note, progress_bar
 from ..errors import InputError, shorten
 from ..files import atomic_write
 
@@ -103,12 +101,6 @@ def measurable(values):
     return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
-def note(text, show=True):
-    """Tell the user something beside the progress bar, if there is anybody to tell."""
-    if show and sys.stderr is not None:
-        tqdm.write(f"minivdit: note: {text}", file=sys.stderr)
-
-
 class Smooth:
     """A running mean that forgets: the mean of all values at first, then mostly of the last `memory`."""
 
@@ -125,18 +117,7 @@ class Progress:
     """A bar with the smoothed loss, the loss by noise level from clean to pure noise, steps a second, time left."""
 
     def __init__(self, title, step, total, show=True):
-        show = show and sys.stderr is not None  # a closed one, or a program without a console
-        terminal = show and sys.stderr.isatty()
-        self.bar = tqdm(
-            desc=title,
-            initial=step,
-            total=total,
-            unit="step",
-            disable=not show,
-            mininterval=0.2 if terminal else 30,
-            dynamic_ncols=terminal,
-            smoothing=0.05,
-        )
+        self.bar = progress_bar(title, total, start=step, show=show, smoothing=0.05)
         self.loss, self.levels = Smooth(), []
 
     def add(self, state):

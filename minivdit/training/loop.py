@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import backend, seeds
+from ..console import note
 from ..errors import InputError, shorten
 from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
 from ..optim_on_gpu import UpdateOnGPU
 from . import checkpoint
-from .journal import Journal, Progress, measurable, note
+from .journal import Journal, Progress, measurable
 from .parallel import parallel_gradients, parallel_map
 from .stopping import Interrupted, listening
 from .workers import GradientWorkers, can_fork

@@ -228,12 +228,12 @@ def override(preset, assignments):
         name = name.strip()
         known = fields(preset)
         if not equals:
-            raise InputError(f"{assignment!r} changes nothing; write name=value, such as training.steps=2000")
+            raise InputError(f"{shorten(assignment)!r} changes nothing; write name=value, such as training.steps=2000")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            near = difflib.get_close_matches(name[:60], known, n=3, cutoff=0.5)
             near = near or [full for full in known if full.endswith(f".{name.rpartition('.')[2]}")]
             hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(known)}"
-            raise InputError(f"{name!r} is not a setting; {hint}")
+            raise InputError(f"{shorten(name)!r} is not a setting; {hint}")
         values[name] = _read(name, text.strip(), known[name])
     return _replace(preset, values)
 
@@ -282,7 +282,7 @@ def _read(name, text, kind):
         item, *rest = typing.get_args(kind)
         values = tuple(_read(name, part.strip(), item) for part in text.split(",") if text)
         if rest and rest[0] is not Ellipsis and len(values) != 1 + len(rest):
-            raise InputError(f"{name} takes {1 + len(rest)} values with commas between them, not {text!r}")
+            raise InputError(f"{name} takes {1 + len(rest)} values with commas between them, not {shorten(text)!r}")
         return values
     try:
         if kind is bool:
@@ -292,4 +292,4 @@ def _read(name, text, kind):
             return value
     except (ValueError, KeyError):
         pass
-    raise InputError(f"{name} takes {_EXPECTED[kind]}, not {text!r}")
+    raise InputError(f"{name} takes {_EXPECTED[kind]}, not {shorten(text)!r}")
