@@ -159,7 +159,7 @@ def test_python_m_minivdit_is_the_same_command():
         (["explore", "a 3 moving right", "--moments", "0"], "from 1 to"),
         (
             ["explore", "a 3 moving right", "--weights", "jiont"],
-            "no weights at jiont; give a file, or one of framewise",
+            "no weights at jiont; give a file, the folder of a run, or one of framewise",
         ),
         (["explore", "a 3 moving right", "--restrict", "framwise"], "nearest: framewise"),
         (["explore", "a 3 moving right", "--weights", "joint", "--weights", "small"], "can't be shown side by side"),
