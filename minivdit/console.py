@@ -80,7 +80,7 @@ def complain(text, prefix="minivdit: "):
 
 
 def note(text, show=True):
-    """Say on stderr, beside a progress bar if there is one, what a person should know about what is done all the same."""
+    """Say on stderr, beside a progress bar, what a person should know about something that is done all the same."""
     if show:
         print_beside_bars("minivdit: note: " + " ".join(text.split()), sys.stderr)
 
