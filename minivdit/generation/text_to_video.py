@@ -218,6 +218,8 @@ class TextToVideo(Abilities):
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.cells(self.autoencoder.config.factor)
         levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), start=start)
+        tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
+        tell(0)
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal((len(known), *shape), np.float32))
         clean = self.autoencoder.encode(to_device(given.video))
@@ -235,15 +237,14 @@ class TextToVideo(Abilities):
         )
 
         def walk():
-            tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
             with predictor:
-                for done in itertools.count():
-                    tell(done)
+                for done in itertools.count(1):
                     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
                         step = next(states, None)
                     if step is None:
                         return
                     _finite(step.x)
+                    tell(done)
                     yield step
 
         return walk()
