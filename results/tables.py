@@ -8,7 +8,7 @@ A table is found by its first line and made of results/*/evaluation*.json alone:
 from pathlib import Path
 
 from minivdit.evaluation import FLOORS, METRICS
-from minivdit.evaluation.against import CALLED, parts, read_evaluation
+from minivdit.evaluation.against import CALLED, chance, parts, read_evaluation
 from minivdit.files import atomic_write
 
 RESULTS = Path(__file__).parent
@@ -28,7 +28,7 @@ LABELS = {
     "frechet_clips": "Frechet distance of clips",
 }
 KINDS = {"1 digits": "one digit", "2 digits": "two digits"}
-BRIEF = ("obeys", "flawless", "number")
+BRIEF = {name: name for name in ("obeys", "flawless", "number")}
 
 
 def evaluation(folder, held_out=False):
@@ -64,12 +64,12 @@ def of_one_model(folder, kinds, head, metrics):
     return table(head, rows)
 
 
-def of_patterns(head, kinds, metrics, interval=True):
-    """The three patterns and real clips, for each kind of prompts."""
+def of_patterns(head, kinds, labels, interval=True):
+    """The three patterns and real clips, for each kind of prompts. labels: {metric: what to call it}."""
     found = {name: evaluation(folder) for name, folder in PATTERNS.items()}
     rows = []
-    for metric in metrics:
-        row = [LABELS[metric]]
+    for metric, label in labels.items():
+        row = [label]
         for kind in kinds:
             row += [cell(each[kind], "clips", metric, interval) for each in found.values()]
             row.append(cell(found["joint"][kind], "real", metric))
@@ -83,7 +83,7 @@ def of_pairs(head):
     for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
         d, form = one["difference"], "+.3f" if METRICS[one["metric"]][0] == "distance" else "+.2f"
         bold = "**" if one["corrected"] < CALLED else ""
-        texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", f"{one['corrected']:.3f}"
+        texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", chance(one["corrected"])
         rows.setdefault(one["metric"], {})[one["kind"]] = texts
     lines = [[LABELS[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in LABELS if m in rows]
     return table(head, lines)

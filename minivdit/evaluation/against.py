@@ -86,12 +86,17 @@ def table(rows, one, other):
             d, form = row.difference, "+.3f" if METRICS[row.metric][0] == "distance" else "+.2f"
             interval = f"({format(d.low, form)} to {format(d.high, form)})"
             called = "a difference" if row.called else "not shown"
-            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:20} p {row.corrected:.3f}  {called}")
+            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:22} p {chance(row.corrected):6}  {called}")
     lines.append(
         f"In brackets: 95% intervals, each for itself. p: by McNemar's exact test where values are 0 or 1, else by "
         f"changes of sign, of distances by resampled clips; corrected by Holm for all {len(rows)} rows."
     )
     return "\n".join(lines)
+
+
+def chance(p):
+    """A p as text."""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
 def text(report):

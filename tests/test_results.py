@@ -1,0 +1,16 @@
+"""The tables in README.md and results/ are what the evaluations beside them say."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+TABLES = runpy.run_path(str(Path(__file__).parents[1] / "results" / "tables.py"))
+
+
+def test_a_table_takes_the_place_of_the_one_that_begins_alike():
+    page = "text\n\n| a | b |\n|---|---|\n| old | 1 |\n\nmore\n"
+    new = TABLES["table"](["a", "b"], [["new", "2"], ["and", "3"]])
+    assert TABLES["filled"](page, [new]).splitlines() == ["text", "", *new, "", "more"]
+    with pytest.raises(ValueError, match="not in list"):
+        TABLES["filled"](page, [TABLES["table"](["a", "c"], [])])
