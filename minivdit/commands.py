@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from .errors import InputError
-from .options import says
+from .options import require_effect, says
 
 
 @says(
@@ -40,14 +40,17 @@ def train(options):
     from .training import presets
 
     if options.preset is None:
+        require_effect(options, "without the name of a preset", *options.given)
         for preset in presets.PRESETS.values():
             print(f"{preset.name:8} {preset.summary}")
         print("their settings: minivdit train PRESET --show")
         return
-    changes = [f"training.steps={options.steps}"] * (options.steps is not None)
+    changes = options.set + [f"training.steps={options.steps}"] * (options.steps is not None)
     changes += [f"data.digits={options.digits}"] * (options.digits is not None)
-    preset = presets.override(presets.get(options.preset), options.set + changes)
+    preset = presets.override(presets.get(options.preset), changes)
+    require_data(options, preset.data.digits)
     if options.show:
+        require_effect(options, "with --show", *options.given - {"preset", "show", "set", "steps", "digits"})
         for name in presets.fields(preset):
             value = attrgetter(name)(preset)
             print(f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
@@ -57,11 +60,11 @@ def train(options):
         raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
     prepare(options)
     from .generation import TextToVideo
-    from .pipeline import STAGES, predict, train_model
+    from .pipeline import predict, require_effects, stages_of, train_model
 
+    require_effects(preset, changes, options.start is not None, options.minutes is not None)
     start = options.start and TextToVideo.load(options.start)
-    stages = ("transformer", "widening") if start else tuple(STAGES)
-    print(predict(preset, options.minutes, stages), flush=True)
+    print(predict(preset, options.minutes, stages_of(preset, options.start is not None)), flush=True)
     model = train_model(preset, out, start=start, seed=options.seed, data=options.data, minutes=options.minutes)
     weights = out / "model.safetensors"
     print(f"{weights}: {weights.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
@@ -87,9 +90,9 @@ def evaluate(options):
 
     other = options.against and against.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
-    counts = (
-        [options.per_clip] if options.per_clip else model.notes.get("preset", {}).get("data", {}).get("num_digits", [1])
-    )
+    known = model.notes.get("preset", {}).get("data", {})
+    require_data(options, options.digits or known.get("digits"))
+    counts = [options.per_clip] if options.per_clip else known.get("num_digits", [1])
     if other:
         asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
         asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}
@@ -185,6 +188,11 @@ def compare(options):
             raise InputError(
                 f"--weights takes a name and a file, such as joint=model.safetensors, not {name or path!r}"
             )
+    trains = ("preset", "set", "seeds", "steps", "digits")
+    if options.weights:
+        require_effect(options, "with --weights, which are trained already", "patterns", "equal", *trains)
+    elif options.report_only:
+        require_effect(options, "with --report-only", "prompts", *trains)
     prepare(options)
     if files:
         comparison.compare_weights(files, options.out, options.prompts, options.data, options.report_only)
@@ -203,6 +211,7 @@ def compare(options):
 @says("""Show what the training clips look like, or fetch MNIST.""")
 def data(options):
     if options.action == "download":
+        require_effect(options, "on a download", *options.given - {"action", "data"})
         from .data.mnist import data_directory, load_mnist
 
         for split in ("train", "test"):
@@ -210,6 +219,7 @@ def data(options):
             print(f"MNIST {split}: {len(images):,} digits, verified")
         print(f"in {data_directory(options.data)}")
         return
+    require_data(options, options.digits)
     import numpy as np
 
     from . import display
@@ -241,10 +251,13 @@ def bench(options):
     from .benchmarks import cpu, gpu, profiler
 
     if options.where == "gpu":
+        require_effect(options, "on a GPU", "threads", "profile")
         given = {name: getattr(options, name) for name in ("turns", "out", "readme", "compiled")}
         gpu.bench(options.workload, **given)
         return
+    require_effect(options, "on a CPU", "readme")
     if options.profile:
+        require_effect(options, "with --profile", "workload", "turns", "compiled", "out")
         prepare(options)
         print(profiler.profile_step(options.profile, options.threads or 1))
         return
@@ -259,8 +272,16 @@ def doctor(options):
     return report()
 
 
+def require_data(options, digits):
+    """Raise InputError if --data was given though no digits are read from there. digits: which are used."""
+    if digits == "strokes":
+        require_effect(options, "with strokes (--digits mnist reads it)", "data")
+
+
 def prepare(options):
     """Choose the device, tune the allocator and limit the threads of BLAS: once, before arrays are made."""
+    if options.device == "cpu":
+        require_effect(options, "with --device cpu", "kernels")
     from . import backend
 
     backend.use(options.device, kernels=options.kernels == "on")

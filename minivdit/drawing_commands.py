@@ -9,7 +9,7 @@ from pathlib import Path
 from .commands import Watch, prepare
 from .console import note
 from .errors import InputError, shorten
-from .options import says
+from .options import require_effect, says
 
 
 @says(
@@ -39,6 +39,8 @@ def ready(options, clips=1):
     from . import display
 
     strips = Path(options.out).suffix.lower() == ".png"
+    if strips:
+        require_effect(options, "for a .png, which is a strip of frames", "fps")
     if options.plain and strips:
         raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
     if options.plain and clips > 1:
@@ -114,7 +116,11 @@ def animate(options):
 def keyframes(options):
     from .display import read_clip
 
-    images = {whole_time(time): read_clip(path)[0] for time, path in options.at}
+    times = [whole_time(time) for time, _ in options.at]
+    twice = [time for time in times if times.count(time) > 1]
+    if twice:
+        raise InputError(f"--at {shorten(twice[0])} is given twice; give one picture for each frame")
+    images = {time: read_clip(path)[0] for time, (_, path) in zip(times, options.at)}
     ability(options, lambda model, how: model.keyframes(images, options.prompt, options.frames, **how))
 
 
@@ -227,6 +233,9 @@ def explore(options):
 
     restrict = [name.strip() for name in options.restrict.split(",") if name.strip()]
     models = load(options.weights)
+    steps = options.steps or models[0].settings.steps
+    if options.moments > steps:
+        require_effect(options, f"beyond the {steps} denoising steps", "moments")
     say_what_to_expect([options.prompt], models[0])
     started = time.perf_counter()
     explorer = explore(

@@ -44,6 +44,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
+        if not hasattr(namespace, "given"):  # a command's parser comes first
+            usual = {action.dest: action.default for action in self._actions}
+            namespace.given = {name for name, value in vars(namespace).items() if value != usual.get(name, value)}
         if not unknown:
             return namespace, unknown
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
@@ -60,6 +63,13 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{shorten(value)!r} is not a command{near}")
         near = near or f"; choose {', '.join(map(str, action.choices))}"
         raise argparse.ArgumentError(action, f"{shorten(value)!r} is not known{near}")
+
+
+def require_effect(options, when, *names):
+    """Raise InputError if one of these options was given. when: in which case they have no effect: 'for a .png'."""
+    for name in names:
+        if name in options.given:
+            raise InputError(f"--{name.replace('_', '-')} has no effect {when}; leave it out")
 
 
 def says(text):

@@ -123,6 +123,24 @@ def stages_of(preset, started=False):
     return [name for name in names if getattr(preset, STAGES[name]).steps]
 
 
+def require_effects(preset, changes, started=False, by_minutes=False):
+    """Raise InputError for a change that `presets.override` made to a preset and that has no effect in its training.
+
+    changes: assignments such as 'training.steps=5'. started, by_minutes: whether it goes on from trained weights, and
+    whether a time is given instead of steps.
+    """
+    stages = stages_of(preset, started)
+    own = {setting: stage for stage, setting in STAGES.items()} | {"autoencoder_loss": "autoencoder"}
+    for name, value in (change.replace(" ", "").split("=", 1) for change in changes):
+        part, _, field = name.partition(".")
+        switch = field == "steps" and not started and float(value) == 0
+        if part in own and own[part] not in stages and not switch:
+            raise InputError(f"{name} has no effect on a training without the stage {own[part]}; leave it out")
+        usual = getattr(presets.get(preset.name), part, None)
+        if by_minutes and part in STAGES.values() and field == "steps" and usual.steps and not switch:
+            raise InputError(f"{name} has no effect with --minutes, which sets the steps; leave one of them out")
+
+
 def _require_beginning(out, stages):
     """Raise InputError unless the stages that have begun in a folder are the first ones of these."""
     there = [name for name in STAGES if (out / f"{name}.safetensors").exists()]

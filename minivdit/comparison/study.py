@@ -60,9 +60,16 @@ def study_preset(name, steps=None, changes=()):
     preset = presets.get(name)
     side = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
     data = dataclasses.replace(preset.data, digit_size=side, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0)
-    training = dataclasses.replace(preset.training, steps=steps or STEPS.get(name, preset.training.steps))
+    training = dataclasses.replace(preset.training, steps=STEPS.get(name, preset.training.steps))
     widening = dataclasses.replace(preset.widening, steps=0)
-    return presets.override(dataclasses.replace(preset, data=data, training=training, widening=widening), changes)
+    preset = dataclasses.replace(preset, data=data, training=training, widening=widening)
+    changes = [*changes, *([] if steps is None else [f"training.steps={steps}"])]
+    for change in changes:
+        if change.strip().startswith(("widening.", "transformer.patterns")):
+            raise InputError(
+                f"{change!r} has no effect in a comparison, which sets patterns and has no widening; leave it out"
+            )
+    return presets.override(preset, changes)
 
 
 def with_pattern(preset, name):

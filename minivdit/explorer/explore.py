@@ -71,6 +71,10 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
     shown = [(model, describe(model)) for model in models]
     own = pattern_name(models[0].transformer.config)
     for name in restrict:
+        if name == own:
+            raise InputError(
+                f"the weights {models[0].name} have the pattern {own} anyway; restrict them to another one"
+            )
         words = f"Not trained so: the weights {models[0].name} ({own}), restricted. "
         words += f"What {name} permits, not what it learns."
         shown.append((restricted(models[0], name), words))

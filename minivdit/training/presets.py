@@ -234,6 +234,8 @@ def override(preset, assignments):
             near = near or [full for full in known if full.endswith(f".{name.rpartition('.')[2]}")]
             hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(known)}"
             raise InputError(f"{shorten(name)!r} is not a setting; {hint}")
+        if name in values:
+            raise InputError(f"{name} is set twice; set it once")
         values[name] = _read(name, text.strip(), known[name])
     return _replace(preset, values)
 
