@@ -66,7 +66,7 @@ def _demo(out, minutes, preset, prompts, seed):
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
     _, value, ceiling, floor = marks[0]
     if value < (ceiling + floor) / 2:
-        steps = losses[-1]["step"]
+        steps = model.notes["steps"]
         print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")
     print("   The nearer the first column is to the second, the better; at the third it knows nothing.")
 
