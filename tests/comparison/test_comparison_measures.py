@@ -48,7 +48,7 @@ def test_the_same_prompts_every_time_and_of_every_kind(prompts, data):
     for speed in SPEEDS:
         assert prompts.rows(["seen"], speed).sum() == prompts.rows(["held_out"], speed).sum() == 4
     assert not prompts.rows(["two"], "fast").any() and prompts.rows(["two"]).sum() == 12
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="prompts must be a whole number from 1 upwards, not 0"):
         choose_prompts(data, 0)
 
 
