@@ -188,10 +188,15 @@ def _each(together):
     return " and ".join(f"{'an' if digit in ('8', 'eight') else 'a'} {digit}{what}" for digit in (first, second))
 
 
+def is_grammar(known):
+    """Whether these words (a list, a tuple or a dict) are those of the grammar; weights from before "then" lack it."""
+    return len(known) <= len(VOCABULARY) and {*VOCABULARY} - {THEN} <= {*known} <= {*VOCABULARY}
+
+
 def check_words(words, known=VOCABULARY):
     """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant."""
     unknown = [word for word in words if word not in known]
-    crowd = _CROWD.search(" ".join(words)) if "digit" in known else None
+    crowd = _CROWD.search(" ".join(words)) if is_grammar(known) else None
     if crowd:
         raise InputError(f"'{crowd[1]} digits' are more than this model draws: one or two at a time")
     if not unknown:
@@ -202,7 +207,7 @@ def check_words(words, known=VOCABULARY):
     near = next(((word, found) for word in unknown if (found := nearest(word, known))), None)
     if near:
         raise InputError(f"{shorten(near[0])!r} is not a word this model knows; nearest: {', '.join(near[1])}")
-    if "digit" in known:
+    if is_grammar(known):
         raise InputError(
             f"this model draws digits 0 to 9 that move; it doesn't know {shorten(max(unknown, key=len))!r}"
         )
@@ -213,7 +218,7 @@ def check_words(words, known=VOCABULARY):
 
 def reason(word, known):
     """Why a model of digits can't draw what a word asks for; None where that isn't known."""
-    if "digit" not in known:
+    if not is_grammar(known):
         return None
     if word.isdecimal():
         return TOO_MUCH["ten"]

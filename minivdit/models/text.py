@@ -9,7 +9,7 @@ from .. import values
 from ..autograd.attend import NEVER
 from ..backend import array_module
 from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, naming_a_caption, over_time
-from ..data.words import THEN, VOCABULARY, check_words, plain_words, split_words
+from ..data.words import THEN, VOCABULARY, check_words, is_grammar, plain_words, split_words
 from ..errors import InputError, shorten
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
@@ -43,7 +43,7 @@ class Tokenizer:
         self.length = operator.index(max_words) + 1
         self._number = {word: number for number, word in enumerate(self.words, start=2)}
         # What people write is brought to the words of the grammar, unless this is another language.
-        self.grammar = "digit" in self._number and set(self.words) <= set(VOCABULARY)
+        self.grammar = is_grammar(self._number)
         self._read = plain_words if self.grammar else split_words
 
     def __len__(self):

@@ -61,6 +61,9 @@ def test_the_words_of_a_file_are_named_in_one_short_line_whatever_they_are():
 def test_words_that_people_use_are_brought_to_those_that_were_learnt_in_no_other_language():
     tokens = Tokenizer().encode(["the digit 4 moving up and right"])
     assert np.array_equal(Tokenizer().encode(["Number \uff14, travelling NORTHEAST"]), tokens)
+    some = ["digit", "left", "up", "4", "then", "a", "right", "to", "the", "0"]  # of the grammar's words, but not all
+    for words in (some, some[::-1]):
+        assert Tokenizer(some).decode(Tokenizer(some).encode([" ".join(words)])[0]) == " ".join(words)
     assert Tokenizer(["number", "travelling", "3"]).encode(["3 travelling number"]).tolist()[0][:4] == [START, 4, 3, 2]
 
 
