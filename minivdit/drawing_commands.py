@@ -3,6 +3,7 @@
 Imports stand inside the functions, as in commands.py.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from .commands import Watch, prepare
 from .console import note
 from .errors import InputError, shorten
 from .options import require_effect, says
+
+USUAL_RATE = 8  # frames a second
 
 
 @says(
@@ -19,22 +22,27 @@ from .options import require_effect, says
     """
 )
 def sample(options):
+    from .display import check_writable
+
     places = range(len(options.prompt) * options.count)
     if options.index is not None:
         if options.index not in places:
             raise InputError(f"there is no clip {options.index} among {len(places)}, counted from 0; change --index")
         places = [options.index]
-    model = ready(options, len(places))
+    model = ready(options, len(places), options.fps)
+    size = options.size or model.settings.size
+    model.check_request(len(places), options.frames or model.settings.num_frames, size)
     prompts = [options.prompt[place // options.count] for place in places]
+    shape = (len(prompts), 0, *size, model.autoencoder.config.image_channels)
+    check_writable(options.out, options.fps or USUAL_RATE, shape, prompts)
     say_what_to_expect(prompts, model)
     started = time.perf_counter()
-    shape = {"num_frames": options.frames, "size": options.size}
-    video = model.generate(prompts, places=places, **shape, **drawing(options))
-    show(options, model, video, prompts, started)
+    video = model.generate(prompts, options.frames, options.size, places=places, **drawing(options))
+    show(options, model, video, prompts, started, options.fps)
     warn_of_weak_weights(model)
 
 
-def ready(options, clips=1):
+def ready(options, clips=1, rate=None):
     """The model, once it is sure that so many clips can be written to --out as was asked."""
     from . import display
 
@@ -45,7 +53,7 @@ def ready(options, clips=1):
         raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
     if options.plain and clips > 1:
         raise InputError(f"--plain writes one clip, and these are {clips}; draw them one by one")
-    display.check_writable(options.out, options.fps)
+    display.check_writable(options.out, rate or USUAL_RATE)
     prepare(options)
     from .generation import TextToVideo
 
@@ -64,15 +72,15 @@ def drawing(options):
     }
 
 
-def show(options, model, video, prompts, started):
+def show(options, model, video, prompts, started, rate):
     """Write clips to --out and say what they are."""
     from . import display
 
-    about = kept_settings(options, model)
+    rate, about = rate or USUAL_RATE, kept_settings(options, model)
     if options.plain:
-        display.write_clip(options.out, video[0], options.fps, prompts[0], about)
+        display.write_clip(options.out, video[0], rate, prompts[0], about)
     else:
-        display.write_grid(options.out, video, captions=prompts, frames_per_second=options.fps, about=about)
+        display.write_grid(options.out, video, captions=prompts, frames_per_second=rate, about=about)
     seconds = time.perf_counter() - started
     frames, height, width = video.shape[1:4]
     print(f"{options.out}: {len(video)} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
@@ -94,34 +102,65 @@ def kept_settings(options, model):
     } | {name: value for name in own if (value := getattr(options, name, None)) is not None}
 
 
-def ability(options, draw):
-    """What the commands that begin with files share: draw(model, how) gives the clip that is written."""
-    model = ready(options)
-    say_what_to_expect([options.prompt], model, given=getattr(options, "image", True) is not None)
+def ability(options, files, draw, faster=1):
+    """What the commands that begin with files share: draw(model, clips, how) gives the clip that is written.
+
+    files: paths. clips: they read, a data.reading.Clip each. faster: how many times as many frames a second there are.
+    """
+    from .data.reading import open_clip
+
+    clips = [open_clip(path) for path in files]
+    notes = [text for clip in clips for text in clip.notes]
+    rate = rate_of(options, clips, faster, notes)
+    model = ready(options, rate=rate)
+    if options.fit:
+        clips = [model.fit(clip, options.fit) for clip in clips]
+        notes += [text for clip in clips for text in clip.notes]
+    for text in dict.fromkeys(notes):
+        note(text)
+    say_what_to_expect([options.prompt], model, given=bool(files))
     started = time.perf_counter()
-    video = draw(model, drawing(options))
-    show(options, model, video, [options.prompt], started)
+    video = draw(model, clips, drawing(options))
+    show(options, model, video, [options.prompt], started, rate)
     return model, video
+
+
+def rate_of(options, clips, faster, notes):
+    """Frames a second: as asked for; else those of the clips, so that time is kept, as far as --out can hold them."""
+    from .display import RATES
+
+    rates = [clip.frames_per_second for clip in clips if clip.frames_per_second]
+    if options.fps or not rates:
+        return options.fps
+    if len(set(rates)) > 1:
+        notes.append(f"the clips have {' and '.join(f'{rate:g}' for rate in rates)} frames a second; the first counts")
+    ending = Path(options.out).suffix.lower()
+    least, most = RATES.get(ending, (0, math.inf))
+    kept = min(max(rates[0] * faster, least), most)
+    if kept != rates[0] * faster:
+        notes.append(
+            f"{rates[0] * faster:g} frames a second became {kept:g}, all that a {ending} can show; .mp4 is exact"
+        )
+    return kept
 
 
 @says("""Draw a clip that begins with a picture. Of a clip, the first frame is taken.""")
 def animate(options):
-    from .display import read_clip
-
-    image = read_clip(options.image)[0]
-    ability(options, lambda model, how: model.animate(image, options.prompt, options.frames, **how))
+    ability(
+        options, [options.image], lambda model, clips, how: model.animate(*clips, options.prompt, options.frames, **how)
+    )
 
 
 @says("""Draw a clip in which given pictures stand at given times. The first frame has the time 0.""")
 def keyframes(options):
-    from .display import read_clip
-
-    times = [whole_time(time) for time, _ in options.at]
-    twice = [time for time in times if times.count(time) > 1]
-    if twice:
+    times, files = [whole_time(time) for time, _ in options.at], [path for _, path in options.at]
+    if twice := [time for time in times if times.count(time) > 1]:
         raise InputError(f"--at {shorten(twice[0])} is given twice; give one picture for each frame")
-    images = {time: read_clip(path)[0] for time, (_, path) in zip(times, options.at)}
-    ability(options, lambda model, how: model.keyframes(images, options.prompt, options.frames, **how))
+
+    def draw(model, clips, how):
+        return model.keyframes(dict(zip(times, clips)), options.prompt, options.frames, **how)
+
+    ability(options, files, draw)
 
 
 def whole_time(text):
@@ -138,14 +177,11 @@ def whole_time(text):
 )
 def extend(options):
     from .data import parse
-    from .display import read_clip
 
-    clip = read_clip(options.clip)
+    def draw(model, clips, how):
+        return model.extend(*clips, options.prompt, options.frames, backwards=options.backwards, **how)
 
-    def draw(model, how):
-        return model.extend(clip, options.prompt, options.frames, backwards=options.backwards, **how)
-
-    model, video = ability(options, draw)
+    model, video = ability(options, [options.clip], draw)
     from .evaluation import drift
 
     try:
@@ -159,29 +195,30 @@ def extend(options):
         print(f"drift: {name:10} {shares}   (each at most half a clip's length{', backwards' * options.backwards})")
 
 
-@says("""Draw frames between the frames of a clip: with --factor 2, one between any two.""")
+@says("""Draw frames between the frames of a clip: with --factor 2, one between any two. It lasts as long as before.""")
 def interpolate(options):
-    from .display import read_clip
+    def draw(model, clips, how):
+        return model.interpolate(*clips, options.prompt, options.factor, **how)
 
-    clip = read_clip(options.clip)
-    ability(options, lambda model, how: model.interpolate(clip, options.prompt, options.factor, **how))
+    ability(options, [options.clip], draw, faster=options.factor)
 
 
 @says("""Draw what leads from one clip to another.""")
 def connect(options):
-    from .display import read_clip
+    def draw(model, clips, how):
+        return model.connect(*clips, options.prompt, options.frames, **how)
 
-    before, after = read_clip(options.before), read_clip(options.after)
-    ability(options, lambda model, how: model.connect(before, after, options.prompt, options.frames, **how))
+    ability(options, [options.before, options.after], draw)
 
 
 @says("""Draw a clip that can be repeated without end, and say how large the jump is where it begins anew.""")
 def loop(options):
-    from .display import read_clip
     from .evaluation import seam
 
-    image = options.image and read_clip(options.image)[0]
-    _, video = ability(options, lambda model, how: model.loop(options.prompt, image, options.frames, **how))
+    def draw(model, clips, how):
+        return model.loop(options.prompt, *clips or [None], options.frames, **how)
+
+    _, video = ability(options, [options.image] if options.image else [], draw)
     jump, step = (float(values[0]) for values in seam(video))
     print(f"from the last frame to the first pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
 
@@ -193,28 +230,42 @@ def loop(options):
     """
 )
 def edit(options):
-    from .display import read_clip
+    def draw(model, clips, how):
+        return model.edit(*clips, options.prompt, options.level, **how)
 
-    clip = read_clip(options.clip)
-    ability(options, lambda model, how: model.edit(clip, options.prompt, options.level, **how))
+    ability(options, [options.clip], draw)
 
 
-@says("""Draw a part of a clip anew: the pixels where the picture --mask is bright, in the frames --from to --to.""")
+@says(
+    """Draw a part of a clip anew: the pixels where the picture --mask is bright, in the frames --from to --to.
+
+    If parts of that picture are transparent, its opaque pixels count instead of its bright ones.
+    """
+)
 def inpaint(options):
     import numpy as np
 
-    from .display import read_clip
+    from .data.fitting import to_size
+    from .data.reading import read_mask
 
-    clip = read_clip(options.clip)
-    mask = np.zeros(clip.shape[:3], bool)
-    area = read_clip(options.mask)[0, ..., 0] > 0.5 if options.mask else np.ones(clip.shape[1:3], bool)
-    if area.shape != clip.shape[1:3]:
-        raise InputError(f"the mask has {area.shape} pixels and the clip {clip.shape[1:3]}; give equal sizes")
-    last = len(clip) - 1 if options.to is None else options.to
-    if not options.start <= last < len(clip):
-        raise InputError(f"there are no frames {options.start} to {last} in a clip of {len(clip)}, counted from 0")
-    mask[options.start : last + 1] = area
-    ability(options, lambda model, how: model.inpaint(clip, mask, options.prompt, **how))
+    area = options.mask and read_mask(options.mask)
+
+    def draw(model, clips, how):
+        (clip,) = clips
+        frames, *size = clip.video.shape[:3]
+        last = frames - 1 if options.to is None else options.to
+        if not options.start <= last < frames:
+            raise InputError(f"there are no frames {options.start} to {last} in a clip of {frames}, counted from 0")
+        part = np.ones(size, bool) if area is None else area
+        if options.fit:
+            part = to_size(part[None, ..., None].astype(np.float32), tuple(size), options.fit)[0, ..., 0] > 0.5
+        if part.shape != tuple(size):
+            raise InputError(f"the mask has {part.shape} pixels and the clip {tuple(size)}; give equal sizes, or --fit")
+        mask = np.zeros((frames, *size), bool)
+        mask[options.start : last + 1] = part
+        return model.inpaint(clip, mask, options.prompt, **how)
+
+    ability(options, [options.clip], draw)
 
 
 @says(

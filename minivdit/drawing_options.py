@@ -4,6 +4,11 @@ from . import drawing_commands
 from .arguments import number, path, seed, whole
 from .options import add_device, add_drawing, add_output, add_shape, add_weights
 
+FIT = (
+    "make what is given such as the weights know, in grey, light on dark, of the size in training; scale shows all of "
+    "it, crop as much as fills the frame, pad its own pixels on black (default: refuse what isn't such)"
+)
+
 
 def add_sample(listed):
     sample = listed.add(
@@ -39,10 +44,11 @@ def add_abilities(listed):
         made.add_argument("prompt", nargs="?", default="", help="a caption, in quotes (default: none)")
         if frames:
             made.add_argument("--frames", type=whole(1), metavar="N", help=frames)
+        made.add_argument("--fit", choices=("scale", "crop", "pad"), help=FIT)
         add_output(made)
         return made
 
-    a_clip = ("clip", "a .gif or .mp4 (or a picture, which is a clip of one frame)")
+    a_clip = ("clip", "a file of one clip or picture; of several clips in a file, clip.gif#0 is the first")
     length = "number of frames of the clip (default: as in training)"
     ability(
         drawing_commands.animate,

@@ -88,7 +88,8 @@ def add_output(parser):
     parser.add_argument("--out", default="clip.gif", metavar="FILE", help=out)
     plain = "write only the clip's own pixels, without frame and caption"
     parser.add_argument("--plain", action="store_true", help=plain)
-    parser.add_argument("--fps", type=number(0, 1000), default=8, metavar="X", help="frames a second in the file")
+    fps = "frames a second in the file (default: as a given clip has them, otherwise 8)"
+    parser.add_argument("--fps", type=number(0, 1000), metavar="X", help=fps)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="the same seed draws the same clip")
     negative = "a caption of what to keep away from, in quotes (default: none)"
     parser.add_argument("--negative", metavar="TEXT", help=negative)

@@ -14,6 +14,16 @@ class Seen(typing.NamedTuple):
     alpha: np.ndarray | None
     coloured: bool
 
+    def dark_on_light(self):
+        """Whether its ground is light or, if that is transparent, its ink dark."""
+        if self.alpha is not None and np.median(self.alpha) < 0.5:
+            return bool(self.grey.sum() < 0.5 * self.alpha.sum())
+        return bool(np.median(self.grey) > 0.5)
+
+    def negative(self):
+        """The same with light and dark exchanged, on black where it is transparent."""
+        return (1 if self.alpha is None else self.alpha) - self.grey
+
 
 def to_grey(image):
     """A Pillow image of any mode and depth as Seen, turned upright where it says how it was held.

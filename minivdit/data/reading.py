@@ -24,7 +24,8 @@ class Clip:
     """What was read: video float32 (T, H, W, C) in [0, 1]; a picture has one frame.
 
     name: of the file. frames_per_second: None for a picture. own: minivdit wrote it, with this caption, and what the
-    file says about how it was drawn. coloured: it had colours, which are grey now. notes: what a user should be told.
+    file says about how it was drawn. coloured: it had colours, which are grey now. negative: where a picture of another
+    origin is dark on light, the same light on dark. notes: what a user should be told.
     """
 
     video: np.ndarray
@@ -34,6 +35,7 @@ class Clip:
     caption: str = ""
     about: dict = dataclasses.field(default_factory=dict)
     coloured: bool = False
+    negative: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -188,9 +190,11 @@ def _differ(seen, video):
 
 def _foreign(pictures, name, notes):
     """A clip as it is seen, its longer frames repeated."""
-    frames, lengths, coloured = [], [], False
+    frames, negatives, lengths, coloured, dark = [], [], [], False, 0
     for seen, seconds in pictures:
         frames.append(seen.grey)
+        negatives.append(seen.negative())
+        dark += seen.dark_on_light()
         lengths.append(seconds if seconds and seconds >= SHORTEST else USUAL)
         coloured |= seen.coloured
         _check_amount(len(frames), frames, name)
@@ -201,9 +205,11 @@ def _foreign(pictures, name, notes):
     _check_amount(total, frames, name)
     if total > len(frames):
         notes += (f"some frames of {name} last longer than others; with these repeated, it has {total} frames",)
-    video = np.stack(frames).repeat(repeats, axis=0)[..., None]
+    video, negative = (np.repeat(part, repeats, axis=0)[..., None] for part in (frames, negatives))
     rate = total / sum(lengths) if len(frames) > 1 else None
-    return Clip(video, name, rate, coloured=coloured, notes=notes)
+    return Clip(
+        video, name, rate, coloured=coloured, negative=negative if 2 * dark > len(frames) else None, notes=notes
+    )
 
 
 def _check_amount(count, frames, name):

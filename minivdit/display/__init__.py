@@ -8,9 +8,10 @@ from .curves import draw_losses, read_losses, write_curves
 from .layout import beside, tile, to_uint8, upscale, with_captions
 from .strips import draw_strip, plain, save_figure
 from .summary import write_summary
-from .writing import check_writable, write_clip, write_grid, write_strips
+from .writing import RATES, check_writable, write_clip, write_grid, write_strips
 
 __all__ = [
+    "RATES",
     "beside",
     "check_writable",
     "draw_losses",

@@ -63,9 +63,10 @@ def with_captions(video, captions, size=13):
     if len(captions) != len(video):
         raise ValueError(f"{len(video)} clips need as many captions, not {len(captions)}")
     width, channels = video.shape[3], video.shape[4]
-    texts = [_wrap(caption, width - 4, size) for caption in captions]
-    height = (size + 4) * max(text.count("\n") + 1 for text in texts) + 4
-    bands = np.stack([_draw_text(text, height, width, size) for text in texts])  # (B, height, W)
+    texts = {caption: _wrap(caption, width - 4, size) for caption in captions}  # each once: there may be many alike
+    height = (size + 4) * max(text.count("\n") + 1 for text in texts.values()) + 4
+    drawn = {caption: _draw_text(text, height, width, size) for caption, text in texts.items()}
+    bands = np.stack([drawn[caption] for caption in captions])  # (B, height, W)
     bands = np.broadcast_to(bands[:, None, :, :, None], (len(video), video.shape[1], height, width, channels))
     return np.concatenate([video, bands], axis=2)
 
@@ -81,14 +82,18 @@ def corner(index, columns, height, width, gap=GAP):
     return gap + row * (height + gap), gap + column * (width + gap)
 
 
+def grid_size(count, columns, height, width, gap=GAP):
+    """(height, width) of a grid of so many cells."""
+    rows = math.ceil(count / columns)
+    return gap + rows * (height + gap), gap + columns * (width + gap)
+
+
 def tile(video, columns=None, gap=GAP):
     """Lay a batch (B, T, H, W, C) out as a grid: one clip (T, rows * (H + gap) + gap, columns * (W + gap) + gap, C)."""
     video = to_uint8(video)
     count, frames, height, width, channels = video.shape
     columns = grid_columns(count, columns)
-    rows = math.ceil(count / columns)
-    shape = (frames, rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
-    canvas = np.full(shape, BACKGROUND, np.uint8)
+    canvas = np.full((frames, *grid_size(count, columns, height, width, gap), channels), BACKGROUND, np.uint8)
     for index in range(count):
         top, left = corner(index, columns, height, width, gap)
         canvas[:, top : top + height, left : left + width] = video[index]

@@ -17,7 +17,18 @@ import numpy as np
 from ..data.labels import NAME, Label, Place, pack
 from ..errors import InputError
 from ..files import atomic_write, check_target
-from .layout import BACKGROUND, beside, corner, enlargement, grid_columns, tile, to_uint8, upscale, with_captions
+from .layout import (
+    BACKGROUND,
+    beside,
+    corner,
+    enlargement,
+    grid_columns,
+    grid_size,
+    tile,
+    to_uint8,
+    upscale,
+    with_captions,
+)
 
 IN_A_ROW = 16  # frames of a strip
 STRIP_WIDTH = 1200  # pixels, the most that a strip is enlarged to
@@ -79,14 +90,19 @@ def check_writable(path, frames_per_second=8, shape=None, captions=None):
         raise InputError(
             f"a {ending} shows from {slowest:g} to {fastest:g} frames a second, not {frames_per_second:g}{exact}"
         )
+    if shape is not None and shape[-1] not in (1, 3):
+        raise InputError(
+            f"clips of {shape[-1]} channels can't be written, only grey (1) and colour (3); take other weights"
+        )
     if shape is not None and ending in SIDES:
-        clips, _, *frame = shape
-        picture, _ = _grid([np.zeros((clips, 0, *frame), np.uint8)], captions)  # no frames: this costs next to nothing
-        _check_sides(path, picture)
+        count, _, *frame = shape
+        captions = list(dict.fromkeys(captions or [""]))
+        cells = upscale(np.zeros((len(captions), 0, *frame), np.uint8), enlargement(count, *frame[:2]))  # of no frames
+        cells = with_captions(cells, captions) if any(captions) else cells
+        _check_sides(path, *grid_size(count, grid_columns(count), *cells.shape[2:4]))
 
 
-def _check_sides(path, picture):
-    height, width = picture.shape[1:3]
+def _check_sides(path, height, width):
     most = SIDES.get(Path(path).suffix.lower(), 1 << 24)
     if max(height, width) > most:
         raise InputError(
@@ -135,7 +151,7 @@ def _strips(clips, captions):
 def _write(path, picture, frames_per_second, clips, places, captions, about):
     """Write a picture (T, H, W, C) and what is to be kept of the clips in it."""
     check_writable(path, frames_per_second)
-    _check_sides(path, picture)
+    _check_sides(path, *picture.shape[1:3])
     ending = Path(path).suffix.lower()
     if ending == ".mp4":  # H.264 wants colour and even sides
         picture = np.pad(picture, ((0, 0), (0, picture.shape[1] % 2), (0, picture.shape[2] % 2), (0, 0)), mode="edge")

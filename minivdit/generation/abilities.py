@@ -19,7 +19,8 @@ import numpy as np
 
 from .. import seeds, values
 from ..errors import InputError
-from .given import Given, check_pixels
+from .given import Given
+from .sources import as_clip, as_mask, as_pixels, fit
 
 VIDEO = ("clips", "frames", "height", "width", "channels")
 IMAGES = ("clips", "height", "width", "channels")
@@ -29,8 +30,10 @@ class Abilities:
     """Methods of TextToVideo.
 
     Videos are float32 (B, T, H, W, C) in [0, 1], images (B, H, W, C); for one clip B may be left out. Any size that the
-    patches divide. prompt: one caption for all clips, or a list of B; "" for none. drawing: seed, steps,
-    guidance_scale, negative_prompt, sampler; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
+    patches divide. Or the name of a file, a Pillow image, or a list of B of them, if they are of the kind that was
+    trained on (`fit` makes them so). prompt: one caption for all clips, or a list of B; "" for none. drawing: seed,
+    steps, guidance_scale, negative_prompt, sampler; see `TextToVideo.draw`. Every method returns float32
+    (B, T, H, W, C).
     """
 
     def animate(self, image, prompt="", num_frames=None, **drawing):
@@ -43,7 +46,7 @@ class Abilities:
         if not images:
             raise InputError("there are no keyframes; give at least one, such as {0: image}")
         images = {values.whole("a time", time, 0, num_frames - 1): image for time, image in images.items()}
-        images = {time: check_pixels(image, IMAGES, f"the image at time {time}") for time, image in images.items()}
+        images = {time: self._pixels(image, IMAGES, f"the image at time {time}") for time, image in images.items()}
         if len({image.shape for image in images.values()}) > 1:
             shapes = ", ".join(f"{time}: {image.shape}" for time, image in images.items())
             raise InputError(
@@ -58,7 +61,7 @@ class Abilities:
         frames there are, by default half of it. num_frames: by default what one turn gives. Errors add up over turns:
         see evaluation.drift.
         """
-        video, window = check_pixels(video, VIDEO, "the clip"), self.settings.num_frames
+        video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         context = min(values.whole("context", context, default=window // 2), video.shape[1])
         if not 1 <= context < window:
             raise InputError(f"a turn of {window} frames can't have {context} given; choose from 1 to {window - 1}")
@@ -81,7 +84,7 @@ class Abilities:
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
-        video, factor = check_pixels(video, VIDEO, "the clip"), values.whole("factor", factor)
+        video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
         if gaps < 1 or factor < 2:
             raise InputError(
@@ -104,7 +107,7 @@ class Abilities:
         context: how many frames of either are shown to the network; a quarter of a clip's length in training.
         num_frames: by default as many as make that length full.
         """
-        before, after = (check_pixels(video, VIDEO, "a clip") for video in (before, after))
+        before, after = (self._pixels(video, VIDEO, "a clip") for video in (before, after))
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
         window = self.settings.num_frames
@@ -155,16 +158,17 @@ class Abilities:
         level = values.finite("level", level)
         if not 0 < level <= 1:
             raise InputError(f"editing starts at a noise level above 0 and up to 1, not {level}")
-        video = check_pixels(video, VIDEO, "the clip")
+        video = self._pixels(video, VIDEO, "the clip")
         given = Given(video, np.zeros((*video.shape[:-1], 1), bool))
         return self.draw(prompt, given, start=level, stream=(seeds.EDIT,), **drawing)
 
     def inpaint(self, video, mask, prompt="", **drawing):
         """The clip with a part of its space and time drawn anew.
 
-        mask: boolean, True where to draw: (H, W) for all frames, (T, H, W), or (B, T, H, W).
+        mask: boolean, True where to draw: (H, W) for all frames, (T, H, W), or (B, T, H, W); or a picture that is
+        bright there, or opaque if parts of it are transparent.
         """
-        video, mask = check_pixels(video, VIDEO, "the clip"), np.asarray(mask)
+        video, mask = self._pixels(video, VIDEO, "the clip"), as_mask(mask)
         try:
             mask = np.broadcast_to(mask, video.shape[:-1])[..., None]
         except ValueError:
@@ -176,6 +180,18 @@ class Abilities:
             )
         given = Given(np.where(mask, np.float32(0), video), ~mask)
         return self.draw(prompt, given, stream=(seeds.INPAINT,), **drawing)
+
+    def fit(self, source, way="scale"):
+        """A picture or clip of another kind, for the other methods: in grey, light on dark, of the size in training.
+
+        source: the name of a file, a Pillow image, or a Clip. way: 'scale', all of it, with black beside it where its
+        shape is another; 'crop', as much as covers everything; 'pad', its own pixels with black around. Returns a
+        data.reading.Clip, whose notes say what was done.
+        """
+        return fit(as_clip(source), self, way)
+
+    def _pixels(self, source, shape, name):
+        return as_pixels(source, shape, name, self)
 
     def _given(self, frames, num_frames, kept=0):
         """Given.at, once it is sure that a clip of so many frames can be drawn, as a part of one of `kept` frames."""

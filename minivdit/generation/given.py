@@ -6,6 +6,8 @@ import numpy as np
 
 from ..errors import InputError
 
+ROUNDING = 1e-5  # that values in [0, 1] may have gone through before; it is cut off
+
 
 @dataclasses.dataclass(frozen=True)
 class Given:
@@ -44,7 +46,7 @@ class Given:
 
 
 def check_pixels(pixels, shape, name):
-    """Pixels as a float32 array, or an InputError unless they have these axes and lie in [0, 1].
+    """Pixels as a float32 array, or an InputError unless they have these axes and lie in [0, 1], but for rounding.
 
     shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'); without the first one is
     right, too, and means one clip.
@@ -54,6 +56,6 @@ def check_pixels(pixels, shape, name):
         raise InputError(f"{name} must be an array ({', '.join(shape)}), not one of shape {pixels.shape}")
     if pixels.dtype.kind != "f":
         raise InputError(f"{name} must be floats in [0, 1], not {pixels.dtype}; divide bytes by 255")
-    if not (pixels.min() >= 0 and pixels.max() <= 1):  # written so that NaN fails
-        raise InputError(f"{name} must lie in [0, 1]; it goes from {pixels.min():g} to {pixels.max():g}")
-    return pixels.astype(np.float32).reshape(-1, *pixels.shape[-len(shape) + 1 :])
+    if not (pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING):  # written so that NaN fails
+        raise InputError(f"{name} must lie in [0, 1]; it goes from {pixels.min():.9g} to {pixels.max():.9g}")
+    return pixels.astype(np.float32).clip(0, 1).reshape(-1, *pixels.shape[-len(shape) + 1 :])

@@ -294,16 +294,19 @@ class TextToVideo(Abilities):
 
         kept: frames of a longer clip that this is a part of.
         """
-        config, factor = self.transformer.config, self.autoencoder.config.factor
-        sides = (config.patch_size[0], config.patch_size[1] * factor, config.patch_size[2] * factor)
-        for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), sides):
+        for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), self.sides()):
             if length < side or length % side:
                 below, above = length // side * side, max(1, length // side + 1) * side
                 nearest = f"{below} or {above}" if below > 0 else str(above)
                 raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
         require_memory(self, clips, num_frames, size, kept)
-        height, width = size
-        return num_frames, height // factor, width // factor, config.latent_channels
+        factor, (height, width) = self.autoencoder.config.factor, size
+        return num_frames, height // factor, width // factor, self.transformer.config.latent_channels
+
+    def sides(self):
+        """What the frames, height and width of a clip must be multiples of: a patch's (frames, height, width)."""
+        frames, *sides = self.transformer.config.patch_size
+        return frames, *(side * self.autoencoder.config.factor for side in sides)
 
 
 class Predictor:

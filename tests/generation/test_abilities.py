@@ -315,6 +315,11 @@ def test_pixels_are_kept_bit_for_bit():
     kept = given.keep(np.zeros((1, 2, 4, 4, 1), np.float32))
     assert equal(kept, np.where(given.known, given.video, 0)) and kept.dtype == np.float32
     half = np.full((4, 4, 1), 0.1, np.float64)
+    half[0, 0], half[0, 1] = 1 + 1e-7, -1e-7  # a rounding error outside is cut off
+    checked = check_pixels(half, ("clips", "height", "width", "channels"), "it")
+    assert checked.max() == 1 and checked.min() == 0
+    with pytest.raises(InputError, match=r"must lie in \[0, 1\]; it goes from 0 to 1.001"):
+        check_pixels(np.linspace(0, 1.001, 16).reshape(4, 4, 1), ("clips", "height", "width", "channels"), "it")
     assert check_pixels(half, ("clips", "height", "width", "channels"), "it").dtype == np.float32
 
 

@@ -1,0 +1,87 @@
+"""From what is given to pixels: arrays, Pillow images and files, if they are of the kind that the weights know."""
+
+import os
+import sys
+import warnings
+
+import numpy as np
+
+from ..data.fitting import to_size
+from ..data.reading import Clip, open_clip, read_mask
+from ..errors import InputError
+from .given import check_pixels
+
+CURE = "bring it to what they know with --fit scale, crop or pad (in Python: model.fit(picture, 'scale'))"
+
+
+def as_pixels(source, shape, name, model):
+    """Pixels as `check_pixels` gives them, from an array, a Clip, a file's name, a Pillow image, or a list of such.
+
+    shape: names of the axes; with 'frames' among them a picture is a clip of one frame, without them the first frame of
+    a clip is its picture. Raises InputError for what can't be read, or is of another kind than the model draws.
+    """
+    if _is_foreign(source) or (isinstance(source, list | tuple) and source and all(map(_is_foreign, source))):
+        clips = [as_clip(one) for one in (source if isinstance(source, list | tuple) else [source])]
+        for clip in clips:
+            check_kind(clip, model)
+        parts = [clip.video if "frames" in shape else clip.video[0] for clip in clips]
+        if len({part.shape for part in parts}) > 1:
+            raise InputError(f"{name} must have one size, not {' and '.join(str(part.shape) for part in parts)}")
+        source = np.stack(parts)
+    return check_pixels(source, shape, name)
+
+
+def as_mask(source):
+    """A mask as it is given to `inpaint`: an array, or boolean (H, W) from a file or a Pillow image."""
+    return read_mask(source) if _is_foreign(source) else np.asarray(source)
+
+
+def as_clip(source):
+    """A Clip from a file's name or a Pillow image. What a user should know of the reading is warned of."""
+    if isinstance(source, Clip):
+        return source
+    clip = open_clip(source)
+    for note in clip.notes:
+        warnings.warn(note, stacklevel=4)
+    return clip
+
+
+def check_kind(clip, model):
+    """Raise InputError, with the cure, unless a clip is of the kind that a model was trained on: grey, size, ground."""
+    drawn, size = model.settings.size, clip.video.shape[1:3]
+    sides = model.sides()[1:]
+    fits = all(side % step == 0 and wanted / 2 <= side <= 2 * wanted for side, step, wanted in zip(size, sides, drawn))
+    problem = None
+    if clip.coloured:
+        problem = "has colours, and these weights draw in grey"
+    elif clip.negative is not None:
+        problem = "is dark on light, and these weights draw light on dark"
+    elif not fits and not (clip.own and clip.about.get("fingerprint") == model.fingerprint()):
+        problem = f"has {size[0]}x{size[1]} pixels, and these weights draw {drawn[0]}x{drawn[1]}"
+        if max(sides) > 1:
+            problem += f" (or up to twice or half of that, in steps of {max(sides)})"
+    if problem:
+        raise InputError(f"{clip.name} {problem}; {CURE}")
+
+
+def fit(clip, model, way):
+    """A Clip of the kind and the size that a model was trained on; its notes say what was done."""
+    done = []
+    if clip.coloured:
+        done.append("its colours became grey")
+    if clip.negative is not None:
+        done.append("dark on light became light on dark")
+    video = clip.video if clip.negative is None else clip.negative
+    size, wanted = video.shape[1:3], model.settings.size
+    if size != wanted:
+        how = {"scale": "scaled", "crop": "scaled and cropped", "pad": "padded"}
+        video = to_size(video, wanted, way)
+        done.append(f"{size[0]}x{size[1]} pixels were {how[way]} to {wanted[0]}x{wanted[1]}")
+    notes = (f"{clip.name}: {', '.join(done)}",) if done else ()
+    return Clip(video, clip.name, clip.frames_per_second, clip.own, clip.caption, clip.about, notes=notes)
+
+
+def _is_foreign(source):
+    """Whether something is read, and not an array."""
+    pillow = sys.modules.get("PIL.Image")  # who gives such an image has imported it
+    return isinstance(source, str | os.PathLike | Clip) or (pillow is not None and isinstance(source, pillow.Image))
