@@ -135,9 +135,9 @@ class Abilities:
         if length < 3:
             raise InputError(f"a loop has at least 3 frames, not {length}")
         closed, drawn = self._whole_patches(length + 1), image is None
-        image = None if drawn else check_pixels(image, IMAGES, "the image")
+        image = None if drawn else self._pixels(image, IMAGES, "the image")
         for frames in (length, closed):  # before anything is drawn
-            self._check_request(1, frames, self.settings.size if drawn else image.shape[1:3])
+            self.check_request(1, frames, self.settings.size if drawn else image.shape[1:3])
         parts = 2 + drawn
         if drawn:
             image = self.generate(prompt, stream=(seeds.LOOP, 2), part=(0, parts), **drawing)[:, 0]
@@ -196,7 +196,7 @@ class Abilities:
     def _given(self, frames, num_frames, kept=0):
         """Given.at, once it is sure that a clip of so many frames can be drawn, as a part of one of `kept` frames."""
         images = next(iter(frames.values()))
-        self._check_request(len(images), num_frames, images.shape[1:3], kept)
+        self.check_request(len(images), num_frames, images.shape[1:3], kept)
         return Given.at(frames, num_frames)
 
     def _whole_patches(self, num_frames):

@@ -252,7 +252,7 @@ class TextToVideo(Abilities):
     def _check_given(self, given):
         """The shape of a clip's latents, (T, h, w, c), or an InputError if what isn't given can't be drawn."""
         clips, num_frames, *size, channels = given.video.shape
-        shape = self._check_request(clips, num_frames, size)
+        shape = self.check_request(clips, num_frames, size)
         if channels != self.autoencoder.config.image_channels:
             raise InputError(
                 f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
@@ -286,10 +286,10 @@ class TextToVideo(Abilities):
         """A Given of nothing."""
         num_frames = values.whole("num_frames", num_frames, default=self.settings.num_frames)
         size = self.settings.size if size is None else values.size(size)
-        self._check_request(clips, num_frames, size)
+        self.check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
-    def _check_request(self, clips, num_frames, size, kept=0):
+    def check_request(self, clips, num_frames, size, kept=0):
         """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works.
 
         kept: frames of a longer clip that this is a part of.
