@@ -531,7 +531,7 @@ def test_time_is_kept_unless_another_is_asked_for(capsys, weights):
     assert fastest == 50 and "60 frames a second became 50" in note
     first, note = rate("connect", "slow.gif", "in.gif", "--frames", 4)
     assert first == 8 and "the clips have 8 and 20 frames a second" in note
-    for bad in ("60", "0.001", "1e308"):
+    for bad in ("60", "0.001"):
         assert "frames a second" in refused(capsys, "sample", "a 3", "--fps", bad, "--weights", "absent")
 
 
