@@ -500,6 +500,12 @@ def test_what_one_command_draws_the_next_one_reads(capsys, weights, ending):
     assert "holds 2 clips; choose one of" in refused(capsys, "extend", f"two.{ending}", *weights)
 
 
+def test_more_clips_than_a_file_can_hold_are_not_drawn(capsys, monkeypatch, weights):
+    monkeypatch.setattr(costs, "available_memory", lambda: 1e15)
+    line = refused(capsys, "sample", "a 3 moving right", "--count", 300_000, *weights)
+    assert "a side has at most 65535; write fewer clips into one file" in line
+
+
 def test_a_file_says_how_it_was_drawn(capsys, weights, trained):
     from minivdit.data.reading import open_clip
 
@@ -600,7 +606,6 @@ def test_a_mask_is_made_to_fit_with_its_clip(capsys, weights):
         (["animate", "in.gif", "a dog moving up"], "'dog' is no digit"),
         (["animate", "in.gif", "--frames", 10**6], "the longest clip of this size that fits"),
         (["animate", "damaged.png"], "damaged.png can't be read"),
-        (["sample", "a 3", "--count", 300_000], "a side has at most 65535; write fewer clips into one file"),
     ],
 )
 def test_files_and_times_that_do_not_fit(capsys, monkeypatch, trained, clip_file, arguments, expected):
