@@ -597,7 +597,6 @@ def test_a_mask_is_made_to_fit_with_its_clip(capsys, weights):
     ("arguments", "expected"),
     [
         (["keyframes", "--at", 9, "in.gif"], "a time must be a whole number from 0 to 3, not 9"),
-        (["keyframes", "--at", 0, "in.gif", "--at", 0, "wide.png"], "several pictures are given for the time 0"),
         (["edit", "in.gif", "a 3 moving up", "--level", 2], "a number above 0 and up to 1"),
         (["inpaint", "in.gif", "--from", 3, "--to", 1], "no frames 3 to 1"),
         (["inpaint", "in.gif", "--to", 4], "no frames 0 to 4 in a clip of 4"),
