@@ -289,7 +289,7 @@ def add_data(listed):
         metavar="N",
         help="height and width of a digit in pixels (default: 28, or half of a small clip)",
     )
-    data.add_argument("--count", type=whole(1), default=9, metavar="N", help="how many clips to show")
+    data.add_argument("--count", type=whole(1, 1000), default=9, metavar="N", help="how many clips to show")
     data.add_argument("--seed", type=seed, default=0, metavar="N", help="another seed shows other clips")
     add_digits(data)
 

@@ -222,13 +222,17 @@ def data(options):
     require_data(options, options.digits)
     import numpy as np
 
-    from . import display
+    from . import costs, display
     from .data import CaptionedClips, classic_moving_mnist, digit_source
+    from .data.moving_mnist import check_canvas
 
-    generator = np.random.default_rng(options.seed)
-    source = digit_source(options.digits, "train", options.data)
     height, width = options.size
     digit_size = options.digit_size or min(28, min(height, width) // 2)
+    check_canvas(options.size, options.frames, digit_size)
+    clip = 40 * options.frames * height * width  # bytes: as numbers, and as they are drawn, shrunk and written
+    costs.require_memory(lambda count: count * clip, options.count, "count")
+    generator = np.random.default_rng(options.seed)
+    source = digit_source(options.digits, "train", options.data)
     maker = CaptionedClips(source, (height, width), options.frames, digit_size, held_out="include")
     clips = maker.batch(generator, options.count)
     classic, _ = classic_moving_mnist(source, generator, options.count)

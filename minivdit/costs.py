@@ -30,6 +30,7 @@ from .models.patterns import labels
 from .models.video_dit import LEVEL_FEATURES
 
 FLOAT = 4  # bytes
+MOST_TOKENS = 10**6  # of a clip
 WORDS = MAX_WORDS + 1  # of a caption, with the one that starts it
 TOKENS = len(VOCABULARY) + 2  # those that start a caption and fill it up, too
 
@@ -193,6 +194,8 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     batch; only the shards that are being worked on are on the tape.
     """
     width, frames, tokens = config.width, grid[0], math.prod(grid)
+    if tokens > MOST_TOKENS:  # counting the pairs of so many would itself take long
+        raise InputError(f"a clip of {tokens:,} patches is too large; choose fewer frames or a smaller size")
     rows, caption = batch * tokens, batch * words
     patch = math.prod(config.patch_size) * config.latent_channels
     waves = LEVEL_FEATURES * config.patch_size[0]

@@ -61,3 +61,29 @@ def test_only_files_are_weights(tmp_path, capsys, monkeypatch):
     assert cli.main(["card", "--weights", "small"]) == 0  # those that ship
     assert cli.main(["card", "--weights", "mine"]) == 2
     assert "no weights in the folder mine; give a file, the folder of a run, or one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["data", "--frames", "1000000"], "of memory and"),
+        (["data", "--digit-size", "300"], "choose a digit_size from 8 to 63"),
+        (["data", "--size", "8x8"], "no room for a digit; give at least 9 pixels each way"),
+        (["data", "--count", "1000000000"], "a whole number from 1 to 1,000"),
+        (["sample", "a 3 moving right", "--count", "100000000"], "a whole number from 1 to 1,000,000"),
+        (["evaluate", "--frames", "100000"], "the longest clip of this size that fits"),
+        (["loop", "--frames", "1000000"], "the longest clip of this size that fits"),
+        (["train", "tiny", "--set", "transformer.depth=100000"], "must be at most 1,000"),
+        (["train", "tiny", "--set", "data.num_frames=100000000"], "a clip of 400,000,000 patches is too large"),
+        (["train", "tiny", "--set", "data.pixels_per_frame=1e308,1e308,1e308"], "up to 1,000"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_work(arguments, expected, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(costs, "available_memory", lambda: 4e9)
+    monkeypatch.setattr("minivdit.data.digit_source", None)
+    monkeypatch.setattr("minivdit.generation.TextToVideo.draw", None)
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -163,16 +163,18 @@ class Study:
         )
 
     def check_fairness(self, autoencoder, text, seed):
-        """Assert that for this seed all patterns begin with the same weights and get the same first batch."""
+        """InputError unless for this seed all patterns begin with the same weights and get the same first batch."""
         tasks = [
             transformer_task(with_pattern(self.preset, name), autoencoder, text=text, seed=seed, data=self.data)
             for name in self.names
         ]
         starts = {fingerprint(task.model) for task in tasks}
         batches = [task.batch(seeds.generator(seed, seeds.BATCHES, 0)) for task in tasks]
-        assert len(starts) == 1, "patterns begin with different weights"
+        if len(starts) > 1:
+            raise InputError("patterns begin with different weights, so they can't be compared")
         for batch in batches[1:]:
-            assert all((batch[name] == array).all() for name, array in batches[0].items()), "batches differ"
+            if any((batch[name] != array).any() for name, array in batches[0].items()):
+                raise InputError("patterns get different batches, so they can't be compared")
 
     def earlier_stages(self, seed, **watching):
         """The seed's (autoencoder, text encoder), trained if they aren't yet; all patterns use them.

@@ -66,7 +66,7 @@ def classic_moving_mnist(source, generator, batch_size, num_digits=2, num_frames
 
     source: a DigitSource. Defaults are the published ones. Whole pixels (truncated), overlaps by maximum.
     """
-    _check_canvas(size, num_frames, digit_size)
+    check_canvas(size, num_frames, digit_size)
     count = batch_size * num_digits
     labels = generator.integers(10, size=count)
     digits = source.draw(generator, labels, digit_size)
@@ -166,7 +166,7 @@ class CaptionedClips:
         subpixel=True,
         pixels_per_frame=PIXELS_PER_FRAME,
     ):
-        _check_canvas(size, num_frames, digit_size)
+        check_canvas(size, num_frames, digit_size)
         if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
             raise InputError(f"clips of {num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
         if not speeds or not set(speeds) <= set(SPEEDS):
@@ -181,9 +181,10 @@ class CaptionedClips:
         self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
         self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
         self.pixels_per_frame = tuple(pixels_per_frame)
-        if len(self.pixels_per_frame) != len(SPEEDS) or not min(self.pixels_per_frame) > 0:
+        if len(self.pixels_per_frame) != len(SPEEDS) or not all(0 < speed <= 1000 for speed in self.pixels_per_frame):
             raise InputError(
-                f"pixels_per_frame is a number above 0 for each of {', '.join(SPEEDS)}, not {self.pixels_per_frame}"
+                f"pixels_per_frame is a number above 0 and up to 1,000 for each of {', '.join(SPEEDS)}, not "
+                f"{self.pixels_per_frame}"
             )
         if not 0 <= turning <= 1:
             raise InputError(f"turning is a share from 0 to 1, not {turning}")
@@ -295,7 +296,8 @@ def paint(video, clips, digits, corners):
     windows[place] = np.maximum(windows[place], patches)
 
 
-def _check_canvas(size, num_frames, digit_size):
+def check_canvas(size, num_frames, digit_size):
+    """InputError, with what works, unless a digit of so many pixels can move in clips of this size and length."""
     if len(size) != 2 or num_frames < 1:
         raise InputError(f"a clip needs a size (height, width) and at least one frame, not {size} and {num_frames}")
     if min(size) <= 8:

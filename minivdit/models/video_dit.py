@@ -20,6 +20,7 @@ from .patterns import parse_pattern, partition, with_turns
 from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
+MOST_BLOCKS = 1000  # of a network: far more than any machine here trains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,8 @@ class VideoDiTConfig:
                 "width, heads, mlp_ratio, depth, latent_channels, the three sides of patch_size and the number of "
                 "patterns must all be at least 1, and text_depth at least 0"
             )
+        if max(self.depth, self.text_depth) > MOST_BLOCKS:
+            raise InputError(f"depth {self.depth} and text_depth {self.text_depth} must be at most {MOST_BLOCKS:,}")
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise InputError(f"width {self.width} must split into {self.heads} heads of even width; change heads")
         if self.positions not in ("rotary", "sincos", "both"):

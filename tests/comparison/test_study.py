@@ -69,7 +69,7 @@ def test_all_patterns_begin_alike(make_study, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("minivdit.comparison.study.with_pattern", unfair)
-        with pytest.raises(AssertionError, match="different weights"):
+        with pytest.raises(InputError, match="different weights"):
             other.check_fairness(earlier[0], None, 0)
 
 
