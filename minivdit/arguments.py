@@ -110,7 +110,8 @@ def cut_down(options):
     The command stays the same and writes the same files, only smaller or worse ones.
     """
     if os.environ.get("MINIVDIT_SHORT") == "1":
-        for name in SHORT.keys() & vars(options):
+        instead = {"steps"} if getattr(options, "minutes", None) else set()
+        for name in SHORT.keys() & vars(options) - instead:
             setattr(options, name, min(getattr(options, name) or SHORT[name], SHORT[name]))
         if getattr(options, "preset", None):
             options.preset = "tiny"

@@ -90,5 +90,5 @@ def _holder(file):
         file.seek(0)
         told = json.loads(file.read(1000))
         return f"process {int(told['process'])} on {told['host']!r:.60}, since {told['since']!r:.40}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "its process is unknown"

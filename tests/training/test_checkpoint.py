@@ -60,6 +60,24 @@ def test_other_files_are_refused(tmp_path):
         checkpoint.load_checkpoint(tmp_path / "missing.safetensors")
 
 
+NO_COUNTS = [float("nan"), float("inf"), -1, True, None, "7", [1], 10**400, np.ones(2, np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("run.step", "run.seconds") for value in NO_COUNTS]
+    + [("run.step", 10), ("run.step", 1.5), ("optimizer.steps", float("nan"))],  # 9 steps are planned
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(tmp_path, name, value):
+    path, is_array = tmp_path / "run.safetensors", hasattr(value, "shape")
+    numbers = {} if is_array else {name: value}
+    save_tensors(
+        path, {name: value} if is_array else {}, {"format": checkpoint.FORMAT, **ABOUT_NOTHING, "numbers": numbers}
+    )
+    with pytest.raises(InputError, match=rf"is not a training checkpoint: {name} is .*; give the file"):
+        checkpoint.load_checkpoint(path)
+
+
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e39, 1, True, np.complex64(1)])
 def test_weights_that_are_no_finite_floating_numbers_are_refused(tmp_path, value):
     path = tmp_path / "run.safetensors"

@@ -298,7 +298,19 @@ def test_journal_drops_lines_after_the_checkpoint_and_a_torn_last_line(tmp_path)
     assert read_journal(path) == [{"step": 0, "seed": 2}]
     path.write_bytes(b'{"step": 0}\n\xff{"step')  # a line that was torn in another way
     assert read_journal(path) == [{"step": 0}]
-    for damaged in (b"not json", b'{"step": "\xff"}', b"3", b"{}", b'{"step": "4"}', b"[" * 100_000):
+    path.write_bytes(b'{"step": 1, "loss": NaN}\n{"step": 2}\n')
+    assert read_journal(path) == [{"step": 1, "loss": None}, {"step": 2}]
+    wrong = (b'{"step": 1, "loss": "2"}', b'{"step": 1, "levels": 3}', b'{"step": 1, "metrics": [1]}', b'{"step": -1}')
+    for damaged in (
+        *wrong,
+        b'{"step": 1, "x": 1' + b"0" * 400 + b"}",
+        b"not json",
+        b'{"step": "\xff"}',
+        b"3",
+        b"{}",
+        b'{"step": "4"}',
+        b"[" * 100_000,
+    ):
         path.write_bytes(damaged + b'\n{"step": 1}\n')
         with pytest.raises(InputError, match=rf"line 1 of {path} is no line of a training log"):
             read_journal(path)
