@@ -61,8 +61,8 @@ def path(text):
         longest = max(map(len, os.fsencode(written).split(os.fsencode(os.sep))))
     except UnicodeEncodeError:  # a lone surrogate
         longest = math.inf
-    if "\0" in text or longest > 255:
-        refuse(text, "a path: a name in it is too long, or no system can write it")
+    if not text or "\0" in text or longest > 255:
+        refuse(text, "a path: it is empty, a name in it is too long, or no system can write it")
     if written.startswith("~") and os.sep in written:
         raise argparse.ArgumentTypeError(
             f"{shorten(text)!r} is the home of a user who isn't here; write ./~ for a folder so named"
