@@ -75,7 +75,7 @@ def path(text):
 def named_path(text):
     """NAME=FILE, its file as a path."""
     name, sign, file = text.partition("=")
-    return name + sign + path(file)
+    return name + sign + (path(file) if file else "")  # the command says what is missing
 
 
 def output_file(text):
