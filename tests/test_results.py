@@ -14,3 +14,9 @@ def test_a_table_takes_the_place_of_the_one_that_begins_alike():
     assert TABLES["filled"](page, [new]).splitlines() == ["text", "", *new, "", "more"]
     with pytest.raises(ValueError, match="not in list"):
         TABLES["filled"](page, [TABLES["table"](["a", "c"], [])])
+
+
+def test_every_table_of_the_weights_that_ship_is_what_their_evaluations_say():
+    for page, found in TABLES["tables"]().items():
+        text = page.read_text(encoding="utf-8")
+        assert TABLES["filled"](text, found) == text, f"python results/tables.py would change {page.name}"
