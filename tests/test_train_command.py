@@ -148,13 +148,18 @@ def test_a_stop_saves_and_says_how_to_go_on(tmp_path, name, code):
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        # Who runs the tests in the background hands on that such signals are ignored.
+        preexec_fn=lambda: signal.signal(getattr(signal, name), signal.SIG_DFL),
     )
     log = tmp_path / "run" / "autoencoder.jsonl"
     deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text().count("\n") > 1) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
-    _, errors = process.communicate(timeout=60)
+    try:
+        while not (log.exists() and log.read_text().count("\n") > 1) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == code and "Traceback" not in errors
     assert "run the same command again to go on" in errors.splitlines()[-1]
     assert (tmp_path / "run" / "autoencoder.safetensors").exists()
