@@ -1,6 +1,7 @@
 """What all tests share: a stand-in for CuPy, so that what a GPU would do can be followed without one."""
 
 import importlib.util
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from minivdit import backend
 _spec = importlib.util.spec_from_file_location("stand_in_cupy", Path(__file__).with_name("stand_in_cupy.py"))
 _stand_in = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_stand_in)
+
+# Who runs the tests in the background hands on that these are ignored; they are tested, here and in processes.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -148,8 +148,6 @@ def test_a_stop_saves_and_says_how_to_go_on(tmp_path, name, code):
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        # Who runs the tests in the background hands on that such signals are ignored.
-        preexec_fn=lambda: signal.signal(getattr(signal, name), signal.SIG_DFL),
     )
     log = tmp_path / "run" / "autoencoder.jsonl"
     deadline = time.monotonic() + 60
