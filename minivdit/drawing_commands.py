@@ -22,8 +22,11 @@ USUAL_RATE = 8  # frames a second
     """
 )
 def sample(options):
+    from .data.captions import without_quotes
     from .display import check_writable
 
+    if without_quotes(options.prompt):
+        raise InputError(f'put the caption in quotes: minivdit sample "{shorten(" ".join(options.prompt))}"')
     places = range(len(options.prompt) * options.count)
     if options.index is not None:
         if options.index not in places:
@@ -310,21 +313,18 @@ def say_what_to_expect(prompts, model, given=False):
 
     given: there is something else to go by, so that an empty caption needs no note.
     """
-    from .data import parse
-    from .data.captions import over_time, what_is_left_open
+    from .data.captions import asks_for_digits, what_is_left_open
 
     if not model.tokenizer.grammar:
         return
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
     for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
-        text = what_is_left_open(prompt)
-        if not text and trained:
-            count = max(len(parse(part)) for part in over_time(prompt))
-            if count not in trained:
-                digits = " or ".join(map(str, trained))
-                text = f"{shorten(prompt)!r} has {count} digits; these weights were trained on clips of {digits}"
-        if text:
+        if text := what_is_left_open(prompt):
             note(text)
+        count = asks_for_digits(prompt)
+        if trained and count and count not in trained:
+            digits, plural = " or ".join(map(str, trained)), "s" * (count > 1)
+            note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
 
 
 def warn_of_weak_weights(model):

@@ -231,6 +231,7 @@ def test_every_file_and_folder_is_a_path(capsys):
     ("prompt", "options", "expected"),
     [
         ("a 3 moving rigt", [], "nearest: right"),
+        ("a 3 and a 4 and a 5", [], "a caption has one or two digits, and this one has 3; try: a 3 moving right and a"),
         ("a 3 moving right", ["--size", "16x17"], "16 or 24"),
         ("a 3 moving right", ["--frames", "1000000", "--size", "10000"], "of memory and"),
         ("a 3 moving right", ["--count", "1000000"], "draw "),
@@ -238,6 +239,12 @@ def test_every_file_and_folder_is_a_path(capsys):
 )
 def test_prompts_and_sizes_that_cannot_be_drawn(capsys, trained, prompt, options, expected):
     assert expected in refused(capsys, "sample", prompt, "--weights", trained / "model.safetensors", *options)
+
+
+def test_quotes_that_were_forgotten_are_named(capsys):
+    assert 'put the caption in quotes: minivdit sample "a 3 moving right"' in refused(
+        capsys, "sample", "a", "3", "moving", "right", "--weights", "small"
+    )
 
 
 def test_damaged_weights_are_one_line(capsys, trained, tmp_path):
@@ -737,13 +744,14 @@ def test_one_clip_of_several_is_drawn_again_alone_and_away_from_a_caption(traine
 
 
 def test_what_training_never_showed_is_said(trained, capsys):
-    prompts = ["a 3 moving right and a 7 moving up", "right a moving", "a 3 moving right"]
+    prompts = ["digits 4 and 7", "right a moving", "a 3 moving right"]
     assert run("sample", *prompts, "--weights", trained / "model.safetensors", "--steps", 1, "--out", "clip.gif") == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]
     about_digits = [note for note in notes if "these weights were trained on clips of 1" in note]
-    assert len(about_digits) == 1 and "'a 3 moving right and a 7 moving up' has 2 digits" in about_digits[0]
-    assert len([note for note in notes if "steps of training" not in note]) == 2
-    assert any("'right a moving' names no digit: the model picks one" in note for note in notes)
+    assert len(about_digits) == 1 and "'digits 4 and 7' has 2 digits" in about_digits[0]
+    assert len([note for note in notes if "steps of training" not in note]) == 3
+    assert any("'digits 4 and 7' doesn't say where to" in note for note in notes)
+    assert any("'right a moving' names no digit: the model picks a digit" in note for note in notes)
 
 
 def test_what_a_caption_leaves_open_is_said_once_and_before_anything_is_drawn(trained, capsys, monkeypatch):

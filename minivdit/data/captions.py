@@ -21,14 +21,17 @@ from .words import (
     DIGIT_WORDS,
     HORIZONTAL,
     JOINERS,
+    MAX_DIGITS,
     THEN,
     VERBS,
     VERTICAL,
     VOCABULARY,
     check_words,
+    count_digits,
     nearest,
     plain_words,
     reason,
+    split_words,
 )
 
 # The compass, as steps (dy, dx) on the screen: y grows downwards, so "up" is -y.
@@ -43,7 +46,6 @@ DIRECTIONS = {
     "down and left": (1, -1),
 }
 SPEEDS = ("slow", "normal", "fast")
-MAX_DIGITS = 2
 
 # "then the digit three is moving slowly upwards and to the right while the digit ..."
 MAX_WORDS = 1 + 2 * 11 + 1
@@ -246,13 +248,22 @@ def naming_a_caption(caption, known=VOCABULARY):
 
 def nearest_caption(caption):
     """A caption of the grammar that says what this one most likely means; "a 3 moving right" if nobody could guess."""
-    told, before = [], (3,)
+    told, before = [], (3, 7)
+    ways = ("up and right", "down and left") if "diagonal" in caption.lower() else ("right", "up")
     for part in " ".join(plain_words(caption)).split(THEN)[:2]:
         found = loosely(part.split())
-        before = [digit for digit, _, _ in found if digit is not None] or before[:1]
-        ways = [(way or default, speed) for (_, way, speed), default in zip(found, ("right", "up"))]
-        told.append(describe([DigitMotion(digit, *way) for digit, way in zip(before, ways)]))
+        if asks_for_digits(caption) == MAX_DIGITS > count_digits(part.split()) == 0:
+            found *= MAX_DIGITS
+        before = [digit for digit, _, _ in found if digit is not None] or before[: len(found)]
+        motions = [(way or default, speed) for (_, way, speed), default in zip(found, ways)]
+        told.append(describe([DigitMotion(digit, *motion) for digit, motion in zip(before, motions)]))
     return f", {THEN} ".join(told)
+
+
+def asks_for_digits(caption):
+    """How many digits a caption asks for at one time: those that it names, or two for a bare "digits"."""
+    named = count_digits(plain_words(caption))
+    return named or MAX_DIGITS * (not {"digits", "numbers", "numerals"}.isdisjoint(split_words(caption)))
 
 
 def what_is_left_open(caption):
@@ -265,18 +276,31 @@ def what_is_left_open(caption):
         check_words(words)
     parts = over_time(caption)
     if not words:
-        return "an empty caption says nothing: the model draws any digit, moving any way"
+        empty = f"{told!r} has no words" if caption.strip() else "an empty caption says nothing"
+        return f"{empty}: the model draws any digit, moving any way"
     try:
         for part in parts:
             parse(part)
     except InputError as error:
-        found, example = loosely(words), nearest_caption(caption)
+        found, several = loosely(words), asks_for_digits(caption) > 1
+        left = []
         if any(digit is None for digit, _, _ in found):
-            return f"{told!r} names no digit: the model picks one; to choose, try: {example}"
+            left.append(("names no digits", "two digits") if several else ("names no digit", "a digit"))
         if any(way is None for _, way, _ in found):
-            return f"{told!r} doesn't say where to: the model picks a direction; to choose, try: {example}"
+            left.append(("doesn't say where to", "a direction"))
+        if left:
+            said, picked = (" and ".join(texts) for texts in zip(*left))
+            return f"{told!r} {said}: the model picks {picked}; to choose, try: {nearest_caption(caption)}"
         return f"training showed no sentence such as {told!r}, so expect less of it: {error}"
     return None
+
+
+def without_quotes(words):
+    """Whether these captions, given one by one, are the words of one caption: who wrote it forgot the quotes."""
+    if len(words) < 2 or any(len(word.split()) != 1 for word in words):
+        return False
+    found = loosely(plain_words(" ".join(words)))
+    return words[0].lower() in ARTICLES or any(digit is not None and way is not None for digit, way, _ in found)
 
 
 def loosely(words):

@@ -17,6 +17,7 @@ VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
 HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
 ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
 JOINERS = ("and", "while")
+MAX_DIGITS = 2  # in a caption
 THEN = "then"  # between captions that follow one another in time
 
 # Every word of the grammar, each once. A trained model knows words by their place in this list.
@@ -26,11 +27,15 @@ VOCABULARY = tuple(
         + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
     )
 )
+# Signs that make another number of a digit.
+_SIGNS = ((re.compile(r"(?<!\S)[-\u2212](?=[0-9])"), "minus "), (re.compile(r"(?<=[0-9])\.(?=[0-9])"), " point "))
 LONGEST_CAPTION = 1000  # characters; the longest caption of the grammar has 128
 
 _NUMERAL = rf"(?:[0-9]|{'|'.join(DIGIT_WORDS)})"
 _SUBJECT = rf"(?:(?:a|an|the) )?(?:digit )?({_NUMERAL})"
 _WHERE = r"(?=(?:slowly|quickly|fast|up|down|left|right|upwards|downwards|to the)\b)"
+_PLACE = "upper|top|lower|bottom|middle|center|centre|corner"
+_CORNER = r"(?: (?:left|right))?(?: (?:corner|side|edge))?"
 
 # What people write, and the learnt words that say the same. Each line is tried once, from top to bottom.
 SYNONYMS = tuple(
@@ -43,8 +48,11 @@ SYNONYMS = tuple(
         (r"(?:across|crossing|on) (?:the )?screen", ""),
         # Digits.
         (r"(?:(?:the )?two )?(?:numbers|numerals|digits)|number|numeral|(?<!\bdigit )one digit", "digit"),
+        (r"(?<!\bdigit )one (?=[0-9]\b)", ""),
         (r"nought|naught", "zero"),
         (r"an? (?=digit\b)", "the "),
+        # Where it starts, which is refused below.
+        (rf"(?:in|at) (?:the )?({_PLACE})(?! (?:(?:left|right) )?direction){_CORNER}", r"\1"),
         # Directions.
         (r"(?:from )?(?:the )?left to (?:the )?right(?: side)?", "right"),
         (r"(?:from )?(?:the )?right to (?:the )?left(?: side)?", "left"),
@@ -129,6 +137,9 @@ _TOO_MUCH = {
         "dancing forward forwards horizontally jump jumping jumps orbit orbiting random randomly round shaking shakes "
         "sideways swing swinging vertically walk walking walks run running runs wiggle wiggling zigzag"
     ),
+    "asks for a place; where a digit starts can't be asked for yet, only which way and how fast it moves": (
+        f"starting start starts beginning {_PLACE.replace('|', ' ')}"
+    ),
     "asks for a scene; digits of this model move on plain black": (
         "background beach city floor forest garden house landscape room scene sky street wall walls"
     ),
@@ -136,9 +147,11 @@ _TOO_MUCH = {
         "alphabet animal animals apple baby ball balls bear bike bird birds boat box boy bus butterfly car cars cat "
         "cats child children circle cow cube dog dogs dragon duck elephant face fish flower fly fox girl hand heart "
         "horse human letter letters lion man men monkey moon mouse people person plane rabbit robot rocket sentence "
-        "shape ship square star stars sun text tiger train tree trees triangle truck woman women word words"
+        "shape ship square star stars sun text tiger train tree trees triangle truck woman women word words "
+        "minus negative"
     ),
     "is more than one digit; this model draws single digits 0 to 9, one or two of them": (
+        "point "
         "dozen eighteen eleven fifteen fifty forty fourteen hundred many nineteen several seventeen sixteen sixty ten "
         "thirteen thirty thousand twelve twenty"
     ),
@@ -157,6 +170,8 @@ def split_words(caption):
     if len(caption) > LONGEST_CAPTION:
         raise InputError(f"a caption of {len(caption):,} characters is too long; at most {LONGEST_CAPTION:,} fit")
     text = caption if caption.isascii() else _latin(caption)
+    for sign, word in _SIGNS:
+        text = sign.sub(word, text)
     return re.sub(r"[^\w\s]|_", " ", text.lower()).split()
 
 
@@ -193,12 +208,21 @@ def is_grammar(known):
     return len(known) <= len(VOCABULARY) and {*VOCABULARY} - {THEN} <= {*known} <= {*VOCABULARY}
 
 
+def count_digits(words):
+    """How many digits some plain words name at one time: at most, over what follows one another."""
+    parts = " ".join(words).split(THEN)
+    return max(sum(word.isdecimal() or word in DIGIT_WORDS for word in part.split()) for part in parts)
+
+
 def check_words(words, known=VOCABULARY):
     """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant."""
     unknown = [word for word in words if word not in known]
-    crowd = _CROWD.search(" ".join(words)) if is_grammar(known) else None
+    grammar = is_grammar(known)
+    crowd = _CROWD.search(" ".join(words)) if grammar else None
     if crowd:
         raise InputError(f"'{crowd[1]} digits' are more than this model draws: one or two at a time")
+    if grammar and (count := count_digits(words)) > MAX_DIGITS:
+        raise InputError(f"a caption has one or two digits, and this one has {count}")
     if not unknown:
         return
     asks = next((word for word in unknown if reason(word, known)), None)
@@ -207,7 +231,7 @@ def check_words(words, known=VOCABULARY):
     near = next(((word, found) for word in unknown if (found := nearest(word, known))), None)
     if near:
         raise InputError(f"{shorten(near[0])!r} is not a word this model knows; nearest: {', '.join(near[1])}")
-    if is_grammar(known):
+    if grammar:
         raise InputError(
             f"this model draws digits 0 to 9 that move; it doesn't know {shorten(max(unknown, key=len))!r}"
         )

@@ -9,7 +9,7 @@ import pytest
 
 from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, parse, split_words
 from minivdit.data import captions as grammar
-from minivdit.data.captions import over_time, what_is_left_open
+from minivdit.data.captions import over_time, what_is_left_open, without_quotes
 from minivdit.data.words import plain_words
 from minivdit.errors import InputError
 
@@ -122,6 +122,8 @@ def test_errors_are_one_line_and_point_at_the_place(caption, message):
         ("a 3 and the 7 moving up", "a 3 moving up and a 7 moving up"),
         ("the number 4 moving right", "the digit 4 moving right"),
         ("3 moving up", "a 3 moving up"),
+        ("one 3 moving up and one 8 moving left", "a 3 moving up and an 8 moving left"),
+        ("a 3 moving to the top left corner", "a 3 moving up and left"),
         ("an animation of a handwritten 5 that is moving up and bounces off the edges", "a 5 is moving up"),
         ("draw a bouncing 3 bouncing rightwards", "a 3 moving right"),
         ("a \uff13 travelling from left to right", "a 3 moving right"),
@@ -169,6 +171,12 @@ def test_what_was_learnt_is_left_as_it_is():
         ("a 3 moving up on a beach", "'beach' asks for a scene; .*; try: a 3 moving up"),
         ("a b moving up", "'b' is no digit"),
         ("a 12 moving up", "'12' is more than one digit; .*; try: a 1 moving right and a 2 moving up"),
+        ("a -3 moving right", "'minus' is no digit; .* try: a 3 moving right"),
+        ("a 3.5 moving right", "'point' is more than one digit"),
+        ("3, 4 and 5", "a caption has one or two digits, and this one has 3; try: a 3 moving right and a 4 moving up"),
+        ("a 3 and a 4 and a 5 moving right", "one or two digits, and this one has 3; try: a 3 moving right and a 4"),
+        ("a 3 in the top left corner", "'top' asks for a place; where a digit starts can't be asked for yet, only wh"),
+        ("a 3 at the center moving right", "'center' asks for a place; .* try: a 3 moving right"),
         ("three digits moving up", "'three digits' are more than this model draws: one or two at a time"),
         ("a 3 moving in opposite ways", "it doesn't know 'opposite'; try: a 3 moving right"),
         ("a blorb moving up", "this model draws digits 0 to 9 that move; it doesn't know 'blorb'; try: a 3 moving up"),
@@ -195,6 +203,22 @@ def test_no_caption_is_too_strange_for_an_error_of_one_short_line():
         assert all(parse(part) for part in over_time(str(caught.value).split("; try: ")[1]))
 
 
+@pytest.mark.parametrize(
+    ("words", "forgotten"),
+    [
+        ("a 3 moving right", True),
+        ("the digit five drifts dwon", True),
+        ("3 going up", True),
+        ("a 3", True),
+        ("3 7", False),
+        ("right", False),
+    ],
+)
+def test_quotes_that_were_forgotten(words, forgotten):
+    assert without_quotes(words.split()) is forgotten
+    assert not without_quotes([words, words]) or " " not in words
+
+
 @pytest.mark.parametrize("caption", ["\ud800", "a 3 moving right \udfff"])
 def test_half_a_character_is_refused(caption):
     with pytest.raises(InputError, match="characters that aren't text"):
@@ -207,13 +231,19 @@ def test_half_a_character_is_refused(caption):
         ("a 3 moving right", None),
         ("digits 3 and 7 moving right, then a 7 moving up", None),
         ("", "an empty caption says nothing: the model draws any digit, moving any way"),
-        ("!", "an empty caption says nothing"),
+        ("!", "'!' has no words: the model draws any digit, moving any way"),
+        ("🙂", "'🙂' has no words: the model draws any digit"),
+        ("a 3 moving right 🙂", None),
+        ("two digits", "'two digits' names no digits and doesn't say where to: .* two digits and a direction; .* try: "
+                       "a 3 moving right and a 7 moving up"),
+        ("digits moving down", "names no digits: .* try: a 3 moving down and a 7 moving down"),
+        ("a 3 moving diagonally", "doesn't say where to: .* try: a 3 moving up and right"),
         ("a 3", "'a 3' doesn't say where to: the model picks a direction; to choose, try: a 3 moving right"),
         ("4 and 7", "doesn't say where to: .* try: a 4 moving right and a 7 moving up"),
-        ("moving left", "'moving left' names no digit: the model picks one; to choose, try: a 3 moving left"),
+        ("moving left", "'moving left' names no digit: the model picks a digit; to choose, try: a 3 moving left"),
         ("moving 3 up", "training showed no sentence such as 'moving 3 up', so expect less of it: at the start"),
     ],
-)
+)  # fmt: skip
 def test_what_a_caption_leaves_open_is_said(caption, note):
     said = what_is_left_open(caption)
     assert said is note or re.match(note if note.startswith(("an", "'", "tr")) else f".*{note}", said)
