@@ -13,6 +13,7 @@ from .arguments import cut_down, number, seed, size, whole
 from .drawing_options import add_abilities, add_explore, add_sample
 from .errors import InputError, shorten
 from .options import Parser, add_device, add_digits, add_drawing, add_shape, add_weights
+from .training.stopping import told_of_signals
 
 MINUTES = number(0, 10**6)
 STEPS = 10**9  # of a training: the most
@@ -26,7 +27,8 @@ def main(arguments=None, build=None, name="minivdit"):
     with console.streams_that_never_fail() as out:
         try:
             options = cut_down((build or build_parser)().parse_args(arguments))
-            code = options.run(options) or 0
+            with told_of_signals():
+                code = options.run(options) or 0
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("MINIVDIT_DEBUG") == "1":
                 raise
@@ -201,7 +203,7 @@ def add_evaluate(listed):
     against = "what --out wrote for other weights: compare with it, clip by clip (default: none)"
     evaluate.add_argument("--against", metavar="FILE", help=against)
     add_weights(evaluate)
-    add_digits(evaluate, None, "as in training")
+    add_digits(evaluate, None, "the digits that the weights were trained on")
     add_device(evaluate)
 
 
@@ -259,7 +261,7 @@ def add_compare(listed):
         metavar="NAME=FILE",
         help="compare weights that are trained already; may be given several times (default: train them)",
     )
-    add_digits(study, None, "the preset's")
+    add_digits(study, None, "the preset's, or those that the weights were trained on")
     add_device(study)
 
 

@@ -188,14 +188,16 @@ def compare(options):
             raise InputError(
                 f"--weights takes a name and a file, such as joint=model.safetensors, not {name or path!r}"
             )
-    trains = ("preset", "set", "seeds", "steps", "digits")
+    trains = ("preset", "set", "seeds", "steps")
     if options.weights:
         require_effect(options, "with --weights, which are trained already", "patterns", "equal", *trains)
     elif options.report_only:
-        require_effect(options, "with --report-only", "prompts", *trains)
+        require_effect(options, "with --report-only", "prompts", "digits", *trains)
     prepare(options)
     if files:
-        comparison.compare_weights(files, options.out, options.prompts, options.data, options.report_only)
+        require_data(options, options.digits)
+        given = {name: getattr(options, name) for name in ("prompts", "data", "digits", "report_only")}
+        comparison.compare_weights(files, options.out, **given)
         return
     if options.report_only:
         study = studies.read_study(options.out, options.data, None if options.patterns is None else names)

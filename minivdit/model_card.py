@@ -17,6 +17,7 @@ from .generation import TextToVideo
 from .pipeline import trained_with
 from .training import presets
 
+DIGITS = {"mnist": "MNIST digits", "strokes": "digits drawn by strokes"}
 MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "lawful")
 
 
@@ -42,7 +43,7 @@ def model_card(path, evaluations=()):
         "such as 'a 3 moving right'; it knows nothing else",
         "attention": f"{_words(', '.join(preset.transformer.patterns))}; {model.transformer.parameter_count():,} "
         f"weights in the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
-        "data": f"{'MNIST digits' if data.digits == 'mnist' else 'digits drawn by strokes'} of {data.digit_size} "
+        "data": f"{_digits(data.digits)} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never captioned",
         "command": _commands(preset, notes, path),
@@ -108,10 +109,11 @@ def _figures(file, model):
         )
     lines = []
     for kind, part in parts(report).items():
+        source = part["settings"].get("digits")
         pairs = ", pairs that no caption of the training had" if report["held_out"] else ""
         lines += [
             f"{part['settings']['clips']} prompts, {_words(kind.replace('1 digits', '1 digit'))} each{pairs}, seed "
-            f"{report['seed']}:",
+            f"{report['seed']}; the real clips are of {_digits(source)}:",
             "",
             "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",
             "|---|---|---|---|",
@@ -124,6 +126,11 @@ def _figures(file, model):
             lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")
         lines.append("")
     return lines[:-1]
+
+
+def _digits(source):
+    """What to call a source of digits."""
+    return DIGITS.get(str(source), "digits that are not written down")
 
 
 def _number(estimate, interval=False):

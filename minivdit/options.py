@@ -111,7 +111,7 @@ def add_drawing(parser):
     """How clips are drawn."""
     steps = "denoising steps; more are slower and finer (default: as the weights say, 40 for those that ship)"
     parser.add_argument("--steps", type=whole(1, 100_000), metavar="N", help=steps)
-    guidance = "how strongly the caption pulls: 1 not at all, 3 strongly (default: as the weights say, 3)"
+    guidance = "how strongly the caption pulls: 0 not at all, 1 as learnt, 3 strongly (default: as the weights say, 3)"
     parser.add_argument("--guidance", type=number(-1000, 1000), metavar="X", help=guidance)
     samplers = ("euler", "ddim", "ddpm", "dpm_solver")
     sampler = "how a step is taken (default: as the weights say, ddpm)"
@@ -145,5 +145,8 @@ def add_digits(parser, default="auto", usual="auto"):
     """Which digits clips are made of."""
     data = "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)"
     parser.add_argument("--data", metavar="DIR", help=data)
-    digits = f"auto is MNIST if it is there, otherwise strokes, drawn by a pen that is built in (default: {usual})"
+    digits = (
+        "mnist is fetched if it isn't there; strokes are drawn by a pen that is built in; auto is mnist if it is "
+        f"there, otherwise strokes (default: {usual})"
+    )
     parser.add_argument("--digits", choices=("auto", "mnist", "strokes"), default=default, help=digits)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -301,6 +302,24 @@ def test_whatever_a_command_raises_is_one_line(capsys, monkeypatch, error, code,
     monkeypatch.setenv("MINIVDIT_DEBUG", "1")
     with pytest.raises(type(error)):
         run("doctor")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a program without asking")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_command_that_is_ended_says_so(capsys, monkeypatch, name):
+    number = getattr(signal, name)
+
+    def ended(options):
+        signal.raise_signal(number)
+
+    ended.__doc__ = "End."
+    monkeypatch.setattr("minivdit.commands.doctor", ended)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert run("doctor") == 128 + number and signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert capsys.readouterr().err == "minivdit: stopped\n"
 
 
 def test_a_reader_that_leaves_early_is_no_error():

@@ -28,6 +28,7 @@ from minivdit import cli
         ("explore 'a 3' --weights small --restrict joint", "small have the pattern joint anyway"),
         ("evaluate --digits strokes --data .", "--data has no effect with strokes"),
         ("compare --weights joint=joint --steps 5", "--steps has no effect with --weights"),
+        ("compare --weights joint=joint --digits strokes --data .", "--data has no effect with strokes"),
         ("compare --weights joint=joint --patterns joint,skip", "--patterns has no effect with --weights"),
         ("compare --report-only --seeds 5", "--seeds has no effect with --report-only"),
         ("compare --set transformer.patterns=joint", "'transformer.patterns=joint' has no effect in a comparison"),

@@ -58,6 +58,7 @@ def test_a_card_has_the_figures_of_an_evaluation_of_its_own_weights_only(weights
     file.write_text(json.dumps({**found, "1 digits": json.loads(report.to_json())}))
     card = model_card(weights, [file])
     assert "4 prompts, 1 digit each, pairs that no caption of the training had, seed 5" in card
+    assert "seed 5; the real clips are of digits drawn by strokes:" in card
     assert f"| direction | {report['clips']['direction'].mean:.2f} ±" in card
     assert f"| {report['real']['direction'].mean:.2f} | {report['other captions']['direction'].mean:.2f} (other" in card
     file.write_text(json.dumps({**found, "weights": "12345678", "1 digits": json.loads(report.to_json())}))

@@ -65,15 +65,17 @@ def _compare(study, budgets, report_only, progress, show):
             notes.append(f"{len(trials) - len(found)} of {len(trials)} trainings of equal {budget} are missing")
         about = _about(study.preset, results, prompts, notes, True, study.data)
         prices = {name: _prices(with_pattern(study.preset, name)) for name in study.names}
-        report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts, show)
+        report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts)
     if report is None:
         raise InputError(f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out")
+    _tell(report, study.out, show)
     return report
 
 
-def compare_weights(files, out, prompts=48, data=None, report_only=False, show=print):
+def compare_weights(files, out, prompts=48, data=None, digits=None, report_only=False, show=print):
     """The same for weights that are trained already: files is a list of (name, path); the same name twice: two runs.
 
+    digits: source of the real clips; the one that the weights were trained on unless given.
     Raises InputError where they differ in more than their pattern, where the first files of all names (or the second,
     and so on) have different autoencoders, or where a name of PATTERNS isn't a file's pattern.
     """
@@ -90,7 +92,9 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
     _check_autoencoders(models, seeds)
     if len({name for name, *_ in models}) < 2:
         raise InputError("a comparison needs weights of two names or more; give --weights NAME=FILE for each")
-    shared = with_known_digits(presets_of[0], data)
+    known = presets_of[0].data
+    chosen = dataclasses.replace(presets_of[0], data=dataclasses.replace(known, digits=digits or known.digits))
+    shared = with_known_digits(chosen, data)
     asked = choose_prompts(shared.data, prompts, data)
     spoilt, results, prices = references(asked), {"given": []}, {}
     for (name, _, model), seed, preset in zip(models, seeds, presets_of):
@@ -104,7 +108,9 @@ def compare_weights(files, out, prompts=48, data=None, report_only=False, show=p
         prices[name] = _prices(preset)
     about = _about(shared, results, asked, [], False, data)
     about["models"] = [f"{name} {model.fingerprint()}" for name, _, model in models]
-    return _write(out, build_report(results, asked, spoilt, prices, about), results, asked, show)
+    report = _write(out, build_report(results, asked, spoilt, prices, about), results, asked)
+    _tell(report, out, show)
+    return report
 
 
 def _result(study, trial, prompts, earlier, report_only, progress, show):
@@ -167,7 +173,7 @@ def _about(preset, results, prompts, notes, trained, directory):
     }
 
 
-def _write(out, report, results, prompts, show):
+def _write(out, report, results, prompts):
     """Write report.json, .md and .html, which are made of the JSON, and the first screen's GIFs into `out`."""
     report = json.loads(json.dumps(report, allow_nan=False))
     found = next(iter(results.values()))
@@ -209,10 +215,14 @@ def _write(out, report, results, prompts, show):
     for name, content in files.items():
         with atomic_write(Path(out) / name) as temporary:
             temporary.write_bytes(content)
+    return report
+
+
+def _tell(report, out, show):
+    """Show the conclusion and where the report is."""
     for sentence in answer(report):
         show(sentence)
     show(str(Path(out) / "report.html"))
-    return report
 
 
 def _examples(prompts):

@@ -61,7 +61,12 @@ def digit_source(name="auto", split="train", directory=None):
         raise InputError(f"{split!r} is not a split of the digits; choose train or test")
     if name == "auto":
         name = "mnist" if len(find_mnist(split, directory)) == 2 else "strokes"
-    return _make_strokes(split) if name == "strokes" else _make_mnist(split, data_directory(directory))
+    if name == "strokes":
+        return _make_strokes(split)
+    try:
+        return _make_mnist(split, data_directory(directory))
+    except InputError as error:
+        raise InputError(f"{error}, or use the built-in digits: --digits strokes") from error
 
 
 def source_like(name, split="train", directory=None):

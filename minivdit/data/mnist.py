@@ -10,6 +10,7 @@ import os
 import time
 import urllib.request
 
+from ..console import note
 from ..errors import InputError
 from ..files import atomic_write, cache_folder, check_target, expand
 from .idx import parse_idx, read_idx
@@ -24,9 +25,7 @@ FILES = {
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 SUBFOLDERS = ("", "mnist", "MNIST/raw")  # the last is where torchvision keeps them
 _LARGEST_DOWNLOAD = 16 << 20  # the largest gz file has 9.9 MB
-_OTHERWISE = (
-    "use the built-in digits (--digits strokes), or set MINIVDIT_DATA to a folder that holds the four MNIST files"
-)
+_OTHERWISE = "set MINIVDIT_DATA to a folder that holds the four MNIST files"
 
 
 def data_directory(directory=None):
@@ -75,7 +74,7 @@ def load_mnist(split, directory=None, download=True, timeout=20.0, replace=False
     if split not in ("train", "test"):
         raise InputError(f"{split!r} is not a split of MNIST; choose train or test")
     found = find_mnist(split, directory)
-    arrays = []
+    arrays, fetched = [], False
     for kind in ("images", "labels"):
         name, md5 = FILES[split, kind]
         try:
@@ -90,6 +89,9 @@ def load_mnist(split, directory=None, download=True, timeout=20.0, replace=False
         if problem := data_problem(directory):
             raise InputError(f"MNIST can't be kept: {problem}; {_OTHERWISE}")
         path = found.get(kind) or data_directory(directory) / f"{name}.gz"
+        if not fetched:
+            note(f"fetching MNIST ({split}) into {path.parent}")
+            fetched = True
         arrays.append(_download(name, kind, md5, path, timeout))
     return tuple(arrays)
 

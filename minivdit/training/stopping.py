@@ -19,6 +19,25 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
+def told_of_signals():
+    """Inside, what would end the program without a word (SIGTERM, a terminal that closes) raises Interrupted."""
+
+    def handler(number, frame):
+        raise Interrupted("", number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: old for number in STOPS if (old := signal.getsignal(number)) is signal.SIG_DFL}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
 def listening():
     """Yield a function that says which signal asked to stop, or None. The second one raises Interrupted at once.
 

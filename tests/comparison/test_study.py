@@ -12,6 +12,7 @@ from minivdit import costs
 from minivdit.comparison import PATTERNS, choose_prompts, compare, compare_weights, equal_flops_steps, study_preset
 from minivdit.comparison import run as runs
 from minivdit.comparison.study import check_pattern, predict, read_study, training_log, with_pattern
+from minivdit.data import mnist
 from minivdit.errors import InputError
 from minivdit.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
@@ -138,7 +139,9 @@ def test_report_only_reports_what_is_there(finished, make_study, tmp_path, monke
     study, report = finished
     folder = shutil.copytree(study.out, tmp_path / "copy")
     monkeypatch.setattr("minivdit.comparison.study.train_transformer", None)  # nothing may be trained
-    again = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=quiet)
+    told = []
+    again = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=told.append)
+    assert told[-1].endswith("report.html") and len(set(told)) == len(told)  # the conclusion is told once
     steps, flops = again["tables"][:2]
     assert (steps["id"], flops["id"]) == ("measures-steps", "measures-flops") and steps == report["tables"][0]
     assert flops["rows"] == steps["rows"]  # so small a network costs the same whatever it attends to, within a step
@@ -219,6 +222,22 @@ def test_weights_that_are_trained_already(finished, tmp_path):
         compare_weights([files[0], ("other", "small")], tmp_path / "preset", prompts=3, show=quiet)
     with pytest.raises(InputError, match="have not been drawn"):
         compare_weights(files, tmp_path / "never", prompts=3, report_only=True, show=quiet)
+
+
+def test_weights_trained_on_mnist_are_compared_with_other_digits_where_it_is_not_there(finished, tmp_path, monkeypatch):
+    study, _ = finished
+    files = []
+    for name in study.names:
+        model = TextToVideo.load(study.out / "seed0" / name / "model.safetensors")
+        model.notes["preset"]["data"]["digits"] = "mnist"
+        model.save(tmp_path / f"{name}.safetensors")
+        files.append((name, tmp_path / f"{name}.safetensors"))
+    monkeypatch.setenv("MINIVDIT_DATA", str(tmp_path / "no-mnist"))
+    monkeypatch.setattr(mnist, "MIRRORS", ())
+    with pytest.raises(InputError, match=r"--digits strokes$"):
+        compare_weights(files, tmp_path / "given", prompts=3, show=quiet)
+    given = compare_weights(files, tmp_path / "given", prompts=3, digits="strokes", show=quiet)
+    assert "(strokes)" in given["about"]["data"]
 
 
 def test_weights_that_differ_in_more_than_their_pattern_are_refused(finished, tmp_path):
