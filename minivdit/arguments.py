@@ -111,7 +111,7 @@ def cut_down(options):
     """
     if os.environ.get("MINIVDIT_SHORT") == "1":
         instead = {"steps"} if getattr(options, "minutes", None) else set()
-        for name in SHORT.keys() & vars(options) - instead:
+        for name in (SHORT.keys() & vars(options)) - instead:
             setattr(options, name, min(getattr(options, name) or SHORT[name], SHORT[name]))
         if getattr(options, "preset", None):
             options.preset = "tiny"

@@ -34,9 +34,10 @@ def sample(options):
         places = [options.index]
     model = ready(options, len(places), options.fps)
     size = options.size or model.settings.size
-    model.check_request(len(places), options.frames or model.settings.num_frames, size)
     prompts = [options.prompt[place // options.count] for place in places]
-    shape = (len(prompts), 0, *size, model.autoencoder.config.image_channels)
+    num_frames = options.frames or model.settings.num_frames
+    model.check_request(len(places), num_frames, size)
+    shape = (len(prompts), num_frames, *size, model.autoencoder.config.image_channels)
     check_writable(options.out, options.fps or USUAL_RATE, shape, prompts)
     say_what_to_expect(prompts, model)
     started = time.perf_counter()
@@ -111,6 +112,7 @@ def ability(options, files, draw, faster=1):
     files: paths. clips: they read, a data.reading.Clip each. faster: how many times as many frames a second there are.
     """
     from .data.reading import open_clip
+    from .display import check_writable
 
     clips = [open_clip(path) for path in files]
     notes = [text for clip in clips for text in clip.notes]
@@ -121,6 +123,9 @@ def ability(options, files, draw, faster=1):
         notes += [text for clip in clips for text in clip.notes]
     for text in dict.fromkeys(notes):
         note(text)
+    most = faster * sum(len(clip.video) for clip in clips) + (getattr(options, "frames", None) or 0)
+    size = clips[0].video.shape[1:] if clips else (*model.settings.size, model.autoencoder.config.image_channels)
+    check_writable(options.out, rate or USUAL_RATE, (1, most, *size), [options.prompt])
     say_what_to_expect([options.prompt], model, given=bool(files))
     started = time.perf_counter()
     video = draw(model, clips, drawing(options))

@@ -629,7 +629,8 @@ def test_a_mask_is_made_to_fit_with_its_clip(capsys, weights):
         (["inpaint", "in.gif", "--mask", "wide.png"], "the mask has (16, 20) pixels and the clip (16, 16)"),
         (["animate", "wide.png"], "has 16x20 pixels, and these weights draw 16x16"),
         (["animate", "in.gif", "a dog moving up"], "'dog' is no digit"),
-        (["animate", "in.gif", "--frames", 10**6], "the longest clip of this size that fits"),
+        (["animate", "in.gif", "--frames", 10**6], "no clip of more than 262,144 can be read again"),
+        (["extend", "in.gif", "--frames", 10**6], "no clip of more than 262,144 can be read again"),
         (["animate", "damaged.png"], "damaged.png can't be read"),
     ],
 )

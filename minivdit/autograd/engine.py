@@ -189,6 +189,8 @@ def _checked(name, inputs, as_is):
             weak = dtype.kind != "f" or isinstance(x, np.generic)
             (to_cast if weak else floating).append(position)
     common = np.result_type(*{arrays[position].dtype for position in floating}) if floating else None
+    if common == np.float32 and any(arrays[position].dtype != common for position in floating):
+        common = next(arrays[position].dtype for position in floating if arrays[position].dtype != common)
     tensors = [inputs[position] for position in floating if isinstance(inputs[position], Tensor)]
     for tensor in [x for x in tensors if x.node is not None] or tensors:
         if tensor.dtype != common:

@@ -7,6 +7,7 @@ The picture is for people: enlarged, captioned, tiled. The file keeps beside it 
 """
 
 import importlib.util
+import math
 import struct
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.labels import NAME, Label, Place, pack
+from ..costs import require_memory
+from ..data.labels import MOST_PIXELS, NAME, Label, Place, pack
 from ..errors import InputError
 from ..files import atomic_write, check_target
 from .layout import (
@@ -31,6 +33,7 @@ from .layout import (
 )
 
 IN_A_ROW = 16  # frames of a strip
+COPIES = 3  # of the enlarged picture in memory: the clips, with captions, in their places
 STRIP_WIDTH = 1200  # pixels, the most that a strip is enlarged to
 # Frames a second, and pixels of a side, that can be written. A GIF counts hundredths of a second, and players slow down
 # what is shown for less than two of them.
@@ -61,6 +64,8 @@ def write_clip(path, clip, frames_per_second=8, caption="", about=None):
     clip = to_uint8(clip)
     if clip.ndim != 4 or clip.shape[-1] not in (1, 3) or 0 in clip.shape:
         raise ValueError(f"one clip is (T, H, W, 1 or 3) and not empty, not {clip.shape}")
+    if Path(path).suffix.lower() == ".png" and len(clip) > 1:
+        raise InputError(f"a .png holds one frame, not {len(clip)}; use write_strips, or a name that ends in .gif")
     _write(path, clip, frames_per_second, [clip], [Place(0, 0, *clip.shape)], [caption], about)
 
 
@@ -95,11 +100,21 @@ def check_writable(path, frames_per_second=8, shape=None, captions=None):
             f"clips of {shape[-1]} channels can't be written, only grey (1) and colour (3); take other weights"
         )
     if shape is not None and ending in SIDES:
-        count, _, *frame = shape
+        count, frames, *frame = shape
         captions = list(dict.fromkeys(captions or [""]))
         cells = upscale(np.zeros((len(captions), 0, *frame), np.uint8), enlargement(count, *frame[:2]))  # of no frames
         cells = with_captions(cells, captions) if any(captions) else cells
-        _check_sides(path, *grid_size(count, grid_columns(count), *cells.shape[2:4]))
+        height, width = grid_size(count, grid_columns(count), *cells.shape[2:4])
+        _check_sides(path, height, width)
+        _check_length(path, frames, math.prod(frame), height * width * shape[-1])
+
+
+def _check_length(path, frames, clip_pixels, picture_pixels):
+    """pixels: of a frame, of a clip and of the whole picture."""
+    most = MOST_PIXELS // clip_pixels
+    if frames > most:
+        raise InputError(f"{path} would have {frames:,} frames, but no clip of more than {most:,} can be read again")
+    require_memory(lambda frames: COPIES * frames * picture_pixels, frames, "frames")
 
 
 def _check_sides(path, height, width):

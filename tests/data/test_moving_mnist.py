@@ -184,7 +184,7 @@ def test_speeds_can_be_set_and_are_told_only_where_they_are(squares):
     track = other.batch(np.random.default_rng(0), 8).tracks[:, 0]
     assert np.median(np.hypot(*np.moveaxis(np.diff(track, axis=1), -1, 0))) == pytest.approx(16.8, abs=0.1)
     for wrong in ((1, 2), (0, 1, 2)):
-        with pytest.raises(InputError, match="a number above 0 for each of slow, normal, fast"):
+        with pytest.raises(InputError, match="a number above 0 and up to 1,000 for each of slow, normal, fast"):
             CaptionedClips(squares, pixels_per_frame=wrong)
 
 

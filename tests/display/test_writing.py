@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from minivdit import display
+from minivdit import costs, display
 from minivdit.data.reading import open_clip
 from minivdit.display import writing
 from minivdit.errors import InputError
@@ -179,8 +179,19 @@ def test_sides_are_looked_at_before_anything_is_drawn(tmp_path):
         display.check_writable(tmp_path / "clip.gif", shape=(300_000, 16, 64, 64, 1))
     with pytest.raises(InputError, match="a side has at most 65535"):
         display.write_clip(tmp_path / "clip.gif", np.zeros((1, 1, 65_536, 1), np.uint8))
-    display.check_writable(tmp_path / "clip.gif", shape=(100, 10**6, 64, 64, 1), captions=["a 3"] * 100)
+    display.check_writable(tmp_path / "clip.gif", shape=(100, 16, 64, 64, 1), captions=["a 3"] * 100)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_length_is_looked_at_before_anything_is_drawn(tmp_path, monkeypatch):
+    path = tmp_path / "clip.gif"
+    with pytest.raises(InputError, match="1,000,000 frames, but no clip of more than 16,384 can be read again"):
+        display.check_writable(path, shape=(1, 10**6, 64, 64, 1))
+    monkeypatch.setattr(costs, "available_memory", lambda: 10**9)
+    with pytest.raises(InputError, match="frames 10000 needs about"):
+        display.check_writable(path, shape=(1, 10_000, 64, 64, 1))
+    with pytest.raises(InputError, match=r"a \.png holds one frame, not 2; use write_strips"):
+        display.write_clip(tmp_path / "clip.png", np.zeros((2, 8, 8, 1), np.uint8))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
