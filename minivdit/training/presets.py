@@ -111,6 +111,9 @@ class Preset:
             raise InputError(
                 f"transformer.latent_channels is {ours} but autoencoder.latent_channels is {theirs}; set both alike"
             )
+        if self.autoencoder.image_channels != 1:
+            channels = self.autoencoder.image_channels
+            raise InputError(f"autoencoder.image_channels must be 1, since digits are grey, not {channels}")
         self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
         for shape in self.data.shapes:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])

@@ -77,6 +77,8 @@ def test_settings_that_could_never_draw_are_refused_in_python_too():
 def test_fields_that_belong_together_change_together():
     changes = ["autoencoder.latent_channels=6", "transformer.latent_channels=6"]
     assert presets.override(presets.get("small"), changes).autoencoder == AutoencoderConfig(1, 6, (32, 64))
+    with pytest.raises(InputError, match=r"image_channels must be 1, since digits are grey, not 3"):
+        presets.override(presets.get("small"), ["autoencoder.image_channels=3"])
     with pytest.raises(InputError, match=r"transformer\.latent_channels is 4 but .* is 6; set both alike"):
         presets.override(presets.get("small"), changes[:1])
 
