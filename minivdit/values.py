@@ -35,7 +35,7 @@ def size(value):
     sides = list(sides) if isinstance(sides, (tuple, list, np.ndarray)) else [sides, sides]
     if len(sides) != 2:
         raise InputError(f"size must be (height, width) in pixels, or one number for a square, not {_told(value)}")
-    return tuple(whole(name, side) for name, side in zip(("height", "width"), sides))
+    return tuple(whole(name, side, 1) for name, side in zip(("height", "width"), sides))
 
 
 def captions(value):

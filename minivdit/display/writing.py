@@ -45,11 +45,14 @@ def write_grid(path, *videos, captions=None, columns=None, frames_per_second=8, 
     """Write batches of clips (B, T, H, W, C), C = 1 or 3, as one GIF, MP4 or PNG, the batches side by side.
 
     `write_grid("clips.gif", real, generated, captions=prompts)` shows each real clip beside the generated one, with the
-    caption beneath. Each pixel becomes factor x factor (`layout.enlargement` unless given). about: a dict to keep in
-    the file, such as {"seed": 1}. A PNG has a strip for each clip. Raises InputError where `check_writable` does.
+    caption beneath: a list of B, or one text if B is 1. Each pixel becomes factor x factor
+    (`layout.enlargement` unless given). about: a dict to keep in the file, such as {"seed": 1}. A PNG has a strip for
+    each clip. Raises InputError where `check_writable` does.
     """
-    videos = [to_uint8(video) for video in videos]
-    captions = [""] * len(videos[0]) if captions is None else list(captions)
+    videos = [_checked(video, "BTHWC") for video in videos]
+    if len({len(video) for video in videos}) != 1:
+        raise InputError(f"give one or more batches, each of as many clips, not {[len(video) for video in videos]}")
+    captions = _one_each(captions, len(videos[0]))
     clips = [video[index] for index in range(len(videos[0])) for video in videos]
     texts = [caption for caption in captions for _ in videos]
     if Path(path).suffix.lower() == ".png":
@@ -61,9 +64,7 @@ def write_grid(path, *videos, captions=None, columns=None, frames_per_second=8, 
 
 def write_clip(path, clip, frames_per_second=8, caption="", about=None):
     """Write one clip (T, H, W, C), C = 1 or 3, as it is: nothing enlarged, nothing beside it."""
-    clip = to_uint8(clip)
-    if clip.ndim != 4 or clip.shape[-1] not in (1, 3) or 0 in clip.shape:
-        raise ValueError(f"one clip is (T, H, W, 1 or 3) and not empty, not {clip.shape}")
+    clip = _checked(clip, "THWC")
     if Path(path).suffix.lower() == ".png" and len(clip) > 1:
         raise InputError(f"a .png holds one frame, not {len(clip)}; use write_strips, or a name that ends in .gif")
     _write(path, clip, frames_per_second, [clip], [Place(0, 0, *clip.shape)], [caption], about)
@@ -75,10 +76,29 @@ def write_strips(path, videos, captions=None, frames_per_second=8, about=None):
     videos: (B, T, H, W, C) or a list of clips (T, H, W, C), of any sizes. captions: one each, or None. The rate is kept
     for whoever reads the clips again.
     """
-    clips = [to_uint8(video) for video in videos]
-    texts = [""] * len(clips) if captions is None else list(captions)
+    clips = [_checked(video, "THWC") for video in videos]
+    texts = _one_each(captions, len(clips))
     picture, places = _strips(clips, texts)
     _write(path, picture, frames_per_second, clips, places, texts, about)
+
+
+def _checked(video, axes):
+    """Clips as bytes, or an InputError unless they have these axes, 'BTHWC' or 'THWC', and a picture's channels."""
+    video = to_uint8(video)
+    if video.ndim != len(axes) or video.shape[-1] not in (1, 3) or 0 in video.shape:
+        what = "a batch of clips" if len(axes) == 5 else "one clip"
+        raise InputError(
+            f"{what} is an array ({', '.join(axes)}), C = 1 or 3, and not empty; this has the shape {video.shape}"
+        )
+    return video
+
+
+def _one_each(captions, clips):
+    """A list of as many captions as clips; None means empty ones."""
+    texts = [captions] if isinstance(captions, str) else [""] * clips if captions is None else list(captions)
+    if len(texts) != clips:
+        raise InputError(f"captions is one text for each of {clips} clips, not {len(texts)}")
+    return texts
 
 
 def check_writable(path, frames_per_second=8, shape=None, captions=None):

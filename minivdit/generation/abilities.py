@@ -29,11 +29,11 @@ IMAGES = ("clips", "height", "width", "channels")
 class Abilities:
     """Methods of TextToVideo.
 
-    Videos are float32 (B, T, H, W, C) in [0, 1], images (B, H, W, C); for one clip B may be left out. Any size that the
-    patches divide. Or the name of a file, a Pillow image, or a list of B of them, if they are of the kind that was
-    trained on (`fit` makes them so). prompt: one caption for all clips, or a list of B; "" for none. drawing: seed,
-    steps, guidance_scale, negative_prompt, sampler; see `TextToVideo.draw`. Every method returns float32
-    (B, T, H, W, C).
+    Videos are floats (B, T, H, W, C) in [0, 1] or bytes, images (B, H, W, C); for one clip B may be left out, and C if
+    they are grey. Any size that the patches divide. Or the name of a file, a Pillow image, or a list of B of them, if
+    they are of the kind that was trained on (`fit` makes them so). prompt: one caption for all clips, or a list of B;
+    "" for none. drawing: seed, steps, guidance_scale, negative_prompt, sampler, progress; see `TextToVideo.draw`.
+    Every method returns float32 (B, T, H, W, C).
     """
 
     def animate(self, image, prompt="", num_frames=None, **drawing):
@@ -65,9 +65,7 @@ class Abilities:
         context = min(values.whole("context", context, default=window // 2), video.shape[1])
         if not 1 <= context < window:
             raise InputError(f"a turn of {window} frames can't have {context} given; choose from 1 to {window - 1}")
-        num_frames = values.whole("num_frames", num_frames, default=window - context)
-        if num_frames < 1:
-            raise InputError(f"a clip can't be extended by {num_frames} frames; give at least 1")
+        num_frames = values.whole("num_frames", num_frames, 1, default=window - context)
         wanted, new, parts = video.shape[1] + num_frames, window - context, [video]
         turns = math.ceil(num_frames / new)
         for turn in range(turns):
@@ -84,12 +82,10 @@ class Abilities:
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
-        video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor)
+        video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor, 2)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
-        if gaps < 1 or factor < 2:
-            raise InputError(
-                f"{gaps + 1} frames can't be made {factor} times as dense; give at least 2 frames and a factor from 2"
-            )
+        if gaps < 1:
+            raise InputError("between the frames of a clip of 1 frame is nothing to draw; give at least 2 frames")
         stretches = math.ceil(gaps / max(1, (window - 1) // factor))
         edges = [gaps * turn // stretches for turn in range(stretches + 1)]
         parts = [video[:, :1]]
@@ -111,12 +107,10 @@ class Abilities:
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
         window = self.settings.num_frames
-        context = values.whole("context", context, default=max(1, window // 4))
-        if context < 1:
-            raise InputError(f"connecting needs at least 1 frame of either clip, not {context}")
+        context = values.whole("context", context, 1, default=max(1, window // 4))
         left, right = before[:, -context:], after[:, :context]
         start = left.shape[1]
-        num_frames = values.whole("num_frames", num_frames, default=max(1, window - start - right.shape[1]))
+        num_frames = values.whole("num_frames", num_frames, 1, default=max(1, window - start - right.shape[1]))
         frames = {time: left[:, time] for time in range(start)}
         frames |= {start + num_frames + time: right[:, time] for time in range(right.shape[1])}
         given = self._given(frames, start + num_frames + right.shape[1])
@@ -131,9 +125,7 @@ class Abilities:
         middle, and a quarter of the frames, those around the seam (but for an image that was given), are drawn anew to
         fit the others.
         """
-        length = values.whole("num_frames", num_frames, default=self.settings.num_frames)
-        if length < 3:
-            raise InputError(f"a loop has at least 3 frames, not {length}")
+        length = values.whole("num_frames", num_frames, 3, default=self.settings.num_frames)
         closed, drawn = self._whole_patches(length + 1), image is None
         image = None if drawn else self._pixels(image, IMAGES, "the image")
         for frames in (length, closed):  # before anything is drawn

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 
+MOST_CHANNELS = 4
 ROUNDING = 1e-5  # that values in [0, 1] may have gone through before; it is cut off
 
 
@@ -49,13 +50,19 @@ def check_pixels(pixels, shape, name):
     """Pixels as a float32 array, or an InputError unless they have these axes and lie in [0, 1], but for rounding.
 
     shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'); without the first one is
-    right, too, and means one clip.
+    right, too, and means one clip. Bytes are divided by 255. An array whose last axis is too long for channels is grey.
     """
     pixels = np.asarray(pixels)
-    if pixels.ndim not in (len(shape) - 1, len(shape)) or 0 in pixels.shape:
-        raise InputError(f"{name} must be an array ({', '.join(shape)}), not one of shape {pixels.shape}")
+    given = pixels.shape
+    if pixels.dtype == np.uint8:
+        pixels = pixels * np.float32(1 / 255)
+    if given and given[-1] > MOST_CHANNELS:
+        pixels = pixels[..., None]
+    if pixels.ndim not in (len(shape) - 1, len(shape)) or 0 in given:
+        grey = "; for a grey array a without channels give a[..., None]" if given and given[-1] > 1 else ""
+        raise InputError(f"{name} must be an array ({', '.join(shape)}), not one of shape {given}{grey}")
     if pixels.dtype.kind != "f":
-        raise InputError(f"{name} must be floats in [0, 1], not {pixels.dtype}; divide bytes by 255")
+        raise InputError(f"{name} must be floats in [0, 1], or bytes (uint8), not {pixels.dtype}")
     if not (pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING):  # written so that NaN fails
         raise InputError(f"{name} must lie in [0, 1]; it goes from {pixels.min():.9g} to {pixels.max():.9g}")
     return pixels.astype(np.float32).clip(0, 1).reshape(-1, *pixels.shape[-len(shape) + 1 :])

@@ -20,6 +20,8 @@ def as_pixels(source, shape, name, model):
     shape: names of the axes; with 'frames' among them a picture is a clip of one frame, without them the first frame of
     a clip is its picture. Raises InputError for what can't be read, or is of another kind than the model draws.
     """
+    if source is None:
+        raise InputError(f"{name} is missing; give an array, the name of a file, or a Pillow image")
     if _is_foreign(source) or (isinstance(source, list | tuple) and source and all(map(_is_foreign, source))):
         clips = [as_clip(one) for one in (source if isinstance(source, list | tuple) else [source])]
         for clip in clips:

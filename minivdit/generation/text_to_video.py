@@ -7,6 +7,7 @@ the diffusion process, so that a model can't be run with settings other than tho
 import dataclasses
 import hashlib
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,23 @@ from .abilities import Abilities
 from .forecast import require_memory, teller
 from .given import Given
 
+# The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
+DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress")
+INNER = ("start", "stream", "places", "part")
+MEANT = {
+    "guidance": "guidance_scale",
+    "cfg": "guidance_scale",
+    "cfg_scale": "guidance_scale",
+    "negative": "negative_prompt",
+    "frames": "num_frames",
+    "num_steps": "steps",
+    "num_inference_steps": "steps",
+    "scheduler": "sampler",
+    "height": "size",
+    "width": "size",
+    "fps": "the argument frames_per_second of write_grid",
+    "frames_per_second": "the argument frames_per_second of write_grid",
+}
 SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
 FORMAT = 1
@@ -124,6 +142,8 @@ class TextToVideo(Abilities):
 
         Raises InputError, naming those that ship, if there is none of these.
         """
+        if not isinstance(name, str | os.PathLike | None):
+            raise InputError(f"weights are the name of a file, of a folder, or such as 'small', not {shorten(name)}")
         path = Path(name) if name is not None else DEFAULT_WEIGHTS
         own = [path, path / "model.safetensors", SHIPPED / f"{path}.safetensors" if str(path) in shipped() else path]
         found = next((file for file in own if file.is_file()), None)
@@ -156,7 +176,8 @@ class TextToVideo(Abilities):
 
         prompt: a caption or a list of B captions; with "then" in it, one after the other ("a 3 moving right then up").
         num_frames, size (H, W) in pixels: any that the patches divide; as in training unless given. index: draw only
-        this clip of the B, counted from 0, as it would be drawn among them, up to rounding. drawing: see `draw`.
+        this clip of the B, counted from 0, as it would be drawn among them, up to rounding.
+        drawing: seed, steps, guidance_scale, sampler, progress; see `draw`, negative_prompt too.
         Returns a float32 NumPy array (B, T, H, W, C) in [0, 1], or (1, T, H, W, C) where an index is given.
         """
         prompts = values.captions(prompt)
@@ -179,6 +200,7 @@ class TextToVideo(Abilities):
         gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
         pixels are as they were given, bit for bit. InputError where the drawing goes out of float32's range.
         """
+        _check_arguments(drawing)
         for step in self.denoise(prompt, given=given, **drawing):
             last = step
         return given.keep(_finite(self.decode(last.x)))
@@ -208,7 +230,7 @@ class TextToVideo(Abilities):
         """
         settings, curve = self.settings, self.settings.make_curve()
         seed, start = values.whole("seed", seed), values.finite("start", start)
-        steps = values.whole("steps", steps, default=settings.steps)
+        steps = values.whole("steps", steps, 1, default=settings.steps)
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         scale = scale if callable(scale) else values.finite("guidance_scale", scale)
         sampler = settings.sampler if sampler is None else sampler
@@ -284,7 +306,7 @@ class TextToVideo(Abilities):
 
     def _blank(self, clips, num_frames, size):
         """A Given of nothing."""
-        num_frames = values.whole("num_frames", num_frames, default=self.settings.num_frames)
+        num_frames = values.whole("num_frames", num_frames, 1, default=self.settings.num_frames)
         size = self.settings.size if size is None else values.size(size)
         self.check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
@@ -356,6 +378,14 @@ def _one_each(captions, clips):
     if len(captions) != clips:
         raise InputError(f"{clips} clips need one caption for all or one each, not {len(captions)}")
     return captions
+
+
+def _check_arguments(names):
+    """Raise InputError, with the name that is meant, unless drawing takes arguments of these names."""
+    for name in names:
+        if name not in DRAWING + INNER:
+            cure = f"{MEANT[name]} is meant" if name in MEANT else f"drawing takes {', '.join(DRAWING)}"
+            raise InputError(f"{shorten(name)!r} is no argument here; {cure}")
 
 
 def _finite(array):

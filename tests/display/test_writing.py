@@ -174,6 +174,24 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path, clips, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+def test_clips_and_captions_of_other_shapes_are_refused(tmp_path, clips):
+    path = tmp_path / "clip.gif"
+    for video in (clips[0, 0, ..., 0], clips[0], clips[..., :0], np.zeros((1, 2, 8, 8, 2), np.uint8)):
+        with pytest.raises(InputError, match=r"a batch of clips is an array \(B, T, H, W, C\), C = 1 or 3"):
+            display.write_grid(path, video)
+    with pytest.raises(InputError, match=r"one clip is an array \(T, H, W, C\)"):
+        display.write_strips(tmp_path / "strips.png", clips[0])
+    for batches in ([], [clips, clips[:1]]):
+        with pytest.raises(InputError, match="one or more batches, each of as many clips"):
+            display.write_grid(path, *batches)
+    for captions in ("a 3", ["a 3"]):
+        with pytest.raises(InputError, match=f"captions is one text for each of {len(clips)} clips, not 1"):
+            display.write_grid(path, clips, captions=captions)
+    assert list(tmp_path.iterdir()) == []
+    display.write_grid(path, clips[:1], captions="a 3")
+    assert open_clip(path).caption == "a 3"
+
+
 def test_sides_are_looked_at_before_anything_is_drawn(tmp_path):
     with pytest.raises(InputError, match="a side has at most 65535; write fewer clips"):
         display.check_writable(tmp_path / "clip.gif", shape=(300_000, 16, 64, 64, 1))

@@ -219,11 +219,14 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("animate", [noise(16, 20, 1)], "width 20 can't be drawn; .* such as 16 or 24"),
         (
             "animate",
-            [noise(16, 16)],
-            r"must be an array \(clips, height, width, channels\), not one of shape \(16, 16\)",
+            [noise(16, 3)],
+            r"must be an array \(clips, height, width, channels\), not one of shape \(16, 3\); .* give a\[..., None\]",
         ),
         ("animate", [noise(16, 16, 3)], "a clip has 3 channels; this model draws 1"),
-        ("animate", [np.zeros((16, 16, 1), np.uint8)], "must be floats in .*, not uint8; divide bytes by 255"),
+        ("animate", [np.zeros((16, 16, 1), np.int32)], "must be floats in .* or bytes .uint8., not int32"),
+        ("animate", [None], "the image at time 0 is missing; give an array, the name of a file, or a Pillow image"),
+        ("edit", [None, ""], "the clip is missing"),
+        ("extend", [noise(16, 16)], r"\(clips, frames, .*, not one of shape \(16, 16\); .* give a\[..., None\]"),
         ("animate", [IMAGE * 255], r"must lie in \[0, 1\]; it goes from"),
         ("animate", [IMAGE * np.nan], r"must lie in \[0, 1\]; it goes from nan"),
         ("animate", [np.zeros((0, 16, 1))], "must be an array"),
@@ -245,13 +248,13 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("edit", [CLIP, "", np.nan], "level must be a finite number, not nan"),
         ("keyframes", [{0: IMAGE, 3: noise(16, 24, 1)}], "must have one size"),
         ("keyframes", [{0: IMAGE, 1: IMAGE}, "", 2], "every pixel is given"),
-        ("extend", [CLIP, "", 0], "can't be extended by 0 frames"),
+        ("extend", [CLIP, "", 0], "num_frames must be a whole number from 1 upwards, not 0"),
         ("extend", [IMAGE, "", 4], r"the clip must be an array \(clips, frames"),
-        ("interpolate", [CLIP, "", 1], "a factor from 2"),
+        ("interpolate", [CLIP, "", 1], "factor must be a whole number from 2 upwards, not 1"),
         ("interpolate", [CLIP[:1]], "at least 2 frames"),
         ("connect", [CLIP, noise(4, 16, 24, 1)], "can't be connected; give equal sizes"),
         ("connect", [CLIP, CLIP, "", 5], "num_frames 9 can't be drawn"),
-        ("loop", ["", None, 1], "at least 3 frames, not 1"),
+        ("loop", ["", None, 1], "num_frames must be a whole number from 3 upwards, not 1"),
         ("edit", [CLIP, "", 0], "noise level above 0 and up to 1, not 0"),
         ("edit", [CLIP, "", 1.2], "noise level above 0 and up to 1, not 1.2"),
         ("inpaint", [CLIP, np.zeros((16, 16), bool)], "a mask is a boolean array"),
@@ -265,6 +268,16 @@ def test_what_cannot_be_done_is_refused_in_one_line(model, ability, arguments, m
     with pytest.raises(InputError, match=message) as caught:
         getattr(model, ability)(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_bytes_and_grey_arrays_without_channels_are_taken(model):
+    grey, clip = (np.rint(255 * part[..., 0]).astype(np.uint8) for part in (IMAGE, CLIP))
+    expected = model.animate(grey[..., None] * np.float32(1 / 255), steps=1)
+    for image in (grey, grey[..., None], grey[None], grey * np.float32(1 / 255)):
+        assert equal(model.animate(image, steps=1), expected)
+    expected = model.edit(clip[..., None] * np.float32(1 / 255), PROMPTS[0], steps=1)
+    for video in (clip, clip[None], clip * np.float32(1 / 255)):
+        assert equal(model.edit(video, PROMPTS[0], steps=1), expected)
 
 
 def test_whole_numbers_of_any_kind_are_taken(model):

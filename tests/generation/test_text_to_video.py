@@ -127,18 +127,25 @@ def test_the_fingerprint_changes_with_any_weight(make_model):
     ("options", "message"),
     [
         ({"prompt": "a dog moving right"}, "'dog' is no digit"),
-        ({"num_frames": 0}, "num_frames 0 .* multiple of 2, such as 2"),
+        ({"num_frames": 1}, "num_frames 1 .* multiple of 2, such as 2"),
+        ({"num_frames": 0}, "num_frames must be a whole number from 1 upwards, not 0"),
         ({"num_frames": 7}, "num_frames 7 .* such as 6 or 8"),
         ({"size": (16, 20)}, "width 20 .* such as 16 or 24"),
-        ({"size": (0, 16)}, "height 0"),
-        ({"size": (-8, 16)}, "height must be a whole number from 0 upwards, not -8"),
-        ({"steps": 0}, "at least 1 step"),
+        ({"size": (0, 16)}, "height must be a whole number from 1 upwards, not 0"),
+        ({"size": (-8, 16)}, "height must be a whole number from 1 upwards, not -8"),
+        ({"steps": 0}, "steps must be a whole number from 1 upwards, not 0"),
+        ({"steps": "x"}, "steps must be a whole number from 1 upwards, not 'x'"),
+        ({"guidance": 3}, "'guidance' is no argument here; guidance_scale is meant"),
+        ({"negative": "a 7"}, "'negative' is no argument here; negative_prompt is meant"),
+        ({"frames": 4}, "'frames' is no argument here; num_frames is meant"),
+        ({"fps": 4}, "'fps' is no argument here; the argument frames_per_second of write_grid is meant"),
+        ({"magic": 4}, "'magic' is no argument here; drawing takes seed, steps, guidance_scale, negative_prompt, samp"),
         ({"sampler": "magic"}, "'magic' is not a sampler"),
         ({"prompt": []}, "there is no caption"),
         ({"prompt": None}, "a caption is text such as 'a 3 moving right', or a list of such, not NoneType"),
         ({"prompt": b"a 3 moving right"}, "a caption is text .* not bytes"),
         ({"prompt": [PROMPTS[0], 3]}, "a caption is text .* not int"),
-        ({"num_frames": "16"}, "num_frames must be a whole number from 0 upwards, not '16'"),
+        ({"num_frames": "16"}, "num_frames must be a whole number from 1 upwards, not '16'"),
         ({"num_frames": 4.5}, "num_frames must be a whole number .* not 4.5"),
         ({"size": (16, 24, 1)}, "size must be .height, width. in pixels, or one number for a square"),
         ({"size": "16x24"}, "height must be a whole number .* not '16x24'"),
@@ -222,6 +229,10 @@ class TestBadFiles:
     def path(self, model, tmp_path):
         model.save(tmp_path / "model.safetensors")
         return tmp_path / "model.safetensors"
+
+    def test_no_name(self):
+        with pytest.raises(InputError, match=r"weights are the name of a file, .*, not 3"):
+            TextToVideo.load(3)
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="no weights at"):
