@@ -68,7 +68,7 @@ def path(text):
             f"{shorten(text)!r} is the home of a user who isn't here; write ./~ for a folder so named"
         )
     if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is a device or a pipe; give a file")
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is a device or a pipe; give a file or a folder")
     return written
 
 
@@ -78,13 +78,13 @@ def named_path(text):
     return name + sign + (path(file) if file else "")  # the command says what is missing
 
 
-def output_file(text):
-    """A path at which a file can be written."""
+def output_file(text, folder=False):
+    """A path at which a file (or a folder) can be written."""
     from .files import check_target
 
     written = path(text)
     try:
-        check_target(written)
+        check_target(written, folder)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return written
@@ -92,9 +92,7 @@ def output_file(text):
 
 def output_folder(text):
     """A path at which a folder stands or can be made."""
-    folder = path(text)
-    output_file(os.path.join(folder, "file"))
-    return folder
+    return output_file(text, folder=True)
 
 
 def path_type(name, metavar):

@@ -308,7 +308,7 @@ def add_bench(listed):
             "minivdit bench gpu --out gpu.json        attention kernels, training steps",
         ],
     )
-    bench.add_argument("where", choices=("cpu", "gpu"), help="what to time")
+    bench.add_argument("where", choices=("cpu", "gpu"), metavar="{cpu,gpu}", help="what to time")
     bench.add_argument(
         "--workload",
         action="append",

@@ -312,7 +312,7 @@ class Watch:
             if flops > self.LONG * 60 * 1e9:  # else no machine takes so long
                 minutes = flops / (self.SHARE * costs.cores_speed()) / 60
                 if minutes > self.LONG:
-                    console.note(f"drawing {total:,} steps will take about {costs.duration(minutes)} here")
+                    console.note(f"drawing {total:,} steps will take {costs.about(minutes)} here")
             self.bar = console.progress_bar("drawing", total, delay=2, leave=False)
         self.bar.update(done - self.bar.n)
         if done == total:

@@ -130,6 +130,11 @@ def amount(number, unit="B"):
         number /= 1000
 
 
+def about(minutes):
+    """'about 5 minutes', or 'under a minute'."""
+    return "under a minute" if minutes < 1 else f"about {duration(minutes)}"
+
+
 def duration(minutes):
     """Minutes in words that fit their size: duration(90) is '1.5 hours'."""
     for unit, length in (("days", 24 * 60), ("hours", 60)):

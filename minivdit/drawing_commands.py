@@ -266,9 +266,18 @@ def inpaint(options):
             raise InputError(f"there are no frames {options.start} to {last} in a clip of {frames}, counted from 0")
         part = np.ones(size, bool) if area is None else area
         if options.fit:
-            part = to_size(part[None, ..., None].astype(np.float32), tuple(size), options.fit)[0, ..., 0] > 0.5
+            frame = part[None, ..., None].astype(np.float32)
+            part = to_size(frame, tuple(size), options.fit, options.mask)[0, ..., 0] > 0.5
+        if not part.any():
+            raise InputError(
+                f"the mask {options.mask} is black everywhere, so there is nothing to draw; make a part of it bright"
+            )
         if part.shape != tuple(size):
-            raise InputError(f"the mask has {part.shape} pixels and the clip {tuple(size)}; give equal sizes, or --fit")
+            (height, width), (rows, columns) = part.shape, size
+            raise InputError(
+                f"the mask {options.mask} has {height}x{width} pixels (height x width) and the clip {rows}x{columns}; "
+                "give equal sizes, or choose --fit scale"
+            )
         mask = np.zeros((frames, *size), bool)
         mask[options.start : last + 1] = part
         return model.inpaint(clip, mask, options.prompt, **how)
@@ -293,15 +302,15 @@ def explore(options):
     restrict = [name.strip() for name in options.restrict.split(",") if name.strip()]
     models = load(options.weights)
     steps = options.steps or models[0].settings.steps
-    if options.moments > steps:
-        require_effect(options, f"beyond the {steps} denoising steps", "moments")
+    if options.moments > steps and "moments" in options.given:
+        note(f"there are {steps} denoising steps, so the page shows {steps}, not {options.moments}")
     say_what_to_expect([options.prompt], models[0])
     started = time.perf_counter()
     explorer = explore(
         options.prompt,
         models,
         restrict,
-        options.moments,
+        min(options.moments, steps),
         num_frames=options.frames,
         size=options.size,
         **drawing(options),

@@ -101,29 +101,32 @@ def _is_mine(path):
     return not POSIX or path.lstat().st_uid == os.geteuid()
 
 
-def check_target(path):
-    """Raise InputError unless a file can be written at `path`: to be asked before a long computation.
+def check_target(path, folder=False):
+    """Raise InputError unless a file (or a folder) can be written at `path`: to be asked before a long computation.
 
     A device, a pipe, a socket or a folder is no place for a file, and must not be replaced by one.
     """
     written, path = str(path), Path(path)
     try:
         is_folder = written.endswith(("/", os.sep)) or path.is_dir()
-        is_stream = written.startswith(("/dev/std", "/dev/fd/", "/proc/")) or (path.exists() and not path.is_file())
+        is_stream = written.startswith(("/dev/std", "/dev/fd/", "/proc/"))
+        is_stream |= path.exists() and not (path.is_file() or path.is_dir())
+        is_other = path.is_file() if folder else is_folder
         target = Path(os.path.realpath(path))
         if target.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        folder = target.parent
-        while not folder.exists():
-            folder = folder.parent
+        parent = target if folder else target.parent
+        while not parent.exists():
+            parent = parent.parent
     except (OSError, ValueError) as error:  # a name too long or with a zero byte, links in a circle
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"could not write {written!r:.300}: {reason}; choose another name") from error
-    if is_folder or is_stream:
-        kind = "a folder" if is_folder else "a device or a pipe"
-        raise InputError(f"could not write {written!r:.300}: it is {kind}; give the name of a file")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"could not write {written!r:.300}: {folder} is no folder to write in; choose another place")
+    if is_other or is_stream:
+        wanted, other = ("folder", "file") if folder else ("file", "folder")
+        kind = "a device or a pipe" if is_stream else f"a {other}"
+        raise InputError(f"could not write {written!r:.300}: it is {kind}; give the name of a {wanted}")
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"could not write {written!r:.300}: {parent} is no folder to write in; choose another place")
 
 
 @contextlib.contextmanager

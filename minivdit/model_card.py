@@ -29,6 +29,7 @@ def model_card(path, evaluations=()):
     path = Path(path)
     model = TextToVideo.load(path)
     preset, notes = trained_with(model, path), model.notes
+    minutes = "under a minute" if notes.get("minutes") is not None and notes["minutes"] < 1 else "{:.0f} minutes"
     data = preset.data
     height, width = data.size
     digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
@@ -48,7 +49,7 @@ def model_card(path, evaluations=()):
         "`data.HELD_OUT` never captioned",
         "command": _commands(preset, notes, path),
         "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
-        f"{noted('minutes', '{:.0f} minutes')} on {noted('machine')}, {noted('date')}",
+        f"{noted('minutes', minutes)} on {noted('machine')}, {noted('date')}",
         "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
         f"{preset.sampling.guidance_scale:g}, unless told otherwise",
         "file": f"{_words(path.name)}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights "

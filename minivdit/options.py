@@ -53,6 +53,8 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             self.error(f"{shorten(word)!r} is one argument too many; put a caption in quotes")
         name = word.partition("=")[0]
+        if any(name == f"--{action.dest}" and not action.option_strings for action in self._actions):
+            self.error(f"{name!r} is not an option; leave {name} itself out, and give what stands after it alone")
         self.error(f"{shorten(name)!r} is not an option{did_you_mean(name, self._option_string_actions)}")
 
     def _check_value(self, action, value):

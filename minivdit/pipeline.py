@@ -281,7 +281,7 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
         likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
-        about = f", about {likely:.1f} minutes" * on_cpu  # the share was measured on CPUs
+        about = f", {costs.about(likely)}" * on_cpu  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {costs.amount(cost.training_flops, 'FLOPs')} a step, "

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minivdit
-from minivdit import backend, cli, commands, costs, files, pipeline
+from minivdit import arguments, backend, cli, commands, costs, files, pipeline
 from minivdit.arguments import path_type
 from minivdit.errors import InputError
 from minivdit.generation import TextToVideo
@@ -141,6 +141,14 @@ def test_python_m_minivdit_is_the_same_command():
         (["interpolate", "clip.gif", "--factor", "1"], "from 2 to"),
         (["train", "huge"], "'huge' is not a preset; choose tiny"),
         (["train", "tiny", "--set", "transformer.widht=3"], "nearest: transformer.width"),
+        (["train", "tiny", "--set", "foo=1"], "'minivdit train tiny --show' shows all"),
+        (["train", "--preset", "quick"], "'--preset' is not an option; leave --preset itself out"),
+        (
+            ["train", "tiny", "--out", "/proc/x"],
+            "it is a device or a pipe; give the name of a folder",
+        ),
+        (["bench"], "required: {cpu,gpu}"),
+        (["animate", "."], ". is a folder; give a picture"),
         (["train", "tiny", "--set", "transformer.width=wide"], "takes a whole number"),
         (["train", "tiny", "--set", "data.size=16,17"], "multiple of"),
         (["train", "tiny", "--resume"], "no run to go on with"),
@@ -194,6 +202,16 @@ def test_no_work_is_begun_for_a_place_that_cannot_be_written(capsys, tmp_path, p
     for command in commands:
         assert expected in refused(capsys, *command, f"--out={place}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes as POSIX has them")
+def test_a_folder_may_hold_any_name_and_stand_in_no_file(capsys, tmp_path):
+    (tmp_path / "here" / "file").mkdir(parents=True)
+    (tmp_path / "text").write_text("a file")
+    assert arguments.output_folder(str(tmp_path / "here")) == str(tmp_path / "here")
+    line = refused(capsys, "train", "tiny", "--out", "text/x")
+    assert "could not write 'text/x': " in line and "text is no folder to write in" in line
+    assert "it is a file; give the name of a folder" in refused(capsys, "train", "tiny", "--out", "text")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices and pipes as POSIX has them")
@@ -583,7 +601,11 @@ def test_what_the_weights_do_not_know_is_refused_until_it_is_made_to_fit(capsys,
     Image.fromarray(stroke[:28, :28]).save("digit.png")
     for name, reason, done in (
         ("colours.gif", "has colours, and these weights draw in grey", "its colours became grey"),
-        ("large.png", "has 480x640 pixels, and these weights draw 16x16", "480x640 pixels were scaled to 16x16"),
+        (
+            "large.png",
+            "has 480x640 pixels (height x width), and these",
+            "480x640 pixels were scaled to 16x16",
+        ),
         ("paper.png", "is dark on light", "dark on light became light on dark"),
         ("clear.png", "is dark on light", "dark on light became light on dark, 480x640 pixels were scaled"),
         ("digit.png", "has 28x28 pixels", "28x28 pixels were scaled to 16x16"),
@@ -598,7 +620,7 @@ def test_what_the_weights_do_not_know_is_refused_until_it_is_made_to_fit(capsys,
     assert shown[8, 8] > 100 and shown[8, :7].max() == 0 == shown[0].max()  # the stroke is light, bands are black
     capsys.readouterr()
     line = refused(capsys, "animate", "digit.png", "--fit", "pad", *weights)
-    assert "28x28 pixels don't fit into 16x16; choose 'scale'" in line
+    assert "digit.png has 28x28 pixels (height x width), which don't fit into 16x16; choose --fit scale" in line
 
 
 def test_a_mask_is_made_to_fit_with_its_clip(capsys, weights):
@@ -610,9 +632,14 @@ def test_a_mask_is_made_to_fit_with_its_clip(capsys, weights):
     area = np.zeros((32, 64, 4), np.uint8)
     area[:, 32:, 3] = 255
     Image.fromarray(area).save("half.png")
+    Image.fromarray(0 * picture).save("black.png")
     films = [Image.fromarray(np.roll(picture, step, axis=1)) for step in range(4)]
     films[0].save("wide.gif", save_all=True, append_images=films[1:])
     assert "has 32x64 pixels" in refused(capsys, "inpaint", "wide.gif", "--mask", "half.png", *weights)
+    command = ["inpaint", "wide.gif", *weights, "--fit", "crop", "--mask"]
+    assert "the mask black.png is black everywhere, so there is nothing to draw" in refused(
+        capsys, *command, "black.png"
+    )
     assert run("inpaint", "wide.gif", "--mask", "half.png", "--fit", "crop", *weights, "--out", "new.gif") == 0
     assert run("animate", "wide.gif", "--fit", "crop", *weights, "--out", "same.gif") == 0
     np.testing.assert_array_equal(pixels("new.gif")[0, :, :8], pixels("same.gif")[0, :, :8])
@@ -645,9 +672,11 @@ def test_files_and_times_that_do_not_fit(capsys, monkeypatch, trained, clip_file
 
 def test_explore_writes_a_page(capsys, trained, tmp_path):
     weights = ["--weights", trained / "model.safetensors", "--steps", 2]
-    assert run("explore", "a 3 moving right", "--restrict", "framewise,perframe", "--out", "page.html", *weights) == 0
+    command = ["explore", "a 3 moving right", "--restrict", "framewise,perframe", "--moments", 9]
+    assert run(*command, "--out", "page.html", *weights) == 0
     printed = capsys.readouterr()
     assert "page.html: joint, framewise, perframe; 0.0 MB" in printed.out and "4 steps of training" in printed.err
+    assert "there are 2 denoising steps, so the page shows 2, not 9" in printed.err
     assert "not what it learns" in (tmp_path / "page.html").read_text(encoding="utf-8")
     (tmp_path / "folder.html").mkdir()
     assert "could not write" in refused(capsys, "explore", "a 3 moving right", "--out", "folder.html", *weights)

@@ -24,7 +24,6 @@ from minivdit import cli
         ("sample 'a 3' --out strip.png --fps 4", "--fps has no effect for a .png"),
         ("keyframes --at 0 a.png --at 0 b.png", "--at 0 is given twice"),
         ("keyframes --at 3 a.png --at 03 b.png", "--at 3 is given twice"),
-        ("explore 'a 3' --weights small --moments 9 --steps 4", "--moments has no effect beyond the 4 denoising steps"),
         ("explore 'a 3' --weights small --restrict joint", "small have the pattern joint anyway"),
         ("evaluate --digits strokes --data .", "--data has no effect with strokes"),
         ("compare --weights joint=joint --steps 5", "--steps has no effect with --weights"),

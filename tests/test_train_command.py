@@ -61,7 +61,7 @@ def widened(tmp_path_factory):
         (["--steps", 5, "--set", "autoencoder_training.steps=41"], "set autoencoder_training.steps to 40 again"),
         (["--steps", 5, "--set", "text_training.steps=6"], "set text_training.steps to 5 again"),
         (["--steps", 5, "--set", "text_training.steps=0"], "text.safetensors, and this training has no such stage"),
-        (["--steps", 8], "set training.steps to 5 again"),
+        (["--steps", 8], "set training.steps to 5 again (--steps 5), or"),
         (["--steps", 5, "--set", "training.learning_rate=1"], "training.learning_rate is 0.001, here 1.0"),
         (["--minutes", 0.01], "was begun for a number of steps, and not for 0.0015 minutes"),
         (["--steps", 5, "--start", "small"], "whose networks are others"),

@@ -248,6 +248,10 @@ def _finished(trial):
     return (trial.folder / "drawn.safetensors").exists()
 
 
+def _several(count, noun):
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def predict(study, budgets, clips):
     """What a study costs on this machine, as text, computed before anything runs. clips: drawn by each model.
 
@@ -260,7 +264,7 @@ def predict(study, budgets, clips):
             require_memory(preset, setting)
             earlier += steps * stage_costs(preset, setting)[0].training_flops
     lines = [
-        f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {study.seeds} seeds, "
+        f"{preset.name}: {len(study.names)} patterns ({', '.join(study.names)}) x {_several(study.seeds, 'seed')}, "
         f"{preset.training.steps} steps of {preset.training.batch} clips each; {clips} clips drawn by each model"
     ]
     counted = {trial.folder for budget in BUDGETS for trial in study.trials(budget) if _finished(trial)}
@@ -274,8 +278,7 @@ def predict(study, budgets, clips):
             flops += trial.steps * transformer_cost(own).training_flops
             guided = preset.sampling.guidance_scale != 1
             flops += clips * transformer_cost(own, 1).sampling_flops(preset.sampling.steps, guided)
-        lines.append(
-            f"  equal {budget}: {len(trials)} trainings to do, about {flops / (USUAL_SHARE * speed) / 60:.0f} minutes"
-        )
+        likely = costs.about(flops / (USUAL_SHARE * speed) / 60)
+        lines.append(f"  equal {budget}: {_several(len(trials), 'training')} to do, {likely}")
     lines.append(f"  this machine: matrix products at {costs.amount(speed, 'FLOP/s')}")
     return "\n".join(lines)

@@ -11,15 +11,16 @@ WAYS = {
 }
 
 
-def to_size(video, size, way):
-    """Frames float32 (T, H, W, C) as frames of this size (height, width), in one of the WAYS."""
+def to_size(video, size, way, name="the picture"):
+    """Frames float32 (T, H, W, C) as frames of this size (height, width), in one of the WAYS. name: for the message."""
     if way not in WAYS:
         raise InputError(f"{way!r} is no way to bring a picture to size; choose {', '.join(WAYS)}")
     sides = video.shape[1:3]
     ratios = [wanted / side for wanted, side in zip(size, sides)]
     if way == "pad" and min(ratios) < 1:
         raise InputError(
-            f"{sides[0]}x{sides[1]} pixels don't fit into {size[0]}x{size[1]}; choose 'scale' or 'crop', not 'pad'"
+            f"{name} has {sides[0]}x{sides[1]} pixels (height x width), which don't fit into {size[0]}x{size[1]}; "
+            "choose --fit scale or --fit crop"
         )
     ratio = {"scale": min(ratios), "crop": max(ratios), "pad": 1}[way]
     scaled = _resize(video, tuple(max(1, round(side * ratio)) for side in sides))

@@ -87,6 +87,8 @@ def _find(source):
     numbered = re.fullmatch(r"(.+)#(\d{1,9})", str(source))
     if numbered and not path.exists():
         path, number = Path(numbered[1]), int(numbered[2])
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a picture or a clip, such as a .png, .gif or .mp4")
     if not path.is_file():
         raise InputError(f"there is no file {path}; give a picture or a clip, such as a .png, .gif or .mp4")
     return path, number, str(path)

@@ -11,7 +11,7 @@ from ..data.reading import Clip, open_clip, read_mask
 from ..errors import InputError
 from .given import check_pixels
 
-CURE = "bring it to what they know with --fit scale, crop or pad (in Python: model.fit(picture, 'scale'))"
+CURE = "bring it to what they know with --fit {} (in Python: model.fit(picture, '{}'))"
 
 
 def as_pixels(source, shape, name, model):
@@ -53,17 +53,19 @@ def check_kind(clip, model):
     drawn, size = model.settings.size, clip.video.shape[1:3]
     sides = model.sides()[1:]
     fits = all(side % step == 0 and wanted / 2 <= side <= 2 * wanted for side, step, wanted in zip(size, sides, drawn))
-    problem = None
+    problem, ways = None, ("scale, crop or pad", "scale")
     if clip.coloured:
         problem = "has colours, and these weights draw in grey"
     elif clip.negative is not None:
         problem = "is dark on light, and these weights draw light on dark"
     elif not fits and not (clip.own and clip.about.get("fingerprint") == model.fingerprint()):
-        problem = f"has {size[0]}x{size[1]} pixels, and these weights draw {drawn[0]}x{drawn[1]}"
+        problem = f"has {size[0]}x{size[1]} pixels (height x width), and these weights draw {drawn[0]}x{drawn[1]}"
+        if size[0] <= drawn[0] and size[1] <= drawn[1]:  # such as a digit of MNIST, whose pixels are right
+            ways = ("pad, scale or crop", "pad")
         if max(sides) > 1:
             problem += f" (or up to twice or half of that, in steps of {max(sides)})"
     if problem:
-        raise InputError(f"{clip.name} {problem}; {CURE}")
+        raise InputError(f"{clip.name} {problem}; {CURE.format(*ways)}")
 
 
 def fit(clip, model, way):
@@ -77,7 +79,7 @@ def fit(clip, model, way):
     size, wanted = video.shape[1:3], model.settings.size
     if size != wanted:
         how = {"scale": "scaled", "crop": "scaled and cropped", "pad": "padded"}
-        video = to_size(video, wanted, way)
+        video = to_size(video, wanted, way, clip.name)
         done.append(f"{size[0]}x{size[1]} pixels were {how[way]} to {wanted[0]}x{wanted[1]}")
     notes = (f"{clip.name}: {', '.join(done)}",) if done else ()
     return Clip(video, clip.name, clip.frames_per_second, clip.own, clip.caption, clip.about, notes=notes)

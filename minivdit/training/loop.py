@@ -264,9 +264,10 @@ class Run:
             problem = f"has done {done} of {planned} steps, so it can't end after {steps}"
             if steps > planned:
                 problem = f"is finished after {planned} steps: its learning rates have come down, so it can't go on"
+            short = f" (--steps {planned})" * (prefix == "training.")
             raise InputError(
-                f"{path} {problem}; set {prefix}steps to {planned} again, or begin another training under another name "
-                "(with its weights, if it is to learn more: --start)"
+                f"{path} {problem}; set {prefix}steps to {planned} again{short}, or begin another training under "
+                "another name (with its weights, if it is to learn more: --start)"
             )
         self.load_state(groups)
         self.settings = dataclasses.replace(self.settings, steps=steps)

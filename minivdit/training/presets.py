@@ -235,8 +235,11 @@ def override(preset, assignments):
         if name not in known:
             near = difflib.get_close_matches(name[:60], known, n=3, cutoff=0.5)
             near = near or [full for full in known if full.endswith(f".{name.rpartition('.')[2]}")]
-            hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(known)}"
-            raise InputError(f"{shorten(name)!r} is not a setting; {hint}")
+            near = near or difflib.get_close_matches(name[:60], known, n=3, cutoff=0)
+            raise InputError(
+                f"{shorten(name)!r} is not a setting; nearest: {', '.join(near)}; "
+                f"'minivdit train {preset.name} --show' shows all"
+            )
         if name in values:
             raise InputError(f"{name} is set twice; set it once")
         values[name] = _read(name, text.strip(), known[name])

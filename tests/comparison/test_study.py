@@ -84,7 +84,7 @@ def test_models_differ_in_nothing_but_their_pattern(finished):
     assert one.transformer.parameter_count() == other.transformer.parameter_count()
     assert one.fingerprint() != other.fingerprint()
     card = model_card(study.out / "seed0" / "joint" / "model.safetensors")  # their notes say all that a card tells
-    assert "| 3 steps of 8 clips in 0 minutes on " in card and "not written down" not in card
+    assert "| 3 steps of 8 clips in under a minute on " in card and "not written down" not in card
 
 
 def test_a_killed_study_goes_on_and_comes_to_the_same_report(finished, make_study, tmp_path, monkeypatch):
@@ -200,7 +200,10 @@ def test_a_model_trained_for_other_steps_is_not_taken(finished, make_study, tmp_
 def test_the_cost_is_told_before_and_what_does_not_fit_is_refused(make_study, tmp_path, monkeypatch):
     study = make_study(tmp_path)
     text = predict(study, ["steps"], 9)
-    assert "2 patterns (framewise, joint) x 2 seeds, 3 steps" in text and "equal steps: 4 trainings to do" in text
+    assert (
+        "2 patterns (framewise, joint) x 2 seeds, 3 steps" in text
+        and "equal steps: 4 trainings to do, under a minute" in text
+    )
     monkeypatch.setattr(costs, "available_memory", lambda: 3e6)
     with pytest.raises(InputError, match=r"largest that fits is training\.batch"):
         predict(study, ["steps"], 9)

@@ -44,7 +44,9 @@ def test_padding_changes_no_pixel():
     fitted = to_size(video, (64, 64), "pad")
     np.testing.assert_array_equal(fitted[:, 18:46, 18:45], video)
     assert fitted.sum() == pytest.approx(video.sum(), rel=1e-5)
-    with pytest.raises(InputError, match=r"28x27 pixels don't fit into 64x20; choose 'scale' or 'crop', not 'pad'"):
-        to_size(video, (64, 20), "pad")
+    with pytest.raises(
+        InputError, match=r"a.png has 28x27 pixels \(height x width\), which don't fit into 64x20; choose --fit scale"
+    ):
+        to_size(video, (64, 20), "pad", "a.png")
     with pytest.raises(InputError, match="'stretch' is no way to bring a picture to size; choose scale, crop, pad"):
         to_size(video, (64, 64), "stretch")
