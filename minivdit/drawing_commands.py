@@ -268,15 +268,15 @@ def inpaint(options):
         if options.fit:
             frame = part[None, ..., None].astype(np.float32)
             part = to_size(frame, tuple(size), options.fit, options.mask)[0, ..., 0] > 0.5
-        if not part.any():
-            raise InputError(
-                f"the mask {options.mask} is black everywhere, so there is nothing to draw; make a part of it bright"
-            )
         if part.shape != tuple(size):
             (height, width), (rows, columns) = part.shape, size
             raise InputError(
                 f"the mask {options.mask} has {height}x{width} pixels (height x width) and the clip {rows}x{columns}; "
                 "give equal sizes, or choose --fit scale"
+            )
+        if not part.any():
+            raise InputError(
+                f"the mask {options.mask} is black everywhere, so there is nothing to draw; make a part of it bright"
             )
         mask = np.zeros((frames, *size), bool)
         mask[options.start : last + 1] = part
