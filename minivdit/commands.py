@@ -84,7 +84,7 @@ def evaluate(options):
     prepare(options)
     import json
 
-    from .evaluation import against, judge_model
+    from .evaluation import METRICS, against, judge_model
     from .files import atomic_write
     from .generation import TextToVideo
 
@@ -131,6 +131,7 @@ def evaluate(options):
         found["against"] = {"weights": other["weights"], "rows": against.plain(rows)}
         texts.append(against.table(rows, model.name, other.get("name", other["weights"])))
         save()
+    texts += ["What the rows are:", *(f"  {name:14}  {meaning}" for name, (_, meaning) in METRICS.items())]
     print("\n".join(texts + [options.out] * bool(options.out)))
 
 

@@ -13,6 +13,11 @@ from .errors import InputError, shorten
 from .options import require_effect, says
 
 USUAL_RATE = 8  # frames a second
+DRIFT = {  # what the rows of evaluation.drift are
+    "look": "likeness to the first picture of the digit (1 is the same)",
+    "one_class": "share of frames that show the digit of the beginning",
+    "number": "share of frames with as many digits as there should be",
+}
 
 
 @says(
@@ -198,9 +203,10 @@ def extend(options):
         digits = 1
     video = video[:, ::-1] if options.backwards else video
     values = drift(video, model.settings.digit_size, digits, max(1, model.settings.num_frames // 2))
+    print(f"half a clip's length at a time, {'from the last' if options.backwards else 'from the first'} frame on:")
     for name, stretches in values.items():
-        shares = " ".join(f"{value:.2f}" for value in stretches[0])
-        print(f"drift: {name:10} {shares}   (each at most half a clip's length{', backwards' * options.backwards})")
+        figures = " ".join(f"{value:.2f}" for value in stretches[0])
+        print(f"  {DRIFT[name]}: {figures}")
 
 
 @says("""Draw frames between the frames of a clip: with --factor 2, one between any two. It lasts as long as before.""")
@@ -228,7 +234,7 @@ def loop(options):
 
     _, video = ability(options, [options.image] if options.image else [], draw)
     jump, step = (float(values[0]) for values in seam(video))
-    print(f"from the last frame to the first pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
+    print(f"from the last frame to the first, pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
 
 
 @says(

@@ -5,8 +5,8 @@ from .arguments import number, path, seed, whole
 from .options import add_device, add_drawing, add_output, add_shape, add_weights
 
 FIT = (
-    "make what is given such as the weights know, in grey, light on dark, of the size in training; scale shows all of "
-    "it, crop as much as fills the frame, pad its own pixels on black (default: refuse what isn't such)"
+    "make any picture one that the weights know: grey, light on dark, of their size. scale shows the whole picture, "
+    "crop fills the frame and cuts the rest off, pad puts the picture as it is on black (default: refuse others)"
 )
 
 
@@ -30,7 +30,7 @@ def add_sample(listed):
     index = "draw only this one of all these clips, counted from 0, as it would be among them (default: all)"
     sample.add_argument("--index", type=whole(0), metavar="N", help=index)
     add_shape(sample)
-    add_output(sample)
+    add_output(sample, "8")
 
 
 def add_abilities(listed):

@@ -84,13 +84,13 @@ def says(text):
     return set_docstring
 
 
-def add_output(parser):
-    """What the commands that write one file of clips share."""
+def add_output(parser, rate="as a given clip has them, otherwise 8"):
+    """What the commands that write one file of clips share. rate: which one is usual, in words."""
     out = "file to write: .gif, .mp4, or .png for a strip of frames"
     parser.add_argument("--out", default="clip.gif", metavar="FILE", help=out)
     plain = "write only the clip's own pixels, without frame and caption"
     parser.add_argument("--plain", action="store_true", help=plain)
-    fps = "frames a second in the file (default: as a given clip has them, otherwise 8)"
+    fps = f"frames a second in the file (default: {rate})"
     parser.add_argument("--fps", type=number(0, 1000), metavar="X", help=fps)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="the same seed draws the same clip")
     negative = "a caption of what to keep away from, in quotes (default: none)"

@@ -497,7 +497,9 @@ def test_every_ability_reads_files_and_writes_one(capsys, weights, clip_file, co
     assert run(command, *arguments, *weights, "--out", "out.gif") == 0
     printed = capsys.readouterr().out
     assert f"out.gif: 1 x {frames} frames of 16x16" in printed
-    assert ("drift: look" in printed) == (command == "extend") and ("(median)" in printed) == (command == "loop")
+    assert ("likeness to the first picture of the digit" in printed) == (command == "extend") and (
+        "(median)" in printed
+    ) == (command == "loop")
     drawn, given = pixels("out.gif"), pixels("in.gif")
     if command in ("animate", "keyframes", "interpolate", "connect"):
         np.testing.assert_array_equal(drawn[0], given[0])
@@ -687,7 +689,8 @@ def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
     arguments = ["--weights", trained / "model.safetensors", "--prompts", 8, "--out", "report.json"]
     assert run("evaluate", *arguments) == 0
     printed = capsys.readouterr().out
-    assert "1 digit a clip" in printed and "other captions" in printed and "digit_frames" in printed
+    assert "1 digit a clip" in printed and "drawn" in printed and "other captions" in printed
+    assert printed.count("frames that show the digit asked for") == 1
     columns = json.loads((tmp_path / "report.json").read_text())["1 digits"]["columns"]
     assert columns["real"]["direction"]["mean"] > columns["frozen"]["direction"]["mean"]
 

@@ -124,7 +124,9 @@ class Report:
 
     def __str__(self):
         columns = list(self.columns)
-        table = [["", *columns]] + [[name, *(cells[c] for c in columns)] for name, _, cells in self.rows()]
+        table = [["", *("drawn" if column == "clips" else column for column in columns)]] + [
+            [name, *(cells[c] for c in columns)] for name, _, cells in self.rows()
+        ]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
         return "\n".join([*lines, self.footnote()])
