@@ -217,5 +217,5 @@ def test_too_many_frames_and_no_file(tmp_path, monkeypatch):
         read_clip(tmp_path / "clip.gif")
     with pytest.raises(InputError, match="there is no file"):
         read_clip(tmp_path / "nothing.gif")
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="is a folder; give a picture"):
         read_clip(tmp_path)
