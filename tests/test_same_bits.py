@@ -32,7 +32,7 @@ def machine():
 
 
 def digest(arrays):
-    """Every bit in 16 letters, and a few numbers: for each of up to 40 arrays its mean, its deviation, its last entry."""
+    """All bits in 16 letters, and a few numbers: mean, deviation and last entry of up to 40 arrays."""
     whole = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:16]
     few = arrays[:: max(1, len(arrays) // 40)]
     return {"bits": whole, "numbers": [[float(f"{v:.6g}") for v in (a.mean(), a.std(), a.flat[-1])] for a in few]}
