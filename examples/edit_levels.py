@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minivdit.data import CaptionedClips, digit_source
-from minivdit.display.strips import save_figure
-from minivdit.evaluation import Estimate, kept_place, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
+from minivdit.lab.display.strips import save_figure
+from minivdit.lab.evaluation import Estimate, kept_place, prompt_metrics, read_captions, watch
 
 CLIPS = 32
 LEVELS = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 1.0)

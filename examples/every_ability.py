@@ -11,9 +11,9 @@ asked for; and shares of clips: those that obey their caption, where that says h
 import numpy as np
 
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.display import write_grid, write_strips
-from minivdit.evaluation import drift, prompt_metrics, read_captions, seam, watch
 from minivdit.generation import TextToVideo
+from minivdit.lab.display import write_grid, write_strips
+from minivdit.lab.evaluation import drift, prompt_metrics, read_captions, seam, watch
 
 model = TextToVideo.load()
 length, size, digit_size = model.settings.num_frames, model.settings.size, model.settings.digit_size

@@ -3,8 +3,8 @@
 python examples/generate_a_clip.py
 """
 
-from minivdit.display import write_grid
 from minivdit.generation import TextToVideo
+from minivdit.lab.display import write_grid
 
 prompts = ["a 0 moving right", "a 7 moving up and left", "the digit two drifts slowly upwards"]
 

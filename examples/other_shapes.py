@@ -8,9 +8,9 @@ isn't held against the network.
 
 from matplotlib.figure import Figure
 
-from minivdit.display.strips import save_figure
-from minivdit.evaluation import judge_model
 from minivdit.generation import TextToVideo
+from minivdit.lab.display.strips import save_figure
+from minivdit.lab.evaluation import judge_model
 
 PROMPTS = 24
 MEASURES = {"digit_frames": "frames with the right digit", "direction": "right direction", "obeys": "obeys"}

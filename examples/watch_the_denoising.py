@@ -6,8 +6,8 @@ The picture shows, from top to bottom, what the model believes the clean clip to
 something moves, then which digit it is, at last the strokes.
 """
 
-from minivdit.display import write_strips
 from minivdit.generation import TextToVideo
+from minivdit.lab.display import write_strips
 
 model = TextToVideo.load()
 way = list(model.denoise("a 3 moving right", seed=1, steps=40))  # each has .index, .levels, .x and .clean

@@ -4,9 +4,12 @@ import importlib.util
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from minivdit import backend
+from minivdit.base import backend
+from minivdit.generation import GenerationSettings, TextToVideo
+from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
 _spec = importlib.util.spec_from_file_location("stand_in_cupy", Path(__file__).with_name("stand_in_cupy.py"))
 _stand_in = importlib.util.module_from_spec(_spec)
@@ -32,3 +35,23 @@ def gpu(stand_in, monkeypatch):
     backend.use("gpu")
     stand_in.record.clear()
     return stand_in.record
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A function that makes a tiny model with random weights; its arguments are GenerationSettings."""
+    return _make_model
+
+
+def _make_model(**settings):
+    generator = np.random.default_rng(0)
+    tokenizer = Tokenizer()
+    config = VideoDiTConfig(latent_channels=2, patch_size=(2, 2, 2), width=24, depth=2, heads=2, text_depth=1)
+    transformer = VideoDiT(config, len(tokenizer), generator)
+    for parameter in transformer.parameters().values():  # a fresh model predicts 0 whatever the caption is
+        parameter.data += 0.2 * generator.standard_normal(parameter.shape, dtype=np.float32)
+    autoencoder = Autoencoder(AutoencoderConfig(latent_channels=2, channels=(4, 4)), generator)
+    autoencoder.latent_mean.data[...] = [0.3, -0.2]
+    autoencoder.latent_deviation.data[...] = [2.0, 0.5]
+    given = {"size": (16, 24), "num_frames": 4, "digit_size": 8, "steps": 3, **settings}
+    return TextToVideo(transformer, autoencoder, tokenizer, GenerationSettings(**given), {"seed": 0}, "test")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minivdit.generation import TextToVideo
+from minivdit.lab.pipeline.train import assemble
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
-from minivdit.pipeline import assemble
 from minivdit.training import presets
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit import backend, cli, pipeline, seeds
-from minivdit.benchmarks import workloads
-from minivdit.errors import InputError
-from minivdit.files import load_tensors
+from minivdit.base import backend, seeds
+from minivdit.base.errors import InputError
+from minivdit.base.files import load_tensors
 from minivdit.kernels import folder, launch
-from minivdit.optim_on_gpu import UpdateOnGPU
+from minivdit.lab.benchmarks import workloads
+from minivdit.lab.cli import main as cli
+from minivdit.lab.pipeline import train as pipeline
+from minivdit.nn.optim_on_gpu import UpdateOnGPU
 from minivdit.training import presets
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import Run, train

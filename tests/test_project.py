@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minivdit import cli
+from minivdit.lab.cli import main as cli
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -67,22 +67,71 @@ def test_the_pictures_and_files_that_the_readme_names_exist():
         assert heading in {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}
 
 
-def test_a_room_imports_only_from_rooms_above_it():
-    """As the README's table of rooms promises; what is called on a GPU only is its one exception."""
-    table = README.partition("A room imports only from rooms above it")[2].partition("\n\nTo read the code")[0]
-    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    rooms = [{re.sub(r"^minivdit/|/$|\.py$", "", name) for name in re.findall(r"`([^`]+)`", cell)} for cell in cells]
-    place = {room: row for row, several in enumerate(rooms) for room in several} | {"errors": -1, "optim_on_gpu": 99}
+# The rooms, lowest first. A room may import from itself and from those before it.
+ROOMS = ("base", "kernels", "data", "diffusion", "autograd", "nn", "models", "training", "generation")
+LAB = ("evaluation", "display", "benchmarks", "pipeline", "comparison", "explorer", "lessons", "cli")
+FACE = len(ROOMS) + len(LAB)  # the package's own __init__ and __main__ may import from all
+
+
+def imports(path, package=PROJECT / "minivdit"):
+    """All modules of the package that a file imports, wherever the import stands in it, as tuples of names."""
+    here = path.relative_to(package).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = tuple(node.module.split(".")) if node.module else ()
+            if node.level:
+                names = (*here[: len(here) - node.level + 1], *names)
+            elif names[:1] == ("minivdit",):
+                names = names[1:]
+            else:
+                continue
+            yield from ((*names, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            names = (tuple(alias.name.split(".")) for alias in node.names)
+            yield from (name[1:] for name in names if name[0] == "minivdit" and name[1:])
+
+
+def height(names):
+    """How high a module's room lies; None for a name of the package's own, such as __version__."""
+    if names[0] == "lab":
+        return len(ROOMS) + LAB.index(names[1]) if len(names) > 1 and names[1] in LAB else None
+    return ROOMS.index(names[0]) if names[0] in ROOMS else None
+
+
+def test_a_room_imports_only_from_rooms_below_it():
+    """Every import of every file counts, those inside of functions too."""
+    seen = set()
     for path in sources():
-        inside = path.relative_to(PROJECT / "minivdit").parts
-        room = inside[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == len(inside) and path.stem != "__main__":
-                others = [node.module.partition(".")[0]] if node.module else [name.name for name in node.names]
-                for other in others:
-                    on_gpu = room in ("autograd", "optim_on_gpu") and other == "kernels"
-                    lower = place.get(other, -1) > place[room]
-                    assert on_gpu or other == "optim_on_gpu" or not lower, f"{'/'.join(inside)} imports {other}"
+        place = path.relative_to(PROJECT / "minivdit")
+        mine = height(place.parts)
+        mine = FACE if mine is None else mine
+        seen.add(mine)
+        for names in imports(path):
+            other = height(names)
+            assert other is None or other <= mine, f"{place} imports {'.'.join(names)}"
+    assert seen == set(range(FACE + 1))  # no room is missing here, and none is empty
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    package = PROJECT / "minivdit"
+    files = {path.relative_to(package).with_suffix("").parts: path for path in sources() if path.stem != "__init__"}
+    links = {
+        name: {other for names in imports(path) for other in (names, names[:-1]) if other in files}
+        for name, path in files.items()
+    }
+    for name, others in links.items():
+        reached, waiting = set(), list(others)
+        while waiting:
+            other = waiting.pop()
+            waiting += links[other] - reached
+            reached.add(other)
+        assert name not in reached
+
+
+def test_the_top_level_of_the_package_is_the_rooms_and_the_face():
+    names = {path.name for path in (PROJECT / "minivdit").iterdir() if path.name != "__pycache__"}
+    assert names == {*ROOMS, "lab", "weights", "__init__.py", "__main__.py"}
+    assert {path.name for path in (PROJECT / "minivdit" / "lab").iterdir()} - {"__pycache__"} == {*LAB, "__init__.py"}
 
 
 def test_ci_runs_the_test_command_of_the_readme():

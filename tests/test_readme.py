@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from minivdit import cli
-from minivdit.arguments import SHORT, cut_down
+from minivdit.lab.cli import main as cli
+from minivdit.lab.cli.arguments import SHORT, cut_down
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "chapters/README.md")
@@ -145,7 +145,10 @@ def test_a_pasted_line_does_what_it_says(results, line):
     assert not missing, output
 
 
-@pytest.mark.parametrize("page", ["results/README.md", "results/tried.md", "results/speed.md", "kernels/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["examples/results/README.md", "examples/results/tried.md", "examples/results/speed.md", "kernels/README.md"],
+)
 def test_the_commands_of_other_pages_can_be_given(page):
     """They take hours or a GPU, so they are only parsed."""
     lines = [line for line in pasted(page) if line.startswith("minivdit ")]
@@ -154,7 +157,10 @@ def test_the_commands_of_other_pages_can_be_given(page):
         cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])  # raises InputError if it can't
 
 
-@pytest.mark.parametrize("page", ["results/README.md", "results/tried.md", "results/speed.md", "kernels/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["examples/results/README.md", "examples/results/tried.md", "examples/results/speed.md", "kernels/README.md"],
+)
 def test_what_other_pages_link_to_is_there(page):
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", read(page)) if "://" not in link]
     assert not [link for link in links if link and not ((PROJECT / page).parent / link).exists()]
@@ -187,10 +193,10 @@ def test_the_first_screen_leads_to_the_course(schematic):
     with Image.open(PROJECT / re.search(r"!\[[^\]]*\]\(([^)]+)\)", screen)[1]) as picture:
         assert picture.width >= 400
         assert picture.n_frames > 1
-    assert (PROJECT / "pictures" / "side_by_side.gif").stat().st_size < 1e6
+    assert (PROJECT / "examples" / "pictures" / "side_by_side.gif").stat().st_size < 1e6
     assert "(chapters/00_start_here.ipynb)" in screen
     assert "minivdit sample" in screen and "minivdit demo" in screen and "python -m pytest" in screen
-    assert f"](pictures/{schematic.OUT.name})\n\n{schematic.table()}\n" in read("README.md")
+    assert f"](examples/pictures/{schematic.OUT.name})\n\n{schematic.table()}\n" in read("README.md")
 
 
 def test_pip_is_asked_only_for_extras_that_there_are():
@@ -222,14 +228,14 @@ def test_short_work_is_smaller_and_no_other():
 
 @pytest.fixture(scope="module")
 def schematic():
-    spec = importlib.util.spec_from_file_location("schematic", PROJECT / "pictures" / "schematic.py")
+    spec = importlib.util.spec_from_file_location("schematic", PROJECT / "examples" / "pictures" / "schematic.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_the_schematic_is_what_its_script_draws(schematic):
-    assert schematic.OUT.read_text(encoding="utf-8") == schematic.svg(), "run: python pictures/schematic.py"
+    assert schematic.OUT.read_text(encoding="utf-8") == schematic.svg(), "run: python examples/pictures/schematic.py"
 
 
 def test_each_box_of_the_schematic_leads_to_its_code_and_its_chapter(schematic):

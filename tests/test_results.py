@@ -1,11 +1,11 @@
-"""The tables in README.md and results/ are what the evaluations beside them say."""
+"""The tables in README.md and examples/results/ are what the evaluations beside them say."""
 
 import runpy
 from pathlib import Path
 
 import pytest
 
-TABLES = runpy.run_path(str(Path(__file__).parents[1] / "results" / "tables.py"))
+TABLES = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "results" / "tables.py"))
 
 
 def test_a_table_takes_the_place_of_the_one_that_begins_alike():
@@ -19,4 +19,4 @@ def test_a_table_takes_the_place_of_the_one_that_begins_alike():
 def test_every_table_of_the_weights_that_ship_is_what_their_evaluations_say():
     for page, found in TABLES["tables"]().items():
         text = page.read_text(encoding="utf-8")
-        assert TABLES["filled"](text, found) == text, f"python results/tables.py would change {page.name}"
+        assert TABLES["filled"](text, found) == text, f"python examples/results/tables.py would change {page.name}"

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from minivdit import pipeline
 from minivdit.generation import TextToVideo
+from minivdit.lab.pipeline import train as pipeline
 from minivdit.training import checkpoint, presets
 
 KEPT = Path(__file__).with_name("same_bits.json")

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from minivdit import backend
+from minivdit.base import backend
 
 
 def real_cupy():

@@ -63,7 +63,7 @@ def test_the_wheel_holds_everything_that_is_used_at_run_time(wheel):
     sources = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/**/*.py")}
     weights = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("minivdit/weights/*.safetensors")}
     kernels = {f"minivdit/kernel_sources/{path.name}" for path in PROJECT.glob("kernels/*.[ch]*")}
-    explorer = {f"minivdit/explorer/page.{ending}" for ending in ("html", "css", "js")}
+    explorer = {f"minivdit/lab/explorer/page.{ending}" for ending in ("html", "css", "js")}
     assert kernels and not (sources | weights | kernels | explorer) - names
     assert not [name for name in names if name.startswith(("tests/", "runs/")) or name.endswith(".pyc")]
 
@@ -106,6 +106,6 @@ def test_a_model_is_trained_and_used_from_the_wheel(installed, tmp_path):
 
 
 def test_help_is_quick_and_imports_nothing_heavy(installed, tmp_path):
-    script = "import sys; from minivdit.cli import build_parser; build_parser().format_help(); "
+    script = "import sys; from minivdit.lab.cli.main import build_parser; build_parser().format_help(); "
     script += "print([name for name in ('numpy', 'matplotlib', 'cupy', 'imageio') if name in sys.modules])"
     assert run(python(installed), "-c", script, cwd=tmp_path).strip() == "[]"

@@ -19,12 +19,12 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minivdit import doctor
 from minivdit.data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, DigitMotion, digit_source, parse
-from minivdit.display import draw_strip
-from minivdit.evaluation import Estimate, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, show_clips, size
+from minivdit.lab.cli import doctor
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import Estimate, prompt_metrics, read_captions, watch
+from minivdit.lab.lessons import check, show_clips, size
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)

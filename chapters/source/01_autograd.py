@@ -25,7 +25,7 @@ import numpy as np
 
 from minivdit import autograd as ag
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
+from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")  # colours that colour-blind readers can tell apart
 generator = np.random.default_rng(0)

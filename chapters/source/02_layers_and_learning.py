@@ -13,7 +13,7 @@ classes; what AdamW does with a gradient; why a network is tested on what it has
 **You need:** gradients and pullbacks from [chapter 1](01_autograd.ipynb).
 
 Why a judge? Later chapters make clips of moving digits. Whether "a 3 moving right" shows a 3 shouldn't be a matter of
-opinion, so this project has a network that reads the digits: `minivdit/evaluation/judge.py`. Here we train a smaller copy
+opinion, so this project has a network that reads the digits: `minivdit/lab/evaluation/judge.py`. Here we train a smaller copy
 of it, on digits that are drawn by strokes, so nothing needs to be downloaded.
 """
 
@@ -22,13 +22,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit.backend import blas_threads
+from minivdit.base.backend import blas_threads
 from minivdit.data import digit_source
-from minivdit.evaluation import DigitJudge
-from minivdit.evaluation.train_judge import disturb
-from minivdit.lessons import check, size
+from minivdit.lab.evaluation import DigitJudge
+from minivdit.lab.evaluation.train_judge import disturb
+from minivdit.lab.lessons import check, size
 from minivdit.nn import Conv, Linear, Module, Parameter
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -566,7 +566,7 @@ r"""
 ## Further reading
 
 - Goodfellow, Bengio, Courville, *Deep learning*, chapters 5 to 9 ([online](references.md#goodfellow-2016)).
-- Here: `minivdit/nn/`, the layers; `minivdit/optim.py`; `minivdit/evaluation/train_judge.py`, the training of the real one.
+- Here: `minivdit/nn/`, the layers; `minivdit/nn/optim.py`; `minivdit/lab/evaluation/train_judge.py`, the training of the real one.
 
 Next: [chapter 3](03_adding_noise.ipynb), adding noise.
 """

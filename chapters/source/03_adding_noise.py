@@ -20,8 +20,8 @@ import numpy as np
 
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.diffusion import make, target, to_clean_and_noise, training_levels
-from minivdit.evaluation import load_judge
-from minivdit.lessons import check, size
+from minivdit.lab.evaluation import load_judge
+from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)

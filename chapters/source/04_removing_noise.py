@@ -22,15 +22,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit.backend import blas_threads
+from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, digit_source, parse
 from minivdit.diffusion import SAMPLERS, make, sample, steps, target, to_clean_and_noise, uniform_levels
-from minivdit.display import draw_strip
-from minivdit.evaluation import Estimate, identity_metrics, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import Estimate, identity_metrics, prompt_metrics, read_captions, watch
+from minivdit.lab.lessons import check, size
 from minivdit.nn import Linear, Module
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)

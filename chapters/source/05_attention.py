@@ -21,9 +21,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit.backend import blas_threads
+from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.lessons import check, size
+from minivdit.lab.lessons import check, size
 from minivdit.models.patches import patchify
 from minivdit.models.patterns import labels
 

@@ -19,10 +19,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
+from minivdit.base.errors import InputError
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.errors import InputError
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, show_clips, size
+from minivdit.lab.lessons import check, show_clips, size
 from minivdit.models.patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -282,7 +282,7 @@ r"""
 It runs: the shapes are right. Look at what it drew before you call it success: the model has never seen a canvas of this
 shape, and you may find pale strokes, or more digits than were asked for. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
 each. The library does so, too (`minivdit/data/mixed.py`): `joint` was trained on six other shapes at the end, `small`
-never was. What that is worth, `results/README.md` shows by length and size.
+never was. What that is worth, `examples/results/README.md` shows by length and size.
 
 ## Exercises
 

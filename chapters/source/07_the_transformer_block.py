@@ -21,19 +21,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs
-from minivdit.backend import blas_threads
+from minivdit.base import machine
+from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, digit_source
 from minivdit.diffusion import make, target
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
-from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig
+from minivdit.lab.lessons import check, size
+from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
 from minivdit.models.blocks import join_heads, split_heads
 from minivdit.models.patches import rotary_angles
 from minivdit.models.patterns import partition
 from minivdit.models.text import key_times
 from minivdit.models.video_dit import Block
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -515,7 +515,7 @@ expected = {
     "whole block": batch * flops,
 }
 with blas_threads(1):
-    speed = costs.matmul_speed()
+    speed = machine.matmul_speed()
 took = {name: seconds(work) for name, work in works.items()}
 print(f"matrix products here: {speed / 1e9:.0f} GFLOP/s on one core")
 for name in works:

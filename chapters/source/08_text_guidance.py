@@ -24,14 +24,14 @@ from minivdit import autograd as ag
 from minivdit.data import CaptionedClips, describe, digit_source
 from minivdit.data.captions import DIRECTIONS
 from minivdit.diffusion import guided, interval, level_matrix, make, sample, target
-from minivdit.display import draw_strip
-from minivdit.evaluation import Estimate, prompt_metrics, read_captions, watch
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import Estimate, prompt_metrics, read_captions, watch
+from minivdit.lab.lessons import check, size
 from minivdit.models import CaptionReader, TextEncoder, Tokenizer
 from minivdit.models.text import PAD, key_times
 from minivdit.nn import Module
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -109,7 +109,7 @@ print(f"two ways are at least {nearest:.2f} apart; the same way in other words i
 r"""
 This picture once looked different. In an early training of this project left and right were 0.09 apart and up 1.8 away
 from both: the two had become one word, "sideways" (a trace of that is still there among right, left, up and down: opposite ways are
-nearer to each other than ways at right angles; among the slanted ones it is the other way round), and clips went either way (`results/tried.md` tells how that was
+nearer to each other than ways at right angles; among the slanted ones it is the other way round), and clips went either way (`examples/results/tried.md` tells how that was
 found). A distance matrix costs nothing; look at it before you blame the transformer.
 
 ## Patches look at words
@@ -455,7 +455,7 @@ print(f"an exchange costs {share_of_opposite:.1%} of what opposite ways cost")
 # %% [markdown]
 r"""
 An exchange should cost something: it says of each digit what is true of the other. It wasn't always so. The first weights of
-this project that drew two digits had these rises at the same level, after 10,000 steps and on 48 clips (`results/tried.md`):
+this project that drew two digits had these rises at the same level, after 10,000 steps and on 48 clips (`examples/results/tried.md`):
 
 | ways exchanged | other digits | opposite ways |
 |---|---|---|
@@ -536,7 +536,7 @@ So let the encoder read *before* it draws. The reader above is the library's `Ca
 too; a minute or two of it, with the whole language, is a stage of its own in `minivdit train full`, between
 autoencoder and transformer. Begun like that, and with other shapes and turns put off to the end, a training had tied each digit
 to its way by step 1,600: an exchange cost 0.028. Both changes were needed: with reading first, but shapes and turns from the
-start, it cost 0.001 at step 1,400 (`results/tried.md`). It is what large systems do, too: their text encoders have read a library before they see a picture.
+start, it cost 0.001 at step 1,400 (`examples/results/tried.md`). It is what large systems do, too: their text encoders have read a library before they see a picture.
 
 ## Exercises
 
@@ -613,7 +613,7 @@ r"""
 
 ## Further reading
 
-- `results/tried.md`: both stories of this chapter with all their figures. `minivdit/models/text.py` and
+- `examples/results/tried.md`: both stories of this chapter with all their figures. `minivdit/models/text.py` and
   `minivdit/diffusion/guidance.py`.
 - The test in `tests/models/test_text.py` that keeps captions from becoming bags of words again.
 

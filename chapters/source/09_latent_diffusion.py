@@ -23,16 +23,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs
-from minivdit.backend import blas_threads
+from minivdit.base import machine
+from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.data.digits import resize
 from minivdit.diffusion import make
-from minivdit.display import draw_strip
-from minivdit.evaluation import load_judge
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
-from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import load_judge
+from minivdit.lab.lessons import check, size
+from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig, costs
 from minivdit.training.loop import Run, TrainingSettings, train
 from minivdit.training.tasks import AutoencoderLoss, AutoencoderTask
 
@@ -502,7 +502,7 @@ for name, (config, grid) in variants.items():
     numbers = int(np.prod(config.patch_size)) * config.latent_channels
     clip = cost.sampling_flops(model.settings.steps)
     print(
-        f"{name:16}{np.prod(grid):>8,}{numbers:>17}{costs.amount(bill[name], 'FLOPs'):>14}{costs.amount(clip, 'FLOPs'):>14}"
+        f"{name:16}{np.prod(grid):>8,}{numbers:>17}{machine.amount(bill[name], 'FLOPs'):>14}{machine.amount(clip, 'FLOPs'):>14}"
     )
 decoder = costs.autoencoder_cost(autoencoder.config, T, (height, width)).pieces[1]
 print(f"pixels in 2 x 2 cost {bill['pixels, 2 x 2'] / bill['latents, 2 x 2']:.0f} times as much as latents in 2 x 2")
@@ -690,7 +690,7 @@ r"""
 
 - [Dieleman 2025](references.md#dieleman-2025): what latents are for, and how much to leave to which of the two networks.
 - [Hinton and Salakhutdinov 2006](references.md#hinton-2006): autoencoders against PCA, on digits.
-- Here: `minivdit/models/autoencoder.py`; `AutoencoderTask` in `minivdit/training/tasks.py`; `results/tried.md`, channels and
+- Here: `minivdit/models/autoencoder.py`; `AutoencoderTask` in `minivdit/training/tasks.py`; `examples/results/tried.md`, channels and
   decibels of the 64 x 64 autoencoder.
 
 Next: [chapter 10](10_the_consistency_problem.ipynb), the consistency problem; or [the map](README.md#the-map).

@@ -26,16 +26,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs, diffusion
-from minivdit import evaluation as ev
-from minivdit.backend import blas_threads
-from minivdit.comparison.prompts import left_behind
-from minivdit.comparison.study import CLASSIC_SIZE, PATTERNS, PIXELS_PER_FRAME
+from minivdit import diffusion
+from minivdit.base.backend import blas_threads
 from minivdit.data import SPEEDS, CaptionedClips, digit_source
-from minivdit.evaluation import Estimate
-from minivdit.lessons import check, show_clips, size
-from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.lab import evaluation as ev
+from minivdit.lab.comparison.prompts import left_behind
+from minivdit.lab.comparison.study import CLASSIC_SIZE, PIXELS_PER_FRAME
+from minivdit.lab.evaluation import Estimate
+from minivdit.lab.lessons import check, show_clips, size
+from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import links, reachable
+from minivdit.models.schemes import SCHEMES
 from minivdit.training.loop import Run, TrainingSettings, train
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -265,7 +266,7 @@ def network(pattern, seed, positions="both"):
         heads=4,
         text_depth=0,
         positions=positions,
-        patterns=PATTERNS[pattern],
+        patterns=SCHEMES[pattern],
     )
     return VideoDiT(config, 3, np.random.default_rng(seed))
 
@@ -650,7 +651,7 @@ whole bill.)
 
 # %%
 for grid in (GRID, (16, 8, 8)):
-    pairs = {name: np.mean([costs.score_pairs(one, grid) for one in PATTERNS[name]]) for name in names}
+    pairs = {name: np.mean([costs.score_pairs(one, grid) for one in SCHEMES[name]]) for name in names}
     print(grid, ", ".join(f"{name} {value:,.0f} pairs a block" for name, value in pairs.items()))
     assert pairs["joint"] == np.prod(grid) ** 2
 
@@ -740,7 +741,7 @@ r"""
 ## Further reading
 
 - [Chapter 11](11_joint_attention.ipynb): the same links by disturbing a patch, and in the attention of trained weights.
-- `minivdit/comparison/`: how a fair comparison at full size is set up; `minivdit/evaluation/`, how digits are followed.
+- `minivdit/lab/comparison/`: how a fair comparison at full size is set up; `minivdit/lab/evaluation/`, how digits are followed.
 
 Next: [chapter 11](11_joint_attention.ipynb), who can influence whom.
 """

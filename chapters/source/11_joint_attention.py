@@ -23,16 +23,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs
-from minivdit.comparison.study import PATTERNS
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.display import draw_strip
-from minivdit.explorer import explore
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
-from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.lab.display import draw_strip
+from minivdit.lab.explorer import explore
+from minivdit.lab.lessons import check, size
+from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.blocks import SelfAttention, split_heads
 from minivdit.models.patterns import average_attention_distance, labels, links, partition, reachable, with_turns
+from minivdit.models.schemes import SCHEMES
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -78,11 +77,11 @@ def draw_tokens(axes, values, title="", **options):
 
 def blocks_of(name, depth):
     """The pattern of each of so many blocks."""
-    return [PATTERNS[name][block % len(PATTERNS[name])] for block in range(depth)]
+    return [SCHEMES[name][block % len(SCHEMES[name])] for block in range(depth)]
 
 
-figure, rows = plt.subplots(len(PATTERNS), 2, figsize=(8.5, 5), layout="constrained")
-for row, name in zip(rows, PATTERNS):
+figure, rows = plt.subplots(len(SCHEMES), 2, figsize=(8.5, 5), layout="constrained")
+for row, name in zip(rows, SCHEMES):
     looked_at = links(blocks_of(name, 2), grid)
     for axes, link, (pattern, _) in zip(row, looked_at, with_turns(blocks_of(name, 2))):
         draw_tokens(axes, link[token], f"{pattern}: {link[token].sum()} of {tokens}", vmin=0, vmax=1)
@@ -149,9 +148,9 @@ def change(network, place):
 
 
 depths = (1, 2, 3)
-changed = {(name, depth): change(random_network(name, depth), chosen) for name in PATTERNS for depth in depths}
-figure, rows = plt.subplots(len(PATTERNS), len(depths), figsize=(10, 4.2), layout="constrained")
-for row, name in zip(rows, PATTERNS):
+changed = {(name, depth): change(random_network(name, depth), chosen) for name in SCHEMES for depth in depths}
+figure, rows = plt.subplots(len(SCHEMES), len(depths), figsize=(10, 4.2), layout="constrained")
+for row, name in zip(rows, SCHEMES):
     for axes, depth in zip(row, depths):
         values = changed[name, depth]
         with np.errstate(divide="ignore"):
@@ -192,7 +191,7 @@ def reached_by_loops(looks):
     return reached
 
 
-for name in PATTERNS:
+for name in SCHEMES:
     for depth in depths:
         by_loops = reached_by_loops(links(blocks_of(name, depth), grid))
         predicted = reachable(blocks_of(name, depth), grid)
@@ -207,7 +206,7 @@ token. A row can be had from a network too: not by disturbing all inputs one aft
 """
 
 # %%
-for name in PATTERNS:
+for name in SCHEMES:
     clip = ag.Tensor(clean, requires_grad=True)
     output = random_network(name, 2)(clip, levels, words)
     ask = np.zeros(output.shape, np.float32)
@@ -228,11 +227,11 @@ the pairs of tokens for which a block computes scores.
 # %%
 larger = (8, 6, 6)
 T, S, N = larger[0], larger[1] * larger[2], math.prod(larger)
-assert np.isclose(average_attention_distance(PATTERNS["joint"], larger), 1 - 1 / N)
-assert np.isclose(average_attention_distance(PATTERNS["framewise"], larger), 2 - (1 / T + 1 / S))
+assert np.isclose(average_attention_distance(SCHEMES["joint"], larger), 1 - 1 / N)
+assert np.isclose(average_attention_distance(SCHEMES["framewise"], larger), 2 - (1 / T + 1 / S))
 
 figure, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-for name, marker in zip(PATTERNS, "osD^v"):
+for name, marker in zip(SCHEMES, "osD^v"):
     parts = with_turns(blocks_of(name, 2))
     distance = average_attention_distance([pattern for pattern, _ in parts], larger)
     price = np.mean([costs.score_pairs(pattern, larger, turn) for pattern, turn in parts]) / N**2

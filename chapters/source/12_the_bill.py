@@ -23,10 +23,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs
-from minivdit.backend import blas_threads
-from minivdit.lessons import check, size
-from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.base import machine
+from minivdit.base.backend import blas_threads
+from minivdit.lab.lessons import check, size
+from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import average_attention_distance, labels, links
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -176,7 +176,7 @@ def seconds(network, frames):
 
 
 with blas_threads(1):
-    speed = costs.matmul_speed()
+    speed = machine.matmul_speed()
 print(f"matrix products here: {speed / 1e9:.0f} GFLOP/s on one core")
 
 lengths = [1, 2, 4, 8, 16, 32][: size(6, 3)]
@@ -326,9 +326,9 @@ grid = (16, 8, 8)
 bill = costs.clip_cost(full, grid)
 print(bill)
 steps = 40
-print(f"\ndrawing it with guidance, {steps} steps: {costs.amount(bill.sampling_flops(steps), 'FLOPs')}")
+print(f"\ndrawing it with guidance, {steps} steps: {machine.amount(bill.sampling_flops(steps), 'FLOPs')}")
 in_turn = costs.clip_cost(VideoDiTConfig(patterns=("frame", "time")), grid)
-print(f"the same with frame and time in turn: {costs.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
+print(f"the same with frame and time in turn: {machine.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
 
 # %%
 names = [piece.name for piece in bill.pieces]
@@ -415,7 +415,7 @@ r"""
 ## Further reading
 
 - [Kaplan et al. 2020](references.md#kaplan-2020), section 2.1: the same counting for language models.
-- Here: `minivdit/costs.py`, where every figure of this chapter comes from, and `minivdit/models/patterns.py`.
+- Here: `minivdit/models/costs.py`, where every figure of this chapter comes from, and `minivdit/models/patterns.py`.
 
 Next: [chapter 13](13_the_kernel_ladder.ipynb), how a GPU pays it.
 """

@@ -23,12 +23,13 @@ from collections import Counter
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minivdit.backend import gpu_problem
-from minivdit.kernels import attention, example, source, whole_source
+from minivdit.base.backend import gpu_problem
+from minivdit.kernels import attention, source, whole_source
 from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.compile import SHARED_BYTES
 from minivdit.kernels.emulate import Emulation, EmulationError
-from minivdit.lessons import check
+from minivdit.lab.benchmarks import kernel_attention_check as example
+from minivdit.lab.lessons import check
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -504,8 +505,8 @@ problem = gpu_problem()
 if problem:
     print(f"no GPU here: not measured. ({problem})")
 else:
-    from minivdit import backend
-    from minivdit.benchmarks import gpu
+    from minivdit.base import backend
+    from minivdit.lab.benchmarks import gpu
 
     backend.use("gpu")
     for name in LADDER:

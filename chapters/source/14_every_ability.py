@@ -20,12 +20,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import diffusion, seeds
+from minivdit import diffusion
+from minivdit.base import seeds
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.display.strips import draw_strip
-from minivdit.evaluation import drift, seam, track, watch
 from minivdit.generation import Given, TextToVideo
-from minivdit.lessons import check, show_clips, size
+from minivdit.lab.display.strips import draw_strip
+from minivdit.lab.evaluation import drift, seam, track, watch
+from minivdit.lab.lessons import check, show_clips, size
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -508,7 +509,7 @@ r"""
 
 - `minivdit/generation/abilities.py`: every ability is a choice of what is given, in a few lines each;
   `examples/every_ability.py` draws them all.
-- `minivdit/diffusion/levels.py`, `minivdit/diffusion/known.py`.
+- `minivdit/diffusion/levels.py`, `minivdit/diffusion/inpainting.py`.
 
 Next: [chapter 15](15_the_systems.ipynb), the systems.
 """

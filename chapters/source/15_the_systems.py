@@ -21,13 +21,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import costs
+from minivdit.base import machine
 from minivdit.data import CaptionedClips, DigitMotion, MixedClips, digit_source
 from minivdit.diffusion import target
-from minivdit.display.strips import draw_strip
-from minivdit.evaluation import seam, track
 from minivdit.generation import TextToVideo
-from minivdit.lessons import check, size
+from minivdit.lab.display.strips import draw_strip
+from minivdit.lab.evaluation import seam, track
+from minivdit.lab.lessons import check, size
+from minivdit.models import costs
 from minivdit.models.patches import patch_grid, patchify
 from minivdit.models.patterns import average_attention_distance, reachable, with_turns
 
@@ -192,7 +193,7 @@ frames to one in CogVideoX (Kling's announcement says "3D VAE", not by how much)
 for name, frames in (("frames one by one", 49), ("4 to 1 in time, the first alone", 1 + 48 // 4)):
     n = frames * 30 * 45
     block = costs.block_flops(n, width)
-    print(f"{name:32}{frames:>3} latent frames, {n:>6,} tokens, {costs.amount(block, 'FLOPs')} a block")
+    print(f"{name:32}{frames:>3} latent frames, {n:>6,} tokens, {machine.amount(block, 'FLOPs')} a block")
 
 # %% [markdown]
 r"""
@@ -555,7 +556,7 @@ r"""
 ## Further reading
 
 - The reports themselves: Open-Sora's `docs/report_01.md` to `report_04.md`, Open-Sora Plan's `docs/Report-v1.3.0.md`.
-- Here: `results/tried.md`, what was tried in this project, and what didn't help.
+- Here: `examples/results/tried.md`, what was tried in this project, and what didn't help.
 
 Next: [chapter 16](16_capstone.ipynb), the capstone.
 """

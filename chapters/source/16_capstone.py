@@ -25,22 +25,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit import autograd as ag
-from minivdit import backend, costs
+from minivdit.base import backend, machine
+from minivdit.base.errors import InputError
+from minivdit.base.files import load_tensors, save_tensors
 from minivdit.data import paint
 from minivdit.diffusion import guided, level_matrix, sample
-from minivdit.display import draw_strip
-from minivdit.errors import InputError
-from minivdit.evaluation import Estimate, recombined, shuffled_frames, track, windows
-from minivdit.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
 from minivdit.generation.text_to_video import Predictor
-from minivdit.lessons import check, show_clips, size
-from minivdit.model_card import model_card
-from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import Estimate, recombined, shuffled_frames, track, windows
+from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.pipeline.card import model_card
+from minivdit.lab.pipeline.forecast import USUAL_SHARE
+from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import average_attention_distance
 from minivdit.nn import Module
-from minivdit.optim import EMA, MuonAdamW, clip_global_norm, warmup_cosine
-from minivdit.pipeline import USUAL_SHARE
+from minivdit.nn.optim import EMA, MuonAdamW, clip_global_norm, warmup_cosine
 from minivdit.training.loop import Run, TrainingSettings, train
 from minivdit.training.tasks import DiffusionSettings, TransformerTask, fingerprint
 
@@ -322,7 +322,7 @@ def priced(batch=BATCH, frames=FRAMES, side=SIDE, **changes):
 print(f"{'patch':12}{'tokens':>8}{'numbers a token':>17}{'a training step':>18}")
 for patch in ((1, 2, 2), (1, 4, 4), (2, 4, 4), (1, 8, 8)):
     _, grid, cost = priced(patch_size=patch)
-    print(f"{patch!s:12}{np.prod(grid):>8}{np.prod(patch):>17}{costs.amount(cost.training_flops, 'FLOPs'):>18}")
+    print(f"{patch!s:12}{np.prod(grid):>8}{np.prod(patch):>17}{machine.amount(cost.training_flops, 'FLOPs'):>18}")
 
 # %% [markdown]
 r"""
@@ -339,7 +339,7 @@ print(f"{'pattern':16}{'a training step':>18}{'average distance':>18}")
 for patterns in (("frame",), ("frame", "time"), ("joint",)):
     _, grid, cost = priced(patterns=patterns)
     far = average_attention_distance(patterns, grid)
-    print(f"{', '.join(patterns):16}{costs.amount(cost.training_flops, 'FLOPs'):>18}{far:>18.2f}")
+    print(f"{', '.join(patterns):16}{machine.amount(cost.training_flops, 'FLOPs'):>18}{far:>18.2f}")
 config, grid, cost = priced(patterns=("joint",))
 print(cost)
 
@@ -359,7 +359,7 @@ to expect.
 # %%
 STEPS = size(1000, 4)
 with backend.blas_threads(1):  # as in training, where each thread has a part of the batch
-    speed = costs.matmul_speed(seconds=size(2, 0.2))  # of one core
+    speed = machine.matmul_speed(seconds=size(2, 0.2))  # of one core
 forecast = {
     "processor seconds": STEPS * cost.training_flops / (USUAL_SHARE * speed),
     "prompt, pairs shown": 0.95,
@@ -367,7 +367,9 @@ forecast = {
     "steady": 0.8,
     "gravity": GRAVITY,
 }
-print(f"{STEPS} steps of {costs.amount(cost.training_flops, 'FLOPs')}, {costs.amount(USUAL_SHARE * speed, 'FLOP/s')}")
+print(
+    f"{STEPS} steps of {machine.amount(cost.training_flops, 'FLOPs')}, {machine.amount(USUAL_SHARE * speed, 'FLOP/s')}"
+)
 for name, value in forecast.items():
     print(f"{name:24}{value:8.2f}")
 
@@ -826,7 +828,7 @@ r"""
 
 - [Peebles and Xie 2023](references.md#peebles-2023): the network that you have just trained, on images, and how its quality follows its FLOPs.
 - [Srivastava et al. 2015](references.md#srivastava-2015): moving digits, a world that was invented to be measured.
-- Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/evaluation/report.py`; `results/tried.md`, what failed on the way.
+- Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/lab/evaluation/report.py`; `examples/results/tried.md`, what failed on the way.
 
 That was the last chapter; [the map](README.md#the-map) knows which ones you have skipped.
 """

@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from ..backend import array_module, blas_threads
-from .engine import by_kernel, differentiable, is_recording
+from ..base.backend import array_module, blas_threads
+from .engine import differentiable, is_recording, with_twins
 from .fused import rms_norm, row_dot
 
 NEVER = np.int32(2**30)  # the time of a key that no query sees
@@ -82,7 +82,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 
 
 @differentiable
-@by_kernel
+@with_twins
 @blas_threads(1)  # its products are too small to be shared out
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..backend import array_module
+from ..base.backend import array_module
 from .engine import differentiable, is_recording
 
 GELU_SLOPE = math.sqrt(2 / math.pi)

@@ -23,13 +23,14 @@ import threading
 
 import numpy as np
 
-from ..backend import array_module, with_kernels
+from ..base.backend import array_module, with_kernels
 
 USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no second look
 REAL = "fiub"  # NumPy's letters for floating, signed and unsigned whole numbers, and booleans
 
 _birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
 _mode = threading.local()
+_twins = {}  # (device, name of an operation) -> the function that computes it there
 
 
 def _call(name, phase, function, /, *inputs, **options):
@@ -203,22 +204,29 @@ def _checked(name, inputs, as_is):
     return arrays
 
 
-def by_kernel(function):
-    """Have an operation's `function` replaced, on CuPy arrays, by the one of its name in on_gpu.py.
+def with_twins(function):
+    """Let an operation's `function` be computed by another one, its twin, where one is registered for the device.
 
-    That one is called with the same arguments and returns the same, a value and a pullback, but computes them by
-    hand-written kernels; only where they were switched off (backend.use) plain CuPy goes through `function` itself.
+    A twin has the same name and arguments and returns the same, a value and a pullback. On CuPy's arrays it is the
+    'gpu' one, unless the kernels were switched off (backend.use): then plain CuPy goes through `function` itself.
     """
 
     @functools.wraps(function)
     def chosen(*arrays, **options):
-        if array_module(*arrays) is np or not with_kernels():
-            return function(*arrays, **options)
-        from . import on_gpu  # no other file needs it
-
-        return getattr(on_gpu, function.__name__)(*arrays, **options)
+        on_cpu = array_module(*arrays) is np or not with_kernels()
+        return (function if on_cpu else _twins.get(("gpu", function.__name__), function))(*arrays, **options)
 
     return chosen
+
+
+def twin(device):
+    """Register a function as what computes the operation of its own name on a device, such as 'gpu'."""
+
+    def register(function):
+        _twins[device, function.__name__] = function
+        return function
+
+    return register
 
 
 def gradients(loss, parameters, cotangent=None):

@@ -6,9 +6,9 @@ Attention, the longest of them, has a file of its own: attend.py.
 
 import numpy as np
 
-from ..backend import array_module
+from ..base.backend import array_module
 from .elementwise import BLOCK, write_gelu
-from .engine import by_kernel, differentiable, is_recording
+from .engine import differentiable, is_recording, with_twins
 from .shaping import row_count, sum_rows
 
 MLP_ENTRIES = 1 << 18  # hidden entries that `mlp` works on at a time: 1 MiB of float32
@@ -84,7 +84,7 @@ def check_rows(name, x, *vectors):
 
 
 @differentiable
-@by_kernel
+@with_twins
 def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     """Standardise each row, then scale and shift it (Ba et al. 2016).
 
@@ -105,7 +105,7 @@ def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
 
 
 @differentiable
-@by_kernel
+@with_twins
 def rms_norm(x, weight=None, *, eps=1e-6):
     """Divide each row by its root mean square, then scale it (Zhang and Sennrich 2019).
 
@@ -161,7 +161,7 @@ def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
 
 
 @differentiable
-@by_kernel
+@with_twins
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     """layer_norm(x) * (1 + scale) + shift: the "adaLN" of diffusion transformers (Peebles and Xie 2023).
 
@@ -197,7 +197,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
 
 
 @differentiable
-@by_kernel
+@with_twins
 def gated_residual(x, gate, branch):
     """x + gate * branch: how a block adds what it found; with gate 0 the block does nothing.
 
@@ -231,7 +231,7 @@ def check_mlp(x, up_weight, up_bias, down_weight, down_bias):
 
 
 @differentiable
-@by_kernel
+@with_twins
 def mlp(x, up_weight, up_bias, down_weight, down_bias):
     """linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias), some rows at a time.
 

@@ -1,19 +1,20 @@
 """Operations by the hand-written kernels of kernels/: each a value and its pullback, as everywhere.
 
-`by_kernel` (engine.py) brings CuPy arrays here, to the function of the operation's own name, unless plain CuPy was
-asked for (`--kernels off`). What an operation computes, and of what, its own docstring says.
+Each is the twin of the operation of its own name: the engine takes it for CuPy's arrays, unless plain CuPy was asked
+for (`--kernels off`). What an operation computes, and of what, its own docstring says.
 Nothing falls back to plain CuPy by itself: what a kernel can't read is copied so that it can, or refused with the cure.
 """
 
 import math
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 from ..kernels import attention as attention_kernels
 from ..kernels import fused
 from ..kernels.describe import whole_rows
 from ..kernels.launch import launcher
 from .attend import check_attention, normalise_and_turn
+from .engine import twin
 from .fused import check_mlp, check_rows
 from .shaping import sum_rows
 
@@ -33,6 +34,7 @@ def _vectors(x):
 # ---- Beside attention ---------------------------------------------------------------------------------------
 
 
+@twin("gpu")
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     runner, x, shift, scale = launcher(), _whole(x), _vectors(shift), _vectors(scale)
 
@@ -42,6 +44,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     return fused.normalise_and_modulate(x, shift, scale, runner=runner, eps=eps), pullback
 
 
+@twin("gpu")
 def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     check_rows("layer_norm", x, weight, bias)
     runner, x = launcher(), _whole(x)
@@ -58,6 +61,7 @@ def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
     return value, pullback
 
 
+@twin("gpu")
 def rms_norm(x, weight=None, *, eps=1e-6):
     factors = array_module(x).ones(x.shape[-1:], x.dtype) if weight is None else weight
     value, pullback = _norm_and_rotary(_whole(x).reshape(1, 1, -1, x.shape[-1]), factors, None, None, eps)
@@ -69,6 +73,7 @@ def rms_norm(x, weight=None, *, eps=1e-6):
     return value.reshape(x.shape), pullback_of_all
 
 
+@twin("gpu")
 def gated_residual(x, gate, branch):
     runner, gate, branch = launcher(), _vectors(gate), _whole(branch)
 
@@ -78,6 +83,7 @@ def gated_residual(x, gate, branch):
     return fused.gated_residual(_whole(x), gate, branch, runner=runner), pullback
 
 
+@twin("gpu")
 def mlp(x, up_weight, up_bias, down_weight, down_bias):
     check_mlp(x, up_weight, up_bias, down_weight, down_bias)
     runner, shape = launcher(), x.shape
@@ -109,6 +115,7 @@ def _norm_and_rotary(x, weight, cos, sin, eps=1e-6):
 # ---- Attention ----------------------------------------------------------------------------------------------
 
 
+@twin("gpu")
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """By the best kernels there are (`best` in minivdit/kernels/attention.py).
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..backend import array_module, device_name
+from ..base.backend import array_module, device_name
 from .engine import differentiable
 from .shaping import row_count, sum_rows, swap_last
 

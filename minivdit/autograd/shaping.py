@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..backend import array_module
+from ..base.backend import array_module
 from .engine import Tensor, differentiable
 
 

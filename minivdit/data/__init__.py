@@ -1,13 +1,6 @@
 """Digits, captions and clips: everything a model is trained on and judged by."""
 
-from .captions import (
-    DIRECTIONS,
-    MAX_WORDS,
-    SPEEDS,
-    DigitMotion,
-    describe,
-    parse,
-)
+from .captions import DIRECTIONS, MAX_WORDS, SPEEDS, DigitMotion, describe, parse
 from .digits import DigitSource, check_source, digit_source, resize, source_like
 from .idx import read_idx
 from .mixed import MixedClips, Shape

@@ -14,7 +14,7 @@ Captions that follow one another in time have "then" between them: see `over_tim
 import contextlib
 from typing import NamedTuple
 
-from ..errors import InputError, shorten
+from ..base.errors import InputError, shorten
 from .words import (
     ADVERBS,
     ARTICLES,

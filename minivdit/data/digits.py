@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from ..console import note
-from ..errors import InputError
+from ..base.console import note
+from ..base.errors import InputError
 from .mnist import data_directory, data_problem, find_mnist, load_mnist
 from .strokes import stroke_digits
 

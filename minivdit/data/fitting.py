@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 WAYS = {
     "scale": "all of it, made smaller or larger; black beside it where its shape is another",

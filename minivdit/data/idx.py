@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 MAGIC = {"images": 2051, "labels": 2049}  # 0x0803: three axes; 0x0801: one
 MAX_BYTES = 1 << 30  # twice the largest data set of this family; a header that asks for more is not believed

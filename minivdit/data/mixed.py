@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 
 class Shape(NamedTuple):

@@ -10,9 +10,9 @@ import os
 import time
 import urllib.request
 
-from ..console import note
-from ..errors import InputError
-from ..files import atomic_write, cache_folder, check_target, expand
+from ..base.console import note
+from ..base.errors import InputError
+from ..base.files import atomic_write, cache_folder, check_target, expand
 from .idx import parse_idx, read_idx
 
 # For each split and kind: file name, and md5 of the unpacked content.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .grey import to_grey
 from .labels import MOST_PIXELS, NAME, Label, unpack
 

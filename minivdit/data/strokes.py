@@ -14,7 +14,7 @@ import functools
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 # Control points "x,y" in a unit box, y downwards. Strokes of a glyph are separated by "|": a curve runs
 # smoothly through its points, and a corner is the end of one stroke and the start of the next.

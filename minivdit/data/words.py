@@ -8,7 +8,7 @@ import difflib
 import re
 import unicodedata
 
-from ..errors import InputError, shorten
+from ..base.errors import InputError, shorten
 
 ARTICLES = ("a", "an", "the")
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

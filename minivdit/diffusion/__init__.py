@@ -11,7 +11,7 @@ of a clip that are given.
 
 from .curves import CURVES, Curve, make
 from .guidance import guided, interval
-from .known import with_known
+from .inpainting import with_known
 from .levels import level_matrix, training_levels, uniform_levels
 from .predictions import KINDS, target, to_clean_and_noise, velocity_weight
 from .samplers import SAMPLERS, Step, sample, steps

@@ -12,8 +12,8 @@ without any division: see predictions.py.
 
 import numpy as np
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 
 
 def per_frame(coefficient, like):

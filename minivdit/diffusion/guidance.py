@@ -8,8 +8,8 @@ velocity or the clean sample is the same thing.
 
 import numpy as np
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 from .curves import per_frame
 
 

@@ -6,7 +6,7 @@ that is given, and the others are drawn to fit it.
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .curves import checked, checked_shift, shifted
 
 

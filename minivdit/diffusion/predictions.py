@@ -4,8 +4,8 @@ A network may predict the noise, the velocity or the clean sample. Since x = alp
 is known too, each is a linear change of variables to the same pair, and samplers only ever see that pair.
 """
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 from .curves import checked, per_frame
 
 KINDS = ("noise", "velocity", "clean")

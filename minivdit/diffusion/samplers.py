@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import array_module, normal, to_numpy
-from ..errors import InputError
+from ..base.backend import array_module, normal, to_numpy
+from ..base.errors import InputError
 from . import predictions
 from .curves import checked, per_frame
 

@@ -17,8 +17,8 @@ import math
 
 import numpy as np
 
-from .. import seeds, values
-from ..errors import InputError
+from ..base import seeds, values
+from ..base.errors import InputError
 from .given import Given
 from .sources import as_clip, as_mask, as_pixels, fit
 

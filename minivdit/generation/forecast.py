@@ -2,8 +2,9 @@
 
 import math
 
-from .. import costs
-from ..errors import InputError
+from ..base import machine
+from ..base.errors import InputError
+from ..models import costs
 from ..models.patches import clip_grid
 
 COPIES = 4  # of a clip's pixels in memory: what is given, what was decoded, the result, and its like while it is joined
@@ -18,7 +19,7 @@ def require_memory(model, clips, num_frames, size, kept=0):
     config, pixels = model.transformer.config, model.autoencoder.config
     a_frame = COPIES * costs.FLOAT * pixels.image_channels * math.prod(size)
     if kept > num_frames:
-        costs.require_memory(lambda frames: clips * frames * a_frame, kept, "frames")
+        machine.require_memory(lambda frames: clips * frames * a_frame, kept, "frames")
 
     def bytes_for(clips, num_frames=num_frames):  # the widest moments: inside the transformer, and inside the decoder
         grid = clip_grid(num_frames, size, pixels.factor, config.patch_size)
@@ -26,12 +27,12 @@ def require_memory(model, clips, num_frames, size, kept=0):
         # guided: with the caption and without
         return max(costs.working_memory(config, grid, 2 * clips), decoder.working) + clips * num_frames * a_frame
 
-    free = costs.available_memory()
+    free = machine.available_memory()
     if free is None or bytes_for(clips) <= free:
         return
     side = config.patch_size[0]
-    most = costs.largest_that_fits(free, bytes_for)
-    longest = costs.largest_that_fits(free, lambda patches: bytes_for(1, patches * side)) * side
+    most = machine.largest_that_fits(free, bytes_for)
+    longest = machine.largest_that_fits(free, lambda patches: bytes_for(1, patches * side)) * side
     if most:
         cure = f"draw {most} at a time"
     elif longest:
@@ -39,8 +40,8 @@ def require_memory(model, clips, num_frames, size, kept=0):
     else:
         cure = "choose a smaller size: not even one frame fits"
     raise InputError(
-        f"{clips} x {num_frames} frames of {size[0]}x{size[1]} need about {costs.amount(bytes_for(clips))} of memory "
-        f"and {costs.amount(free)} are free; {cure}"
+        f"{clips} x {num_frames} frames of {size[0]}x{size[1]} need about {machine.amount(bytes_for(clips))} of memory "
+        f"and {machine.amount(free)} are free; {cure}"
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 MOST_CHANNELS = 4
 ROUNDING = 1e-5  # that values in [0, 1] may have gone through before; it is cut off

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
+from ..base.errors import InputError
 from ..data.fitting import to_size
 from ..data.reading import Clip, open_clip, read_mask
-from ..errors import InputError
 from .given import check_pixels
 
 CURE = "bring it to what they know with --fit {} (in Python: model.fit(picture, '{}'))"

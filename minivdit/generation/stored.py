@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from .. import costs
-from ..errors import InputError
-from ..files import require_shape
+from ..base.errors import InputError
+from ..base.files import require_shape
+from ..models import costs
 
 ABOUT = {"words": [str], "max_words": int, "transformer": dict, "autoencoder": dict, "settings": dict}
 NOTHING = type(None)

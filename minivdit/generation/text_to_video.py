@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from .. import autograd as ag
-from .. import diffusion, seeds, values
-from ..backend import array_module, thread_count, to_device, to_numpy
-from ..errors import InputError, shorten
-from ..files import load_tensors, save_tensors
+from .. import diffusion
+from ..base import config, seeds, values
+from ..base.backend import array_module, thread_count, to_device, to_numpy
+from ..base.errors import InputError, shorten
+from ..base.files import load_tensors, save_tensors
+from ..base.sharing import Workers, split_batch
 from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
-from ..training import checkpoint
-from ..training.parallel import split_batch
-from ..training.workers import Workers
 from . import stored
 from .abilities import Abilities
 from .forecast import require_memory, teller
@@ -119,11 +118,11 @@ class TextToVideo(Abilities):
             stored.check_about(metadata)
             generator = np.random.default_rng(0)  # these first weights are all replaced
             tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
-            config = checkpoint.from_plain(VideoDiTConfig, metadata["transformer"])
-            autoencoder_config = checkpoint.from_plain(AutoencoderConfig, metadata["autoencoder"])
-            settings = checkpoint.from_plain(GenerationSettings, metadata["settings"])
-            stored.check_parts(tensors, config, autoencoder_config, len(tokenizer))
-            transformer = VideoDiT(config, len(tokenizer), generator)
+            transformer_config = config.from_plain(VideoDiTConfig, metadata["transformer"])
+            autoencoder_config = config.from_plain(AutoencoderConfig, metadata["autoencoder"])
+            settings = config.from_plain(GenerationSettings, metadata["settings"])
+            stored.check_parts(tensors, transformer_config, autoencoder_config, len(tokenizer))
+            transformer = VideoDiT(transformer_config, len(tokenizer), generator)
             autoencoder = Autoencoder(autoencoder_config, generator)
             for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
                 own = {name: array for name, array in tensors.items() if name.startswith(f"{part}.")}

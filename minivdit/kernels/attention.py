@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 from .describe import Function, KernelFile, Rows, address, check_library, empty_rows, rows, run
 from .formats import STORED_AS, format_of
 

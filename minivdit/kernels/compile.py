@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .emulate import first_error
 from .sources import whole_source
 

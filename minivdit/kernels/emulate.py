@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..files import atomic_write, is_private_file, private_folder
+from ..base.errors import InputError
+from ..base.files import atomic_write, is_private_file, private_folder
 from .sources import folder, whole_source
 
 FLAGS = ("-std=c++17", "-O1", "-g1", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas")

@@ -6,8 +6,8 @@ forward(..., dtype="bfloat16"). A bfloat16 is the upper half of a float32: the s
 
 import numpy as np
 
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 
 # The dtype of arrays, by the name of the format.
 STORED_AS = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from ..backend import gpu_problem
-from ..errors import InputError
+from ..base.backend import gpu_problem
+from ..base.errors import InputError
 from .emulate import first_error
 from .sources import whole_source
 

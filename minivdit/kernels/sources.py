@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 INCLUDE = re.compile(r'^#include "([\w.]+)"$')
 

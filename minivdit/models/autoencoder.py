@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from .. import autograd as ag
-from ..errors import InputError
+from ..base.errors import InputError
 from ..nn import Buffer, Conv, Module, RMSNorm
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import autograd as ag
 from ..autograd.attend import NEVER, step_by_step
-from ..backend import array_module, to_device
+from ..base.backend import array_module, to_device
 from ..nn import Linear, Module, RMSNorm
 from .patterns import regroup, ungroup
 

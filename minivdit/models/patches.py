@@ -5,12 +5,12 @@ import functools
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import array_module, device_name, to_device
-from ..errors import InputError
+from ..base.backend import array_module, device_name, to_device
+from ..base.errors import InputError
 
 # Our grids are a few to a few dozen steps long; with the 10,000 of sentences nearly all waves would stand still over
 # them. It is one of three things that were changed at once when a model had learnt "left" and "right" as one word:
-# together they cured it, and what each is worth isn't known (results/tried.md).
+# together they cured it, and what each is worth isn't known (examples/results/tried.md).
 LONGEST = 32.0
 
 

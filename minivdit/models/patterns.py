@@ -22,8 +22,8 @@ import numpy as np
 
 from ..autograd import differentiable
 from ..autograd.attend import NEVER
-from ..backend import device_name, to_device
-from ..errors import InputError
+from ..base.backend import device_name, to_device
+from ..base.errors import InputError
 
 PATTERNS = ("frame", "time", "joint", "window", "skip")
 DEFAULT_WINDOW = (2, 2, 2)

@@ -5,12 +5,12 @@ import operator
 import numpy as np
 
 from .. import autograd as ag
-from .. import values
 from ..autograd.attend import NEVER
-from ..backend import array_module
+from ..base import values
+from ..base.backend import array_module
+from ..base.errors import InputError, shorten
 from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, naming_a_caption, over_time
 from ..data.words import THEN, VOCABULARY, check_words, is_grammar, plain_words, split_words
-from ..errors import InputError, shorten
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
@@ -97,7 +97,7 @@ class TextEncoder(Module):
     Word embedding, then `depth` plain transformer blocks in which words see each other, so that "a 3 ... right and
     a 7 ... up" can bind each digit to its own motion. For that a word must find its neighbours. positions: 'rotary',
     by which a query meets a key according to how far apart they stand; or 'sincos', waves added to the words once
-    (Vaswani et al. 2017), with which captions stayed bags of words: see results/tried.md.
+    (Vaswani et al. 2017), with which captions stayed bags of words: see examples/results/tried.md.
     """
 
     def __init__(self, vocabulary, width, depth, heads, generator, positions="rotary"):

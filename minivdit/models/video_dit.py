@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import array_module
-from ..errors import InputError
+from ..base.backend import array_module
+from ..base.errors import InputError
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import to_device, to_numpy
-from ..errors import InputError
-from ..values import require_floats
+from ..base.backend import to_device, to_numpy
+from ..base.errors import InputError
+from ..base.values import require_floats
 
 
 class Parameter(Tensor):

@@ -8,20 +8,17 @@ position *is* its step number. Nothing can be restored in the wrong order, no da
 The file is replaced atomically: whoever kills the process finds the checkpoint before or the one after.
 """
 
-import dataclasses
-import json
-import typing
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..backend import to_numpy
-from ..errors import InputError, shorten
-from ..files import load_tensors, save_tensors
-from ..values import require_floats
+from ..base.backend import to_numpy
+from ..base.config import plain
+from ..base.errors import InputError, shorten
+from ..base.files import load_tensors, save_tensors
+from ..base.values import require_floats
 
 FORMAT = "minivdit training 1"
-LARGEST = 1e12  # of the numbers in a configuration: more than any makes sense with
 
 
 def save_checkpoint(path, groups, metadata):
@@ -114,68 +111,3 @@ def _problem(tensors, metadata):
         if value is not None and type(value) not in (int, float):
             return f"{name:.60} is {shorten(value)}, and no number"
     return ""
-
-
-def differences(saved, here):
-    """One phrase for each field in which two configurations (dicts or dataclasses) differ: 'width is 64, here 128'."""
-    saved, here = _flat(plain(saved)), _flat(plain(here))
-    nothing = "absent"
-    return [
-        f"{shorten(name)} is {shorten(saved.get(name, nothing))}, here {shorten(here.get(name, nothing))}"
-        for name in {**saved, **here}
-        if saved.get(name, nothing) != here.get(name, nothing)
-    ]
-
-
-def require_equal(saved, here, path, cure):
-    """Raise an InputError that names the fields in which the configuration in the file at `path` differs."""
-    try:
-        found = differences(saved, here)
-    except RecursionError:
-        found = ["it is nested too deeply"]
-    if found:
-        raise InputError(f"{path} was trained with another configuration: {'; '.join(found)}; {cure}")
-
-
-def plain(value):
-    """Dataclasses to dicts, tuples to lists, NumPy numbers to Python's: what JSON gives back."""
-
-    def convert(x):
-        if dataclasses.is_dataclass(x):
-            return dataclasses.asdict(x)
-        if isinstance(x, np.generic):
-            return x.item()
-        raise TypeError(f"{type(x).__name__} can't be written as JSON")
-
-    return json.loads(json.dumps(value, default=convert))
-
-
-def from_plain(kind, values):
-    """The dataclass `kind` that `plain` made `values` of; lists become tuples, and what is absent is as by default.
-
-    Raises KeyError for fields that it hasn't, TypeError for values of another type than the field's or a missing field.
-    """
-    if not isinstance(values, dict):
-        raise TypeError(f"{kind.__name__} is no object but {values!r:.40}")
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _typed(hints[name], value, name) for name, value in values.items()})
-
-
-def _typed(kind, value, name):
-    """A value read from JSON as what the type `kind` says, or a TypeError that begins with the field's name."""
-    if dataclasses.is_dataclass(kind):
-        return from_plain(kind, value)
-    if typing.get_origin(kind) is tuple and isinstance(value, list):
-        items = typing.get_args(kind)
-        if items[-1] is Ellipsis or len(items) == len(value):
-            return tuple(_typed(items[0], item, name) for item in value)
-    kinds = (int, float) if kind is float else (kind,)  # not isinstance: true and false are no numbers
-    if type(value) in kinds and (not isinstance(value, (int, float)) or abs(value) <= LARGEST):  # NaN fails, too
-        return value
-    raise TypeError(f"{name} can't be {value!r:.40}")
-
-
-def _flat(value, prefix=""):
-    if not isinstance(value, dict):
-        return {prefix[:-1]: value}
-    return {name: leaf for key, child in value.items() for name, leaf in _flat(child, f"{prefix}{key}.").items()}

@@ -4,9 +4,9 @@ import json
 import math
 from pathlib import Path
 
-from ..console import note, progress_bar
-from ..errors import InputError, shorten
-from ..files import atomic_write
+from ..base.console import note, progress_bar
+from ..base.errors import InputError, shorten
+from ..base.files import atomic_write
 
 
 class Journal:
@@ -139,3 +139,11 @@ class Progress:
 def _mean(values):
     values = [value for value in values if value is not None]
     return sum(values) / len(values) if values else None
+
+
+def read_losses(path):
+    """The journal lines that hold a loss. Raises InputError where there are none."""
+    entries = lines_with_loss(path)
+    if not entries:
+        raise InputError(f"there are no losses in {path}; give the .jsonl file that lies beside a run's checkpoint")
+    return entries

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import backend, seeds
-from ..console import note
-from ..errors import InputError, shorten
-from ..optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
-from ..optim_on_gpu import UpdateOnGPU
+from ..base import backend, config, seeds
+from ..base.console import note
+from ..base.errors import InputError, shorten
+from ..base.sharing import can_fork, parallel_map
+from ..base.stopping import Interrupted, listening
+from ..nn.optim import EMA, MuonAdamW, clip_global_norm, copy_state, warmup_cosine
+from ..nn.optim_on_gpu import UpdateOnGPU
 from . import checkpoint
 from .journal import Journal, Progress, measurable
-from .parallel import parallel_gradients, parallel_map
-from .stopping import Interrupted, listening
-from .workers import GradientWorkers, can_fork
+from .parallel import GradientWorkers, parallel_gradients
 
 MOST_STEPS = 2**31
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
@@ -252,14 +252,14 @@ class Run:
         done, planned = groups.get("run", {}).get("step", 0), saved["settings"]["steps"]
         steps = self.settings.steps if minutes is None else planned
         here = {"config": self.task.config, "seed": self.seed}
-        here |= {prefix + name: value for name, value in checkpoint.plain(self.settings).items()}
+        here |= {prefix + name: value for name, value in config.plain(self.settings).items()}
         there = {"config": saved["config"], "seed": saved["seed"]}
         there |= {prefix + name: value for name, value in saved["settings"].items()}
         cure = "go on with the same, or start afresh under another name"
         if minutes is not None and saved.get("minutes", minutes) != minutes:
             begun = "a number of steps" if saved["minutes"] is None else f"{saved['minutes']:g} minutes"
             raise InputError(f"{path} was begun for {begun}, and not for {minutes:g} minutes as here; {cure}")
-        checkpoint.require_equal({**there, prefix + "steps": None}, {**here, prefix + "steps": None}, path, cure)
+        config.require_equal({**there, prefix + "steps": None}, {**here, prefix + "steps": None}, path, cure)
         if steps != planned and done >= min(steps, planned):
             problem = f"has done {done} of {planned} steps, so it can't end after {steps}"
             if steps > planned:
@@ -349,7 +349,7 @@ def fit(
         run.settings = dataclasses.replace(settings, steps=MOST_STEPS)
         run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps_in(run, minutes))
     about = {"config": task.config, "settings": run.settings, "seed": seed}
-    journal = Journal(path and path.with_suffix(".jsonl"), run.step, checkpoint.plain(about), log_every, progress)
+    journal = Journal(path and path.with_suffix(".jsonl"), run.step, config.plain(about), log_every, progress)
     bar = Progress(title, run.step, run.settings.steps, progress)
     writer = checkpoint.Writer(path)
     with (

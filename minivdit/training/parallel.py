@@ -5,60 +5,14 @@ one BLAS thread. The sum over shards is taken in their order, so the result depe
 there are but not on how many threads work on them, and is the same bit for bit in every run.
 """
 
-import functools
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor, wait
+import mmap
 
 import numpy as np
 
 from .. import autograd as ag
-from ..backend import array_module, blas_threads
-from ..optim import equal_groups
-
-POOL = "minivdit-pool"  # how the names of its threads begin
-
-
-@functools.lru_cache(maxsize=8)
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix=POOL)
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def parallel_map(function, items, threads):
-    """The list of function(item), in the order of the items; the first error of any of them is raised.
-
-    None of them is still at work afterwards, not even after an error.
-    """
-    with blas_threads(1):
-        if threads <= 1:
-            return [function(item) for item in items]
-        futures = [_pool(threads).submit(function, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        finally:  # after an error or Ctrl-C, don't start what hasn't begun
-            for future in futures:
-                future.cancel()
-            wait(futures)
-
-
-def batch_size(batch):
-    """The common length of the first axis of all arrays of a batch (a dict or tuple of arrays)."""
-    sizes = {len(array) for array in _arrays(batch)}
-    if len(sizes) != 1:
-        raise ValueError(f"the arrays of a batch must have one length along axis 0, not {sorted(sizes)}")
-    return sizes.pop()
-
-
-def split_batch(batch, shards):
-    """Cut a batch into `shards` batches of nearly equal size (views); fewer if it has fewer items."""
-    size = batch_size(batch)
-    count = max(1, min(shards, size))
-    edges = [size * i // count for i in range(count + 1)]
-    return [_take(batch, slice(low, high)) for low, high in itertools.pairwise(edges)]
+from ..base.backend import array_module
+from ..base.sharing import Workers, batch_size, parallel_map, split_batch
+from ..nn.optim import equal_groups
 
 
 def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
@@ -101,11 +55,53 @@ def add_up(results, parameters, threads=1):
     return sum(losses), totals, list(extras)
 
 
-def _arrays(batch):
-    return list(batch.values()) if isinstance(batch, dict) else list(batch)
+class GradientWorkers:
+    """Workers on the shards of a batch. Made once for a training: weights change in place and are seen by all.
+
+    Everything else that the loss depends on must stay as it is. Use it in a `with` block.
+    """
+
+    def __init__(self, loss_function, parameters, shards, count):
+        self.loss_function, self.parameters, self.shards = loss_function, parameters, shards
+        self.workers = Workers(self._work, min(count, shards), "use a smaller batch, such as --set training.batch=8")
+        for parameter, shared in zip(parameters.values(), _shared_arrays(parameters)):
+            shared[...] = parameter.data
+            parameter.data = shared
+        # What a forked process finds out is handed over here; this one's own shards keep what they made.
+        elsewhere = [shard for shard in range(shards) if shard % self.workers.count]
+        self.gradients = {shard: dict(zip(parameters, _shared_arrays(parameters))) for shard in elsewhere}
+
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.workers.__exit__(*error)
+
+    def __call__(self, batch):
+        """The mean loss over a batch and its gradients; see parallel.parallel_gradients."""
+        parts = split_batch(batch, self.shards)
+        shares = [batch_size(part) / batch_size(batch) for part in parts]
+        results = self.workers(enumerate(zip(parts, shares)))
+        return add_up(
+            [(loss, found or self.gradients[shard], extras) for shard, (loss, found, extras) in enumerate(results)],
+            self.parameters,
+            self.workers.count,
+        )
+
+    def _work(self, numbered):
+        shard, (part, share) = numbered
+        loss, found, extras = shard_gradients(self.loss_function, self.parameters, part, share)
+        if shard not in self.gradients:
+            return loss, found, extras
+        for name, gradient in found.items():
+            self.gradients[shard][name][...] = gradient
+        return loss, None, extras
 
 
-def _take(batch, rows):
-    if isinstance(batch, dict):
-        return {name: array[rows] for name, array in batch.items()}
-    return tuple(array[rows] for array in batch)
+def _shared_arrays(parameters):
+    """Zeros shaped like the parameters, in memory that forked processes share."""
+    sizes = [parameter.size for parameter in parameters.values()]
+    memory = np.frombuffer(mmap.mmap(-1, max(1, 4 * sum(sizes))), np.float32)
+    ends = np.cumsum(sizes)
+    return [memory[end - p.size : end].reshape(p.shape) for end, p in zip(ends, parameters.values())]

@@ -10,10 +10,10 @@ import math
 import typing
 
 from .. import diffusion
+from ..base import config
+from ..base.errors import InputError, did_you_mean, shorten
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
-from ..errors import InputError, did_you_mean, shorten
 from ..models import AutoencoderConfig, VideoDiTConfig
-from . import checkpoint
 from .loop import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
 
@@ -134,7 +134,7 @@ class Preset:
                 )
 
 
-# What the presets share; what was tried for it is in results/. The shift trains more at heavy noise, where motion
+# What the presets share; what was tried for it is in examples/results. Shift trains more at heavy noise, where motion
 # and identity are decided: many noisy frames together show what one alone doesn't.
 _PROCESS = DiffusionSettings(shift=3.0, shared=0.65, given=0.2, independent=0.15)
 _LOSS = AutoencoderLoss(kl=3e-5)
@@ -215,7 +215,7 @@ def from_plain(values):
 
     Raises KeyError, TypeError or InputError for what no preset has.
     """
-    return checkpoint.from_plain(Preset, values)
+    return config.from_plain(Preset, values)
 
 
 def override(preset, assignments):

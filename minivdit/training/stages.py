@@ -1,6 +1,6 @@
 """A whole training: the stages of a preset, one after the other, each with its own checkpoint."""
 
-from .. import seeds
+from ..base import seeds
 from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from .loop import fit
 from .tasks import AutoencoderTask, TextTask, TransformerTask, fingerprint

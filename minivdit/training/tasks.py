@@ -10,11 +10,12 @@ import hashlib
 import numpy as np
 
 from .. import autograd as ag
-from .. import diffusion, seeds
-from ..backend import array_module, blas_threads, to_device, to_numpy
+from .. import diffusion
+from ..base import seeds
+from ..base.backend import array_module, blas_threads, to_device, to_numpy
+from ..base.errors import InputError
 from ..data import describe
 from ..data.captions import THEN
-from ..errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

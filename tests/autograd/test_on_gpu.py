@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit import backend
-from minivdit.errors import InputError
+from minivdit.base import backend
+from minivdit.base.errors import InputError
 from minivdit.kernels.attention import BEST, FILES, Backward, Forward, best
 from minivdit.kernels.launch import launcher
 

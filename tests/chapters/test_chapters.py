@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minivdit.backend import cpu_count
+from minivdit.base.backend import cpu_count
 
 for needed in ("jupytext", "nbclient", "ipykernel"):
     pytest.importorskip(needed, reason=f"{needed} isn't installed; pip install -e '.[dev]'")

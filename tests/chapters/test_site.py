@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from minivdit import optim
 from minivdit.autograd import attend
+from minivdit.nn import optim
 
 DOCSTRING = """Like `simple_attention`, `or so`.
 
@@ -39,7 +39,7 @@ def test_arguments_become_a_list_and_names_become_links(api):
 
 def test_signs_of_formulas_are_not_taken_for_markup(api):
     words = api.linked("`_Optimiser`, `Muon`, a *pullback*, a * b, 2**3, |x|, y_", [optim])
-    known = ":py:obj:`Muon <minivdit.optim.Muon>`"
+    known = ":py:obj:`Muon <minivdit.nn.optim.Muon>`"
     assert words == rf"``_Optimiser``, {known}, a *pullback*, a \* b, 2\*\*3, \|x\|, y\_"
 
 
@@ -56,7 +56,7 @@ def chapters(build, tmp_path):
     for needed in ("sphinx", "myst_nb", "furo", "latex2mathml"):
         pytest.importorskip(needed, reason=f"{needed} isn't installed; pip install -e '.[site]'")
     made = shutil.ignore_patterns("_build", "api", "source")
-    shutil.copytree(build.CHAPTERS.parent / "pictures", tmp_path / "pictures")
+    shutil.copytree(build.CHAPTERS.parent / "examples" / "pictures", tmp_path / "examples" / "pictures")
     return shutil.copytree(build.CHAPTERS, tmp_path / "chapters", ignore=made)
 
 

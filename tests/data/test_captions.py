@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, parse, split_words
 from minivdit.data import captions as grammar
 from minivdit.data.captions import over_time, what_is_left_open, without_quotes
 from minivdit.data.words import plain_words
-from minivdit.errors import InputError
 
 ALL = [DigitMotion(*motion) for motion in itertools.product(range(10), DIRECTIONS, SPEEDS)]
 

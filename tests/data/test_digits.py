@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data import DigitSource, digit_source, resize
-from minivdit.errors import InputError
 
 
 def coded_source():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data.fitting import WAYS, to_size
-from minivdit.errors import InputError
 
 
 def spot(height, width, channels=1):

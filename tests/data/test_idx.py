@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data import idx
-from minivdit.errors import InputError
 
 IMAGES = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
 CONTENT = struct.pack(">4I", 2051, 2, 3, 5) + IMAGES.tobytes()

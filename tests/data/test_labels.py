@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from minivdit.base.errors import InputError
 from minivdit.data import labels
 from minivdit.data.labels import Label, Place
 from minivdit.data.reading import open_clip
-from minivdit.display import write_grid
-from minivdit.errors import InputError
+from minivdit.lab.display import write_grid
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 12, 1), dtype=np.uint8)
 

@@ -5,8 +5,8 @@ import collections
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data import CaptionedClips, MixedClips, Shape, digit_source, parse
-from minivdit.errors import InputError
 
 
 def maker(num_frames, height, width):

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minivdit import doctor
-from minivdit.cli import main
+from minivdit.base.errors import InputError
 from minivdit.data import digit_source, find_mnist, load_mnist, mnist, source_like
-from minivdit.errors import InputError
-from minivdit.evaluation.judging import clip_maker
+from minivdit.lab.cli import doctor
+from minivdit.lab.cli.main import main
+from minivdit.lab.evaluation.judging import clip_maker
 
 IMAGES = struct.pack(">4I", 2051, 20, 28, 28) + np.arange(20 * 784, dtype=np.uint32).astype(np.uint8).tobytes()
 LABELS = struct.pack(">2I", 2049, 20) + bytes(range(10)) * 2

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data import (
     DIRECTIONS,
     HELD_OUT,
@@ -21,7 +22,6 @@ from minivdit.data import (
     parse,
     read_moving_mnist,
 )
-from minivdit.errors import InputError
 
 
 @pytest.fixture(scope="module")

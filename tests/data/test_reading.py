@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minivdit.base.errors import InputError
 from minivdit.data import reading
 from minivdit.data.reading import open_clip, read_clip, read_mask
-from minivdit.display import write_clip
-from minivdit.errors import InputError
+from minivdit.lab.display import write_clip
 
 
 def frames(count, height=16, width=24):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.diffusion import curves
-from minivdit.errors import InputError
 
 EACH = {name: curves.make(name) for name in curves.CURVES} | {"shifted": curves.make("rectified_flow", shift=3.0)}
 EVERY_CURVE = pytest.mark.parametrize("curve", EACH.values(), ids=EACH)

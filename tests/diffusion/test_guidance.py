@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.diffusion import curves, guided, interval, predictions
-from minivdit.errors import InputError
 
 
 def setting(seed=0, shape=(2, 3, 4, 5, 6)):

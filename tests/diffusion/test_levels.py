@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.diffusion import level_matrix, training_levels, uniform_levels
-from minivdit.errors import InputError
 
 
 def kinds_of(levels):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.diffusion import curves, predictions
-from minivdit.errors import InputError
 
 EVERY_CURVE = pytest.mark.parametrize("name", list(curves.CURVES))
 EVERY_KIND = pytest.mark.parametrize("kind", predictions.KINDS)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.diffusion import SAMPLERS, curves, level_matrix, predictions, sample, steps, uniform_levels
-from minivdit.errors import InputError
 
 MEAN, DEVIATION = 0.4, 0.5
 CURVES = {name: curves.make(name) for name in curves.CURVES} | {"shifted": curves.make("rectified_flow", shift=3.0)}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minivdit import costs
-from minivdit.errors import InputError
+from minivdit.base import machine
+from minivdit.base.errors import InputError
 from minivdit.generation import Given
 from minivdit.generation.given import check_pixels
 from minivdit.generation.text_to_video import NoiseByClip, Predictor
@@ -310,7 +310,7 @@ def test_turns_need_something_given_and_something_to_draw(model, context):
 
 
 def test_a_clip_that_does_not_fit_is_refused_with_the_longest_that_does(model, monkeypatch):
-    monkeypatch.setattr(costs, "available_memory", lambda: 8e6)
+    monkeypatch.setattr(machine, "available_memory", lambda: 8e6)
     with pytest.raises(InputError, match=r"longest clip of this size that fits has \d+ frames") as refusal:
         model.animate(IMAGE, num_frames=10**9)
     longest = int(str(refusal.value).split("fits has ")[1].split()[0])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minivdit import costs
-from minivdit.errors import InputError
+from minivdit.base import machine
+from minivdit.base.errors import InputError
 from minivdit.generation.text_to_video import TextToVideo
 
 LENGTH, STEPS = 8, 2
@@ -66,7 +66,7 @@ def test_flops_are_those_of_all_steps(model):
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_drawn(model, draw, expected, monkeypatch):
-    monkeypatch.setattr(costs, "available_memory", lambda: 10**9)
+    monkeypatch.setattr(machine, "available_memory", lambda: 10**9)
     monkeypatch.setattr(TextToVideo, "draw", None)
     with pytest.raises(InputError, match=expected):
         draw(model)

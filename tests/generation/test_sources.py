@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minivdit.display import write_clip, write_grid
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
+from minivdit.lab.display import write_clip, write_grid
 
 CLIPS = np.random.default_rng(0).integers(0, 120, (2, 4, 16, 24, 1), dtype=np.uint8)
 VIDEO = CLIPS * np.float32(1 / 255)

@@ -6,13 +6,14 @@ import random
 
 import pytest
 
-from minivdit.drawing_commands import warn_of_weak_weights
-from minivdit.errors import InputError
-from minivdit.explorer.explore import describe
-from minivdit.files import load_tensors, save_tensors
+from minivdit.base import config
+from minivdit.base.errors import InputError
+from minivdit.base.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
-from minivdit.model_card import model_card
-from minivdit.training import checkpoint, presets
+from minivdit.lab.cli.drawing_commands import warn_of_weak_weights
+from minivdit.lab.explorer.explore import describe
+from minivdit.lab.pipeline.card import model_card
+from minivdit.training import presets
 
 NOTES = {
     "seed": 1,
@@ -73,7 +74,7 @@ def stored(make_model, tmp_path_factory):
     parts = {"autoencoder": model.autoencoder.config, "transformer": model.transformer.config}
     data = dataclasses.replace(presets.get("tiny").data, size=(16, 24), num_frames=4)
     tiny = dataclasses.replace(presets.get("tiny"), data=data, **parts)
-    start = {**NOTES, "preset": checkpoint.plain(tiny)}
+    start = {**NOTES, "preset": config.plain(tiny)}
     model.notes = {**start, "start": {"name": "before", "weights": "0a1b2c3d", "notes": start}}
     model.save(folder / "whole.safetensors")
     return folder, *load_tensors(folder / "whole.safetensors")
@@ -107,7 +108,7 @@ def test_three_hundred_files_with_something_wrong_in_them(stored):
 def test_what_is_nested_too_deeply_is_refused(stored, deep, monkeypatch):
     folder, tensors, metadata = stored
     nested = "[" * deep + "]" * deep
-    monkeypatch.setattr("minivdit.files.json.dumps", lambda value: nested)
+    monkeypatch.setattr("minivdit.base.files.json.dumps", lambda value: nested)
     save_tensors(folder / "deep.safetensors", tensors, metadata)
     with pytest.raises(InputError, match="is not a whole safetensors file"):
         load_tensors(folder / "deep.safetensors")

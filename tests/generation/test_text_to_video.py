@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minivdit.errors import InputError
-from minivdit.files import load_tensors, save_tensors
+from minivdit.base.errors import InputError
+from minivdit.base.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
 from minivdit.generation.text_to_video import SHIPPED, shipped
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minivdit import backend
 from minivdit.autograd import Tensor, gradients
 from minivdit.autograd.attend import simple_attention
-from minivdit.errors import InputError
+from minivdit.base import backend
+from minivdit.base.errors import InputError
 from minivdit.kernels import whole_source
 from minivdit.kernels.attention import FILES, LARGEST_SCALE, Forward, backward, forward
 from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
-from minivdit.kernels.example import errors, exact_backward, exact_forward
 from minivdit.kernels.formats import to_float32, to_format
+from minivdit.lab.benchmarks.kernel_attention_check import errors, exact_backward, exact_forward
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 FORWARD = [name for name, file in FILES.items() if file.arguments is Forward]
@@ -444,7 +444,7 @@ from dataclasses import replace
 from minivdit.kernels import whole_source
 from minivdit.kernels.attention import FILES
 from minivdit.kernels.emulate import Emulation
-from minivdit.kernels.example import errors
+from minivdit.lab.benchmarks.kernel_attention_check import errors
 
 name, old, new = sys.argv[1:]
 text = whole_source(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.kernels import compile as compiling
 from minivdit.kernels import inline_headers, whole_source
 from minivdit.kernels.catalogue import FILES

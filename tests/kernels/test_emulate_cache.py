@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from minivdit import files
+from minivdit.base import files
 from minivdit.kernels import emulate
-from minivdit.kernels.__main__ import main
+from minivdit.lab.cli.kernels import main
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="owners and modes as POSIX has them"),
@@ -113,7 +113,7 @@ def test_without_a_home_the_temporary_folder_goes_when_python_ends():
 import os, pwd
 def unknown(user): raise KeyError(user)
 pwd.getpwuid = unknown
-from minivdit.files import private_folder
+from minivdit.base.files import private_folder
 folder = private_folder("kernels")
 (folder / "x").write_text("x")
 print(folder)

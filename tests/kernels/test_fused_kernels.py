@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit import optim
 from minivdit.autograd.attend import _prepare
-from minivdit.backend import gpu_problem
-from minivdit.errors import InputError
+from minivdit.base.backend import gpu_problem
+from minivdit.base.errors import InputError
 from minivdit.kernels import fused, launch, whole_source
 from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
 from minivdit.kernels.fused import FILES
-from minivdit.kernels.fused_example import errors
+from minivdit.lab.benchmarks.kernel_fused_check import errors
+from minivdit.nn import optim
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 IN_16_BITS = [name for name, file in FILES.items() if "float16" in file.types]
@@ -329,7 +329,7 @@ from dataclasses import replace
 from minivdit.kernels import whole_source
 from minivdit.kernels.emulate import Emulation
 from minivdit.kernels.fused import FILES
-from minivdit.kernels.fused_example import errors
+from minivdit.lab.benchmarks.kernel_fused_check import errors
 
 name, old, new = sys.argv[1:]
 text, file = whole_source(name), FILES[name]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from minivdit import kernels
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.kernels import attention, fused
 from minivdit.kernels.catalogue import FILES
 

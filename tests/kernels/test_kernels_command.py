@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from minivdit.kernels.__main__ import main
 from minivdit.kernels.catalogue import FILES
+from minivdit.lab.cli.kernels import main
 
 needs_gcc = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 

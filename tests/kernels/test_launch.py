@@ -5,11 +5,11 @@ import types
 import numpy as np
 import pytest
 
-from minivdit.backend import gpu_problem
-from minivdit.errors import InputError
+from minivdit.base.backend import gpu_problem
+from minivdit.base.errors import InputError
 from minivdit.kernels import attention, fused, launch, whole_source
 from minivdit.kernels.attention import FILES, Forward
-from minivdit.kernels.example import errors
+from minivdit.lab.benchmarks.kernel_attention_check import errors
 
 SHARED_BYTES = 65536  # of the stand-in, as an sm_75 has
 

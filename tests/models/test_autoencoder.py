@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.models import Autoencoder, AutoencoderConfig
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 
 def build(channels=(4, 6), latent_channels=3, image_channels=1, seed=0):

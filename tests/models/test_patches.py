@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.models.patches import (
     clip_grid,
     patch_grid,

@@ -7,7 +7,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.autograd.attend import NEVER
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.models.patterns import (
     average_attention_distance,
     labels,

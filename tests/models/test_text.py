@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
+from minivdit.base.errors import InputError
 from minivdit.data.captions import MAX_WORDS
 from minivdit.data.words import LONGEST_CAPTION, VOCABULARY
-from minivdit.errors import InputError
 from minivdit.models import TextEncoder, Tokenizer
 from minivdit.models.blocks import CrossAttention
 from minivdit.models.text import PAD, START, key_times
 from minivdit.nn import Embedding, Linear, Module
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 
 
 def test_words_become_numbers_and_come_back():

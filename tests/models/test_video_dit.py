@@ -5,7 +5,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.autograd import engine
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.models import VideoDiT, VideoDiTConfig
 from minivdit.models.patches import rotary_angles
 from minivdit.models.patterns import partition

@@ -5,7 +5,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.models import Autoencoder, AutoencoderConfig
-from minivdit.optim import clip_global_norm
+from minivdit.nn.optim import clip_global_norm
 
 
 def assert_slopes(model, loss, step=1e-5, tolerance=1e-6):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
 from minivdit.nn import Buffer, Conv, Embedding, GroupNorm, LayerNorm, Linear, Module, Parameter, RMSNorm
 
 

@@ -14,8 +14,8 @@ def torch():
 
 @pytest.fixture(scope="session")
 def twin(torch):
-    """minivdit.benchmarks.torch_twin, which can only be imported where PyTorch is."""
-    from minivdit.benchmarks import torch_twin
+    """minivdit.lab.benchmarks.torch_twin, which can only be imported where PyTorch is."""
+    from minivdit.lab.benchmarks import torch_twin
 
     return torch_twin
 

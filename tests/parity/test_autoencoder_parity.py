@@ -7,7 +7,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.models import Autoencoder, AutoencoderConfig
-from minivdit.optim import AdamW
+from minivdit.nn.optim import AdamW
 from minivdit.training.tasks import AutoencoderLoss, AutoencoderTask
 
 CONFIGS = {

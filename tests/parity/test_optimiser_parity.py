@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.nn import Parameter
-from minivdit.optim import AdamW, Muon
+from minivdit.nn.optim import AdamW, Muon
 
 SHAPES = {"matrix": (7, 5), "bias": (5,), "kernel": (3, 3, 2, 4), "number": (1,)}
 

@@ -5,7 +5,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.models import VideoDiT, VideoDiTConfig
-from minivdit.optim import AdamW, MuonAdamW, fused_parts, is_hidden_matrix
+from minivdit.nn.optim import AdamW, MuonAdamW, fused_parts, is_hidden_matrix
 
 WORDS = 20
 

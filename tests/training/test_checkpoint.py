@@ -7,8 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from minivdit.errors import InputError
-from minivdit.files import save_tensors
+from minivdit.base import config
+from minivdit.base.errors import InputError
+from minivdit.base.files import save_tensors
 from minivdit.training import checkpoint, presets
 
 ABOUT_NOTHING = {"config": {}, "settings": {"steps": 9}, "seed": 0, "metrics": {}}
@@ -88,8 +89,8 @@ def test_weights_that_are_no_finite_floating_numbers_are_refused(tmp_path, value
 
 def test_a_dataclass_comes_back_from_what_is_plain_and_other_types_are_refused():
     whole = presets.get("full")
-    assert checkpoint.from_plain(presets.Preset, checkpoint.plain(whole)) == whole
-    assert checkpoint.from_plain(presets.DataSettings, {"turning": 1}) == presets.DataSettings(turning=1.0)
+    assert config.from_plain(presets.Preset, config.plain(whole)) == whole
+    assert config.from_plain(presets.DataSettings, {"turning": 1}) == presets.DataSettings(turning=1.0)
     for name, values in {
         "size": (None, 64, [64], [64, 64, 64], [64, "64"], [64, 64.0]),
         "num_frames": (True, 8.0, "8", [8]),
@@ -98,24 +99,24 @@ def test_a_dataclass_comes_back_from_what_is_plain_and_other_types_are_refused()
     }.items():
         for value in values:
             with pytest.raises(TypeError, match=f"^{name} can't be "):
-                checkpoint.from_plain(presets.DataSettings, {name: value})
+                config.from_plain(presets.DataSettings, {name: value})
     with pytest.raises(TypeError, match="DataSettings is no object but 'x'"):
-        checkpoint.from_plain(presets.Preset, {"data": "x"})
+        config.from_plain(presets.Preset, {"data": "x"})
     with pytest.raises(KeyError):
-        checkpoint.from_plain(presets.DataSettings, {"colour": 1})
+        config.from_plain(presets.DataSettings, {"colour": 1})
 
 
 def test_differing_fields_are_named():
-    saved = checkpoint.plain({"model": Config(width=4), "seed": 0, "old": 1})
+    saved = config.plain({"model": Config(width=4), "seed": 0, "old": 1})
     here = {"model": Config(patch=(1, 4, 4)), "seed": 0}
-    assert checkpoint.differences(saved, here) == [
+    assert config.differences(saved, here) == [
         "model.width is 4, here 8",
         "model.patch is [1, 2, 2], here [1, 4, 4]",
         "old is 1, here absent",
     ]
-    assert checkpoint.differences(saved, saved) == []
+    assert config.differences(saved, saved) == []
     with pytest.raises(InputError, match=r"^a\.file was trained .*: model\.width is 4, here 8; .*; take another$"):
-        checkpoint.require_equal(saved, here, "a.file", "take another")
+        config.require_equal(saved, here, "a.file", "take another")
 
 
 def test_writing_does_not_hold_up_training_and_keeps_what_was_handed_over(tmp_path, monkeypatch):

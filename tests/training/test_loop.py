@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
+from minivdit.base.stopping import STOPS
 from minivdit.training.checkpoint import load_checkpoint, save_checkpoint
 from minivdit.training.journal import Journal, Smooth, read_journal
 from minivdit.training.loop import Interrupted, Run, State, _summary, fit, steps_in, train
-from minivdit.training.stopping import STOPS
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
 _spec = importlib.util.spec_from_file_location("toy_task", PROGRAM)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
+from minivdit.base.sharing import batch_size, parallel_map, split_batch
 from minivdit.nn import Linear
-from minivdit.training.parallel import batch_size, parallel_gradients, parallel_map, split_batch
+from minivdit.training.parallel import parallel_gradients
 
 GENERATOR = np.random.default_rng(0)
 LAYER = Linear(5, 4, GENERATOR)

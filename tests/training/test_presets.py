@@ -5,11 +5,11 @@ import math
 
 import pytest
 
+from minivdit.base.config import plain
+from minivdit.base.errors import InputError
 from minivdit.data import PIXELS_PER_FRAME
-from minivdit.errors import InputError
 from minivdit.models import AutoencoderConfig
 from minivdit.training import presets
-from minivdit.training.checkpoint import plain
 from minivdit.training.tasks import DiffusionSettings
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from tqdm import TMonitor, tqdm
 
-from minivdit.errors import InputError
+from minivdit.base.errors import InputError
+from minivdit.base.sharing import Workers, can_fork, parallel_map
 from minivdit.training.loop import Run, train
-from minivdit.training.parallel import parallel_gradients, parallel_map
-from minivdit.training.workers import GradientWorkers, Workers, can_fork
+from minivdit.training.parallel import GradientWorkers, parallel_gradients
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
 
@@ -90,7 +90,7 @@ def test_items_come_back_in_order_whoever_worked_on_them(count):
 
 
 def test_where_processes_cannot_be_forked_threads_do_it(monkeypatch):
-    monkeypatch.setattr("minivdit.training.workers.can_fork", lambda: False)
+    monkeypatch.setattr("minivdit.base.sharing.can_fork", lambda: False)
     with Workers(lambda item: (item + 1, os.getpid()), 2, "") as workers:
         assert workers([1, 2, 3]) == [(item + 1, os.getpid()) for item in (1, 2, 3)]
 
@@ -162,7 +162,7 @@ def test_a_worker_ends_with_its_parent_in_the_middle_of_its_work(tmp_path):
 BESIDE_BLAS = """
 import threading
 import numpy as np
-from minivdit.training.workers import Workers
+from minivdit.base.sharing import Workers
 
 stop, a = threading.Event(), np.random.default_rng(0).random((400, 400), np.float32)
 

@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 1](../01_autograd.ipynb). Try them y
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

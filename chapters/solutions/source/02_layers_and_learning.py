@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 2](../02_layers_and_learning.ipynb).
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

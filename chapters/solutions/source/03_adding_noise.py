@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 3](../03_adding_noise.ipynb). Try th
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

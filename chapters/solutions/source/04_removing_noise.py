@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 4](../04_removing_noise.ipynb). Try 
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 5](../05_attention.ipynb). Try them 
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 6](../06_patches_and_positions.ipynb
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

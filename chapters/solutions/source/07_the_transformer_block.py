@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 7](../07_the_transformer_block.ipynb
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 8](../08_text_guidance.ipynb). Try t
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

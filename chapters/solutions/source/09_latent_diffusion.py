@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 9](../09_latent_diffusion.ipynb). Tr
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

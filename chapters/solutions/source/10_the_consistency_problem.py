@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 10](../10_the_consistency_problem.ip
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -6,7 +6,7 @@ Worked answers to the exercises of [chapter 12](../12_the_bill.ipynb). Try them 
 """
 
 # %%
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

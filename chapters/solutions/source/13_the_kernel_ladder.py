@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 13](../13_the_kernel_ladder.ipynb). 
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

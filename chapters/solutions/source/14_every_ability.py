@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 14](../14_every_ability.ipynb). Try 
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

@@ -8,7 +8,7 @@ Worked answers to the exercises of [chapter 15](../15_the_systems.ipynb). Try th
 # %%
 import numpy as np
 
-from minivdit.lessons import check
+from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""

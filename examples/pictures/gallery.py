@@ -1,0 +1,38 @@
+"""The strips in results: the first that are drawn, none left out.
+
+python examples/pictures/gallery.py
+
+gallery.png in examples/results/perframe, framewise and full: all captions, drawn by each from the same noise.
+"""
+
+import argparse
+from pathlib import Path
+
+from minivdit.generation import TextToVideo
+from minivdit.lab.display import write_strips
+
+RESULTS = Path(__file__).parents[1] / "results"
+CAPTIONS = [
+    "a 0 moving right",
+    "a 2 moving down",
+    "a 4 moving quickly up",
+    "a 6 moving down and left",
+    "a 3 moving right and a 7 moving up",
+    "a 1 moving quickly left and a 5 moving down",
+    "an 8 moving up and a 9 moving slowly right",
+    "a 0 moving down and right and a 4 moving left",
+]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for name, folder in (("perframe", "perframe"), ("framewise", "framewise"), ("joint", "full")):
+        model, strips = TextToVideo.load(name), RESULTS / folder / "gallery.png"
+        write_strips(strips, model.generate(CAPTIONS, seed=options.seed), CAPTIONS)
+        print(f"{name} ({model.fingerprint()}), seed {options.seed}: {strips}")
+
+
+if __name__ == "__main__":
+    main()

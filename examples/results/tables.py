@@ -1,0 +1,141 @@
+"""The tables of README.md and examples/results/README.md that evaluations fill in.
+
+python examples/results/tables.py
+
+A table is found by its first line and made of examples/results/*/evaluation*.json alone: no figure is copied by hand.
+"""
+
+from pathlib import Path
+
+from minivdit.base.files import atomic_write
+from minivdit.lab.evaluation import FLOORS, METRICS
+from minivdit.lab.evaluation.against import CALLED, chance, parts, read_evaluation
+
+RESULTS = Path(__file__).parent
+PATTERNS = {"perframe": "perframe", "framewise": "framewise", "joint": "full"}  # and the folders of their evaluations
+LABELS = {
+    "obeys": "obeys",
+    "flawless": "flawless",
+    "number": "as many digits as asked for",
+    "digit_frames": "frames that show the digits asked for",
+    "direction": "set off in the direction asked for",
+    "speed": "speed asked for",
+    "one_class": "read as one class in every frame",
+    "look": "likeness to the first frame (correlation)",
+    "residual": "pixels off the best bouncing line",
+    "lawful": "move and follow one bouncing line",
+    "frechet_frames": "Frechet distance of frames",
+    "frechet_clips": "Frechet distance of clips",
+}
+KINDS = {"1 digits": "one digit", "2 digits": "two digits"}
+BRIEF = {name: name for name in ("obeys", "flawless", "number")}
+
+
+def evaluation(folder, held_out=False):
+    """The parts of an evaluation in examples/results/."""
+    return parts(read_evaluation(RESULTS / folder / f"evaluation{'_held_out' * held_out}.json"))
+
+
+def cell(part, column, metric, interval=False):
+    """A figure as text, perhaps with half the width of its interval; '' where there is none."""
+    estimate = part["columns"].get(column, {}).get(metric)
+    if estimate is None or estimate["mean"] is None:
+        return ""
+    form = ".3f" if METRICS[metric][0] == "distance" else ".2f"
+    half = f" ±{(estimate['high'] - estimate['low']) / 2:{form}}" if interval else ""
+    return f"{estimate['mean']:{form}}{half}"
+
+
+def table(head, rows):
+    """Lines of Markdown."""
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
+
+
+def of_one_model(folder, kinds, head, metrics):
+    """Drawn, real, floor, and drawn for pairs that no caption of the training had, for each kind of prompts."""
+    plain, held_out = evaluation(folder), evaluation(folder, held_out=True)
+    rows = []
+    for metric in metrics:
+        row = [LABELS[metric]]
+        for kind in kinds:
+            row += [cell(plain[kind], "clips", metric, True), cell(plain[kind], "real", metric)]
+            row += [cell(plain[kind], FLOORS.get(metric), metric), cell(held_out[kind], "clips", metric, True)]
+        rows.append(row)
+    return table(head, rows)
+
+
+def of_patterns(head, kinds, labels, interval=True):
+    """The three patterns and real clips, for each kind of prompts. labels: {metric: what to call it}."""
+    found = {name: evaluation(folder) for name, folder in PATTERNS.items()}
+    rows = []
+    for metric, label in labels.items():
+        row = [label]
+        for kind in kinds:
+            row += [cell(each[kind], "clips", metric, interval) for each in found.values()]
+            row.append(cell(found["joint"][kind], "real", metric))
+        rows.append(row)
+    return table(head, rows)
+
+
+def of_pairs(head):
+    """What evaluating joint with --against examples/results/framewise/evaluation.json found; bold is a difference."""
+    rows = {}
+    for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
+        d, form = one["difference"], "+.3f" if METRICS[one["metric"]][0] == "distance" else "+.2f"
+        bold = "**" if one["corrected"] < CALLED else ""
+        texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", chance(one["corrected"])
+        rows.setdefault(one["metric"], {})[one["kind"]] = texts
+    lines = [[LABELS[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in LABELS if m in rows]
+    return table(head, lines)
+
+
+def tables():
+    """{file: list of tables}."""
+    one, both = ["1 digits"], list(KINDS)
+    patterns, end = list(PATTERNS), ["real (ceiling)", "floor"]
+    brief = [
+        "",
+        *(f"one digit: {patterns[0]}", *patterns[1:], "real"),
+        f"two digits: {patterns[0]}",
+        *patterns[1:],
+        "real",
+    ]
+    never = "pairs never captioned"
+    model = ["200 prompts each", "one digit", *end, never, "two digits", *end, never]
+    longest = [metric for metric in LABELS if metric not in ("look", "residual")]
+    return {
+        RESULTS.parents[1] / "README.md": [of_patterns(brief, both, BRIEF, interval=False)],
+        RESULTS / "README.md": [
+            of_one_model("full", both, model, longest),
+            of_one_model("small", one, ["200 prompts", *model[1:5]], longest),
+            *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
+            of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
+        ],
+    }
+
+
+def cells(line):
+    """What stands between the bars of a line of Markdown."""
+    return [part.strip() for part in line.split("|")]
+
+
+def filled(text, found):
+    """A page with the tables put in the place of those that begin with the same line."""
+    lines = text.splitlines()
+    for new in found:
+        start = [cells(line) for line in lines].index(cells(new[0]))
+        end = next((k for k in range(start, len(lines)) if not lines[k].startswith("|")), len(lines))
+        lines[start:end] = new
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    for page, found in tables().items():
+        text = filled(page.read_text(encoding="utf-8"), found)
+        with atomic_write(page) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+        print(f"{page.name}: {len(found)} tables")
+
+
+if __name__ == "__main__":
+    main()

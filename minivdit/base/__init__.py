@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, arrays and devices, files, configurations, the machine, random numbers."""

@@ -1,0 +1,256 @@
+"""`minivdit bench cpu`: training steps, sampling steps, attention, the autoencoder and batches, timed on this machine.
+
+Where PyTorch can be imported, the same work is done by its twin: same weights, same batch, same number of threads,
+in a process of its own, taking turns in one run, so that whatever else the machine does meets both alike. First it is
+checked that both compute the same.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ...base import backend, machine
+from ...base.errors import InputError
+from ...base.files import atomic_write
+from ...training import presets
+from . import workloads
+
+PAUSE = 0.05  # seconds between two turns, in which the threads of the last one go to sleep
+TOLERANCE = 1e-3  # of the largest entry of an array: float32 sums in another order, through a whole network
+
+
+class Worker:
+    """One side of one workload, in a process of its own; see worker.py."""
+
+    def __init__(self, side, name, threads, device="cpu"):
+        command = [sys.executable, "-m", "minivdit.lab.benchmarks.worker", side, name, str(threads), device]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in close)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
+        self.side, self.name = side, name
+        self.flops = self._answer()["flops"]
+
+    def ask(self, request):
+        self.process.stdin.write(f"{request}\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.errors.seek(0)
+            last = (self.errors.read().strip().splitlines() or [f"exit code {self.process.returncode}"])[-1]
+            raise InputError(f"{self.name!r} ({self.side}) stopped: {last}")
+        return json.loads(line)
+
+    def results(self, folder):
+        path = Path(folder) / f"{self.side}.npz"
+        self.ask(str(path))
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.terminate()
+        self.process.wait()
+        self.errors.close()
+
+
+@dataclasses.dataclass
+class Timing:
+    """What was measured of a workload: seconds of every turn, for each side; bytes that the work added at its peak."""
+
+    name: str
+    flops: int
+    seconds: dict
+    memory: dict
+    difference: dict  # of the results, relative to the largest entry: for each side but ours
+    launches: dict = dataclasses.field(default_factory=dict)  # of kernels on a GPU, for each side; None if not known
+
+    def median(self, side="ours"):
+        return float(np.median(self.seconds[side]))
+
+    def ratios(self, side):
+        """Ours / theirs, turn by turn."""
+        return np.array(self.seconds["ours"]) / np.array(self.seconds[side])
+
+    def speed(self):
+        """FLOP/s of ours."""
+        return self.flops / self.median()
+
+
+def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3, device="cpu"):
+    """Time a workload: a Timing. Raises InputError where two sides don't compute the same."""
+    workers = {}
+    try:
+        for side in sides:
+            workers[side] = Worker(side, name, threads, device)
+        difference = _compare(workers)
+        for worker in workers.values():
+            for _ in range(warm_up):
+                worker.ask("run")
+        seconds = {side: [] for side in sides}
+        for turn in range(turns):
+            for side in sides if turn % 2 == 0 else reversed(sides):
+                time.sleep(PAUSE)
+                seconds[side].append(workers[side].ask("run"))
+        memory, launches = {}, {}
+        for side, worker in workers.items():
+            held = worker.ask("memory")
+            memory[side] = held["peak"] - held["before"]
+            if device == "gpu":
+                launches[side] = worker.ask("launches")
+        return Timing(name, workers["ours"].flops, seconds, memory, difference, launches)
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def _compare(workers):
+    """The largest difference of any result, relative to the largest entry of its array, for each side but ours."""
+    difference = {}
+    with tempfile.TemporaryDirectory() as folder:
+        mine = workers["ours"].results(folder) if len(workers) > 1 else {}
+        for side, worker in workers.items():
+            if side == "ours":
+                continue
+            others = worker.results(folder)
+            if mine.keys() != others.keys():
+                raise InputError(f"{worker.name!r}: minivdit and PyTorch ({side}) gave results of different names")
+            worst = max(mine, key=lambda name: _distance(mine[name], others[name]))
+            difference[side] = _distance(mine[worst], others[worst])
+            if not difference[side] <= TOLERANCE:
+                raise InputError(
+                    f"{worker.name!r}: minivdit and PyTorch ({side}) don't compute the same: {worst} differs by "
+                    f"{difference[side]:.1e} of its largest entry"
+                )
+    return difference
+
+
+def _distance(a, b):
+    return float(abs(a.astype(np.float64) - b).max() / max(1e-12, abs(b).max())) if a.shape == b.shape else np.inf
+
+
+def batch_seconds(name, turns=15):
+    """How long a preset's batch takes to make, in seconds: the median."""
+    preset = presets.get(name)
+    task, _ = workloads.preset_task("train", preset, np.random.default_rng(0))
+    seconds = []
+    for turn in range(turns):
+        started = time.perf_counter()
+        task.batch(np.random.default_rng(turn))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+def startup_seconds(threads, turns=5):
+    """From starting Python to the end of the first training step of the preset small, in seconds: the median."""
+    program = f"from minivdit.lab.benchmarks import workloads; workloads.ours('train small', {threads}).run()"
+    seconds = []
+    for _ in range(turns):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+def torch_sides(compiled=False):
+    """Which forms of PyTorch can be compared with: () where it isn't installed."""
+    try:
+        importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    return ("eager", "compiled") if compiled else ("eager",)
+
+
+def bench(chosen=None, *, threads=None, turns=15, sides=None, out=None, show=print):
+    """Measure workloads (all unless `chosen`), show a line for each as it is done, and write all figures as JSON.
+
+    sides: 'ours' and what it is compared with; PyTorch, where it is installed. Returns a dict of name -> Timing.
+    """
+    threads = threads or backend.cpu_count()
+    chosen = list(chosen or workloads.names())
+    for name in chosen:
+        workloads.check_name(name)
+    sides = sides or ("ours", *torch_sides())
+    with backend.blas_threads(threads):
+        rate = machine.matmul_speed(1024, seconds=1.0)
+    about = describe_machine(threads, rate)
+    show(f"{about['processor']}, {threads} threads; matrix products run at {rate / 1e9:.0f} GFLOP/s")
+    show(f"{about['versions']}; {about['date']}; medians of {turns} turns, quartiles in brackets")
+    if len(sides) == 1:
+        show("PyTorch isn't installed: nothing to compare with (pip install 'minivdit[parity]')")
+    show(header(sides))
+    timings = {}
+    for name in chosen:
+        timings[name] = measure(name, threads, sides, turns)
+        show(line(timings[name], rate, sides))
+    made = {preset: batch_seconds(preset) for preset in workloads.PRESETS if f"train {preset}" in timings}
+    for preset, seconds in made.items():
+        share = seconds / timings[f"train {preset}"].median()
+        show(f"a batch of {preset}: {1e3 * seconds:.1f} ms, {share:.1%} of a step (made beside it, in a thread)")
+    startup = startup_seconds(threads)
+    show(f"from starting Python to the end of the first step of small: {startup:.2f} s")
+    if out is not None:
+        figures = {name: {**dataclasses.asdict(timing), **summary(timing)} for name, timing in timings.items()}
+        everything = {"machine": about, "startup": startup, "batch_seconds": made, "workloads": figures}
+        with atomic_write(out) as temporary:
+            temporary.write_text(json.dumps(everything, indent=1))
+        show(str(out))
+    return timings
+
+
+def summary(timing):
+    """The figures of the table: medians of seconds, and of the ratios to each other side."""
+    others = [side for side in timing.seconds if side != "ours"]
+    return {
+        "median": {side: timing.median(side) for side in timing.seconds},
+        "ratio": {side: float(np.median(timing.ratios(side))) for side in others},
+        "memory_ratio": {side: timing.memory["ours"] / max(1, timing.memory[side]) for side in others},
+    }
+
+
+def header(sides):
+    others = "".join(f"{side + ' ms':>12}{'ours/' + side:>23}{'memory':>10}" for side in sides[1:])
+    return f"{'workload':28}{'ms':>22}{'GFLOP/s':>9}{'of peak':>9}{'memory':>10}{others}"
+
+
+def line(timing, rate, sides):
+    """One row of the table."""
+    low, median, high = 1e3 * np.percentile(timing.seconds["ours"], (25, 50, 75))
+    row = f"{timing.name:28}{f'{median:.1f} ({low:.1f}-{high:.1f})':>22}{timing.speed() / 1e9:>9.0f}"
+    row += f"{timing.speed() / rate:>9.0%}{machine.amount(timing.memory['ours']):>10}"
+    for side in sides[1:]:
+        low, middle, high = np.percentile(timing.ratios(side), (25, 50, 75))
+        row += f"{1e3 * timing.median(side):>12.1f}{f'{middle:.2f} ({low:.2f}-{high:.2f})':>23}"
+        row += f"{timing.memory['ours'] / max(1, timing.memory[side]):>10.2f}"
+    return row
+
+
+def describe_machine(threads, rate):
+    """What the figures depend on: for the JSON and the first lines."""
+    versions = [f"Python {platform.python_version()}"]
+    for name in ("numpy", "torch"):
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": machine.processor(),
+        "threads": threads,
+        "matrix_products": rate,
+        "versions": ", ".join(versions),
+        "date": datetime.date.today().isoformat(),
+    }

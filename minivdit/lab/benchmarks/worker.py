@@ -1,0 +1,102 @@
+"""A process that does one workload again and again, and says how long it took and what memory it needed.
+
+minivdit and PyTorch are timed in a process each, as their users run them: with their own threads, allocator and
+memory. The parent lets them take turns. Requests come as lines on stdin, answers go as lines of JSON to stdout.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import multiprocessing
+import sys
+import time
+
+import numpy as np
+
+from ...base.backend import to_numpy
+
+
+def resident_memory(process="self"):
+    """Bytes of memory a process holds now, and the most it ever held (Linux; elsewhere this one's peak, twice)."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+        return [1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")]
+    import resource  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return [peak, peak]
+
+
+def give_back_memory():
+    """Return what was freed to the system, and forget the peak so far: what the work takes must not hide in either.
+
+    The first takes glibc, the second Linux; elsewhere figures of memory are too small or too large.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def main(side, name, threads, device):
+    """side: 'ours', 'plain' (on a GPU: ours without our kernels), 'eager' or 'compiled'. device: 'cpu' or 'gpu'.
+
+    Requests: 'run', 'memory', 'launches', or a path to write the results to.
+    """
+    from ...base import backend
+    from . import workloads
+
+    if side in ("ours", "plain"):
+        backend.use(device, kernels=side == "ours")
+        backend.tune_allocator()
+        prepared = workloads.ours(name, threads)
+    else:
+        prepared = workloads.theirs(name, threads, side == "compiled", "cuda" if device == "gpu" else "cpu")
+    give_back_memory()
+    before, _ = resident_memory()
+    answer({"flops": prepared.flops})
+    with prepared.around:
+        serve(prepared, before)
+
+
+def serve(prepared, before):
+    """Answer requests until there are no more. before: bytes of memory that were held when all was prepared."""
+    for line in sys.stdin:
+        request = line.strip()
+        if request == "run":
+            started = time.perf_counter()
+            prepared.run()
+            answer(time.perf_counter() - started)
+        elif request == "launches":
+            answer(launches(prepared.run))
+        elif request == "memory":
+            _, peak = resident_memory()
+            # A forked process begins with all that this one held; what it holds beyond that is its own.
+            for child in multiprocessing.active_children():
+                peak += max(0, resident_memory(child.pid)[1] - before)
+            answer({"before": before, "peak": peak})
+        else:
+            np.savez(request, **{name: to_numpy(array) for name, array in prepared.results().items()})
+            answer(None)
+
+
+def launches(work):
+    """How many kernels work() launches on a GPU, ours or PyTorch's: counted by PyTorch's profiler; None without it."""
+    try:
+        from torch.profiler import ProfilerActivity, profile
+    except ImportError:
+        return None
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        work()
+    on_gpu = [event for event in profiled.events() if event.device_type.name == "CUDA"]
+    return sum(not event.name.startswith(("Memcpy", "Memset")) for event in on_gpu)
+
+
+def answer(value):
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])

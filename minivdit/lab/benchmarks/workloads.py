@@ -1,0 +1,359 @@
+"""What is timed: the same piece of work by minivdit and by plain PyTorch, from the same seeds.
+
+A workload has a name such as 'train 32x64x128x6x4' (batch x tokens x width x depth x heads), 'train small' (a
+preset), 'sample small', 'attention 4096' or 'autoencoder full'. `ours` and `theirs` prepare it: a function that does
+the work once, and one that gives its results, so that both sides can be shown to compute the same.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+
+from ... import autograd as ag
+from ...base import backend
+from ...base.errors import InputError
+from ...data.captions import MAX_WORDS
+from ...diffusion.curves import shifted
+from ...generation.text_to_video import Predictor
+from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs
+from ...nn.optim import fused_parts, is_hidden_matrix, warmup_cosine
+from ...training import loop, presets
+from ...training.loop import Run, TrainingSettings
+from ...training.tasks import AutoencoderTask, TransformerTask
+
+GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
+SHAPES = ("32x64x128x6x4", "16x256x128x6x4", "4x1024x128x6x4", "16x160x192x8x6")
+PRESETS = ("small", "full")
+HEAD_WIDTH = 32  # of the attention that is timed alone
+FRAMES = 128  # that the autoencoder is timed with
+
+
+@dataclasses.dataclass
+class Prepared:
+    """run(): the work, once. results(): dict of name -> array. flops: of matrix products in a run (0: not counted).
+    around: a context in which to do it."""
+
+    run: object
+    results: object
+    flops: int = 0
+    around: object = dataclasses.field(default_factory=contextlib.nullcontext)
+
+
+def names():
+    """All workloads, in the order of the report."""
+    models = (*SHAPES, *PRESETS)
+    return [
+        *(f"{kind} {model}" for kind in ("train", "sample") for model in models),
+        *(f"attention {tokens}" for tokens in (1024, 2048, 4096, 8192)),
+        *(f"autoencoder {preset}" for preset in PRESETS),
+    ]
+
+
+def ours(name, threads):
+    """Prepare a workload for minivdit, with so many threads."""
+    kind, subject = split_name(name)
+    if kind == "attention":
+        return _our_attention(int(subject))
+    run, batch = training(kind, subject, threads)
+    if kind == "sample":
+        return _our_sample(run.task, batch, threads)
+
+    on_device = loop.on_device(batch)
+
+    def results():
+        loss, gradients, _ = run.gradients(on_device)
+        return {"loss": np.float32(float(loss)), **gradients}
+
+    def step():
+        run.advance(loop.on_device(batch))
+        backend.wait()
+
+    return Prepared(step, results, 3 * _flops(run.task, batch), run.hired())
+
+
+def theirs(name, threads, compiled=False, device="cpu"):
+    """The same for plain PyTorch; compiled: through torch.compile; device: 'cpu', or 'cuda' for training."""
+    import torch
+
+    torch.set_num_threads(threads)
+    kind, subject = split_name(name)
+    if kind == "attention":
+        return _their_attention(int(subject))
+    run, batch = training(kind, subject, threads)
+    if kind == "sample":
+        return _their_sample(run.task, batch, compiled)
+    return _their_training(run, batch, compiled, device)
+
+
+def split_name(name):
+    """('train', 'small') from 'train small'."""
+    kind, _, subject = name.partition(" ")
+    if kind not in ("train", "sample", "attention", "autoencoder") or not subject:
+        raise InputError(f"{name!r} is not a workload; there are {', '.join(names())}")
+    return kind, subject
+
+
+def check_name(name):
+    """Raise InputError unless the workload of this name can be prepared; builds nothing."""
+    kind, subject = split_name(name)
+    if kind == "attention":
+        if not (subject.isdecimal() and int(subject)):
+            raise InputError(f"{name!r} is not a workload; give a number of tokens, such as 'attention 4096'")
+    elif subject not in presets.PRESETS:
+        _read_shape(subject)
+
+
+# --- models and batches ------------------------------------------------------------------------------------
+
+
+class _Nothing:
+    """Stands where an autoencoder would: what comes in are latents already."""
+
+    def encode(self, video):
+        return video
+
+
+class LatentTask(TransformerTask):
+    """A transformer alone, on random latents: for shapes that are no preset's."""
+
+    def __init__(self, model, batch_size, grid):
+        self.model, self.batch_size, self.settings = model, batch_size, DIFFUSION
+        self.curve, self.parameters, self.config = DIFFUSION.make_curve(), model.parameters(), {}
+        self.autoencoder, self.grid = _Nothing(), grid
+
+    def batch(self, generator):
+        time, height, width = self.grid
+        shape = (self.batch_size, time, 2 * height, 2 * width, self.model.config.latent_channels)
+        level = 1 - generator.random((self.batch_size, time), dtype=np.float32)
+        tokens = generator.integers(2, costs.TOKENS, (self.batch_size, MAX_WORDS + 1), dtype=np.int32)
+        tokens[:, MAX_WORDS * 2 // 3 :] = 0  # captions shorter than the longest
+        noise, clean = generator.standard_normal((2, *shape), dtype=np.float32)
+        return {"video": clean, "noise": noise, "level": level, "tokens": tokens, "weight": np.ones_like(level)}
+
+
+DIFFUSION = presets.get("small").diffusion
+
+
+def training(kind, subject, threads):
+    """(Run, batch) of a workload: every weight random, also those that start at zero."""
+    generator = np.random.default_rng(0)
+    if subject in presets.PRESETS:
+        task, settings = preset_task(kind, presets.get(subject), generator)
+    else:
+        task, settings = _shape_task(subject, generator)
+    for parameter in task.parameters.values():
+        parameter.data += 0.02 * backend.normal(generator, parameter.shape)
+    return Run(task, settings, threads=threads), task.batch(generator)
+
+
+def _read_shape(subject):
+    """(batch, grid, width, depth, heads) from '32x64x128x6x4'."""
+    try:
+        batch, tokens, width, depth, heads = map(int, subject.split("x"))
+        return batch, GRIDS[tokens], width, depth, heads
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"{subject!r} is neither a preset nor batch x tokens x width x depth x heads, such as {SHAPES[0]}, "
+            f"with {', '.join(map(str, GRIDS))} tokens"
+        ) from error
+
+
+def _shape_task(subject, generator):
+    batch, grid, width, depth, heads = _read_shape(subject)
+    config = VideoDiTConfig(width=width, depth=depth, heads=heads, positions="both")
+    task = LatentTask(VideoDiT(config, costs.TOKENS, generator), batch, grid)
+    return task, TrainingSettings(batch=batch, shards=2, matrix_learning_rate=0.0)
+
+
+def preset_task(kind, preset, generator):
+    clips = dataclasses.replace(preset.data, digits="strokes").clips()
+    autoencoder = Autoencoder(preset.autoencoder, generator)
+    if kind == "autoencoder":
+        clips_a_batch = FRAMES // preset.data.num_frames
+        settings = dataclasses.replace(preset.autoencoder_training, batch=clips_a_batch, shards=2)
+        return AutoencoderTask(autoencoder, clips, clips_a_batch, preset.autoencoder_loss), settings
+    tokenizer = Tokenizer()
+    model = VideoDiT(preset.transformer, len(tokenizer), generator)
+    task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
+    return task, preset.training
+
+
+def _flops(task, batch):
+    """Of the matrix products of a forward pass (and, in the autoencoder's training, both halves)."""
+    if isinstance(task, AutoencoderTask):
+        frames = batch["frames"]
+        return costs.autoencoder_cost(task.model.config, len(frames), frames.shape[1:3]).forward_flops
+    config, shape = task.model.config, batch["noise"].shape
+    grid = tuple(length // side for length, side in zip(shape[1:4], config.patch_size))
+    vocabulary = costs.TOKENS
+    return costs.clip_cost(config, grid, len(batch["noise"]), vocabulary=vocabulary).forward_flops
+
+
+def _inputs(task, batch):
+    """(noisy latents, levels, tokens): what a call of the network gets."""
+    return batch["noise"], batch["level"], batch["tokens"]
+
+
+def _our_sample(task, batch, threads):
+    inputs = _inputs(task, batch)
+    predictor = Predictor(task.model, threads)
+    prediction = lambda: predictor(*inputs)
+    return Prepared(prediction, lambda: {"prediction": prediction()}, _flops(task, batch), predictor)
+
+
+def _heads(tokens):
+    """q, k, v and a gradient (1, 1, N, d)."""
+    return np.random.default_rng(0).standard_normal((4, 1, 1, tokens, HEAD_WIDTH), dtype=np.float32)
+
+
+def _our_attention(tokens):
+    *inputs, cotangent = _heads(tokens)
+
+    def run():
+        leaves = [ag.Tensor(a, requires_grad=True) for a in inputs]
+        output = ag.attention(*leaves)
+        return [output.data, *ag.gradients(output, leaves, cotangent)]
+
+    def results():
+        return dict(zip(("output", "q", "k", "v"), run()))
+
+    return Prepared(run, results, 14 * tokens**2 * HEAD_WIDTH)
+
+
+# --- PyTorch -----------------------------------------------------------------------------------------------
+
+
+def _twin(network, compiled):
+    """The PyTorch twin of a VideoDiT or Autoencoder, with the same weights."""
+    import torch
+
+    from . import torch_twin
+
+    if isinstance(network, Autoencoder):
+        return torch_twin.load(torch_twin.Autoencoder(network.config), network.state_dict())
+    twin = torch_twin.VideoDiT(network.config, network.text.embedding.table.shape[0])
+    twin = torch_twin.load(twin, network.state_dict())
+    return torch.compile(twin) if compiled else twin
+
+
+def _tensors(batch, device="cpu"):
+    import torch
+
+    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}
+
+
+def _their_sample(task, batch, compiled):
+    import torch
+
+    network = _twin(task.model, compiled)
+    latents, level, tokens = _inputs(task, _tensors(batch))
+
+    def run():
+        with torch.inference_mode():
+            return network(latents, level, tokens.long())
+
+    return Prepared(run, lambda: {"prediction": run().numpy()})
+
+
+def _their_attention(tokens):
+    import torch
+
+    *inputs, cotangent = (torch.from_numpy(a) for a in _heads(tokens))
+
+    def run():
+        leaves = [a.clone().requires_grad_() for a in inputs]
+        output = torch.nn.functional.scaled_dot_product_attention(*leaves)
+        return [output.detach(), *torch.autograd.grad(output, leaves, cotangent)]
+
+    return Prepared(run, lambda: {name: a.numpy() for name, a in zip(("output", "q", "k", "v"), run())})
+
+
+def _their_training(run, batch, compiled, device):
+    """Forward, backward, clipping, optimiser, average: as PyTorch has them, in its fused and foreach forms."""
+    import torch
+
+    from . import torch_twin
+
+    task, settings = run.task, run.settings
+    their_loss = _their_autoencoder_loss if isinstance(task, AutoencoderTask) else _their_loss
+    with torch.device(device):  # where weights are made, and tables, which the first call makes
+        network = _twin(task.model, compiled)
+        loss = their_loss(task, network)
+        if device != "cpu":
+            loss(_tensors(batch, device))
+    weights = dict(getattr(network, "_orig_mod", network).named_parameters())
+    chosen = {n for n, p in run.parameters.items() if settings.matrix_learning_rate and is_hidden_matrix(n, p)}
+    others = [weight for name, weight in weights.items() if name not in chosen]
+    optimisers = [
+        torch.optim.AdamW(others, settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True)
+    ]
+    if chosen:
+        matrices = [(weights[name], fused_parts(name)) for name in sorted(chosen)]
+        optimisers.append(torch_twin.Muon(matrices, settings.matrix_learning_rate))
+    rates, steps = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups], itertools.count()
+    average = [weight.detach().clone() for weight in weights.values()]
+
+    def step():
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        value = loss(_tensors(batch, device))
+        value.backward()
+        norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip)
+        if not math.isfinite(value.item() + norm.item()):
+            raise FloatingPointError("the loss or a gradient is not a number")
+        fraction = warmup_cosine(next(steps), settings.warmup, settings.steps, settings.final_fraction)
+        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+        for group, rate in zip(groups, rates):
+            group["lr"] = fraction * rate
+        for optimiser in optimisers:
+            optimiser.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, list(weights.values()), 1 - settings.ema_decay)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def results():
+        network.zero_grad(set_to_none=True)
+        value = loss(_tensors(batch, device))
+        value.backward()
+        gradients = torch_twin.gradient_arrays(getattr(network, "_orig_mod", network))
+        return {"loss": value.detach().cpu().numpy(), **gradients}
+
+    return Prepared(step, results)
+
+
+def _their_loss(task, network):
+    import torch
+
+    autoencoder = task.autoencoder if isinstance(task, LatentTask) else _twin(task.autoencoder, False)
+    frame = lambda a: a[:, :, None, None, None]
+
+    def loss(batch):
+        level, noise = batch["level"], batch["noise"]
+        with torch.no_grad():
+            clean = autoencoder.encode(batch["video"])
+            sigma = shifted(level, task.curve.shift)
+            noisy, target = frame(1 - sigma) * clean + frame(sigma) * noise, noise - clean  # of rectified flow
+        error = (network(noisy, level, batch["tokens"].long()) - target) ** 2
+        return (frame(batch["weight"]) * error).mean()
+
+    assert task.settings.prediction == "velocity" and task.curve.name == "rectified_flow"
+    return loss
+
+
+def _their_autoencoder_loss(task, network):
+    import torch
+
+    def loss(batch):
+        frames = batch["frames"]
+        mean, log_variance = network.distribution(frames)
+        log_variance = log_variance.clamp(-20.0, 10.0)
+        rebuilt = network.reconstruct(mean + (log_variance * 0.5).exp() * batch["noise"])
+        divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).mean()
+        error = torch.nn.functional.mse_loss(rebuilt, frames) + task.weights.absolute * (rebuilt - frames).abs().mean()
+        return error + task.weights.kl * divergence
+
+    return loss

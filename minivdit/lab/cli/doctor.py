@@ -1,0 +1,211 @@
+"""`minivdit doctor`: what this machine has, what is missing, and the cure.
+
+Every check returns a Finding: OK; FAIL, with what to do about it; or "--" for something optional that isn't there.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from ... import __version__
+from ...base.errors import InputError
+
+OK, FAIL, OPTIONAL = "[OK]", "[FAIL]", "[--]"
+PACKAGES = ("numpy", "safetensors", "pillow", "matplotlib", "tqdm", "threadpoolctl")
+MEMORY_WANTED, DISK_WANTED = 2 << 30, 1 << 30  # bytes: the quick preset with room to spare; a run with checkpoints
+
+
+class Finding(NamedTuple):
+    """One line of the report. state: OK, FAIL or OPTIONAL."""
+
+    state: str
+    text: str
+
+
+def check_python():  # pip has refused a Python that is too old
+    where = f"{platform.system()} {platform.machine()}"
+    return Finding(OK, f"minivdit {__version__}, Python {platform.python_version()} on {where}")
+
+
+def check_packages():
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding(FAIL, f"{', '.join(missing)} not installed; pip install {' '.join(missing)}")
+    if int(importlib.metadata.version("numpy").split(".")[0]) < 2:
+        return Finding(FAIL, f"{found[0]} is too old; pip install 'numpy>=2'")
+    return Finding(OK, ", ".join(found))
+
+
+def check_blas():
+    import threadpoolctl
+
+    from ...base.backend import cpu_count
+    from ...base.machine import cores_speed
+
+    speed = cores_speed() / 1e9
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    cores = cpu_count()
+    text = f"matrix products: {speed:.0f} GFLOP/s, {cores} core{'s' * (cores > 1)}"
+    if not pools:
+        # Apple's Accelerate is one that threadpoolctl doesn't see.
+        return Finding(OK, f"{text}, threads of the BLAS library unknown")
+    pool = max(pools, key=lambda pool: pool["num_threads"])
+    text += f", {pool['internal_api']} with {pool['num_threads']} thread{'s' * (pool['num_threads'] > 1)}"
+    if pool["num_threads"] > cores:
+        return Finding(FAIL, f"{text}: more threads than cores are slow; set OMP_NUM_THREADS={cores}")
+    return Finding(OK, text)
+
+
+def check_allocator():
+    from ...base.backend import tune_allocator
+
+    if tune_allocator():
+        return Finding(OK, "memory allocator tuned: freed arrays are kept for the next step")
+    return Finding(OPTIONAL, "the memory allocator can't be tuned here (Linux with glibc only): a bit slower")
+
+
+def check_memory():
+    from ...base.machine import available_memory
+
+    free = available_memory()
+    if free is None:
+        return Finding(OPTIONAL, f"free memory unknown on this system; training wants about {_size(MEMORY_WANTED)}")
+    if free < MEMORY_WANTED:
+        return Finding(
+            FAIL,
+            f"{_size(free)} of memory free, {_size(MEMORY_WANTED)} wanted; close programs or train less",
+        )
+    return Finding(OK, f"{_size(free)} of memory free")
+
+
+def check_disk():
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < DISK_WANTED:
+        return Finding(FAIL, f"{_size(free)} free on this disk, {_size(DISK_WANTED)} wanted; make room or pass --out")
+    if not os.access(Path.cwd(), os.W_OK):
+        return Finding(FAIL, "this folder can't be written to; go to another, or pass --out")
+    return Finding(OK, f"{_size(free)} free on this disk")
+
+
+def check_mnist():
+    from ...data.mnist import FILES, data_directory, data_problem, find_mnist
+
+    there = sum(len(find_mnist(split)) for split in ("train", "test"))
+    if there == len(FILES):
+        return Finding(OK, f"MNIST in {data_directory()}")
+    if problem := data_problem():
+        return Finding(
+            OPTIONAL,
+            f"MNIST can't be kept: {problem}; set MINIVDIT_DATA to a folder of your own, or the built-in digits serve",
+        )
+    return Finding(
+        OPTIONAL,
+        f"MNIST: {there} of {len(FILES)} files in {data_directory()}; 'minivdit data download' fetches it, "
+        "or the built-in digits serve",
+    )
+
+
+def check_weights():
+    from ...generation import TextToVideo
+
+    try:
+        TextToVideo.load()
+    except InputError as error:
+        return Finding(FAIL, f"weights: {error}")
+    return Finding(OK, "the weights that come with minivdit load")
+
+
+def check_kernels():
+    from ... import kernels
+
+    try:
+        count = len(kernels.names())
+    except InputError as error:
+        return Finding(FAIL, str(error))
+    return Finding(OK, f"CUDA sources in {kernels.folder()} ({count} file{'s' * (count != 1)})")
+
+
+def check_gpu():
+    if importlib.util.find_spec("cupy") is None:
+        return Finding(
+            OPTIONAL, "CuPy not installed: all runs on the CPU; with a GPU, pip install 'minivdit[cuda13]' (or cuda12)"
+        )
+    from ...base.backend import gpu_problem
+
+    if problem := gpu_problem():
+        return Finding(FAIL, problem)
+    import cupy
+
+    from ...kernels.attention import Backward, Forward, best
+    from ...kernels.launch import launcher
+
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    runner, free = launcher(), cupy.cuda.runtime.memGetInfo()[0]
+    chosen = [best(kind, "float32", 64, runner.architecture, runner.shared_bytes) for kind in (Forward, Backward)]
+    return Finding(
+        OK,
+        f"CuPy {cupy.__version__} on {name} (sm_{runner.architecture}), {_size(free)} of its memory free; "
+        f"attention by {' and '.join(chosen)}",
+    )
+
+
+def check_mp4():
+    if importlib.util.find_spec("av") is None:
+        return Finding(OPTIONAL, "PyAV not installed: clips are written as GIF; for MP4, pip install 'minivdit[mp4]'")
+    return Finding(OK, "PyAV: clips can be written as MP4")
+
+
+CHECKS = (
+    check_python,
+    check_packages,
+    check_blas,
+    check_allocator,
+    check_memory,
+    check_disk,
+    check_mnist,
+    check_weights,
+    check_kernels,
+    check_gpu,
+    check_mp4,
+)
+
+
+def examine(checks=CHECKS):
+    """Yield a Finding for each check. A check that breaks is itself a finding."""
+    for check in checks:
+        try:
+            yield check()
+        except Exception as error:  # the doctor has to survive every illness
+            name = check.__name__.removeprefix("check_")
+            # An OSError is an illness of the machine, such as a folder that is gone: the package is well.
+            told = (
+                f"{error}"
+                if isinstance(error, (InputError, OSError))
+                else (f"{type(error).__name__}: {error}; pip install minivdit again")
+            )
+            yield Finding(FAIL, f"{name}: {told}")
+
+
+def report(checks=CHECKS):
+    """Print the findings, one a line. Returns 0, or 1 if something failed."""
+    findings = []
+    for finding in examine(checks):
+        print(f"{finding.state:6} {' '.join(finding.text.split())}", flush=True)
+        findings.append(finding)
+    failed = sum(finding.state == FAIL for finding in findings)
+    print(f"{failed} to mend" if failed else "ready")
+    return int(failed > 0)
+
+
+def _size(count):
+    return f"{count / 2**30:.1f} GB"

@@ -1,0 +1,54 @@
+"""Loss curves from the logs that training writes (see training/journal.py: one JSON object a line)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ...training.journal import read_losses
+from .strips import plain, save_figure
+
+
+def draw_losses(axes, entries, label="loss", levels=True):
+    """Draw loss against training minutes: every line of the log faintly, a running mean over it.
+
+    levels: draw the error by noise-level bin too, from clean (light) to pure noise (dark). They tell more than
+    the mean: large shapes are learned at high noise, strokes at low noise.
+    """
+    from matplotlib import colormaps
+
+    minutes = np.array([entry["minutes"] for entry in entries])
+    loss = np.array([entry["loss"] for entry in entries])
+    (line,) = axes.plot(minutes, running_mean(loss), linewidth=2, label=label, zorder=3)
+    axes.plot(minutes, loss, linewidth=0.7, alpha=0.3, color=line.get_color())
+    bins = max(len(entry.get("levels") or ()) for entry in entries) if levels else 0
+    for index in range(bins):
+        pairs = [
+            (entry["minutes"], entry["levels"][index]) for entry in entries if len(entry.get("levels") or ()) > index
+        ]
+        pairs = np.array([(x, y) for x, y in pairs if y is not None]).reshape(-1, 2)
+        shade = colormaps["Greys"]((index + 1.5) / (bins + 1))
+        name = f"noise {index / bins:.2f} to {(index + 1) / bins:.2f}"
+        axes.plot(pairs[:, 0], running_mean(pairs[:, 1]), color=shade, linewidth=1, label=name)
+    axes.set(xlabel="minutes of training", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=7)
+
+
+def running_mean(values, memory=20):
+    """The mean of the last `memory` values (of all, while there are fewer)."""
+    values = np.asarray(values, np.float64)
+    sums = np.concatenate([[0.0], values.cumsum()])
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(last - memory, 0)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def write_curves(path, *logs):
+    """Write a picture of the loss curves of one run (with noise levels) or of several together (without)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for log in logs:
+        draw_losses(axes, read_losses(log), label=plain(Path(log).stem), levels=len(logs) == 1)
+    save_figure(path, figure)

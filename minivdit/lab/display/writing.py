@@ -1,0 +1,249 @@
+"""Clips to files: GIF, MP4, or PNG (all frames in rows). What is written can be read again as it was drawn.
+
+    write_grid("clips.gif", real, generated, captions=prompts)
+    again = read_clip("clips.gif#1")  # (T, H, W, C): the first that was generated
+
+The picture is for people: enlarged, captioned, tiled. The file keeps beside it where each clip lies: data/labels.py.
+"""
+
+import importlib.util
+import math
+import struct
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from ...base.errors import InputError
+from ...base.files import atomic_write, check_target
+from ...base.machine import require_memory
+from ...data.labels import MOST_PIXELS, NAME, Label, Place, pack
+from .layout import (
+    BACKGROUND,
+    beside,
+    corner,
+    enlargement,
+    grid_columns,
+    grid_size,
+    tile,
+    to_uint8,
+    upscale,
+    with_captions,
+)
+
+IN_A_ROW = 16  # frames of a strip
+COPIES = 3  # of the enlarged picture in memory: the clips, with captions, in their places
+STRIP_WIDTH = 1200  # pixels, the most that a strip is enlarged to
+# Frames a second, and pixels of a side, that can be written. A GIF counts hundredths of a second, and players slow down
+# what is shown for less than two of them.
+RATES = {".gif": (0.002, 50), ".mp4": (0.001, 1000)}
+SIDES = {".gif": 65_535, ".mp4": 16_384}
+
+
+def write_grid(path, *videos, captions=None, columns=None, frames_per_second=8, factor=None, about=None):
+    """Write batches of clips (B, T, H, W, C), C = 1 or 3, as one GIF, MP4 or PNG, the batches side by side.
+
+    `write_grid("clips.gif", real, generated, captions=prompts)` shows each real clip beside the generated one, with the
+    caption beneath: a list of B, or one text if B is 1. Each pixel becomes factor x factor
+    (`layout.enlargement` unless given). about: a dict to keep in the file, such as {"seed": 1}. A PNG has a strip for
+    each clip. Raises InputError where `check_writable` does.
+    """
+    videos = [_checked(video, "BTHWC") for video in videos]
+    if len({len(video) for video in videos}) != 1:
+        raise InputError(f"give one or more batches, each of as many clips, not {[len(video) for video in videos]}")
+    captions = _one_each(captions, len(videos[0]))
+    clips = [video[index] for index in range(len(videos[0])) for video in videos]
+    texts = [caption for caption in captions for _ in videos]
+    if Path(path).suffix.lower() == ".png":
+        picture, places = _strips(clips, texts)
+    else:
+        picture, places = _grid(videos, captions, columns, factor)
+    _write(path, picture, frames_per_second, clips, places, texts, about)
+
+
+def write_clip(path, clip, frames_per_second=8, caption="", about=None):
+    """Write one clip (T, H, W, C), C = 1 or 3, as it is: nothing enlarged, nothing beside it."""
+    clip = _checked(clip, "THWC")
+    if Path(path).suffix.lower() == ".png" and len(clip) > 1:
+        raise InputError(f"a .png holds one frame, not {len(clip)}; use write_strips, or a name that ends in .gif")
+    _write(path, clip, frames_per_second, [clip], [Place(0, 0, *clip.shape)], [caption], about)
+
+
+def write_strips(path, videos, captions=None, frames_per_second=8, about=None):
+    """Write a PNG with all frames of each clip in rows, its caption beneath.
+
+    videos: (B, T, H, W, C) or a list of clips (T, H, W, C), of any sizes. captions: one each, or None. The rate is kept
+    for whoever reads the clips again.
+    """
+    clips = [_checked(video, "THWC") for video in videos]
+    texts = _one_each(captions, len(clips))
+    picture, places = _strips(clips, texts)
+    _write(path, picture, frames_per_second, clips, places, texts, about)
+
+
+def _checked(video, axes):
+    """Clips as bytes, or an InputError unless they have these axes, 'BTHWC' or 'THWC', and a picture's channels."""
+    video = to_uint8(video)
+    if video.ndim != len(axes) or video.shape[-1] not in (1, 3) or 0 in video.shape:
+        what = "a batch of clips" if len(axes) == 5 else "one clip"
+        raise InputError(
+            f"{what} is an array ({', '.join(axes)}), C = 1 or 3, and not empty; this has the shape {video.shape}"
+        )
+    return video
+
+
+def _one_each(captions, clips):
+    """A list of as many captions as clips; None means empty ones."""
+    texts = [captions] if isinstance(captions, str) else [""] * clips if captions is None else list(captions)
+    if len(texts) != clips:
+        raise InputError(f"captions is one text for each of {clips} clips, not {len(texts)}")
+    return texts
+
+
+def check_writable(path, frames_per_second=8, shape=None, captions=None):
+    """Raise InputError unless clips (shape: B, T, H, W, C) can be written there; to be asked before they are drawn."""
+    ending = Path(path).suffix.lower()
+    if ending not in (".gif", ".mp4", ".png"):
+        raise InputError(f"can't write a clip to {str(path)!r}; choose a name that ends in .gif, .png or .mp4")
+    if ending == ".mp4" and importlib.util.find_spec("av") is None:
+        raise InputError("writing MP4 needs PyAV: pip install 'minivdit[mp4]', or choose a name that ends in .gif")
+    check_target(path)
+    slowest, fastest = RATES.get(ending, (0, 1e9))
+    if not slowest <= frames_per_second <= fastest:
+        exact = "; .mp4 is exact up to 1000" if ending == ".gif" else ""
+        raise InputError(
+            f"a {ending} shows from {slowest:g} to {fastest:g} frames a second, not {frames_per_second:g}{exact}"
+        )
+    if shape is not None and shape[-1] not in (1, 3):
+        raise InputError(
+            f"clips of {shape[-1]} channels can't be written, only grey (1) and colour (3); take other weights"
+        )
+    if shape is not None and ending in SIDES:
+        count, frames, *frame = shape
+        captions = list(dict.fromkeys(captions or [""]))
+        cells = upscale(np.zeros((len(captions), 0, *frame), np.uint8), enlargement(count, *frame[:2]))  # of no frames
+        cells = with_captions(cells, captions) if any(captions) else cells
+        height, width = grid_size(count, grid_columns(count), *cells.shape[2:4])
+        _check_sides(path, height, width)
+        _check_length(path, frames, math.prod(frame), height * width * shape[-1])
+
+
+def _check_length(path, frames, clip_pixels, picture_pixels):
+    """pixels: of a frame, of a clip and of the whole picture."""
+    most = MOST_PIXELS // clip_pixels
+    if frames > most:
+        raise InputError(f"{path} would have {frames:,} frames, but no clip of more than {most:,} can be read again")
+    require_memory(lambda frames: COPIES * frames * picture_pixels, frames, "frames")
+
+
+def _check_sides(path, height, width):
+    most = SIDES.get(Path(path).suffix.lower(), 1 << 24)
+    if max(height, width) > most:
+        raise InputError(
+            f"{path} would have {height}x{width} pixels, but a side has at most {most}; write fewer clips into one file"
+        )
+
+
+def _grid(videos, captions=None, columns=None, factor=None):
+    """The picture of a grid (T, H, W, C), and a Place for each clip of each video."""
+    clips = beside(*videos)
+    count, frames, height, _, channels = clips.shape
+    factor = factor or enlargement(count, *clips.shape[2:4])
+    cells = upscale(clips, factor)
+    if captions is not None and any(captions):
+        cells = with_captions(cells, captions)
+    columns = grid_columns(count, columns)
+    places = []
+    for index in range(count):
+        top, left = corner(index, columns, *cells.shape[2:4])
+        for video in videos:
+            places.append(Place(top, left, frames, height, video.shape[3], channels, factor))
+            left += (video.shape[3] + 1) * factor
+    return tile(cells, columns), places
+
+
+def _strips(clips, captions):
+    """The picture of strips (1, H, W, C), one beneath the other, and a Place for each clip."""
+    rows, places, top = [], [], 0
+    for clip, caption in zip(clips, captions, strict=True):
+        frames, height, width, channels = clip.shape
+        columns = min(frames, IN_A_ROW)
+        factor = max(1, min(enlargement(1, height, width), STRIP_WIDTH // (columns * (width + 1))))
+        row = tile(upscale(clip[:, None], factor), columns, gap=1)
+        rows.append(with_captions(row[None], [caption])[0] if caption else row)
+        places.append(Place(top + 1, 1, frames, height, width, channels, factor, columns, gap=1))
+        top += rows[-1].shape[1]
+    width, channels = (max(row.shape[axis] for row in rows) for axis in (2, 3))
+    picture = np.full((1, top, width, channels), BACKGROUND, np.uint8)
+    top = 0
+    for row in rows:
+        picture[:, top : top + row.shape[1], : row.shape[2]] = row
+        top += row.shape[1]
+    return picture, places
+
+
+def _write(path, picture, frames_per_second, clips, places, captions, about):
+    """Write a picture (T, H, W, C) and what is to be kept of the clips in it."""
+    check_writable(path, frames_per_second)
+    _check_sides(path, *picture.shape[1:3])
+    ending = Path(path).suffix.lower()
+    if ending == ".mp4":  # H.264 wants colour and even sides
+        picture = np.pad(picture, ((0, 0), (0, picture.shape[1] % 2), (0, picture.shape[2] % 2), (0, 0)), mode="edge")
+    if ending == ".mp4" or picture.shape[-1] == 3:
+        packed = tuple(pack(clip) for clip in clips)  # H.264, and a GIF's 256 colours, lose some of it
+    else:
+        packed = ("",) * len(clips)
+    size, rate = picture.shape[1:3], float(frames_per_second)
+    label = Label(size, len(picture), rate, tuple(places), tuple(captions), packed, about or {}).dumps()
+    with atomic_write(path) as temporary:
+        {".gif": _gif, ".mp4": _mp4, ".png": _png}[ending](temporary, picture, rate, label, captions)
+
+
+def _gif(path, picture, rate, label, captions):
+    """Every frame is written, if only the part that changed. (Pillow's own writer leaves out one like that before.)"""
+    from PIL import GifImagePlugin, Image, ImageChops
+
+    _, height, width, channels = picture.shape
+    greys = bytes(level for level in range(256) for _ in range(3))
+    times = [round(100 * time / rate) for time in range(len(picture) + 1)]  # rounded so, the delays add up to the time
+    comment, before = label.encode("ascii"), None
+    with open(path, "wb") as file:
+        file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0) + greys)
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # repeat without end
+        blocks = [comment[start : start + 255] for start in range(0, len(comment), 255)]
+        file.write(b"!\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0")
+        for frame, (start, end) in zip(picture, pairwise(times)):
+            image = Image.fromarray(frame[..., 0] if channels == 1 else frame)
+            box = (0, 0, width, height) if before is None else ImageChops.difference(image, before).getbbox()
+            part = image.crop(box or (0, 0, 1, 1))
+            if channels == 3:
+                part = part.quantize(256)
+            file.write(b"!\xf9\x04" + struct.pack("<BHBB", 1 << 2, end - start, 0, 0))  # 1: the next is drawn over it
+            corner = box[:2] if box else (0, 0)
+            file.writelines(GifImagePlugin.getdata(part, corner, include_color_table=channels == 3))
+            before = image
+        file.write(b";")
+
+
+def _mp4(path, picture, rate, label, captions):
+    import av
+
+    with av.open(str(path), "w", format="mp4") as film:
+        film.metadata["title"] = "; ".join(filter(None, dict.fromkeys(captions))).encode(errors="replace").decode()
+        film.metadata["comment"] = label
+        stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(100_000), options={"crf": "18"})
+        stream.height, stream.width = picture.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in picture:
+            colours = np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3)))
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(colours, format="rgb24")))
+        film.mux(stream.encode())
+
+
+def _png(path, picture, rate, label, captions):
+    from PIL import Image, PngImagePlugin
+
+    text = PngImagePlugin.PngInfo()
+    text.add_text(NAME, label)
+    Image.fromarray(picture[0, ..., 0] if picture.shape[-1] == 1 else picture[0]).save(path, "PNG", pnginfo=text)

@@ -1,0 +1,126 @@
+"""A model judged: what it draws for random captions, beside real clips of them."""
+
+import dataclasses
+import math
+
+from ...base import machine, seeds, values
+from ...data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
+from ...generation.forecast import require_memory
+from ...training.tasks import fingerprint
+from .judge import load_judge
+from .kept_clips import drawn_clips
+from .metrics import identity_metrics, prompt_metrics, read_captions
+from .report import evaluate
+from .sighting import mean_of_known, watch
+
+BYTES = 40  # of memory for a pixel of a clip: real clips twice, drawn and spoilt ones, and what tracking makes of them
+
+# Where chance would be: the spoilt real clips that a metric is about.
+FLOORS = {
+    "digit_frames": "other captions",
+    "digit": "other captions",
+    "direction": "other captions",
+    "obeys": "other captions",
+    "flawless": "other captions",
+    "one_class": "recombined",
+    "lawful": "shuffled frames",
+}
+
+
+def judge_model(
+    model,
+    prompts=200,
+    *,
+    num_digits=1,
+    held_out="exclude",
+    seed=0,
+    data=None,
+    digits=None,
+    batch=32,
+    num_frames=None,
+    size=None,
+    keep=None,
+    progress=None,
+    **drawing,
+):
+    """Draw clips for random captions and compare them with real ones: (Report, clips, real clips, captions).
+
+    prompts: how many. num_digits: in each. held_out: "exclude" asks for what training showed, "only" for the pairs of
+    digit and direction that no caption of the training had. data: folder of MNIST. digits: source of the real clips; by
+    default the one that the model was trained on. num_frames, size: of all clips; as in training unless given. keep:
+    Path of a file for the drawn clips: see generation.kept.drawn_clips. drawing: see TextToVideo.generate.
+    progress: see TextToVideo.denoise.
+    """
+    settings = model.settings
+    num_frames, size = values.whole("num_frames", num_frames, 1, default=settings.num_frames), size or settings.size
+    prompts, batch, size = values.whole("prompts", prompts, 2), values.whole("batch", batch, 1), values.size(size)
+    num_digits = values.whole("num_digits", num_digits, 1)
+    require_memory(model, min(batch, prompts), num_frames, size)
+    model.denoise("", num_frames, size, seed=seed, **drawing)  # says whether it can be drawn so
+    require_judging_memory(prompts, num_frames, size)
+    generator = seeds.generator(seed, seeds.PROMPTS)
+    maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data)
+    real, others = real_clips(maker, generator, prompts)
+    drawing |= {"num_frames": num_frames, "size": size}
+    clips = drawn_clips(model, real.captions, keep, progress, seed=seed, batch=batch, **drawing)
+    references, options = (real.video, others.video), {"pixels_per_frame": maker.pixels_per_frame}
+    report = evaluate(clips, real.captions, references, settings.digit_size, generator, **options)
+    asked = {
+        "seed": seed,
+        "held_out": held_out == "only",
+        "digits": maker.source.name,
+        "judge": fingerprint(load_judge()),
+        "captions": real.captions,
+    }
+    report = dataclasses.replace(report, settings={**report.settings, **asked})
+    return report, clips, real.video, real.captions
+
+
+def require_judging_memory(prompts, num_frames, size, clips=1):
+    """InputError, with the most that fit, if clips for so many prompts can't be judged. clips: of each prompt."""
+    pixels = clips * num_frames * size[0] * size[1]
+    machine.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
+
+
+def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None):
+    """CaptionedClips of the kind that a model was trained on, of digits that it didn't see; see judge_model."""
+    notes = model.notes.get("preset", {}).get("data", {})
+    return CaptionedClips(
+        digit_source(digits, "test", data) if digits else source_like(notes.get("digits", "auto"), "test", data),
+        size,
+        num_frames,
+        model.settings.digit_size,
+        (num_digits,),
+        held_out=held_out,
+        synonyms=False,
+        pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),
+    )
+
+
+def real_clips(maker, generator, count):
+    """Clips of `count` random captions, twice: of the same captions, but other digits and starts."""
+    labels = [maker.draw_motions(generator) for _ in range(count)]
+    return [maker.render(generator, labels) for _ in range(2)]
+
+
+def shares(report):
+    """(name, value, ceiling, floor) of the metrics that are shares, as `display.draw_metrics` takes them."""
+    return [
+        (name, report["clips"][name].mean, report["real"][name].mean, report[floor][name].mean)
+        for name, floor in FLOORS.items()
+    ]
+
+
+BRIEF = ("digit_frames", "direction", "obeys", "one_class")  # a preview's metrics
+
+
+def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
+    """Shares that show how a training gets on, those named in BRIEF; see evaluation.METRICS.
+
+    None where clips can't show it, as one frame doesn't show whether a digit stays what it is.
+    """
+    wishes = read_captions(captions, video.shape[2:4], pixels_per_frame)
+    sighting = watch(video, digit_size, wishes.count, pixels_per_frame=pixels_per_frame)
+    values = prompt_metrics(sighting, wishes) | identity_metrics(sighting)
+    means = {name: float(mean_of_known(values[name], 0)) for name in BRIEF}
+    return {name: None if math.isnan(mean) else mean for name, mean in means.items()}

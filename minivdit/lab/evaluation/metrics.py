@@ -1,0 +1,170 @@
+"""What a clip shows against what its caption asked for: digits, directions, identity, motion.
+
+The metrics are cheap functions of a Sighting (sighting.py) and the captions. Each gives one value a clip, so controls
+(other captions, shuffled frames) are the same call on other inputs.
+
+Consistency alone is worthless, a frozen clip has all of it, so motion stands beside it. A clip of
+two digits is judged by the best pairing of what was seen with what was asked; only `obeys` asks
+that one pairing be right in everything, so a clip whose digits have swapped ways passes `digit`
+and `direction` and fails `obeys`.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...base.errors import InputError
+from ...data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
+from . import faults
+from .bouncing_lines import NOWHERE
+from .sighting import mean_of_known, most_seen
+
+HALF = 0.5  # of the frames, in which a digit must be read
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits.
+
+    named: px a frame that each of SPEEDS stands for.
+    """
+
+    digit: np.ndarray
+    direction: np.ndarray
+    speed: np.ndarray  # px a frame
+    named: np.ndarray
+
+    @property
+    def count(self):
+        return (self.digit >= 0).sum(-1)
+
+
+def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
+    """Parse captions into Wishes; `canvas` (height, width) and pixels_per_frame set what "fast" is in pixels."""
+    parsed = [parse(caption) for caption in captions]
+    if not parsed:
+        raise InputError("no captions were given; evaluation takes one for each clip")
+    shape = len(parsed), max(map(len, parsed))
+    digit, direction, speed = np.full(shape, -1), np.full(shape, -1), np.full(shape, np.nan)
+    names, named = list(DIRECTIONS), np.array(pixels_per_frame) * min(canvas) / 64
+    for row, motions in enumerate(parsed):
+        for slot, motion in enumerate(motions):
+            digit[row, slot], direction[row, slot] = motion.digit, names.index(motion.direction)
+            speed[row, slot] = named[SPEEDS.index(motion.speed)]
+    return Wishes(digit, direction, speed, named)
+
+
+def prompt_metrics(sighting, wishes):
+    """Is the caption obeyed? Values (B,) in [0, 1] by name; obeys and flawless are 0 or 1.
+
+    digit_frames: share of readable frames that show the digit asked for (lost frames don't).
+    digit:     the digit read most often is the one asked for.
+    direction: the track's path sets off in the direction asked for.
+    obeys:     each digit asked for is read in at least half of all frames (but for those in which digits touch), goes
+               its own way, and nothing else is there.
+    flawless:  it obeys, each digit follows its bouncing line, moves in every step, reads as one class and looks like
+               its first frame throughout, and there is no ink beside the digits.
+    speed:     of "slow", "normal" and "fast" the right one is nearest.
+    number:    share of frames without touching digits that show as many digits as asked for.
+    """
+    digit, wanted = wishes.digit, wishes.digit >= 0
+    tracks = sighting.classes.shape[1]
+    # right[b, motion, track]
+    frame_right = (sighting.classes[:, None] == digit[:, :, None, None]) & sighting.readable[:, None]
+    frames = frame_right.sum(-1) / np.maximum(sighting.readable.sum(-1), 1)[:, None]
+    majority = digit[..., None] == most_seen(sighting)[:, None]
+    direction = wishes.direction[..., None] == sighting.paths.direction[:, None]
+    moving = sighting.paths.direction != NOWHERE
+    nearest = np.where(moving, _speed_index(sighting.paths.speed, wishes.named), -1)
+    speed = nearest[:, None] == _speed_index(wishes.speed, wishes.named)[..., None]
+
+    def best(score):
+        """Mean over the motions asked for, under the pairing that is best for `score` (B, motions, tracks)."""
+        return _paired(score, _best_pairing(score, wanted, tracks), wanted)
+
+    both = (frames >= HALF) & direction
+    pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
+    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & faults.nothing_else(sighting)
+    single = ~sighting.tracks.merged.any(1)
+    number = np.where(single, sighting.tracks.blobs == wishes.count[:, None], np.nan)
+    return {
+        "digit_frames": best(frames),
+        "digit": best(majority),
+        "direction": best(direction),
+        "obeys": obeys.astype(float),
+        "flawless": (obeys & _flawless(sighting)).astype(float),
+        "speed": _paired(speed, pairing, wanted),
+        "number": mean_of_known(number, -1),
+    }
+
+
+def identity_metrics(sighting):
+    """Does a digit stay itself? Values (B,) by name, means over the clip's digits.
+
+    one_class: every readable frame shows the same class, and none has lost the digit (0 or 1).
+    look:      mean correlation of the digit's windows with its first one, 1 = the same picture. Frames in which the
+               digit is lost are left out, so it can rise by losing the digit: read it beside one_class or digit_frames.
+    drift:     by how much that correlation falls from the first half of the clip to the second.
+    """
+    readable, classes = sighting.readable, sighting.classes
+    lowest = np.where(readable, classes, 10).min(-1)
+    highest = np.where(readable, classes, -1).max(-1)
+    several = readable.sum(-1) > 1
+    same = np.where(several, (lowest == highest) & (lowest >= 0), np.nan)
+    # The first window is compared with itself: leave it out.
+    looks = sighting.looks.copy()
+    counted = ~np.isnan(looks)
+    np.put_along_axis(looks, counted.argmax(-1)[..., None], np.nan, -1)
+    half = looks.shape[-1] // 2
+    drift = mean_of_known(looks[..., :half], -1) - mean_of_known(looks[..., half:], -1)
+    wanted = sighting.tracks.wanted
+    return {
+        name: mean_of_known(np.where(wanted, value, np.nan), -1)
+        for name, value in (("one_class", same), ("look", mean_of_known(looks, -1)), ("drift", drift))
+    }
+
+
+def _flawless(sighting):
+    """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
+    each = faults.lawful(sighting) & faults.keeps_moving(sighting) & faults.keeps_its_look(sighting)
+    one_class = np.nan_to_num(identity_metrics(sighting)["one_class"], nan=1.0) == 1
+    return (each | ~sighting.tracks.wanted).all(-1) & one_class & faults.no_haze(sighting)
+
+
+def motion_metrics(sighting):
+    """Does a digit move as digits do? Values (B,) by name, means over the clip's digits.
+
+    lawful:   it is found in nearly every frame, moves, and stays near one straight line mirrored at the walls.
+    residual: px, mean distance to the best such line; NaN where too little was seen.
+    travel:   px along that line over the whole clip; a frozen digit has 0.
+    """
+    paths, tracks = sighting.paths, sighting.tracks
+    travel = paths.speed * (tracks.positions.shape[2] - 1)
+    return {
+        name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1)
+        for name, value in (("lawful", faults.lawful(sighting)), ("residual", paths.residual), ("travel", travel))
+    }
+
+
+def _speed_index(speed, named):
+    """Which of the named speeds is nearest in proportion to `speed`, px a frame."""
+    ratio = np.log(np.maximum(np.nan_to_num(speed), 1e-3)[..., None] / named)
+    return np.abs(ratio).argmin(-1)
+
+
+def _best_pairing(score, wanted, tracks):
+    """For each clip the track of each motion: (B, motions), over all ways to pair them; score (B, motions, tracks)."""
+    motions = score.shape[1]
+    ways = list(itertools.permutations(range(max(tracks, motions)), motions))
+    padded = np.zeros((*score.shape[:2], max(tracks, motions)))
+    padded[..., :tracks] = np.where(wanted[..., None], score, 0)
+    totals = np.stack([sum(padded[:, m, t] for m, t in enumerate(way)) for way in ways], -1)
+    return np.array(ways)[totals.argmax(-1)]
+
+
+def _paired(score, pairing, wanted):
+    """Mean over wanted motions of score[b, motion, pairing[b, motion]]; a motion without a track scores 0."""
+    padded = np.concatenate([score, np.zeros((*score.shape[:2], pairing.max() + 1))], -1)
+    values = np.take_along_axis(padded, pairing[..., None], -1)[..., 0]
+    return (values * wanted).sum(-1) / wanted.sum(-1)

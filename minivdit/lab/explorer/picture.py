@@ -1,0 +1,73 @@
+"""One choice of the explorer as a still picture, for pages that run no scripts."""
+
+import io
+
+import numpy as np
+
+from ...base.files import atomic_write
+from ..display import plain, to_uint8
+from .page import brightest
+
+
+class Picture:
+    """A PNG that a notebook shows as the last line of a cell."""
+
+    def __init__(self, png):
+        self.png = png
+
+    def _repr_png_(self):
+        return self.png
+
+    def save(self, path):
+        """Write it to a file."""
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(self.png)
+
+
+def draw(looks, prompt, patch=None, step=None):
+    """PNG bytes: a row of frames for each look, coloured by how much the marked patch looks there."""
+    from matplotlib.figure import Figure
+
+    first = looks[0]
+    times, rows, columns = first.grid
+    token = brightest(first) if patch is None else int(np.ravel_multi_index(patch, first.grid))
+    steps = list(first.steps)
+    step = steps[len(steps) // 2] if step is None else step
+    figure = Figure(figsize=(min(1.1 * times, 16), 1.5 * len(looks) + 0.6), layout="constrained")
+    for line, look in zip(figure.subplots(len(looks), times, squeeze=False), looks):
+        seen = look.mean(token, step).reshape(look.grid)
+        for time, axes in enumerate(line):
+            _draw_frame(axes, look.video[time * look.patch_frames], seen[time], np.nanmax(seen))
+            axes.set_xlabel("-" if np.isnan(seen[time]).all() else f"{np.nansum(seen[time]):.1%}", fontsize=7)
+        line[0].set_ylabel(plain(look.name), fontsize=9)
+        time, place = divmod(token, rows * columns)
+        y, x = divmod(place, columns)
+        line[time].add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="#d55e00", linewidth=2.5))
+    figure.suptitle(
+        f"'{plain(prompt)}': where the marked patch looks (bright: much; hatched: forbidden), "
+        f"mean of all blocks and heads, step {step + 1} of {first.total}",
+        fontsize=9,
+    )
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=100)
+    return written.getvalue()
+
+
+def _draw_frame(axes, frame, seen, most):
+    """A frame (H, W, C) over its patches (rows, columns), which are coloured, or hatched where NaN."""
+    rows, columns = seen.shape
+    everything = {"extent": (0, 1, 1, 0), "aspect": frame.shape[0] / frame.shape[1], "interpolation": "nearest"}
+    axes.set_facecolor("0.45")
+    axes.imshow(np.sqrt(seen / most), cmap="viridis", vmin=0, vmax=1, **everything)
+    for y, x in np.argwhere(np.isnan(seen)):
+        axes.add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="0.8", linewidth=0, hatch="////"))
+    bright = np.kron(np.nan_to_num(seen) > 0.3 * most, np.ones((frame.shape[0] // rows, frame.shape[1] // columns)))
+    grey = np.repeat((1 - bright)[..., None], 3, axis=2)
+    axes.imshow(np.concatenate([grey, 0.9 * to_uint8(frame)[..., :1] / 255], axis=2), **everything)
+    axes.set(xticks=[], yticks=[])
+
+
+def _box(x, y, width, height, **style):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, fill=False, **style)

@@ -1,0 +1,109 @@
+"""Checks of chapter 1: operations with pullbacks, and a gradient check that can't be fooled."""
+
+import numpy as np
+
+from ...autograd import differentiable, gradcheck
+from .exercise import Wrong, agree, different, exercise
+
+
+def _operation(answer, inputs, value, generator):
+    """Raise Wrong unless answer(*inputs) is (value, pullback) with the right gradients for any cotangent."""
+    made = answer(*inputs)
+    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[1]):
+        raise Wrong("an operation returns two things: its value, and a function (the pullback)")
+    agree("the value", made[0], value)
+    grad = generator.standard_normal(value.shape)
+    once, twice = (_as_tuple(made[1](factor * grad)) for factor in (1.0, 2.0))
+    if len(once) < len(inputs) or any(pulled is None for pulled in once):
+        raise Wrong(f"the pullback returns one gradient for each of {len(inputs)} inputs")
+    for number, (x, first, second) in enumerate(zip(inputs, once, twice)):
+        if np.shape(first) != x.shape:
+            raise Wrong(f"the gradient of input {number} has shape {np.shape(first)}, and the input has {x.shape}")
+        if not np.allclose(second, 2 * np.asarray(first)):
+            raise Wrong("the pullback ignores its argument: twice the incoming gradient must give twice the outgoing")
+    try:
+        gradcheck(differentiable(answer), *inputs, generator=generator)
+    except AssertionError:
+        raise Wrong("the value is right; the gradient doesn't agree with central differences") from None
+
+
+def _as_tuple(pulled):
+    return pulled if isinstance(pulled, tuple) else (pulled,)
+
+
+@exercise
+def ch01_sine(answer, generator):
+    x = generator.standard_normal(different(generator, 2))
+    _operation(answer, [x], np.sin(x), generator)
+
+
+@exercise
+def ch01_matmul(answer, generator):
+    n, k, m = different(generator, 3)
+    a, b = generator.standard_normal((n, k)), generator.standard_normal((k, m))
+    _operation(answer, [a, b], a @ b, generator)
+
+
+@exercise
+def ch01_softmax(answer, generator):
+    x = generator.standard_normal(different(generator, 2)) * 3
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    _operation(answer, [x], weights / weights.sum(axis=-1, keepdims=True), generator)
+
+
+@exercise
+def ch01_unbroadcast(answer, generator):
+    full = different(generator, 3)
+    kept = generator.integers(0, 2, 3).astype(bool)
+    shape = tuple(size if keep else 1 for size, keep in zip(full, kept))[int(generator.integers(0, 3)) :]
+    grad = generator.standard_normal(full)
+    # The definition itself: sum over every place that an entry was copied to.
+    expected = np.zeros(shape)
+    places = np.broadcast_to(np.arange(expected.size).reshape(shape), full)
+    np.add.at(expected.reshape(-1), places, grad)
+    agree(f"a gradient {grad.shape} summed to shape {shape}", answer(grad, shape), expected)
+
+
+def _correct(x):
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights, lambda grad: weights * (grad - (grad * weights).sum(axis=-1, keepdims=True))
+
+
+def _zero(x):
+    return _correct(x)[0], np.zeros_like
+
+
+def _forgetful(x):  # forgets that the weights share one sum
+    return _correct(x)[0], lambda grad: grad * _correct(x)[0] * (1 - _correct(x)[0])
+
+
+def _flipped(x):
+    return _correct(x)[0], lambda grad: -_correct(x)[1](grad)
+
+
+def _tanh(x):
+    return np.tanh(x), lambda grad: grad * (1 - np.tanh(x) ** 2)
+
+
+def _tanh_of_a_sum(x):  # the gradient of the sum of the outputs, whatever arrives
+    return np.tanh(x), lambda grad: 1 - np.tanh(x) ** 2
+
+
+@exercise
+def ch01_gradcheck(answer, generator):
+    x = generator.standard_normal(different(generator, 2))
+    for operation, kind in ((_correct, "softmax"), (_tanh, "tanh")):
+        verdict = answer(operation, x)
+        if verdict is None:
+            raise Wrong("nothing was returned: return True for a right gradient, False for a wrong one")
+        if not verdict:
+            raise Wrong(f"it refuses a {kind} whose gradient is right. How large are the step and the tolerance?")
+    for operation, fault in (
+        (_zero, "a softmax whose pullback returns zeros"),
+        (_tanh_of_a_sum, "a tanh whose pullback ignores the incoming gradient"),
+        (_forgetful, "a softmax whose pullback treats every entry alone"),
+        (_flipped, "a softmax whose gradient has the wrong sign"),
+    ):
+        if answer(operation, x):
+            raise Wrong(f"it accepts {fault}")

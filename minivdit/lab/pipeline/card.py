@@ -1,0 +1,142 @@
+"""What a file of weights is, as a page of Markdown: nobody should have to guess what a model has seen and can do.
+
+The idea is Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993), cut down to what a model of
+moving digits needs.
+"""
+
+import dataclasses
+import hashlib
+import re
+import shlex
+from pathlib import Path
+
+from ...base.errors import InputError, shorten
+from ...generation import TextToVideo
+from ...training import presets
+from ..evaluation import FLOORS
+from ..evaluation.against import parts, read_evaluation
+from .train import trained_with
+
+DIGITS = {"mnist": "MNIST digits", "strokes": "digits drawn by strokes"}
+MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "lawful")
+
+
+def model_card(path, evaluations=()):
+    """The card of a file of weights, as text. evaluations: files that `minivdit evaluate --out` wrote for them.
+
+    Raises InputError for weights that don't hold the preset they were trained with, and for evaluations of others.
+    """
+    path = Path(path)
+    model = TextToVideo.load(path)
+    preset, notes = trained_with(model, path), model.notes
+    minutes = "under a minute" if notes.get("minutes") is not None and notes["minutes"] < 1 else "{:.0f} minutes"
+    data = preset.data
+    height, width = data.size
+    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
+
+    def noted(name, text="{}"):
+        return f"({name} not written down)" if notes.get(name) is None else _words(text.format(notes[name]))
+
+    shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
+    facts = {
+        "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
+        "such as 'a 3 moving right'; it knows nothing else",
+        "attention": f"{_words(', '.join(preset.transformer.patterns))}; {model.transformer.parameter_count():,} "
+        f"weights in the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
+        "data": f"{_digits(data.digits)} of {data.digit_size} "
+        f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
+        "`data.HELD_OUT` never captioned",
+        "command": _commands(preset, notes, path),
+        "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
+        f"{noted('minutes', minutes)} on {noted('machine')}, {noted('date')}",
+        "drawing": f"{preset.sampling.sampler}, {preset.sampling.steps} steps, guidance "
+        f"{preset.sampling.guidance_scale:g}, unless told otherwise",
+        "file": f"{_words(path.name)}, {path.stat().st_size / 2**20:.1f} MB in half precision; weights "
+        f"{model.fingerprint()}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}",
+    }
+    lines = [f"# Model card: {_code(model.name)}", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {text} |" for name, text in facts.items()]
+    for file in evaluations:
+        lines += ["", *_figures(Path(file), model)]
+    return "\n".join(lines) + "\n"
+
+
+def _folded(text):
+    """Text from a file in one line, without control characters."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
+def _words(text):
+    """Text from a file as nothing but words: what Markdown or HTML would obey is written as its number."""
+    return re.sub(r"[\\`*\[\]<>|&~]", lambda found: f"&#{ord(found[0])};", shorten(_folded(text), 300))
+
+
+def _code(text):
+    """Text from a file as code in Markdown, also in a table."""
+    text = _folded(text).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    edge = " " * (text.startswith("`") or text.endswith("`"))
+    return f"{fence}{edge}{text}{edge}{fence}"
+
+
+def _commands(preset, notes, path):
+    """The command of the training that these notes are of; before it, those of the weights that it went on from."""
+    start = notes.get("start")
+    command = ["minivdit", "train", preset.name, *(["--start", str(start.get("name"))] if start else [])]
+    command += ["--seed", str(notes["seed"])] if "seed" in notes else []
+    for assignment in presets.assignments(preset):
+        command += ["--set", assignment]
+    text = f"{_code(shlex.join(command))}{'' if 'seed' in notes else ' (seed not written down)'}"
+    if not start:
+        return text
+    try:
+        before = dataclasses.replace(presets.from_plain(start["notes"]["preset"]), transformer=preset.transformer)
+        name, weights = _words(start["name"]), _words(start["weights"])
+        return f"{_commands(before, start['notes'], path)} gives {name} ({weights}), then {text}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} doesn't say what it went on from ({shorten(repr(error), 300)}); give weights of 'minivdit train'"
+        ) from error
+
+
+def _figures(file, model):
+    """The lines of a table for each kind of prompts in an evaluation."""
+    report = read_evaluation(file)
+    if report["weights"] != model.fingerprint():
+        raise InputError(
+            f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
+            f"--out {file}' with these"
+        )
+    lines = []
+    for kind, part in parts(report).items():
+        source = part["settings"].get("digits")
+        pairs = ", pairs that no caption of the training had" if report["held_out"] else ""
+        lines += [
+            f"{part['settings']['clips']} prompts, {_words(kind.replace('1 digits', '1 digit'))} each{pairs}, seed "
+            f"{report['seed']}; the real clips are of {_digits(source)}:",
+            "",
+            "| measure | drawn | real clips (ceiling) | spoilt clips (floor) |",
+            "|---|---|---|---|",
+        ]
+        columns = part["columns"]
+        for name in MEASURES:
+            spoilt = FLOORS.get(name)
+            drawn, real, floor = (columns.get(column, {}).get(name) for column in ("clips", "real", spoilt))
+            least = f"{_number(floor)} ({spoilt})" if spoilt else "none"
+            lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")
+        lines.append("")
+    return lines[:-1]
+
+
+def _digits(source):
+    """What to call a source of digits."""
+    return DIGITS.get(str(source), "digits that are not written down")
+
+
+def _number(estimate, interval=False):
+    """An estimate of an evaluation as text, perhaps with half the width of its interval."""
+    if estimate is None or estimate["mean"] is None:
+        return "none"
+    known = interval and None not in (estimate["low"], estimate["high"])
+    return f"{estimate['mean']:.2f}" + (f" ±{(estimate['high'] - estimate['low']) / 2:.2f}" if known else "")

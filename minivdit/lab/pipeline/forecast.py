@@ -1,0 +1,82 @@
+"""What a training will cost on this machine, computed before anything runs."""
+
+from ...base import backend, machine
+from ...data import Shape
+from ...data.mixed import equal_clips
+from ...models import costs
+from ...models.patches import clip_grid
+
+# Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
+# transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
+USUAL_SHARE = 0.25
+
+STAGES = {  # and where a preset has their settings
+    "autoencoder": "autoencoder_training",
+    "text": "text_training",
+    "transformer": "training",
+    "widening": "widening",
+}
+
+
+def token_grid(preset, shape=None):
+    """(T, H, W) tokens of a clip of this shape (frames, height, width); of the preset's main one unless given."""
+    num_frames, *size = shape or (preset.data.num_frames, *preset.data.size)
+    return clip_grid(num_frames, size, preset.autoencoder.factor, preset.transformer.patch_size)
+
+
+def stage_costs(preset, setting, batch=None):
+    """A list of the costs.Cost of a stage's training here, for each shape that its batches have, the main one first.
+
+    setting: where the preset has the stage's settings, one of STAGES' values. batch: the preset's unless given.
+    """
+    settings, data = getattr(preset, setting), preset.data
+    batch = settings.batch if batch is None else batch
+    shards = settings.shards if backend.device_name() == "cpu" else 1
+    sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
+    if setting == "autoencoder_training":
+        return [costs.autoencoder_cost(preset.autoencoder, batch, data.size, **sharing)]
+    if setting == "text_training":
+        return [costs.text_cost(preset.transformer, batch, **sharing)]
+    main, others = (data.num_frames, *data.size), data.shapes if setting == "widening" else ()
+    return [
+        costs.clip_cost(preset.transformer, token_grid(preset, shape), equal_clips(batch, main, shape), **sharing)
+        for shape in (main, *(Shape.read(text)[:3] for text in others))
+    ]
+
+
+def transformer_cost(preset, batch=None):
+    """The costs.Cost of the preset's transformer in training here. batch: clips; the preset's unless given."""
+    return stage_costs(preset, "training", batch)[0]
+
+
+def require_memory(preset, setting):
+    """Bytes that a stage's training takes here; InputError, with the largest batch that fits, if they aren't free."""
+
+    def bytes_for(batch):
+        return max(cost.training_memory for cost in stage_costs(preset, setting, batch))
+
+    return machine.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
+
+
+def predict(preset, minutes=None, stages=tuple(STAGES)):
+    """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES.
+
+    Raises InputError, with the largest batch that fits, if there isn't enough free memory for one of the stages.
+    """
+    stages = {name: STAGES[name] for name in stages if getattr(preset, STAGES[name]).steps}
+    memory = {name: require_memory(preset, setting) for name, setting in stages.items()}
+    speed, on_cpu = machine.cores_speed(), backend.device_name() == "cpu"
+    lines = [f"{preset.name}: {preset.summary}"]
+    for name, setting in stages.items():
+        settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
+        likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
+        about = f", {machine.about(likely)}" * on_cpu  # the share was measured on CPUs
+        time = f"{settings.steps} steps{about}" if minutes is None else ""
+        lines.append(
+            f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(cost.training_flops, 'FLOPs')} a step, "
+            f"{machine.amount(memory[name])} of memory{', ' * bool(time)}{time}"
+        )
+    lines.append(f"  this machine: matrix products at {machine.amount(speed, 'FLOP/s')}")
+    if minutes is not None:
+        lines.append(f"  as many steps as fit into {minutes:g} minutes")
+    return "\n".join(lines)

@@ -1,0 +1,328 @@
+"""Optimisers: AdamW, Muon, and both at once; averaging, clipping and the schedule of the rate.
+
+They take `parameters`, a dict of name -> Tensor, and update `parameter.data` in place from a dict of
+name -> gradient array, with a temporary array or two the size of one parameter. `state_dict()` is a
+flat dict of arrays and numbers (the live arrays, not copies) and is all there is to save.
+"""
+
+import contextlib
+import math
+
+import numpy as np
+
+from ..base.backend import array_module, to_numpy
+from ..base.errors import InputError
+
+
+class _Optimiser:
+    """What AdamW and Muon share: a count of steps, and some arrays beside every parameter."""
+
+    def __init__(self, parameters, slots):
+        self.parameters = dict(parameters)
+        self.steps = 0
+        self.slots = {
+            slot: {name: array_module(p.data).zeros_like(p.data) for name, p in self.parameters.items()}
+            for slot in slots
+        }
+
+    def state_dict(self):
+        arrays = {f"{slot}.{name}": a for slot, named in self.slots.items() for name, a in named.items()}
+        return {"steps": self.steps, **arrays}
+
+    def load_state_dict(self, state):
+        """Take over a saved state; InputError where a name or a shape differs."""
+        copy_state(state, self.state_dict())
+        self.steps = int(state["steps"])
+
+
+class AdamW(_Optimiser):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2).
+
+    learning_rate: the size of a step, about how far each number moves. betas: how slowly the running
+    means of the gradient and of its square forget. weight_decay: the share of every parameter that
+    is taken away a step is learning_rate * weight_decay. map: see `Muon`.
+    """
+
+    def __init__(self, parameters, learning_rate=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, map=map):
+        super().__init__(parameters, ("mean", "square"))
+        self.learning_rate, self.betas, self.eps, self.weight_decay = learning_rate, betas, eps, weight_decay
+        self.map, self.groups = map, equal_groups(self.parameters)
+
+    def step(self, gradients, learning_rate=None):
+        """One update; `learning_rate` stands in for the constructor's for this step."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        self.steps += 1
+        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
+            pass
+
+    def _update(self, names, gradients, rate):
+        beta1, beta2 = self.betas
+        step_size = rate / (1 - beta1**self.steps)  # the means start at zero: undo that bias
+        square_bias = math.sqrt(1 - beta2**self.steps)
+        for name in names:
+            gradient, weights = gradients[name], self.parameters[name].data
+            mean, square = self.slots["mean"][name], self.slots["square"][name]
+            xp = array_module(weights)
+            scratch = xp.multiply(gradient, 1 - beta1, out=xp.empty_like(weights))  # the one temporary
+            mean *= beta1
+            mean += scratch
+            xp.multiply(gradient, gradient, out=scratch)
+            scratch *= 1 - beta2
+            square *= beta2
+            square += scratch
+            xp.sqrt(square, out=scratch)
+            scratch /= square_bias
+            scratch += self.eps
+            xp.divide(mean, scratch, out=scratch)
+            scratch *= step_size
+            if self.weight_decay:
+                weights *= 1 - rate * self.weight_decay
+            weights -= scratch
+
+
+def equal_groups(parameters, count=4):
+    """The names of parameters in `count` lists (or fewer) with about equally many numbers, for threads to share."""
+    groups, sizes = [[] for _ in range(count)], [0] * count
+    for name, parameter in sorted(parameters.items(), key=lambda item: -item[1].size):
+        smallest = sizes.index(min(sizes))
+        groups[smallest].append(name)
+        sizes[smallest] += parameter.size
+    return [group for group in groups if group]
+
+
+class Muon(_Optimiser):
+    """Momentum, orthogonalised (Keller Jordan, 2024): every direction of a matrix moves equally far.
+
+    For 2-D matrices of shape (in, out) only. The update is the orthogonal matrix nearest to the Nesterov
+    momentum, times sqrt(out / in) where that is above 1. (Papers that store (out, in) write
+    rows / columns.) A matrix that holds several fused side by side, such as queries, keys and values
+    in one (in, 3 * in), is treated as the separate ones: `parts(name)` says how many there are.
+    map: how to go through the matrices; the `map` of a thread pool uses several cores, with the same result.
+    """
+
+    def __init__(self, parameters, learning_rate=0.006, momentum=0.95, weight_decay=0.0, parts=None, map=map):
+        super().__init__(parameters, ("momentum",))
+        for name, parameter in self.parameters.items():
+            if parameter.data.ndim != 2:
+                raise ValueError(f"Muon is for matrices, but {name!r} has shape {parameter.data.shape}")
+        self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
+        self.parts, self.map = parts or fused_parts, map
+        groups = {}  # on a GPU, which wants few large launches, all matrices of a shape go together
+        for name, parameter in self.parameters.items():
+            rows, columns = parameter.shape
+            alike = name if array_module(parameter.data) is np else (rows, columns // self.parts(name))
+            groups.setdefault(alike, []).append(name)
+        self.groups = list(groups.values())
+
+    def step(self, gradients, learning_rate=None):
+        """One update; `learning_rate` stands in for the constructor's for this step."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        self.steps += 1
+        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
+            pass
+
+    def _update(self, names, gradients, rate):
+        self.move(names, {name: self.look_ahead(self.slots["momentum"][name], gradients[name]) for name in names}, rate)
+
+    def look_ahead(self, momentum, gradient):
+        """Add a gradient to the momentum, in place, and return Nesterov's: what the momentum would be a step later."""
+        momentum *= self.momentum
+        momentum += gradient
+        nesterov = momentum * self.momentum
+        nesterov += gradient
+        return nesterov
+
+    def move(self, names, nesterov, rate):
+        """Move matrices, a group of `groups`, along the orthogonalised Nesterov momentum of each."""
+        separate, places = [], {}
+        for name in names:
+            before = len(separate)
+            separate += array_module(nesterov[name]).split(nesterov[name], self.parts(name), axis=1)
+            places[name] = slice(before, len(separate))
+        update = orthogonalise(array_module(*separate).stack(separate))  # (matrices, in, out / parts)
+        _, rows, columns = update.shape
+        update *= rate * math.sqrt(max(1.0, columns / rows))
+        for name, place in places.items():
+            weights = self.parameters[name].data
+            if self.weight_decay:
+                weights *= 1 - rate * self.weight_decay
+            by_part = weights.reshape(rows, -1, columns).swapaxes(0, 1)  # a view
+            by_part -= update[place]
+
+
+def orthogonalise(matrices, steps=5):
+    """Bring all singular values of a stack of matrices (..., n, m) close to 1, keeping the directions.
+
+    Newton-Schulz with Keller Jordan's quintic s -> 3.4445 s - 4.7750 s^3 + 2.0315 s^5. Its coefficients
+    rise fast from 0 rather than settle: after 5 steps the values lie in about 0.7 to 1.2, close
+    enough for an optimiser.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.swapaxes(-1, -2) if tall else matrices  # the Gram matrix is then the smaller of the two
+    x = x / ((x * x).sum(axis=(-2, -1), keepdims=True) ** 0.5 + 1e-7)  # no singular value above 1
+    diagonal = array_module(x).arange(x.shape[-2])
+    for _ in range(steps):
+        gram = x @ x.swapaxes(-1, -2)
+        polynomial = gram @ gram
+        polynomial *= c
+        gram *= b
+        polynomial += gram
+        polynomial[..., diagonal, diagonal] += a
+        x = polynomial @ x  # a x + b (x x') x + c (x x')^2 x
+    return x.swapaxes(-1, -2) if tall else x
+
+
+_FUSED = {"qkv": 3, "kv": 2, "key_value": 2, "keys_and_values": 2}
+
+
+def fused_parts(name):
+    """How many matrices lie side by side in the parameter of this name: by its layer's name, such as 'qkv'."""
+    layer = name.split(".")[-2] if "." in name else name
+    return _FUSED.get(layer, 1)
+
+
+def is_hidden_matrix(name, parameter):
+    """Whether Muon takes this parameter: a matrix inside the video blocks (attention, MLP), not a modulation.
+
+    Everything else goes to AdamW: the text encoder, biases, norms, input and output layers, and modulation,
+    with which Muon was seen not to learn at all.
+    """
+    return name.startswith("blocks.") and parameter.data.ndim == 2 and "modulation" not in name
+
+
+class MuonAdamW:
+    """Muon for the parameters that `is_matrix(name, parameter)` picks, AdamW for all others.
+
+    With matrix_learning_rate 0 (or no such parameter) this is AdamW.
+    """
+
+    def __init__(
+        self,
+        parameters,
+        learning_rate=1e-3,
+        matrix_learning_rate=0.006,
+        betas=(0.9, 0.99),
+        momentum=0.95,
+        weight_decay=0.0,
+        is_matrix=is_hidden_matrix,
+        map=map,
+    ):
+        chosen = {n for n, p in parameters.items() if matrix_learning_rate and is_matrix(n, p)}
+        matrices = {n: p for n, p in parameters.items() if n in chosen}
+        others = {n: p for n, p in parameters.items() if n not in chosen}
+        self.muon = Muon(matrices, matrix_learning_rate, momentum, weight_decay, map=map)
+        self.adamw = AdamW(others, learning_rate, betas, weight_decay=weight_decay, map=map)
+
+    def step(self, gradients, fraction=1.0):
+        """One update, at `fraction` of both learning rates (see warmup_cosine)."""
+        for optimiser in (self.muon, self.adamw):
+            optimiser.step(gradients, fraction * optimiser.learning_rate)
+
+    def state_dict(self):
+        both = {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+        return {f"{kind}.{name}": value for kind, state in both.items() for name, value in state.items()}
+
+    def load_state_dict(self, state):
+        """Take over a saved state; InputError where a name or a shape differs."""
+        copy_state(state, self.state_dict())
+        for kind, optimiser in (("muon", self.muon), ("adamw", self.adamw)):
+            optimiser.steps = int(state[f"{kind}.steps"])
+
+
+class EMA:
+    """An exponential moving average of the weights, which draws better than the weights themselves.
+
+    decay: how much of the average is kept in an update. With warmup it is min(decay, (1 + n) / (10 + n))
+    after n updates, so that the start is forgotten soon and a short training has a useful average too.
+    map: see `Muon`.
+    """
+
+    def __init__(self, parameters, decay=0.999, warmup=True, map=map):
+        self.parameters = dict(parameters)
+        self.map, self.groups = map, equal_groups(self.parameters)
+        self.decay, self.warmup, self.steps = decay, warmup, 0
+        self.average = {name: p.data.copy() for name, p in self.parameters.items()}
+
+    def update(self):
+        """Take in the present weights."""
+        share = self.count_update()
+        for _ in self.map(lambda names: self._update(names, share), self.groups):
+            pass
+
+    def count_update(self):
+        """Count one more update; returns the share of the weights in the new average."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.warmup else self.decay
+        self.steps += 1
+        return 1 - decay
+
+    def _update(self, names, share):
+        for name in names:
+            step = self.parameters[name].data - self.average[name]
+            step *= share
+            self.average[name] += step
+
+    @contextlib.contextmanager
+    def applied(self):
+        """Inside this block the parameters hold the average; afterwards their own weights again."""
+        weights = {name: p.data for name, p in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = self.average[name]
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = weights[name]
+
+    def state_dict(self):
+        return {"steps": self.steps, **{f"average.{name}": a for name, a in self.average.items()}}
+
+    def load_state_dict(self, state):
+        """Take over a saved average; InputError where a name or a shape differs."""
+        copy_state(state, self.state_dict())
+        self.steps = int(state["steps"])
+
+
+def copy_state(source, destination):
+    """Copy every array of the dict `source` into the array of that name in `destination`, which must match it.
+
+    Numbers only have to be there. InputError names the first difference; then nothing was changed.
+    """
+    advice = "it was saved from another model or optimiser"
+    different = source.keys() ^ destination.keys()
+    if different:
+        name = min(different)
+        where = "is not in the saved state" if name in destination else "is only in the saved state"
+        raise InputError(f"{name} {where} ({len(different)} such names); {advice}")
+    for name, array in destination.items():
+        if np.shape(source[name]) != np.shape(array):
+            saved = np.shape(source[name])
+            raise InputError(f"{name} has shape {saved} in the saved state, {np.shape(array)} here; {advice}")
+    for name, array in destination.items():
+        if hasattr(array, "shape"):
+            xp = array_module(array)
+            array[...] = to_numpy(source[name]) if xp is np else xp.asarray(source[name])
+
+
+def clip_global_norm(gradients, limit):
+    """Scale all gradients in place so that their joint Euclidean norm is at most `limit`; returns the norm before.
+
+    A norm that is not finite is returned as it is and nothing is scaled: the caller decides.
+    """
+    squares = [array_module(g).vdot(g, g) for g in gradients.values()]
+    norm = math.sqrt(float(sum(squares)))
+    if limit < norm < math.inf:
+        for gradient in gradients.values():
+            gradient *= limit / norm
+    return norm
+
+
+def warmup_cosine(step, warmup, total, final_fraction=0.0):
+    """The fraction of the learning rate at `step` (counted from 0) of `total`.
+
+    It rises along a line over `warmup` steps, then falls along half a cosine to `final_fraction`.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    return final_fraction + (1 - final_fraction) * 0.5 * (1 + math.cos(math.pi * progress))

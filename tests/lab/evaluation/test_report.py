@@ -1,0 +1,100 @@
+"""The table holds clips, ceiling and floors; the controls do what they say."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minivdit.base.errors import InputError
+from minivdit.data import CaptionedClips, parse
+from minivdit.lab.evaluation import METRICS, evaluate, frozen, recombined, shuffled_captions, shuffled_frames
+
+
+@pytest.fixture(scope="module")
+def setting(strokes):
+    """Mixed captions, real clips of them twice, and "generated" ones: real too, but a third of them frozen."""
+    generator = np.random.default_rng(0)
+    captions = [f"a {n % 10} moving {('right', 'up', 'down and left')[n % 3]}" for n in range(20)]
+    captions += [f"a {n} moving up and a {(n + 3) % 10} moving right" for n in range(10)]
+    maker, motions = CaptionedClips(strokes, (40, 48), 8, 16, held_out="include"), [parse(text) for text in captions]
+    made = [maker.render(generator, motions).video for _ in range(3)]
+    made[0][::3] = frozen(made[0][::3])
+    return captions, made
+
+
+@pytest.fixture(scope="module")
+def report(setting):
+    captions, (clips, *references) = setting
+    return evaluate(clips, captions, references, 16)
+
+
+def test_every_figure_has_its_ceiling_and_floor(report):
+    assert list(report.columns) == ["clips", "real", "other captions", "shuffled frames", "recombined", "frozen"]
+    for column in ("clips", "real", "shuffled frames", "recombined", "frozen"):
+        assert list(report[column]) == list(METRICS)
+    for name in ("digit", "direction", "obeys", "lawful", "one_class"):
+        assert report["real"][name].mean > 0.9, name
+    assert report["other captions"]["obeys"].mean < 0.2 < report["real"]["obeys"].low
+    assert report["recombined"]["one_class"].mean < 0.1 and report["frozen"]["lawful"].mean == 0
+    assert report["shuffled frames"]["lawful"].mean < 0.3
+
+
+def test_the_spoilt_third_is_seen(report):
+    assert report["clips"]["direction"].mean == pytest.approx(2 / 3, abs=0.07)
+    assert report["clips"]["lawful"].mean == pytest.approx(2 / 3, abs=0.07)
+    assert report["clips"]["digit"].mean > 0.9
+    assert report["clips"]["frechet_clips"].mean > 2 * report["real"]["frechet_clips"].mean
+    for column in ("clips", "real"):
+        distance = report[column]["frechet_clips"]
+        assert distance.low < distance.mean < distance.high
+    assert (
+        len(report.samples["obeys"]) == 30 and report.samples["direction"].mean() == report["clips"]["direction"].mean
+    )
+    assert report["clips"]["digit"].n == 30 and report["clips"]["frechet_frames"].n == 240
+
+
+def test_the_printed_forms_agree(report):
+    text, markdown, data = str(report), report.markdown(), json.loads(report.to_json())
+    assert data["settings"] == {"clips": 30, "frames": 8, "size": [40, 48], "digit_size": 16}
+    assert len(data["samples"]["look"]) == 30 and len(data["samples"]["frechet_frames"]) == 200
+    assert data["columns"]["real"]["digit"]["n"] == 30 and "NaN" not in report.to_json()
+    figure = f"{data['columns']['clips']['direction']['mean']:.2f}"
+    row = next(line for line in markdown.splitlines() if line.startswith("| direction"))
+    assert figure in row and row.count("|") == 9
+    assert figure in next(line for line in text.splitlines() if line.startswith("direction"))
+    for name in METRICS:
+        assert name in text and name in markdown
+    assert "30 clips of 8 frames, 40x48" in text
+
+
+def test_controls_can_be_left_out_and_one_clip_is_enough(setting):
+    captions, (clips, *references) = setting
+    small = evaluate(clips[:1], captions[:1], [array[:1] for array in references], 16, controls=False)
+    assert list(small.columns) == ["clips", "real"] and small["real"]["digit"].n == 1
+    assert "-" in str(small) and json.loads(small.to_json())["columns"]["real"]["frechet_clips"]["mean"] is None
+
+
+def test_what_does_not_fit_together_is_refused(setting):
+    captions, (clips, *references) = setting
+    with pytest.raises(InputError, match="29 captions"):
+        evaluate(clips, captions[:-1], references, 16)
+    with pytest.raises(InputError, match="can't be compared"):
+        evaluate(clips[:, :4], captions, references, 16)
+
+
+def test_shuffled_captions_belong_to_other_clips_of_as_many_digits(setting):
+    captions, _ = setting
+    other = shuffled_captions(captions, np.random.default_rng(1))
+    assert sorted(other) == sorted(captions) and len(set(captions)) == 30
+    assert all(a != b and len(parse(a)) == len(parse(b)) for a, b in zip(captions, other))
+
+
+def test_frames_are_reordered_and_none_is_lost(setting):
+    _, (_, clips, _) = setting
+    mixed, crossed = (spoil(clips, np.random.default_rng(2)) for spoil in (shuffled_frames, recombined))
+    # A frame is known by its sum of ink: shuffling keeps each clip's set, recombination each time's set.
+    ink, mixed_ink, crossed_ink = (array.sum((2, 3, 4), dtype=np.float64) for array in (clips, mixed, crossed))
+    np.testing.assert_array_equal(np.sort(mixed_ink, 1), np.sort(ink, 1))
+    np.testing.assert_array_equal(np.sort(crossed_ink, 0), np.sort(ink, 0))
+    assert (mixed_ink != ink).mean() > 0.5 and (crossed_ink != ink).mean() > 0.8
+    assert (frozen(clips) == clips[:, :1]).all() and frozen(clips).shape == clips.shape

@@ -1,0 +1,105 @@
+"""The parts joined: what is assembled, predicted and judged is what the preset and the weights say."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+
+from minivdit.base import machine
+from minivdit.base.errors import InputError
+from minivdit.lab.evaluation import judging
+from minivdit.lab.pipeline import forecast
+from minivdit.lab.pipeline import train as pipeline
+from minivdit.models import Autoencoder, Tokenizer, VideoDiT
+from minivdit.training import presets
+
+
+@pytest.fixture(scope="module")
+def preset():
+    return presets.get("tiny")
+
+
+@pytest.fixture(scope="module")
+def model(preset):
+    generator, tokenizer = np.random.default_rng(0), Tokenizer()
+    transformer = VideoDiT(preset.transformer, len(tokenizer), generator)
+    notes = {"preset": {"data": {"digits": "strokes"}}}
+    return pipeline.assemble(preset, transformer, Autoencoder(preset.autoencoder, generator), tokenizer, notes)
+
+
+def test_a_model_draws_as_its_preset_says(preset, model):
+    settings = model.settings
+    assert (settings.size, settings.num_frames, settings.digit_size) == ((16, 16), 4, 8)
+    assert (settings.sampler, settings.steps, settings.guidance_scale) == dataclasses.astuple(preset.sampling)
+    assert model.generate("a 3 moving up").shape == (1, 4, 16, 16, 1)
+
+
+@pytest.mark.parametrize("notes", [{}, {"preset": "x"}, {"preset": {"data": "strokes"}}, {"preset": {"name": 3}}])
+def test_weights_that_do_not_say_what_they_were_trained_with(model, notes):
+    other = copy.copy(model)
+    other.notes = notes
+    with pytest.raises(InputError, match=r"mine\.safetensors doesn't say what it was trained with"):
+        pipeline.trained_with(other, "mine.safetensors")
+
+
+def test_weights_remember_which_digits_auto_meant(preset, tmp_path):
+    auto = presets.override(preset, ["data.digits=auto"])
+    assert pipeline.with_known_digits(auto, tmp_path).data.digits == "strokes"  # there is no MNIST in that folder
+
+
+def test_previews_show_digits_that_training_does_not_see(preset):
+    real = pipeline.real_clips(preset, 6, seed=3)
+    again = pipeline.real_clips(preset, 6, seed=3)
+    np.testing.assert_array_equal(real.video, again.video)
+    assert real.captions == again.captions
+    shown = preset.data.clips("train").source.images.reshape(-1, 28 * 28)
+    hidden = preset.data.clips("test").source.images.reshape(-1, 28 * 28)
+    assert not {row.tobytes() for row in shown} & {row.tobytes() for row in hidden}
+
+
+def test_costs_are_predicted_before_anything_runs(preset):
+    text = forecast.predict(preset)
+    parameters = {
+        "autoencoder": Autoencoder(preset.autoencoder, np.random.default_rng(0)).parameter_count(),
+        "transformer": VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).parameter_count(),
+    }
+    encoder = VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).text
+    parameters["text"] = encoder.parameter_count()
+    for stage, count in parameters.items():
+        assert f"{count:,} parameters" in next(line for line in text.splitlines() if line.split()[0] == stage)
+    assert "20 steps" in text
+    assert "as many steps as fit into 3 minutes" in forecast.predict(preset, minutes=3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "changes"),
+    [
+        ("training", []),
+        ("autoencoder_training", ["autoencoder_training.batch=200"]),
+        ("text_training", ["text_training.batch=300"]),
+        ("widening", ["widening.batch=40", "widening.steps=1"]),
+        ("widening", ["widening.batch=8", "widening.steps=1", "data.shapes=64x64x64:0.1"]),  # one clip is too much
+    ],
+)
+def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatch, setting, changes):
+    """Each stage by itself: none may begin and fail after what came before was trained."""
+    preset = presets.override(preset, changes)
+    batch = getattr(preset, setting).batch
+    needed = max(cost.training_memory for cost in forecast.stage_costs(preset, setting))
+    monkeypatch.setattr(machine, "available_memory", lambda: needed - 1)
+    cure = "not even 1 fits" if preset.data.shapes else rf"largest that fits is {setting}\.batch \d+$"
+    with pytest.raises(InputError, match=rf"^{setting}\.batch {batch} needs .*{cure}"):
+        forecast.predict(preset)
+    monkeypatch.setattr(machine, "available_memory", lambda: needed)
+    assert f"{machine.amount(needed)} of memory" in forecast.predict(preset)
+
+
+def test_real_clips_have_better_brief_metrics_than_noise(preset):
+    wide = presets.override(presets.get("quick"), ["data.digits=strokes"])
+    real = pipeline.real_clips(wide, 12)
+    good = judging.brief_metrics(real.video, real.captions, wide.data.digit_size)
+    noise = np.random.default_rng(0).random(real.video.shape, dtype=np.float32)
+    bad = judging.brief_metrics(noise, real.captions, wide.data.digit_size)
+    assert list(good) == list(judging.BRIEF) == list(bad)
+    assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)
