@@ -9,13 +9,13 @@ import minivdit
 
 
 def rooms():
-    """The names of the packages and modules right below minivdit, and with each the modules in it."""
-    for found in pkgutil.iter_modules(minivdit.__path__):
-        if found.name.startswith("_") or found.name == "benchmarks":
+    """The rooms: for each the name of its page, and the names of its package and of the modules in it."""
+    for found in pkgutil.walk_packages(minivdit.__path__, "minivdit."):
+        room = found.name.removeprefix("minivdit.")
+        if not found.ispkg or room in ("lab", "lab.benchmarks"):  # these hold no more than rooms, or a yardstick
             continue
-        name = f"minivdit.{found.name}"
-        inside = [part.name for part in pkgutil.iter_modules([str(Path(minivdit.__path__[0]) / found.name)])]
-        yield found.name, [name, *(f"{name}.{part}" for part in inside if not part.startswith("_"))]
+        modules = pkgutil.iter_modules([str(Path(found.module_finder.path) / room.rpartition(".")[2])], f"{found.name}.")
+        yield room, [found.name, *(part.name for part in modules if not part.name.rpartition(".")[2].startswith("_"))]
 
 
 def page(names):

@@ -107,7 +107,7 @@ def surroundings(programs, home):
         "HOME": str(home),
         "MINIVDIT_SHORT": "1",
         "MPLBACKEND": "Agg",
-        "PYTEST_ADDOPTS": "-q tests/test_files.py",  # of all tests these: the command is the README's
+        "PYTEST_ADDOPTS": "-q tests/base/test_files.py",  # of all tests these: the command is the README's
     }
 
 
@@ -243,7 +243,7 @@ def test_each_box_of_the_schematic_leads_to_its_code_and_its_chapter(schematic):
     namespace = "{http://www.w3.org/2000/svg}"
     links = [link.get("href") for link in drawing.iter(f"{namespace}a")]
     boxes = (*schematic.BOXES, schematic.SAMPLER)
-    assert sorted(links) == sorted(f"../{link}" for box in boxes for link in box.links)
+    assert sorted(links) == sorted(f"../../{link}" for box in boxes for link in box.links)
     assert all((schematic.OUT.parent / link).exists() for link in links)
     words = [words.text for words in drawing.iter(f"{namespace}text")]
     assert all(words.count(title) == 1 for title in ("Caption", "Text encoder", "Transformer", "Latents", "Clip"))

@@ -126,7 +126,7 @@ The library's `animate` is the same walk, vectorised over frames, with guidance 
 autoencoder isn't perfect, so given pixels are put back exactly at the end; and wherever something is
 known, the network's *answer* is replaced by the true one, so that known parts go their own way from noise to clean. That also
 serves where only a part of a frame is known and the frame's level can't be 0: the network isn't told which part
-(`diffusion/known.py`).
+(`diffusion/inpainting.py`).
 
 ## What training has to do
 

@@ -1,6 +1,6 @@
 """The schematic on README's first screen: how a caption becomes a clip.
 
-python examples/pictures/schematic.py            writes schematic.svg beside this file ; prints README.s table
+python examples/pictures/schematic.py      writes schematic.svg beside this file and prints the table for README
 
 It has a background of its own, so it reads alike on a light and on a dark page. Opened by itself, every box leads to
 its code and its chapter; on GitHub, where a picture has no links, the table beneath it does.
@@ -92,7 +92,7 @@ def text(x, y, words, size=15, colour=INK, more=""):
 
 def linked(x, y, box, between=18):
     """Two lines of links: to a box's code and its chapter."""
-    room, chapter = (f"../{link}" for link in box.links)
+    room, chapter = (f"../../{link}" for link in box.links)
     mono = ' font-family="ui-monospace, monospace"'
     return (
         f'<a href="{room}">{text(x, y, box.room, 13, LINK, mono)}</a>'

@@ -46,7 +46,8 @@ def test_signs_of_formulas_are_not_taken_for_markup(api):
 def test_the_reference_has_a_page_for_each_room_that_names_its_modules(api, tmp_path):
     api.write(tmp_path)
     written = {path.stem: path.read_text() for path in tmp_path.iterdir()}
-    assert {"autograd", "diffusion", "models", "data", "generation", "costs", "backend"} <= set(written)
+    assert {"base", "autograd", "diffusion", "models", "data", "generation", "lab.evaluation"} <= set(written)
+    assert "automodule:: minivdit.lab.evaluation.judge\n" in written["lab.evaluation"]
     assert re.findall(r"automodule:: (\S+)", written["nn"])[:2] == ["minivdit.nn", "minivdit.nn.layers"]
 
 
