@@ -14,7 +14,9 @@ def rooms():
         room = found.name.removeprefix("minivdit.")
         if not found.ispkg or room in ("lab", "lab.benchmarks"):  # these hold no more than rooms, or a yardstick
             continue
-        modules = pkgutil.iter_modules([str(Path(found.module_finder.path) / room.rpartition(".")[2])], f"{found.name}.")
+        modules = pkgutil.iter_modules(
+            [str(Path(found.module_finder.path) / room.rpartition(".")[2])], f"{found.name}."
+        )
         yield room, [found.name, *(part.name for part in modules if not part.name.rpartition(".")[2].startswith("_"))]
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from minivdit.data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, DigitMotion, digit_source, parse
 from minivdit.generation import TextToVideo
 from minivdit.lab.cli import doctor
-from minivdit.lab.display import draw_strip
+from minivdit.lab.display import draw_strip, show
 from minivdit.lab.evaluation import Estimate, prompt_metrics, read_captions, watch
-from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -68,7 +68,7 @@ clips = CaptionedClips(source, size=(32, 32), num_frames=8, digit_size=16, num_d
 batch = clips.batch(generator, 4)
 print(batch.video.shape, batch.video.dtype, "from", batch.video.min(), "to", batch.video.max())
 
-show_clips(batch.video, captions=batch.captions, columns=4)
+show(batch.video, captions=batch.captions, columns=4)
 
 # %% [markdown]
 r"""
@@ -170,7 +170,7 @@ started = time.perf_counter()
 drawn = model.generate(prompts, seed=1, steps=steps)
 print(f"{drawn.shape} in {time.perf_counter() - started:.1f} seconds; weights {model.name}, {model.fingerprint()}")
 
-show_clips(drawn, captions=prompts, columns=4)
+show(drawn, captions=prompts, columns=4)
 
 # %% [markdown]
 r"""
@@ -203,7 +203,7 @@ others = [model.generate(prompts[0], seed=seed, steps=few) for seed in (2, 3, 4)
 assert np.allclose(drawn[:1], again, atol=1e-3)
 assert all(np.abs(other - again).max() > 0.1 for other in others)
 
-show_clips(np.concatenate([again, *others]), captions=[f"seed {seed}" for seed in (1, 2, 3, 4)], columns=4)
+show(np.concatenate([again, *others]), captions=[f"seed {seed}" for seed in (1, 2, 3, 4)], columns=4)
 
 # %% [markdown]
 r"""

@@ -22,7 +22,8 @@ from minivdit import autograd as ag
 from minivdit.base.errors import InputError
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.generation import TextToVideo
-from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.display import show
+from minivdit.lab.lessons import check, size
 from minivdit.models.patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -275,7 +276,7 @@ for frames, canvas in ((8, (32, 32)), (8, (32, 64)), (16, (32, 32))):
     if canvas == (32, 64):
         wide = drawn
 
-show_clips(wide, captions=[f"{prompt}, on a canvas twice as wide"])
+show(wide, captions=[f"{prompt}, on a canvas twice as wide"])
 
 # %% [markdown]
 r"""

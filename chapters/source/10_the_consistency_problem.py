@@ -32,8 +32,9 @@ from minivdit.data import SPEEDS, CaptionedClips, digit_source
 from minivdit.lab import evaluation as ev
 from minivdit.lab.comparison.prompts import left_behind
 from minivdit.lab.comparison.study import CLASSIC_SIZE, PIXELS_PER_FRAME
+from minivdit.lab.display import show
 from minivdit.lab.evaluation import Estimate
-from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.lessons import check, size
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import links, reachable
 from minivdit.models.schemes import SCHEMES
@@ -481,7 +482,7 @@ for word in PACE:
     print()
 
 # %%
-show_clips(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frames_per_second=3)
+show(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frames_per_second=3)
 
 # %% [markdown]
 r"""

@@ -24,9 +24,10 @@ from minivdit import diffusion
 from minivdit.base import seeds
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.generation import Given, TextToVideo
+from minivdit.lab.display import show
 from minivdit.lab.display.strips import draw_strip
 from minivdit.lab.evaluation import drift, seam, track, watch
-from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -275,7 +276,7 @@ looped = joint.loop("a 0 moving down", seed=3, steps=steps)
 jump, step = seam(looped)
 cut, cut_step = seam(video)
 print(f"jump at the seam: loop {jump[0] / step[0]:.2f} median steps, an ordinary clip {cut[0] / cut_step[0]:.2f}")
-show_clips(np.concatenate([looped, looped], axis=1), columns=1)
+show(np.concatenate([looped, looped], axis=1), columns=1)
 
 # %% [markdown]
 r"""

@@ -32,9 +32,9 @@ from minivdit.data import paint
 from minivdit.diffusion import guided, level_matrix, sample
 from minivdit.generation import TextToVideo
 from minivdit.generation.text_to_video import Predictor
-from minivdit.lab.display import draw_strip
+from minivdit.lab.display import draw_strip, show
 from minivdit.lab.evaluation import Estimate, recombined, shuffled_frames, track, windows
-from minivdit.lab.lessons import check, show_clips, size
+from minivdit.lab.lessons import check, size
 from minivdit.lab.pipeline.card import model_card
 from minivdit.lab.pipeline.forecast import USUAL_SHARE
 from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
@@ -162,7 +162,7 @@ try:
 except InputError as error:
     print(error)
 every_pair = World(PAIRS).render(generator, PAIRS)
-show_clips(every_pair.video, captions=every_pair.captions, columns=8, factor=4)
+show(every_pair.video, captions=every_pair.captions, columns=8, factor=4)
 
 # %% [markdown]
 r"""
@@ -508,7 +508,7 @@ def draw(captions, seed=0, scale=2.0, first=None, network=network):
 
 
 drawn = draw(every_pair.captions, seed=5)
-show_clips(
+show(
     drawn,
     captions=[caption + " *" * (pair in HELD_OUT) for caption, pair in zip(every_pair.captions, PAIRS)],
     columns=8,
@@ -624,7 +624,7 @@ opening = World(PAIRS).render(np.random.default_rng(102), asked).video[:, 0]
 continued = draw([f"a {' '.join(pair)}" for pair in asked], seed=8, first=opening)
 assert np.allclose(continued[:, 0], opening, atol=1e-6)
 show_marks("continued", judge(continued, asked))
-show_clips(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, factor=4)
+show(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, factor=4)
 
 # %% [markdown]
 r"""

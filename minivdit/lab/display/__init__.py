@@ -6,6 +6,7 @@ Pillow and matplotlib are imported inside the functions that need them, so impor
 from ...data.reading import open_clip, read_clip
 from ...training.journal import read_losses
 from .curves import draw_losses, write_curves
+from .film import show
 from .layout import beside, tile, to_uint8, upscale, with_captions
 from .strips import draw_strip, plain, save_figure
 from .summary import write_summary
@@ -22,6 +23,7 @@ __all__ = [
     "read_clip",
     "read_losses",
     "save_figure",
+    "show",
     "tile",
     "to_uint8",
     "upscale",

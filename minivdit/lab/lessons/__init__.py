@@ -4,6 +4,6 @@ It is part of the package, and not of the chapters' folder, so that a notebook o
 """
 
 from . import check
-from .notebook import show_clips, size
+from .notebook import size
 
-__all__ = ["check", "show_clips", "size"]
+__all__ = ["check", "size"]

@@ -1,0 +1,32 @@
+"""Clips shown in a notebook."""
+
+import tempfile
+from pathlib import Path
+
+from .writing import write_grid
+
+
+class Film:
+    """A GIF that calls itself a PNG: pages that show notebooks let PNGs through, and browsers look at the content."""
+
+    def __init__(self, gif):
+        self.gif = gif
+
+    def _repr_png_(self):
+        return self.gif
+
+    def __repr__(self):
+        return f"a moving picture of {len(self.gif):,} bytes: a notebook shows it; to keep it, call write_grid"
+
+
+def show(*videos, captions=None, columns=None, factor=None, frames_per_second=6):
+    """Batches of clips (B, T, H, W, C) as one moving picture, a Film; arguments as for `write_grid`.
+
+    A notebook shows it if it stands in the last line of a cell. In a script, write a file with `write_grid`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clips.gif"
+        write_grid(
+            path, *videos, captions=captions, columns=columns, factor=factor, frames_per_second=frames_per_second
+        )
+        return Film(path.read_bytes())
