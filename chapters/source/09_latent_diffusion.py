@@ -217,7 +217,7 @@ def train_autoencoder(channels, steps):
     task = AutoencoderTask(network, crops, batch_size=16, loss=AutoencoderLoss(kl=3e-5))
     settings = TrainingSettings(steps=steps, batch=16, shards=2, learning_rate=1e-2, warmup=20, ema_decay=0.98)
     run = Run(task, settings)
-    errors = [state.means["squared_error"] for state in train(run)]
+    errors = [state.extras["squared_error"] for state in train(run)]
     task.finish(run)  # measures mean and deviation of each channel: see below
     for name, averaged in run.average.average.items():
         run.parameters[name].data = averaged

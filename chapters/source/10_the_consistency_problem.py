@@ -38,7 +38,7 @@ from minivdit.lab.lessons import check, size
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import links, reachable
 from minivdit.models.schemes import SCHEMES
-from minivdit.training.loop import Run, TrainingSettings, train
+from minivdit.training.loop import Run, Task, TrainingSettings, train
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -219,10 +219,8 @@ SCALE = 3  # brings the clips, mostly black, nearer to the noise's deviation of 
 curve = diffusion.make("rectified_flow")
 
 
-class Rolling:
-    """The task: clips of both paces, one noise level for all frames of a clip."""
-
-    config = {}
+class Rolling(Task):
+    """Clips of both paces, one noise level for all frames of a clip."""
 
     def __init__(self, model):
         self.model, self.parameters = model, model.parameters()

@@ -424,7 +424,9 @@ noise plus 1 for pixels.
 # %%
 run = Run(new_task(), settings, seed=1)
 started = sum(os.times()[:4])  # of this process and of those that have worked for it, waiting not counted
-history = np.array([[np.nan if error is None else error for error in state.levels] for state in train(run)], float)
+history = np.array(
+    [[np.nan if error is None else error for error in state.extras["levels"]] for state in train(run)], float
+)
 seconds = sum(os.times()[:4]) - started
 print(f"{seconds:.0f} processor seconds, predicted {forecast['processor seconds']:.0f}")
 

@@ -54,8 +54,8 @@ def parallel_map(function, items, threads):
 
 
 def batch_size(batch):
-    """The common length of the first axis of all arrays of a batch (a dict or tuple of arrays)."""
-    sizes = {len(array) for array in _arrays(batch)}
+    """The common length of the first axis of all arrays of a batch, a dict of name -> array."""
+    sizes = {len(array) for array in batch.values()}
     if len(sizes) != 1:
         raise ValueError(f"the arrays of a batch must have one length along axis 0, not {sorted(sizes)}")
     return sizes.pop()
@@ -66,17 +66,7 @@ def split_batch(batch, shards):
     size = batch_size(batch)
     count = max(1, min(shards, size))
     edges = [size * i // count for i in range(count + 1)]
-    return [_take(batch, slice(low, high)) for low, high in itertools.pairwise(edges)]
-
-
-def _arrays(batch):
-    return list(batch.values()) if isinstance(batch, dict) else list(batch)
-
-
-def _take(batch, rows):
-    if isinstance(batch, dict):
-        return {name: array[rows] for name, array in batch.items()}
-    return tuple(array[rows] for array in batch)
+    return [{name: array[low:high] for name, array in batch.items()} for low, high in itertools.pairwise(edges)]
 
 
 # Modules whose threads never compute: those of notebooks and of progress bars.

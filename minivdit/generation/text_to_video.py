@@ -349,12 +349,12 @@ class Predictor:
 
     def __call__(self, latents, noise_level, tokens):
         """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
-        shards = split_batch((latents, noise_level, tokens), self.workers.count)
+        shards = split_batch({"x": latents, "level": noise_level, "tokens": tokens}, self.workers.count)
         return array_module(latents).concatenate(self.workers(shards))
 
     def _predict(self, shard):
         with ag.no_grad():  # holds for one thread only
-            return self.transformer(*shard).data
+            return self.transformer(*shard.values()).data
 
 
 class NoiseByClip:

@@ -39,11 +39,10 @@ class Journal:
             "step": state.step,
             "minutes": round(elapsed / 60, 4),
             "loss": _mean(s.loss for s in states),
-            "levels": [_mean(bin) for bin in zip(*(s.levels for s in states))],
             "gradient_norm": _mean(s.gradient_norm for s in states),
             "fraction": state.fraction,
             "seconds": _mean(s.seconds for s in states),
-            **measurable({name: _mean(s.means.get(name) for s in states) for name in state.means}),
+            **{name: _averaged([s.extras[name] for s in states]) for name in state.extras},
         }
         if metrics:
             line["metrics"] = metrics
@@ -114,26 +113,33 @@ class Smooth:
 
 
 class Progress:
-    """A bar with the smoothed loss, the loss by noise level from clean to pure noise, steps a second, time left."""
+    """A bar with the smoothed loss, the extras that are tuples, steps a second and the time left."""
 
     def __init__(self, title, step, total, show=True):
         self.bar = progress_bar(title, total, start=step, show=show, smoothing=0.05)
-        self.loss, self.levels = Smooth(), []
+        self.loss, self.extras = Smooth(), {}
 
     def add(self, state):
         self.loss.add(state.loss)
-        self.levels = self.levels or [Smooth() for _ in state.levels]
-        for smooth, value in zip(self.levels, state.levels):
-            smooth.add(value)
         text = f"loss {self.loss.value:.4f}"
-        if self.levels:
-            shown = ("-" if s.value is None else f"{s.value:.2f}" for s in self.levels)
-            text += f", by noise {' '.join(shown)}"
+        for name, values in state.extras.items():
+            if isinstance(values, tuple):
+                kept = self.extras.setdefault(name, [Smooth() for _ in values])
+                for smooth, value in zip(kept, values):
+                    smooth.add(value)
+                text += f", by {name} {' '.join('-' if s.value is None else f'{s.value:.2f}' for s in kept)}"
         self.bar.set_postfix_str(text, refresh=False)
         self.bar.update()
 
     def close(self):
         self.bar.close()
+
+
+def _averaged(values):
+    """The mean over some steps of an extra, a number or a tuple of numbers and None; None for what isn't finite."""
+    if isinstance(values[0], tuple):
+        return [_mean(column) for column in zip(*values)]
+    return measurable({"mean": _mean(values)})["mean"]
 
 
 def _mean(values):

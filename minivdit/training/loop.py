@@ -30,15 +30,14 @@ from .journal import Journal, Progress, measurable
 from .parallel import GradientWorkers, parallel_gradients
 
 MOST_STEPS = 2**31
-LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
 class Task:
-    """What is trained. Subclass it, or give any object with these.
+    """What is trained: the base class of all tasks.
 
-    parameters: dict of name -> Parameter. config: what the weights' shapes and meaning depend on (a dict or
-    dataclass); a checkpoint of another config is refused. buffers (optional): dict of name -> Tensor that
-    isn't trained but belongs into the checkpoint.
+    parameters: dict of name -> Parameter. config: what the weights' shapes and meaning depend on, a dict of plain
+    values and dataclasses; a checkpoint of another config is refused. buffers: dict of name -> Tensor that isn't
+    trained but belongs into the checkpoint.
     """
 
     parameters = {}
@@ -46,7 +45,7 @@ class Task:
     config = {}
 
     def batch(self, generator):
-        """A dict (or tuple) of arrays, all as long along axis 0 as the batch is.
+        """A dict of arrays, all as long along axis 0 as the batch is.
 
         Everything random is drawn here, noise too: then the loss doesn't depend on the number of shards.
         It is called in a thread of its own, a step ahead: it makes NumPy arrays, which are brought to the device
@@ -55,15 +54,21 @@ class Task:
         raise NotImplementedError
 
     def loss(self, batch):
-        """The mean loss of a batch or a part of one: a scalar Tensor, or (Tensor, extras).
+        """(loss, extras) of a batch or a part of one: a scalar Tensor, the mean over its items, and what else to log.
 
-        extras: dict of name -> array with one value an item (or a frame); the log shows their means. If it
-        has 'level' and 'error', of equal shape, the log shows the error by bins of noise level.
+        extras: dict of name -> array with one value an item (or a frame); see `summary`.
         """
         raise NotImplementedError
 
+    def summary(self, extras):
+        """What the log says of the extras of a whole batch: dict of name -> number, or tuple of numbers and None.
+
+        extras: dict of name -> flat NumPy array. By default the mean of each.
+        """
+        return {name: float(values.mean()) for name, values in extras.items()}
+
     def finish(self, run):
-        """Called by `fit` after the last step, before it is saved (optional)."""
+        """Called by `fit` after the last step, before that is saved."""
 
 
 # What TrainingSettings may be at most: beyond any use, but within what numbers and memory hold.
@@ -112,8 +117,7 @@ class TrainingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What one step showed. loss: before the update. levels: mean error in each noise-level bin (None if empty).
-    means: of the other extras. seconds: how long the step took."""
+    """What one step showed. loss: before the update. seconds: how long the step took. extras: see `Task.summary`."""
 
     step: int  # done so far, of
     total: int
@@ -121,8 +125,7 @@ class State:
     gradient_norm: float
     fraction: float
     seconds: float
-    levels: tuple
-    means: dict
+    extras: dict
 
 
 class Run:
@@ -200,7 +203,7 @@ class Run:
         self.step += 1
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        return State(self.step, settings.steps, loss, norm, fraction, seconds, *_summary(extras))
+        return State(self.step, settings.steps, loss, norm, fraction, seconds, self.task.summary(_joined(extras)))
 
     def _require_finite(self, loss, norm):
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -216,7 +219,7 @@ class Run:
             "weights": {name: parameter.data for name, parameter in self.parameters.items()},
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "buffers": {name: buffer.data for name, buffer in getattr(self.task, "buffers", {}).items()},
+            "buffers": {name: buffer.data for name, buffer in self.task.buffers.items()},
             "run": {"step": self.step, "seconds": self.seconds},
         }
 
@@ -361,7 +364,7 @@ def fit(
         for state in states:
             bar.add(state)
             last = state.step == state.total
-            if last and hasattr(task, "finish"):
+            if last:
                 task.finish(run)
             metrics = {}
             for every, function in callbacks:
@@ -380,20 +383,10 @@ def fit(
 
 
 def on_device(batch):
-    """A batch of NumPy arrays (a dict or tuple) on the chosen device."""
-    if isinstance(batch, dict):
-        return {name: backend.to_device(array) for name, array in batch.items()}
-    return tuple(backend.to_device(array) for array in batch)
+    """A batch of NumPy arrays on the chosen device."""
+    return {name: backend.to_device(array) for name, array in batch.items()}
 
 
-def _summary(extras):
-    """From the shards' extras: the mean error in each noise-level bin, and the means of everything else."""
-    joined = {name: np.concatenate([backend.to_numpy(part[name]).reshape(-1) for part in extras]) for name in extras[0]}
-    levels = ()
-    if "level" in joined and "error" in joined:
-        level, error = joined.pop("level"), joined.pop("error")
-        bins = np.minimum((level * LEVEL_BINS).astype(int), LEVEL_BINS - 1)
-        bins[level == 0] = -1  # frames that were given: nothing to predict there
-        chosen = [error[bins == b] for b in range(LEVEL_BINS)]
-        levels = tuple(float(values.mean()) if values.size else None for values in chosen)
-    return levels, {name: float(values.mean()) for name, values in joined.items()}
+def _joined(extras):
+    """The extras of all shards as one dict of name -> flat NumPy array."""
+    return {name: np.concatenate([backend.to_numpy(part[name]).reshape(-1) for part in extras]) for name in extras[0]}

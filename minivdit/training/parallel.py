@@ -18,8 +18,8 @@ from ..nn.optim import equal_groups
 def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
     """The mean loss over a batch and its gradients, shard by shard.
 
-    loss_function: shard -> scalar Tensor, the mean over the items of the shard; or (Tensor, extras)
-    with extras a dict of anything. parameters: dict of name -> Parameter. batch: a dict or tuple of arrays.
+    loss_function: shard -> (scalar Tensor, the mean over the items of the shard; extras, a dict of anything).
+    parameters: dict of name -> Parameter. batch: a dict of arrays.
     Returns (loss as a float, on a GPU as an array (), dict of name -> gradient, list of the shards' extras in order).
     """
     size = batch_size(batch)
@@ -32,8 +32,7 @@ def parallel_gradients(loss_function, parameters, batch, shards=1, threads=1):
 
 def shard_gradients(loss_function, parameters, shard, weight):
     """(loss, dict of name -> gradient, extras) of one shard, loss and gradients times its weight in the batch."""
-    result = loss_function(shard)
-    loss, extras = result if isinstance(result, tuple) else (result, {})
+    loss, extras = loss_function(shard)
     # Started with the shard's weight in place of 1, the gradients come out weighted.
     cotangent = array_module(loss.data).full_like(loss.data, weight)
     gradients = dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent)))

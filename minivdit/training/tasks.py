@@ -1,7 +1,7 @@
 """What is trained: the autoencoder on frames, the text encoder on captions, the transformer on the latents of clips.
 
 A task draws everything random in `batch`, noise and noise levels too, so its loss is a plain function of
-the batch and of the weights. See loop.Task for what the loop asks of it.
+the batch and of the weights.
 """
 
 import dataclasses
@@ -16,6 +16,9 @@ from ..base.backend import array_module, blas_threads, to_device, to_numpy
 from ..base.errors import InputError
 from ..data import describe
 from ..data.captions import THEN
+from .loop import Task
+
+LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +67,7 @@ class DiffusionSettings:
         return diffusion.make(self.curve, shift=self.shift)
 
 
-class AutoencoderTask:
+class AutoencoderTask(Task):
     """Frames in, the same frames out, through few numbers.
 
     clips: CaptionedClips; of each clip of a batch all frames are used. batch_size: clips a batch.
@@ -108,7 +111,7 @@ class AutoencoderTask:
         self.model.latent_deviation.data[...] = mean.data.std(axis=(0, 1, 2)) + 1e-6
 
 
-class TextTask:
+class TextTask(Task):
     """Captions and questions about them in, answers out: see models.CaptionReader.
 
     clips: CaptionedClips, whose captions are used; none of its clips is drawn. batch_size: captions a batch.
@@ -139,7 +142,7 @@ class TextTask:
         return ag.cross_entropy(logits, batch["answers"]), {"direction": right[:, 0], "speed": right[:, 1]}
 
 
-class TransformerTask:
+class TransformerTask(Task):
     """Noisy latents of clips, their noise levels and captions in; what the noise was out.
 
     autoencoder: trained, and not trained further here. clips: CaptionedClips or MixedClips. batch_size: clips a batch.
@@ -191,6 +194,19 @@ class TransformerTask:
         loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])
         error = worth * ((prediction.data - target) ** 2).mean(axis=(2, 3, 4))  # (B, T)
         return loss, {"level": level, "error": error}
+
+    def summary(self, extras):
+        return {"levels": error_by_level(**extras)}
+
+
+def error_by_level(level, error):
+    """The mean of a flat array of errors in each of four bins of their noise levels, as a tuple; None for an empty one.
+
+    Frames at level 0 were given: there is nothing to predict, and their errors don't count.
+    """
+    bins = np.minimum((level * LEVEL_BINS).astype(int), LEVEL_BINS - 1)
+    chosen = [error[(bins == number) & (level > 0)] for number in range(LEVEL_BINS)]
+    return tuple(float(values.mean()) if values.size else None for values in chosen)
 
 
 def latent_shape(config, shape):

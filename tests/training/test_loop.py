@@ -17,7 +17,8 @@ from minivdit.base.errors import InputError
 from minivdit.base.stopping import STOPS
 from minivdit.training.checkpoint import load_checkpoint, save_checkpoint
 from minivdit.training.journal import Journal, Smooth, read_journal
-from minivdit.training.loop import Interrupted, Run, State, _summary, fit, steps_in, train
+from minivdit.training.loop import Interrupted, Run, State, Task, _joined, fit, steps_in, train
+from minivdit.training.tasks import error_by_level
 
 PROGRAM = Path(__file__).with_name("toy_task.py")
 _spec = importlib.util.spec_from_file_location("toy_task", PROGRAM)
@@ -41,9 +42,9 @@ def test_it_learns_and_yields_what_happened():
     task = toy.ToyTask(items=60)
     states = list(train(Run(task, dataclasses.replace(toy.SETTINGS, steps=150))))
     assert [state.step for state in states] == list(range(1, 151))
-    late, early = ([state.levels[0] for state in part] for part in (states[-20:], states[:5]))
+    late, early = ([state.extras["levels"][0] for state in part] for part in (states[-20:], states[:5]))
     assert np.mean(late) < 0.2 * np.mean(early)  # where there is little noise, the answer can be seen
-    assert len(states[0].levels) == 4 and states[0].means["largest"] > 0
+    assert len(states[0].extras["levels"]) == 4 and states[0].extras["largest"] > 0
     assert states[0].fraction == pytest.approx(1 / 3) and states[-1].fraction < 0.01
     assert all(s.gradient_norm > 0 and s.seconds > 0 for s in states)
 
@@ -346,9 +347,9 @@ def test_summary_bins_errors_by_noise_level():
     error = np.array([[9.0, 1.0], [2.0, 3.0], [4.0, 6.0]])
     right = np.array([1, 0, 1])
     parts = (slice(0, 2), slice(2, 3))
-    levels, means = _summary([{"level": level[p], "error": error[p], "right": right[p]} for p in parts])
-    assert levels == (2.0, 2.0, None, 5.0)  # the frame at level 0 was given, it doesn't count
-    assert means == {"right": pytest.approx(2 / 3)}
+    joined = _joined([{"level": level[p], "error": error[p], "right": right[p]} for p in parts])
+    assert error_by_level(joined["level"], joined["error"]) == (2.0, 2.0, None, 5.0)  # at level 0: given, not counted
+    assert Task().summary({"right": joined["right"]}) == {"right": pytest.approx(2 / 3)}
 
 
 def test_smooth_starts_as_the_mean_and_then_forgets():
@@ -364,7 +365,7 @@ def test_smooth_starts_as_the_mean_and_then_forgets():
 def test_progress_bar_shows_loss_by_noise_level(capsys):
     fit(toy.ToyTask(), dataclasses.replace(toy.SETTINGS, steps=3), title="toy")
     shown = capsys.readouterr().err
-    assert "toy" in shown and "3/3" in shown and "by noise" in shown
+    assert "toy" in shown and "3/3" in shown and "by levels" in shown
 
 
 def test_state_is_small_and_plain():

@@ -40,13 +40,6 @@ def test_number_of_threads_changes_no_bit():
         assert all(np.array_equal(grads[name], results[0][1][name]) for name in grads)
 
 
-def test_a_loss_without_extras_and_a_batch_that_is_a_tuple():
-    value, grads, extras = parallel_gradients(
-        lambda shard: loss({"x": shard[0], "y": shard[1]})[0], LAYER.parameters(), (BATCH["x"], BATCH["y"]), 2
-    )
-    assert value > 0 and set(grads) == {"weight", "bias"} and extras == [{}, {}]
-
-
 def test_shards_run_at_the_same_time():
     """Two shards that wait for each other can only finish side by side."""
     meeting = threading.Barrier(2, timeout=10)

@@ -182,7 +182,7 @@ def test_questions_about_captions_have_the_answers_that_the_caption_gives():
 def test_a_text_encoder_learns_to_answer():
     task = make_text_task(batch=32, num_digits=(1,))
     settings = dataclasses.replace(TINY.text_training, steps=120, batch=32, learning_rate=5e-3)
-    means = [state.means for state in train(Run(task, settings, threads=1))]
+    means = [state.extras for state in train(Run(task, settings, threads=1))]
     first, last = (np.mean([[m["direction"], m["speed"]] for m in part], axis=0) for part in (means[:5], means[-5:]))
     assert first[0] < 0.3 and first[1] < 0.6, first  # one in 8 ways, one in 3 speeds, and a little luck
     assert last[0] > 0.8 and last[1] > 0.9, last

@@ -9,7 +9,8 @@ import numpy as np
 
 from minivdit import autograd as ag
 from minivdit.nn import Linear, Module
-from minivdit.training.loop import TrainingSettings, fit
+from minivdit.training.loop import Task, TrainingSettings, fit
+from minivdit.training.tasks import error_by_level
 
 SETTINGS = TrainingSettings(steps=30, batch=12, shards=3, learning_rate=0.01, warmup=3)
 
@@ -24,7 +25,7 @@ class Net(Module):
         return self.leave(ag.gelu(self.blocks[0](ag.gelu(self.enter(x)))))
 
 
-class ToyTask:
+class ToyTask(Task):
     def __init__(self, width=16, seed=0, items=12):
         self.config, self.items = {"width": width}, items
         self.model = Net(width, np.random.default_rng(seed))
@@ -41,6 +42,10 @@ class ToyTask:
         error = ((prediction.data - batch["clean"]) ** 2).mean(axis=1, keepdims=True)
         loss = ag.mean_squared_error(prediction, batch["clean"])
         return loss, {"level": batch["level"], "error": error, "largest": abs(prediction.data)}
+
+    def summary(self, extras):
+        levels = error_by_level(extras.pop("level"), extras.pop("error"))
+        return {"levels": levels, **super().summary(extras)}
 
 
 if __name__ == "__main__":
