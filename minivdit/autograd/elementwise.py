@@ -122,25 +122,6 @@ def exp(x):
 
 
 @differentiable
-def log(x):
-    """Natural logarithm."""
-    return np.log(x), lambda grad: grad / x
-
-
-@differentiable
-def sqrt(x):
-    """Square root."""
-    value = np.sqrt(x)
-
-    def pullback(grad):
-        result = grad / value
-        result *= 0.5
-        return result
-
-    return value, pullback
-
-
-@differentiable
 def square(x):
     """x * x."""
 
@@ -172,21 +153,6 @@ def _logistic(x, out):
     np.tanh(out, out=out)
     out *= 0.5
     out += 0.5
-
-
-@differentiable
-def sigmoid(x):
-    """1 / (1 + exp(-x))."""
-    value = _fresh(x)
-    _logistic(x, out=value)
-
-    def pullback(grad):
-        slope = 1.0 - value
-        slope *= value
-        slope *= grad
-        return slope
-
-    return value, pullback
 
 
 @differentiable
@@ -249,47 +215,6 @@ def relu(x):
 def absolute(x):
     """|x|; the slope at 0 is 0."""
     return abs(x), lambda grad: grad * np.sign(x)
-
-
-@differentiable
-def maximum(a, b):
-    """The larger of a and b; where they are equal, the gradient goes to a."""
-    first = a >= b
-
-    def pullback(grad):
-        return None if _is_number(a) else grad * first, None if _is_number(b) else grad * ~first
-
-    return np.maximum(a, b), pullback
-
-
-@differentiable
-def minimum(a, b):
-    """The smaller of a and b; where they are equal, the gradient goes to a."""
-    first = a <= b
-
-    def pullback(grad):
-        return None if _is_number(a) else grad * first, None if _is_number(b) else grad * ~first
-
-    return np.minimum(a, b), pullback
-
-
-@differentiable(as_is=(0,))
-def where(condition, a, b):
-    """a where the boolean array `condition` holds, else b."""
-    kind = getattr(condition, "dtype", type(condition))
-    if kind != np.bool_:
-        raise ValueError(f"where takes a boolean array as condition, not {kind}")
-    select = array_module(condition).where
-
-    def pullback(grad):
-        zero = grad.dtype.type(0)
-        return (
-            None,
-            None if _is_number(a) else select(condition, grad, zero),
-            None if _is_number(b) else select(condition, zero, grad),
-        )
-
-    return select(condition, a, b), pullback
 
 
 @differentiable

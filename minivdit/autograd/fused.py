@@ -129,38 +129,6 @@ def rms_norm(x, weight=None, *, eps=1e-6):
 
 
 @differentiable
-def group_norm(x, weight=None, bias=None, *, groups, eps=1e-6):
-    """Standardise over all positions and the channels of a group (Wu and He 2018).
-
-    x: (B, ..., C), channels last, C a multiple of `groups`. weight, bias: (C,) or None.
-    """
-    check_rows("group_norm", x, weight, bias)
-    batch, channels = x.shape[0], x.shape[-1]
-    if channels % groups:
-        raise ValueError(f"group_norm: {channels} channels can't be split into {groups} equal groups")
-
-    def to_rows(a):  # (B, ..., C) -> (B, groups, positions * C / groups)
-        return a.reshape(batch, -1, groups, channels // groups).swapaxes(1, 2).reshape(batch, groups, -1)
-
-    def from_rows(a):
-        return a.reshape(batch, groups, -1, channels // groups).swapaxes(1, 2).reshape(x.shape)
-
-    rows, inverse_deviation = standardise(to_rows(x), eps)
-    standardised = from_rows(rows)
-    value = standardised if weight is None else standardised * weight
-    value = value if bias is None else value + bias
-
-    def pullback(grad):
-        weight_grad = None if weight is None else sum_rows(grad * standardised)
-        bias_grad = None if bias is None else sum_rows(grad)
-        # to_rows may return a view, and standardise_pullback overwrites what it is given.
-        own = to_rows(grad.copy() if weight is None else grad * weight)
-        return from_rows(standardise_pullback(own, rows, inverse_deviation)), weight_grad, bias_grad
-
-    return value, pullback
-
-
-@differentiable
 @with_twins
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     """layer_norm(x) * (1 + scale) + shift: the "adaLN" of diffusion transformers (Peebles and Xie 2023).

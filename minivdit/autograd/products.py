@@ -2,8 +2,7 @@
 
 A convolution is one matrix product of the input's windows (rows) with the flattened kernel:
     windows (B * positions, taps * Cin) @ kernel (taps * Cin, Cout).
-Its weight gradient is windows.T @ grad, and its input gradient scatters grad @ kernel.T back onto the
-windows. A transposed convolution is that last map run forwards, so both share three functions.
+Its weight gradient is windows.T @ grad, and its input gradient scatters grad @ kernel.T back onto the windows.
 """
 
 import itertools
@@ -100,7 +99,7 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
     each spatial axis a whole number or a pair (before, after).
     Returns (B, *out, Cout) with out = (size + before + after - kernel) // stride + 1.
     """
-    stride, padding = _check_convolution("conv", x, weight, bias, stride, padding)
+    stride, padding = _check_convolution(x, weight, bias, stride, padding)
     *kernel, size_in, size_out = weight.shape
     if set(kernel) == set(stride) == {1} and not any(map(sum, padding)):  # 1x1: a linear layer
         value, pullback_linear = linear.function(x, weight.reshape(size_in, size_out), bias)
@@ -125,59 +124,31 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
     return value, pullback
 
 
-@differentiable
-def conv_transpose(x, weight, bias=None, *, stride=1, padding=0):
-    """Transposed convolution: the input gradient of `conv`, as an operation that enlarges.
-
-    x: (B, *spatial, Cin); weight: (*kernel, Cin, Cout); bias: (Cout,) or None; stride and padding as in
-    `conv` (padding is cut off). Returns (B, *out, Cout) with out = (size - 1) * stride + kernel - before - after.
-    """
-    stride, padding = _check_convolution("conv_transpose", x, weight, bias, stride, padding)
-    batch, *spatial, _ = x.shape
-    *kernel, _, size_out = weight.shape
-    sizes = [(n - 1) * s + k - sum(p) for n, s, k, p in zip(spatial, stride, kernel, padding)]
-    if any(size < 1 for size in sizes):
-        raise ValueError(f"conv_transpose of {x.shape} with weight {weight.shape}: padding {padding} leaves nothing")
-    mirrored = swap_last(weight)  # the weight of the convolution whose gradient this is
-    value = _scatter(x, mirrored, (batch, *sizes, size_out), stride, padding)
-    if bias is not None:
-        value += bias
-
-    def pullback(grad):
-        return (
-            _correlate(grad, mirrored, stride, padding),
-            swap_last(_weight_gradient(grad, x, mirrored.shape, stride, padding)),
-            None if bias is None else sum_rows(grad),
-        )
-
-    return value, pullback
-
-
-def _check_convolution(name, x, weight, bias, stride, padding):
+def _check_convolution(x, weight, bias, stride, padding):
     """Raise ValueError unless the shapes fit; return stride and padding spelled out for each spatial axis."""
     axes = x.ndim - 2
     if axes < 1 or weight.ndim != x.ndim:
         raise ValueError(
-            f"{name} of {x.shape} with weight {weight.shape}: takes (B, *spatial, Cin) and (*kernel, Cin, Cout) "
+            f"conv of {x.shape} with weight {weight.shape}: takes (B, *spatial, Cin) and (*kernel, Cin, Cout) "
             "with as many kernel axes as spatial axes"
         )
     if x.shape[-1] != weight.shape[-2]:
         raise ValueError(
-            f"{name} of {x.shape} with weight {weight.shape}: the input has {x.shape[-1]} channels, "
+            f"conv of {x.shape} with weight {weight.shape}: the input has {x.shape[-1]} channels, "
             f"the weight takes {weight.shape[-2]}"
         )
     if bias is not None and bias.shape != weight.shape[-1:]:
         raise ValueError(
-            f"{name} with weight {weight.shape}: takes a bias of shape {weight.shape[-1:]}, not {bias.shape}"
+            f"conv with weight {weight.shape}: takes a bias of shape {weight.shape[-1:]}, not {bias.shape}"
         )
     stride = (stride,) * axes if isinstance(stride, int) else tuple(stride)
     padding = (padding,) * axes if isinstance(padding, int) else tuple(padding)
     padding = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
     if len(stride) != axes or len(padding) != axes or min(stride) < 1 or any(min(p) < 0 for p in padding):
         raise ValueError(
-            f"{name} over {axes} axes takes that many strides >= 1 and paddings >= 0, not {stride} and {padding}"
+            f"conv over {axes} axes takes that many strides >= 1 and paddings >= 0, not {stride} and {padding}"
         )
-    if name == "conv" and any(n + sum(p) < k for n, k, p in zip(x.shape[1:-1], weight.shape[:-2], padding)):
+    if any(n + sum(p) < k for n, k, p in zip(x.shape[1:-1], weight.shape[:-2], padding)):
         raise ValueError(f"conv of {x.shape}: padded by {padding} it is smaller than the kernel {weight.shape[:-2]}")
     return stride, padding
 

@@ -73,20 +73,6 @@ def concatenate(*xs, axis):
 
 
 @differentiable
-def stack(*xs, axis):
-    """Arrays of one shape laid side by side along a new axis."""
-    if not xs or len({x.shape for x in xs}) != 1:
-        raise ValueError(f"stack takes arrays of one shape, not {[x.shape for x in xs]}")
-    axis = normalize_axis_index(axis, xs[0].ndim + 1)
-    before = (slice(None),) * axis
-
-    def pullback(grad):
-        return tuple(grad[before + (index,)] for index in range(len(xs)))
-
-    return array_module(*xs).stack(xs, axis=axis), pullback
-
-
-@differentiable
 def split(x, *, parts, axis=-1):
     """A tuple of `parts` equal pieces along an axis (views, not copies)."""
     axis = normalize_axis_index(axis, x.ndim)
@@ -101,26 +87,6 @@ def split(x, *, parts, axis=-1):
         return array_module(*grads).concatenate(grads, axis=axis)
 
     return pieces, pullback
-
-
-@differentiable
-def pad(x, *, widths, value=0.0):
-    """x with `value` around it; widths: (before, after) for each axis."""
-    widths = tuple((int(before), int(after)) for before, after in widths)
-    if len(widths) != x.ndim or any(width < 0 for pair in widths for width in pair):
-        raise ValueError(f"pad of shape {x.shape} takes {x.ndim} pairs of widths >= 0, not {widths}")
-    inside = tuple(slice(before, before + size) for (before, _), size in zip(widths, x.shape))
-    padded_shape = tuple(before + size + after for (before, after), size in zip(widths, x.shape))
-    padded = array_module(x).full(padded_shape, value, x.dtype)
-    padded[inside] = x
-    return padded, lambda grad: grad[inside]
-
-
-@differentiable
-def broadcast_to(x, *, shape):
-    """x repeated along new leading axes and axes of size 1 (a view)."""
-    # The engine sums the gradient back down to the shape of x.
-    return array_module(x).broadcast_to(x, shape), lambda grad: grad
 
 
 @differentiable

@@ -63,18 +63,6 @@ class RMSNorm(Module):
         return ag.rms_norm(x, self.weight)
 
 
-class GroupNorm(Module):
-    """Each group of channels of (B, ..., channels) to mean 0 and variance 1 over all positions."""
-
-    def __init__(self, channels, groups):
-        self.groups = groups
-        self.weight = Parameter(np.ones(channels))
-        self.bias = Parameter(np.zeros(channels))
-
-    def forward(self, x):
-        return ag.group_norm(x, self.weight, self.bias, groups=self.groups)
-
-
 class Conv(Module):
     """Convolution of (B, *space, inputs) with a kernel of as many axes as `kernel` has entries.
 

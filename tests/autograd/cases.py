@@ -56,11 +56,6 @@ def positive(*shapes, **options):
     return Sample(lambda g: tuple(np.asarray(g.uniform(0.5, 2.0, shape)) for shape in shapes), options)
 
 
-def distinct(shape, **options):
-    """Shuffled whole numbers: no two entries are nearly equal, so a maximum has no kink nearby."""
-    return Sample(lambda g: (np.asarray(g.permutation(np.prod(shape, dtype=int)).reshape(shape) * 0.1),), options)
-
-
 def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 

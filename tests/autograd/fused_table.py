@@ -80,19 +80,6 @@ FUSED = [
     row_norm("layer_norm", bias=True),
     row_norm("rms_norm", bias=False),
     Case(
-        "group_norm",
-        [
-            normal((2, 3, 4), groups=2),
-            normal((2, 3, 2, 6), (6,), (6,), groups=3),
-            normal((2, 6), (6,), groups=2, eps=0.5),
-            normal((1, 5, 2), (2,), (2,), groups=1),
-        ],
-        [
-            Refusal((zeros(2, 3, 4),), {"groups": 3}, "4 channels can't be split into 3"),
-            Refusal((zeros(2, 3, 4), zeros(3)), {"groups": 2}, r"\(4,\), not \(3,\)"),
-        ],
-    ),
-    Case(
         "normalise_and_modulate",
         [
             normal((2, 3, 4, 5), (2, 3, 1, 5), (2, 3, 1, 5)),

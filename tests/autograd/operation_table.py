@@ -6,7 +6,7 @@ them into what they need), with options. The tests lay each sample out in memory
 """
 
 import numpy as np
-from cases import Case, Refusal, Sample, distinct, normal, positive, zeros
+from cases import Case, Refusal, Sample, normal, positive, zeros
 from fused_table import FUSED
 
 from minivdit import autograd as ag
@@ -39,25 +39,25 @@ def binary(name, second=normal):
     )
 
 
-def reduction(name, make=normal, empty=False):
+def reduction(name, empty=False):
     nowhere = [] if empty else [Refusal((zeros(2, 0),), {"axis": 1}, r"\(2, 0\).*nothing")]
     return Case(
         name,
         [
-            make((3, 5)),
-            make((3, 5), axis=0),
-            make((3, 5), axis=-1, keepdims=True),
-            make((2, 3, 4, 5), axis=(1, -1)),
-            make((2, 3, 4), axis=(0, 2), keepdims=True),
-            make((1, 3), axis=0),
-            make((), axis=None),
-            make((3,), axis=(), keepdims=True),
-            make((0, 3), axis=1),
-            *([make((2, 0), axis=1)] if empty else []),
+            normal((3, 5)),
+            normal((3, 5), axis=0),
+            normal((3, 5), axis=-1, keepdims=True),
+            normal((2, 3, 4, 5), axis=(1, -1)),
+            normal((2, 3, 4), axis=(0, 2), keepdims=True),
+            normal((1, 3), axis=0),
+            normal((), axis=None),
+            normal((3,), axis=(), keepdims=True),
+            normal((0, 3), axis=1),
+            *([normal((2, 0), axis=1)] if empty else []),
         ],
         [
             Refusal((zeros(2, 3),), {"axis": 2}, "axis 2 is out of bounds for array of dimension 2"),
-            Refusal((zeros(2, 3),), {"axis": (0, 0)}, "repeated axis"),
+            Refusal((zeros(2, 3),), {"axis": (0, 0)}, "duplicate value in 'axis'"),
             *nowhere,
         ],
     )
@@ -68,8 +68,6 @@ ELEMENTWISE = [
     binary("subtract"),
     binary("multiply"),
     binary("divide", second=positive),
-    binary("maximum"),
-    binary("minimum"),
     unary("negate"),
     unary("scale", by=-1.7),
     Case(
@@ -78,26 +76,12 @@ ELEMENTWISE = [
         [Refusal((zeros(2),), {"exponent": zeros(2)}, "fixed number")],
     ),
     unary("exp"),
-    unary("log", positive),
-    unary("sqrt", positive),
     unary("square"),
     unary("tanh"),
-    unary("sigmoid"),
     unary("silu"),
     unary("gelu"),
     unary("relu"),
     unary("absolute"),
-    Case(
-        "where",
-        [
-            Sample(lambda g: (g.random((3, 5)) < 0.5, g.standard_normal((3, 5)), g.standard_normal((3, 5)))),
-            Sample(lambda g: (g.random((3, 1)) < 0.5, g.standard_normal((5,)), g.standard_normal((2, 3, 1)))),
-            Sample(lambda g: (g.random(4) < 0.5, g.standard_normal(4), 0.5)),
-            Sample(lambda g: (g.random(4) < 0.5, 0.5, g.standard_normal(4))),
-            Sample(lambda g: (np.zeros((0, 3), bool), g.standard_normal((0, 3)), g.standard_normal(3))),
-        ],
-        [Refusal((zeros(2, dtype=np.int32), zeros(2), zeros(2)), {}, "boolean array.*int32")],
-    ),
     Case(
         "clip",
         [normal((4, 7), low=-0.5, high=np.float64(0.7)), normal((5,), low=0), normal((), high=0.3)],
@@ -108,13 +92,7 @@ ELEMENTWISE = [
     ),
 ]
 
-REDUCTIONS = [
-    reduction("sum", empty=True),
-    reduction("mean"),
-    reduction("variance"),
-    reduction("max", distinct),
-    reduction("logsumexp"),
-]
+REDUCTIONS = [reduction("sum", empty=True), reduction("mean")]
 
 SHAPING = [
     Case(
@@ -175,11 +153,6 @@ SHAPING = [
         ],
     ),
     Case(
-        "stack",
-        [normal((2, 3), (2, 3), axis=1), normal((2, 3), (2, 3), (2, 3), axis=-1), normal((), (), axis=0)],
-        [Refusal((zeros(2), zeros(3)), {"axis": 0}, r"\(2,\), \(3,\)"), Refusal((), {"axis": 0}, "one shape")],
-    ),
-    Case(
         "split",
         [
             normal((2, 6), parts=3),
@@ -191,28 +164,6 @@ SHAPING = [
             Refusal((zeros(2, 5),), {"parts": 2}, r"\(2, 5\) has 5 entries: not 2 equal parts"),
             Refusal((zeros(2, 5),), {"parts": 0}, "not 0 equal parts"),
         ],
-    ),
-    Case(
-        "pad",
-        [
-            normal((2, 3), widths=((1, 0), (0, 2)), value=0.5),
-            normal((3,), widths=((0, 0),)),
-            normal((0, 2), widths=((1, 1), (0, 0))),
-        ],
-        [
-            Refusal((zeros(2, 3),), {"widths": ((1, 1),)}, r"\(2, 3\) takes 2 pairs"),
-            Refusal((zeros(2),), {"widths": ((-1, 1),)}, "widths >= 0"),
-        ],
-    ),
-    Case(
-        "broadcast_to",
-        [
-            normal((3, 1), shape=(2, 3, 4)),
-            normal((), shape=(2,)),
-            normal((2, 3), shape=(2, 3)),
-            normal((1, 3), shape=(0, 3)),
-        ],
-        [Refusal((zeros(3),), {"shape": (2, 4)}, r"\(3,\)")],
     ),
     Case(
         "upsample",
@@ -230,15 +181,13 @@ SHAPING = [
 ]
 
 
-def convolution(name, channels_in, channels_out, *refusals):
-    """Samples shared by a convolution and its transpose."""
-
+def convolution(channels_in, channels_out, *refusals):
     def sample(spatial, kernel, bias=True, batch=2, **options):
         shapes = [(batch, *spatial, channels_in), (*kernel, channels_in, channels_out)]
         return normal(*shapes, *([(channels_out,)] if bias else []), **options)
 
     return Case(
-        name,
+        "conv",
         [
             sample((5, 4), (3, 3), padding=1),
             sample((5, 4), (3, 2), stride=(2, 1), padding=((0, 2), 1)),
@@ -316,9 +265,8 @@ PRODUCTS = [
             Refusal((zeros(5, 3), zeros(2)), {}, "integer array.*float32"),
         ],
     ),
-    convolution("conv", 3, 2, Refusal((zeros(1, 2, 4, 3), zeros(3, 3, 3, 5)), {}, r"smaller than the kernel \(3, 3\)")),
-    convolution("conv", 1, 4),
-    convolution("conv_transpose", 2, 3, Refusal((zeros(1, 1, 3), zeros(2, 3, 5)), {"padding": 1}, "leaves nothing")),
+    convolution(3, 2, Refusal((zeros(1, 2, 4, 3), zeros(3, 3, 3, 5)), {}, r"smaller than the kernel \(3, 3\)")),
+    convolution(1, 4),
 ]
 
 TABLE = ELEMENTWISE + REDUCTIONS + SHAPING + PRODUCTS + FUSED

@@ -23,9 +23,8 @@ OPERATIONS = {
     "reversed /": lambda x, y: y / (x + 5.0),
     "add": lambda x, y: ag.add(x, y),
     "multiply": lambda x, y: ag.multiply(y, x),
-    "maximum": lambda x, y: ag.maximum(x, y),
-    "minimum": lambda x, y: ag.minimum(y, x),
-    "where": lambda x, y: ag.where(ENTRIES > 0, x, y),
+    "subtract": lambda x, y: ag.subtract(x, y),
+    "divide": lambda x, y: ag.divide(y, x + 5.0),
 }
 NUMBERS = {
     "Python's whole": 3,
@@ -79,7 +78,6 @@ def test_every_operation_with_several_inputs_does_the_same():
         lambda y: (x @ y.T).sum(),
         lambda y: (y @ x.transpose()).sum(),
         lambda y: ag.concatenate(x, y, axis=0).sum(),
-        lambda y: ag.stack(x, y, axis=0).mean(),
     ):
         assert ag.gradients(operation(whole), [x])[0].dtype == np.float32
         with pytest.raises(TypeError, match="float32 and float64"):
@@ -98,7 +96,7 @@ def test_constants_of_a_narrower_dtype_do_not_narrow_a_gradient_check():
 
 @pytest.mark.parametrize("other", [1j, np.ones(3, np.complex64), [1.0, 2.0, 3.0], "3", np.array(["3"]), {}], ids=repr)
 def test_what_is_no_real_number_is_refused(other):
-    for operation in (OPERATIONS["+"], OPERATIONS["reversed *"], OPERATIONS["/"], ag.maximum):
+    for operation in (OPERATIONS["+"], OPERATIONS["reversed *"], OPERATIONS["/"], ag.subtract):
         with pytest.raises(TypeError):
             operation(leaf(), other)
 
@@ -135,7 +133,7 @@ def test_comparisons_are_entry_by_entry():
         ]:
             assert got.dtype == bool
             np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(ag.gradients(ag.where(x > 0, x, 0.0).sum(), [x])[0], ENTRIES > 0)
+    np.testing.assert_array_equal(ag.gradients((x * (x > 0)).sum(), [x])[0], ENTRIES > 0)
 
 
 def test_truth_is_that_of_a_single_entry():

@@ -34,21 +34,17 @@ def entrywise(function):
     "operation, expected",
     [
         (ag.exp, entrywise(math.exp)),
-        (ag.log, entrywise(math.log)),
-        (ag.sqrt, entrywise(math.sqrt)),
         (ag.square, entrywise(lambda v: v * v)),
         (ag.tanh, entrywise(math.tanh)),
         (ag.negate, entrywise(lambda v: 0 - v)),
         (ag.absolute, entrywise(abs)),
         (ag.relu, entrywise(lambda v: v if v > 0 else 0.0)),
-        (ag.sigmoid, entrywise(lambda v: 1 / (1 + math.exp(-v)))),
         (ag.silu, entrywise(lambda v: v / (1 + math.exp(-v)))),
         (ag.gelu, entrywise(lambda v: 0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))))),
     ],
 )
 def test_elementwise(operation, expected):
     x = normal(5, 7) * 2
-    x = abs(x) if operation in (ag.log, ag.sqrt) else x
     np.testing.assert_allclose(value(operation, x), expected(x), rtol=1e-12, atol=1e-15)
 
 
@@ -65,12 +61,8 @@ def test_two_sided():
         (ag.subtract, np.subtract),
         (ag.multiply, np.multiply),
         (ag.divide, np.divide),
-        (ag.maximum, np.fmax),
-        (ag.minimum, np.fmin),
     ):
         np.testing.assert_array_equal(value(operation, a, b), expected(a, b))
-    chosen = value(ag.where, a > 0, a, b)
-    assert all(chosen[i, j] == (a[i, 0] if a[i, 0] > 0 else b[j]) for i in range(3) for j in range(4))
     np.testing.assert_array_equal(value(ag.clip, b, low=-0.3, high=0.3), np.clip(b, -0.3, 0.3))
     np.testing.assert_array_equal(value(ag.power, b, exponent=2), b * b)
     np.testing.assert_array_equal(value(ag.scale, b, by=3), 3 * b)
@@ -80,7 +72,6 @@ def test_extreme_inputs_neither_overflow_nor_warn():
     big = np.array([-1e4, -100.0, 0.0, 100.0, 1e4], np.float32)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         for operation, expected in (
-            (ag.sigmoid, [0, 0, 0.5, 1, 1]),
             (ag.silu, [0, 0, 0, 100, 1e4]),
             (ag.gelu, [0, 0, 0, 100, 1e4]),
             (ag.softmax, [0, 0, 0, 0, 1]),
@@ -90,10 +81,7 @@ def test_extreme_inputs_neither_overflow_nor_warn():
             result = operation(x)
             np.testing.assert_allclose(result.data, expected, atol=1e-6)
             assert np.isfinite(ag.gradients(result.sum(), [x])[0]).all()
-        assert value(ag.logsumexp, big) == 1e4
         assert np.isfinite(value(ag.cross_entropy, big, np.array(0)))
-    minus_infinity = np.full((2, 3), -np.inf)
-    np.testing.assert_array_equal(value(ag.logsumexp, minus_infinity, axis=1), [-np.inf, -np.inf])
 
 
 def test_reductions():
@@ -103,28 +91,13 @@ def test_reductions():
             options = {"axis": axis, "keepdims": keepdims}
             np.testing.assert_allclose(value(ag.sum, x, **options), np.sum(x, **options))
             np.testing.assert_allclose(value(ag.mean, x, **options), np.mean(x, **options))
-            np.testing.assert_allclose(value(ag.variance, x, **options), np.var(x, **options))
-            np.testing.assert_array_equal(value(ag.max, x, **options), np.max(x, **options))
-            np.testing.assert_allclose(value(ag.logsumexp, x, **options), np.log(np.sum(np.exp(x), **options)))
     assert value(ag.sum, np.zeros((0, 3)), axis=0).tolist() == [0, 0, 0]
-
-
-def test_equal_largest_entries_share_the_gradient():
-    x = ag.Tensor(np.array([[1.0, 3, 3], [2, 2, 2]]), requires_grad=True)
-    (grad,) = ag.gradients(ag.max(x, axis=1).sum(), [x])
-    np.testing.assert_allclose(grad, [[0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]])
 
 
 def test_shaping():
     x = normal(2, 3, 4, 5)
-    np.testing.assert_array_equal(
-        value(ag.pad, x[0, 0], widths=((1, 2), (0, 3)), value=7.0),
-        np.pad(x[0, 0], ((1, 2), (0, 3)), constant_values=7.0),
-    )
     np.testing.assert_array_equal(value(ag.upsample, x, factors=(2, 3)), x.repeat(2, axis=1).repeat(3, axis=2))
     np.testing.assert_array_equal(value(ag.concatenate, x, x[:, :1], axis=1), np.concatenate([x, x[:, :1]], 1))
-    np.testing.assert_array_equal(value(ag.stack, x, 2 * x, axis=-1), np.stack([x, 2 * x], -1))
-    np.testing.assert_array_equal(value(ag.broadcast_to, x[0], shape=x.shape), np.broadcast_to(x[0], x.shape))
     for got, expected in zip(ag.split(x, parts=2, axis=2), np.split(x, 2, axis=2)):
         np.testing.assert_array_equal(got.data, expected)
 
@@ -162,24 +135,11 @@ def test_convolution_against_one_number_at_a_time(number):
     )
 
 
-@pytest.mark.parametrize("number", range(len(SAMPLES_OF["conv_transpose"])))
-def test_transposed_convolution_is_the_adjoint(number):
-    """<conv_transpose(x), y> = <x, conv(y)> for the weight with its channels exchanged."""
-    sample = SAMPLES_OF["conv_transpose"][number]
-    generator = np.random.default_rng(number)
-    x, weight, *_ = sample.draw(generator)
-    enlarged = value(ag.conv_transpose, x, weight, **sample.options)
-    y = generator.standard_normal(enlarged.shape)
-    shrunk = naive_convolution(y, weight.swapaxes(-1, -2), **sample.options)
-    np.testing.assert_allclose((enlarged * y).sum(), (x * shrunk).sum(), rtol=1e-9, atol=1e-12)
-
-
 @pytest.mark.parametrize("block", [1, 40, 200])
-@pytest.mark.parametrize("name", ["conv", "conv_transpose"])
-def test_convolution_in_small_blocks(name, block, monkeypatch):
+def test_convolution_in_small_blocks(block, monkeypatch):
     """The same values and gradients however the work is cut."""
-    operation = getattr(ag, name)
-    for sample in SAMPLES_OF[name]:
+    operation = ag.conv
+    for sample in SAMPLES_OF["conv"]:
         arrays = sample.draw(np.random.default_rng(0))
         whole, whole_pullback = operation.function(*arrays, **sample.options)
         grad = np.random.default_rng(1).standard_normal(whole.shape)
@@ -225,10 +185,6 @@ def test_normalisations():
     standard = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
     np.testing.assert_allclose(value(ag.layer_norm, x, w, b), standard * w + b)
     np.testing.assert_allclose(value(ag.rms_norm, x, w), x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * w)
-    groups = x.reshape(2, 3, 3, 2)
-    centred = groups - groups.mean((1, 3), keepdims=True)
-    expected = (centred / np.sqrt(groups.var((1, 3), keepdims=True) + 1e-6)).reshape(x.shape) * w + b
-    np.testing.assert_allclose(value(ag.group_norm, x, w, b, groups=3), expected)
     shift, scale = normal(2, 1, 6, seed=3), normal(2, 1, 6, seed=4)
     np.testing.assert_allclose(value(ag.normalise_and_modulate, x, shift, scale), standard * (1 + scale) + shift)
     np.testing.assert_allclose(value(ag.gated_residual, x, scale, standard), x + scale * standard)

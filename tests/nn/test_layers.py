@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivdit.nn import Conv, Embedding, GroupNorm, LayerNorm, Linear, RMSNorm
+from minivdit.nn import Conv, Embedding, LayerNorm, Linear, RMSNorm
 
 
 def normal(*shape, seed=1):
@@ -74,7 +74,7 @@ def test_conv_takes_any_number_of_axes(kernel, size, stride, padding, expected):
     np.testing.assert_allclose(y[(0, *place)], by_hand, rtol=1e-4)
 
 
-@pytest.mark.parametrize("make", [LayerNorm, RMSNorm, lambda width: GroupNorm(width, 3)])
+@pytest.mark.parametrize("make", [LayerNorm, RMSNorm])
 def test_norms_scale_and_shift_each_channel(make):
     layer, x = make(6), normal(2, 4, 6)
     plain = layer(x).data.copy()
@@ -99,8 +99,6 @@ def test_a_row_of_zeros_stays_finite(make):
 
 def test_wrong_widths_are_refused():
     x = normal(2, 5)
-    for layer in (Linear(4, 3, np.random.default_rng(0)), LayerNorm(4), RMSNorm(4), GroupNorm(4, 2)):
+    for layer in (Linear(4, 3, np.random.default_rng(0)), LayerNorm(4), RMSNorm(4)):
         with pytest.raises(ValueError):
             layer(x)
-    with pytest.raises(ValueError, match="5 channels can't be split into 2"):
-        GroupNorm(5, 2)(x)
