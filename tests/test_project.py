@@ -134,6 +134,15 @@ def test_the_top_level_of_the_package_is_the_rooms_and_the_face():
     assert {path.name for path in (PROJECT / "minivdit" / "lab").iterdir()} - {"__pycache__"} == {*LAB, "__init__.py"}
 
 
+def test_the_top_level_of_the_project_is_what_a_newcomer_expects():
+    names = {path.relative_to(PROJECT).parts[0] for path in tracked()}
+    pages = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "pyproject.toml"}
+    assert {name for name in names if not name.startswith(".")} <= {
+        *pages,
+        *("minivdit", "kernels", "chapters", "examples", "tests"),
+    }
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     script = (PROJECT / ".ci" / "run").read_text()
     install, test = "pip install", "python -m pytest"
@@ -141,6 +150,8 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert install in line and "-e '.[dev]'" in line
     assert re.search(r"^python -m pip install .*-e '\.\[dev,site\]'$", script, flags=re.M)
     assert script.rstrip().splitlines()[-1] == test
+    workflow = (PROJECT / ".github" / "workflows" / "test.yml").read_text()
+    assert f"run: {test}\n" in workflow and 'pip install -e ".[dev]"' in workflow
 
 
 def test_nothing_names_one_particular_machine():
