@@ -22,7 +22,7 @@ import numpy as np
 
 from minivdit import autograd as ag
 from minivdit.data import CaptionedClips, describe, digit_source
-from minivdit.data.captions import DIRECTIONS
+from minivdit.data.grammar import DIRECTIONS
 from minivdit.diffusion import guided, interval, level_matrix, make, sample, target
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip

@@ -1,7 +1,8 @@
 """Digits, captions and clips: everything a model is trained on and judged by."""
 
-from .captions import DIRECTIONS, MAX_WORDS, SPEEDS, DigitMotion, describe, parse
+from .captions import parse
 from .digits import DigitSource, check_source, digit_source, resize, source_like
+from .grammar import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe
 from .idx import read_idx
 from .mixed import MixedClips, Shape
 from .mnist import data_directory, find_mnist, load_mnist
@@ -16,7 +17,7 @@ from .moving_mnist import (
     read_moving_mnist,
 )
 from .strokes import stroke_digits
-from .words import VOCABULARY, split_words
+from .words import split_words
 
 __all__ = [
     "DIRECTIONS",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import InputError
-from .captions import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
+from .grammar import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
 
 # What SPEEDS mean unless told otherwise: pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas;
 # they scale with its shorter side.

@@ -1,7 +1,7 @@
-"""The words of captions: those that the model learnt, those that people use in their place, those that ask too much.
+"""What people write in place of the grammar's words, and the words that ask for what can't be drawn.
 
-A caption is brought to the learnt words by `plain_words` before anything else reads it. What can't be brought there is
-refused by `check_words`, which says why: a word that means something else is never taken for one of similar spelling.
+`plain_words` brings a caption to the words of the grammar before anything else reads it. `check_words` refuses what
+can't be brought there and says why: a word that means something else is never taken for one of similar spelling.
 """
 
 import difflib
@@ -9,24 +9,8 @@ import re
 import unicodedata
 
 from ..base.errors import InputError, shorten
+from .grammar import ARTICLES, DIGIT_WORDS, DIRECTIONS, MAX_DIGITS, THEN, VERBS, VOCABULARY, motions_of
 
-ARTICLES = ("a", "an", "the")
-DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-VERBS = ("moving", "moves", "drifting", "drifts", "going", "goes", "sliding", "slides", "floating", "floats")
-VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
-HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
-ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
-JOINERS = ("and", "while")
-MAX_DIGITS = 2  # in a caption
-THEN = "then"  # between captions that follow one another in time
-
-# Every word of the grammar, each once. A trained model knows words by their place in this list.
-VOCABULARY = tuple(
-    dict.fromkeys(
-        [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
-        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
-    )
-)
 # Signs that make another number of a digit.
 _SIGNS = ((re.compile(r"(?<!\S)[-\u2212](?=[0-9])"), "minus "), (re.compile(r"(?<=[0-9])\.(?=[0-9])"), " point "))
 LONGEST_CAPTION = 1000  # characters; the longest caption of the grammar has 128
@@ -36,8 +20,18 @@ _SUBJECT = rf"(?:(?:a|an|the) )?(?:digit )?({_NUMERAL})"
 _WHERE = r"(?=(?:slowly|quickly|fast|up|down|left|right|upwards|downwards|to the)\b)"
 _PLACE = "upper|top|lower|bottom|middle|center|centre|corner"
 _CORNER = r"(?: (?:left|right))?(?: (?:corner|side|edge))?"
+COMPASS = {
+    "north ?east": "up and right",
+    "north ?west": "up and left",
+    "south ?east": "down and right",
+    "south ?west": "down and left",
+    "north": "up",
+    "south": "down",
+    "east": "right",
+    "west": "left",
+}
 
-# What people write, and the learnt words that say the same. Each line is tried once, from top to bottom.
+# What people write, and the words of the grammar that say the same. Each line is tried once, from top to bottom.
 SYNONYMS = tuple(
     (re.compile(rf"\b(?:{said})\b"), meant)
     for said, meant in (
@@ -65,14 +59,7 @@ SYNONYMS = tuple(
         (r"(up|down)ward", r"\1wards"),
         (r"to(?:wards?)? (?:the )?top", "up"),
         (r"to(?:wards?)? (?:the )?bottom", "down"),
-        (r"(?:to (?:the )?)?north ?east(?:wards?)?", "up and right"),
-        (r"(?:to (?:the )?)?north ?west(?:wards?)?", "up and left"),
-        (r"(?:to (?:the )?)?south ?east(?:wards?)?", "down and right"),
-        (r"(?:to (?:the )?)?south ?west(?:wards?)?", "down and left"),
-        (r"(?:to (?:the )?)?north(?:wards?)?", "up"),
-        (r"(?:to (?:the )?)?south(?:wards?)?", "down"),
-        (r"(?:to (?:the )?)?east(?:wards?)?", "right"),
-        (r"(?:to (?:the )?)?west(?:wards?)?", "left"),
+        *((rf"(?:to (?:the )?)?{point}(?:wards?)?", way) for point, way in COMPASS.items()),
         (r"(up|down)(?:wards)? (right|left)", r"\1 and \2"),
         (r"(?:to the )?(right|left)(?: and)? (up|down)(?:wards)?", r"\2 and \1"),
         # How fast.
@@ -105,11 +92,6 @@ SYNONYMS = tuple(
         (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?={_NUMERAL}\b)", "a "),
     )
 )
-# A caption that needs none of them, as all those of training: looked for first, which is quicker.
-_SPEED = rf"(?: (?:{'|'.join(ADVERBS['slow'] + ADVERBS['fast'])}))?"
-_WAY = r"(?:(?:up|down)(?:wards)?(?: and (?:to the )?(?:right|left))?|(?:to the )?(?:right|left))"
-_CLAUSE = rf"(?:a|an|the) (?:digit )?{_NUMERAL}(?: is)?{_SPEED} (?:{'|'.join(VERBS)}){_SPEED} {_WAY}{_SPEED}"
-_PLAIN = re.compile(rf"(?:then )?{_CLAUSE}(?: (?:and|while) {_CLAUSE})?(?: then (?:{_CLAUSE}|{_WAY}))*")
 # Two digits that share what is said once: "digits 4 and 7 moving up".
 _TOGETHER = re.compile(rf"^{_SUBJECT} and {_SUBJECT}( (?!and|while).*)?$")
 
@@ -186,13 +168,31 @@ def _latin(caption):
 def plain_words(caption):
     """A caption's words, with SYNONYMS brought to those that the model learnt: "number 4" -> ["the", "digit", "4"]."""
     words = split_words(caption)
-    text = " ".join(words)
-    if _PLAIN.fullmatch(text):
+    if _is_plain(words):  # as all captions of training
         return words
+    text = " ".join(words)
     for said, meant in SYNONYMS:
-        text = said.sub(meant, " ".join(text.split()))
-    parts = [" ".join(part.split()) for part in re.split(rf"\b{THEN}\b", text)]
-    return f" {THEN} ".join(_TOGETHER.sub(_each, part) for part in parts).split()
+        text = " ".join(said.sub(meant, text).split())
+    return f" {THEN} ".join(_TOGETHER.sub(_each, " ".join(part)) for part in split_at_then(text.split())).split()
+
+
+def split_at_then(words):
+    """The lists of words between one "then" and the next."""
+    parts = [[]]
+    for word in words:
+        if word == THEN:
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return parts
+
+
+def _is_plain(words):
+    """Whether all words are the grammar's and in its order; a quick check that spares most captions the slow way."""
+    try:
+        return all(not part or " ".join(part) in DIRECTIONS or motions_of(part) for part in split_at_then(words))
+    except InputError:
+        return False
 
 
 def _each(together):
@@ -210,8 +210,7 @@ def is_grammar(known):
 
 def count_digits(words):
     """How many digits some plain words name at one time: at most, over what follows one another."""
-    parts = " ".join(words).split(THEN)
-    return max(sum(word.isdecimal() or word in DIGIT_WORDS for word in part.split()) for part in parts)
+    return max(sum(word.isdecimal() or word in DIGIT_WORDS for word in part) for part in split_at_then(words))
 
 
 def check_words(words, known=VOCABULARY):

@@ -22,7 +22,7 @@ from ..autograd.fused import MLP_ENTRIES
 from ..autograd.products import block_entries
 from ..base.errors import InputError
 from ..base.machine import amount
-from ..data.captions import MAX_WORDS, VOCABULARY
+from ..data.grammar import MAX_WORDS, VOCABULARY
 from .patterns import labels
 from .video_dit import LEVEL_FEATURES
 

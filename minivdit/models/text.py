@@ -9,8 +9,9 @@ from ..autograd.attend import NEVER
 from ..base import values
 from ..base.backend import array_module
 from ..base.errors import InputError, shorten
-from ..data.captions import DIRECTIONS, MAX_WORDS, SPEEDS, naming_a_caption, over_time
-from ..data.words import THEN, VOCABULARY, check_words, is_grammar, plain_words, split_words
+from ..data.captions import naming_a_caption, over_time
+from ..data.grammar import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, VOCABULARY
+from ..data.words import check_words, is_grammar, plain_words, split_words
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features

@@ -15,7 +15,7 @@ from ..base import seeds
 from ..base.backend import array_module, blas_threads, to_device, to_numpy
 from ..base.errors import InputError
 from ..data import describe
-from ..data.captions import THEN
+from ..data.grammar import THEN
 from .loop import Task
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...

@@ -2,16 +2,15 @@
 
 import contextlib
 import itertools
-import re
 
 import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, parse, split_words
-from minivdit.data import captions as grammar
-from minivdit.data.captions import over_time, what_is_left_open, without_quotes
+from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, grammar, parse, split_words
+from minivdit.data.captions import over_time
 from minivdit.data.words import plain_words
+from minivdit.lab.cli.caption_notes import what_is_left_open
 
 ALL = [DigitMotion(*motion) for motion in itertools.product(range(10), DIRECTIONS, SPEEDS)]
 
@@ -203,50 +202,10 @@ def test_no_caption_is_too_strange_for_an_error_of_one_short_line():
         assert all(parse(part) for part in over_time(str(caught.value).split("; try: ")[1]))
 
 
-@pytest.mark.parametrize(
-    ("words", "forgotten"),
-    [
-        ("a 3 moving right", True),
-        ("the digit five drifts dwon", True),
-        ("3 going up", True),
-        ("a 3", True),
-        ("3 7", False),
-        ("right", False),
-    ],
-)
-def test_quotes_that_were_forgotten(words, forgotten):
-    assert without_quotes(words.split()) is forgotten
-    assert not without_quotes([words, words]) or " " not in words
-
-
 @pytest.mark.parametrize("caption", ["\ud800", "a 3 moving right \udfff"])
 def test_half_a_character_is_refused(caption):
     with pytest.raises(InputError, match="characters that aren't text"):
         parse(caption)
-
-
-@pytest.mark.parametrize(
-    ("caption", "note"),
-    [
-        ("a 3 moving right", None),
-        ("digits 3 and 7 moving right, then a 7 moving up", None),
-        ("", "an empty caption says nothing: the model draws any digit, moving any way"),
-        ("!", "'!' has no words: the model draws any digit, moving any way"),
-        ("🙂", "'🙂' has no words: the model draws any digit"),
-        ("a 3 moving right 🙂", None),
-        ("two digits", "'two digits' names no digits and doesn't say where to: .* two digits and a direction; .* try: "
-                       "a 3 moving right and a 7 moving up"),
-        ("digits moving down", "names no digits: .* try: a 3 moving down and a 7 moving down"),
-        ("a 3 moving diagonally", "doesn't say where to: .* try: a 3 moving up and right"),
-        ("a 3", "'a 3' doesn't say where to: the model picks a direction; to choose, try: a 3 moving right"),
-        ("4 and 7", "doesn't say where to: .* try: a 4 moving right and a 7 moving up"),
-        ("moving left", "'moving left' names no digit: the model picks a digit; to choose, try: a 3 moving left"),
-        ("moving 3 up", "training showed no sentence such as 'moving 3 up', so expect less of it: at the start"),
-    ],
-)  # fmt: skip
-def test_what_a_caption_leaves_open_is_said(caption, note):
-    said = what_is_left_open(caption)
-    assert said is note or re.match(note if note.startswith(("an", "'", "tr")) else f".*{note}", said)
 
 
 @pytest.mark.parametrize(

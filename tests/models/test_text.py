@@ -8,8 +8,8 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.base.errors import InputError
-from minivdit.data.captions import MAX_WORDS
-from minivdit.data.words import LONGEST_CAPTION, VOCABULARY
+from minivdit.data.grammar import MAX_WORDS, VOCABULARY
+from minivdit.data.words import LONGEST_CAPTION
 from minivdit.models import TextEncoder, Tokenizer
 from minivdit.models.blocks import CrossAttention
 from minivdit.models.text import PAD, START, key_times

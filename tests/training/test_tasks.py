@@ -10,7 +10,7 @@ from minivdit import autograd as ag
 from minivdit import diffusion
 from minivdit.base.errors import InputError
 from minivdit.data import parse
-from minivdit.data.captions import DIRECTIONS, SPEEDS
+from minivdit.data.grammar import DIRECTIONS, SPEEDS
 from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from minivdit.training import presets, stages

@@ -15,7 +15,7 @@ import numpy as np
 from ... import autograd as ag
 from ...base import backend
 from ...base.errors import InputError
-from ...data.captions import MAX_WORDS
+from ...data.grammar import MAX_WORDS
 from ...diffusion.curves import shifted
 from ...generation.text_to_video import Predictor
 from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs

@@ -27,8 +27,8 @@ DRIFT = {  # what the rows of evaluation.drift are
     """
 )
 def sample(options):
-    from ...data.captions import without_quotes
     from ..display import check_writable
+    from .caption_notes import without_quotes
 
     if without_quotes(options.prompt):
         raise InputError(f'put the caption in quotes: minivdit sample "{shorten(" ".join(options.prompt))}"')
@@ -333,7 +333,8 @@ def say_what_to_expect(prompts, model, given=False):
 
     given: there is something else to go by, so that an empty caption needs no note.
     """
-    from ...data.captions import asks_for_digits, what_is_left_open
+    from ...data.captions import asks_for_digits
+    from .caption_notes import what_is_left_open
 
     if not model.tokenizer.grammar:
         return

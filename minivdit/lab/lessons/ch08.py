@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...data.captions import VOCABULARY
+from ...data.grammar import VOCABULARY
 from ...diffusion import guided
 from ...models import Tokenizer
 from .exercise import Wrong, agree, different, exercise

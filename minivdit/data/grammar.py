@@ -1,0 +1,166 @@
+"""The language of the captions: who moves where, and how fast.
+
+    caption   = clause | clause joiner clause
+    clause    = subject ["is"] [speed] verb [speed] direction [speed]       (speed at most once)
+    subject   = ("a" | "an" | "the") ["digit"] (numeral | number word)
+    direction = vertical | horizontal | vertical "and" horizontal
+    joiner    = "and" | "while"
+
+Captions that follow one another in time have "then" between them: see `captions.over_time`.
+
+"and" is never ambiguous: inside a direction a horizontal word follows it, between clauses an article.
+"""
+
+import functools
+import re
+from typing import NamedTuple
+
+from ..base.errors import InputError, shorten
+
+# The compass, as steps (dy, dx) on the screen: y grows downwards, so "up" is -y.
+DIRECTIONS = {
+    "right": (0, 1),
+    "left": (0, -1),
+    "up": (-1, 0),
+    "down": (1, 0),
+    "up and right": (-1, 1),
+    "up and left": (-1, -1),
+    "down and right": (1, 1),
+    "down and left": (1, -1),
+}
+SPEEDS = ("slow", "normal", "fast")
+
+ARTICLES = ("a", "an", "the")
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+VERBS = ("moving", "moves", "drifting", "drifts", "going", "goes", "sliding", "slides", "floating", "floats")
+VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
+HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
+ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
+SPEED_OF = {adverb: speed for speed, adverbs in ADVERBS.items() for adverb in adverbs}
+JOINERS = ("and", "while")
+MAX_DIGITS = 2  # in a caption
+THEN = "then"  # between captions that follow one another in time
+
+# Every word of the grammar, each once. A trained model knows words by their place in this list.
+VOCABULARY = tuple(
+    dict.fromkeys(
+        [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
+        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
+    )
+)
+
+# "then the digit three is moving slowly upwards and to the right while the digit ..."
+MAX_WORDS = 1 + 2 * 11 + 1
+
+
+class DigitMotion(NamedTuple):
+    """One digit and what it does. digit: 0..9. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
+
+    digit: int
+    direction: str
+    speed: str = "normal"
+
+
+# From motions to words -----------------------------------------------------------------------------------------------
+
+
+def describe(motions, generator=None):
+    """The caption of one or two DigitMotions, in the order given.
+
+    Without a generator always the plainest one ("a 3 moving right and a 7 moving up"); with a numpy
+    Generator a random choice of words, orders and forms. `motions_of` undoes it either way.
+    """
+    if not 1 <= len(motions) <= MAX_DIGITS:
+        raise InputError(f"a caption describes 1 to {MAX_DIGITS} digits, not {len(motions)}")
+    # One draw serves the whole caption: its digits in a mixed base are the choices. 0 always picks the first.
+    number = 0 if generator is None else int(generator.integers(1 << 62))
+
+    def choose(options):
+        nonlocal number
+        number, index = divmod(number, len(options))
+        return options[index]
+
+    clauses = [_clause(DigitMotion(*motion), choose) for motion in motions]
+    return f" {choose(JOINERS)} ".join(clauses)
+
+
+def _clause(motion, choose):
+    digit, direction, speed = motion
+    if digit not in range(10) or direction not in DIRECTIONS or speed not in SPEEDS:
+        raise InputError(
+            f"{motion} can't be described: digits are 0 to 9, "
+            f"directions {', '.join(DIRECTIONS)}, speeds {', '.join(SPEEDS)}"
+        )
+    name = choose((str(digit), DIGIT_WORDS[digit]))
+    article = "an" if digit == 8 else "a"
+    subject = choose((f"{article} {name}", f"the {name}", f"the digit {name}"))
+    verb = choose(VERBS)
+    if verb.endswith("ing"):
+        subject = choose((subject, f"{subject} is"))
+    phrases = {**VERTICAL, **HORIZONTAL}
+    where = " and ".join(choose(phrases[word]) for word in direction.split(" and "))
+    if not ADVERBS[speed]:
+        return f"{subject} {verb} {where}"
+    adverb = choose(ADVERBS[speed])
+    orders = [f"{subject} {verb} {adverb} {where}", f"{subject} {verb} {where} {adverb}"]
+    if adverb != "fast":  # "slowly moving right" is English, "fast moving right" isn't
+        orders.append(f"{subject} {adverb} {verb} {where}")
+    return choose(orders)
+
+
+# From words to motions -----------------------------------------------------------------------------------------------
+
+_SPEED = "|".join(SPEED_OF)
+# A clause, piece by piece: its regular expression, and what is expected where that doesn't match.
+_CLAUSE = (
+    (rf" (?:{'|'.join(ARTICLES)})\b", "'a', 'an' or 'the' and a digit"),
+    (r"(?: digit\b)?", None),
+    (rf" (?P<digit>[0-9]|{'|'.join(DIGIT_WORDS)})\b", "a digit, 0 to 9 or zero to nine"),
+    (r"(?: is\b)?", None),
+    (rf"(?: (?P<early>{_SPEED})\b)?", None),
+    (rf" (?:{'|'.join(VERBS)})\b", f"a verb: {', '.join(VERBS)}"),
+    (rf"(?(early)|(?: (?P<middle>{_SPEED})\b)?)", None),
+    (r"(?: (?P<vertical>up|down)(?:wards)?\b(?: and\b|(?P<alone>(?! and (?:to|right|left)\b))))?", None),
+    (r"(?(alone)|(?: to the\b)?)", None),
+    (r"(?(alone)| (?P<horizontal>right|left)\b)", f"a direction: {', '.join(DIRECTIONS)}"),
+    (rf"(?(early)|(?(middle)|(?: (?P<late>{_SPEED})\b)?))", None),
+)
+_NEXT_CLAUSE = ((rf" (?:{'|'.join(JOINERS)})\b", "'and' or 'while' before a second digit, or the end"), *_CLAUSE)
+_NO_MORE = ((r"$", "the end; a caption describes one or two digits"),)
+
+
+def motions_of(words):
+    """The DigitMotions that a list of words says.
+
+    Raises InputError where they leave the grammar; it names the place and what could stand there.
+    """
+    text, at, motions = "".join(f" {word}" for word in words), 0, []
+    while at < len(text) or not motions:
+        pieces = _NO_MORE if len(motions) == MAX_DIGITS else _NEXT_CLAUSE if motions else _CLAUSE
+        clause = _joined(pieces).match(text, at)
+        if not clause:
+            raise _fault(text, at, pieces)
+        motions.append(_motion(**clause.groupdict()))
+        at = clause.end()
+    return motions
+
+
+@functools.cache
+def _joined(pieces):
+    return re.compile("".join(pattern for pattern, _ in pieces))
+
+
+def _motion(digit, vertical, horizontal, early, middle, late, alone):
+    number = int(digit) if digit.isdecimal() else DIGIT_WORDS.index(digit)
+    direction = " and ".join(filter(None, (vertical, horizontal)))
+    return DigitMotion(number, direction, SPEED_OF.get(early or middle or late, "normal"))
+
+
+def _fault(text, at, pieces):
+    """An InputError that names the place where these pieces stop to match, and what is expected there."""
+    matches = [_joined(pieces[:count]).match(text, at) for count in range(len(pieces))]
+    whole = [match for match in matches if match]  # as long as the pieces match
+    before, after = text[: whole[-1].end()].strip(), text[whole[-1].end() :].split()
+    place = f"after {shorten(before)!r}" if before else "at the start"
+    found = repr(shorten(after[0])) if after else "nothing more"
+    return InputError(f"{place} the caption has {found}; expected {pieces[len(whole) - 1][1]}")

@@ -1,0 +1,43 @@
+"""What the command line says of a caption before it draws one: what is left open, and that quotes are missing."""
+
+from ...base.errors import InputError, shorten
+from ...data.captions import asks_for_digits, loosely, naming_a_caption, nearest_caption, over_time, parse
+from ...data.grammar import ARTICLES
+from ...data.words import check_words, plain_words
+
+
+def what_is_left_open(caption):
+    """What will happen, as text, where a caption doesn't say all or leaves the grammar; None if it's a whole one.
+
+    Raises InputError for what can't be drawn at all.
+    """
+    words, told = plain_words(caption), shorten(caption)
+    with naming_a_caption(caption):
+        check_words(words)
+    parts = over_time(caption)
+    if not words:
+        empty = f"{told!r} has no words" if caption.strip() else "an empty caption says nothing"
+        return f"{empty}: the model draws any digit, moving any way"
+    try:
+        for part in parts:
+            parse(part)
+    except InputError as error:
+        found, several = loosely(words), asks_for_digits(caption) > 1
+        left = []
+        if any(digit is None for digit, _, _ in found):
+            left.append(("names no digits", "two digits") if several else ("names no digit", "a digit"))
+        if any(way is None for _, way, _ in found):
+            left.append(("doesn't say where to", "a direction"))
+        if left:
+            said, picked = (" and ".join(texts) for texts in zip(*left))
+            return f"{told!r} {said}: the model picks {picked}; to choose, try: {nearest_caption(caption)}"
+        return f"training showed no sentence such as {told!r}, so expect less of it: {error}"
+    return None
+
+
+def without_quotes(words):
+    """Whether these captions, given one by one, are the words of one caption: who wrote it forgot the quotes."""
+    if len(words) < 2 or any(len(word.split()) != 1 for word in words):
+        return False
+    found = loosely(plain_words(" ".join(words)))
+    return words[0].lower() in ARTICLES or any(digit is not None and way is not None for digit, way, _ in found)
