@@ -19,9 +19,10 @@ from minivdit.lab.pipeline import train as pipeline
 from minivdit.training import checkpoint, presets
 
 KEPT = Path(__file__).with_name("same_bits.json")
-FULL = ("autoencoder_training.steps=5", "text_training.steps=5", "training.steps=5", "widening.steps=5")
+FULL = ("autoencoder_training.steps=5", "text_training.steps=5", "training.steps=5", "finetuning.steps=5")
 TRAININGS = {"tiny": ("tiny", ()), "full": ("full", ("data.digits=strokes", *FULL))}
 PROMPTS = ("a 3 moving right", "an 8 moving quickly up and left", "the digit five drifts slowly down")
+STAGES = [f"{stage}.safetensors" for stage in ("autoencoder", "text", "transformer", "finetuning")]
 WEIGHTS = ("joint", "framewise", "perframe", "small")
 
 
@@ -41,7 +42,7 @@ def digest(arrays):
 def train(name, folder):
     preset, changes = TRAININGS[name]
     pipeline.train_model(presets.override(presets.get(preset), changes), folder, previews=0, progress=False)
-    stages = [checkpoint.load_checkpoint(path)[0] for path in sorted(Path(folder).glob("[atw]*.safetensors"))]
+    stages = [checkpoint.load_checkpoint(path)[0] for path in map(Path(folder).joinpath, STAGES) if path.exists()]
     return digest([groups["weights"][name] for groups in stages for name in sorted(groups["weights"])])
 
 

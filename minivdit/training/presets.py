@@ -22,9 +22,9 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
-    For the last stage, widening: turning is the share of one-digit clips that turn half way (see data.CaptionedClips);
-    shapes are others than num_frames and size, each with its share of the batches, such as ('8x64x64:0.1',
-    '16x48x96:0.1') (see data.MixedClips).
+    For the last stage, finetuning: turning is the share of one-digit clips that turn half way (see
+    data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
+    ('8x64x64:0.1', '16x48x96:0.1') (see data.MixedClips).
     """
 
     digits: str = "auto"
@@ -78,15 +78,15 @@ class SamplingSettings:
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}
 # The stages that a preset may do without: 0 steps.
 _READING = TrainingSettings(steps=0, batch=64, shards=2, matrix_learning_rate=0.0)
-_WIDENING = TrainingSettings(steps=0, **{**_RATES, "learning_rate": 5e-4, "matrix_learning_rate": 0.006})
+_FINETUNING = TrainingSettings(steps=0, **{**_RATES, "learning_rate": 5e-4, "matrix_learning_rate": 0.006})
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """A whole training: of the autoencoder, in batches of frames; of the text encoder, in batches of captions; of the
-    transformer, in batches of clips; and the transformer's further training on clips of other kinds, the widening.
+    transformer, in batches of clips; and the transformer's further training on clips of other kinds, the finetuning.
 
-    text_training, widening: with 0 steps there is no such stage; words are then learnt along with the clips.
+    text_training, finetuning: with 0 steps there is no such stage; words are then learnt along with the clips.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Preset:
     transformer: VideoDiTConfig
     training: TrainingSettings
     text_training: TrainingSettings = _READING
-    widening: TrainingSettings = _WIDENING
+    finetuning: TrainingSettings = _FINETUNING
     autoencoder_loss: AutoencoderLoss = dataclasses.field(default_factory=AutoencoderLoss)
     diffusion: DiffusionSettings = dataclasses.field(default_factory=DiffusionSettings)
     sampling: SamplingSettings = dataclasses.field(default_factory=SamplingSettings)
@@ -117,8 +117,8 @@ class Preset:
         self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
         for shape in self.data.shapes:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])
-        if (self.data.shapes or self.data.turning) and not self.widening.steps:
-            raise InputError("data.shapes and data.turning are for the last stage; set widening.steps above 0")
+        if (self.data.shapes or self.data.turning) and not self.finetuning.steps:
+            raise InputError("data.shapes and data.turning are for the last stage; set finetuning.steps above 0")
 
     def _check_shape(self, setting, num_frames, *size):
         """Raise InputError unless the patches divide a clip of this shape."""
@@ -194,7 +194,7 @@ PRESETS = {
             text_training=dataclasses.replace(_READING, steps=2500),
             transformer=VideoDiTConfig(latent_channels=12, positions="both"),
             training=TrainingSettings(steps=8_000, **_RATES),
-            widening=dataclasses.replace(_WIDENING, steps=2_000),
+            finetuning=dataclasses.replace(_FINETUNING, steps=2_000),
             autoencoder_loss=_LOSS,
             diffusion=dataclasses.replace(_PROCESS, shared=0.75, independent=0.05),  # much else is to be learnt
         ),
@@ -211,10 +211,12 @@ def get(name):
 
 
 def from_plain(values):
-    """The Preset of a dict that `checkpoint.plain` made of one, such as weights carry; what is absent is as by default.
+    """The Preset of a dict that `config.plain` made of one, such as weights carry; what is absent is as by default.
 
     Raises KeyError, TypeError or InputError for what no preset has.
     """
+    if isinstance(values, dict):  # weights that ship say widening for finetuning
+        values = {"finetuning" if name == "widening" else name: value for name, value in values.items()}
     return config.from_plain(Preset, values)
 
 

@@ -67,20 +67,20 @@ def train_transformer(preset, autoencoder, path=None, *, text=None, start=None, 
     return task.model, task.tokenizer
 
 
-def widening_task(preset, autoencoder, transformer, *, data=None):
+def finetuning_task(preset, autoencoder, transformer, *, data=None):
     """The last stage's task: the transformer goes on, with clips of other shapes and such as turn among them."""
     clips = preset.data.mixed_clips("train", data)
-    task = TransformerTask(transformer, autoencoder, Tokenizer(), clips, preset.widening.batch, preset.diffusion)
+    task = TransformerTask(transformer, autoencoder, Tokenizer(), clips, preset.finetuning.batch, preset.diffusion)
     task.config["start"] = fingerprint(transformer)
     return task
 
 
-def widen(preset, autoencoder, transformer, path=None, *, seed=0, data=None, **watching):
+def finetune(preset, autoencoder, transformer, path=None, *, seed=0, data=None, **watching):
     """The last stage: changes the transformer in place, if the preset has it. Arguments as in the third.
 
     It comes last because a network that has other things to learn besides takes long to tie words to motion.
     """
-    if preset.widening.steps:
-        task = widening_task(preset, autoencoder, transformer, data=data)
-        run = fit(task, preset.widening, path, seed=seed, prefix="widening.", **{"title": "widening", **watching})
+    if preset.finetuning.steps:
+        task = finetuning_task(preset, autoencoder, transformer, data=data)
+        run = fit(task, preset.finetuning, path, seed=seed, prefix="finetuning.", **{"title": "finetuning", **watching})
         run.use_average()

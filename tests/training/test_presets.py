@@ -34,6 +34,8 @@ def test_a_preset_comes_back_from_what_weights_carry(name):
     assert presets.from_plain(plain(preset)) == preset
     older = plain(preset)
     del older["data"]["pixels_per_frame"], older["data"]["shapes"]
+    older["widening"] = older.pop("finetuning")
+    assert presets.from_plain(older).finetuning == preset.finetuning
     assert presets.from_plain(older).data.pixels_per_frame == PIXELS_PER_FRAME
     with pytest.raises(KeyError):
         presets.from_plain({**older, "colour": 1})
@@ -105,8 +107,8 @@ def test_fields_that_belong_together_change_together():
             "transformer.patch_size=3,2,2",
             r"8 frames must be a multiple of the patch's 3 frames; change data\.num_frames",
         ),
-        ("data.shapes=8x32x32:0.1", r"set widening\.steps above 0"),
-        ("data.turning=0.5", r"set widening\.steps above 0"),
+        ("data.shapes=8x32x32:0.1", r"set finetuning\.steps above 0"),
+        ("data.turning=0.5", r"set finetuning\.steps above 0"),
         ("data.shapes=8x32", "'8x32' is not a shape with its share"),
         ("data.shapes=8x32x32:2", "'8x32x32:2' is not a shape with its share"),
         ("data.shapes=0x32x32:0.1", "write such as 8x64x64:0.1"),
@@ -140,7 +142,7 @@ def test_override_refuses(assignment, message):
         [
             "data.shapes=",
             "data.turning=0",
-            "widening.steps=0",
+            "finetuning.steps=0",
             "training.matrix_learning_rate=0.01",
             "transformer.qk_norm=false",
         ],

@@ -126,8 +126,8 @@ def test_given_frames_are_shown_clean_and_not_asked_about(autoencoder):
 
 def mixed_task(autoencoder):
     """Clips of 4, 2 and 1 frames, square and wide."""
-    preset = presets.override(TINY, ["data.shapes=1x16x16:0.3, 2x16x32:0.4", "widening.steps=6"])
-    return stages.widening_task(preset, autoencoder, stages.transformer_task(TINY, autoencoder).model)
+    preset = presets.override(TINY, ["data.shapes=1x16x16:0.3, 2x16x32:0.4", "finetuning.steps=6"])
+    return stages.finetuning_task(preset, autoencoder, stages.transformer_task(TINY, autoencoder).model)
 
 
 def test_batches_of_several_shapes_are_learnt_from(autoencoder):
@@ -235,22 +235,22 @@ def test_all_stages_and_taking_them_up_again(tmp_path):
         )
 
 
-def test_widening_goes_on_from_the_transformer_and_can_be_taken_up_again(tmp_path, autoencoder):
-    preset = presets.override(TINY, ["data.turning=0.5", "data.shapes=2x16x16:0.5", "widening.steps=4"])
-    path = tmp_path / "widening.safetensors"
+def test_finetuning_goes_on_from_the_transformer_and_can_be_taken_up_again(tmp_path, autoencoder):
+    preset = presets.override(TINY, ["data.turning=0.5", "data.shapes=2x16x16:0.5", "finetuning.steps=4"])
+    path = tmp_path / "finetuning.safetensors"
 
     def start():
         return stages.transformer_task(preset, autoencoder).model
 
     model, before = start(), fingerprint(start())
-    stages.widen(preset, autoencoder, model, path, progress=False)
+    stages.finetune(preset, autoencoder, model, path, progress=False)
     assert fingerprint(model) != before
     again, unchanged = start(), path.read_bytes()
-    stages.widen(preset, autoencoder, again, path, progress=False)
+    stages.finetune(preset, autoencoder, again, path, progress=False)
     assert fingerprint(again) == fingerprint(model) and path.read_bytes() == unchanged
     with pytest.raises(InputError, match=r"config\.start"):
-        stages.widen(preset, autoencoder, again, path, progress=False)  # of other weights
-    stages.widen(TINY, autoencoder, again, path, progress=False)  # none there
+        stages.finetune(preset, autoencoder, again, path, progress=False)  # of other weights
+    stages.finetune(TINY, autoencoder, again, path, progress=False)  # none there
     assert fingerprint(again) == fingerprint(model)
 
 

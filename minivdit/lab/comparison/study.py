@@ -37,7 +37,7 @@ STEPS = {"quick": 2000}  # where a study's default isn't the preset's: fewer tea
 
 
 def study_preset(name, steps=None, changes=()):
-    """The preset that all patterns of a study share: at speeds up to more than a patch a frame, without widening.
+    """The preset that all patterns of a study share: at speeds up to more than a patch a frame, without finetuning.
 
     Digits are so small that two have room, but how many there are is the preset's: two ask for a training as
     long as `full`'s. changes: further settings, as presets.override takes them.
@@ -46,13 +46,13 @@ def study_preset(name, steps=None, changes=()):
     side = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
     data = dataclasses.replace(preset.data, digit_size=side, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0)
     training = dataclasses.replace(preset.training, steps=STEPS.get(name, preset.training.steps))
-    widening = dataclasses.replace(preset.widening, steps=0)
-    preset = dataclasses.replace(preset, data=data, training=training, widening=widening)
+    finetuning = dataclasses.replace(preset.finetuning, steps=0)
+    preset = dataclasses.replace(preset, data=data, training=training, finetuning=finetuning)
     changes = [*changes, *([] if steps is None else [f"training.steps={steps}"])]
     for change in changes:
-        if change.strip().startswith(("widening.", "transformer.patterns")):
+        if change.strip().startswith(("finetuning.", "transformer.patterns")):
             raise InputError(
-                f"{change!r} has no effect in a comparison, which sets patterns and has no widening; leave it out"
+                f"{change!r} has no effect in a comparison, which sets patterns and has no finetuning; leave it out"
             )
     return presets.override(preset, changes)
 

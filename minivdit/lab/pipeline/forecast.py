@@ -14,7 +14,7 @@ STAGES = {  # and where a preset has their settings
     "autoencoder": "autoencoder_training",
     "text": "text_training",
     "transformer": "training",
-    "widening": "widening",
+    "finetuning": "finetuning",
 }
 
 
@@ -37,7 +37,7 @@ def stage_costs(preset, setting, batch=None):
         return [costs.autoencoder_cost(preset.autoencoder, batch, data.size, **sharing)]
     if setting == "text_training":
         return [costs.text_cost(preset.transformer, batch, **sharing)]
-    main, others = (data.num_frames, *data.size), data.shapes if setting == "widening" else ()
+    main, others = (data.num_frames, *data.size), data.shapes if setting == "finetuning" else ()
     return [
         costs.clip_cost(preset.transformer, token_grid(preset, shape), equal_clips(batch, main, shape), **sharing)
         for shape in (main, *(Shape.read(text)[:3] for text in others))

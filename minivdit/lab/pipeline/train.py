@@ -4,7 +4,7 @@ runs/quick/
   autoencoder.safetensors, .jsonl     checkpoint and log of the first stage
   text.safetensors, .jsonl            of the second, where the preset has one
   transformer.safetensors, .jsonl     of the third
-  widening.safetensors, .jsonl        of the last, where the preset has one
+  finetuning.safetensors, .jsonl      of the last, where the preset has one
   previews/step_000500.png            the same captions, drawn with the averaged weights so far
   model.safetensors                   what `minivdit sample --weights` reads
 """
@@ -22,14 +22,14 @@ from ...base.machine import processor
 from ...data import digit_source
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
-from ...training.stages import train_autoencoder, train_text, train_transformer, widen
+from ...training.stages import finetune, train_autoencoder, train_text, train_transformer
 from .. import display
 from ..evaluation.judging import brief_metrics
 from .forecast import STAGES
 
 # Of the time, when a time is given: of the stages before and after the transformer's.
-SHARES = {"autoencoder": 0.15, "text": 0.05, "widening": 0.2}
-LATER = ("transformer", "widening")  # the stages that go on from trained weights
+SHARES = {"autoencoder": 0.15, "text": 0.05, "finetuning": 0.2}
+LATER = ("transformer", "finetuning")  # the stages that go on from trained weights
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
@@ -39,7 +39,7 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     start: a TextToVideo of the preset's networks, to go on from. Its autoencoder stays as it is, and there is no
     stage for text. InputError if its networks are others.
     data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
-    times to draw and judge a few clips while the transformer is trained; once more at the end of its widening.
+    times to draw and judge a few clips while the transformer is trained; once more at the end of its finetuning.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
     with locked(out):
@@ -52,6 +52,7 @@ def _train_model(preset, out, start, seed, data, minutes, previews, progress):
     if start is not None:
         _require_same_networks(preset, start)
     stages = stages_of(preset, start is not None)
+    _take_up_older_names(out)
     _require_beginning(out, stages)
     shares = [share * (name in stages) for name, share in SHARES.items()]
     first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
@@ -87,9 +88,9 @@ def _train_model(preset, out, start, seed, data, minutes, previews, progress):
         callbacks=[(1, preview)] if previews else [],
         **watching,
     )
-    callbacks = [(1, functools.partial(preview, name="widening", times=1))] if previews else []
-    widening = out / "widening.safetensors"
-    widen(preset, autoencoder, transformer, widening, minutes=last, callbacks=callbacks, **watching)
+    callbacks = [(1, functools.partial(preview, name="finetuning", times=1))] if previews else []
+    finetuning = out / "finetuning.safetensors"
+    finetune(preset, autoencoder, transformer, finetuning, minutes=last, callbacks=callbacks, **watching)
     ends = [checkpoint.load_checkpoint(out / f"{name}.safetensors") for name in stages if name in LATER]
     runs = [groups["run"] for groups, _ in ends]
     notes = {"seed": seed, "preset": config.plain(preset), "metrics": ends[-1][1]["metrics"]}
@@ -128,6 +129,14 @@ def require_effects(preset, changes, started=False, by_minutes=False):
         usual = getattr(presets.get(preset.name), part, None)
         if by_minutes and part in STAGES.values() and field == "steps" and usual.steps and not switch:
             raise InputError(f"{name} has no effect with --minutes, which sets the steps; leave one of them out")
+
+
+def _take_up_older_names(out):
+    """Rename the files of the last stage in a folder in which it was called widening."""
+    for suffix in (".safetensors", ".jsonl"):
+        older, newer = (out / f"{name}{suffix}" for name in ("widening", "finetuning"))
+        if older.exists() and not newer.exists():
+            older.rename(newer)
 
 
 def _require_beginning(out, stages):

@@ -382,13 +382,14 @@ def test_training_tells_what_it_will_cost_before_it_starts(capsys, tmp_path):
 
 
 def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path):
-    mixed = ["--set", "data.turning=1", "--set", "data.shapes=2x16x24:0.5", "--set", "widening.steps=3"]
+    mixed = ["--set", "data.turning=1", "--set", "data.shapes=2x16x24:0.5", "--set", "finetuning.steps=3"]
     assert run("train", "tiny", "--steps", 4, "--set", "autoencoder_training.steps=4", *mixed, "--out", tmp_path) == 0
     ends = [
-        json.loads((tmp_path / f"{stage}.jsonl").read_text().splitlines()[-1]) for stage in ("transformer", "widening")
+        json.loads((tmp_path / f"{stage}.jsonl").read_text().splitlines()[-1])
+        for stage in ("transformer", "finetuning")
     ]
     assert all(set(end["metrics"]) == set(judging.BRIEF) for end in ends)
-    assert {path.name for path in (tmp_path / "previews").iterdir()} >= {"step_000004.png", "widening_000003.png"}
+    assert {path.name for path in (tmp_path / "previews").iterdir()} >= {"step_000004.png", "finetuning_000003.png"}
     weights = tmp_path / "model.safetensors"
     assert TextToVideo.load(weights).notes["steps"] == 4 + 3
     assert run("sample", "a 3 moving right, then up", "--weights", weights, "--out", tmp_path / "turned.gif") == 0

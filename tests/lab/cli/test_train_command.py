@@ -22,7 +22,7 @@ from minivdit.training import presets
 
 # Other processes find the minivdit that is tested here, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
-WIDENED = ["--set", "widening.steps=2", "--set", "data.turning=1"]
+FINETUNED = ["--set", "finetuning.steps=2", "--set", "data.turning=1"]
 
 
 def run(*arguments):
@@ -48,10 +48,10 @@ def plain_environment(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def widened(tmp_path_factory):
+def finetuned(tmp_path_factory):
     """The folder of a tiny run with all four stages."""
-    out = tmp_path_factory.mktemp("runs") / "widened"
-    assert run("train", "tiny", "--steps", 5, *WIDENED, "--out", out) == 0
+    out = tmp_path_factory.mktemp("runs") / "finetuned"
+    assert run("train", "tiny", "--steps", 5, *FINETUNED, "--out", out) == 0
     return out
 
 
@@ -67,35 +67,45 @@ def widened(tmp_path_factory):
         (["--steps", 5, "--start", "small"], "whose networks are others"),
     ],
 )
-def test_what_is_finished_is_not_trained_on(capsys, widened, change, expected):
+def test_what_is_finished_is_not_trained_on(capsys, finetuned, change, expected):
     """Else the stages after it, made for the weights it had, could never go on."""
-    before = {path: path.read_bytes() for path in widened.glob("*.*")}
-    assert expected in refused(capsys, "train", "tiny", *WIDENED, *change, "--out", widened)
-    assert {path: path.read_bytes() for path in widened.glob("*.*")} == before
-    assert run("train", "tiny", "--steps", 5, *WIDENED, "--out", widened) == 0
+    before = {path: path.read_bytes() for path in finetuned.glob("*.*")}
+    assert expected in refused(capsys, "train", "tiny", *FINETUNED, *change, "--out", finetuned)
+    assert {path: path.read_bytes() for path in finetuned.glob("*.*")} == before
+    assert run("train", "tiny", "--steps", 5, *FINETUNED, "--out", finetuned) == 0
 
 
-def test_a_stage_whose_checkpoint_was_lost_is_named(capsys, widened, tmp_path):
-    out = shutil.copytree(widened, tmp_path / "run")
+def test_a_stage_whose_checkpoint_was_lost_is_named(capsys, finetuned, tmp_path):
+    out = shutil.copytree(finetuned, tmp_path / "run")
     (out / "autoencoder.safetensors").unlink()
-    again = ["train", "tiny", "--steps", 5, *WIDENED, "--out", out]
-    assert "holds widening.safetensors but no autoencoder.safetensors" in refused(capsys, *again)
-    shutil.copy(widened / "autoencoder.safetensors", out)
+    again = ["train", "tiny", "--steps", 5, *FINETUNED, "--out", out]
+    assert "holds finetuning.safetensors but no autoencoder.safetensors" in refused(capsys, *again)
+    shutil.copy(finetuned / "autoencoder.safetensors", out)
     assert run(*again) == 0
 
 
+def test_a_folder_whose_last_stage_has_its_older_name_goes_on(finetuned, tmp_path):
+    out = shutil.copytree(finetuned, tmp_path / "run")
+    for suffix in (".safetensors", ".jsonl"):
+        (out / "finetuning").with_suffix(suffix).rename((out / "widening").with_suffix(suffix))
+    assert run("train", "tiny", "--steps", 5, *FINETUNED, "--out", out) == 0
+    assert not list(out.glob("widening*"))
+    for name in ("finetuning.safetensors", "finetuning.jsonl", "model.safetensors"):
+        assert (out / name).read_bytes() == (finetuned / name).read_bytes()
+
+
 @pytest.mark.parametrize("damage", ["cut", "lost", "filled"])
-def test_a_damaged_log_harms_neither_the_weights_nor_the_next_attempt(capsys, widened, tmp_path, damage):
-    out = shutil.copytree(widened, tmp_path / "run")
+def test_a_damaged_log_harms_neither_the_weights_nor_the_next_attempt(capsys, finetuned, tmp_path, damage):
+    out = shutil.copytree(finetuned, tmp_path / "run")
     for log in out.glob("*.jsonl"):
         if damage == "lost":
             log.unlink()
         else:
             filling = b'\xff\n{"step": 3, "loss": [1]}\n{"step": 2}\n' * (damage == "filled")
             log.write_bytes(log.read_bytes()[:-30] + filling)
-    assert run("train", "tiny", "--steps", 5, *WIDENED, "--out", out) == 0
+    assert run("train", "tiny", "--steps", 5, *FINETUNED, "--out", out) == 0
     assert ("were lost; curves lack those steps" in capsys.readouterr().err) == (damage != "cut")
-    notes = [TextToVideo.load(folder / "model.safetensors").notes for folder in (out, widened)]
+    notes = [TextToVideo.load(folder / "model.safetensors").notes for folder in (out, finetuned)]
     assert notes[0] == notes[1] and notes[0]["steps"] == 7
 
 

@@ -78,8 +78,11 @@ def test_costs_are_predicted_before_anything_runs(preset):
         ("training", []),
         ("autoencoder_training", ["autoencoder_training.batch=200"]),
         ("text_training", ["text_training.batch=300"]),
-        ("widening", ["widening.batch=40", "widening.steps=1"]),
-        ("widening", ["widening.batch=8", "widening.steps=1", "data.shapes=64x64x64:0.1"]),  # one clip is too much
+        ("finetuning", ["finetuning.batch=40", "finetuning.steps=1"]),
+        (
+            "finetuning",
+            ["finetuning.batch=8", "finetuning.steps=1", "data.shapes=64x64x64:0.1"],
+        ),  # one clip is too much
     ],
 )
 def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatch, setting, changes):
