@@ -42,15 +42,15 @@ def device_name():
 
 
 def with_kernels():
-    """Whether a GPU computes by the hand-written kernels what there are kernels for, and not by plain CuPy."""
+    """Whether a GPU runs the hand-written kernels (where there is one) instead of plain CuPy."""
     return _state["kernels"]
 
 
 def gpu_problem(kernels=True):
     """None when CuPy is installed and a GPU works, else one line that says what is missing and the cure.
 
-    Importable is not usable: a device must be present *and* finish a small computation. kernels: whether it must be
-    new enough for the hand-written kernels, too.
+    An import that succeeds proves little: a device must be present *and* finish a small computation.
+    kernels: whether the GPU must also be new enough for the hand-written kernels.
     """
     try:
         cupy = importlib.import_module("cupy")
@@ -85,7 +85,7 @@ CURES = {
 
 
 def _in_one_line(error):
-    """The first line with words in it of what lies at the root of an error (CuPy wraps it in pages of advice)."""
+    """The first line with words in it of an error's first cause (CuPy wraps that in pages of advice)."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next((line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))), type(error).__name__)
@@ -94,7 +94,7 @@ def _in_one_line(error):
 def use(device, kernels=True):
     """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable).
 
-    kernels: False has all on a GPU computed by plain CuPy, to compare with, or where the kernels can't run.
+    kernels: False makes a GPU compute everything by plain CuPy: to compare, or where the kernels can't run.
     """
     if device not in ("cpu", "gpu", "auto"):
         raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")
@@ -122,7 +122,7 @@ def to_device(array):
 
 
 def wait():
-    """Return when the device has done all that it was given."""
+    """Wait until the device has finished all its work."""
     if xp() is not np:
         xp().cuda.Device().synchronize()
 
@@ -140,7 +140,7 @@ def cpu_count():
 
 @functools.cache
 def cpu_quota(root=Path("/")):
-    """How many cores' time the control groups of this process allow, which may be a fraction; else infinity."""
+    """How many cores the control groups of this process allow (1.5 is one and a half); infinity without a limit."""
     quotas = [math.inf]
     for folder in control_groups("cpu", root):
         try:
@@ -156,7 +156,10 @@ def cpu_quota(root=Path("/")):
 
 
 def memory_quota(root=Path("/")):
-    """Bytes that the control groups of this process leave it; else infinity. What Linux can drop counts as free."""
+    """Bytes that the control groups of this process leave free; infinity without a limit.
+
+    Files that Linux keeps in memory and can drop count as free.
+    """
     left = [math.inf]
     for folder in control_groups("memory", root):
         new = (folder / "memory.max").exists()  # version 2
@@ -191,7 +194,7 @@ def control_groups(controller, root):
 
 
 def thread_count():
-    """How many threads share the work: one a core, and one in all for a GPU, which shares it out by itself."""
+    """How many threads share the work: one for each core, or a single one for a GPU."""
     return cpu_count() if xp() is np else 1
 
 
@@ -202,26 +205,26 @@ def _thread_pools():
 
 
 class _BlasLimit:
-    """The library's number of threads, which all threads of this process share: the latest wish that stands."""
+    """How many threads BLAS uses, which holds for the whole process: the limit that was set last and still stands."""
 
     def __init__(self):
-        self.lock, self.wishes, self.count, self.limiter = threading.Lock(), {}, None, None
+        self.lock, self.limits, self.count, self.limiter = threading.Lock(), {}, None, None
 
-    def enter(self, wish, count):
+    def enter(self, key, count):
         with self.lock:
-            self.wishes[wish] = count
+            self.limits[key] = count
             self._apply(count)
 
-    def leave(self, wish):
+    def leave(self, key):
         with self.lock:
-            del self.wishes[wish]
-            self._apply(next(reversed(self.wishes.values()), None))
+            del self.limits[key]
+            self._apply(next(reversed(self.limits.values()), None))
 
     def _apply(self, count):
         if count == self.count:  # asking the library takes a few microseconds
             return
         if hasattr(threadpoolctl.OpenBLASController, "clear_controlling_thread"):
-            # From 3.8 on, what another thread asks for is ignored. Here the lock sees to it that they take turns.
+            # From version 3.8 on it ignores what another thread asks for. Here the lock makes them take turns.
             threadpoolctl.OpenBLASController.clear_controlling_thread(force=True)
         if self.limiter is not None:
             self.limiter.restore_original_limits()
@@ -235,52 +238,32 @@ _blas_limit = _BlasLimit()
 @contextlib.contextmanager
 def blas_threads(count):
     """Limit matrix products to `count` threads inside the block (or, as a decorator, inside the function)."""
-    wish = object()
-    _blas_limit.enter(wish, count)
+    key = object()
+    _blas_limit.enter(key, count)
     try:
         yield
     finally:
-        _blas_limit.leave(wish)
+        _blas_limit.leave(key)
 
 
 def limit_blas():
-    """Have matrix products use no more threads than there are cores to use: BLAS knows nothing of quotas."""
+    """Limit matrix products to as many threads as there are cores to use. BLAS doesn't look at quotas itself."""
     if any(pool["num_threads"] > cpu_count() for pool in _thread_pools().info()):
         _thread_pools().limit(limits=cpu_count())
 
 
 def tune_allocator():
-    """Tell glibc to keep freed memory instead of handing it back to the kernel after every operation.
+    """Tell glibc to keep freed memory instead of handing it back to Linux after every operation.
 
-    NumPy makes a fresh array for each result; mapping and unmapping those pages costs up to a third
+    NumPy makes a fresh array for each result, and mapping and unmapping those pages costs up to a third
     of a training step. Returns True where it was done (Linux with glibc), False elsewhere.
     """
     if not sys.platform.startswith("linux"):
         return False
     try:
-        libc = ctypes.CDLL("libc.so.6")
-        mallopt = libc.mallopt
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # names from malloc.h
     settings = ((trim_threshold, 2**31 - 1), (top_pad, 1 << 30), (mmap_threshold, 32 << 20))
-    done = all([mallopt(option, value) == 1 for option, value in settings])
-    if done:
-        _ask_for_huge_pages(libc)
-    return done
-
-
-def _ask_for_huge_pages(libc):
-    """Ask for pages of 2 MiB instead of 4 KiB where arrays will lie: fewer to look up, 2 to 3% of a training step.
-
-    Only addresses are taken here, as far as `top_pad` reaches; memory is given when it is first written to.
-    """
-    size, huge_page, advice = 16 << 20, 2 << 20, 14  # MADV_HUGEPAGE
-    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
-    block = libc.malloc(ctypes.c_size_t(size))  # from the heap, which grows by this and `top_pad`
-    if not block:
-        return
-    start, end = -(-block // huge_page) * huge_page, libc.sbrk(ctypes.c_ssize_t(0))
-    if start < end:  # what it answers doesn't matter: without huge pages everything is as right, if slower
-        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
-    libc.free(ctypes.c_void_p(block))
+    return all([mallopt(option, value) == 1 for option, value in settings])
