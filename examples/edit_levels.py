@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from minivdit.data import CaptionedClips, digit_source
 from minivdit.generation import TextToVideo
 from minivdit.lab.display.strips import save_figure
-from minivdit.lab.evaluation import Estimate, kept_place, prompt_metrics, read_captions, watch
+from minivdit.lab.evaluation import Estimate, kept_place, observe, prompt_metrics, read_captions
 
 CLIPS = 32
 LEVELS = (0.3, 0.45, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -34,7 +34,7 @@ curves = {
     "it is where the old one was (share of frames)": [],
 }
 for level, video in edited.items():
-    seen = watch(video, digit_size, 1)
+    seen = observe(video, digit_size, 1)
     obeyed = prompt_metrics(seen, read_captions(asked.captions, size))["digit_frames"]
     figures = [Estimate.share(values) for values in (obeyed, kept_place(video, before, digit_size, 1))]
     for curve, figure in zip(curves.values(), figures):

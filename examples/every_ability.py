@@ -13,7 +13,7 @@ import numpy as np
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import write_grid, write_strips
-from minivdit.lab.evaluation import drift, prompt_metrics, read_captions, seam, watch
+from minivdit.lab.evaluation import drift, observe, prompt_metrics, read_captions, seam
 
 model = TextToVideo.load()
 length, size, digit_size = model.settings.num_frames, model.settings.size, model.settings.digit_size
@@ -49,8 +49,8 @@ drawn = {  # name: (clips, the captions they should obey)
 for name, (video, asked) in drawn.items():
     write_strips(f"{name}.png", video)
     write_grid(f"{name}.gif", video, columns=len(video))
-    marks = prompt_metrics(watch(video, digit_size, 1), read_captions(asked, video.shape[2:4]))
-    shares = {mark: np.nanmean(marks[mark]) for mark in ("number", "digit_frames", "obeys")}
+    scores = prompt_metrics(observe(video, digit_size, 1), read_captions(asked, video.shape[2:4]))
+    shares = {mark: np.nanmean(scores[mark]) for mark in ("number", "digit_frames", "obeys")}
     if name in ("extend_backwards", "loop", "captions_in_turn"):  # they needn't set off, or go on, as the caption says
         del shares["obeys"]
     print(f"{name}.png, {name}.gif: {len(video)} clips of {video.shape[1]} frames, {video.shape[2]}x{video.shape[3]}:")

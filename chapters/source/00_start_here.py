@@ -23,7 +23,7 @@ from minivdit.data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, DigitMotion,
 from minivdit.generation import TextToVideo
 from minivdit.lab.cli import doctor
 from minivdit.lab.display import draw_strip, show
-from minivdit.lab.evaluation import Estimate, prompt_metrics, read_captions, watch
+from minivdit.lab.evaluation import Estimate, observe, prompt_metrics, read_captions
 from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -223,7 +223,7 @@ real = clips.render(generator, [parse(caption) for caption in asked]).video
 
 
 def share_right(videos, captions):
-    seen = watch(videos, digit_size=model.settings.digit_size, digits=1)
+    seen = observe(videos, digit_size=model.settings.digit_size, digits=1)
     right = prompt_metrics(seen, read_captions(captions, videos.shape[2:4]))["obeys"]  # 1 where right
     return Estimate.share(right)  # the mean, and a range that holds it with 95% confidence
 

@@ -27,7 +27,7 @@ from minivdit.data import CaptionedClips, digit_source, parse
 from minivdit.diffusion import SAMPLERS, make, sample, steps, target, to_clean_and_noise, uniform_levels
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
-from minivdit.lab.evaluation import Estimate, identity_metrics, prompt_metrics, read_captions, watch
+from minivdit.lab.evaluation import Estimate, identity_metrics, observe, prompt_metrics, read_captions
 from minivdit.lab.lessons import check, size
 from minivdit.nn import Linear, Module
 from minivdit.nn.optim import AdamW
@@ -529,7 +529,7 @@ asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "
 
 
 def marks(videos):
-    seen = watch(videos, digit_size=settings.digit_size, digits=1)
+    seen = observe(videos, digit_size=settings.digit_size, digits=1)
     prompt = prompt_metrics(seen, read_captions(asked, videos.shape[2:4]))["obeys"]
     return Estimate.share(prompt), Estimate.share(identity_metrics(seen)["one_class"])
 

@@ -26,7 +26,7 @@ from minivdit.data.grammar import DIRECTIONS
 from minivdit.diffusion import guided, interval, level_matrix, make, sample, target
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
-from minivdit.lab.evaluation import Estimate, prompt_metrics, read_captions, watch
+from minivdit.lab.evaluation import Estimate, observe, prompt_metrics, read_captions
 from minivdit.lab.lessons import check, size
 from minivdit.models import CaptionReader, TextEncoder, Tokenizer
 from minivdit.models.text import PAD, key_times
@@ -384,7 +384,7 @@ deviation_of_real = clean.std()
 table_of_scales = {}
 for scale in scales:
     *_, last = model.denoise(asked, seed=5, steps=steps, guidance_scale=scale)
-    seen = watch(model.decode(last.x), model.settings.digit_size, 1)
+    seen = observe(model.decode(last.x), model.settings.digit_size, 1)
     share = Estimate.share(prompt_metrics(seen, read_captions(asked, model.settings.size))["obeys"])
     table_of_scales[scale] = share, last.x.std() / deviation_of_real
     print(f"scale {scale}: right {share.mean:4.0%} ({share.low:.0%} to {share.high:.0%}), "

@@ -49,7 +49,7 @@ r"""
 
 A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and this 3 remains this 3. The library measures it
 on moving digits: `one_class`, does the judge of [chapter 2](02_layers_and_learning.ipynb) read the same digit in every
-frame; `look`, how well the digit's picture correlates with its first one. A figure like that says nothing by itself, so
+frame; `likeness`, how well the digit's picture correlates with its first one. A figure like that says nothing by itself, so
 beside it stand a ceiling, real clips, and floors: real clips spoilt in one way each.
 
 **Claim.** A frozen clip wins everything that is about consistency.
@@ -69,23 +69,23 @@ columns = {
     "frozen": "frozen",
 }
 figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.6), layout="constrained", sharey=True)
-for axes, name in zip(panels, ("one_class", "look", "lawful", "travel")):
+for axes, name in zip(panels, ("one_class", "likeness", "on_path", "travel")):
     values = [report[column][name].mean for column in columns]
     axes.barh(range(len(columns)), values, color=["C0", "C1", "C1", "C1"])
     title = "travel (px)" if name == "travel" else name
     axes.set(title=title, yticks=range(len(columns)), yticklabels=columns.values(), xlim=(0, max(1, *values)))
 panels[0].invert_yaxis()
 plt.show()
-for name in ("one_class", "look", "lawful", "travel"):
+for name in ("one_class", "likeness", "on_path", "travel"):
     print(f"{name:10}", {column: round(float(report[column][name].mean), 2) for column in columns})
-assert report["frozen"]["look"].mean >= report["real"]["look"].mean > report["recombined"]["look"].mean
+assert report["frozen"]["likeness"].mean >= report["real"]["likeness"].mean > report["recombined"]["likeness"].mean
 assert report["frozen"]["travel"].mean == 0
 
 # %% [markdown]
 r"""
 Each of the three floors is caught by another measure. *Frozen* is as consistent as the real clips, so a measure of motion must stand beside it: `travel`, how far the
-digit goes. But *frames of other clips* travel, too: to jump is to move. It is `lawful` that refuses both, since it asks for one
-bouncing line. *Shuffled* clips have identity and travel, and again only `lawful` notices. And the floor of `look` isn't 0: two
+digit goes. But *frames of other clips* travel, too: to jump is to move. It is `on_path` that refuses both, since it asks for one
+bouncing line. *Shuffled* clips have identity and travel, and again only `on_path` notices. And the floor of `likeness` isn't 0: two
 handwritten digits resemble each other. ([Ceiling and floor](glossary.md#ceiling-and-floor) will stand beside every figure here.)
 
 ## A world that trains in seconds

@@ -26,7 +26,7 @@ from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.generation import Given, TextToVideo
 from minivdit.lab.display import show
 from minivdit.lab.display.strips import draw_strip
-from minivdit.lab.evaluation import drift, seam, track, watch
+from minivdit.lab.evaluation import drift, observe, seam, track
 from minivdit.lab.lessons import check, size
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -321,7 +321,7 @@ starts = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)[:: size(1, 3)]
 shares = []
 for level in starts:
     edited = small.edit(olds.video, f"an {after} moving slowly right", level=level, seed=6, steps=size(14, 2))
-    classes = watch(edited, small.settings.digit_size, 1).classes
+    classes = observe(edited, small.settings.digit_size, 1).classes
     shares.append([(classes == digit).mean() for digit in (before, after)])
     if level in (0.1, 0.6):
         print(f"level {level}: read as {before} in {shares[-1][0]:.0%} of frames, as {after} in {shares[-1][1]:.0%}")
@@ -356,7 +356,7 @@ tokens = joint.tokenizer.encode_over_time([prompt], length)  # (1, T, L)
 for t in (0, length // 2 - 1, length // 2, length - 1):
     print(f"frame {t:>2} is told: {joint.tokenizer.decode(tokens[0, t])}")
 turned = joint.generate(prompt, seed=7, steps=steps)
-seen = watch(turned, joint.settings.digit_size, 1)
+seen = observe(turned, joint.settings.digit_size, 1)
 places, classes = seen.tracks.positions[0, 0], seen.classes[0, 0]  # (T, 2), (T,)
 for name, half in (("first", slice(length // 2)), ("second", slice(length // 2, length))):
     down, right = np.nanmean(np.diff(places[half], axis=0), axis=0)
@@ -381,10 +381,10 @@ count, turns = size(8, 2), size(6, 2)
 first = clips_for(small).batch(np.random.default_rng(13), count)
 long = small.extend(first.video, first.captions, num_frames=4 * turns, context=4, seed=8, steps=size(14, 2))
 measured = drift(long, small.settings.digit_size, 1, every=4)
-stretches = np.arange(measured["look"].shape[1])
+stretches = np.arange(measured["likeness"].shape[1])
 figure, axes = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
 for (name, label), style in zip(
-    {"look": "looks like its first frame", "one_class": "read as the same digit"}.items(), ("o-", "s--")
+    {"likeness": "looks like its first frame", "one_class": "read as the same digit"}.items(), ("o-", "s--")
 ):
     axes.plot(4 * stretches + 2, np.nanmean(measured[name], axis=0), style, label=label)
 axes.axvspan(0, 8, color="0.9")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minivdit.base.files import atomic_write
 from minivdit.lab.evaluation import FLOORS, METRICS
-from minivdit.lab.evaluation.against import CALLED, chance, parts, read_evaluation
+from minivdit.lab.evaluation.pairwise import CALLED, RENAMED, chance, parts, read_evaluation
 
 RESULTS = Path(__file__).parent
 PATTERNS = {"perframe": "perframe", "framewise": "framewise", "joint": "full"}  # and the folders of their evaluations
@@ -21,9 +21,9 @@ LABELS = {
     "direction": "set off in the direction asked for",
     "speed": "speed asked for",
     "one_class": "read as one class in every frame",
-    "look": "likeness to the first frame (correlation)",
+    "likeness": "likeness to the first frame (correlation)",
     "residual": "pixels off the best bouncing line",
-    "lawful": "move and follow one bouncing line",
+    "on_path": "move and follow one bouncing line",
     "frechet_frames": "Frechet distance of frames",
     "frechet_clips": "Frechet distance of clips",
 }
@@ -81,10 +81,11 @@ def of_pairs(head):
     """What evaluating joint with --against examples/results/framewise/evaluation.json found; bold is a difference."""
     rows = {}
     for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
-        d, form = one["difference"], "+.3f" if METRICS[one["metric"]][0] == "distance" else "+.2f"
+        metric, d = RENAMED.get(one["metric"], one["metric"]), one["difference"]
+        form = "+.3f" if METRICS[metric][0] == "distance" else "+.2f"
         bold = "**" if one["corrected"] < CALLED else ""
         texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", chance(one["corrected"])
-        rows.setdefault(one["metric"], {})[one["kind"]] = texts
+        rows.setdefault(metric, {})[one["kind"]] = texts
     lines = [[LABELS[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in LABELS if m in rows]
     return table(head, lines)
 
@@ -102,7 +103,7 @@ def tables():
     ]
     never = "pairs never captioned"
     model = ["200 prompts each", "one digit", *end, never, "two digits", *end, never]
-    longest = [metric for metric in LABELS if metric not in ("look", "residual")]
+    longest = [metric for metric in LABELS if metric not in ("likeness", "residual")]
     return {
         RESULTS.parents[1] / "README.md": [of_patterns(brief, both, BRIEF, interval=False)],
         RESULTS / "README.md": [

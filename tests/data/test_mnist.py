@@ -13,7 +13,7 @@ from minivdit.base.errors import InputError
 from minivdit.data import digit_source, find_mnist, load_mnist, mnist, source_like
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli.main import main
-from minivdit.lab.evaluation.judging import clip_maker
+from minivdit.lab.evaluation.model_evaluation import clip_maker
 
 IMAGES = struct.pack(">4I", 2051, 20, 28, 28) + np.arange(20 * 784, dtype=np.uint32).astype(np.uint8).tobytes()
 LABELS = struct.pack(">2I", 2049, 20) + bytes(range(10)) * 2

@@ -87,9 +87,9 @@ def evaluate(options):
 
     from ...base.files import atomic_write
     from ...generation import TextToVideo
-    from ..evaluation import METRICS, against, judge_model
+    from ..evaluation import METRICS, judge_model, pairwise
 
-    other = options.against and against.read_evaluation(options.against)
+    other = options.against and pairwise.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
     known = model.notes.get("preset", {}).get("data", {})
     require_data(options, options.digits or known.get("digits"))
@@ -97,13 +97,13 @@ def evaluate(options):
     if other:
         asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
         asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}
-        against.check_request(other, [f"{count} digits" for count in counts], asked)
+        pairwise.check_request(other, [f"{count} digits" for count in counts], asked)
     found = {"weights": model.fingerprint(), "name": model.name, "seed": options.seed, "held_out": options.held_out}
 
     def save():  # before anything is printed: nobody may be there to read it
         if options.out:
             with atomic_write(options.out) as temporary:
-                temporary.write_text(against.text(found))
+                temporary.write_text(pairwise.text(found))
 
     texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
     for count in counts:
@@ -128,9 +128,9 @@ def evaluate(options):
         texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
         save()
     if other:
-        rows = against.against(found, other)
-        found["against"] = {"weights": other["weights"], "rows": against.plain(rows)}
-        texts.append(against.table(rows, model.name, other.get("name", other["weights"])))
+        rows = pairwise.against(found, other)
+        found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
+        texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
         save()
     texts += ["What the rows are:", *(f"  {name:14}  {meaning}" for name, (_, meaning) in METRICS.items())]
     print("\n".join(texts + [options.out] * bool(options.out)))

@@ -47,13 +47,13 @@ def _demo(out, minutes, preset, prompts, seed):
     weights = out / "run" / "model.safetensors"  # read again, as `minivdit sample` would
     model = TextToVideo.load(weights)
     report, clips, real, captions = judge_model(model, prompts, seed=seed + 1)
-    marks, shown = shares(report), slice(0, 8)
+    figures, shown = shares(report), slice(0, 8)
     display.write_grid(out / "clips.gif", real[shown], clips[shown], captions=captions[shown], columns=4)
     losses = lines_with_loss(out / "run" / "transformer.jsonl")  # none, if it was lost
     display.write_summary(
         out / "summary.png",
         losses=losses,
-        metrics=marks,
+        metrics=figures,
         real=real,
         generated=clips,
         captions=captions,
@@ -63,9 +63,9 @@ def _demo(out, minutes, preset, prompts, seed):
         temporary.write_text(report.to_json())
     explore(captions[0], [model], seed=seed + 1).save(out / "explorer.html")
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
-    for name, value, ceiling, floor in marks:
+    for name, value, ceiling, floor in figures:
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
-    _, value, ceiling, floor = marks[0]
+    _, value, ceiling, floor = figures[0]
     if value < (ceiling + floor) / 2:
         steps = model.notes["steps"]
         print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")

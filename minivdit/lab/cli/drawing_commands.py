@@ -14,7 +14,7 @@ from .options import require_effect, says
 
 USUAL_RATE = 8  # frames a second
 DRIFT = {  # what the rows of evaluation.drift are
-    "look": "likeness to the first picture of the digit (1 is the same)",
+    "likeness": "likeness to the first picture of the digit (1 is the same)",
     "one_class": "share of frames that show the digit of the beginning",
     "number": "share of frames with as many digits as there should be",
 }

@@ -3,7 +3,7 @@
 No sentence is written beforehand: each states figures, whether intervals lie apart, and what a test makes of it.
 """
 
-from ..evaluation.against import CALLED
+from ..evaluation.pairwise import CALLED
 from ..evaluation.statistics import wilson
 from .tables import CEILING, CHANCE, CORRECTED, FLOOR, pair
 

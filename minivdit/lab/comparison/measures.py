@@ -11,7 +11,7 @@ import numpy as np
 from ...base.backend import blas_threads
 from .. import evaluation as ev
 from ..evaluation.metrics import NOWHERE
-from ..evaluation.sighting import mean_of_known
+from ..evaluation.observation import mean_of_known
 
 ONE = ("seen", "held_out")
 
@@ -46,7 +46,7 @@ MEASURES = {
     "appearance": Measure("drift of the digit's picture from its first frame (lost: 1)", ONE, -1, "recombined"),
     "permanence": Measure("two digits met: both are there again", ("two",), 1, "recombined", by_speed=False),
     "bounces": Measure("reflected by the wall where a bounce is due", ONE, 1, "shuffled frames"),
-    "lawful": Measure("moves, and along one bouncing line", ONE, 1, "shuffled frames"),
+    "on_path": Measure("moves, and along one bouncing line", ONE, 1, "shuffled frames"),
     "travel": Measure("way gone / way asked for", ONE, 0, "frozen"),
     "frechet_frames": Measure("Frechet distance of frames", EVERY, -1, "recombined", ".3g", False),
     "frechet_clips": Measure("Frechet distance of clips", EVERY, -1, "shuffled frames", ".3g", False),
@@ -55,13 +55,13 @@ CONTROLS = ("other captions", "shuffled frames", "recombined", "frozen")
 
 
 @dataclass(frozen=True)
-class Marks:
+class Scores:
     """values: measure -> (B,), one value a clip, NaN where the measure says nothing of it. distances: name -> number.
-    looks: (T,), correlation of a digit's picture with its first one, 0 where lost, mean over clips of one digit."""
+    likeness: (T,), correlation of a digit's picture with its first one, 0 where lost, mean over clips of one digit."""
 
     values: dict
     distances: dict
-    looks: np.ndarray
+    likeness: np.ndarray
 
     def figure(self, name, prompts, speed=None):
         """(mean, number of clips behind it) of a measure, of prompts of one speed if it is given; NaN of none."""
@@ -74,49 +74,49 @@ class Marks:
 
 @blas_threads(1)  # of products this small, threads on a busy machine spend most of their time waiting for each other
 def judge(video, prompts, captions=None):
-    """The Marks of clips (B, T, H, W, 1) in [0, 1] drawn for the Prompts. captions: others than theirs, for a floor."""
+    """The Scores of clips (B, T, H, W, 1) in [0, 1] drawn for the Prompts. captions: other ones, for a floor."""
     data = prompts.data
-    wishes = ev.read_captions(captions or prompts.captions, video.shape[2:4], data.pixels_per_frame)
-    sighting = ev.watch(video, data.digit_size, wishes.count, pixels_per_frame=data.pixels_per_frame)
-    values = ev.prompt_metrics(sighting, wishes) | ev.identity_metrics(sighting) | ev.motion_metrics(sighting)
+    targets = ev.read_captions(captions or prompts.captions, video.shape[2:4], data.pixels_per_frame)
+    observation = ev.observe(video, data.digit_size, targets.count, pixels_per_frame=data.pixels_per_frame)
+    values = ev.prompt_metrics(observation, targets) | ev.identity_metrics(observation) | ev.motion_metrics(observation)
     values["held_out"] = values["bound"] = values["obeys"]
-    values["appearance"] = appearance(sighting)
-    values["bounces"], values["permanence"] = ev.bounces(sighting), ev.permanence(sighting)
-    values["travel"] = travel(sighting, wishes)
-    return Marks(values, distances(video, prompts), looks(sighting, prompts))
+    values["appearance"] = appearance(observation)
+    values["bounces"], values["permanence"] = ev.bounces(observation), ev.permanence(observation)
+    values["travel"] = travel(observation, targets)
+    return Scores(values, distances(video, prompts), likeness(observation, prompts))
 
 
-def travel(sighting, wishes):
+def travel(observation, targets):
     """Way gone / way asked for, (B,), of a clip's digits together: 0 where nothing moves, 1 at the right speed."""
-    moving = sighting.paths.direction != NOWHERE
-    gone = (sighting.paths.speed * moving).sum(-1)
-    return gone / np.nansum(wishes.speed, axis=-1)
+    moving = observation.paths.direction != NOWHERE
+    gone = (observation.paths.speed * moving).sum(-1)
+    return gone / np.nansum(targets.speed, axis=-1)
 
 
-def appearance(sighting):
+def appearance(observation):
     """1 - correlation with the digit's first picture, (B,), mean over the frames after it; NaN where there are none.
 
-    evaluation's `look` leaves out the frames in which the digit is lost; here they count as correlation 0, so that
+    evaluation's `likeness` leaves out the frames in which the digit is lost; here they count as correlation 0, so that
     nothing is won by losing it.
     """
-    kept, later = _kept(sighting)
+    kept, later = _kept(observation)
     return mean_of_known(mean_of_known(np.where(later, 1 - kept, np.nan), -1), -1)
 
 
-def looks(sighting, prompts):
+def likeness(observation, prompts):
     """(T,): correlation with the digit's first picture, 0 where it is lost, mean over the prompts of one digit.
 
     NaN where none is seen up to then.
     """
-    kept, _ = _kept(sighting)
+    kept, _ = _kept(observation)
     return mean_of_known(kept[prompts.rows(ONE), 0], 0)
 
 
-def _kept(sighting):
-    """(Sighting.looks, but 0 where a digit is lost after it was first seen; the frames after that): both (B, K, T)."""
-    seen = ~np.isnan(sighting.looks)
+def _kept(observation):
+    """(likeness, but 0 where a digit is lost after it was first seen; the frames after that): both (B, K, T)."""
+    seen = ~np.isnan(observation.likeness)
     later = seen.cumsum(-1) - seen > 0
-    return np.where(later & sighting.readable & ~sighting.tracks.found, 0.0, sighting.looks), later
+    return np.where(later & observation.readable & ~observation.tracks.found, 0.0, observation.likeness), later
 
 
 def distances(video, prompts):
@@ -131,7 +131,7 @@ def distances(video, prompts):
 
 
 def references(prompts):
-    """Marks of real clips and of each of the CONTROLS, by name; "real" is the ceiling of everything."""
+    """Scores of real clips and of each of the CONTROLS, by name; "real" is the ceiling of everything."""
     generator = np.random.default_rng(0)
     real = prompts.real
     spoilt = {
@@ -139,9 +139,9 @@ def references(prompts):
         "recombined": recombined(real, prompts.kind, generator),
         "frozen": ev.frozen(real),
     }
-    marks = {name: judge(video, prompts) for name, video in {"real": real, **spoilt}.items()}
-    marks["other captions"] = judge(real, prompts, ev.shuffled_captions(prompts.captions, generator))
-    return marks
+    scores = {name: judge(video, prompts) for name, video in {"real": real, **spoilt}.items()}
+    scores["other captions"] = judge(real, prompts, ev.shuffled_captions(prompts.captions, generator))
+    return scores
 
 
 def recombined(video, kind, generator):

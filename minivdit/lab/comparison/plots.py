@@ -17,7 +17,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def style(report):
+def styles(report):
     """{pattern: matplotlib's colour and marker}, the same in every plot."""
     names = patterns(report)
     return {
@@ -29,16 +29,16 @@ def measures_plot(report, key):
     """The shares of a table of measures: a dot and its interval for each pattern, from floor to ceiling."""
     rows = [row for row in table(report, key)["rows"] if row["share"]]
     figure, axes = _figure(7, 0.62 * len(rows) + 1)
-    looks = style(report)
+    chosen = styles(report)
     for place, row in enumerate(reversed(rows)):
         for end, mark in ((FLOOR, ":"), (CEILING, "-")):
             value = row["cells"][end]["mean"]
             if value is not None:
                 label = None if place else end
                 axes.vlines(value, place - 0.4, place + 0.4, color="0.35", linestyles=mark, linewidth=1.5, label=label)
-        for k, (name, look) in enumerate(looks.items()):
-            offset = 0.3 - 0.6 * k / max(1, len(looks) - 1)
-            _dot(axes, row["cells"][name], place + offset, look, None if place else name)
+        for k, (name, style) in enumerate(chosen.items()):
+            offset = 0.3 - 0.6 * k / max(1, len(chosen) - 1)
+            _dot(axes, row["cells"][name], place + offset, style, None if place else name)
     axes.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)], fontsize=8)
     axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(-0.03, 1.03))
     axes.grid(alpha=0.3, axis="x")
@@ -57,8 +57,8 @@ def speeds_plot(report):
     for axes, key in zip(grid.flat, keys):
         own = [row for row in rows if row["key"] == key]
         x = [reach[row["speed"]] for row in own]
-        for k, (name, look) in enumerate(style(report).items()):
-            _line(axes, np.array(x) + 0.012 * k, [row["cells"][name] for row in own], look, name)
+        for k, (name, style) in enumerate(styles(report).items()):
+            _line(axes, np.array(x) + 0.012 * k, [row["cells"][name] for row in own], style, name)
         if own[0]["share"]:
             axes.set_ylim(-0.05, 1.05)
         for end, mark in ((CEILING, "-"), (FLOOR, ":")):
@@ -82,22 +82,22 @@ def validation_plot(report):
     base = "joint" if "joint" in patterns(report) else patterns(report)[0]
     figure, axes = _figure(7, 3.4)
     x = (np.arange(len(rows)) + 0.5) / len(rows)
-    for name, look in style(report).items():
+    for name, style in styles(report).items():
         scaled = [_scaled(row["cells"][name], row["cells"][base]["mean"]) for row in rows]
-        _line(axes, x, scaled, look, name)
+        _line(axes, x, scaled, style, name)
     axes.set(xlabel="noise level", ylabel=f"validation loss / that of {display.plain(base)}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return _png(figure)
 
 
-def looks_plot(report):
+def likeness_plot(report):
     """How like its first picture a digit stays, frame by frame."""
     figure, axes = _figure(7, 3.2)
-    looks = {**style(report), CEILING: {"color": "0.35", "marker": ""}}
-    for name, look in looks.items():
-        values = [np.nan if value is None else value for value in report["looks"][name]]
-        axes.plot(values, linewidth=1.5, markersize=5, label=display.plain(name), **look)
+    chosen = {**styles(report), CEILING: {"color": "0.35", "marker": ""}}
+    for name, style in chosen.items():
+        values = [np.nan if value is None else value for value in report["likeness"][name]]
+        axes.plot(values, linewidth=1.5, markersize=5, label=display.plain(name), **style)
     axes.set(xlabel="frame", ylabel="correlation with its first picture")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -121,23 +121,23 @@ def clips(videos, rows, captions, columns=None):
     return made
 
 
-def _dot(axes, cell, place, look, label):
+def _dot(axes, cell, place, style, label):
     if cell["mean"] is None:
         return
     if cell["low"] is not None:
-        axes.hlines(place, cell["low"], cell["high"], color=look["color"], linewidth=1.5)
+        axes.hlines(place, cell["low"], cell["high"], color=style["color"], linewidth=1.5)
     axes.plot(
-        cell["mean"], place, look["marker"], color=look["color"], markersize=6, label=label and display.plain(label)
+        cell["mean"], place, style["marker"], color=style["color"], markersize=6, label=label and display.plain(label)
     )
 
 
-def _line(axes, x, cells, look, label):
+def _line(axes, x, cells, style, label):
     mean = np.array([np.nan if cell["mean"] is None else cell["mean"] for cell in cells])
     ends = [
         (0, 0) if cell["low"] is None else (cell["mean"] - cell["low"], cell["high"] - cell["mean"]) for cell in cells
     ]
     axes.errorbar(
-        x, mean, yerr=np.transpose(ends), linewidth=1.5, markersize=5, capsize=2, label=display.plain(label), **look
+        x, mean, yerr=np.transpose(ends), linewidth=1.5, markersize=5, capsize=2, label=display.plain(label), **style
     )
 
 

@@ -8,7 +8,7 @@ from ...base import seeds, values
 from ...base.errors import InputError
 from ...data import DIRECTIONS, HELD_OUT, SPEEDS, describe
 from ..evaluation.blobs import INK
-from ..evaluation.judging import require_judging_memory
+from ..evaluation.model_evaluation import require_judging_memory
 
 KINDS = {"seen": "one digit", "held_out": "one digit, a pair that no caption of the training had", "two": "two digits"}
 # Two digits that move by more than this share of their size between frames can't be told apart by where they were.

@@ -127,7 +127,7 @@ def _result(study, trial, prompts, earlier, report_only, progress, show):
         return None
     minutes, step_seconds = training_log(trial.folder)
     result = Result(trial.name, trial.seed, trial.steps, drawn, judge(drawn.video, prompts), minutes, step_seconds)
-    told = {key: result.marks.figure(key, prompts)[0] for key in ("obeys", "bound", "flawless")}
+    told = {key: result.scores.figure(key, prompts)[0] for key in ("obeys", "bound", "flawless")}
     figures = ", ".join(f"{key} {figure:.2f}" for key, figure in told.items() if not np.isnan(figure))
     show(f"{trial.name}, seed {trial.seed}, {trial.steps} steps ({model.fingerprint()}): {figures}")
     return result
@@ -196,9 +196,9 @@ def _write(out, report, results, prompts):
             plots.speeds_plot(report),
         ),
         (
-            "Does a digit keep its looks?",
+            "Does a digit stay like its first picture?",
             "Correlation with its first picture; 0 where it is lost.",
-            plots.looks_plot(report),
+            plots.likeness_plot(report),
         ),
         (
             "Validation loss",

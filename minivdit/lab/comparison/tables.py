@@ -13,7 +13,7 @@ import numpy as np
 
 from ..evaluation.statistics import Estimate, holm, student_p, student_t
 from .drawing import LEVEL_BINS, Drawn
-from .measures import CONTROLS, MEASURES, Marks
+from .measures import CONTROLS, MEASURES, Scores
 
 CEILING = "real clips"
 FLOOR = "floor"
@@ -32,7 +32,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Result:
-    """One model: its label, seed and steps, what it drew, its Marks, minutes of training and seconds of a step.
+    """One model: its label, seed and steps, what it drew, its Scores, minutes of training and seconds of a step.
 
     minutes, step_seconds: None where nothing tells them.
     """
@@ -41,7 +41,7 @@ class Result:
     seed: int
     steps: int
     drawn: Drawn
-    marks: Marks
+    scores: Scores
     minutes: float | None = None
     step_seconds: float | None = None
 
@@ -49,8 +49,8 @@ class Result:
 def build_report(results, prompts, references, prices, about):
     """The report as plain JSON: tables of {budget: [Result]}, of two patterns each or more, and `about`: what they are.
 
-    references: Marks of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training step,
-    bytes of it, FLOPs to draw a clip, average attention distance)}.
+    references: Scores of real clips and of the CONTROLS (measures.references). prices: {name: (FLOPs of a training
+    step, bytes of it, FLOPs to draw a clip, average attention distance)}.
     """
     tables, first = [], next(iter(results.values()))
     for budget, found in results.items():
@@ -64,9 +64,9 @@ def build_report(results, prompts, references, prices, about):
         if min(_runs(found, name) for name in pair(names)) > 1:
             tables.append(paired_table(budget, found, prompts, *pair(names)))
     correct(tables)
-    looks = {name: _rounded(np.mean([r.marks.looks for r in first if r.name == name], axis=0)) for name in names}
-    looks[CEILING] = _rounded(references["real"].looks)
-    return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "looks": looks}
+    likeness = {name: _rounded(np.mean([r.scores.likeness for r in first if r.name == name], axis=0)) for name in names}
+    likeness[CEILING] = _rounded(references["real"].likeness)
+    return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "likeness": likeness}
 
 
 def pair(names):
@@ -186,7 +186,7 @@ def paired_table(budget, results, prompts, one, other):
         return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None) | P_FORMAT}}
 
     loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
-    rows = [row(_head(name), lambda r, name=name: r.marks.figure(name, prompts)[0]) for name in MEASURES]
+    rows = [row(_head(name), lambda r, name=name: r.scores.figure(name, prompts)[0]) for name in MEASURES]
     rows.append(row(loss | {"label": "validation loss"}, lambda r: r.drawn.errors.mean()))
     for k, speed in enumerate(prompts.data.speeds):
         head = loss | {"label": f"validation loss, {speed}", "speed": speed}
@@ -239,7 +239,7 @@ def _runs(results, name):
 def _cells(results, prompts, measure, speed=None):
     cells = {}
     for name in _names(results):
-        figures = [r.marks.figure(measure, prompts, speed) for r in results if r.name == name]
+        figures = [r.scores.figure(measure, prompts, speed) for r in results if r.name == name]
         cells[name] = _cell([mean for mean, _ in figures], min(count for _, count in figures), MEASURES[measure].share)
     return cells
 

@@ -1,27 +1,27 @@
 """Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
 
-from .bounces import bounces, permanence
 from .bouncing_lines import Paths, compass, fit_paths
-from .drift_and_seams import drift, kept_place, seam
+from .coherence import drift, kept_place, seam
+from .encounters import bounces, permanence
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance
 from .judge import DigitJudge, load_judge
-from .judging import FLOORS, judge_model, shares
-from .metrics import Wishes, identity_metrics, motion_metrics, prompt_metrics, read_captions
+from .metrics import CaptionTargets, identity_metrics, motion_metrics, prompt_metrics, read_captions
+from .model_evaluation import FLOORS, judge_model, shares
+from .observation import Observation, most_seen, observe
 from .report import METRICS, Report, evaluate, frozen, recombined, shuffled_captions, shuffled_frames
-from .sighting import Sighting, most_seen, watch
 from .statistics import Estimate
 from .tracking import Tracks, track, windows
 
 __all__ = [
     "FLOORS",
     "METRICS",
+    "CaptionTargets",
     "DigitJudge",
     "Estimate",
+    "Observation",
     "Paths",
     "Report",
-    "Sighting",
     "Tracks",
-    "Wishes",
     "bounces",
     "clip_features",
     "compass",
@@ -38,6 +38,7 @@ __all__ = [
     "load_judge",
     "most_seen",
     "motion_metrics",
+    "observe",
     "permanence",
     "prompt_metrics",
     "read_captions",
@@ -47,6 +48,5 @@ __all__ = [
     "shuffled_captions",
     "shuffled_frames",
     "track",
-    "watch",
     "windows",
 ]

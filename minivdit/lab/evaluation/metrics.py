@@ -1,7 +1,7 @@
 """What a clip shows against what its caption asked for: digits, directions, identity, motion.
 
-The metrics are cheap functions of a Sighting (sighting.py) and the captions. Each gives one value a clip, so controls
-(other captions, shuffled frames) are the same call on other inputs.
+The metrics are cheap functions of an Observation (observation.py) and the captions. Each gives one value a clip, so
+controls (other captions, shuffled frames) are the same call on other inputs.
 
 Consistency alone is worthless, a frozen clip has all of it, so motion stands beside it. A clip of
 two digits is judged by the best pairing of what was seen with what was asked; only `obeys` asks
@@ -16,15 +16,15 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
-from . import faults
+from . import flawless
 from .bouncing_lines import NOWHERE
-from .sighting import mean_of_known, most_seen
+from .observation import mean_of_known, most_seen
 
 HALF = 0.5  # of the frames, in which a digit must be read
 
 
 @dataclass(frozen=True)
-class Wishes:
+class CaptionTargets:
     """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits.
 
     named: px a frame that each of SPEEDS stands for.
@@ -41,7 +41,7 @@ class Wishes:
 
 
 def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
-    """Parse captions into Wishes; `canvas` (height, width) and pixels_per_frame set what "fast" is in pixels."""
+    """The CaptionTargets of captions. canvas (height, width) and pixels_per_frame set what "fast" is in pixels."""
     parsed = [parse(caption) for caption in captions]
     if not parsed:
         raise InputError("no captions were given; evaluation takes one for each clip")
@@ -52,10 +52,10 @@ def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
         for slot, motion in enumerate(motions):
             digit[row, slot], direction[row, slot] = motion.digit, names.index(motion.direction)
             speed[row, slot] = named[SPEEDS.index(motion.speed)]
-    return Wishes(digit, direction, speed, named)
+    return CaptionTargets(digit, direction, speed, named)
 
 
-def prompt_metrics(sighting, wishes):
+def prompt_metrics(observation, targets):
     """Is the caption obeyed? Values (B,) in [0, 1] by name; obeys and flawless are 0 or 1.
 
     digit_frames: share of readable frames that show the digit asked for (lost frames don't).
@@ -68,16 +68,16 @@ def prompt_metrics(sighting, wishes):
     speed:     of "slow", "normal" and "fast" the right one is nearest.
     number:    share of frames without touching digits that show as many digits as asked for.
     """
-    digit, wanted = wishes.digit, wishes.digit >= 0
-    tracks = sighting.classes.shape[1]
+    digit, wanted = targets.digit, targets.digit >= 0
+    tracks = observation.classes.shape[1]
     # right[b, motion, track]
-    frame_right = (sighting.classes[:, None] == digit[:, :, None, None]) & sighting.readable[:, None]
-    frames = frame_right.sum(-1) / np.maximum(sighting.readable.sum(-1), 1)[:, None]
-    majority = digit[..., None] == most_seen(sighting)[:, None]
-    direction = wishes.direction[..., None] == sighting.paths.direction[:, None]
-    moving = sighting.paths.direction != NOWHERE
-    nearest = np.where(moving, _speed_index(sighting.paths.speed, wishes.named), -1)
-    speed = nearest[:, None] == _speed_index(wishes.speed, wishes.named)[..., None]
+    frame_right = (observation.classes[:, None] == digit[:, :, None, None]) & observation.readable[:, None]
+    frames = frame_right.sum(-1) / np.maximum(observation.readable.sum(-1), 1)[:, None]
+    majority = digit[..., None] == most_seen(observation)[:, None]
+    direction = targets.direction[..., None] == observation.paths.direction[:, None]
+    moving = observation.paths.direction != NOWHERE
+    nearest = np.where(moving, _speed_index(observation.paths.speed, targets.named), -1)
+    speed = nearest[:, None] == _speed_index(targets.speed, targets.named)[..., None]
 
     def best(score):
         """Mean over the motions asked for, under the pairing that is best for `score` (B, motions, tracks)."""
@@ -85,66 +85,64 @@ def prompt_metrics(sighting, wishes):
 
     both = (frames >= HALF) & direction
     pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
-    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & faults.nothing_else(sighting)
-    single = ~sighting.tracks.merged.any(1)
-    number = np.where(single, sighting.tracks.blobs == wishes.count[:, None], np.nan)
+    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & flawless.nothing_else(observation)
+    single = ~observation.tracks.merged.any(1)
+    number = np.where(single, observation.tracks.blobs == targets.count[:, None], np.nan)
     return {
         "digit_frames": best(frames),
         "digit": best(majority),
         "direction": best(direction),
         "obeys": obeys.astype(float),
-        "flawless": (obeys & _flawless(sighting)).astype(float),
+        "flawless": (obeys & _flawless(observation)).astype(float),
         "speed": _paired(speed, pairing, wanted),
         "number": mean_of_known(number, -1),
     }
 
 
-def identity_metrics(sighting):
+def identity_metrics(observation):
     """Does a digit stay itself? Values (B,) by name, means over the clip's digits.
 
     one_class: every readable frame shows the same class, and none has lost the digit (0 or 1).
-    look:      mean correlation of the digit's windows with its first one, 1 = the same picture. Frames in which the
+    likeness:  mean correlation of the digit's windows with its first one, 1 = the same picture. Frames in which the
                digit is lost are left out, so it can rise by losing the digit: read it beside one_class or digit_frames.
     drift:     by how much that correlation falls from the first half of the clip to the second.
     """
-    readable, classes = sighting.readable, sighting.classes
+    readable, classes = observation.readable, observation.classes
     lowest = np.where(readable, classes, 10).min(-1)
     highest = np.where(readable, classes, -1).max(-1)
     several = readable.sum(-1) > 1
     same = np.where(several, (lowest == highest) & (lowest >= 0), np.nan)
     # The first window is compared with itself: leave it out.
-    looks = sighting.looks.copy()
-    counted = ~np.isnan(looks)
-    np.put_along_axis(looks, counted.argmax(-1)[..., None], np.nan, -1)
-    half = looks.shape[-1] // 2
-    drift = mean_of_known(looks[..., :half], -1) - mean_of_known(looks[..., half:], -1)
-    wanted = sighting.tracks.wanted
+    likeness = observation.likeness.copy()
+    counted = ~np.isnan(likeness)
+    np.put_along_axis(likeness, counted.argmax(-1)[..., None], np.nan, -1)
+    half = likeness.shape[-1] // 2
+    drift = mean_of_known(likeness[..., :half], -1) - mean_of_known(likeness[..., half:], -1)
+    wanted = observation.tracks.wanted
     return {
         name: mean_of_known(np.where(wanted, value, np.nan), -1)
-        for name, value in (("one_class", same), ("look", mean_of_known(looks, -1)), ("drift", drift))
+        for name, value in (("one_class", same), ("likeness", mean_of_known(likeness, -1)), ("drift", drift))
     }
 
 
-def _flawless(sighting):
+def _flawless(observation):
     """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
-    each = faults.lawful(sighting) & faults.keeps_moving(sighting) & faults.keeps_its_look(sighting)
-    one_class = np.nan_to_num(identity_metrics(sighting)["one_class"], nan=1.0) == 1
-    return (each | ~sighting.tracks.wanted).all(-1) & one_class & faults.no_haze(sighting)
+    each = flawless.on_path(observation) & flawless.keeps_moving(observation) & flawless.stays_alike(observation)
+    one_class = np.nan_to_num(identity_metrics(observation)["one_class"], nan=1.0) == 1
+    return (each | ~observation.tracks.wanted).all(-1) & one_class & flawless.no_haze(observation)
 
 
-def motion_metrics(sighting):
+def motion_metrics(observation):
     """Does a digit move as digits do? Values (B,) by name, means over the clip's digits.
 
-    lawful:   it is found in nearly every frame, moves, and stays near one straight line mirrored at the walls.
+    on_path:   it is found in nearly every frame, moves, and stays near one straight line mirrored at the walls.
     residual: px, mean distance to the best such line; NaN where too little was seen.
     travel:   px along that line over the whole clip; a frozen digit has 0.
     """
-    paths, tracks = sighting.paths, sighting.tracks
+    paths, tracks = observation.paths, observation.tracks
     travel = paths.speed * (tracks.positions.shape[2] - 1)
-    return {
-        name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1)
-        for name, value in (("lawful", faults.lawful(sighting)), ("residual", paths.residual), ("travel", travel))
-    }
+    values = {"on_path": flawless.on_path(observation), "residual": paths.residual, "travel": travel}
+    return {name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1) for name, value in values.items()}
 
 
 def _speed_index(speed, named):

@@ -24,7 +24,7 @@ from .blobs import as_clips
 from .frechet import clip_features, frame_features, frame_maps, frechet_distance, resampled_distances
 from .judge import load_judge
 from .metrics import identity_metrics, motion_metrics, prompt_metrics, read_captions
-from .sighting import watch
+from .observation import observe
 from .statistics import Estimate, spread
 
 # name: (kind, what it means). Shares are better higher; "px" and "distance" are read against the real column.
@@ -35,14 +35,14 @@ METRICS = {
     "obeys": ("share", "clips with each digit read in half of the frames or more, going its own way, and nothing else"),
     "flawless": (
         "share",
-        "clips that obey, move by the law, keep their digits' looks, and have no other ink",
+        "clips that obey, in which digits stay on their paths and stay alike, with no other ink",
     ),
     "speed": ("share", "digits nearest to the speed asked for"),
     "number": ("share", "frames with as many digits as asked for"),
     "one_class": ("share", "digits read as one class in every frame"),
-    "look": ("share", "correlation with the digit's first picture"),
+    "likeness": ("share", "correlation with the digit's first picture"),
     "drift": ("number", "fall of that correlation, first to second half"),
-    "lawful": ("share", "digits that move and follow one bouncing line"),
+    "on_path": ("share", "digits that move and follow one bouncing line"),
     "residual": ("number", "distance to the best bouncing line, px"),
     "travel": ("number", "length of that line, px"),
     "frechet_frames": ("distance", "Frechet distance of frames"),
@@ -158,22 +158,22 @@ def evaluate(
         )
     generator = generator or np.random.default_rng(0)
     judge = judge or load_judge()
-    wishes = read_captions(captions, clips.shape[2:], pixels_per_frame)
+    targets = read_captions(captions, clips.shape[2:], pixels_per_frame)
     other_maps = frame_maps(others, digit_size, judge)
 
     def column(array, resample=False):
-        """(Sighting, Estimates, samples) of clips; see Report. resample: for intervals of the distances."""
-        sighting = watch(array, digit_size, wishes.count, judge, pixels_per_frame)
-        values = prompt_metrics(sighting, wishes) | identity_metrics(sighting) | motion_metrics(sighting)
+        """(Observation, Estimates, samples) of clips; see Report. resample: for intervals of the distances."""
+        observation = observe(array, digit_size, targets.count, judge, pixels_per_frame)
+        values = prompt_metrics(observation, targets) | identity_metrics(observation) | motion_metrics(observation)
         distances, resampled = _distances(frame_maps(array, digit_size, judge), other_maps, resample)
-        return sighting, _estimates(values) | distances, values | resampled
+        return observation, _estimates(values) | distances, values | resampled
 
     columns = {}
     _, columns["clips"], samples = column(clips, resample=True)
-    sighting, columns["real"], _ = column(real, resample=True)
+    observation, columns["real"], _ = column(real, resample=True)
     if controls:
         swapped = read_captions(shuffled_captions(captions, generator), clips.shape[2:], pixels_per_frame)
-        columns["other captions"] = _estimates(prompt_metrics(sighting, swapped))
+        columns["other captions"] = _estimates(prompt_metrics(observation, swapped))
         columns["shuffled frames"] = column(shuffled_frames(real, generator))[1]
         columns["recombined"] = column(recombined(real, generator))[1]
         columns["frozen"] = column(frozen(real))[1]

@@ -14,11 +14,11 @@ from ...base.errors import InputError, shorten
 from ...generation import TextToVideo
 from ...training import presets
 from ..evaluation import FLOORS
-from ..evaluation.against import parts, read_evaluation
+from ..evaluation.pairwise import parts, read_evaluation
 from .train import trained_with
 
 DIGITS = {"mnist": "MNIST digits", "strokes": "digits drawn by strokes"}
-MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "lawful")
+MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "on_path")
 
 
 def model_card(path, evaluations=()):

@@ -1,4 +1,4 @@
-"""From a preset to a model and its marks: the parts joined, as `train`, `evaluate` and `demo` use them.
+"""From a preset to a model and its scores: the parts joined, as `train`, `evaluate` and `demo` use them.
 
 runs/quick/
   autoencoder.safetensors, .jsonl     checkpoint and log of the first stage
@@ -24,7 +24,7 @@ from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
 from ...training.stages import finetune, train_autoencoder, train_text, train_transformer
 from .. import display
-from ..evaluation.judging import brief_metrics
+from ..evaluation.model_evaluation import brief_metrics
 from .forecast import STAGES
 
 # Of the time, when a time is given: of the stages before and after the transformer's.

@@ -19,7 +19,7 @@ from minivdit.generation import TextToVideo
 from minivdit.lab.cli import arguments, commands
 from minivdit.lab.cli import main as cli
 from minivdit.lab.cli.arguments import path_type
-from minivdit.lab.evaluation import judging
+from minivdit.lab.evaluation import model_evaluation
 
 # Other processes find the minivdit that is tested here, installed or not.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
@@ -362,7 +362,7 @@ def test_training_leaves_all_it_promises(trained):
     }
     assert names >= stages | {"model.safetensors", "previews/step_000004.png"}
     last = json.loads((trained / "transformer.jsonl").read_text().splitlines()[-1])
-    assert last["step"] == 4 and set(last["metrics"]) == set(judging.BRIEF)
+    assert last["step"] == 4 and set(last["metrics"]) == set(model_evaluation.BRIEF)
 
 
 def test_the_same_command_goes_on_and_another_one_is_refused(capsys, trained):
@@ -388,7 +388,7 @@ def test_training_on_other_shapes_and_turns_is_measured_on_plain_clips(tmp_path)
         json.loads((tmp_path / f"{stage}.jsonl").read_text().splitlines()[-1])
         for stage in ("transformer", "finetuning")
     ]
-    assert all(set(end["metrics"]) == set(judging.BRIEF) for end in ends)
+    assert all(set(end["metrics"]) == set(model_evaluation.BRIEF) for end in ends)
     assert {path.name for path in (tmp_path / "previews").iterdir()} >= {"step_000004.png", "finetuning_000003.png"}
     weights = tmp_path / "model.safetensors"
     assert TextToVideo.load(weights).notes["steps"] == 4 + 3
@@ -702,7 +702,7 @@ def test_evaluate_prints_ceilings_and_floors(capsys, trained, tmp_path):
 def test_figures_are_saved_before_they_are_printed_and_clips_before_they_are_judged(capsys, trained, monkeypatch):
     arguments = ["--weights", trained / "model.safetensors", "--prompts", 2, "--keep", "clips", "--out", "report.json"]
     with monkeypatch.context() as patched:
-        patched.setattr("minivdit.lab.evaluation.judging.evaluate", None)
+        patched.setattr("minivdit.lab.evaluation.model_evaluation.evaluate", None)
         assert run("evaluate", *arguments) == 1
     assert [path.name for path in Path("clips").iterdir()] == ["1-digits.safetensors"]
     with monkeypatch.context() as patched:
@@ -777,8 +777,8 @@ def test_the_demo_leaves_its_pictures_and_prints_its_marks(capsys, tmp_path):
     printed = capsys.readouterr().out
     for name in ("clips.gif", "summary.png", "report.json", "explorer.html", "run/model.safetensors"):
         assert (tmp_path / "demo" / name).stat().st_size > 0
-    marks = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
-    assert marks == ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "lawful"]
+    names = [line.split()[0] for line in printed.splitlines() if line.startswith("   ") and " 0." in line]
+    assert names == ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "on_path"]
     assert "steps are too few to learn digits" in printed and "Expect grey squares instead of digits" in printed
     assert "Next:" in printed and "minivdit sample" in printed
 

@@ -25,12 +25,12 @@ def prompts(data):
 
 
 @pytest.fixture(scope="module")
-def marks(prompts):
+def scores(prompts):
     return references(prompts)
 
 
-def figures(marks, prompts):
-    return {name: marks.figure(name, prompts)[0] for name in MEASURES}
+def figures(scores, prompts):
+    return {name: scores.figure(name, prompts)[0] for name in MEASURES}
 
 
 def test_the_same_prompts_every_time_and_of_every_kind(prompts, data):
@@ -60,26 +60,26 @@ def test_the_fastest_digit_leaves_its_patch_and_others_do_not(prompts):
     assert left_behind(video, (8, 8)) == 0.5
 
 
-def test_real_clips_are_the_ceiling_and_every_floor_lies_below(marks, prompts):
-    real = figures(marks["real"], prompts)
+def test_real_clips_are_the_ceiling_and_every_floor_lies_below(scores, prompts):
+    real = figures(scores["real"], prompts)
     for name, measure in MEASURES.items():
-        floor = marks[measure.floor].figure(name, prompts)[0]
+        floor = scores[measure.floor].figure(name, prompts)[0]
         if measure.share:
             assert real[name] >= 0.9 and (np.isnan(floor) or floor < real[name] - 0.3), name
-    assert real["appearance"] < 0.05 < marks["recombined"].figure("appearance", prompts)[0]
+    assert real["appearance"] < 0.05 < scores["recombined"].figure("appearance", prompts)[0]
     assert real["travel"] == pytest.approx(1, abs=0.05)
 
 
-def test_a_frozen_clip_wins_identity_and_fails_all_else(marks, prompts):
-    frozen = figures(marks["frozen"], prompts)
+def test_a_frozen_clip_wins_identity_and_fails_all_else(scores, prompts):
+    frozen = figures(scores["frozen"], prompts)
     assert frozen["one_class"] == 1 and frozen["appearance"] < 1e-3
-    assert frozen["travel"] == frozen["lawful"] == frozen["direction"] == frozen["obeys"] == frozen["bound"] == 0
+    assert frozen["travel"] == frozen["on_path"] == frozen["direction"] == frozen["obeys"] == frozen["bound"] == 0
     assert np.isnan(frozen["bounces"]) and np.isnan(frozen["permanence"])
 
 
-def test_the_distance_of_clips_sees_what_that_of_frames_cannot(marks):
+def test_the_distance_of_clips_sees_what_that_of_frames_cannot(scores):
     frames, clips = (
-        {name: marks[name].distances[key] for name in marks} for key in ("frechet_frames", "frechet_clips")
+        {name: scores[name].distances[key] for name in scores} for key in ("frechet_frames", "frechet_clips")
     )
     assert frames["shuffled frames"] == pytest.approx(frames["real"]) == pytest.approx(frames["recombined"])
     assert clips["shuffled frames"] > 1.5 * clips["real"] and clips["recombined"] > 1.5 * clips["real"]
@@ -91,12 +91,12 @@ def test_a_digit_that_jumps_breaks_the_law_and_one_that_changes_class_its_identi
     jumps[rows, 4:] = np.roll(prompts.real[rows, 4:], 9, axis=3)
     changes[rows, 4:] = prompts.real[np.roll(rows, 1), 4:]  # the next prompt's clip: another digit, elsewhere
     real = judge(prompts.real, prompts)
-    assert real.figure("lawful", prompts, "slow")[0] == 1
+    assert real.figure("on_path", prompts, "slow")[0] == 1
     jumped, changed = judge(jumps, prompts), judge(changes, prompts)
-    assert jumped.values["lawful"][rows].mean() < 0.3 and jumped.values["one_class"][rows].mean() > 0.7
+    assert jumped.values["on_path"][rows].mean() < 0.3 and jumped.values["one_class"][rows].mean() > 0.7
     assert changed.values["one_class"][rows].mean() < 0.3 and changed.values["appearance"][rows].mean() > 0.15
-    assert jumped.figure("lawful", prompts, "fast") == real.figure(
-        "lawful", prompts, "fast"
+    assert jumped.figure("on_path", prompts, "fast") == real.figure(
+        "on_path", prompts, "fast"
     )  # the others are untouched
     assert changed.figure("obeys", prompts, "slow")[1] == 4  # clips behind the figure
 
@@ -105,16 +105,16 @@ def test_a_digit_that_is_lost_does_not_win_by_it(prompts):
     one, clips = prompts.rows(ONE), [prompts.real.copy() for _ in range(3)]
     clips[0][:, 2:] = clips[1][:, :3] = clips[2][:, :-1] = 0
     gone, late, last = (judge(video, prompts) for video in clips)
-    assert gone.figure("appearance", prompts)[0] == pytest.approx(6 / 7, abs=0.01) and (gone.looks[2:] == 0).all()
-    assert (gone.values["look"][one] > 0.9).all()  # evaluation's own measure sees nothing of it
+    assert gone.figure("appearance", prompts)[0] == pytest.approx(6 / 7, abs=0.01) and (gone.likeness[2:] == 0).all()
+    assert (gone.values["likeness"][one] > 0.9).all()  # evaluation's own measure sees nothing of it
     assert late.figure("appearance", prompts)[0] < 0.05  # before it was first seen it isn't lost
-    assert last.figure("appearance", prompts)[1] == 0 and last.looks[-1] == pytest.approx(1)
+    assert last.figure("appearance", prompts)[1] == 0 and last.likeness[-1] == pytest.approx(1)
 
 
-def test_looks_start_at_one(marks):
-    looks = marks["real"].looks
-    assert looks.shape == (8,) and looks[0] == pytest.approx(1) and (looks > 0.9).all()
-    assert marks["recombined"].looks[1:].max() < 0.9
+def test_likeness_starts_at_one(scores):
+    likeness = scores["real"].likeness
+    assert likeness.shape == (8,) and likeness[0] == pytest.approx(1) and (likeness > 0.9).all()
+    assert scores["recombined"].likeness[1:].max() < 0.9
 
 
 def test_the_validation_loss_of_a_fresh_network_is_that_of_answering_nothing():

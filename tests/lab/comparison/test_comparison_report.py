@@ -230,7 +230,7 @@ def test_what_a_label_says_is_only_text():
         "runs": {label: 1},
     }
     about |= {"trained": True, "clips": 3, "kinds": {"one digit": 3}, "pair_speeds": [], "machine": "m", "date": "d"}
-    report = {"question": "?", "rule": "r", "about": about | {"models": []}, "tables": tables, "looks": {}}
+    report = {"question": "?", "rule": "r", "about": about | {"models": []}, "tables": tables, "likeness": {}}
     page = html(report, [("<b>caption", b"")])
     assert "<b>" not in page and "<i>" not in page and "&lt;b&gt;&amp;" in page
     assert label in markdown(report)

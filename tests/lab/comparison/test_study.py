@@ -28,7 +28,7 @@ def quiet(line):
 def shown(report):
     """The report without what a clock or the disk decides."""
     tables = [table for table in report["tables"] if table["id"] != "cost"]
-    return json.dumps([tables, report["looks"], {**report["about"], "date": ""}])
+    return json.dumps([tables, report["likeness"], {**report["about"], "date": ""}])
 
 
 def test_equal_flops_are_equal():

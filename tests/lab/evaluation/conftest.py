@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.data import CaptionedClips, digit_source
-from minivdit.lab.evaluation import read_captions, watch
+from minivdit.lab.evaluation import observe, read_captions
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,10 @@ def two_digits(strokes):
 
 @pytest.fixture(scope="session")
 def seen(one_digit, two_digits):
-    """For each set of clips its (Sighting, Wishes)."""
+    """For each set of clips its (Observation, CaptionTargets)."""
 
     def look(clips):
-        wishes = read_captions(clips.captions, clips.size)
-        return watch(clips.video, clips.digit_size, wishes.count), wishes
+        targets = read_captions(clips.captions, clips.size)
+        return observe(clips.video, clips.digit_size, targets.count), targets
 
     return {"one": look(one_digit), "two": look(two_digits)}

@@ -32,16 +32,16 @@ def test_every_figure_has_its_ceiling_and_floor(report):
     assert list(report.columns) == ["clips", "real", "other captions", "shuffled frames", "recombined", "frozen"]
     for column in ("clips", "real", "shuffled frames", "recombined", "frozen"):
         assert list(report[column]) == list(METRICS)
-    for name in ("digit", "direction", "obeys", "lawful", "one_class"):
+    for name in ("digit", "direction", "obeys", "on_path", "one_class"):
         assert report["real"][name].mean > 0.9, name
     assert report["other captions"]["obeys"].mean < 0.2 < report["real"]["obeys"].low
-    assert report["recombined"]["one_class"].mean < 0.1 and report["frozen"]["lawful"].mean == 0
-    assert report["shuffled frames"]["lawful"].mean < 0.3
+    assert report["recombined"]["one_class"].mean < 0.1 and report["frozen"]["on_path"].mean == 0
+    assert report["shuffled frames"]["on_path"].mean < 0.3
 
 
 def test_the_spoilt_third_is_seen(report):
     assert report["clips"]["direction"].mean == pytest.approx(2 / 3, abs=0.07)
-    assert report["clips"]["lawful"].mean == pytest.approx(2 / 3, abs=0.07)
+    assert report["clips"]["on_path"].mean == pytest.approx(2 / 3, abs=0.07)
     assert report["clips"]["digit"].mean > 0.9
     assert report["clips"]["frechet_clips"].mean > 2 * report["real"]["frechet_clips"].mean
     for column in ("clips", "real"):
@@ -56,7 +56,7 @@ def test_the_spoilt_third_is_seen(report):
 def test_the_printed_forms_agree(report):
     text, markdown, data = str(report), report.markdown(), json.loads(report.to_json())
     assert data["settings"] == {"clips": 30, "frames": 8, "size": [40, 48], "digit_size": 16}
-    assert len(data["samples"]["look"]) == 30 and len(data["samples"]["frechet_frames"]) == 200
+    assert len(data["samples"]["likeness"]) == 30 and len(data["samples"]["frechet_frames"]) == 200
     assert data["columns"]["real"]["digit"]["n"] == 30 and "NaN" not in report.to_json()
     figure = f"{data['columns']['clips']['direction']['mean']:.2f}"
     row = next(line for line in markdown.splitlines() if line.startswith("| direction"))

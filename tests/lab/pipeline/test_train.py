@@ -8,7 +8,7 @@ import pytest
 
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.lab.evaluation import judging
+from minivdit.lab.evaluation import model_evaluation
 from minivdit.lab.pipeline import forecast
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
@@ -101,8 +101,8 @@ def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatc
 def test_real_clips_have_better_brief_metrics_than_noise(preset):
     wide = presets.override(presets.get("quick"), ["data.digits=strokes"])
     real = pipeline.real_clips(wide, 12)
-    good = judging.brief_metrics(real.video, real.captions, wide.data.digit_size)
+    good = model_evaluation.brief_metrics(real.video, real.captions, wide.data.digit_size)
     noise = np.random.default_rng(0).random(real.video.shape, dtype=np.float32)
-    bad = judging.brief_metrics(noise, real.captions, wide.data.digit_size)
-    assert list(good) == list(judging.BRIEF) == list(bad)
+    bad = model_evaluation.brief_metrics(noise, real.captions, wide.data.digit_size)
+    assert list(good) == list(model_evaluation.BRIEF) == list(bad)
     assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)

@@ -10,8 +10,8 @@ from ...training.tasks import fingerprint
 from .judge import load_judge
 from .kept_clips import drawn_clips
 from .metrics import identity_metrics, prompt_metrics, read_captions
+from .observation import mean_of_known, observe
 from .report import evaluate
-from .sighting import mean_of_known, watch
 
 BYTES = 40  # of memory for a pixel of a clip: real clips twice, drawn and spoilt ones, and what tracking makes of them
 
@@ -23,7 +23,7 @@ FLOORS = {
     "obeys": "other captions",
     "flawless": "other captions",
     "one_class": "recombined",
-    "lawful": "shuffled frames",
+    "on_path": "shuffled frames",
 }
 
 
@@ -119,8 +119,8 @@ def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME
 
     None where clips can't show it, as one frame doesn't show whether a digit stays what it is.
     """
-    wishes = read_captions(captions, video.shape[2:4], pixels_per_frame)
-    sighting = watch(video, digit_size, wishes.count, pixels_per_frame=pixels_per_frame)
-    values = prompt_metrics(sighting, wishes) | identity_metrics(sighting)
+    targets = read_captions(captions, video.shape[2:4], pixels_per_frame)
+    observation = observe(video, digit_size, targets.count, pixels_per_frame=pixels_per_frame)
+    values = prompt_metrics(observation, targets) | identity_metrics(observation)
     means = {name: float(mean_of_known(values[name], 0)) for name in BRIEF}
     return {name: None if math.isnan(mean) else mean for name, mean in means.items()}

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .faults import LAWFUL, SEEN
-from .sighting import mean_of_known, most_seen
+from .flawless import ON_PATH, SEEN
+from .observation import mean_of_known, most_seen
 
 
-def bounces(sighting):
+def bounces(observation):
     """Are digits reflected by the walls? (B,), mean over the clip's digits; NaN where no bounce was due.
 
     A bounce is due where the digit's best bouncing line turns, or where the digit, going on as in the first half of the
@@ -14,25 +14,25 @@ def bounces(sighting):
     frames in which it would be elsewhere without the bounce. So who stops at a wall, leaves through it or turns before
     it doesn't obey.
     """
-    paths, tracks = sighting.paths, sighting.tracks
-    near = LAWFUL * sighting.digit_size
+    paths, tracks = observation.paths, observation.tracks
+    near = ON_PATH * observation.digit_size
     time = np.arange(tracks.positions.shape[2])
     straight = paths.path[:, :, :1] + paths.velocity[:, :, None] * time[:, None]
     # Reflected, a digit is twice as far from the straight way as it would be had it stopped at the wall.
-    turned = (np.abs(paths.path - straight) > 2 * near).any(-1) & sighting.readable
+    turned = (np.abs(paths.path - straight) > 2 * near).any(-1) & observation.readable
     distance = np.sqrt(((tracks.positions - paths.path) ** 2).sum(-1))
     followed = _share(distance <= near, turned) >= SEEN  # NaN where the digit is lost: not near
-    due = turned.any(-1) | (_heads_out(sighting, 2 * near) & tracks.wanted)
+    due = turned.any(-1) | (_heads_out(observation, 2 * near) & tracks.wanted)
     return mean_of_known(np.where(due, turned.any(-1) & followed, np.nan), -1)
 
 
-def permanence(sighting):
+def permanence(observation):
     """Are two digits that met both there again afterwards? (B,), 1 or 0; NaN where they didn't meet and part.
 
     They meet in the frames in which they touch. What is read in the frames before the first of these is compared with
     what is read after the last one: the same two classes, whichever went where. Two digits must have been there before.
     """
-    tracks = sighting.tracks
+    tracks = observation.tracks
     length = tracks.merged.shape[-1]
     if tracks.wanted.shape[1] < 2:
         return np.full(len(tracks.wanted), np.nan)
@@ -42,22 +42,22 @@ def permanence(sighting):
     after = time > (length - 1 - together[:, ::-1].argmax(1))[:, None]
     met = together.any(1) & before.any(1) & after.any(1) & tracks.wanted.all(1)
     classes = [
-        np.sort(most_seen(sighting, np.broadcast_to(part[:, None], sighting.readable.shape)), axis=1)
+        np.sort(most_seen(observation, np.broadcast_to(part[:, None], observation.readable.shape)), axis=1)
         for part in (before, after)
     ]
     there = (classes[0] >= 0).all(1)
     return np.where(met & there, (classes[0] == classes[1]).all(1), np.nan)
 
 
-def _heads_out(sighting, margin):
+def _heads_out(observation, margin):
     """(B, K): straight on from its first frames' median step, the digit's centre would end behind a wall."""
-    positions = sighting.tracks.positions
+    positions = observation.tracks.positions
     length = positions.shape[2]
     first = positions[:, :, : max(2, length // 2 + 1)]
     known = ~np.isnan(first).any((-1, -2))  # in every one of these frames
     step = np.median(np.diff(np.nan_to_num(first), axis=2), axis=2)
     end = np.nan_to_num(first[:, :, 0]) + (length - 1) * step
-    low, high = sighting.digit_size / 2 - 0.5, np.array(sighting.canvas) - sighting.digit_size / 2 - 0.5
+    low, high = observation.digit_size / 2 - 0.5, np.array(observation.canvas) - observation.digit_size / 2 - 0.5
     return known & ((end < low - margin) | (end > high + margin)).any(-1)
 
 

@@ -7,8 +7,8 @@ from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.data import HELD_OUT, CaptionedClips, parse
 from minivdit.lab.evaluation import FLOORS, judge_model, shares
-from minivdit.lab.evaluation.judging import clip_maker, real_clips
 from minivdit.lab.evaluation.kept_clips import as_bytes, as_floats
+from minivdit.lab.evaluation.model_evaluation import clip_maker, real_clips
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
 from minivdit.training import presets
@@ -29,10 +29,10 @@ def test_a_model_is_judged_beside_real_clips_and_chance(model):
     np.testing.assert_array_equal(clips[3:6], written)
     _, plain, *_ = judge_model(model, 7, seed=2, batch=3, steps=1)
     np.testing.assert_array_equal(plain[3:6], as_floats(as_bytes(model.generate(captions[3:6], seed=5, steps=1))))
-    marks = shares(report)
-    assert [name for name, *_ in marks] == list(FLOORS)
-    assert all(0 <= figure <= 1 for _, *figures in marks for figure in figures)
-    direction = dict((name, figures) for name, *figures in marks)["direction"]
+    scores = shares(report)
+    assert [name for name, *_ in scores] == list(FLOORS)
+    assert all(0 <= figure <= 1 for _, *figures in scores for figure in figures)
+    direction = dict((name, figures) for name, *figures in scores)["direction"]
     assert direction[1] > direction[2]  # the ceiling lies above the floor
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.data import CaptionedClips, paint
-from minivdit.lab.evaluation import bounces, frozen, permanence, recombined, watch
+from minivdit.lab.evaluation import bounces, frozen, observe, permanence, recombined
 
 SIDE, DIGIT, FRAMES = 48, 16, 12
 
@@ -57,21 +57,21 @@ def at_the_wall(kind):
     ],
 )
 def test_who_obeys_the_wall(strokes, kind, expected):
-    assert bounces(watch(film(strokes, [3], [at_the_wall(kind)]), DIGIT, 1)).tolist() == [expected]
+    assert bounces(observe(film(strokes, [3], [at_the_wall(kind)]), DIGIT, 1)).tolist() == [expected]
 
 
 def test_without_a_wall_nothing_is_due(strokes):
     clip = film(strokes, [3], [along((16, 4), (0, 1.5))])
-    assert np.isnan(bounces(watch(clip, DIGIT, 1))).all()
-    assert np.isnan(bounces(watch(frozen(clip), DIGIT, 1))).all()
+    assert np.isnan(bounces(observe(clip, DIGIT, 1))).all()
+    assert np.isnan(bounces(observe(frozen(clip), DIGIT, 1))).all()
 
 
 def test_real_clips_obey_and_recombined_ones_do_not(strokes):
     pace = (1.6, 5.6, 16.8)
     maker = CaptionedClips(strokes, (32, 32), 8, 14, (1,), ("normal", "fast"), pixels_per_frame=pace)
     clips = maker.batch(np.random.default_rng(0), 24)
-    real = bounces(watch(clips.video, 14, 1, pixels_per_frame=pace))
-    mixed = bounces(watch(recombined(clips.video, np.random.default_rng(0)), 14, 1, pixels_per_frame=pace))
+    real = bounces(observe(clips.video, 14, 1, pixels_per_frame=pace))
+    mixed = bounces(observe(recombined(clips.video, np.random.default_rng(0)), 14, 1, pixels_per_frame=pace))
     assert (~np.isnan(real)).sum() > 15 and np.nanmean(real) > 0.9 and np.nanmean(mixed) < 0.2
 
 
@@ -88,17 +88,17 @@ def meeting(strokes, kind):
     if kind == "one changes":
         ways = np.concatenate([ways, ways[1:]])
         ways[1, after:], ways[2, :after], digits = np.nan, np.nan, [3, 0, 1]
-    return watch(film(strokes, digits, ways), DIGIT, 2)
+    return observe(film(strokes, digits, ways), DIGIT, 2)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("both are there again", 1), ("one vanishes", 0), ("one changes", 0)])
 def test_who_is_there_after_two_have_met(strokes, kind, expected):
-    sighting = meeting(strokes, kind)
-    assert sighting.tracks.merged.any()
-    assert permanence(sighting).tolist() == [expected]
+    observation = meeting(strokes, kind)
+    assert observation.tracks.merged.any()
+    assert permanence(observation).tolist() == [expected]
 
 
 def test_who_does_not_meet_is_not_judged(strokes):
     assert np.isnan(permanence(meeting(strokes, "pass each other in two rows"))).all()
     assert np.isnan(permanence(meeting(strokes, "stay together"))).all()
-    assert np.isnan(permanence(watch(film(strokes, [3], [along((0, 0), (1, 1))]), DIGIT, 1))).all()
+    assert np.isnan(permanence(observe(film(strokes, [3], [along((0, 0), (1, 1))]), DIGIT, 1))).all()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .sighting import mean_of_known, watch
+from .observation import mean_of_known, observe
 
 
 def seam(video):
@@ -19,18 +19,22 @@ def drift(video, digit_size, digits, every):
     """What becomes of a digit over stretches of `every` frames of a long clip, in values (B, stretches) by name.
 
     A clip of fewer frames is one stretch, and frames at the end that don't fill one are left out.
-    look: correlation of the digit's windows with its first one. one_class: share of frames that show the class that
+    likeness: correlation of the digit's windows with its first one. one_class: share of frames that show the class that
     most frames of the first stretch show. Means over the clip's digits, which are 1 or 2; NaN where they can't be seen.
     number: share of frames without touching digits that show as many as there should be.
     """
-    sighting, every = watch(video, digit_size, digits), min(every, video.shape[1])
+    observation, every = observe(video, digit_size, digits), min(every, video.shape[1])
     ends = range(every, video.shape[1] + 1, every)
-    first = sighting.classes[:, :, :every]
-    votes = ((first[..., None] == np.arange(10)) & sighting.readable[:, :, :every, None]).sum(axis=2)
-    same = (sighting.classes == votes.argmax(axis=-1)[..., None]) & sighting.tracks.found
-    tracks = sighting.tracks
+    first = observation.classes[:, :, :every]
+    votes = ((first[..., None] == np.arange(10)) & observation.readable[:, :, :every, None]).sum(axis=2)
+    same = (observation.classes == votes.argmax(axis=-1)[..., None]) & observation.tracks.found
+    tracks = observation.tracks
     number = np.where(tracks.merged.any(axis=1), np.nan, tracks.blobs == digits)[:, None]
-    values = {"look": sighting.looks, "one_class": np.where(sighting.readable, same, np.nan), "number": number}
+    values = {
+        "likeness": observation.likeness,
+        "one_class": np.where(observation.readable, same, np.nan),
+        "number": number,
+    }
     return {
         name: np.stack([mean_of_known(value[:, :, end - every : end], (1, 2)) for end in ends], axis=1)
         for name, value in values.items()
@@ -43,7 +47,7 @@ def kept_place(video, before, digit_size, digits):
     video, before: (B, T, H, W, 1). Where they were means nearer than a quarter of digit_size (pixels), a digit lost in
     `video` doesn't count as kept. NaN where nothing is seen in `before`.
     """
-    now, then = (watch(clips, digit_size, digits).tracks.positions for clips in (video, before))
+    now, then = (observe(clips, digit_size, digits).tracks.positions for clips in (video, before))
     apart = np.sqrt(((now[:, :, None] - then[:, None]) ** 2).sum(-1))  # (B, now, then, T)
     nearest = np.where(np.isnan(apart), np.inf, apart).min(axis=1)
     kept = np.where(np.isnan(then).any(-1), np.nan, nearest < digit_size / 4)

@@ -14,15 +14,15 @@ MERGED_TRUST = 0.2  # how far a position counts that comes from splitting two to
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """All that is seen in B clips: K tracks, T frames.
 
     classes:  (B, K, T) int, the digit read in each frame, -1 where lost and where what is there is no digit.
     probabilities: (B, K, T, 10), of each digit; 0 where lost.
     readable: (B, K, T) bool, frames that count: not merged, or all of them where a clip has no other.
-    looks:    (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost, and
+    likeness: (B, K, T), correlation of the window with the first readable one; NaN where not readable or lost, and
               where the boxes of two digits overlap.
-    together: (B, T), where two digits touch: correlation of the picture with both digits' first readable windows laid
+    overlaid: (B, T), where two digits touch: correlation of the picture with both digits' first readable windows laid
               over each other at the places where their lines are; NaN elsewhere, and where a digit has no such window.
     changes:  (B, T - 1), how much of the picture changes from one frame to the next: the sum over its pixels.
     canvas:   (height, width); digit_size: px.
@@ -33,15 +33,15 @@ class Sighting:
     classes: np.ndarray
     probabilities: np.ndarray
     readable: np.ndarray
-    looks: np.ndarray
-    together: np.ndarray
+    likeness: np.ndarray
+    overlaid: np.ndarray
     changes: np.ndarray
     canvas: tuple
     digit_size: int
 
 
-def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRAME):
-    """Look at clips (B, T, H, W, 1) in [0, 1] and return a Sighting.
+def observe(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRAME):
+    """Look at clips (B, T, H, W, 1) in [0, 1] and return an Observation.
 
     digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip. pixels_per_frame: the speeds that
     captions ask for; nothing much faster than the fastest is looked for.
@@ -61,9 +61,10 @@ def watch(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRA
     readable = np.where(apart.any(-1, keepdims=True), apart, tracks.wanted[..., None])
     crops, touching = crops * _inside(tracks, digit_size), _overlapping(tracks)
     clear = readable & tracks.found & ~touching[:, None]
-    looks, together = _looks(crops, clear), _together(clips, crops, clear, touching, paths, digit_size)
+    likeness = _likeness(crops, clear)
+    overlaid = _overlaid(clips, crops, clear, touching, paths, digit_size)
     changes = np.abs(np.diff(clips, axis=1)).sum((2, 3))
-    return Sighting(tracks, paths, classes, probabilities, readable, looks, together, changes, canvas, digit_size)
+    return Observation(tracks, paths, classes, probabilities, readable, likeness, overlaid, changes, canvas, digit_size)
 
 
 def _inside(tracks, digit_size):
@@ -80,7 +81,7 @@ def _overlapping(tracks):
     return tracks.found.all(1) & ~apart & (tracks.found.shape[1] > 1)
 
 
-def _looks(crops, counted):
+def _likeness(crops, counted):
     """Correlation of each window (B, K, T, s, s) with its track's first counted one: (B, K, T)."""
     normed = _normed(crops)
     first = np.take_along_axis(normed, counted.argmax(-1)[..., None, None, None], 2)
@@ -93,12 +94,12 @@ def _normed(pictures):
     return pictures / np.maximum(np.sqrt((pictures**2).sum((-1, -2), keepdims=True)), 1e-6)
 
 
-def _together(clips, crops, clear, touching, paths, digit_size):
-    """See Sighting. crops (B, K, T, s, s), clear (B, K, T): those that show one whole digit. touching: (B, T)."""
-    together = np.full(touching.shape, np.nan)
+def _overlaid(clips, crops, clear, touching, paths, digit_size):
+    """See Observation. crops (B, K, T, s, s), clear (B, K, T): those that show one whole digit. touching: (B, T)."""
+    likeness = np.full(touching.shape, np.nan)
     clip, frame = np.nonzero(touching & clear.any(-1).all(1)[:, None])
     if not len(clip):
-        return together
+        return likeness
     first = np.take_along_axis(crops, clear.argmax(-1)[..., None, None, None], 2)[:, :, 0]  # (B, K, s, s)
     expected = np.float32(0)
     for digit in range(first.shape[1]):
@@ -108,18 +109,18 @@ def _together(clips, crops, clear, touching, paths, digit_size):
             for axis, side in enumerate(clips.shape[2:])
         )
         expected = np.maximum(expected, bilinear(first[:, digit], clip[:, None, None], y[:, :, None], x[:, None]))
-    together[clip, frame] = (_normed(clips[clip, frame]) * _normed(expected)).sum((1, 2))
-    return together
+    likeness[clip, frame] = (_normed(clips[clip, frame]) * _normed(expected)).sum((1, 2))
+    return likeness
 
 
-def most_seen(sighting, counted=None):
+def most_seen(observation, counted=None):
     """(B, K): the class read most often, -1 where none was read; ties go to the surer one.
 
     counted: the frames that have a say, boolean (B, K, T); by default the readable ones.
     """
-    counted = sighting.readable if counted is None else counted
-    probabilities = np.where(counted[..., None], sighting.probabilities, 0)
-    votes = ((sighting.classes[..., None] == np.arange(10)) & counted[..., None]).sum(2)
+    counted = observation.readable if counted is None else counted
+    probabilities = np.where(counted[..., None], observation.probabilities, 0)
+    votes = ((observation.classes[..., None] == np.arange(10)) & counted[..., None]).sum(2)
     return np.where(votes.any(-1), (votes + 0.5 * probabilities.mean(2)).argmax(-1), -1)
 
 

@@ -1,7 +1,7 @@
-"""What a person sees at once and no single digit's marks show: other things in the picture, faint ink, stutter.
+"""What a person sees at once and no single digit's scores show: other things in the picture, faint ink, stutter.
 
 Thresholds were set on real clips, drawn by the data's own rule and after a round trip through a trained autoencoder:
-nearly all of them pass, and clips spoilt in one way each don't (tests/evaluation/test_faults.py).
+nearly all of them pass, and clips spoilt in one way each don't (tests/lab/evaluation/test_flawless.py).
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy as np
 from .bouncing_lines import NOWHERE
 from .tracking import margin
 
-LAWFUL = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
-SEEN = 0.9  # of the frames in which a lawful digit must be found
+ON_PATH = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
+SEEN = 0.9  # of the frames in which a digit on its path must be found
 FEW = 1 / 8  # of the frames: what is wrong in no more than these is let pass
 EXTRA = 0.01  # of an average digit's ink: about one white pixel where digits have 28
 HAZE = 0.04
@@ -19,39 +19,39 @@ ALIKE = 0.85  # correlation with the first picture; another writer's digit of th
 EXPLAINED = 0.8  # the same of two digits that touch, whose places are known less well
 
 
-def nothing_else(sighting):
+def nothing_else(observation):
     """(B,) bool: in no more than a FEW frames is there more than the digits.
 
     That is a stroke, a speck or a shape beside them, or one that touches a digit and makes it larger than its square.
     """
-    tracks = sighting.tracks
-    sides = np.nan_to_num(tracks.high - tracks.low).max(-1) - 2 * margin(sighting.digit_size)
-    large = ((sides >= sighting.digit_size) & ~tracks.merged).any(1)
+    tracks = observation.tracks
+    sides = np.nan_to_num(tracks.high - tracks.low).max(-1) - 2 * margin(observation.digit_size)
+    large = ((sides >= observation.digit_size) & ~tracks.merged).any(1)
     return ((tracks.extra > EXTRA) | large).mean(-1) <= FEW
 
 
-def no_haze(sighting):
+def no_haze(observation):
     """(B,) bool: faint ink beside the digits is in no more than a FEW frames."""
-    return (sighting.tracks.haze > HAZE).mean(-1) <= FEW
+    return (observation.tracks.haze > HAZE).mean(-1) <= FEW
 
 
-def lawful(sighting):
+def on_path(observation):
     """(B, K) bool: found in nearly every frame, moves, and stays near one straight line mirrored at the walls."""
-    paths, tracks = sighting.paths, sighting.tracks
-    near = np.nan_to_num(paths.residual, nan=np.inf) <= LAWFUL * sighting.digit_size
+    paths, tracks = observation.paths, observation.tracks
+    near = np.nan_to_num(paths.residual, nan=np.inf) <= ON_PATH * observation.digit_size
     return (tracks.found.mean(-1) >= SEEN) & near & (paths.direction != NOWHERE)
 
 
-def keeps_moving(sighting):
+def keeps_moving(observation):
     """(B, K) bool: in all but a FEW steps the digit goes on along its line, and the picture changes."""
-    step, due = (np.diff(places, axis=2) for places in (sighting.tracks.positions, sighting.paths.path))
+    step, due = (np.diff(places, axis=2) for places in (observation.tracks.positions, observation.paths.path))
     way = np.sqrt((due**2).sum(-1))
-    merged = sighting.tracks.merged
+    merged = observation.tracks.merged
     counted = ~(merged[..., 1:] | merged[..., :-1] | np.isnan(step[..., 0]))
-    counted &= way > sighting.paths.speed[..., None] / 2  # at a wall a digit may turn within a step
+    counted &= way > observation.paths.speed[..., None] / 2  # at a wall a digit may turn within a step
     stands = counted & ((step * due).sum(-1) < STANDS * way**2)
     # Where digits touch, it isn't known how far each has gone: see how much of the picture changes.
-    changes = sighting.changes
+    changes = observation.changes
     usual = np.quantile(changes, 0.75, axis=1, keepdims=True) if changes.size else 0
     same = changes < STANDS * usual
     return _few(stands, counted) & _few(same, np.ones_like(same))[:, None]
@@ -62,8 +62,8 @@ def _few(wrong, counted):
     return wrong.sum(-1) <= np.maximum(1, FEW * counted.sum(-1))
 
 
-def keeps_its_look(sighting):
+def stays_alike(observation):
     """(B, K) bool: the digit looks like its first picture throughout; where two touch, their pictures explain both."""
-    alone = np.nan_to_num(sighting.looks, nan=1.0) >= ALIKE
-    together = np.nan_to_num(sighting.together, nan=1.0) >= EXPLAINED
+    alone = np.nan_to_num(observation.likeness, nan=1.0) >= ALIKE
+    together = np.nan_to_num(observation.overlaid, nan=1.0) >= EXPLAINED
     return alone.all(-1) & together.all(-1)[:, None]

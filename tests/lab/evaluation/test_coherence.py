@@ -19,12 +19,12 @@ def test_drift_is_none_until_the_digit_becomes_another():
     three, eight = (maker.render(np.random.default_rng(0), [[DigitMotion(d, "right", "slow")]]).video for d in (3, 8))
     clip = np.concatenate([three[:, :12], eight[:, 12:]], axis=1)
     values = drift(clip, 28, 1, 4)
-    assert values["one_class"].tolist() == [[1, 1, 1, 0]] and values["look"].shape == (1, 4)
+    assert values["one_class"].tolist() == [[1, 1, 1, 0]] and values["likeness"].shape == (1, 4)
     assert values["number"].tolist() == [[1, 1, 1, 1]] and drift(clip, 28, 2, 4)["number"].tolist() == [[0, 0, 0, 0]]
-    assert values["look"][0, 2] > 0.9 > values["look"][0, 3] + 0.1
+    assert values["likeness"][0, 2] > 0.9 > values["likeness"][0, 3] + 0.1
     for frames in (1, 3):  # shorter than a stretch
         values = drift(three[:, :frames], 28, 1, 4)
-        assert values["one_class"].tolist() == [[1]] and values["look"].shape == (1, 1)
+        assert values["one_class"].tolist() == [[1]] and values["likeness"].shape == (1, 1)
     assert not drift(np.zeros((1, 8, 64, 64, 1), np.float32), 28, 1, 4)["one_class"].any()  # nothing there
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.lab.evaluation import METRICS
-from minivdit.lab.evaluation.against import against, parts, plain, read_evaluation, table, text
+from minivdit.lab.evaluation.pairwise import against, parts, plain, read_evaluation, table, text
 
 CLIPS = 60
 
@@ -19,7 +19,7 @@ def evaluation(right, weights="a", shift=0.0):
     generator = np.random.default_rng(0)
     samples = {name: (generator.random(CLIPS) < right).astype(float).tolist() for name in METRICS}
     samples |= {name: (shift + generator.random(200)).tolist() for name in ("frechet_frames", "frechet_clips")}
-    samples["look"] = [value * 0.5 for value in samples["look"]]
+    samples["likeness"] = [value * 0.5 for value in samples["likeness"]]
     samples["one_class"][0] = None
     estimates = {name: {"mean": 0.5 + shift, "low": 0.4, "high": 0.6, "n": CLIPS} for name in METRICS}
     settings = {"clips": CLIPS, "frames": 8, "size": [32, 32], "digit_size": 16, "captions": ["a 3", "a 7"]}
@@ -34,7 +34,7 @@ def test_a_difference_is_called_only_if_it_survives_the_correction(tmp_path):
     assert [row.metric for row in rows] == [name for name, (kind, _) in METRICS.items() if kind != "number"]
     assert all(row.called for row in rows) and all(row.corrected >= row.difference.p for row in rows)
     found = {row.metric: row.difference for row in rows}
-    assert found["obeys"].mean > 0.6 and found["look"].mean > 0.3 and found["frechet_clips"].mean == -5
+    assert found["obeys"].mean > 0.6 and found["likeness"].mean > 0.3 and found["frechet_clips"].mean == -5
     assert found["one_class"].n == CLIPS - 1
     printed = table(rows, "mine", "theirs")
     assert "mine minus theirs" in printed and "1 digit a clip" in printed and printed.count("a difference") == len(rows)
