@@ -15,7 +15,7 @@
    Expected limit: global memory. One by one the same operations would move about 160 bytes.
 
    Launch: 128 threads a block, a block for 512 parameters.
-   Run: python -m minivdit.kernels emulate adamw_ema --trace */
+   Run: minivdit kernels emulate adamw_ema --trace */
 #include "rows.cuh"
 
 constexpr int SEGMENTS = 8;

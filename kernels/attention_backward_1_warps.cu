@@ -15,7 +15,7 @@
    Expected limit: the caches, and 10 shuffles for every pair.
 
    Launch: 128 threads a block, a block for 4 rows.
-   Run: python -m minivdit.kernels emulate attention_backward_1_warps --trace */
+   Run: minivdit kernels emulate attention_backward_1_warps --trace */
 #include "attention.cuh"
 
 // Every 32nd channel of a row, from `lane` on.

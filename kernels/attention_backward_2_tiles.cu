@@ -13,7 +13,7 @@
    Expected limit: the fp32 units, if enough warps fit beside each other: 55 to 65 KB of shared memory a block.
 
    Launch: 128 threads a block.
-   Run: python -m minivdit.kernels emulate attention_backward_2_tiles */
+   Run: minivdit kernels emulate attention_backward_2_tiles */
 #include "tiles.cuh"
 
 template <int WIDTH> struct Shared {

@@ -18,7 +18,7 @@
    usual kernel with atomics has 5.
 
    Launch: 128 threads a block, a block for 128 rows (at width 128: for 64; ..._row_sums: for 4).
-   Run: python -m minivdit.kernels emulate attention_backward_4_async */
+   Run: minivdit kernels emulate attention_backward_4_async */
 #include "tall_fragments.cuh"
 
 // What to change first when tuning for a GPU: how many fragments a warp owns above each other, how many rows of the

@@ -12,7 +12,7 @@
    Expected limit: memory; and N^2 scores have to fit.
 
    Launch: 128 threads a block; a block for 128 scores, rows, and numbers of the output.
-   Run: python -m minivdit.kernels emulate attention_forward_1_naive */
+   Run: minivdit kernels emulate attention_forward_1_naive */
 #include "attention.cuh"
 
 // One number out of `count` for each thread: of which head of which clip, and the how many-th there.

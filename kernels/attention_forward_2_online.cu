@@ -14,7 +14,7 @@
 
    Shared memory: q is laid out [channel][query], so that the threads of a warp read neighbours, free of conflicts.
    Launch: 64 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_2_online --trace */
+   Run: minivdit kernels emulate attention_forward_2_online --trace */
 #include "attention.cuh"
 
 constexpr int QUERIES = 64;

@@ -12,7 +12,7 @@
    Expected limit: the fp32 units; tensor cores (rung 4) do many times as much.
 
    Launch: 128 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_3_tiles */
+   Run: minivdit kernels emulate attention_forward_3_tiles */
 #include "tiles.cuh"
 
 template <int WIDTH> struct Shared {

@@ -18,7 +18,7 @@
    once; without padding the 8 rows that ldmatrix reads at a time would all begin in bank 0 and take 8 turns. Padded,
    they begin in banks 0, 4, 8, ..., 28, and a piece is 4 banks long: one turn.
    Launch: 128 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_4_tensor_cores */
+   Run: minivdit kernels emulate attention_forward_4_tensor_cores */
 #include "fragments.cuh"
 
 constexpr int QUERIES = 16 * WARPS, KEYS = 64;

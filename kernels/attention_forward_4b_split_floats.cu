@@ -15,7 +15,7 @@
 
    Shared memory: two swizzled tiles for each of q, k and v.
    Launch: 128 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_4b_split_floats */
+   Run: minivdit kernels emulate attention_forward_4b_split_floats */
 #include "split_fragments.cuh"
 
 constexpr int QUERIES = 16 * WARPS;

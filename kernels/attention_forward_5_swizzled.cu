@@ -19,7 +19,7 @@
    Expected limit: as rung 4; what changes is that more blocks fit beside each other.
 
    Launch: 128 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_5_swizzled */
+   Run: minivdit kernels emulate attention_forward_5_swizzled */
 #include "fragments.cuh"
 
 constexpr int QUERIES = 16 * WARPS, KEYS = 64;

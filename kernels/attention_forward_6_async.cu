@@ -15,7 +15,7 @@
    more than the tensor cores of an sm_80 do and less than those of an sm_90.
 
    Launch: 128 threads a block, a block for 64 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_6_async */
+   Run: minivdit kernels emulate attention_forward_6_async */
 #include "fragments.cuh"
 
 constexpr int QUERIES = 16 * WARPS, KEYS = 64;

@@ -22,7 +22,7 @@
    equally; at 128 the tensor cores, as fast as mma.sync drives them (on an sm_90 wgmma drives them faster).
 
    Launch: 128 threads a block, a block for 128 queries.
-   Run: python -m minivdit.kernels emulate attention_forward_7_trimmed */
+   Run: minivdit kernels emulate attention_forward_7_trimmed */
 #include "tall_fragments.cuh"
 
 constexpr int TALL = 2, QUERIES = 16 * TALL * WARPS; // a query a thread

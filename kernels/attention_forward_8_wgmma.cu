@@ -30,7 +30,7 @@
    Nobody has measured it: these are sums on paper.
 
    Launch: 256 threads a block, two warpgroups, for 128 queries. Compiled for sm_90a: an sm_90 runs it, no other.
-   Run: python -m minivdit.kernels emulate attention_forward_8_wgmma */
+   Run: minivdit kernels emulate attention_forward_8_wgmma */
 #include "tall_fragments.cuh"
 #include "warpgroup.cuh"
 

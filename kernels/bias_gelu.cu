@@ -14,7 +14,7 @@
    Expected limit: global memory.
 
    Launch: 128 threads a block, a block for 128 columns of at least 32 rows.
-   Run: python -m minivdit.kernels emulate bias_gelu --trace */
+   Run: minivdit kernels emulate bias_gelu --trace */
 #include "rows.cuh"
 
 template <class T> struct BiasGelu {

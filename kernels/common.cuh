@@ -7,7 +7,7 @@
 
 #ifdef __CUDACC__
 
-#define TRACE(...) // prints a line in the emulation (python -m minivdit.kernels emulate NAME --trace)
+#define TRACE(...) // prints a line in the emulation (minivdit kernels emulate NAME --trace)
 
 // The block's shared memory, as large as the launch said, seen as one struct.
 template <class T> __device__ __forceinline__ T &shared_memory() {

@@ -12,7 +12,7 @@
    Expected limit: global memory. One by one the same operations would move 20 bytes forward and 24 backward.
 
    Launch: 128 threads a block, a block for 128 columns of at least 32 rows of a group.
-   Run: python -m minivdit.kernels emulate gated_residual --trace */
+   Run: minivdit kernels emulate gated_residual --trace */
 #include "attention.cuh"
 #include "rows.cuh"
 

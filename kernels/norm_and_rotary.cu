@@ -17,7 +17,7 @@
    Expected limit: global memory.
 
    Launch: 128 threads a block, WIDTH/8 (at most 32) for a row, a block for at least 32 rows.
-   Run: python -m minivdit.kernels emulate norm_and_rotary --trace */
+   Run: minivdit kernels emulate norm_and_rotary --trace */
 #include "attention.cuh"
 #include "rows.cuh"
 

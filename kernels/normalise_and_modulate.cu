@@ -18,7 +18,7 @@
    Expected limit: global memory. The forward pass step by step would move 5 times the bytes.
 
    Launch: 128 threads a block, a block for at least 32 rows of a group; WIDTH is what a warp has registers for.
-   Run: python -m minivdit.kernels emulate normalise_and_modulate --trace */
+   Run: minivdit kernels emulate normalise_and_modulate --trace */
 #include "attention.cuh"
 #include "rows.cuh"
 

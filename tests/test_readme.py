@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from minivdit.lab.cli import main as cli
-from minivdit.lab.cli.arguments import SHORT, cut_down
+from minivdit.lab.cli.options import SHORT, cut_down
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "chapters/README.md")

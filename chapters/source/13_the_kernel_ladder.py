@@ -409,7 +409,7 @@ memory.
 
 While one block waits, another can compute, if both fit. **Claim.** The number of blocks on a multiprocessor is the
 smallest of what its memory, its threads and its registers allow. Here are the first two, from the descriptions that the
-launcher itself uses. (Registers are up to the compiler: `python -m minivdit.kernels compile` prints them where NVIDIA's
+launcher itself uses. (Registers are up to the compiler: `minivdit kernels compile` prints them where NVIDIA's
 is installed.)
 """
 

@@ -10,7 +10,7 @@ from minivdit.base import config
 from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
-from minivdit.lab.cli.drawing_commands import warn_of_weak_weights
+from minivdit.lab.cli.draw import warn_of_weak_weights
 from minivdit.lab.explorer.explore import describe
 from minivdit.lab.pipeline.card import model_card
 from minivdit.training import presets

@@ -16,7 +16,7 @@ needs_compiler = pytest.mark.skipif(not compilers(), reason="neither nvcc nor NV
 
 
 # Both 16-bit formats make the same code but for the names of instructions, so, for time, both on one architecture only
-# (python -m minivdit.kernels compile takes all on all). Files that take float32, too, are small: all of theirs on all.
+# (minivdit kernels compile takes all on all). Files that take float32, too, are small: all of theirs on all.
 TYPES = {"75": ("float16",), "80": ("float16", "bfloat16"), "86": ("bfloat16",)}
 TYPES |= {"89": ("float16",), "90": ("bfloat16",), "90a": ("float16",)}
 

@@ -9,13 +9,13 @@ import pytest
 
 from minivdit.base import files
 from minivdit.kernels import emulate
-from minivdit.lab.cli.kernels import main
+from minivdit.lab.cli.main import main
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="owners and modes as POSIX has them"),
     pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed"),
 ]
-COMMAND = ["emulate", "bias_gelu", "--rows", "3"]
+COMMAND = ["kernels", "emulate", "bias_gelu", "--rows", "3"]
 
 
 @pytest.fixture

@@ -7,16 +7,8 @@ import shlex
 import time
 from pathlib import Path
 
-from ...base.files import atomic_write
-from ...base.locking import locked
-from ...generation import TextToVideo
-from ...training import presets
-from ...training.journal import lines_with_loss
-from .. import display
-from ..evaluation import METRICS, judge_model, shares
-from ..explorer import explore
-from ..pipeline.forecast import predict
-from ..pipeline.train import train_model
+from .groups import MINUTES, SEED, add_device, prepare
+from .options import output_folder, seed, whole
 
 ENOUGH = 5  # minutes of training, in which digits become legible on 2 cores
 TOO_LITTLE = (
@@ -26,57 +18,95 @@ TOO_LITTLE = (
 USUAL = "Expect digits that can be read in most frames and go the right way, but change a little on their way."
 
 
-def demo(out="demo", minutes=8.0, preset="quick", prompts=64, seed=0):
-    """Run the demo and leave everything it made in the folder `out`. Run again, it goes on where it stopped.
+def add_demo(commands):
+    text = """Train a small model and let it draw, in under 10 minutes.
 
-    minutes: for training; drawing and judging come on top. prompts: how many clips to draw and judge.
+    It is trained on built-in digits, draws, and is judged. Nothing is downloaded. If it is stopped, the same command
+    goes on.
+
+    examples:
+      minivdit demo
+      minivdit demo --minutes 20 --out longer
+      minivdit demo --preset tiny --minutes 0.1
     """
-    with locked(out):
-        _demo(Path(out), minutes, preset, prompts, seed)
+    parser = commands.add(demo, text)
+    parser.add("--out", output_folder, "folder for everything that it makes", "demo")
+    parser.add("--minutes", MINUTES, "how long to train; drawing takes some more", 8)
+    parser.add("--preset", str, "which preset to train", "quick", metavar="PRESET")
+    parser.add("--prompts", whole(2), "how many clips to draw and judge", 64)
+    parser.add("--seed", seed, SEED, 0)
+    add_device(parser)
 
 
-def _demo(out, minutes, preset, prompts, seed):
-    started = time.perf_counter()
-    preset = presets.override(presets.get(preset), ["data.digits=strokes"])
+def demo(options):
+    prepare(options)
+    from ...base.locking import locked
+
+    with locked(options.out):
+        began, out = time.perf_counter(), Path(options.out)
+        preset = train_small(options, out)
+        draw_and_judge(options, out, preset)
+        print(f"3. Done in {(time.perf_counter() - began) / 60:.1f} minutes. Look at")
+        say_where(out)
+
+
+def train_small(options, out):
+    """Train, or go on where a demo before was stopped; returns the preset."""
+    from ...training import presets
+    from ..pipeline.forecast import predict
+    from ..pipeline.train import train_model
+
+    preset = presets.override(presets.get(options.preset), ["data.digits=strokes"])
     print("1. What will be trained, from nothing, on digits drawn by a built-in pen")
-    print(predict(preset, minutes))
-    print(f"   {TOO_LITTLE if preset.name == 'tiny' or minutes < ENOUGH else USUAL}", flush=True)
-    train_model(preset, out / "run", seed=seed, minutes=minutes, previews=4)
+    print(predict(preset, options.minutes))
+    print(f"   {TOO_LITTLE if preset.name == 'tiny' or options.minutes < ENOUGH else USUAL}", flush=True)
+    train_model(preset, out / "run", seed=options.seed, minutes=options.minutes, previews=4)
+    return preset
 
-    print(f"2. Drawing {prompts} clips from captions, and judging them beside real ones", flush=True)
-    weights = out / "run" / "model.safetensors"  # read again, as `minivdit sample` would
-    model = TextToVideo.load(weights)
-    report, clips, real, captions = judge_model(model, prompts, seed=seed + 1)
+
+def draw_and_judge(options, out, preset):
+    """Draw clips with the trained weights, judge them, and write pictures, figures and a page."""
+    from ...generation import TextToVideo
+    from ...training.journal import lines_with_loss
+    from .. import display
+    from ..evaluation import METRICS, judge_model, shares
+    from ..explorer import explore
+    from .judge import save
+
+    print(f"2. Drawing {options.prompts} clips from captions, and judging them beside real ones", flush=True)
+    model, seed = TextToVideo.load(out / "run" / "model.safetensors"), options.seed + 1  # as `minivdit sample` reads it
+    steps, minutes = model.notes["steps"], model.notes["minutes"]
+    report, clips, real, captions = judge_model(model, options.prompts, seed=seed)
     figures, shown = shares(report), slice(0, 8)
     display.write_grid(out / "clips.gif", real[shown], clips[shown], captions=captions[shown], columns=4)
-    losses = lines_with_loss(out / "run" / "transformer.jsonl")  # none, if it was lost
     display.write_summary(
         out / "summary.png",
-        losses=losses,
+        losses=lines_with_loss(out / "run" / "transformer.jsonl"),  # none, if it was lost
         metrics=figures,
         real=real,
         generated=clips,
         captions=captions,
-        title=f"{preset.name}: {model.notes['steps']} steps in {model.notes['minutes']:.1f} minutes, seed {seed}",
+        title=f"{preset.name}: {steps} steps in {minutes:.1f} minutes, seed {options.seed}",
     )
-    with atomic_write(out / "report.json") as temporary:
-        temporary.write_text(report.to_json())
-    explore(captions[0], [model], seed=seed + 1).save(out / "explorer.html")
+    save(out / "report.json", report.to_json())
+    explore(captions[0], [model], seed=seed).save(out / "explorer.html")
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
     for name, value, ceiling, floor in figures:
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
     _, value, ceiling, floor = figures[0]
     if value < (ceiling + floor) / 2:
-        steps = model.notes["steps"]
         print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")
     print("   The nearer the first column is to the second, the better; at the third it knows nothing.")
 
-    print(f"3. Done in {(time.perf_counter() - started) / 60:.1f} minutes. Look at")
+
+def say_where(out):
+    """What was made, and what to do next."""
     print(f"   {out / 'clips.gif'}      in each pair left a real clip, right what was drawn from the caption beneath")
     print(f"   {out / 'summary.png'}    how the loss fell, the same figures as bars, and frames")
     print(f"   {out / 'explorer.html'}  in a browser: click a patch, see where it looks")
     print(f"   {out / 'run' / 'previews'}    the same captions, drawn ever better during training")
     print("Next:")
-    print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {shlex.quote(str(weights))}')
+    weights = shlex.quote(str(out / "run" / "model.safetensors"))
+    print(f'   minivdit sample "a 3 moving up and left" --count 8 --weights {weights}')
     print('   minivdit sample "a 7 moving up and left"     draws with the weights that come with minivdit')
     print("   minivdit train small                         trains for longer; 'minivdit train' lists the presets")

@@ -196,6 +196,21 @@ def examine(checks=CHECKS):
             yield Finding(FAIL, f"{name}: {told}")
 
 
+def add_doctor(commands):
+    text = """Check this machine.
+
+    It says what is there, what is missing, and what to do about it.
+
+    examples:
+      minivdit doctor
+    """
+    commands.add(doctor, text)
+
+
+def doctor(options):
+    return report()
+
+
 def report(checks=CHECKS):
     """Print the findings, one a line. Returns 0, or 1 if something failed."""
     findings = []

@@ -1,13 +1,17 @@
-"""How the command line reads and explains its options: errors of one line that name the nearest, and the defaults.
+"""How the command line reads and explains its options: what a value may be, errors of one line, and the help.
 
 An option's help ends in '(default: 40)' by itself. Where the default isn't a fixed value, the help says it so.
 """
 
 import argparse
 import inspect
+import math
+import os
 
 from ...base.errors import InputError, did_you_mean, shorten
-from .arguments import number, path, path_type, seed, size, whole
+
+# Where MINIVDIT_SHORT is 1, no option is above these, and `tiny` takes the place of every other preset.
+SHORT = {"steps": 2, "minutes": 0.05, "prompts": 2, "seeds": 1, "turns": 1}
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -32,11 +36,18 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=Help, **options)
         self.color = False  # colours are control characters, which console.Stream shows instead of sending them
 
-    def add_argument(self, *names, **options):
-        """Every FILE and DIR is a path, and places to write to are looked at before any work."""
-        if kind := path_type(names[0], options.get("metavar")):
-            options["type"] = kind
-        return super().add_argument(*names, **options)
+    def add(self, name, kind, help, default=None, **more):
+        """Take an option, or an argument if its name has no dashes.
+
+        kind: a function that makes a value of the text, such as those below; its `metavar` is what help calls the
+        text. Or a tuple of the texts there are, or bool for a switch. more: see argparse's add_argument.
+        """
+        if kind is bool:
+            return self.add_argument(name, action="store_true", help=help)
+        if isinstance(kind, tuple):
+            return self.add_argument(name, choices=kind, default=default, help=help, **more)
+        more = {"metavar": getattr(kind, "metavar", None), **more}
+        return self.add_argument(name, type=kind, default=default, help=help, **more)
 
     def error(self, message):
         hint = "" if message.endswith("?") else f"; see '{self.prog} --help'"
@@ -47,6 +58,7 @@ class Parser(argparse.ArgumentParser):
         if not hasattr(namespace, "given"):  # a command's parser comes first
             usual = {action.dest: action.default for action in self._actions}
             namespace.given = {name for name, value in vars(namespace).items() if value != usual.get(name, value)}
+            namespace.words = args
         if not unknown:
             return namespace, unknown
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
@@ -67,6 +79,31 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"{shorten(value)!r} is not known{near}")
 
 
+class Commands:
+    """The commands of a parser. Its help lists them, in their order, under the headings of their kinds."""
+
+    def __init__(self, parser):
+        self.parser = parser
+        parser.usage = parser.format_usage().removeprefix("usage: ").strip() + " COMMAND ..."
+        self.parsers = parser.add_subparsers(prog=parser.prog, help=argparse.SUPPRESS)  # the description lists them
+
+    def heading(self, text):
+        self.parser.description += f"\n\n{text}:\n"
+
+    def add(self, run, text, name=None):
+        """The Parser of a new command, called as the function `run` unless a name is given.
+
+        text: what its help says. The first line, a sentence, stands also in the list of commands. After the line
+        'examples:' follow commands, one a line.
+        """
+        description, _, examples = inspect.cleandoc(text).partition("\n\nexamples:\n")
+        name, summary = name or run.__name__, description.splitlines()[0].rstrip(".")
+        self.parser.description += f"    {name:12}{summary[0].lower()}{summary[1:]}\n"
+        made = self.parsers.add_parser(name, description=description, epilog=f"examples:\n{examples}")
+        made.set_defaults(run=run, command=name)
+        return made
+
+
 def require_effect(options, when, *names):
     """Raise InputError if one of these options was given. when: in which case they have no effect: 'for a .png'."""
     for name in names:
@@ -74,81 +111,133 @@ def require_effect(options, when, *names):
             raise InputError(f"--{name.replace('_', '-')} has no effect {when}; leave it out")
 
 
-def says(text):
-    """Sets a command's docstring, which its help shows; python -OO would drop one that is written as usual."""
+def cut_down(options):
+    """The options; where the environment variable MINIVDIT_SHORT is 1, as tests set it, cut down to take seconds.
 
-    def set_docstring(run):
-        run.__doc__ = inspect.cleandoc(text)
-        return run
-
-    return set_docstring
-
-
-def add_output(parser, rate="as a given clip has them, otherwise 8"):
-    """What the commands that write one file of clips share. rate: which one is usual, in words."""
-    out = "file to write: .gif, .mp4, or .png for a strip of frames"
-    parser.add_argument("--out", default="clip.gif", metavar="FILE", help=out)
-    plain = "write only the clip's own pixels, without frame and caption"
-    parser.add_argument("--plain", action="store_true", help=plain)
-    fps = f"frames a second in the file (default: {rate})"
-    parser.add_argument("--fps", type=number(0, 1000), metavar="X", help=fps)
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="the same seed draws the same clip")
-    negative = "a caption of what to keep away from, in quotes (default: none)"
-    parser.add_argument("--negative", metavar="TEXT", help=negative)
-    add_drawing(parser)
-    add_weights(parser)
-    add_device(parser)
+    The command stays the same and writes the same files, only smaller or worse ones.
+    """
+    if os.environ.get("MINIVDIT_SHORT") == "1":
+        instead = {"steps"} if getattr(options, "minutes", None) else set()
+        for name in (SHORT.keys() & vars(options)) - instead:
+            setattr(options, name, min(getattr(options, name) or SHORT[name], SHORT[name]))
+        if getattr(options, "preset", None):
+            options.preset = "tiny"
+    return options
 
 
-def add_shape(parser):
-    """Length and size of clips."""
-    frames = "number of frames of a clip (default: as in training)"
-    parser.add_argument("--frames", type=whole(1), metavar="N", help=frames)
-    parser.add_argument(
-        "--size", type=size, metavar="HxW", help="height x width of a clip in pixels (default: as in training)"
-    )
+# What a value may be: functions that make it of a text, or refuse it in one line ------------------------------------
 
 
-def add_drawing(parser):
-    """How clips are drawn."""
-    steps = "denoising steps; more are slower and finer (default: as the weights say, 40 for those that ship)"
-    parser.add_argument("--steps", type=whole(1, 100_000), metavar="N", help=steps)
-    guidance = "how strongly the caption pulls: 0 not at all, 1 as learnt, 3 strongly (default: as the weights say, 3)"
-    parser.add_argument("--guidance", type=number(-1000, 1000), metavar="X", help=guidance)
-    samplers = ("euler", "ddim", "ddpm", "dpm_solver")
-    sampler = "how a step is taken (default: as the weights say, ddpm)"
-    parser.add_argument("--sampler", choices=samplers, help=sampler)
+def shown_as(metavar):
+    """Sets what help calls the text that a function converts."""
+
+    def mark(convert):
+        convert.metavar = metavar
+        return convert
+
+    return mark
 
 
-WEIGHTS = """\
-  joint      every patch sees all patches of all frames
-  framewise  a patch sees its own frame and its place in other frames, in turn
-  perframe   a patch sees its own frame only: nothing links the frames
-  small      like joint, but for clips of 32x32 pixels and 8 frames"""
+def refuse(text, expected):
+    raise argparse.ArgumentTypeError(f"{shorten(text)!r} is not {expected}")
 
 
-def add_weights(parser, usual="joint", **options):
-    """Which weights draw."""
-    group = parser.add_argument_group("weights", f"These come with minivdit:\n\n{WEIGHTS}")
-    several = "; may be given several times" * bool(options)
-    meaning = f"a file of weights, the folder of a run, or one of these names{several} (default: {usual})"
-    group.add_argument("--weights", type=path, metavar="FILE", help=meaning, **options)
+@shown_as("HxW")
+def size(text):
+    """'64x96' as (height, width); one number means a square."""
+    sides = text.lower().split("x")
+    if not (1 <= len(sides) <= 2 and all(side.isdecimal() and len(side) < 6 and int(side) > 0 for side in sides)):
+        refuse(text, "a size; give height x width in pixels, such as 64x64")
+    return int(sides[0]), int(sides[-1])
 
 
-def add_device(parser):
-    """Where arrays are."""
-    device = "where to compute; gpu needs CuPy, auto takes it if it is there"
-    parser.add_argument("--device", choices=("cpu", "gpu", "auto"), default="cpu", help=device)
-    kernels = "use minivdit's own CUDA kernels on a GPU; off leaves all to CuPy"
-    parser.add_argument("--kernels", choices=("on", "off"), default="on", help=kernels)
+def whole(least, most=10**6):
+    """A converter to whole numbers from `least` to `most`."""
+
+    @shown_as("N")
+    def convert(text):
+        digits = text.removeprefix("-")
+        if not (digits.isdecimal() and len(digits) < 30 and least <= int(text) <= most):
+            refuse(text, f"a whole number from {least} to {most:,}")
+        return int(text)
+
+    return convert
 
 
-def add_digits(parser, default="auto", usual="auto"):
-    """Which digits clips are made of."""
-    data = "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)"
-    parser.add_argument("--data", metavar="DIR", help=data)
-    digits = (
-        "mnist is fetched if it isn't there; strokes are drawn by a pen that is built in; auto is mnist if it is "
-        f"there, otherwise strokes (default: {usual})"
-    )
-    parser.add_argument("--digits", choices=("auto", "mnist", "strokes"), default=default, help=digits)
+def number(least, most):
+    """A converter to numbers from `least` to `most`; where `least` is 0 they must be above it."""
+
+    @shown_as("X")
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least < value <= most or value == least != 0):
+            refuse(text, f"a number {f'from {least:,}' if least else 'above 0 and up'} to {most:,}")
+        return value
+
+    return convert
+
+
+def names(text):
+    """'joint, skip' as ['joint', 'skip']."""
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+seed = whole(0, 2**63 - 1)
+names.metavar = "A,B"
+
+
+@shown_as("FILE")
+def path(text):
+    """A path to read, with ~ for the home folder, which shells leave after --out= ; no device and no pipe."""
+    written = os.path.expanduser(text)
+    try:
+        longest = max(map(len, os.fsencode(written).split(os.fsencode(os.sep))))
+    except UnicodeEncodeError:  # a lone surrogate
+        longest = math.inf
+    if not text or "\0" in text or longest > 255:
+        refuse(text, "a path: it is empty, a name in it is too long, or no system can write it")
+    if written.startswith("~") and os.sep in written:
+        raise argparse.ArgumentTypeError(
+            f"{shorten(text)!r} is the home of a user who isn't here; write ./~ for a folder so named"
+        )
+    if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is a device or a pipe; give a file or a folder")
+    return written
+
+
+@shown_as("DIR")
+def folder(text):
+    """The path of a folder to read from."""
+    return path(text)
+
+
+@shown_as("NAME=FILE")
+def named_path(text):
+    """NAME=FILE as (name, path)."""
+    name, _, file = text.partition("=")
+    if not (name and file):
+        given = f"such as joint=model.safetensors, not {shorten(text)!r}"
+        raise argparse.ArgumentTypeError(f"it takes a name and a file, {given}")
+    return name, path(file)
+
+
+@shown_as("FILE")
+def output_file(text, folder=False):
+    """A path at which a file (or a folder) can be written: looked at before any work."""
+    from ...base.files import check_target
+
+    written = path(text)
+    try:
+        check_target(written, folder)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return written
+
+
+@shown_as("DIR")
+def output_folder(text):
+    """A path at which a folder stands or can be made."""
+    return output_file(text, folder=True)

@@ -11,7 +11,7 @@ from minivdit.generation import TextToVideo
 from minivdit.generation.text_to_video import shipped
 from minivdit.lab import comparison, display, evaluation, explorer
 from minivdit.lab.benchmarks import cpu, gpu, profiler
-from minivdit.lab.cli import demo, doctor
+from minivdit.lab.cli import doctor
 from minivdit.lab.cli import main as cli
 from minivdit.lab.pipeline import train as pipeline
 
@@ -58,7 +58,6 @@ def light(model, monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "cores_speed", lambda: 1e11)
     for room, names in {
         comparison: ["compare", "compare_weights"],
-        demo: ["train_model"],
         display: ["write_grid"],
         doctor: ["report"],
         evaluation: ["judge_model"],
@@ -73,6 +72,7 @@ def light(model, monkeypatch, tmp_path):
     monkeypatch.setenv("MINIVDIT_DATA", str(tmp_path / "no-mnist"))
     monkeypatch.delenv("MINIVDIT_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "build_parser", lambda: PARSER)
     write_clip("in.gif", np.zeros((8, 32, 32, 1), np.float32))
     write_clip("in.png", np.zeros((1, 32, 32, 1), np.float32))
 
@@ -93,7 +93,7 @@ def attempts(name, parser):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_value_of_an_option_is_a_bug(name, light, capsys):
     for arguments in attempts(name, COMMANDS[name]):
-        code = cli.main(arguments, lambda: PARSER)
+        code = cli.main(arguments)
         error = capsys.readouterr().err
         assert code in (0, 2) and "bug" not in error and "Traceback" not in error, f"{arguments}: {error}"
         assert len(error) < 3000 and "\x1b" not in error, f"{arguments}: {error}"

@@ -16,9 +16,8 @@ import minivdit
 from minivdit.base import backend, files, machine
 from minivdit.base.errors import InputError
 from minivdit.generation import TextToVideo
-from minivdit.lab.cli import arguments, commands
+from minivdit.lab.cli import doctor, judge, options
 from minivdit.lab.cli import main as cli
-from minivdit.lab.cli.arguments import path_type
 from minivdit.lab.evaluation import model_evaluation
 
 # Other processes find the minivdit that is tested here, installed or not.
@@ -211,7 +210,7 @@ def test_no_work_is_begun_for_a_place_that_cannot_be_written(capsys, tmp_path, p
 def test_a_folder_may_hold_any_name_and_stand_in_no_file(capsys, tmp_path):
     (tmp_path / "here" / "file").mkdir(parents=True)
     (tmp_path / "text").write_text("a file")
-    assert arguments.output_folder(str(tmp_path / "here")) == str(tmp_path / "here")
+    assert options.output_folder(str(tmp_path / "here")) == str(tmp_path / "here")
     line = refused(capsys, "train", "tiny", "--out", "text/x")
     assert "could not write 'text/x': " in line and "text is no folder to write in" in line
     assert "it is a file; give the name of a folder" in refused(capsys, "train", "tiny", "--out", "text")
@@ -233,20 +232,22 @@ def test_the_home_folder_is_written_out(monkeypatch, tmp_path):
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     parse = cli.build_parser().parse_args
     assert parse(["sample", "a 3", "--out=~/x.gif"]).out == str(tmp_path / "home" / "x.gif")
-    assert parse(["compare", "--weights", "a=~/w"]).weights == [f"a={tmp_path / 'home' / 'w'}"]
+    assert parse(["compare", "--weights", "a=~/w"]).weights == [("a", str(tmp_path / "home" / "w"))]
     assert parse(["extend", "~/in.gif"]).clip == str(tmp_path / "home" / "in.gif")
     assert parse(["data", "--data=~/sets", "--out=~"]).data == str(tmp_path / "home" / "sets")
     assert parse(["sample", "a 3", "--out=~x.gif"]).out == "~x.gif"  # a name that happens to begin so
 
 
 def test_every_file_and_folder_is_a_path(capsys):
-    """However options are added, those that the help calls FILE or DIR go through `path_type`."""
+    """However options are added, those that the help calls FILE or DIR are paths, and outputs can be written."""
+    outputs = {"FILE": options.output_file, "DIR": options.output_folder}
+    inputs = {"FILE": options.path, "DIR": options.folder, "NAME=FILE": options.named_path}
     (commands,) = (action for action in cli.build_parser()._actions if action.choices)
     for name, parser in commands.choices.items():
         for action in parser._actions:
-            if action.metavar in ("FILE", "DIR", "NAME=FILE"):
-                wanted = path_type((*action.option_strings, "")[0], action.metavar)
-                assert action.type is wanted, f"{name} {action.dest}"
+            if action.metavar in inputs:
+                wanted = outputs if action.dest in ("out", "keep", "readme") else inputs
+                assert action.type is wanted[action.metavar], f"{name} {action.dest}"
 
 
 @pytest.mark.parametrize(
@@ -312,11 +313,10 @@ def test_a_full_disk_is_one_line_and_loses_nothing(capsys, trained, tmp_path, mo
     ],
 )
 def test_whatever_a_command_raises_is_one_line(capsys, monkeypatch, error, code, expected):
-    def broken(options):
+    def broken():
         raise error
 
-    monkeypatch.setattr(cli.commands, "doctor", broken)
-    broken.__doc__ = "Break."
+    monkeypatch.setattr(doctor, "report", broken)
     assert run("doctor") == code
     printed = capsys.readouterr().err
     assert expected in printed and printed.count("\n") == 1
@@ -330,11 +330,10 @@ def test_whatever_a_command_raises_is_one_line(capsys, monkeypatch, error, code,
 def test_a_command_that_is_ended_says_so(capsys, monkeypatch, name):
     number = getattr(signal, name)
 
-    def ended(options):
+    def ended():
         signal.raise_signal(number)
 
-    ended.__doc__ = "End."
-    monkeypatch.setattr("minivdit.lab.cli.commands.doctor", ended)
+    monkeypatch.setattr(doctor, "report", ended)
     before = signal.signal(number, signal.SIG_DFL)
     try:
         assert run("doctor") == 128 + number and signal.getsignal(number) is signal.SIG_DFL
@@ -709,7 +708,7 @@ def test_figures_are_saved_before_they_are_printed_and_clips_before_they_are_jud
         patched.setattr("minivdit.generation.TextToVideo.generate", None)
         patched.setattr("builtins.print", closed_pipe)
         with pytest.raises(BrokenPipeError):
-            commands.evaluate(cli.build_parser().parse_args(["evaluate", *map(str, arguments)]))
+            judge.evaluate(cli.build_parser().parse_args(["evaluate", *map(str, arguments)]))
     assert json.loads(Path("report.json").read_text())["1 digits"]["settings"]["clips"] == 2
     capsys.readouterr()
     assert "holds other clips: seed is 0, here 1" in refused(capsys, "evaluate", *arguments, "--seed", 1)

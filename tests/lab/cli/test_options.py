@@ -4,18 +4,17 @@ import argparse
 
 import pytest
 
-from minivdit.lab.cli import kernels
 from minivdit.lab.cli import main as cli
-from minivdit.lab.cli.arguments import number, seed, size, whole
+from minivdit.lab.cli.options import number, seed, size, whole
 
 
 def parsers():
-    """(name, Parser) of every command, the kernels' too."""
-    for prog, build in (("minivdit", cli.build_parser), ("kernels", kernels.build_parser)):
-        parser = build()
-        yield prog, parser
-        (choices,) = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-        yield from ((f"{prog} {name}", made) for name, made in choices.items())
+    """(name, Parser) of every command, and of those of `minivdit kernels`."""
+    waiting = [("minivdit", cli.build_parser())]
+    for name, parser in waiting:
+        yield name, parser
+        choices = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        waiting += [(f"{name} {word}", made) for commands in choices for word, made in commands.items()]
 
 
 @pytest.mark.parametrize(("name", "parser"), list(parsers()))

@@ -1,11 +1,21 @@
-"""python -m minivdit.kernels: what a student without a GPU types."""
+"""`minivdit kernels`: what a student without a GPU types."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import minivdit
 from minivdit.kernels.catalogue import FILES
-from minivdit.lab.cli.kernels import main
+from minivdit.lab.cli.main import main as command_line
+
+
+def main(arguments):
+    return command_line(["kernels", *arguments])
+
 
 needs_gcc = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
@@ -15,6 +25,13 @@ def test_list_names_every_file_and_function(capsys):
     shown = capsys.readouterr().out
     for file in FILES.values():
         assert file.name in shown and all(function.name in shown for function in file.functions)
+
+
+def test_the_module_of_the_kernels_is_the_same_command(capsys):
+    environment = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
+    command = [sys.executable, "-m", "minivdit.kernels", "list"]
+    assert main(["list"]) == 0
+    assert subprocess.run(command, capture_output=True, text=True, env=environment).stdout == capsys.readouterr().out
 
 
 @needs_gcc
@@ -45,6 +62,13 @@ def test_every_kernel_can_be_traced(name, capsys):
     assert "thread 0 " in shown and "largest error against float64" in shown
 
 
+@needs_gcc
+def test_the_sanitizer_is_there_before_python_is(capfd):
+    """The command starts itself again, with the same options."""
+    assert main(["emulate", "bias_gelu", "--rows", "3", "--sanitize"]) == 0
+    assert "bias_gelu: 3 rows of 32;" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -53,7 +77,7 @@ def test_every_kernel_can_be_traced(name, capsys):
         (["emulate", "attention_forward_2", "--width", "48"], "exists for head widths 32, 64, 128, not 48"),
         (["emulate", "attention_forward_2", "--queries", "0"], "'0' is not a whole number from 1 to 100,000"),
         (["emulate", "attention_forward_2", "--rows", "4"], "attention_forward_2_online has no --rows"),
-        (["emulate", "bias_gelu", "--keys", "4"], "bias_gelu has no --keys; see python -m minivdit.kernels emulate"),
+        (["emulate", "bias_gelu", "--keys", "4"], "bias_gelu has no --keys; see 'minivdit kernels emulate"),
         (["emulate", "adamw_ema", "--dtype", "float16"], "adamw_ema reads float32, not float16"),
         (["compile", "--architecture", "35"], "'35' is not an architecture here; there are 75, 80"),
         (["emulate"], "the following arguments are required: NAME"),

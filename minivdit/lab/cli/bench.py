@@ -1,0 +1,50 @@
+"""`minivdit bench`: how fast this machine is, beside PyTorch."""
+
+from .groups import prepare
+from .options import output_file, require_effect, whole
+
+
+def add_bench(commands):
+    text = """Time this machine, beside PyTorch.
+
+    Training, sampling, attention and the autoencoder are timed, on PyTorch too if it is installed. Each side works in a
+    process of its own, first one and then the other, again and again. Before that, it is checked that both compute the
+    same.
+
+    examples:
+      minivdit bench cpu                       everything, in about 5 minutes
+      minivdit bench cpu --workload 'train small' --out small.json
+      minivdit bench cpu --profile 'train small'
+      minivdit bench gpu --out gpu.json        attention kernels, training steps
+    """
+    parser = commands.add(bench, text)
+    parser.add("where", ("cpu", "gpu"), "what to time", metavar="{cpu,gpu}")
+    workload = "time only this, such as 'train small'; may be given several times (default: all)"
+    parser.add("--workload", str, workload, action="append", metavar="NAME")
+    parser.add("--turns", whole(1, 10_000), "how often each side does the work", 15)
+    parser.add("--threads", whole(1, 1024), "threads for either side (default: as many as cores)")
+    parser.add("--compiled", bool, "compare with torch.compile, too")
+    profile = "time every operation of one training workload instead, with 1 thread (default: none)"
+    parser.add("--profile", str, profile, metavar="NAME")
+    parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
+    readme = "on a GPU: fill in the table of this copy of kernels/README.md (default: none)"
+    parser.add("--readme", output_file, readme)
+    parser.set_defaults(device="cpu", kernels="on")
+
+
+def bench(options):
+    from ..benchmarks import cpu, gpu, profiler
+
+    if options.where == "gpu":
+        require_effect(options, "on a GPU", "threads", "profile")
+        how = {name: getattr(options, name) for name in ("turns", "out", "readme", "compiled")}
+        gpu.bench(options.workload, **how)
+        return
+    require_effect(options, "on a CPU", "readme")
+    if options.profile:
+        require_effect(options, "with --profile", "workload", "turns", "compiled", "out")
+        prepare(options)
+        print(profiler.profile_step(options.profile, options.threads or 1))
+        return
+    sides = ("ours", *cpu.torch_sides(options.compiled))
+    cpu.bench(options.workload, threads=options.threads, turns=options.turns, sides=sides, out=options.out)

@@ -1,0 +1,157 @@
+"""`minivdit sample`, and what all commands share that draw clips into a file.
+
+Imports stand inside the functions, so that `minivdit --help` needs neither NumPy nor matplotlib.
+"""
+
+import time
+from pathlib import Path
+
+from ...base.console import note
+from ...base.errors import InputError, shorten
+from .groups import add_device, add_drawing, add_shape, add_weights, drawing, prepare
+from .options import number, output_file, require_effect, whole
+
+USUAL_RATE = 8  # frames a second
+OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last")  # of single commands
+
+
+def add_output(parser, rate="as a given clip has them, otherwise 8"):
+    """What all these commands share. rate: which one is usual, in words."""
+    parser.add("--out", output_file, "file to write: .gif, .mp4, or .png for a strip of frames", "clip.gif")
+    parser.add("--plain", bool, "write only the clip's own pixels, without frame and caption")
+    parser.add("--fps", number(0, 1000), f"frames a second in the file (default: {rate})")
+    add_drawing(parser)
+    add_weights(parser)
+    add_device(parser)
+
+
+def load_model(options, clips, rate):
+    """The model, once it is sure that so many clips can be written to --out as was asked."""
+    from ..display import check_writable
+
+    strips = Path(options.out).suffix.lower() == ".png"
+    if strips:
+        require_effect(options, "for a .png, which is a strip of frames", "fps")
+    if options.plain and strips:
+        raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
+    if options.plain and clips > 1:
+        raise InputError(f"--plain writes one clip, and these are {clips}; draw them one by one")
+    check_writable(options.out, rate)
+    prepare(options)
+    from ...generation import TextToVideo
+
+    return TextToVideo.load(options.weights)
+
+
+def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
+    """Draw clips with draw(**drawing), write them to --out and say what they are. Returns them, (B, T, H, W, C).
+
+    prompts: a caption each. shape: theirs, or more. given: something is given besides, so captions may be empty.
+    """
+    from ..display import check_writable, write_clip, write_grid
+
+    check_writable(options.out, rate, shape, prompts)
+    say_what_to_expect(prompts, model, given)
+    started = time.perf_counter()
+    video = draw(**drawing(options))
+    about = how_drawn(options, model)
+    if options.plain:
+        write_clip(options.out, video[0], rate, prompts[0], about)
+    else:
+        write_grid(options.out, video, captions=prompts, frames_per_second=rate, about=about)
+    seconds, (count, frames, height, width, _) = time.perf_counter() - started, video.shape
+    print(f"{options.out}: {count} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
+    print(f"weights {model.name} ({model.fingerprint()})")
+    warn_of_weak_weights(model)
+    return video
+
+
+def how_drawn(options, model):
+    """What is kept in the file about how its clips were drawn."""
+    settings = model.settings
+    return {
+        "command": options.command,
+        "seed": options.seed,
+        "steps": options.steps or settings.steps,
+        "guidance": settings.guidance_scale if options.guidance is None else options.guidance,
+        "sampler": options.sampler or settings.sampler,
+        "weights": model.name,
+        "fingerprint": model.fingerprint(),
+    } | {name: value for name in OWN if (value := getattr(options, name, None)) is not None}
+
+
+def say_what_to_expect(prompts, model, given=False):
+    """Notes, before anything is drawn, on captions that leave something open or that training never showed.
+
+    given: there is something else to go by, so that an empty caption needs no note.
+    """
+    from ...data.captions import asks_for_digits
+    from .caption_notes import what_is_left_open
+
+    if not model.tokenizer.grammar:
+        return
+    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
+    for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
+        if text := what_is_left_open(prompt):
+            note(text)
+        count = asks_for_digits(prompt)
+        if trained and count and count not in trained:
+            digits, plural = " or ".join(map(str, trained)), "s" * (count > 1)
+            note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
+
+
+def warn_of_weak_weights(model):
+    """Say so when noise is all that can be expected, instead of letting a user look for a fault."""
+    right = model.notes.get("metrics", {}).get("digit_frames")
+    if right is not None and right < 0.4:
+        steps = model.notes.get("steps") or "an unknown number of"
+        note(
+            f"these weights had {steps} steps of training and draw the right digit in {right:.0%} of frames; train "
+            "longer for legible digits"
+        )
+
+
+def add_sample(commands):
+    text = """Draw clips from captions.
+
+    They are written into one file. A caption may change on the way: "a 3 moving right, then up".
+
+    examples:
+      minivdit sample "a 3 moving right"
+      minivdit sample "a 3 moving right" "a 7 moving up" --seed 4 --out two.gif
+      minivdit sample "the digit five drifts down and left" --count 8 --steps 20
+      minivdit sample "the digit five drifts down and left" --count 8 --index 6
+      minivdit sample "a 3 moving right, then up"
+      minivdit sample "a 7 moving up" --negative "a 1 moving up"
+      minivdit sample "an 8 moving up" --weights small --out strip.png
+    """
+    parser = commands.add(sample, text)
+    parser.add("prompt", str, "one or more captions, each in quotes", nargs="+")
+    parser.add("--count", whole(1), "how many clips to draw of each caption", 1)
+    index = "draw only this one of all these clips, counted from 0, as it would be among them (default: all)"
+    parser.add("--index", whole(0), index)
+    add_shape(parser)
+    add_output(parser, "8")
+
+
+def sample(options):
+    from .caption_notes import without_quotes
+
+    if without_quotes(options.prompt):
+        raise InputError(f'put the caption in quotes: minivdit sample "{shorten(" ".join(options.prompt))}"')
+    places = range(len(options.prompt) * options.count)
+    if options.index is not None:
+        if options.index not in places:
+            raise InputError(f"there is no clip {options.index} among {len(places)}, counted from 0; change --index")
+        places = [options.index]
+    rate = options.fps or USUAL_RATE
+    model = load_model(options, len(places), rate)
+    size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames
+    model.check_request(len(places), num_frames, size)
+    prompts = [options.prompt[place // options.count] for place in places]
+    shape = (len(prompts), num_frames, *size, model.autoencoder.config.image_channels)
+
+    def draw(**how):
+        return model.generate(prompts, num_frames, size, places=places, **how)
+
+    draw_and_write(options, model, prompts, shape, rate, draw)

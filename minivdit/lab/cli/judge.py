@@ -1,0 +1,124 @@
+"""The commands that judge weights: `evaluate` draws clips and measures them, `card` says what a file of weights is."""
+
+import json
+from pathlib import Path
+
+from .groups import SEVERAL, add_device, add_digits, add_drawing, add_shape, add_weights, drawing, prepare, require_data
+from .options import output_file, output_folder, path, whole
+
+
+def add_evaluate(commands):
+    text = """Judge drawn clips beside real ones.
+
+    Clips are drawn for random captions: are the digits right, do they move the right way, do they stay the same, do
+    they move as real ones do? Every figure stands beside the one for real clips (its ceiling) and those for real clips
+    that were spoilt in one way (its floors). Captions have one digit; if the model was trained on two, another table is
+    for two.
+
+    examples:
+      minivdit evaluate
+      minivdit evaluate --weights runs/quick/model.safetensors --prompts 64
+      minivdit evaluate --weights framewise --against joint.json
+      minivdit evaluate --per-clip 2 --out report.json
+      minivdit evaluate --per-clip 1 --frames 32 --size 64x96
+    """
+    parser = commands.add(evaluate, text)
+    parser.add("--prompts", whole(2), "how many clips to draw, for each number of digits", 200)
+    parser.add("--per-clip", whole(1, 100), "number of digits in a clip (default: all that it learnt)")
+    parser.add("--held-out", bool, "ask only for pairs that no caption of the training had")
+    add_shape(parser)
+    add_drawing(parser, "seed of the prompts and the noise")
+    parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
+    keep = "folder for the clips: drawn ones are kept there, and those in it are judged again (default: none)"
+    parser.add("--keep", output_folder, keep)
+    against = "what --out wrote for other weights: compare with it, clip by clip (default: none)"
+    parser.add("--against", path, against)
+    add_weights(parser)
+    add_digits(parser, None, "the digits that the weights were trained on")
+    add_device(parser)
+
+
+def evaluate(options):
+    prepare(options)
+    from ...generation import TextToVideo
+    from ..evaluation import METRICS, pairwise
+
+    other = options.against and pairwise.read_evaluation(options.against)
+    model = TextToVideo.load(options.weights)
+    learnt = model.notes.get("preset", {}).get("data", {})
+    require_data(options, options.digits or learnt.get("digits"))
+    counts = [options.per_clip] if options.per_clip else learnt.get("num_digits", [1])
+    if other:
+        asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
+        asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}
+        pairwise.check_request(other, [f"{count} digits" for count in counts], asked)
+    found = {"weights": model.fingerprint(), "name": model.name, "seed": options.seed, "held_out": options.held_out}
+    texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
+    for count in counts:
+        report = judge(options, model, count)
+        found[f"{count} digits"] = json.loads(report.to_json())
+        texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
+        save(options.out, pairwise.text(found))
+    if other:
+        rows = pairwise.against(found, other)
+        found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
+        texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
+        save(options.out, pairwise.text(found))
+    texts += ["What the rows are:", *(f"  {name:14}  {meaning}" for name, (_, meaning) in METRICS.items())]
+    print("\n".join(texts + [options.out] * bool(options.out)))
+
+
+def judge(options, model, count):
+    """The Report on clips of so many digits."""
+    from ..evaluation import judge_model
+
+    kept = f"{count}-digits{'-held-out' * options.held_out}.safetensors"
+    report, *_ = judge_model(
+        model,
+        options.prompts,
+        num_digits=count,
+        held_out="only" if options.held_out else "exclude",
+        data=options.data,
+        digits=options.digits,
+        num_frames=options.frames,
+        size=options.size,
+        keep=options.keep and Path(options.keep) / kept,
+        **drawing(options),
+    )
+    return report
+
+
+def save(out, text):
+    """Write a text to the file `out`, if one was given. It comes before printing, which nobody may be there to read."""
+    from ...base.files import atomic_write
+
+    if out:
+        with atomic_write(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def add_card(commands):
+    text = """Say what a file of weights is: data, command, time, figures.
+
+    What it learnt from, by which command, how long it took, and how good it is. The figures come from files that
+    'minivdit evaluate --out' wrote for the same weights.
+
+    examples:
+      minivdit card
+      minivdit card --weights small --evaluation small.json
+      minivdit card --evaluation one.json --evaluation two.json
+    """
+    parser = commands.add(card, text)
+    evaluation = "figures that 'minivdit evaluate --out' wrote; may be given several times (default: none)"
+    parser.add("--evaluation", path, evaluation, **SEVERAL)
+    parser.add("--out", output_file, "write the card there (default: print it)")
+    add_weights(parser)
+
+
+def card(options):
+    from ...generation import TextToVideo
+    from ..pipeline.card import model_card
+
+    text = model_card(TextToVideo.path(options.weights), options.evaluation)
+    save(options.out, text)
+    print(options.out or text)

@@ -1,0 +1,92 @@
+"""`minivdit train`: a preset, with any setting changed, from nothing or from trained weights."""
+
+import shlex
+from operator import attrgetter
+from pathlib import Path
+
+from ...base.errors import InputError
+from .groups import MINUTES, SEED, add_device, add_digits, add_set, changes, prepare, require_data
+from .options import output_folder, path, require_effect, seed, whole
+
+
+def add_train(commands):
+    text = """Train a preset, or go on with a training.
+
+    First the autoencoder is trained, then the text encoder, then the transformer. Some presets then fine-tune it on
+    other clip shapes. With --start, only the transformer is trained: it is fine-tuned from weights that were trained
+    before.
+
+    The folder --out gets checkpoints, logs, previews and at the end model.safetensors. If a training was stopped,
+    by Ctrl-C or otherwise, the same command goes on from the last checkpoint.
+
+    examples:
+      minivdit train                   list the presets
+      minivdit train quick --show      show its settings, as --set takes them
+      minivdit train quick             train it in the folder runs/quick
+      minivdit train small --digits mnist --data ~/sets
+      minivdit train quick --set transformer.patterns=frame,time --out other
+      minivdit train full --start joint --steps 2000 --seed 1 --out runs/longer
+      minivdit train full --minutes 30 --set training.batch=8
+    """
+    parser = commands.add(train, text)
+    parser.add("preset", str, "what to train (default: list the presets)", nargs="?", metavar="PRESET")
+    parser.add("--show", bool, "print all settings and stop")
+    add_set(parser)
+    parser.add("--out", output_folder, "folder of the run (default: runs/PRESET)")
+    weights = "fine-tune these weights, a file or a name that ships, instead of beginning anew (default: none)"
+    parser.add("--start", path, weights)
+    parser.add("--resume", bool, "fail unless --out holds a run to resume")
+    parser.add("--steps", whole(1, 10**9), "training steps of the transformer (default: the preset's)")
+    parser.add("--minutes", MINUTES, "train for about this long (default: until all steps are done)")
+    parser.add("--seed", seed, SEED, 0)
+    add_digits(parser, None, "the preset's")
+    add_device(parser)
+
+
+def train(options):
+    from ...training import presets
+
+    if options.preset is None:
+        require_effect(options, "without the name of a preset", *options.given)
+        return list_presets()
+    changed = changes(options, {"training.steps": options.steps, "data.digits": options.digits})
+    preset = presets.override(presets.get(options.preset), changed)
+    require_data(options, preset.data.digits)
+    if options.show:
+        require_effect(options, "with --show", *options.given - {"preset", "show", "set", "steps", "digits"})
+        return show_settings(preset)
+    out = Path(options.out or f"runs/{preset.name}")
+    if options.resume and not any((out / f"{stage}.safetensors").exists() for stage in ("autoencoder", "transformer")):
+        raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
+    prepare(options)
+    from ...generation import TextToVideo
+    from ..pipeline import train as pipeline
+    from ..pipeline.forecast import predict
+
+    finetuned = options.start is not None
+    pipeline.require_effects(preset, changed, finetuned, options.minutes is not None)
+    weights = TextToVideo.load(options.start) if finetuned else None
+    print(predict(preset, options.minutes, pipeline.stages_of(preset, finetuned)), flush=True)
+    how = {"seed": options.seed, "data": options.data, "minutes": options.minutes}
+    model = pipeline.train_model(preset, out, start=weights, **how)
+    written = out / "model.safetensors"
+    print(f"{written}: {written.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
+    print(f'next: minivdit sample "a 3 moving right" --weights {shlex.quote(str(written))}')
+    print(f"      minivdit evaluate --weights {shlex.quote(str(written))}")
+
+
+def list_presets():
+    from ...training import presets
+
+    for preset in presets.PRESETS.values():
+        print(f"{preset.name:8} {preset.summary}")
+    print("their settings: minivdit train PRESET --show")
+
+
+def show_settings(preset):
+    """All settings, as --set takes them."""
+    from ...training import presets
+
+    for name in presets.fields(preset):
+        value = attrgetter(name)(preset)
+        print(f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
