@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.diffusion import make, target, to_clean_and_noise, training_levels
+from minivdit.diffusion import Process, make, training_levels
 from minivdit.lab.evaluation import load_judge
 from minivdit.lab.lessons import check, size
 
@@ -378,8 +378,9 @@ for name in ("ddpm_cosine", "rectified_flow"):
     curve, t = curves[name], np.full((4, 6), 0.4)
     x = curve.mix(clean, noise, t)
     for kind in ("noise", "clean", "velocity"):
-        answer = target(kind, clean, noise, curve, t)
-        got_clean, got_noise = to_clean_and_noise(kind, answer, x, curve, t)
+        process = Process(curve, kind)
+        answer = process.target(clean, noise, t)
+        got_clean, got_noise = process.to_clean_and_noise(answer, x, t)
         assert np.allclose(got_clean, clean, atol=1e-5) and np.allclose(got_noise, noise, atol=1e-5)
         print(f"{name:15} {kind:9} variance of the target {answer.var():.2f}")
 
@@ -396,7 +397,7 @@ for kind, style in (("noise", "-"), ("clean", "--"), ("velocity", ":")):
     amplified = []
     for t in inner:
         x, at = np.zeros((1, 1, 1, 1, 1)), np.full((1, 1), t)
-        off, _ = to_clean_and_noise(kind, np.ones_like(x), x, flow, at)
+        off, _ = Process(flow, kind).to_clean_and_noise(np.ones_like(x), x, at)
         amplified.append(abs(off.item()))
     axes.semilogy(inner, amplified, style, label=f"predict {kind}")
 axes.set(xlabel="noise level", ylabel="error of the clean clip", title="an error of 1 in the answer (rectified flow)")
@@ -488,7 +489,7 @@ r"""
 - [Kingma et al. 2021](references.md#kingma-2021): the log of the signal-to-noise ratio as the natural time.
 - [Hoogeboom et al. 2023](references.md#hoogeboom-2023): more noise for larger pictures.
 - [Salimans and Ho 2022](references.md#salimans-2022): velocity prediction.
-- Here: `minivdit/diffusion/curves.py`, `predictions.py` and `levels.py`.
+- Here: `minivdit/diffusion/curves.py`, `process.py` and `levels.py`.
 
 Next: [chapter 4](04_removing_noise.ipynb), in which the noise is taken away again.
 """

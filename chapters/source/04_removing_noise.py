@@ -24,7 +24,7 @@ import numpy as np
 from minivdit import autograd as ag
 from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, digit_source, parse
-from minivdit.diffusion import SAMPLERS, make, sample, steps, target, to_clean_and_noise, uniform_levels
+from minivdit.diffusion import SAMPLERS, Process, make, sample, steps, uniform_levels
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
 from minivdit.lab.evaluation import Estimate, identity_metrics, observe, prompt_metrics, read_captions
@@ -160,7 +160,7 @@ class PointNet(Module):
 
 
 @blas_threads(1)  # products this small are faster without a second thread
-def train(curve, kind, updates, batch=512):
+def train(process, updates, batch=512):
     generator = np.random.default_rng(1)
     network = PointNet(generator)
     parameters = network.parameters()
@@ -169,8 +169,8 @@ def train(curve, kind, updates, batch=512):
         clean = draw_points(generator, batch)
         noise = generator.standard_normal(clean.shape, dtype=np.float32)
         level = generator.random((batch, 1), dtype=np.float32)
-        answer = network(curve.mix(clean, noise, level), level)
-        loss = ag.mean_squared_error(answer, target(kind, clean, noise, curve, level))
+        answer = network(process.mix(clean, noise, level), level)
+        loss = ag.mean_squared_error(answer, process.target(clean, noise, level))
         gradients = dict(zip(parameters, ag.gradients(loss, list(parameters.values()))))
         optimiser.step(gradients, learning_rate=2e-3 * (1 - update / updates))
 
@@ -183,7 +183,8 @@ def train(curve, kind, updates, batch=512):
 
 
 started = time.perf_counter()
-predict_noise = train(curve, "noise", size(4000, 50))
+process = Process(curve, "noise")  # the two curves, and what the network predicts
+predict_noise = train(process, size(4000, 50))
 print(f"trained in {time.perf_counter() - started:.0f} seconds")
 
 # %% [markdown]
@@ -258,13 +259,7 @@ and the pair (clean, noise). Same start, same fresh noise:
 
 # %%
 by_library = sample(
-    predict_noise,
-    start,
-    uniform_levels(1000),
-    sampler="ddpm",
-    curve=curve,
-    prediction_kind="noise",
-    generator=np.random.default_rng(2),
+    predict_noise, start, uniform_levels(1000), process, sampler="ddpm", generator=np.random.default_rng(2)
 )
 difference = np.abs(by_library - x).max()
 print(f"largest difference after 1,000 steps: {difference:.5f}")
@@ -295,10 +290,10 @@ levels = uniform_levels(20)
 x = start
 for now, after in itertools.pairwise(levels):
     at = np.full((len(x), 1), now)
-    clean, noise = to_clean_and_noise("noise", predict_noise(x, at), x, curve, at)
-    x = curve.mix(clean, noise, np.full((len(x), 1), after))
+    clean, noise = process.to_clean_and_noise(predict_noise(x, at), x, at)
+    x = process.mix(clean, noise, np.full((len(x), 1), after))
 
-by_library = sample(predict_noise, start, levels, sampler="ddim", curve=curve, prediction_kind="noise")
+by_library = sample(predict_noise, start, levels, process, sampler="ddim")
 assert np.allclose(x, by_library, atol=1e-3)
 
 # %% [markdown]
@@ -311,8 +306,8 @@ into the two others, and tell the sampler so.
 # %%
 def predicting(kind):
     def denoise(x, noise_level):
-        pair = to_clean_and_noise("noise", predict_noise(x, noise_level), x, curve, noise_level)
-        return target(kind, *pair, curve, noise_level)
+        pair = process.to_clean_and_noise(predict_noise(x, noise_level), x, noise_level)
+        return Process(curve, kind).target(*pair, noise_level)
 
     return denoise
 
@@ -323,9 +318,8 @@ for sampler in SAMPLERS:
             predicting(kind),
             start,
             levels,
+            Process(curve, kind),
             sampler=sampler,
-            curve=curve,
-            prediction_kind=kind,
             generator=np.random.default_rng(3),
         )
         for kind in ("noise", "velocity", "clean")
@@ -352,9 +346,8 @@ for axes, sampler in zip(panels, ("ddim", "ddpm")):
         predict_noise,
         repeated,
         uniform_levels(40),
+        process,
         sampler=sampler,
-        curve=curve,
-        prediction_kind="noise",
         generator=np.random.default_rng(4),
     )
     way = np.stack([repeated, *(step.x for step in walk)])[:, :, 0]  # (steps + 1, 6, 2)
@@ -401,31 +394,29 @@ luck, not merit. We compare all samplers on two networks: ours, and one that is 
 """
 
 # %%
-flow = make("rectified_flow")
-predict_velocity = train(flow, "velocity", size(4000, 50))
+flow = Process(make("rectified_flow"), "velocity")
+predict_velocity = train(flow, size(4000, 50))
 counts = [2, 4, 8, 16, 32, 64, 128][: size(7, 3)]
 styles = dict(zip(SAMPLERS, ("o-", "s--", "^:", "d-.")))
 distance, drawn = {}, {}
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
-for axes, (denoise, process, kind) in zip(
-    panels, ((predict_noise, curve, "noise"), (predict_velocity, flow, "velocity"))
-):
+for axes, denoise, each in zip(panels, (predict_noise, predict_velocity), (process, flow)):
+    name = each.curve.name
     for sampler, style in styles.items():
         for count in counts:
             end = sample(
                 denoise,
                 start,
                 uniform_levels(count),
+                each,
                 sampler=sampler,
-                curve=process,
-                prediction_kind=kind,
                 generator=np.random.default_rng(5),
             )
-            drawn[process.name, sampler, count] = end
-            distance[process.name, sampler, count] = energy_distance(end[:, 0], real)
-        axes.loglog(counts, [distance[process.name, sampler, n] for n in counts], style, label=sampler)
+            drawn[name, sampler, count] = end
+            distance[name, sampler, count] = energy_distance(end[:, 0], real)
+        axes.loglog(counts, [distance[name, sampler, n] for n in counts], style, label=sampler)
     axes.axhline(floor, color="0.5", linewidth=1)
-    axes.set(title=f"{process.name}, predicting {kind}", xlabel="steps")
+    axes.set(title=f"{name}, predicting {each.prediction}", xlabel="steps")
     axes.set_xticks(counts, [str(n) for n in counts])
     axes.set_xticks([], minor=True)
     axes.grid(alpha=0.3)
@@ -434,13 +425,13 @@ panels[1].annotate("floor: real against real", (counts[0], floor), (0, 3), textc
 panels[0].legend(fontsize=8)
 plt.show()
 
-for name in (curve.name, flow.name):
+for name in (curve.name, flow.curve.name):
     nearest = [min(SAMPLERS, key=lambda sampler: distance[name, sampler, n]) for n in counts]
     print(f"{name}, nearest:", ", ".join(f"{n} steps {sampler}" for n, sampler in zip(counts, nearest)))
-for name, sampler in ((flow.name, "euler"), (flow.name, "dpm_solver"), (curve.name, "ddpm")):
+for name, sampler in ((flow.curve.name, "euler"), (flow.curve.name, "dpm_solver"), (curve.name, "ddpm")):
     enough = [n for n in counts if distance[name, sampler, n] < 1.5 * floor]
     print(f"{name}, {sampler}: near the floor", f"from {enough[0]} steps" if enough else "at none of these")
-assert np.allclose(drawn[flow.name, "euler", 8], drawn[flow.name, "ddim", 8], atol=1e-3)
+assert np.allclose(drawn[flow.curve.name, "euler", 8], drawn[flow.curve.name, "ddim", 8], atol=1e-3)
 
 # %% [markdown]
 r"""
@@ -463,7 +454,7 @@ few_counts = [n for n in (2, 4, 8, 32) if n in counts]
 figure, rows = plt.subplots(3, len(few_counts), figsize=(7.5, 5.8), layout="constrained")
 for row, sampler in zip(rows, ("ddpm", "euler", "dpm_solver")):
     for axes, count in zip(row, few_counts):
-        scatter(axes, drawn[flow.name, sampler, count], f"{count} steps", markersize=1.5)
+        scatter(axes, drawn[flow.curve.name, sampler, count], f"{count} steps", markersize=1.5)
     row[0].set_ylabel(sampler, rotation=0, ha="right", va="center")
 plt.show()
 
@@ -653,7 +644,7 @@ r"""
 
 - [Song et al. 2021](references.md#song-2021): samplers as solvers of differential equations, with and without noise.
 - [Efron 2011](references.md#efron-2011): Tweedie's formula, which ties the best guess to the slope of the density of `x`.
-- Here: `minivdit/diffusion/samplers.py`, of which each sampler fits on a screen, and `predictions.py`.
+- Here: `minivdit/diffusion/samplers.py`, where a sampler is a rule of a few lines, and `process.py`.
 
 Next: [chapter 5](05_attention.ipynb), what the network is made of.
 """

@@ -24,7 +24,7 @@ from minivdit import autograd as ag
 from minivdit.base import machine
 from minivdit.base.backend import blas_threads
 from minivdit.data import CaptionedClips, digit_source
-from minivdit.diffusion import make, target
+from minivdit.diffusion import Process, make
 from minivdit.generation import TextToVideo
 from minivdit.lab.lessons import check, size
 from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
@@ -371,7 +371,7 @@ Several seeds each, since one run proves little.
 
 # %%
 clips = CaptionedClips(digit_source("strokes"), size=(16, 16), num_frames=4, digit_size=12, num_digits=(1,))
-curve, tokenizer = make("rectified_flow"), Tokenizer()
+process, tokenizer = Process(make("rectified_flow"), "velocity"), Tokenizer()
 small = VideoDiTConfig(latent_channels=1, patch_size=(1, 4, 4), width=32, depth=size(12, 2), heads=2, text_depth=0)
 steps, batch, seeds = size(150, 3), size(12, 2), range(size(3, 1))
 
@@ -391,8 +391,8 @@ def losses_of(seed, gates_open):
         clean = made.video * 2 - 1  # (B, 4, 16, 16, 1)
         noise = data.standard_normal(clean.shape, dtype=np.float32)
         level = np.repeat(data.random((batch, 1), dtype=np.float32), 4, axis=1)  # (B, T)
-        asked = target("velocity", clean, noise, curve, level)
-        answer = net(curve.mix(clean, noise, level), level, tokenizer.encode(made.captions))
+        asked = process.target(clean, noise, level)
+        answer = net(process.mix(clean, noise, level), level, tokenizer.encode(made.captions))
         loss = ag.mean_squared_error(answer, asked)
         optimiser.step(dict(zip(weights, ag.gradients(loss, weights.values()))))
         losses.append(loss.item())

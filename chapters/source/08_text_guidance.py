@@ -23,7 +23,7 @@ import numpy as np
 from minivdit import autograd as ag
 from minivdit.data import CaptionedClips, describe, digit_source
 from minivdit.data.grammar import DIRECTIONS
-from minivdit.diffusion import guided, interval, level_matrix, make, sample, target
+from minivdit.diffusion import Process, guided, interval, level_matrix, make, sample
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
 from minivdit.lab.evaluation import Estimate, observe, prompt_metrics, read_captions
@@ -173,11 +173,11 @@ noise, level by level. Only the *difference* counts, clip by clip; the loss itse
 # %%
 def losses(model, clean, captions, level, seed=0):
     """Error of the velocity for each clip (B,), all frames at one noise level. clean: latents."""
-    curve = model.settings.make_curve()
+    process = model.settings.process
     noise = np.random.default_rng(seed).standard_normal(clean.shape, dtype=np.float32)
     levels = np.full(clean.shape[:2], level, np.float32)
-    x = curve.mix(clean, noise, levels).astype(np.float32)
-    wanted, found = target("velocity", clean, noise, curve, levels), []
+    x = process.mix(clean, noise, levels).astype(np.float32)
+    wanted, found = process.target(clean, noise, levels), []
     tokens = model.tokenizer.encode(captions)
     for start in range(0, len(x), 8):  # eight clips at a time
         part = slice(start, start + 8)
@@ -339,9 +339,7 @@ figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.4), layout="constrained", sh
 bins, deviations = np.linspace(-4, 5, 46), []
 for axes, scale in zip(panels, (0, 1, 2, 5)):
     denoise = guided(exact, np.ones(numbers), np.zeros(numbers), scale)
-    drawn = sample(
-        denoise, start, level_matrix(40, numbers, 1), sampler="ddim", curve=curve, prediction_kind="clean"
-    ).ravel()
+    drawn = sample(denoise, start, level_matrix(40, numbers, 1), Process(curve, "clean"), sampler="ddim").ravel()
     deviations.append(drawn.std())
     axes.hist(drawn, bins, density=True, alpha=0.7)
     for middle, style in ((-1, ":"), (1, "-")):

@@ -216,7 +216,7 @@ network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_
 
 # %%
 SCALE = 3  # brings the clips, mostly black, nearer to the noise's deviation of 1
-curve = diffusion.make("rectified_flow")
+process = diffusion.Process(diffusion.make("rectified_flow"), "clean")
 
 
 class Rolling(Task):
@@ -233,7 +233,7 @@ class Rolling(Task):
         return {"clean": clean, "noise": noise, "level": level, "words": 1 + fast[:, None].astype(np.int32)}
 
     def loss(self, batch):
-        noisy = curve.mix(batch["clean"], batch["noise"], batch["level"])
+        noisy = process.mix(batch["clean"], batch["noise"], batch["level"])
         guess = self.model(noisy, batch["level"], batch["words"])
         return ag.mean_squared_error(guess, batch["clean"]), {}
 
@@ -248,9 +248,8 @@ def draw(model, word, noise, steps=20, sampler="ddpm"):
             lambda x, level: model(x, level, words).data,
             noise.astype(np.float32),
             levels,
-            curve=curve,
+            process,
             sampler=sampler,
-            prediction_kind="clean",
             generator=np.random.default_rng(5),
         )
     return (clean / SCALE).clip(0, 1)
@@ -502,7 +501,7 @@ def errors(model, word):
     for level in LEVELS:
         level = np.full((CLIPS, FRAMES), level, np.float32)
         with ag.no_grad():
-            guess = model(curve.mix(clean, noise, level).astype(np.float32), level, words).data
+            guess = model(process.mix(clean, noise, level).astype(np.float32), level, words).data
         found.append(((guess - clean) ** 2).mean())
     return np.array(found)
 

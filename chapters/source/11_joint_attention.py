@@ -271,7 +271,7 @@ pt, ph, pw = model.transformer.config.patch_size
 frames, rows_of, columns_of = (length // side for length, side in zip(latents.shape[1:4], (pt, ph, pw)))
 level = np.full(latents.shape[:2], 0.5, np.float32)
 noise = generator.standard_normal(latents.shape, dtype=np.float32)
-noisy = settings.make_curve().mix(latents, noise, level).astype(np.float32)
+noisy = settings.process.mix(latents, noise, level).astype(np.float32)
 
 
 def predict(x):

@@ -94,7 +94,7 @@ own velocity by its own step (Euler's rule for rectified flow; the picture's ste
 """
 
 # %%
-settings, curve = small.settings, small.settings.make_curve()
+settings, process = small.settings, small.settings.process
 real = clips_for(small).render(np.random.default_rng(3), [[DigitMotion(3, "right")]])
 image, caption = real.video[:, 0], real.captions[0]
 
@@ -112,7 +112,7 @@ for here, there in itertools.pairwise(levels):
         velocity = small.transformer(x, here, tokens).data  # noise - clean, as the network sees it
     moved = np.empty_like(x)
     for t in range(T):  # sigma is how far along the straight way a frame is (the curve may be shifted)
-        moved[:, t] = x[:, t] + (curve.sigma(there[0, t]) - curve.sigma(here[0, t])) * velocity[:, t]
+        moved[:, t] = x[:, t] + (process.curve.sigma(there[0, t]) - process.curve.sigma(here[0, t])) * velocity[:, t]
     x = moved.astype(np.float32)
 by_hand = small.decode(x)
 
@@ -171,7 +171,7 @@ told = small.tokenizer.encode(batch.captions)
 def last_frame_errors(number_given, honest):
     levels = np.full((count, T), 0.7, np.float32)
     levels[:, :number_given] = 0
-    x = curve.mix(latents, noise, levels).astype(np.float32)
+    x = process.mix(latents, noise, levels).astype(np.float32)
     with ag.no_grad():
         prediction = small.transformer(x, levels if honest else np.full_like(levels, 0.7), told).data
     return ((prediction - (noise - latents))[:, -1] ** 2).mean(axis=(1, 2, 3))
@@ -422,7 +422,7 @@ def predict(x, level, tokens):
 levels = staircase(steps, T, lag=size(3, 1))
 noise = generator.standard_normal((1, *clean.shape[1:]), dtype=np.float32)
 denoise = diffusion.guided(predict, told, nothing, 3.0)
-drawn = diffusion.sample(denoise, noise, levels, sampler="euler", curve=curve, prediction_kind=settings.prediction)
+drawn = diffusion.sample(denoise, noise, levels, process, sampler="euler")
 figure, axes = plt.subplots(figsize=(3.4, 2.2), layout="constrained")
 axes.imshow(levels[:, 0], cmap="cividis", aspect="auto")
 axes.set(xlabel="frame", ylabel="step", title="a staircase")

@@ -23,7 +23,6 @@ import numpy as np
 from minivdit import autograd as ag
 from minivdit.base import machine
 from minivdit.data import CaptionedClips, DigitMotion, MixedClips, digit_source
-from minivdit.diffusion import target
 from minivdit.generation import TextToVideo
 from minivdit.lab.display.strips import draw_strip
 from minivdit.lab.evaluation import seam, track
@@ -49,13 +48,12 @@ def losses(clips, level, captions=None):
     """The error of what the network predicts, for each of some real clips at noise levels (B,): (B,)."""
     latents = model.autoencoder.encode(clips.video)
     noise = np.random.default_rng(1).standard_normal(latents.shape, dtype=np.float32)
-    curve = settings.make_curve()
     level = np.repeat(np.asarray(level, np.float32)[:, None], latents.shape[1], axis=1)  # (B, T)
-    x = curve.mix(latents, noise, level).astype(np.float32)
+    x = settings.process.mix(latents, noise, level).astype(np.float32)
     with ag.no_grad():
         told = model.tokenizer.encode(captions or clips.captions)
         prediction = model.transformer(x, level, told).data
-    wanted = target(settings.prediction, latents, noise, curve, level)
+    wanted = settings.process.target(latents, noise, level)
     return ((prediction - wanted) ** 2).mean(axis=(1, 2, 3, 4))
 
 

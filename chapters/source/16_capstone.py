@@ -387,12 +387,12 @@ matrices of the blocks are stepped by *Muon*, whose momentum is made orthogonal,
 """
 
 # %%
-process = DiffusionSettings(shared=0.8, given=0.2, independent=0.0)  # rectified flow, velocity, captions hidden: 10%
+diffusion = DiffusionSettings(shared=0.8, given=0.2, independent=0.0)  # rectified flow, velocity, captions hidden: 10%
 
 
 def new_task(batch=BATCH, seed=1):
     network = VideoDiT(config, len(tokenizer), np.random.default_rng(seed))
-    return TransformerTask(network, pixels, tokenizer, World(SHOWN), batch, process)
+    return TransformerTask(network, pixels, tokenizer, World(SHOWN), batch, diffusion)
 
 
 rates = {"learning_rate": 2e-3, "matrix_learning_rate": 0.02}
@@ -446,7 +446,7 @@ plt.show()
 
 
 def test_loss(pairs):
-    batch = TransformerTask(run.task.model, pixels, tokenizer, World(pairs), size(96, 8), process).batch(
+    batch = TransformerTask(run.task.model, pixels, tokenizer, World(pairs), size(96, 8), diffusion).batch(
         np.random.default_rng(7)
     )
     with ag.no_grad():
@@ -473,7 +473,7 @@ plainest sampler is one line, `x += (next level - level) * velocity`:
 """
 
 # %%
-curve, network = process.make_curve(), run.task.model
+process, network = diffusion.process, run.task.model
 
 
 def predict(x, level, tokens):
@@ -489,8 +489,7 @@ for now, after in itertools.pairwise(levels):
     level = np.full((len(x), FRAMES), now)
     plain = predict(x, level, empty)
     x = x + (after - now) * (plain + scale * (predict(x, level, told) - plain))
-options = {"curve": curve, "prediction_kind": "velocity"}
-by_library = sample(guided(predict, told, empty, scale), start, levels, sampler="euler", **options)
+by_library = sample(guided(predict, told, empty, scale), start, levels, process, sampler="euler")
 assert np.allclose(x, by_library, atol=1e-3)
 DRAWING_STEPS = size(20, 2)
 
@@ -506,7 +505,7 @@ def draw(captions, seed=0, scale=2.0, first=None, network=network):
     levels = level_matrix(DRAWING_STEPS, len(captions), FRAMES, given)
     with Predictor(network, backend.thread_count()) as predict:  # several processes share the clips
         denoise = guided(predict, told, empty, scale)
-        return pixels.decode(sample(denoise, x, levels, sampler="ddpm", generator=generator, **options))
+        return pixels.decode(sample(denoise, x, levels, process, sampler="ddpm", generator=generator))
 
 
 drawn = draw(every_pair.captions, seed=5)
@@ -643,7 +642,7 @@ about = {
     "words": tokenizer.words,
     "transformer": dataclasses.asdict(config),
     "pixels": [float(pixels.mean), float(pixels.deviation)],
-    "process": dataclasses.asdict(process),
+    "process": dataclasses.asdict(diffusion),
     "world": World(SHOWN).describe(),
     "seed": run.seed,
     "steps": run.step,

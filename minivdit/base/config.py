@@ -56,6 +56,13 @@ def from_plain(kind, values):
     return kind(**{name: _typed(hints[name], value, name) for name, value in values.items()})
 
 
+def collect(kind, *sources):
+    """The dataclass `kind` with the fields of these names that other dataclasses have; a later source wins."""
+    own = {field.name for field in dataclasses.fields(kind)}
+    found = {field.name: getattr(source, field.name) for source in sources for field in dataclasses.fields(source)}
+    return kind(**{name: value for name, value in found.items() if name in own})
+
+
 def _typed(kind, value, name):
     """A value read from JSON as what the type `kind` says, or a TypeError that begins with the field's name."""
     if dataclasses.is_dataclass(kind):

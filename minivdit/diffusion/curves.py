@@ -7,7 +7,7 @@ Each curve also has a *velocity*, a second weighted sum of the same pair: a' * c
 speed of x along the curve when the time is read off the curve's natural clock (sigma for the straight
 lines of rectified flow, the angle between clean and noise for the quarter circles of the others).
 Every curve keeps alpha * s' - sigma * a' = 1, so (x, velocity) is turned back into (clean, noise)
-without any division: see predictions.py.
+without any division: see process.py.
 """
 
 import numpy as np
@@ -16,9 +16,12 @@ from ..base.backend import array_module
 from ..base.errors import InputError
 
 
-def per_frame(coefficient, like):
-    """A coefficient for each frame, (B, T) or a number, made ready to multiply `like` (B, T, H, W, C)."""
-    coefficient = array_module(like).asarray(coefficient, dtype=like.dtype)
+def per_frame(coefficient, like, dtype=None):
+    """A coefficient for each frame, (B, T) or a number, made ready to multiply `like` (B, T, H, W, C).
+
+    dtype: that of `like` unless given.
+    """
+    coefficient = array_module(like).asarray(coefficient, dtype=dtype or like.dtype)
     return coefficient.reshape(coefficient.shape + (1,) * (like.ndim - coefficient.ndim))
 
 

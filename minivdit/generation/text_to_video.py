@@ -53,23 +53,12 @@ def shipped():
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerationSettings:
-    """What the model was trained on and how it is sampled unless told otherwise.
-
-    size: (height, width) in pixels. digit_size: side in pixels of a digit's box. curve, shift, prediction:
-    of the diffusion process. sampler, steps, guidance_scale: defaults for generating. InputError where no clip could
-    be drawn so.
-    """
+class ClipSettings:
+    """The clips that a model was trained on: size (height, width) in pixels; digit_size, the side of a digit's box."""
 
     size: tuple[int, int]
     num_frames: int
     digit_size: int
-    curve: str = "rectified_flow"
-    shift: float = 1.0
-    prediction: str = "velocity"
-    sampler: str = "ddpm"
-    steps: int = 40
-    guidance_scale: float = 3.0
 
     def __post_init__(self):
         if len(self.size) != 2 or min(*self.size, self.num_frames, self.digit_size) < 1:
@@ -77,12 +66,15 @@ class GenerationSettings:
                 "size (height and width), num_frames and digit_size must all be at least 1, not "
                 f"{self.size}, {self.num_frames} and {self.digit_size}"
             )
-        diffusion.predictions.check(self.prediction, self.make_curve())
-        diffusion.samplers.check(self.sampler, self.steps, self.guidance_scale)
 
-    def make_curve(self):
-        """The diffusion curve."""
-        return diffusion.make(self.curve, shift=self.shift)
+
+@dataclasses.dataclass(frozen=True)
+class GenerationSettings(diffusion.SamplingSettings, diffusion.ProcessSettings, ClipSettings):
+    """What the model was trained on, by which process, and how clips are drawn unless told otherwise."""
+
+    def __post_init__(self):
+        for part in GenerationSettings.__bases__[::-1]:
+            part.__post_init__(self)
 
 
 class TextToVideo(Abilities):
@@ -227,7 +219,7 @@ class TextToVideo(Abilities):
         flops) before the first step and after each, with the number of steps and the FLOPs of them all. part: (k, n) if
         this is part k of n that are drawn one after the other, and progress is to know of all.
         """
-        settings, curve = self.settings, self.settings.make_curve()
+        settings, process = self.settings, self.settings.process
         seed, start = values.whole("seed", seed), values.finite("start", start)
         steps = values.whole("steps", steps, 1, default=settings.steps)
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
@@ -248,12 +240,11 @@ class TextToVideo(Abilities):
         predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)))
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
-            diffusion.with_known(denoise, to_device(known), clean, curve, settings.prediction),
-            curve.mix(clean, noise, to_device(levels[0])),  # at level 0 clean, at 1 noise: given frames and free ones
+            diffusion.with_known(denoise, to_device(known), clean, process),
+            process.mix(clean, noise, to_device(levels[0])),  # at level 0 clean, at 1 noise: given frames and free ones
             levels,
+            process,
             sampler=sampler,
-            curve=curve,
-            prediction_kind=settings.prediction,
             generator=generator,
         )
 

@@ -9,10 +9,10 @@ import functools
 import math
 import typing
 
-from .. import diffusion
 from ..base import config
 from ..base.errors import InputError, did_you_mean, shorten
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
+from ..diffusion import SamplingSettings
 from ..models import AutoencoderConfig, VideoDiTConfig
 from .loop import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
@@ -61,18 +61,6 @@ class DataSettings:
             for frames, height, width, share in map(Shape.read, self.shapes)
         ]
         return MixedClips(main, others) if others else main
-
-
-@dataclasses.dataclass(frozen=True)
-class SamplingSettings:
-    """How clips are drawn unless told otherwise: see diffusion.steps. InputError if none could be drawn so."""
-
-    sampler: str = "ddpm"
-    steps: int = 40
-    guidance_scale: float = 3.0
-
-    def __post_init__(self):
-        diffusion.samplers.check(self.sampler, self.steps, self.guidance_scale)
 
 
 _RATES = {"batch": 16, "shards": 2, "matrix_learning_rate": 0.012, "warmup": 100}

@@ -34,8 +34,8 @@ class AutoencoderLoss:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiffusionSettings:
-    """The process that the transformer learns to reverse. InputError for one from which no clip could be drawn.
+class DiffusionSettings(diffusion.ProcessSettings):
+    """The process that the transformer learns to reverse, and how it is trained on it.
 
     shared, given, independent: chances of the three kinds of noise levels, and level_mean, level_deviation
     of the logit-normal they are drawn from; see diffusion.training_levels. weighting: 'velocity' counts
@@ -43,9 +43,6 @@ class DiffusionSettings:
     whose caption is hidden, so that the model also learns to draw without one, which guidance needs.
     """
 
-    curve: str = "rectified_flow"
-    shift: float = 1.0
-    prediction: str = "velocity"
     weighting: str = "velocity"
     shared: float = 0.6
     given: float = 0.2
@@ -55,16 +52,12 @@ class DiffusionSettings:
     caption_dropout: float = 0.1
 
     def __post_init__(self):
-        diffusion.predictions.check(self.prediction, self.make_curve())
+        super().__post_init__()
         diffusion.levels.checked_chances(self.shared, self.given, self.independent)
         if self.weighting not in ("velocity", "plain"):
             raise InputError(f"{self.weighting!r} is not a weighting; choose velocity or plain")
         if not 0 <= self.caption_dropout < 1:
             raise InputError(f"caption_dropout is a share from 0 to below 1, not {self.caption_dropout}")
-
-    def make_curve(self):
-        """The diffusion curve."""
-        return diffusion.make(self.curve, shift=self.shift)
 
 
 class AutoencoderTask(Task):
@@ -150,7 +143,7 @@ class TransformerTask(Task):
 
     def __init__(self, model, autoencoder, tokenizer, clips, batch_size, settings=DiffusionSettings()):
         self.model, self.autoencoder, self.tokenizer, self.clips = model, autoencoder, tokenizer, clips
-        self.batch_size, self.settings, self.curve = batch_size, settings, settings.make_curve()
+        self.batch_size, self.settings, self.process = batch_size, settings, settings.process
         self.parameters = model.parameters()
         self.config = {
             "transformer": model.config,
@@ -185,12 +178,11 @@ class TransformerTask(Task):
         }
 
     def loss(self, batch):
-        kind, level = self.settings.prediction, batch["level"]
+        process, noise, level = self.process, batch["noise"], batch["level"]
         clean = self.autoencoder.encode(batch["video"])
-        noisy = self.curve.mix(clean, batch["noise"], level)
-        target = diffusion.target(kind, clean, batch["noise"], self.curve, level)
-        prediction = self.model(noisy, level, batch["tokens"])
-        worth = diffusion.velocity_weight(kind, self.curve, level) if self.settings.weighting == "velocity" else 1.0
+        target = process.target(clean, noise, level)
+        prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"])
+        worth = process.velocity_weight(level) if self.settings.weighting == "velocity" else 1.0
         loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])
         error = worth * ((prediction.data - target) ** 2).mean(axis=(2, 3, 4))  # (B, T)
         return loss, {"level": level, "error": error}

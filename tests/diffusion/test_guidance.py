@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.diffusion import curves, guided, interval, predictions
+from minivdit.diffusion import Process, guided, interval, make
 
 
 def setting(seed=0, shape=(2, 3, 4, 5, 6)):
@@ -54,13 +54,13 @@ def test_an_interval_guides_only_the_frames_inside_it():
 
 @pytest.mark.parametrize("kind", ["noise", "clean"])
 def test_guiding_any_kind_of_prediction_is_guiding_the_velocity(kind):
-    generator, curve = np.random.default_rng(1), curves.make("ddpm_cosine")
+    generator, curve = np.random.default_rng(1), make("ddpm_cosine")
     x, one, other = generator.standard_normal((3, 2, 3, 4, 4, 2))
     level = generator.uniform(0.2, 0.9, (2, 3))
 
     def as_kind(velocity):
-        pair = predictions.to_clean_and_noise("velocity", velocity, x, curve, level)
-        return lambda x, noise_level: predictions.target(kind, *pair, curve, level)
+        pair = Process(curve, "velocity").to_clean_and_noise(velocity, x, level)
+        return lambda x, noise_level: Process(curve, kind).target(*pair, level)
 
     captions = np.ones(2, int), np.zeros(2, int)
     velocity = guided(lambda x, t, c: np.concatenate([one, other]), *captions, 4.0)(x, level)

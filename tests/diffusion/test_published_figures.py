@@ -7,7 +7,7 @@ diffusers' step i is our level (i + 1) / 1000.
 import numpy as np
 import pytest
 
-from minivdit.diffusion import curves, samplers
+from minivdit.diffusion import Process, curves, samplers
 
 
 def fixture_sample():
@@ -33,9 +33,9 @@ LEADING = levels_of(range(900, -1, -100))
 CURVE = curves.make("ddpm_linear")
 
 
-def run(sampler, levels, prediction_kind="noise", x=None, curve=CURVE, **options):
+def run(sampler, levels, kind="noise", x=None, curve=CURVE, **options):
     x = fixture_sample() if x is None else x
-    x = samplers.sample(network, x, levels, sampler=sampler, curve=curve, prediction_kind=prediction_kind, **options)
+    x = samplers.sample(network, x, levels, Process(curve, kind), sampler=sampler, **options)
     assert x.dtype == np.float32
     return np.abs(x).sum(dtype=np.float64), np.abs(x).mean(dtype=np.float64)
 
@@ -99,7 +99,7 @@ def test_ddpm_from_a_noised_sample():
 def test_ddpm_variances():
     """The published variances of single steps of the posterior (fixed_small): (487 -> 486) and (999 -> 998)."""
     for step, variance in [(487, 0.00979), (999, 0.02)]:
-        here, there = (samplers.Point.of(CURVE, np.array([[(i + 1) / 1000]])) for i in (step, step - 1))
-        assert samplers._posterior(here, there)[2].item() ** 2 == pytest.approx(variance, abs=1e-5)
-    here, there = (samplers.Point.of(CURVE, np.array([[(i + 1) / 1000]])) for i in (420, 400))
-    assert samplers._posterior(here, there)[2].item() ** 2 == pytest.approx(0.14771, abs=1e-5)
+        here, there = (samplers.Moment(CURVE, np.array([[(i + 1) / 1000]])) for i in (step, step - 1))
+        assert samplers.posterior(here, there).fresh.item() ** 2 == pytest.approx(variance, abs=1e-5)
+    here, there = (samplers.Moment(CURVE, np.array([[(i + 1) / 1000]])) for i in (420, 400))
+    assert samplers.posterior(here, there).fresh.item() ** 2 == pytest.approx(0.14771, abs=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.diffusion import SAMPLERS, curves, level_matrix, predictions, sample, steps, uniform_levels
+from minivdit.diffusion import PREDICTIONS, SAMPLERS, Process, curves, level_matrix, sample, steps, uniform_levels
 
 MEAN, DEVIATION = 0.4, 0.5
 CURVES = {name: curves.make(name) for name in curves.CURVES} | {"shifted": curves.make("rectified_flow", shift=3.0)}
@@ -12,8 +12,9 @@ EVERY_CURVE = pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 EVERY_SAMPLER = pytest.mark.parametrize("sampler", SAMPLERS)
 
 
-def best_denoiser(curve, kind):
-    """The expected clean sample given x, for pixels that are independent normals, as a prediction of this kind."""
+def best_denoiser(process):
+    """The expected clean sample given x, for pixels that are independent normals, as the process predicts it."""
+    curve = process.curve
 
     def denoise(x, noise_level):
         level = np.asarray(noise_level, np.float64)
@@ -21,7 +22,7 @@ def best_denoiser(curve, kind):
         variance = (alpha * DEVIATION) ** 2 + sigma**2
         clean = MEAN + alpha * DEVIATION**2 / variance * (x - alpha * MEAN)
         noise = sigma / variance * (x - alpha * MEAN)
-        return predictions.target(kind, clean, noise, curve, level).astype(x.dtype)
+        return process.target(clean, noise, level).astype(x.dtype)
 
     return denoise
 
@@ -48,22 +49,21 @@ STATISTICS = 0.007  # what the standard deviation of this many independent pixel
 
 
 @EVERY_CURVE
-@pytest.mark.parametrize("kind", predictions.KINDS)
+@pytest.mark.parametrize("kind", PREDICTIONS)
 @pytest.mark.parametrize(
     ("sampler", "options", "few"),
     [("euler", {}, 20), ("ddim", {}, 20), ("ddim", {"eta": 0.5}, 20), ("ddpm", {}, 20), ("dpm_solver", {}, 10)],
 )
 def test_noise_becomes_the_data_and_more_steps_come_closer(curve, kind, sampler, options, few):
-    noise, start = noise_clip(), start_for(curve, kind)
+    noise, start, process = noise_clip(), start_for(curve, kind), Process(curve, kind)
 
     def error(number):
         x = sample(
-            best_denoiser(curve, kind),
+            best_denoiser(process),
             noise,
             uniform_levels(number, start),
+            process,
             sampler=sampler,
-            curve=curve,
-            prediction_kind=kind,
             generator=np.random.default_rng(1),
             **options,
         )
@@ -80,12 +80,12 @@ def test_noise_becomes_the_data_and_more_steps_come_closer(curve, kind, sampler,
 @pytest.mark.parametrize(("sampler", "order"), [("euler", 1), ("ddim", 1), ("dpm_solver", 2)])
 def test_order_of_convergence_to_the_exact_flow(curve, sampler, order):
     """Twice the steps: half the error at first order, a quarter at second. Away from the ends, in float64."""
-    x = noise_clip(shape=(1, 2, 5, 5, 1), dtype=np.float64)
+    x, process = noise_clip(shape=(1, 2, 5, 5, 1), dtype=np.float64), Process(curve, "clean")
     wanted = exact(curve, x, 0.95, 0.3)
 
     def error(number):
         levels = np.linspace(0.95, 0.3, number + 1)
-        result = sample(best_denoiser(curve, "clean"), x, levels, sampler=sampler, curve=curve, prediction_kind="clean")
+        result = sample(best_denoiser(process), x, levels, process, sampler=sampler)
         return np.abs(result - wanted).max()
 
     errors = np.array([error(number) for number in (64, 128, 256)])
@@ -98,15 +98,9 @@ def test_order_of_convergence_to_the_exact_flow(curve, sampler, order):
 @EVERY_SAMPLER
 def test_any_prediction_gives_the_same_clip(curve, sampler):
     def run(kind):
-        return sample(
-            best_denoiser(curve, kind),
-            noise_clip(dtype=np.float64),
-            uniform_levels(10, 0.99),
-            sampler=sampler,
-            curve=curve,
-            prediction_kind=kind,
-            generator=np.random.default_rng(2),
-        )
+        process, x, levels = Process(curve, kind), noise_clip(dtype=np.float64), uniform_levels(10, 0.99)
+        generator = np.random.default_rng(2)
+        return sample(best_denoiser(process), x, levels, process, sampler=sampler, generator=generator)
 
     clean = run("clean")
     assert clean.std() > 0.1
@@ -118,9 +112,8 @@ def test_euler_is_ddim_on_rectified_flow_and_ddim_at_eta_1_is_ddpm():
     flow, cosine = CURVES["shifted"], CURVES["ddpm_cosine"]
 
     def run(curve, **options):
-        generator = np.random.default_rng(3)
-        denoise = best_denoiser(curve, "velocity")
-        return sample(denoise, noise_clip(), uniform_levels(12), curve=curve, generator=generator, **options)
+        process, generator = Process(curve), np.random.default_rng(3)
+        return sample(best_denoiser(process), noise_clip(), uniform_levels(12), process, generator=generator, **options)
 
     np.testing.assert_allclose(run(flow, sampler="euler"), run(flow, sampler="ddim"), atol=1e-5)
     np.testing.assert_allclose(run(cosine, sampler="ddpm"), run(cosine, sampler="ddim", eta=1.0), atol=1e-5)
@@ -130,11 +123,9 @@ def test_euler_is_ddim_on_rectified_flow_and_ddim_at_eta_1_is_ddpm():
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpm_solver"])
 def test_shifting_the_levels_is_shifting_the_curve(sampler):
     """A network trained without shift can be sampled as if it had one."""
-    plain, bent = CURVES["rectified_flow"], CURVES["shifted"]
-    on_levels = sample(
-        best_denoiser(plain, "velocity"), noise_clip(), uniform_levels(9, shift=3.0), sampler=sampler, curve=plain
-    )
-    on_curve = sample(best_denoiser(bent, "velocity"), noise_clip(), uniform_levels(9), sampler=sampler, curve=bent)
+    plain, bent = Process(CURVES["rectified_flow"]), Process(CURVES["shifted"])
+    on_levels = sample(best_denoiser(plain), noise_clip(), uniform_levels(9, shift=3.0), plain, sampler=sampler)
+    on_curve = sample(best_denoiser(bent), noise_clip(), uniform_levels(9), bent, sampler=sampler)
     np.testing.assert_allclose(on_levels, on_curve, atol=1e-5)
 
 
@@ -145,15 +136,8 @@ def test_given_frames_come_back_to_the_last_bit(curve, sampler, kind):
     x = noise_clip(4, (2, 4, 6, 5, 3))
     x[0, 0, 0, 0] = [0.0, -0.0, 1e-30]  # a sum with 0 would turn -0 into +0
     given = np.array([[True, False, False, True], [False, True, False, False]])
-    walk = steps(
-        best_denoiser(curve, kind),
-        x,
-        level_matrix(6, 2, 4, given),
-        sampler=sampler,
-        curve=curve,
-        prediction_kind=kind,
-        generator=np.random.default_rng(5),
-    )
+    process, levels, generator = Process(curve, kind), level_matrix(6, 2, 4, given), np.random.default_rng(5)
+    walk = steps(best_denoiser(process), x, levels, process, sampler=sampler, generator=generator)
     for step in walk:
         assert step.x[given].tobytes() == x[given].tobytes()
         assert step.clean[given].tobytes() == x[given].tobytes()
@@ -166,7 +150,7 @@ def test_given_frames_come_back_to_the_last_bit(curve, sampler, kind):
 @pytest.mark.parametrize("name", ["zero_terminal_snr", "rectified_flow", "ddpm_linear"])
 def test_frames_that_go_down_in_turn_end_like_frames_that_go_down_alone(sampler, name):
     """Rolling levels: while one frame moves the others wait, unchanged and without losing their history."""
-    curve, x = CURVES[name], noise_clip(6, (1, 2, 8, 8, 1))
+    process, x = Process(CURVES[name]), noise_clip(6, (1, 2, 8, 8, 1))
     alone = uniform_levels(8)
     waiting = np.empty((17, 1, 2), np.float32)
     waiting[0] = 1
@@ -174,16 +158,8 @@ def test_frames_that_go_down_in_turn_end_like_frames_that_go_down_alone(sampler,
     waiting[1::2, 0, 1], waiting[2::2, 0, 1] = alone[:-1], alone[1:]  # frame 1 in even ones
 
     def run(levels):
-        return list(
-            steps(
-                best_denoiser(curve, "velocity"),
-                x,
-                levels,
-                sampler=sampler,
-                curve=curve,
-                generator=np.random.default_rng(7),
-            )
-        )
+        generator = np.random.default_rng(7)
+        return list(steps(best_denoiser(process), x, levels, process, sampler=sampler, generator=generator))
 
     in_turn, together = run(waiting), run(alone)
     np.testing.assert_array_equal(in_turn[0].x[:, 1], x[:, 1])
@@ -195,32 +171,35 @@ def test_frames_that_go_down_in_turn_end_like_frames_that_go_down_alone(sampler,
 
 @EVERY_SAMPLER
 def test_each_step_tells_what_it_did(sampler):
-    curve, x, seen = CURVES["ddpm_cosine"], noise_clip(), []
+    process, x, seen = Process(CURVES["ddpm_cosine"]), noise_clip(), []
 
     def denoise(x, noise_level):
         assert noise_level.shape == x.shape[:2] and noise_level.dtype == x.dtype == np.float32
         seen.append(noise_level.copy())
-        return best_denoiser(curve, "velocity")(x, noise_level)
+        return best_denoiser(process)(x, noise_level)
 
-    walk = steps(denoise, x, uniform_levels(4), sampler=sampler, curve=curve, generator=np.random.default_rng(8))
+    def walk():
+        generator = np.random.default_rng(8)
+        return steps(denoise, x, uniform_levels(4), process, sampler=sampler, generator=generator)
+
+    first = walk()
     assert not seen  # nothing runs before it is asked for
-    done = list(walk)
+    done = list(first)
     assert [step.index for step in done] == [0, 1, 2, 3]
     np.testing.assert_allclose([level[0, 0] for level in seen], [1, 0.75, 0.5, 0.25])
     np.testing.assert_allclose([step.levels[1, 2] for step in done], [0.75, 0.5, 0.25, 0])
     np.testing.assert_allclose(done[0].clean, MEAN, atol=1e-3)  # from pure noise, the mean is all there is to say
     if sampler != "dpm_solver" and sampler != "euler":
         np.testing.assert_allclose(done[-1].x, done[-1].clean, atol=1e-6)
-    again = sample(denoise, x, uniform_levels(4), sampler=sampler, curve=curve, generator=np.random.default_rng(8))
-    np.testing.assert_array_equal(again, done[-1].x)
+    np.testing.assert_array_equal(list(walk())[-1].x, done[-1].x)
 
 
 def test_fresh_noise_comes_from_the_generator_alone():
-    curve = CURVES["rectified_flow"]
+    process = Process(CURVES["rectified_flow"])
 
     def run(seed, sampler="ddpm", **options):
-        options |= {"sampler": sampler, "curve": curve, "generator": np.random.default_rng(seed)}
-        return sample(best_denoiser(curve, "velocity"), noise_clip(), uniform_levels(5), **options)
+        options |= {"sampler": sampler, "generator": np.random.default_rng(seed)}
+        return sample(best_denoiser(process), noise_clip(), uniform_levels(5), process, **options)
 
     np.testing.assert_array_equal(run(1), run(1))
     assert not np.allclose(run(1), run(2))
@@ -245,9 +224,8 @@ def test_a_mixture_of_points_is_reached_point_by_point(sampler):
         denoise,
         noise_clip(9, (1, 1, 20, 20, 2)),
         uniform_levels(40),
+        Process(curve, "clean"),
         sampler=sampler,
-        curve=curve,
-        prediction_kind="clean",
         generator=np.random.default_rng(10),
     ).reshape(-1, 2)
     distance = np.linalg.norm(x[:, None] - points, axis=-1)
@@ -256,9 +234,8 @@ def test_a_mixture_of_points_is_reached_point_by_point(sampler):
 
 
 def test_clip_bounds_the_predicted_clean_sample():
-    curve = CURVES["rectified_flow"]
-    denoise = best_denoiser(curve, "velocity")
-    for step in steps(denoise, noise_clip(), uniform_levels(6, 0.9), curve=curve, clip=(0.3, 0.5)):
+    process = Process(CURVES["rectified_flow"])
+    for step in steps(best_denoiser(process), noise_clip(), uniform_levels(6, 0.9), process, clip=(0.3, 0.5)):
         assert step.clean.min() == np.float32(0.3) and step.clean.max() == 0.5
 
 
@@ -269,7 +246,7 @@ def test_clip_bounds_the_predicted_clean_sample():
         ({"sampler": "ddpm"}, "ddpm draws fresh noise: pass generator="),
         ({"sampler": "ddim", "eta": 0.5}, "ddim with eta above 0 draws fresh noise"),
         ({"sampler": "ddim", "eta": 1.5}, r"eta lies in \[0, 1\]"),
-        ({"prediction_kind": "noise"}, "predict velocity or clean, or start below level 1"),
+        ({"prediction": "noise"}, "predict velocity or clean, or start below level 1"),
         ({"levels": np.array([0.0, 0.5])}, "can't rise"),
         ({"levels": np.ones((3, 2, 4))}, r"give \(steps \+ 1,\) or \(steps \+ 1, 2, 3\)"),
         ({"levels": np.ones(1)}, "at least 1 step"),
@@ -278,16 +255,16 @@ def test_clip_bounds_the_predicted_clean_sample():
     ],
 )
 def test_bad_settings_are_refused_before_anything_runs(options, message):
-    curve = CURVES["zero_terminal_snr"]
-    settings = {"levels": uniform_levels(4), "curve": curve} | options
+    settings = {"levels": uniform_levels(4), "prediction": "velocity"} | options
+    process = Process(CURVES["zero_terminal_snr"], settings.pop("prediction"))
 
     def never(x, noise_level):
         raise AssertionError("the network was called")
 
     with pytest.raises(InputError, match=message):
-        steps(never, noise_clip(), settings.pop("levels"), **settings)
+        steps(never, noise_clip(), settings.pop("levels"), process, **settings)
 
 
 def test_a_denoiser_of_the_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"denoise returned shape \(2, 3, 40, 50\)"):
-        sample(lambda x, t: x[..., 0], noise_clip(), uniform_levels(2), curve=CURVES["rectified_flow"])
+        sample(lambda x, t: x[..., 0], noise_clip(), uniform_levels(2), Process(CURVES["rectified_flow"]))

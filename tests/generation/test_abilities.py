@@ -161,7 +161,7 @@ def test_known_latents_are_on_their_way_from_noise_to_clean(make_model, sampler,
     clip, known = noise(1, 4, 16, 16, 1), np.zeros((1, 4, 16, 16, 1), bool)
     known[:, :, :8] = True
     clean = model.autoencoder.encode(clip)
-    curve = model.settings.make_curve()
+    curve = model.settings.process.curve
     for step in model.denoise(PROMPTS[:1], given=Given(clip, known), steps=5, sampler=sampler):
         rest = (step.x - curve.alpha(step.levels[0, 0]) * clean)[:, :, :2]
         sigma = float(curve.sigma(step.levels[0, 0]))

@@ -71,7 +71,7 @@ def test_settings_that_could_never_draw_are_refused_in_python_too():
             DiffusionSettings(shift=shift)
     with pytest.raises(InputError, match="noise prediction can't start from level 1 of zero_terminal_snr"):
         DiffusionSettings(curve="zero_terminal_snr", prediction="noise")
-    assert DiffusionSettings(curve="ddpm_cosine", prediction="noise").make_curve().alpha(1.0) > 0
+    assert DiffusionSettings(curve="ddpm_cosine", prediction="noise").process.curve.alpha(1.0) > 0
     with pytest.raises(InputError, match="guidance_scale is a number"):
         presets.SamplingSettings(guidance_scale=math.nan)
 

@@ -92,13 +92,17 @@ def test_a_fresh_model_has_the_loss_of_answering_zero(autoencoder):
 
 @pytest.mark.parametrize(
     ("curve", "prediction"),
-    [("rectified_flow", "velocity"), ("rectified_flow", "clean"), *(("ddpm_cosine", kind) for kind in diffusion.KINDS)],
+    [
+        ("rectified_flow", "velocity"),
+        ("rectified_flow", "clean"),
+        *(("ddpm_cosine", kind) for kind in diffusion.PREDICTIONS),
+    ],
 )
 def test_a_model_that_knows_the_answer_has_no_loss(autoencoder, prediction, curve):
     task = make_task(autoencoder, prediction=prediction, curve=curve)
     batch = task.batch(np.random.default_rng(0))
     clean = autoencoder.encode(batch["video"])
-    answer = diffusion.target(prediction, clean, batch["noise"], task.curve, batch["level"])
+    answer = task.process.target(clean, batch["noise"], batch["level"])
     task.model = lambda noisy, level, tokens: ag.Tensor(answer)
     assert task.loss(batch)[0].item() < 1e-10
     task.model = lambda noisy, level, tokens: ag.Tensor(answer + 0.1)

@@ -121,7 +121,7 @@ class LatentTask(TransformerTask):
 
     def __init__(self, model, batch_size, grid):
         self.model, self.batch_size, self.settings = model, batch_size, DIFFUSION
-        self.curve, self.parameters, self.config = DIFFUSION.make_curve(), model.parameters(), {}
+        self.process, self.parameters, self.config = DIFFUSION.process, model.parameters(), {}
         self.autoencoder, self.grid = _Nothing(), grid
 
     def batch(self, generator):
@@ -335,12 +335,12 @@ def _their_loss(task, network):
         level, noise = batch["level"], batch["noise"]
         with torch.no_grad():
             clean = autoencoder.encode(batch["video"])
-            sigma = shifted(level, task.curve.shift)
+            sigma = shifted(level, task.settings.shift)
             noisy, target = frame(1 - sigma) * clean + frame(sigma) * noise, noise - clean  # of rectified flow
         error = (network(noisy, level, batch["tokens"].long()) - target) ** 2
         return (frame(batch["weight"]) * error).mean()
 
-    assert task.settings.prediction == "velocity" and task.curve.name == "rectified_flow"
+    assert task.settings.prediction == "velocity" and task.settings.curve == "rectified_flow"
     return loss
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import diffusion
 from ...base import seeds
 from ...base.backend import to_device, to_numpy
 from ...base.errors import InputError
@@ -63,7 +62,7 @@ def validation_errors(model, data, directory=None):
     it stands for.
     """
     generator = seeds.generator(1, seeds.COMPARISONS)
-    settings, curve = model.settings, model.settings.make_curve()
+    process = model.settings.process
     errors = np.empty((2, len(data.speeds), LEVEL_BINS), np.float32)
     with Predictor(model.transformer, model.threads) as predict:
         for row, speed in enumerate(data.speeds):
@@ -75,9 +74,9 @@ def validation_errors(model, data, directory=None):
                 middle = (column + 0.5) / LEVEL_BINS
                 level = to_device(np.full(clips.video.shape[:2], middle, np.float32))
                 noise = to_device(generator.standard_normal(clean.shape, dtype=np.float32))
-                target = diffusion.target(settings.prediction, clean, noise, curve, level)
-                worth = diffusion.velocity_weight(settings.prediction, curve, level)
-                answer = predict(curve.mix(clean, noise, level), level, tokens)
+                target = process.target(clean, noise, level)
+                worth = process.velocity_weight(level)
+                answer = predict(process.mix(clean, noise, level), level, tokens)
                 for which, wrong in enumerate((answer - target, target)):
                     errors[which, row, column] = to_numpy((worth * (wrong**2).mean(axis=(2, 3, 4))).mean())
     return errors[0], errors[1]

@@ -20,6 +20,7 @@ from ...base.errors import InputError, shorten
 from ...base.locking import locked
 from ...base.machine import processor
 from ...data import digit_source
+from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
 from ...training.stages import finetune, train_autoencoder, train_text, train_transformer
@@ -189,16 +190,7 @@ def with_known_digits(preset, data=None):
 
 def assemble(preset, transformer, autoencoder, tokenizer, notes=None):
     """The trained parts as a TextToVideo with the preset's settings."""
-    data, diffusion = preset.data, preset.diffusion
-    settings = GenerationSettings(
-        size=data.size,
-        num_frames=data.num_frames,
-        digit_size=data.digit_size,
-        curve=diffusion.curve,
-        shift=diffusion.shift,
-        prediction=diffusion.prediction,
-        **dataclasses.asdict(preset.sampling),
-    )
+    settings = config.collect(GenerationSettings, preset.data, preset.diffusion, preset.sampling)
     return TextToVideo(transformer, autoencoder, tokenizer, settings, notes, preset.name)
 
 
@@ -211,10 +203,7 @@ def trained_with(model, path):
         raise InputError(
             f"{path} doesn't say what it was trained with ({told}); give weights of 'minivdit train'"
         ) from error
-    sampling = dataclasses.replace(
-        preset.sampling,
-        **{name: getattr(model.settings, name) for name in ("sampler", "steps", "guidance_scale")},
-    )
+    sampling = config.collect(SamplingSettings, model.settings)
     return dataclasses.replace(preset, transformer=model.transformer.config, sampling=sampling)
 
 

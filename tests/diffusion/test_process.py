@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.diffusion import curves, predictions
+from minivdit.diffusion import CURVES, PREDICTIONS, Process, ProcessSettings, make
 
-EVERY_CURVE = pytest.mark.parametrize("name", list(curves.CURVES))
-EVERY_KIND = pytest.mark.parametrize("kind", predictions.KINDS)
+EVERY_CURVE = pytest.mark.parametrize("name", list(CURVES))
+EVERY_KIND = pytest.mark.parametrize("kind", PREDICTIONS)
 
 
 def pair(generator, shape=(2, 3, 5, 4, 2)):
@@ -15,11 +15,11 @@ def pair(generator, shape=(2, 3, 5, 4, 2)):
 @EVERY_CURVE
 @EVERY_KIND
 def test_the_pair_comes_back_from_its_target(name, kind):
-    generator, curve = np.random.default_rng(1), curves.make(name)
+    generator, process = np.random.default_rng(1), Process(make(name), kind)
     clean, noise = pair(generator)
     level = generator.uniform(0.05, 0.95, (2, 3))
-    answer = predictions.target(kind, clean, noise, curve, level)
-    found = predictions.to_clean_and_noise(kind, answer, curve.mix(clean, noise, level), curve, level)
+    answer = process.target(clean, noise, level)
+    found = process.to_clean_and_noise(answer, process.mix(clean, noise, level), level)
     np.testing.assert_allclose(found[0], clean, atol=1e-12)
     np.testing.assert_allclose(found[1], noise, atol=1e-12)
 
@@ -27,11 +27,11 @@ def test_the_pair_comes_back_from_its_target(name, kind):
 def test_velocity_is_what_the_papers_call_it():
     clean, noise = pair(np.random.default_rng(2))
     level = np.full((2, 3), 0.3)
-    straight = predictions.target("velocity", clean, noise, curves.make("rectified_flow"), level)
+    straight = Process(make("rectified_flow"), "velocity").target(clean, noise, level)
     np.testing.assert_allclose(straight, noise - clean)
-    curve = curves.make("ddpm_cosine")
-    turning = predictions.target("velocity", clean, noise, curve, level)
-    np.testing.assert_allclose(turning, curve.alpha(0.3) * noise - curve.sigma(0.3) * clean)
+    curve = make("ddpm_cosine")
+    rotating = Process(curve, "velocity").target(clean, noise, level)
+    np.testing.assert_allclose(rotating, curve.alpha(0.3) * noise - curve.sigma(0.3) * clean)
 
 
 @EVERY_CURVE
@@ -40,7 +40,7 @@ def test_at_level_0_the_clean_sample_is_x_whatever_was_predicted(name, kind):
     generator = np.random.default_rng(3)
     x, nonsense = pair(generator).astype(np.float32)
     level = np.array([[0, 0.5, 0.9], [0.5, 0.2, 0]], np.float32)
-    clean, noise = predictions.to_clean_and_noise(kind, nonsense, x, curves.make(name), level)
+    clean, noise = Process(make(name), kind).to_clean_and_noise(nonsense, x, level)
     assert clean.dtype == noise.dtype == np.float32
     assert clean[0, 0].tobytes() == x[0, 0].tobytes() and clean[1, 2].tobytes() == x[1, 2].tobytes()
     assert np.isfinite(noise).all()
@@ -51,10 +51,10 @@ def test_at_level_0_the_clean_sample_is_x_whatever_was_predicted(name, kind):
 @pytest.mark.parametrize("kind", ["velocity", "clean"])
 def test_from_pure_noise_without_dividing_by_alpha_0(name, kind):
     """Where alpha is 0, x is the noise, and the clean sample comes from the prediction alone."""
-    curve = curves.make(name)
+    process = Process(make(name), kind)
     clean, noise = pair(np.random.default_rng(4))
-    answer = predictions.target(kind, clean, noise, curve, 1.0)
-    found = predictions.to_clean_and_noise(kind, answer, curve.mix(clean, noise, 1.0), curve, np.ones((2, 3)))
+    answer = process.target(clean, noise, 1.0)
+    found = process.to_clean_and_noise(answer, process.mix(clean, noise, 1.0), np.ones((2, 3)))
     np.testing.assert_allclose(found[0], clean, atol=1e-12)
     np.testing.assert_allclose(found[1], noise, atol=1e-12)
 
@@ -62,39 +62,39 @@ def test_from_pure_noise_without_dividing_by_alpha_0(name, kind):
 @pytest.mark.parametrize("name", ["rectified_flow", "zero_terminal_snr"])
 def test_noise_prediction_from_pure_noise_is_refused_with_the_reason(name):
     x, answer = pair(np.random.default_rng(5))
-    level = np.ones((2, 3))
+    process, level = Process(make(name), "noise"), np.ones((2, 3))
     with pytest.raises(InputError, match="says nothing about the clean sample; predict velocity or clean"):
-        predictions.to_clean_and_noise("noise", answer, x, curves.make(name), level)
+        process.to_clean_and_noise(answer, x, level)
     with pytest.raises(InputError, match=f"level 1 of {name}"):
-        predictions.check("noise", curves.make(name))
-    predictions.check("noise", curves.make("ddpm_linear"))  # has a trace of the clean sample left
-    predictions.check("noise", curves.make(name), 0.999)
+        ProcessSettings(curve=name, prediction="noise")
+    ProcessSettings(curve="ddpm_linear", prediction="noise")  # has a trace of the clean sample left
+    process.require(0.999)
 
 
 @EVERY_CURVE
 @EVERY_KIND
 def test_velocity_weight_turns_an_error_of_any_kind_into_the_velocitys(name, kind):
     """A wrong prediction, seen as a velocity: its squared error is the weight times the one it was made with."""
-    generator, curve = np.random.default_rng(6), curves.make(name)
+    generator, process = np.random.default_rng(6), Process(make(name), kind)
+    velocity = Process(process.curve, "velocity")
     clean, noise = pair(generator)
     level = generator.uniform(0.2, 0.6, (2, 3))  # alpha and sigma stay above the floor
-    x = curve.mix(clean, noise, level)
-    right = predictions.target(kind, clean, noise, curve, level)
+    x = process.mix(clean, noise, level)
+    right = process.target(clean, noise, level)
     wrong = right + generator.standard_normal(right.shape)
-    seen = predictions.target("velocity", *predictions.to_clean_and_noise(kind, wrong, x, curve, level), curve, level)
-    error = (seen - predictions.target("velocity", clean, noise, curve, level)) ** 2
-    weight = predictions.velocity_weight(kind, curve, level)
+    seen = velocity.target(*process.to_clean_and_noise(wrong, x, level), level)
+    error = (seen - velocity.target(clean, noise, level)) ** 2
+    weight = process.velocity_weight(level)
     np.testing.assert_allclose(error, weight[..., None, None, None] * (wrong - right) ** 2, rtol=1e-8)
 
 
 def test_velocity_weight_is_bounded_by_its_floor():
     level = np.array([[0.0, 1.0]], np.float32)
-    flow = curves.make("rectified_flow")
-    np.testing.assert_allclose(predictions.velocity_weight("clean", flow, level, floor=0.1), [[100, 1]], rtol=1e-6)
-    np.testing.assert_allclose(predictions.velocity_weight("noise", flow, level, floor=0.1), [[1, 100]], rtol=1e-6)
+    for kind, expected in (("clean", [[100, 1]]), ("noise", [[1, 100]])):
+        weight = Process(make("rectified_flow"), kind).velocity_weight(level, floor=0.1)
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
 
 
 def test_unknown_kinds_are_refused():
-    clean, noise = pair(np.random.default_rng(7))
     with pytest.raises(InputError, match="'epsilon' is not a kind of prediction; choose one of noise, velocity, clean"):
-        predictions.target("epsilon", clean, noise, curves.make("rectified_flow"), 0.5)
+        Process(make("rectified_flow"), "epsilon")
