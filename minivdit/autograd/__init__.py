@@ -34,6 +34,8 @@ from .fused import (
     normalise_and_modulate,
     rms_norm,
     rotary,
+    simple_mlp,
+    simple_normalise_and_modulate,
     softmax,
 )
 from .gradcheck import gradcheck

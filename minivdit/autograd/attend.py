@@ -1,15 +1,14 @@
 """Attention twice: the few lines that say what it is, and the tiled form that never holds all scores.
 
 Both compute, for each query, the average of the values weighted by softmax(scale * q . k).
-The simple twin keeps an N x N array of scores; the fast twin (after Milakov and Gimelshein 2018, Rabe
-and Staats 2021, and FlashAttention, Dao et al. 2022) goes over the keys in tiles and keeps for each
-query only a running maximum, a running sum and a running output: memory O(N) instead of O(N^2).
+The simple twin keeps an N x N array of scores. The fast twin goes over the keys in tiles and keeps for each query
+only a running maximum, a running sum and a running output: memory O(N) instead of O(N^2). (Milakov and Gimelshein
+2018; Rabe and Staats 2021; FlashAttention, Dao et al. 2022.) The fast twin can also apply QK-norm and rotary
+positions first; `composed_attention` does that with the simple twin.
 
-The fast twin can also do what usually stands before attention, QK-norm and rotary positions.
-
-Who may look at whom is one rule for every case: key j is visible to query i if
-key_time[j] <= query_time[i]. Times are frame numbers for a causal mask; a key with time NEVER is
-padding. Both are constants that broadcast against q.shape[:-1] and k.shape[:-1].
+One rule says which keys a query sees: key j is visible to query i if key_time[j] <= query_time[i]. Times are
+frame numbers for a causal mask; a key with time NEVER is padding. Both are constants that broadcast against
+q.shape[:-1] and k.shape[:-1].
 """
 
 import math
@@ -17,8 +16,9 @@ import math
 import numpy as np
 
 from ..base.backend import array_module, blas_threads
+from .arrays import blocks, rotate_pairs, row_dot, transposed
 from .engine import differentiable, is_recording, with_twins
-from .fused import rms_norm, row_dot
+from .fused import rms_norm
 
 NEVER = np.int32(2**30)  # the time of a key that no query sees
 
@@ -61,7 +61,7 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     """
     scale, query_time, key_time = check_attention(q, k, v, scale, query_time, key_time)
     xp = array_module(q)
-    scores = (q * scale) @ k.swapaxes(-1, -2)  # (..., Nq, Nk)
+    scores = (q * scale) @ transposed(k)  # (..., Nq, Nk)
     if query_time is not None:
         xp.copyto(scores, -np.inf, where=key_time[..., None, :] > query_time[..., :, None])
     # Softmax. A row of nothing but -inf, a query that sees no key, becomes a row of zeros instead of NaN.
@@ -70,12 +70,12 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
     weights /= xp.where(total == 0, 1, total)
 
     def pullback(grad):
-        weights_grad = grad @ v.swapaxes(-1, -2)
+        weights_grad = grad @ transposed(v)
         scores_grad = weights * (weights_grad - (weights_grad * weights).sum(axis=-1, keepdims=True))
         return (
             scores_grad @ k * scale,
-            scores_grad.swapaxes(-1, -2) @ q * scale,
-            weights.swapaxes(-1, -2) @ grad,
+            transposed(scores_grad) @ q * scale,
+            transposed(weights) @ grad,
         )
 
     return weights @ v, pullback
@@ -83,111 +83,111 @@ def simple_attention(q, k, v, *, scale=None, query_time=None, key_time=None):
 
 @differentiable
 @with_twins
-@blas_threads(1)  # its products are too small to be shared out
+@blas_threads(1)  # its products are too small to be shared among threads
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
     """The same as `simple_attention`, tile by tile: memory grows with N, not with N^2.
 
-    q_weight, k_weight: (d,); given, each query and key first goes through rms_norm with it (QK-norm, Dehghani et
-    al. 2023). cos, sin: (N, d/2), or with leading axes that broadcast against those of q, 1 for the heads; given, the
-    pairs (x[i], x[i + d/2]) of each query and key are then turned by these angles, as by `rotary`. Constants.
+    q_weight, k_weight: (d,) or None. If given, each query and key first goes through rms_norm with it (QK-norm,
+    Dehghani et al. 2023). cos, sin: None, or constants (N, d/2), or with leading axes that broadcast against those of
+    q (1 for the heads). If given, `rotate_pairs` then rotates each query and key by these angles.
 
     The forward pass keeps each query's maximum and sum; the pullback computes the weights again from them
     (one product more, no stored scores). Each step does to a tile what `simple_attention` does to everything:
-    softmax is unchanged when all scores and their sum are taken relative to any number, so tiles that used
+    softmax stays the same when any number is subtracted from all scores of a query, so tiles that subtracted
     different maxima can be brought to a common one later.
 
-    Inside, matrices lie across, (d, N) and (keys, queries): then whatever is summed or broadcast over d or over
-    keys runs along all queries, and NumPy is fast along long axes. Arrays come in and go out without being transposed
-    if they are laid out in memory like that, as by `linear` with across=True.
+    Inside, matrices are transposed, (d, N) and (keys, queries): whatever is summed or broadcast over d or over keys
+    then runs along all queries, and NumPy is fast along long axes. An input that lies in memory like that, as by
+    `linear` with transposed=True, needs no copy.
 
-    On a GPU none of this happens: attention there is by kernel, or `step_by_step` in plain CuPy.
+    That is for a CPU. A GPU computes attention by a kernel, or by `composed_attention` in plain CuPy.
     """
     if array_module(q) is not np:
-        return step_by_step(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
+        return composed_attention(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
     scale, query_time, key_time = check_attention(q, k, v, scale, query_time, key_time)
-    xp = array_module(q)
     (*leading, queries, width), keys = q.shape, k.shape[-2]
     rotation = _rotation(q, k, cos, sin)
-    output = xp.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # laid out in memory as q is
-    total = xp.empty((*leading, 1, queries), q.dtype)
-    # Scores are subtracted their query's maximum so that exp can't overflow. Where none can be large (always so
-    # after QK-norm), that costs two passes over all scores and changes nothing: skip it.
+    output = np.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))  # laid out in memory as q is
+    total = np.empty((*leading, 1, queries), q.dtype)
+    # Each query's maximum is subtracted from its scores so that exp can't overflow. Where no score can be large
+    # (always so after QK-norm), that costs two passes over all scores and changes nothing: skip it.
     small = _largest_score(q, k, q_weight, k_weight, scale) < NO_OVERFLOW
-    highest = None if small else xp.empty_like(total)
+    highest = None if small else np.empty_like(total)
     query_tiles, key_tiles = _tiles(queries, keys, width)
     chunks = _chunks(leading, query_tiles[0], key_tiles[0]) if queries else []
     recording, kept = is_recording(), []
 
-    def prepared(which):  # q and k of a chunk as they meet, each with its pullback
-        turn = None if rotation is None else [table[which] for table in rotation]
-        return _prepare(q[which], q_weight, turn, scale), _prepare(k[which], k_weight, turn, 1.0)
+    def prepared(chunk):  # q and k of a chunk, transposed, normalised, rotated and scaled, each with its pullback
+        tables = None if rotation is None else [table[chunk] for table in rotation]
+        return prepare(q[chunk], q_weight, tables, scale), prepare(k[chunk], k_weight, tables, 1.0)
 
-    def scores_of(q_across, k_across, which, rows, columns):
-        scores = _turn(k_across[..., columns]) @ q_across[..., rows]  # (..., keys, queries)
+    def scores_of(q_ready, k_ready, chunk, rows, columns):
+        scores = transposed(k_ready[..., columns]) @ q_ready[..., rows]  # (..., keys, queries)
         if query_time is not None:
-            hidden = key_time[which][..., columns, None] > query_time[which][..., None, rows]
-            xp.copyto(scores, -np.inf, where=hidden)
+            hidden = key_time[chunk][..., columns, None] > query_time[chunk][..., None, rows]
+            np.copyto(scores, -np.inf, where=hidden)
         return scores
 
-    for which in chunks:
-        ready = (q_across, _), (k_across, _) = prepared(which)
+    for chunk in chunks:
+        ready = (q_ready, _), (k_ready, _) = prepared(chunk)
         if recording:
             kept.append(ready)
-        v_across = _turn(v[which])
+        v_chunk = transposed(v[chunk])
         for rows in query_tiles:
             out, summed, top = 0, 0, LOWEST
             for columns in key_tiles:
-                scores = scores_of(q_across, k_across, which, rows, columns)
+                scores = scores_of(q_ready, k_ready, chunk, rows, columns)
                 if not small:  # online softmax: what was summed so far is rescaled to the new maximum
-                    higher = xp.maximum(top, scores.max(axis=-2, keepdims=True))
-                    shrink = xp.exp(top - higher)
+                    higher = np.maximum(top, scores.max(axis=-2, keepdims=True))
+                    shrink = np.exp(top - higher)
                     out, summed, top = out * shrink, summed * shrink, higher
                     scores -= top
-                xp.exp(scores, out=scores)
-                summed = summed + xp.ones((1, scores.shape[-2]), q.dtype) @ scores  # a product sums faster than .sum
-                out = out + v_across[..., columns] @ scores
+                np.exp(scores, out=scores)
+                summed = summed + np.ones((1, scores.shape[-2]), q.dtype) @ scores  # a product sums faster than .sum
+                out = out + v_chunk[..., columns] @ scores
             if query_time is not None:
                 summed[summed == 0] = 1  # a query that sees no key
-            total[which][..., rows] = summed
+            total[chunk][..., rows] = summed
             if not small:
-                highest[which][..., rows] = top
-            xp.divide(out, summed, out=_turn(output[which])[..., rows])
+                highest[chunk][..., rows] = top
+            np.divide(out, summed, out=transposed(output[chunk])[..., rows])
 
     @blas_threads(1)
     def pullback(grad):
-        fresh = xp.empty_like if queries else xp.zeros_like
+        fresh = np.empty_like if queries else np.zeros_like
         q_grad, k_grad, v_grad = fresh(q), fresh(k), fresh(v)
-        q_weight_grad, k_weight_grad = (0 if w is None else xp.zeros_like(w) for w in (q_weight, k_weight))
+        q_weight_grad, k_weight_grad = (0 if w is None else np.zeros_like(w) for w in (q_weight, k_weight))
         kept.reverse()
-        for which in chunks:
-            (q_across, q_pullback), (k_across, k_pullback) = kept.pop()
-            q_sum, k_sum, v_sum = fresh(q_across), fresh(k_across), _turn(v_grad[which])
+        for chunk in chunks:
+            (q_ready, q_pullback), (k_ready, k_pullback) = kept.pop()
+            q_sum, k_sum, v_sum = fresh(q_ready), fresh(k_ready), transposed(v_grad[chunk])
             # weights = exp(scores - highest) / total; the division is done once, on the gradient. The gradient of a
             # score is its weight times (v . grad - along): one product, with one row more.
             v_and_one, grad_and_along = (
-                xp.empty((*a.shape[:-2], a.shape[-1] + 1, a.shape[-2]), a.dtype) for a in (v[which], grad[which])
+                np.empty((*a.shape[:-2], a.shape[-1] + 1, a.shape[-2]), a.dtype) for a in (v[chunk], grad[chunk])
             )
-            v_and_one[..., :-1, :], v_and_one[..., -1, :] = _turn(v[which]), 1
-            out_grad = xp.divide(_turn(grad[which]), total[which], out=grad_and_along[..., :-1, :])
-            along = (out_grad * _turn(output[which])).sum(axis=-2)
-            xp.negative(along, out=grad_and_along[..., -1, :])
-            # Products of tiles take up to half as long again where one lies as a whole matrix's transpose does.
-            q_rows, grad_rows = (xp.ascontiguousarray(_turn(a)) for a in (q_across, out_grad))
+            v_and_one[..., :-1, :], v_and_one[..., -1, :] = transposed(v[chunk]), 1
+            out_grad = np.divide(transposed(grad[chunk]), total[chunk], out=grad_and_along[..., :-1, :])
+            along = (out_grad * transposed(output[chunk])).sum(axis=-2)
+            np.negative(along, out=grad_and_along[..., -1, :])
+            # Products of tiles take up to half as long again with a tile of a whole matrix's transpose: copy it.
+            q_rows, grad_rows = (np.ascontiguousarray(transposed(a)) for a in (q_ready, out_grad))
             for rows in query_tiles:
+                q_tile, grad_tile = (transposed(a[..., rows, :]) for a in (q_rows, grad_rows))
                 for columns in key_tiles:
-                    weights = scores_of(q_across, k_across, which, rows, columns)
+                    weights = scores_of(q_ready, k_ready, chunk, rows, columns)
                     if not small:
-                        weights -= highest[which][..., rows]
-                    xp.exp(weights, out=weights)
-                    scores_grad = _turn(v_and_one[..., columns]) @ grad_and_along[..., rows]
+                        weights -= highest[chunk][..., rows]
+                    np.exp(weights, out=weights)
+                    scores_grad = transposed(v_and_one[..., columns]) @ grad_and_along[..., rows]
                     scores_grad *= weights
                     first_row, first_column = rows.start == 0, columns.start == 0
-                    _add_product(v_sum[..., columns], _turn(grad_rows[..., rows, :]), _turn(weights), first_row)
-                    _add_product(k_sum[..., columns], _turn(q_rows[..., rows, :]), _turn(scores_grad), first_row)
-                    _add_product(q_sum[..., rows], k_across[..., columns], scores_grad, first_column)
-            _turn(q_grad[which])[...], by_weight = q_pullback(q_sum)
+                    _add_product(v_sum[..., columns], grad_tile, transposed(weights), first_row)
+                    _add_product(k_sum[..., columns], q_tile, transposed(scores_grad), first_row)
+                    _add_product(q_sum[..., rows], k_ready[..., columns], scores_grad, first_column)
+            transposed(q_grad[chunk])[...], by_weight = q_pullback(q_sum)
             q_weight_grad = q_weight_grad + by_weight
-            _turn(k_grad[which])[...], by_weight = k_pullback(k_sum)
+            transposed(k_grad[chunk])[...], by_weight = k_pullback(k_sum)
             k_weight_grad = k_weight_grad + by_weight
         return (
             *(q_grad, k_grad, v_grad),
@@ -199,10 +199,10 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     return output, pullback
 
 
-def step_by_step(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time):
-    """The value and the pullback of `attention`, whose arguments these are, by `simple_attention`."""
-    q_ready, q_pullback = normalise_and_turn(q, q_weight, cos, sin)
-    k_ready, k_pullback = normalise_and_turn(k, k_weight, cos, sin)
+def composed_attention(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time):
+    """The value and the pullback of `attention`, with the same arguments, by the operations that it is made of."""
+    q_ready, q_pullback = normalise_and_rotate(q, q_weight, cos, sin)
+    k_ready, k_pullback = normalise_and_rotate(k, k_weight, cos, sin)
     times = {"query_time": query_time, "key_time": key_time}
     output, pullback = simple_attention.function(q_ready, k_ready, v, scale=scale, **times)
 
@@ -215,59 +215,50 @@ def step_by_step(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_t
     return output, pullback_of_all
 
 
-def normalise_and_turn(x, weight, cos, sin):
-    """Rows x (..., N, d) normalised and turned where asked for; and the pullback, to x and to the weight (or None)."""
+def normalise_and_rotate(x, weight, cos, sin):
+    """Rows x (..., N, d) normalised with a weight (d,) and rotated by cos and sin (..., N, d/2), each unless None.
+
+    Also returns the pullback, to the gradients of x and of the weight (or None).
+    """
     normalised, norm_pullback = (x, lambda grad: (grad, None)) if weight is None else rms_norm.function(x, weight)
     if cos is None:
         return normalised, norm_pullback
-    return _turn_pairs(normalised, cos, sin), lambda grad: norm_pullback(_turn_pairs(grad, cos, -sin))
+    return rotate_pairs(normalised, cos, sin), lambda grad: norm_pullback(rotate_pairs(grad, cos, -sin))
 
 
-def _turn_pairs(x, cos, sin):
-    """The pairs (x[i], x[i + d/2]) of x (..., N, d) turned by angles with these cosines and sines, (..., N, d/2)."""
-    half = x.shape[-1] // 2
-    first, second = x[..., :half], x[..., half:]
-    return array_module(x).concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+def prepare(x, weight, rotation, factor):
+    """The fast twin of `normalise_and_rotate`: rows x (..., N, d) to (..., d, N), also multiplied by `factor`.
 
-
-def _turn(x):
-    """A view of matrices lying across: their last two axes exchanged."""
-    return x.swapaxes(-1, -2)
-
-
-def _prepare(x, weight, rotation, by):
-    """Rows x (..., N, d) lying across, (..., d, N), normalised and turned where asked for, times `by`; its pullback.
-
-    The pullback takes a gradient (..., d, N), which it may overwrite, and returns those of x, lying across too, and of
-    the weight (d,). All arrays are laid out in memory as x is.
+    rotation: (cos, sin) or None. The pullback takes a gradient (..., d, N), which it may overwrite. It returns that of
+    x, transposed too, and that of the weight (0 if there is none). All arrays are laid out in memory as x is.
     """
-    xp, across, width = array_module(x), _turn(x), x.shape[-1]
+    columns, width = transposed(x), x.shape[-1]
     if weight is None:
-        ready = across * by
+        ready = columns * factor
     else:
-        inverse_rms = (across * across).sum(axis=-2, keepdims=True)
+        inverse_rms = (columns * columns).sum(axis=-2, keepdims=True)
         inverse_rms /= width
         inverse_rms += EPS
-        inverse_rms = 1 / xp.sqrt(inverse_rms)
-        column = (weight * by)[:, None]
-        ready = across * inverse_rms
-        ready *= column
+        inverse_rms = 1 / np.sqrt(inverse_rms)
+        scaled_weight = (weight * factor)[:, None]
+        ready = columns * inverse_rms
+        ready *= scaled_weight
     if rotation is not None:
         cos, sin = rotation
-        ready = _rotate(ready, cos, sin)
+        ready = transposed(rotate_pairs(transposed(ready), cos, sin))
 
     def pullback(grad):
         if rotation is not None:
-            grad = _rotate(grad, cos, -sin)
+            grad = transposed(rotate_pairs(transposed(grad), cos, -sin))
         if weight is None:
-            grad *= by
+            grad *= factor
             return grad, 0
-        shares = grad * across  # summed over d: the gradient's part along its row; over all rows: the weight's
-        weight_grad = (shares @ _turn(inverse_rms)).sum(axis=(*range(shares.ndim - 2), -1)) * by
-        along = column.T @ shares
+        shares = grad * columns  # summed over d: the gradient's part along its row; over all rows: the weight's
+        weight_grad = (shares @ transposed(inverse_rms)).sum(axis=(*range(shares.ndim - 2), -1)) * factor
+        along = scaled_weight.T @ shares
         along *= inverse_rms * inverse_rms / width
-        grad *= column
-        grad -= xp.multiply(across, along, out=shares)
+        grad *= scaled_weight
+        grad -= np.multiply(columns, along, out=shares)
         grad *= inverse_rms
         return grad, weight_grad
 
@@ -275,49 +266,35 @@ def _prepare(x, weight, rotation, by):
 
 
 def _rotation(q, k, cos, sin):
-    """cos and sin lying across, one for each matrix of q: two arrays (..., d/2, N). None if there is no rotation."""
+    """cos and sin for each matrix of q: two arrays (..., N, d/2), transposed in memory. None without a rotation."""
     if cos is None and sin is None:
         return None
     half = q.shape[-1] // 2
     if q.shape != k.shape or q.shape[-1] % 2 or cos is None or sin is None:
         raise ValueError(
-            f"attention turns as many keys as queries, of even width, by cos and sin; not q {q.shape}, k {k.shape}"
+            f"attention rotates as many keys as queries, of even width, by cos and sin; not q {q.shape}, k {k.shape}"
         )
     if cos.shape != sin.shape or cos.shape[-2:] != (q.shape[-2], half):
         raise ValueError(
             f"attention: q {q.shape} needs cos and sin {(q.shape[-2], half)}, not {cos.shape}, {sin.shape}"
         )
-    # A table for each clip, though all are alike: what a chunk, one head of many clips, multiplies has long rows then.
-    xp, (*leading, tokens, _) = array_module(q), q.shape
+    # A table for each clip, though all are alike: then what a chunk (one head of many clips) multiplies has long rows.
+    *leading, tokens, _ = q.shape
     alike = (*leading[:-1], *(1,) * bool(leading), tokens, half)
-    tables = (xp.ascontiguousarray(xp.moveaxis(xp.broadcast_to(table, alike), -1, 0)) for table in (cos, sin))
-    return [xp.broadcast_to(xp.moveaxis(table, 0, -2), (*leading, half, tokens)) for table in tables]
-
-
-def _rotate(x, cos, sin):
-    """Turn each pair (x[i], x[i + d/2]) of x (..., d, N): see `rotary`."""
-    half = x.shape[-2] // 2
-    first, second = x[..., :half, :], x[..., half:, :]
-    xp = array_module(x)
-    turned = xp.empty_like(x)
-    turned_first, turned_second = turned[..., :half, :], turned[..., half:, :]
-    xp.multiply(first, cos, out=turned_first)
-    turned_first -= second * sin
-    xp.multiply(second, cos, out=turned_second)
-    turned_second += first * sin
-    return turned
+    tables = (np.ascontiguousarray(np.moveaxis(np.broadcast_to(table, alike), -1, 0)) for table in (cos, sin))
+    return [np.broadcast_to(np.moveaxis(table, 0, -1), (*leading, tokens, half)) for table in tables]
 
 
 def _add_product(total, a, b, first):
-    """total += a @ b; the first time straight into its place."""
+    """total += a @ b; the first time total = a @ b."""
     if first:
-        array_module(total).matmul(a, b, out=total)
+        np.matmul(a, b, out=total)
     else:
         total += a @ b
 
 
 def _largest_score(q, k, q_weight, k_weight, scale):
-    """What no score exceeds in size, by |q . k| <= |q| |k|; after normalisation |q| <= sqrt(d) max |weight|."""
+    """A bound on the size of every score: |q . k| <= |q| |k|, and after normalisation |q| <= sqrt(d) max |weight|."""
     if q.size == 0:
         return 0.0
     squared = [
@@ -336,7 +313,7 @@ def _tiles(queries, keys, width):
     def cover(length, most):
         count = max(1, -(-length // most))
         step = max(1, -(-length // (count * TILE_STEP))) * TILE_STEP
-        return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        return [tile for (tile,) in blocks((length,), step)]
 
     side = math.isqrt(QUICK_PRODUCT // width)
     key_tiles = cover(keys, at_most(max(1, side)))
@@ -352,16 +329,4 @@ def _chunks(leading, rows, columns):
         return [()]
     *groups, heads = leading
     room = TILE_ENTRIES // (rows.stop * columns.stop)
-    return [(*piece, head) for piece in _pieces(groups, room) for head in range(heads)]
-
-
-def _pieces(shape, room):
-    """Indices that cut an array of this shape into pieces of at most `room` entries (but at least 1)."""
-    if not shape:
-        return [()]
-    below = math.prod(shape[1:])
-    if below <= room or len(shape) == 1:
-        step = max(1, room // max(1, below))
-        rest = (slice(None),) * (len(shape) - 1)
-        return [(slice(start, start + step), *rest) for start in range(0, shape[0], step)]
-    return [(index, *rest) for index in range(shape[0]) for rest in _pieces(shape[1:], room)]
+    return [(*block, head) for block in blocks(groups, room) for head in range(heads)]

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ..base.backend import array_module
+from .arrays import blocks
 from .engine import differentiable, is_recording
 
 GELU_SLOPE = math.sqrt(2 / math.pi)
@@ -23,16 +24,14 @@ def _is_number(x):
     return isinstance(x, (int, float))
 
 
-def _blocks(*arrays):
+def _flat_blocks(*arrays):
     """Go through arrays of one shape together, a block of entries of each at a time, as flat pieces.
 
-    A piece can be written to where its array is contiguous (of others it may be a copy). None gives None.
+    Only pieces of a contiguous array can be written to (of others they may be copies). None gives None.
     """
-    size = arrays[0].size
-    step = BLOCK if array_module(*arrays) is np else max(1, size)  # a GPU wants few large launches
     flat = [None if array is None else array.reshape(-1) for array in arrays]
-    for start in range(0, size, step):
-        yield [None if array is None else array[start : start + step] for array in flat]
+    for block in blocks(flat[0].shape, BLOCK, like=flat[0]):
+        yield [None if array is None else array[block] for array in flat]
 
 
 def _fresh(x):
@@ -160,7 +159,7 @@ def silu(x):
     """x * sigmoid(x), also called swish (Elfwing et al. 2017)."""
     value = _fresh(x)
     slope = _fresh(x) if is_recording() else None
-    for x_block, value_block, slope_block in _blocks(x, value, slope):
+    for x_block, value_block, slope_block in _flat_blocks(x, value, slope):
         gate = np.empty_like(x_block)
         _logistic(x_block, out=gate)
         np.multiply(x_block, gate, out=value_block)
@@ -186,7 +185,7 @@ def gelu(x):
 
 def write_gelu(x, value, slope=None):
     """Write gelu(x) to `value`, which may be x itself, and its slope to `slope` if there is one; both contiguous."""
-    for x_block, value_block, slope_block in _blocks(x, value, slope):
+    for x_block, value_block, slope_block in _flat_blocks(x, value, slope):
         squared = x_block * x_block
         gate = squared * (GELU_SLOPE * GELU_CUBIC)
         gate += GELU_SLOPE

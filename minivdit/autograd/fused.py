@@ -1,22 +1,18 @@
 """Operations that would be slow as chains of small ones: softmax, normalisations, rotary positions, losses.
 
-Each is still a value and its pullback side by side, only with a longer body. Rows are the last axis.
-Attention, the longest of them, has a file of its own: attend.py.
+Each is still a value and its pullback side by side, only with a longer body. Where that is hard to read, a simple twin
+stands before it, which the tests hold equal. Rows are the last axis. Attention, the longest of them, is in attend.py.
 """
 
 import numpy as np
 
 from ..base.backend import array_module
-from .elementwise import BLOCK, write_gelu
+from .arrays import blocks, rotate_pairs, row_count, row_dot, row_mean, sum_rows
+from .elementwise import BLOCK, gelu, write_gelu
 from .engine import differentiable, is_recording, with_twins
-from .shaping import row_count, sum_rows
+from .products import linear
 
 MLP_ENTRIES = 1 << 18  # hidden entries that `mlp` works on at a time: 1 MiB of float32
-
-
-def row_dot(a, b):
-    """Sum over the last axis of a * b, keeping the axis; no temporary of the full size."""
-    return array_module(a).einsum("...i,...i->...", a, b)[..., None]
 
 
 @differentiable
@@ -44,19 +40,6 @@ def log_softmax(x):
         return grad - xp.exp(value) * grad.sum(axis=-1, keepdims=True)
 
     return value, pullback
-
-
-def row_mean(x):
-    """Mean over the last axis, keeping the axis. A product with ones is several times faster than .mean."""
-    width = x.shape[-1]
-    return (x.reshape(-1, width) @ array_module(x).full((width, 1), 1 / width, x.dtype)).reshape(*x.shape[:-1], 1)
-
-
-def blocks_of_groups(x):
-    """Slices along the first axis of x, of so few entries that a few arrays of that size stay in a core's cache."""
-    count, entries = x.shape[0], max(1, x[:1].size)
-    step = max(1, BLOCK // entries) if array_module(x) is np else max(1, count)  # a GPU wants few large launches
-    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def standardise(x, eps, out=None):
@@ -128,6 +111,11 @@ def rms_norm(x, weight=None, *, eps=1e-6):
     return normalised if weight is None else normalised * weight, pullback
 
 
+def simple_normalise_and_modulate(x, shift, scale, *, eps=1e-6):
+    """What `normalise_and_modulate` computes, by the operations that it is made of."""
+    return layer_norm(x, eps=eps) * (scale + 1) + shift
+
+
 @differentiable
 @with_twins
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
@@ -145,8 +133,8 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     shift, factor = shift.reshape(-1, 1, shape[-1]), (scale + 1).reshape(-1, 1, shape[-1])
     standardised, value = xp.empty_like(x, order="C"), xp.empty_like(x, order="C")
     inverse_deviation = xp.empty((*x.shape[:-1], 1), x.dtype)
-    blocks = blocks_of_groups(x)  # a few groups go through all steps before the next few: they stay in cache
-    for block in blocks:
+    few_groups = blocks(x.shape[:1], BLOCK // max(1, x[:1].size), like=x)  # they go through all steps before the next
+    for block in few_groups:
         _, inverse_deviation[block] = standardise(x[block], eps, out=standardised[block])
         xp.multiply(standardised[block], factor[block], out=value[block])
         value[block] += shift[block]
@@ -154,7 +142,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     def pullback(grad):
         grad = grad.reshape(standardised.shape)
         x_grad, shift_grad, scale_grad = xp.empty_like(standardised), xp.empty_like(factor), xp.empty_like(factor)
-        for block in blocks:
+        for block in few_groups:
             xp.sum(grad[block], axis=-2, keepdims=True, out=shift_grad[block])
             xp.sum(grad[block] * standardised[block], axis=-2, keepdims=True, out=scale_grad[block])
             xp.multiply(grad[block], factor[block], out=x_grad[block])
@@ -198,24 +186,28 @@ def check_mlp(x, up_weight, up_bias, down_weight, down_bias):
         raise ValueError(f"mlp: {down_weight.shape} takes a bias ({down_weight.shape[1]},), not {down_bias.shape}")
 
 
+def simple_mlp(x, up_weight, up_bias, down_weight, down_bias):
+    """What `mlp` computes, by the operations that it is made of."""
+    return linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias)
+
+
 @differentiable
 @with_twins
 def mlp(x, up_weight, up_bias, down_weight, down_bias):
-    """linear(gelu(linear(x, up_weight, up_bias)), down_weight, down_bias), some rows at a time.
+    """Two linear layers with GELU between them, some rows at a time; see `simple_mlp`.
 
     x: (..., D), up_weight: (D, hidden), up_bias: (hidden,), down_weight: (hidden, D'), down_bias: (D',) -> (..., D').
-    What goes into GELU, and its gradient, never leave the cache: only what comes out and the slope are kept.
+    GELU's input and its gradient never leave the cache. Only GELU's output and its slope are kept.
     """
     check_mlp(x, up_weight, up_bias, down_weight, down_bias)
     size_in, hidden = up_weight.shape
     xp, shape, n = array_module(x), x.shape, row_count(x.shape)
     rows = x.reshape(n, size_in)
-    step = max(1, MLP_ENTRIES // hidden) if xp is np else max(1, n)
-    blocks = [slice(start, start + step) for start in range(0, n, step)]
+    some_rows = blocks((n,), MLP_ENTRIES // hidden, like=x)
     value = xp.empty((n, down_weight.shape[1]), x.dtype)
     recording = is_recording()
     activated, slope = (xp.empty((n, hidden), x.dtype) if recording else None for _ in range(2))
-    for block in blocks:
+    for block in some_rows:
         before = rows[block] @ up_weight
         before += up_bias
         after = activated[block] if recording else before
@@ -227,7 +219,7 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
         grad = grad.reshape(value.shape)
         x_grad = xp.empty_like(rows, order="C")
         up_weight_grad, up_bias_grad = xp.zeros_like(up_weight), xp.zeros_like(up_bias)
-        for block in blocks:
+        for block in some_rows:
             before_grad = grad[block] @ down_weight.T
             before_grad *= slope[block]
             up_weight_grad += rows[block].T @ before_grad
@@ -240,10 +232,10 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
 
 @differentiable
 def rotary(x, cos, sin):
-    """Turn each pair (x[i], x[i + d/2]) by an angle that grows with the token's position (Su et al. 2021).
+    """Rotate each pair (x[i], x[i + d/2]) by an angle that grows with the token's position (Su et al. 2021).
 
-    x: (..., N, h, d); cos, sin: (N, 1, d/2), constants. After it, q . k depends on the distance of the
-    two tokens only.
+    x: (..., N, h, d); cos, sin: (N, 1, d/2), constants. The product q . k of two tokens then depends only on how far
+    apart they are.
     """
     half = x.shape[-1] // 2
     if x.shape[-1] % 2 or cos.shape != (x.shape[-3], 1, half) or sin.shape != cos.shape:
@@ -251,19 +243,7 @@ def rotary(x, cos, sin):
             f"rotary: x {x.shape} needs an even width and cos and sin {(x.shape[-3], 1, half)}, "
             f"not {cos.shape} and {sin.shape}"
         )
-
-    xp, shape = array_module(x), x.shape[-3:]
-
-    def full(first, second):  # (N, h, d): all heads spelled out, since NumPy is slow where it broadcasts short rows
-        return xp.broadcast_to(xp.concatenate([first, second], axis=-1), shape).copy()
-
-    def turn(a, sin):  # (first * cos - second * sin, second * cos + first * sin)
-        turned = xp.concatenate([a[..., half:], a[..., :half]], axis=-1)
-        turned *= full(-sin, sin)
-        turned += a * full(cos, cos)
-        return turned
-
-    return turn(x, sin), lambda grad: (turn(grad, -sin), None, None)
+    return rotate_pairs(x, cos, sin), lambda grad: (rotate_pairs(grad, cos, -sin), None, None)
 
 
 @differentiable(as_is=(1,))

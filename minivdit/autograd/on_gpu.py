@@ -13,10 +13,10 @@ from ..kernels import attention as attention_kernels
 from ..kernels import fused
 from ..kernels.describe import whole_rows
 from ..kernels.launch import launcher
-from .attend import check_attention, normalise_and_turn
+from .arrays import sum_rows
+from .attend import check_attention, normalise_and_rotate
 from .engine import twin
 from .fused import check_mlp, check_rows
-from .shaping import sum_rows
 
 WIDTHS = (32, 64, 128)  # of heads that there are attention kernels for; others get zeros up to the next
 
@@ -103,7 +103,7 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
 
 
 def _norm_and_rotary(x, weight, cos, sin, eps=1e-6):
-    """What normalise_and_turn does to x (batch, heads, tokens, width) with a weight; cos and sin broadcast to x."""
+    """What normalise_and_rotate does to x (batch, heads, tokens, width) with a weight; cos and sin broadcast to x."""
     runner = launcher()
 
     def pullback(grad):
@@ -161,9 +161,9 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
 
 
 def _prepare(x, weight, cos, sin):
-    """Rows x (batch, heads, N, d) as `normalise_and_turn` makes them, and the pullback."""
-    if weight is None:  # no kernel turns without normalising
-        return normalise_and_turn(x, weight, cos, sin)
+    """Rows x (batch, heads, N, d) as `normalise_and_rotate` makes them, and the pullback."""
+    if weight is None:  # no kernel rotates without normalising
+        return normalise_and_rotate(x, weight, cos, sin)
     in_one_piece = x.shape[-1] == 1 or x.strides[-1] == x.dtype.itemsize
     return _norm_and_rotary(x if in_one_piece else x.copy(), weight, cos, sin)
 

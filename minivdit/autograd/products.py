@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from ..base.backend import array_module, device_name
+from .arrays import blocks, row_count, sum_rows, transposed
 from .engine import differentiable
-from .shaping import row_count, sum_rows, swap_last
 
 BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
 GPU_BLOCK_ENTRIES = 1 << 24  # a GPU wants few large launches
@@ -29,17 +29,17 @@ def matmul(a, b):
         return value, lambda grad: pullback_linear(grad)[:2]
 
     def pullback(grad):
-        return grad @ swap_last(b), swap_last(a) @ grad
+        return grad @ transposed(b), transposed(a) @ grad
 
     return a @ b, pullback
 
 
 @differentiable
-def linear(x, weight, bias=None, *, across=False):
+def linear(x, weight, bias=None, *, transposed=False):
     """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out).
 
-    across: lay the result out in memory with the rows' axis last, as `attention` likes it on a CPU; on a GPU nothing
-    changes, whose kernels read rows. Only speed changes.
+    transposed: write the transposed result to memory, and return a view of it: on a CPU `attention` is faster then.
+    Nothing changes on a GPU, where kernels read rows.
     """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"linear of {x.shape} with weight {weight.shape}: takes (..., in) and (in, out)")
@@ -48,16 +48,15 @@ def linear(x, weight, bias=None, *, across=False):
         raise ValueError(f"linear with weight {weight.shape}: takes a bias of shape ({size_out},), not {bias.shape}")
     shape, n = x.shape, row_count(x.shape)
     rows = x.reshape(n, size_in)
-    across = across and array_module(x) is np
-    value = (weight.T @ rows.T).T if across else rows @ weight
+    value = (weight.T @ rows.T).T if transposed and array_module(x) is np else rows @ weight
     if bias is not None:
         value += bias
-    lies_across = n > 1 and rows.strides[0] < rows.strides[1]
+    x_is_transposed = n > 1 and rows.strides[0] < rows.strides[1]
 
     def pullback(grad):
         grad = grad.reshape(n, size_out)
         return (
-            ((weight @ grad.T).T if lies_across else grad @ weight.T).reshape(shape),
+            ((weight @ grad.T).T if x_is_transposed else grad @ weight.T).reshape(shape),
             rows.T @ grad,
             None if bias is None else sum_rows(grad),
         )
@@ -164,6 +163,7 @@ def _padded(x, padding):
 
 
 def _inside(spatial, padding):
+    """The index of what stands between the zeros."""
     return (slice(None), *(slice(before, before + n) for n, (before, _) in zip(spatial, padding)))
 
 
@@ -184,70 +184,62 @@ def block_entries():
     return BLOCK_ENTRIES if device_name() == "cpu" else GPU_BLOCK_ENTRIES
 
 
-def _blocks(out_shape, entries_per_position):
-    """Slices over (batch, first output axis) that cut the work into pieces of about block_entries() entries."""
+def _blocks(out_shape, window_entries):
+    """Indices over (batch, first output axis) of blocks whose windows have about block_entries() entries together."""
     batch, first, *rest = out_shape
-    per_row, most = max(1, math.prod(rest) * entries_per_position), block_entries()
-    rows = max(1, min(first, most // per_row))
-    images = max(1, most // (per_row * first)) if rows == first else 1
-    for b, r in itertools.product(range(0, batch, images), range(0, first, rows)):
-        yield slice(b, b + images), slice(r, r + rows)
+    return blocks((batch, first), block_entries() // max(1, math.prod(rest) * window_entries))
 
 
 def _correlate(x, weight, stride, padding):
     """The convolution without its bias."""
     *kernel, size_in, size_out = weight.shape
-    taps = math.prod(kernel)
-    matrix = weight.reshape(taps * size_in, size_out)
+    entries = math.prod(kernel) * size_in
+    matrix = weight.reshape(entries, size_out)
     windows = _windows(_padded(x, padding), kernel, stride)
     out_shape = windows.shape[: x.ndim - 1]
     value = array_module(x).empty((*out_shape, size_out), x.dtype)
-    for block in _blocks(out_shape, taps * size_in):
-        part = windows[block]
-        shape = part.shape[: x.ndim - 1]
-        rows = part.reshape(math.prod(shape), taps * size_in)  # copies: the windows overlap
-        value[block] = (rows @ matrix).reshape(*shape, size_out)
+    for block in _blocks(out_shape, entries):
+        shape = value[block].shape
+        rows = windows[block].reshape(row_count(shape), entries)  # copies: the windows overlap
+        value[block] = (rows @ matrix).reshape(shape)
     return value
 
 
 def _weight_gradient(x, grad, weight_shape, stride, padding):
     """The gradient of the convolution's weight."""
     *kernel, size_in, size_out = weight_shape
-    taps = math.prod(kernel)
+    entries = math.prod(kernel) * size_in
     windows = _windows(_padded(x, padding), kernel, stride)
-    result = array_module(grad).zeros((taps * size_in, size_out), grad.dtype)
-    for block in _blocks(grad.shape[:-1], taps * size_in):
+    result = array_module(grad).zeros((entries, size_out), grad.dtype)
+    for block in _blocks(grad.shape[:-1], entries):
         part = grad[block]
         n = row_count(part.shape)
-        result += windows[block].reshape(n, taps * size_in).T @ part.reshape(n, size_out)
+        result += windows[block].reshape(n, entries).T @ part.reshape(n, size_out)
     return result.reshape(weight_shape)
 
 
 def _scatter(grad, weight, x_shape, stride, padding):
     """The gradient of the convolution's input: each output position adds its window's share."""
     *kernel, size_in, size_out = weight.shape
-    taps = math.prod(kernel)
     mirrored_padding = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding))
     if set(stride) == {1} and size_out <= 2 * size_in and min(map(min, mirrored_padding)) >= 0:
         # With stride 1 the same sum is a convolution with the kernel turned around: gathering beats scattering.
         turned = weight[(slice(None, None, -1),) * len(kernel)]
-        return _correlate(grad, swap_last(turned), stride, mirrored_padding)
-    matrix = weight.reshape(taps * size_in, size_out).T
+        return _correlate(grad, transposed(turned), stride, mirrored_padding)
+    entries = math.prod(kernel) * size_in
+    matrix = weight.reshape(entries, size_out).T
     batch, *spatial, _ = x_shape
     bigger = (batch, *(n + sum(p) for n, p in zip(spatial, padding)), size_in)
     result = array_module(grad).zeros(bigger, grad.dtype)
     windows = _windows(result, kernel, stride)
     overlap = any(s < k for s, k in zip(stride, kernel))
-    axes = len(kernel)
-    for block in _blocks(grad.shape[:-1], taps * size_in):
-        part = grad[block]
-        shape = part.shape[:-1]
-        shares = (part.reshape(math.prod(shape), size_out) @ matrix).reshape(*shape, *kernel, size_in)
-        target = windows[block]
+    for block in _blocks(grad.shape[:-1], entries):
+        part, target = grad[block], windows[block]
+        shares = (part.reshape(row_count(part.shape), size_out) @ matrix).reshape(target.shape)
         if not overlap:
             target[...] = shares
             continue
         for tap in itertools.product(*map(range, kernel)):  # for one tap no two positions meet
-            here = (slice(None),) * (axes + 1) + tap
+            here = (..., *tap, slice(None))
             target[here] += shares[here]
     return result[_inside(spatial, padding)]

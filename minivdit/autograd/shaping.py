@@ -1,7 +1,5 @@
 """Operations that move entries without changing them: their pullbacks move the gradient back."""
 
-import math
-
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
@@ -116,22 +114,3 @@ def upsample(x, *, factors):
         return result
 
     return array_module(x).broadcast_to(x.reshape(alone), blocks).reshape(enlarged), pullback
-
-
-def swap_last(x):
-    """A plain array with its last two axes exchanged (a view)."""
-    return x.swapaxes(-1, -2)
-
-
-def row_count(shape):
-    """How many rows an array of this shape has when all axes but the last are flattened."""
-    return math.prod(shape[:-1])
-
-
-def sum_rows(x):
-    """The sum of a plain array (..., D) over all axes but the last: (D,).
-
-    Written as a product with ones, which is several times faster than .sum(axis=0).
-    """
-    rows = x.reshape(row_count(x.shape), x.shape[-1])
-    return array_module(x).ones(len(rows), x.dtype) @ rows

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import autograd as ag
-from ..autograd.attend import NEVER, step_by_step
+from ..autograd.attend import NEVER, composed_attention
 from ..base.backend import array_module, to_device
 from ..nn import Linear, Module, RMSNorm
 from .patterns import regroup, ungroup
@@ -59,11 +59,11 @@ class SelfAttention(Module):
         # Attention averages values by its weights; the average of rows of the identity is the weights.
         identity = to_device(np.eye(k.shape[-2], dtype=k.dtype))
         values = array_module(identity).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
-        return step_by_step(*arrays[:2], values, *arrays[2:], *turns, None, *times)[0]
+        return composed_attention(*arrays[:2], values, *arrays[2:], *turns, None, *times)[0]
 
     def _project(self, x, rotation, part, causal, key_time):
         """What `forward` gives to attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
-        qkv = self.qkv(x, across=part is None or part.in_order)
+        qkv = self.qkv(x, transposed=part is None or part.in_order)
         qkv = ag.reshape(qkv, shape=(len(x), -1, qkv.shape[-1]))  # (B, N, 3 D)
         query_time = None
         if part is not None:
@@ -100,9 +100,9 @@ class CrossAttention(Module):
 
         With F captions a clip, text (B F, L, text_width), the F-th parts of its tokens look at one each, in order.
         """
-        q = self.q(x, across=True)
+        q = self.q(x, transposed=True)
         q = split_heads(ag.reshape(q, shape=(len(text), -1, q.shape[-1])), self.heads)
-        k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, across=True), parts=2))
+        k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, transposed=True), parts=2))
         query_time = array_module(x.data).zeros((1, 1, 1), dtype=key_time.dtype)
         weights = self.q_norm.weight, self.k_norm.weight
         seen = join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time))

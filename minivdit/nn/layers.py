@@ -24,8 +24,8 @@ class Linear(Module):
         self.weight = Parameter(deviation * generator.standard_normal((inputs, outputs)))
         self.bias = Parameter(np.zeros(outputs)) if bias else None
 
-    def forward(self, x, *, across=False):
-        return ag.linear(x, self.weight, self.bias, across=across)
+    def forward(self, x, *, transposed=False):
+        return ag.linear(x, self.weight, self.bias, transposed=transposed)
 
 
 class Embedding(Module):

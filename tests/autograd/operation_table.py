@@ -239,7 +239,7 @@ PRODUCTS = [
         [
             normal((3, 4), (4, 2), (2,)),
             normal((2, 3, 5, 4), (4, 2), (2,)),
-            normal((2, 3, 4), (4, 2), (2,), across=True),
+            normal((2, 3, 4), (4, 2), (2,), transposed=True),
             normal((4,), (4, 2)),
             normal((2, 3), (3, 1), (1,)),
             normal((0, 3), (3, 2), (2,)),

@@ -77,8 +77,8 @@ def test_views_are_read_where_they_lie_and_copied_only_where_kernels_cannot_read
     gpu.clear()
     out = ag.attention(q, k, v).data
     assert "copy" not in gpu.launches
-    across = backend.to_device(np.ascontiguousarray(whole[0].swapaxes(-1, -2))).swapaxes(-1, -2)  # rows in pieces
-    np.testing.assert_array_equal(ag.attention(across, k, v).data.get(), out.get())
+    columns = backend.to_device(np.ascontiguousarray(whole[0].swapaxes(-1, -2))).swapaxes(-1, -2)  # rows in pieces
+    np.testing.assert_array_equal(ag.attention(columns, k, v).data.get(), out.get())
     assert gpu.launches.count("copy") == 1
     odd = backend.to_device(np.zeros(whole[0].size + 1, np.float32))[1:].reshape(whole[0].shape)  # 4 bytes too far
     odd[...] = q
@@ -87,7 +87,7 @@ def test_views_are_read_where_they_lie_and_copied_only_where_kernels_cannot_read
 
 def test_a_projection_gives_rows_that_kernels_read_as_they_lie(gpu):
     x = backend.to_device(np.random.default_rng(0).standard_normal((2, 5, 64), np.float32))
-    projected = ag.linear(x, x[0].T @ x[0], across=True).data.reshape(2, 5, 2, 32).swapaxes(1, 2)
+    projected = ag.linear(x, x[0].T @ x[0], transposed=True).data.reshape(2, 5, 2, 32).swapaxes(1, 2)
     gpu.clear()
     ag.attention(projected, projected, projected)
     assert "copy" not in gpu.launches

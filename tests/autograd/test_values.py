@@ -13,6 +13,7 @@ from operation_table import TABLE
 
 from minivdit import autograd as ag
 from minivdit.autograd import attend, fused, products
+from minivdit.autograd.arrays import blocks
 
 SAMPLES_OF = {case.name: [sample for c in TABLE if c.name == case.name for sample in c.samples] for case in TABLE}
 
@@ -157,7 +158,7 @@ def test_blocks_cover_everything_once():
     for shape in ((3, 5, 4), (1, 7), (4, 1, 1, 3), (0, 3)):
         for entries in (1, 17, 1 << 17, 1 << 20):
             seen = np.zeros(shape, int)
-            for block in products._blocks(shape, entries):
+            for block in blocks(shape, entries):
                 seen[block] += 1
             assert (seen == 1).all()
 
@@ -258,46 +259,40 @@ def test_attention_with_norm_and_rotation_is_these_operations_one_after_the_othe
     def at_once(*inputs):
         return ag.attention(*inputs, cos[:, 0], sin[:, 0], **times)
 
-    cotangent, found = normal(*v.shape, seed=6), []
-    for operation in (separately, at_once):
-        leaves = [ag.Tensor(a, requires_grad=True) for a in (q, k, v, *weights)]
+    assert_twins_agree(separately, at_once, (q, k, v, *weights))
+
+
+def test_linear_transposed_is_the_same_array_laid_out_otherwise():
+    x, weight, bias = normal(2, 3, 4), normal(4, 5), normal(5)
+    plain, columns = (value(ag.linear, x, weight, bias, transposed=choice) for choice in (False, True))
+    np.testing.assert_allclose(columns, plain, atol=1e-14)
+    assert plain.flags.c_contiguous and columns.reshape(6, 5).flags.f_contiguous
+
+
+def assert_twins_agree(simple, fast, inputs):
+    """The same value, and the same gradients for a random cotangent."""
+    found = []
+    for operation in (simple, fast):
+        leaves = [ag.Tensor(a, requires_grad=True) for a in inputs]
         result = operation(*leaves)
-        found.append([result.data, *ag.gradients(result, leaves, cotangent)])
+        found.append([result.data, *ag.gradients(result, leaves, normal(*result.shape, seed=9))])
     for expected, ours in zip(*found):
         assert abs(expected).max() > 0.1
         np.testing.assert_allclose(ours, expected, atol=1e-12)
-
-
-def test_linear_across_is_the_same_array_laid_out_otherwise():
-    x, weight, bias = normal(2, 3, 4), normal(4, 5), normal(5)
-    plain, across = (value(ag.linear, x, weight, bias, across=choice) for choice in (False, True))
-    np.testing.assert_allclose(across, plain, atol=1e-14)
-    assert plain.flags.c_contiguous and across.reshape(6, 5).flags.f_contiguous
 
 
 @pytest.mark.parametrize("entries", [8, 1 << 18])
 def test_mlp_is_two_linear_layers_with_gelu_between_them(entries, monkeypatch):
     monkeypatch.setattr(fused, "MLP_ENTRIES", entries)  # a row at a time, or all rows
     inputs = normal(2, 3, 4), normal(4, 5, seed=1), normal(5, seed=2), normal(5, 2, seed=3), normal(2, seed=4)
-
-    def separately(x, up, up_bias, down, down_bias):
-        return ag.linear(ag.gelu(ag.linear(x, up, up_bias)), down, down_bias)
-
-    cotangent, found = normal(2, 3, 2, seed=5), []
-    for operation in (separately, ag.mlp):
-        leaves = [ag.Tensor(a, requires_grad=True) for a in inputs]
-        result = operation(*leaves)
-        found.append([result.data, *ag.gradients(result, leaves, cotangent)])
-    for expected, ours in zip(*found):
-        np.testing.assert_allclose(ours, expected, atol=1e-13)
+    assert_twins_agree(ag.simple_mlp, ag.mlp, inputs)
     with ag.no_grad():  # keeps nothing, and comes to the same
-        np.testing.assert_allclose(ag.mlp(*inputs).data, found[0][0], atol=1e-13)
+        np.testing.assert_allclose(ag.mlp(*inputs).data, ag.simple_mlp(*inputs).data, atol=1e-13)
 
 
 @pytest.mark.parametrize("block", [1, 1 << 15])
 def test_normalise_and_modulate_in_blocks(block, monkeypatch):
     monkeypatch.setattr(fused, "BLOCK", block)
-    x, shift, scale = normal(2, 3, 4, 6), normal(2, 3, 1, 6, seed=1), normal(2, 3, 1, 6, seed=2)
-    standard = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
-    np.testing.assert_allclose(value(ag.normalise_and_modulate, x, shift, scale), standard * (1 + scale) + shift)
-    assert ag.gradcheck(ag.normalise_and_modulate, x, shift, scale) <= 1
+    inputs = normal(2, 3, 4, 6), normal(2, 3, 1, 6, seed=1), normal(2, 3, 1, 6, seed=2)
+    assert_twins_agree(ag.simple_normalise_and_modulate, ag.normalise_and_modulate, inputs)
+    assert ag.gradcheck(ag.normalise_and_modulate, *inputs) <= 1

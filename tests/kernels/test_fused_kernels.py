@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.autograd.attend import _prepare
+from minivdit.autograd.attend import prepare
 from minivdit.base.backend import gpu_problem
 from minivdit.base.errors import InputError
 from minivdit.kernels import fused, launch, whole_source
@@ -165,11 +165,8 @@ def test_heads_of_a_projection_are_prepared_as_attention_does_it(rotation):
     if rotation != "none":
         angles = numbers(*[batch, 1] * (rotation != "one table"), tokens, width // 2, seed=3)
         tables = np.cos(angles), np.sin(angles)
-        turn = [
-            np.broadcast_to(table.swapaxes(-1, -2).astype(float), (batch, heads, width // 2, tokens))
-            for table in tables
-        ]
-    want, pullback = _prepare(x.astype(float), weight.astype(float), turn, factor)
+        turn = [np.broadcast_to(table.astype(float), (batch, heads, tokens, width // 2)) for table in tables]
+    want, pullback = prepare(x.astype(float), weight.astype(float), turn, factor)
     want_x_grad, want_weight_grad = pullback(out_grad.swapaxes(-1, -2).astype(float))
     options = {"factor": factor, "runner": Emulation()}
     out = fused.norm_and_rotary(x, weight, *tables, **options)
