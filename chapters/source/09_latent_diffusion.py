@@ -33,7 +33,8 @@ from minivdit.lab.display import draw_strip
 from minivdit.lab.evaluation import load_judge
 from minivdit.lab.lessons import check, size
 from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig, costs
-from minivdit.training.loop import Run, TrainingSettings, train
+from minivdit.training.loop import Run, train
+from minivdit.training.settings import TrainingSettings
 from minivdit.training.tasks import AutoencoderLoss, AutoencoderTask
 
 plt.style.use("seaborn-v0_8-colorblind")

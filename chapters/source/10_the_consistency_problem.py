@@ -38,7 +38,9 @@ from minivdit.lab.lessons import check, size
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import links, reachable
 from minivdit.models.schemes import SCHEMES
-from minivdit.training.loop import Run, Task, TrainingSettings, train
+from minivdit.training.loop import Run, train
+from minivdit.training.settings import TrainingSettings
+from minivdit.training.tasks import Task
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)

@@ -41,7 +41,8 @@ from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import average_attention_distance
 from minivdit.nn import Module
 from minivdit.nn.optim import EMA, MuonAdamW, clip_global_norm, warmup_cosine
-from minivdit.training.loop import Run, TrainingSettings, train
+from minivdit.training.loop import Run, train
+from minivdit.training.settings import TrainingSettings
 from minivdit.training.tasks import DiffusionSettings, TransformerTask, fingerprint
 
 plt.style.use("seaborn-v0_8-colorblind")

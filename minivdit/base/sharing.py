@@ -2,8 +2,7 @@
 
 NumPy lets go of Python's lock inside its loops and takes it again after each, thousands of times a step. Two threads
 that wait for each other so often lose about a quarter of their time (see examples/results/speed.md). A forked process
-has a
-lock of its own.
+has a lock of its own.
 
 Processes are made by fork, where that is safe (see `can_fork`); elsewhere threads do the same work, with the same
 result bit for bit.
@@ -13,12 +12,15 @@ import contextlib
 import ctypes
 import functools
 import itertools
+import mmap
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
 
 from .backend import blas_threads
 from .errors import InputError
@@ -69,6 +71,13 @@ def split_batch(batch, shards):
     return [{name: array[low:high] for name, array in batch.items()} for low, high in itertools.pairwise(edges)]
 
 
+def shared_memory(arrays):
+    """Zeros, as float32, in the shapes of a dict of arrays, in memory that forked processes share."""
+    ends = np.cumsum([array.size for array in arrays.values()])
+    memory = np.frombuffer(mmap.mmap(-1, 4 * max(1, *map(int, ends))), np.float32)
+    return {name: memory[end - a.size : end].reshape(a.shape) for end, (name, a) in zip(ends, arrays.items())}
+
+
 # Modules whose threads never compute: those of notebooks and of progress bars.
 NEVER_COMPUTING = (
     *("ipykernel.iostream", "ipykernel.heartbeat", "ipykernel.control", "ipykernel.shellchannel"),
@@ -110,8 +119,12 @@ class Workers:
         self.function, self.count, self.cure = function, count, cure
         self.connections, self.processes = [], []
 
+    def will_fork(self):
+        """Whether a `with` block that began now would have processes."""
+        return self.count > 1 and can_fork()
+
     def __enter__(self):
-        forked = self.count - 1 if self.count > 1 and can_fork() else 0
+        forked = self.count - 1 if self.will_fork() else 0
         fork, parent = multiprocessing.get_context("fork"), os.getpid()
         for number in range(1, forked + 1):
             here, there = fork.Pipe()

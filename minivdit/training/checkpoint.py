@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..base.backend import to_numpy
-from ..base.config import plain
+from ..base.config import plain, require_equal
 from ..base.errors import InputError, shorten
 from ..base.files import load_tensors, save_tensors
 from ..base.values import require_floats
@@ -84,6 +84,33 @@ def load_checkpoint(path):
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = value
     return groups, metadata
+
+
+def require_goes_on(path, done, saved, here, prefix=""):
+    """Raise InputError unless a training can go on from a checkpoint in which so many steps are done.
+
+    saved, here: what the checkpoint and the training say of themselves, as Run.about. The config, the seed, the minutes
+    (if there are any here) and the settings must be the same, but `steps` may be others before the end is reached.
+    prefix: before the names of settings in messages, such as "training.".
+    """
+    cure = "go on with the same, or start afresh under another name"
+    minutes, steps, planned = here["minutes"], here["settings"]["steps"], saved["settings"]["steps"]
+    if minutes is not None and saved.get("minutes", minutes) != minutes:
+        begun = "a number of steps" if saved["minutes"] is None else f"{saved['minutes']:g} minutes"
+        raise InputError(f"{path} was begun for {begun}, and not for {minutes:g} minutes as here; {cure}")
+    settings = ({**about["settings"], "steps": None} for about in (saved, here))
+    named = ({prefix + name: value for name, value in own.items()} for own in settings)
+    both = ({"config": about["config"], "seed": about["seed"], **own} for about, own in zip((saved, here), named))
+    require_equal(*both, path, cure)
+    if steps != planned and done >= min(steps, planned):
+        problem = f"has done {done} of {planned} steps, so it can't end after {steps}"
+        if steps > planned:
+            problem = f"is finished after {planned} steps: its learning rates have come down, so it can't go on"
+        short = f" (--steps {planned})" * (prefix == "training.")
+        raise InputError(
+            f"{path} {problem}; set {prefix}steps to {planned} again{short}, or begin another training under another "
+            "name (with its weights, if it is to learn more: --start)"
+        )
 
 
 def _problem(tensors, metadata):

@@ -14,7 +14,7 @@ from ..base.errors import InputError, did_you_mean, shorten
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
 from ..diffusion import SamplingSettings
 from ..models import AutoencoderConfig, VideoDiTConfig
-from .loop import TrainingSettings
+from .settings import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
 
 

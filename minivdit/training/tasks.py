@@ -16,9 +16,47 @@ from ..base.backend import array_module, blas_threads, to_device, to_numpy
 from ..base.errors import InputError
 from ..data import describe
 from ..data.grammar import THEN
-from .loop import Task
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
+
+
+class Task:
+    """What is trained: the base class of all tasks.
+
+    parameters: dict of name -> Parameter. config: what the weights' shapes and meaning depend on, a dict of plain
+    values and dataclasses; a checkpoint of another config is refused. buffers: dict of name -> Tensor that isn't
+    trained but belongs into the checkpoint.
+    """
+
+    parameters = {}
+    buffers = {}
+    config = {}
+
+    def batch(self, generator):
+        """A dict of arrays, all as long along axis 0 as the batch is.
+
+        Everything random is drawn here, noise too: then the loss doesn't depend on the number of shards.
+        It is called in a thread of its own, a step ahead: it makes NumPy arrays, which are brought to the device
+        afterwards, and must not read the weights being trained.
+        """
+        raise NotImplementedError
+
+    def loss(self, batch):
+        """(loss, extras) of a batch or a part of one: a scalar Tensor, the mean over its items, and what else to log.
+
+        extras: dict of name -> array with one value an item (or a frame); see `summary`.
+        """
+        raise NotImplementedError
+
+    def summary(self, extras):
+        """What the log says of the extras of a whole batch: dict of name -> number, or tuple of numbers and None.
+
+        extras: dict of name -> flat NumPy array. By default the mean of each.
+        """
+        return {name: float(values.mean()) for name, values in extras.items()}
+
+    def finish(self, run):
+        """Called by `fit` after the last step, before that is saved."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.base.sharing import batch_size, parallel_map, split_batch
 from minivdit.nn import Linear
-from minivdit.training.parallel import parallel_gradients
+from minivdit.training.loop import GradientWorkers
 
 GENERATOR = np.random.default_rng(0)
 LAYER = Linear(5, 4, GENERATOR)
@@ -23,7 +23,7 @@ def loss(shard):
 def test_gradients_are_those_of_the_whole_batch(shards):
     expected, _ = loss(BATCH)
     grads = ag.gradients(expected, LAYER.parameters().values())
-    value, ours, extras = parallel_gradients(loss, LAYER.parameters(), BATCH, shards, threads=2)
+    value, ours, extras = GradientWorkers(loss, LAYER.parameters(), shards, 2)(BATCH)
     assert value == pytest.approx(expected.item(), rel=1e-5)
     assert list(ours) == ["weight", "bias"]
     for theirs, own in zip(grads, ours.values()):
@@ -34,7 +34,7 @@ def test_gradients_are_those_of_the_whole_batch(shards):
 
 
 def test_number_of_threads_changes_no_bit():
-    results = [parallel_gradients(loss, LAYER.parameters(), BATCH, 4, threads) for threads in (1, 2, 3, 7, 2)]
+    results = [GradientWorkers(loss, LAYER.parameters(), 4, threads)(BATCH) for threads in (1, 2, 3, 7, 2)]
     for value, grads, _ in results[1:]:
         assert value == results[0][0]
         assert all(np.array_equal(grads[name], results[0][1][name]) for name in grads)
@@ -59,8 +59,8 @@ def test_an_error_in_a_shard_is_raised_here(threads):
         return loss(shard)
 
     with pytest.raises(ZeroDivisionError, match="in shard 2"):
-        parallel_gradients(broken, LAYER.parameters(), BATCH, 4, threads)
-    assert parallel_gradients(loss, LAYER.parameters(), BATCH, 4, threads)[0] > 0  # the pool lives on
+        GradientWorkers(broken, LAYER.parameters(), 4, threads)(BATCH)
+    assert GradientWorkers(loss, LAYER.parameters(), 4, threads)(BATCH)[0] > 0  # the pool lives on
 
 
 def test_shards_cover_the_batch_in_order():

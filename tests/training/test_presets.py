@@ -100,7 +100,9 @@ def test_fields_that_belong_together_change_together():
         ("data.size=64", "takes 2 values with commas between them, not '64'"),
         ("data.size=64,x", "takes a whole number, not 'x'"),
         ("training.steps=0", "steps must be above 0, not 0"),
-        ("training.weight_decay=-1", "weight_decay must not be negative"),
+        ("training.weight_decay=-1", "weight_decay must be between 0 and 1,000, not -1"),
+        ("training.learning_rate=0", "learning_rate must be above 0 and at most 1,000, not 0"),
+        ("training.batch=0", "batch must be between 1 and 1,048,576, not 0"),
         ("training.ema_decay=2", "ema_decay must be between 0 and 1, not 2"),
         ("data.size=36,32", "height 36 must be a multiple of 8: 4 pixels a latent, 2 latents a patch"),
         (

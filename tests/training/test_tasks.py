@@ -15,8 +15,7 @@ from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from minivdit.training import presets, stages
 from minivdit.training.checkpoint import load_checkpoint
-from minivdit.training.loop import Run, train
-from minivdit.training.parallel import parallel_gradients
+from minivdit.training.loop import GradientWorkers, Run, train
 from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask, fingerprint
 
 TINY = presets.get("tiny")
@@ -54,7 +53,7 @@ def test_neither_loss_depends_on_the_number_of_shards(autoencoder):
     clips = make_task(autoencoder, batch=12)
     for task in (frames, clips):
         batch = task.batch(np.random.default_rng(3))
-        results = [parallel_gradients(task.loss, task.parameters, batch, shards) for shards in (1, 4)]
+        results = [GradientWorkers(task.loss, task.parameters, shards)(batch) for shards in (1, 4)]
         assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
         for name, whole in results[0][1].items():
             scale = np.abs(whole).max() + 1e-6

@@ -16,8 +16,7 @@ from tqdm import TMonitor, tqdm
 
 from minivdit.base.errors import InputError
 from minivdit.base.sharing import Workers, can_fork, parallel_map
-from minivdit.training.loop import Run, train
-from minivdit.training.parallel import GradientWorkers, parallel_gradients
+from minivdit.training.loop import GradientWorkers, Run, train
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
 
@@ -39,7 +38,7 @@ def nothing_left():
 def test_the_same_as_with_threads_bit_for_bit(shards, count):
     task = toy.ToyTask()
     batch = task.batch(np.random.default_rng(0))
-    loss, gradients, extras = parallel_gradients(task.loss, task.parameters, batch, shards, 1)
+    loss, gradients, extras = GradientWorkers(task.loss, task.parameters, shards)(batch)
     with GradientWorkers(task.loss, task.parameters, shards, count) as workers:
         for _ in range(2):  # the second time the shared arrays aren't fresh
             again, found, told = workers(batch)
@@ -58,7 +57,7 @@ def test_workers_see_weights_change():
         for parameter in task.parameters.values():
             parameter.data *= 1.5
         after, *_ = workers(batch)
-    expected, *_ = parallel_gradients(task.loss, task.parameters, batch, 2, 1)
+    expected, *_ = GradientWorkers(task.loss, task.parameters, 2)(batch)
     assert before != after == expected
 
 
@@ -67,15 +66,15 @@ def test_a_batch_smaller_than_the_number_of_shards():
     batch = task.batch(np.random.default_rng(0))
     with GradientWorkers(task.loss, task.parameters, 4, 3) as workers:
         loss, _, extras = workers(batch)
-    assert loss == parallel_gradients(task.loss, task.parameters, batch, 4, 1)[0] and len(extras) == 2
+    assert loss == GradientWorkers(task.loss, task.parameters, 4)(batch)[0] and len(extras) == 2
 
 
-def test_training_hires_them_and_lets_them_go():
+def test_training_starts_them_and_lets_them_go():
     states = train(run := Run(toy.ToyTask(), toy.SETTINGS, threads=2))
     next(states)
-    assert len(multiprocessing.active_children()) == 1 and run.workers is not None
+    assert len(multiprocessing.active_children()) == 1 and run.workers.handed_over.keys() == {1}
     states.close()
-    assert run.workers is None
+    assert run.workers.handed_over == {}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

@@ -9,8 +9,9 @@ import numpy as np
 
 from minivdit import autograd as ag
 from minivdit.nn import Linear, Module
-from minivdit.training.loop import Task, TrainingSettings, fit
-from minivdit.training.tasks import error_by_level
+from minivdit.training.loop import fit
+from minivdit.training.settings import TrainingSettings
+from minivdit.training.tasks import Task, error_by_level
 
 SETTINGS = TrainingSettings(steps=30, batch=12, shards=3, learning_rate=0.01, warmup=3)
 

@@ -8,7 +8,6 @@ import time
 from ...autograd import engine
 from ...base.backend import blas_threads
 from ...nn.optim import clip_global_norm
-from ...training.parallel import parallel_gradients
 from . import workloads
 
 
@@ -66,7 +65,7 @@ def profile_step(name, threads=1, warm_up=3):
             run.advance(batch)
         started = time.process_time()
         with engine.observe(profile):
-            _, gradients, _ = parallel_gradients(run.task.loss, run.parameters, batch, run.settings.shards, run.threads)
+            _, gradients, _ = run.workers(batch)
         spent = time.process_time() - started
         profile.add("engine", "both", spent - sum(row.seconds for row in profile.rows.values()))
         for part, work in (

@@ -20,8 +20,9 @@ from ...diffusion.curves import shifted
 from ...generation.text_to_video import Predictor
 from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs
 from ...nn.optim import fused_parts, is_hidden_matrix, warmup_cosine
-from ...training import loop, presets
-from ...training.loop import Run, TrainingSettings
+from ...training import presets
+from ...training.loop import Run
+from ...training.settings import TrainingSettings
 from ...training.tasks import AutoencoderTask, TransformerTask
 
 GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
@@ -61,17 +62,15 @@ def ours(name, threads):
     if kind == "sample":
         return _our_sample(run.task, batch, threads)
 
-    on_device = loop.on_device(batch)
-
     def results():
-        loss, gradients, _ = run.gradients(on_device)
+        loss, gradients, _ = run.workers(batch)
         return {"loss": np.float32(float(loss)), **gradients}
 
     def step():
-        run.advance(loop.on_device(batch))
+        run.advance(batch)
         backend.wait()
 
-    return Prepared(step, results, 3 * _flops(run.task, batch), run.hired())
+    return Prepared(step, results, 3 * _flops(run.task, batch), run.with_workers())
 
 
 def theirs(name, threads, compiled=False, device="cpu"):
