@@ -118,5 +118,5 @@ def _way(said):
     named = [
         next((name for name in axis if not set(said).isdisjoint(axis[name])), "") for axis in (VERTICAL, HORIZONTAL)
     ]
-    speed = next((SPEED_OF[word] for word in said if word in SPEED_OF), "normal")
+    speed = next((speed for adverb, speed in SPEED_OF.items() if adverb in said), "normal")
     return " and ".join(filter(None, named)) or None, speed

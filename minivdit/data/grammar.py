@@ -110,20 +110,28 @@ def _clause(motion, choose):
 
 # From words to motions -----------------------------------------------------------------------------------------------
 
+
+def _optional(name, options):
+    """The regular expression of a word that may be missing, but is never stepped over where it stands."""
+    return rf"(?: (?P<{name}>{options})\b|(?! (?:{options})\b))"
+
+
 _SPEED = "|".join(SPEED_OF)
 # A clause, piece by piece: its regular expression, and what is expected where that doesn't match.
 _CLAUSE = (
     (rf" (?:{'|'.join(ARTICLES)})\b", "'a', 'an' or 'the' and a digit"),
-    (r"(?: digit\b)?", None),
+    (_optional("noun", "digit"), None),
     (rf" (?P<digit>[0-9]|{'|'.join(DIGIT_WORDS)})\b", "a digit, 0 to 9 or zero to nine"),
-    (r"(?: is\b)?", None),
-    (rf"(?: (?P<early>{_SPEED})\b)?", None),
+    (_optional("auxiliary", "is"), None),
+    (_optional("early", _SPEED), None),
     (rf" (?:{'|'.join(VERBS)})\b", f"a verb: {', '.join(VERBS)}"),
-    (rf"(?(early)|(?: (?P<middle>{_SPEED})\b)?)", None),
-    (r"(?: (?P<vertical>up|down)(?:wards)?\b(?: and\b|(?P<alone>(?! and (?:to|right|left)\b))))?", None),
-    (r"(?(alone)|(?: to the\b)?)", None),
+    (rf"(?(early)|{_optional('middle', _SPEED)})", None),
+    (_optional("vertical", "up|down|upwards|downwards"), None),
+    (r"(?(vertical)(?: and\b|(?P<alone>(?! and (?:to|right|left)\b))))", None),
+    (rf"(?(alone)|{_optional('to', 'to')})", None),
+    (r"(?(to) the\b)", "'the right' or 'the left'"),
     (r"(?(alone)| (?P<horizontal>right|left)\b)", f"a direction: {', '.join(DIRECTIONS)}"),
-    (rf"(?(early)|(?(middle)|(?: (?P<late>{_SPEED})\b)?))", None),
+    (rf"(?(early)|(?(middle)|{_optional('late', _SPEED)}))", None),
 )
 _NEXT_CLAUSE = ((rf" (?:{'|'.join(JOINERS)})\b", "'and' or 'while' before a second digit, or the end"), *_CLAUSE)
 _NO_MORE = ((r"$", "the end; a caption describes one or two digits"),)
@@ -150,9 +158,9 @@ def _joined(pieces):
     return re.compile("".join(pattern for pattern, _ in pieces))
 
 
-def _motion(digit, vertical, horizontal, early, middle, late, alone):
+def _motion(digit, vertical, horizontal, early, middle, late, **_):
     number = int(digit) if digit.isdecimal() else DIGIT_WORDS.index(digit)
-    direction = " and ".join(filter(None, (vertical, horizontal)))
+    direction = " and ".join(filter(None, (vertical and vertical.removesuffix("wards"), horizontal)))
     return DigitMotion(number, direction, SPEED_OF.get(early or middle or late, "normal"))
 
 

@@ -1,25 +1,24 @@
-"""Moving digits: the classic generator by its published rule, its canonical file, and captioned clips.
+"""Moving digits: the classic generator by its published rule, and captioned clips.
 
 Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations using LSTMs"
 (2015) made two digits bounce in a 64x64 box. Captions follow Mittal, Marwah and Balasubramanian,
 "Sync-DRAW" (2017), who also held out digit x motion pairs to test composition.
 """
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ..base.errors import InputError
+from .digits import DigitSource
 from .grammar import DIRECTIONS, MAX_DIGITS, SPEEDS, DigitMotion, describe
 
-# What SPEEDS mean unless told otherwise: pixels a frame along the way (a diagonal isn't faster) on a 64-pixel canvas;
-# they scale with its shorter side.
+# What SPEEDS mean unless told otherwise: pixels a frame (a diagonal isn't faster) on a canvas of 64 pixels. They scale
+# with its shorter side.
 PIXELS_PER_FRAME = (1.6, 2.8, 4.2)
 
 # Ten of the eighty digit x direction pairs, never seen in training: each digit once, each direction once or twice.
-# A model that draws "an 8 moving left" knows 8 from other directions and left from other digits.
+# A model that draws "an 8 moving left" has seen 8 move in other directions, and other digits move left.
 HELD_OUT = (
     (0, "left"),
     (1, "up and right"),
@@ -35,10 +34,6 @@ HELD_OUT = (
 _STARTS = 8  # random starts of which the one with least overlap is taken
 _PAIRS = tuple((digit, direction) for digit in range(10) for direction in DIRECTIONS)
 
-CANONICAL_SHAPE = (20, 10_000, 64, 64)
-CANONICAL_MD5 = "be083ec986bfe91a449d63653c411eb2"
-CANONICAL_URL = "http://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy"
-
 
 # The classic data set ------------------------------------------------------------------------------------------------
 
@@ -48,7 +43,7 @@ def classic_trajectory(position, angle, num_frames, step=0.1):
 
     position: (n, 2) as (y, x) in [0, 1]. angle: (n,) in radians, velocity (sin, cos) * step a frame.
     Returns float64 (n, num_frames, 2); the first is already moved once. A wall stops a digit (its
-    coordinate becomes 0 or 1 exactly, the overshoot is lost) and turns that component of its velocity.
+    coordinate becomes 0 or 1 exactly, the overshoot is lost) and reverses that component of its velocity.
     """
     position = np.array(position, np.float64)
     velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1) * step
@@ -79,39 +74,6 @@ def classic_moving_mnist(source, generator, batch_size, num_digits=2, num_frames
     return video[..., None], labels.reshape(batch_size, num_digits)
 
 
-def read_moving_mnist(path, shape=CANONICAL_SHAPE, md5=CANONICAL_MD5):
-    """The canonical test file as uint8 (10000, 20, 64, 64, 1), memory-mapped: only what is used is read.
-
-    shape: as stored, time first. md5: None skips the checksum, which reads all 819 MB once (seconds).
-    Raises InputError when the file is missing, isn't whole, or is another file.
-    """
-    path = Path(path)
-    repair = f"fetch it from {CANONICAL_URL}"
-    if not path.is_file():
-        raise InputError(f"no moving MNIST at {path}; {repair}")
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy reads the header as Python's text, and a malformed one may raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a whole .npy file ({reason}); {repair}") from error
-    if not isinstance(stored, np.ndarray) or stored.shape != shape or stored.dtype != np.uint8:
-        found = f"{stored.dtype} {stored.shape}" if isinstance(stored, np.ndarray) else "an archive"
-        raise InputError(f"{path} holds {found}, but moving MNIST is uint8 {shape}; {repair}")
-    if md5 is not None:
-        with open(path, "rb") as file:
-            digest = _md5(file)
-        if digest != md5:
-            raise InputError(f"{path} is not the canonical moving MNIST: md5 {digest}, not {md5}; {repair}")
-    return stored.swapaxes(0, 1)[..., None]
-
-
-def _md5(file):
-    digest = hashlib.md5(usedforsecurity=False)
-    while piece := file.read(1 << 20):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 # Captioned clips -----------------------------------------------------------------------------------------------------
 
 
@@ -133,63 +95,56 @@ class Clips:
     digit_size: int
 
 
+@dataclass(eq=False)
 class CaptionedClips:
     """Makes clips of moving digits and captions that say what moves where.
 
-    A digit moves straight at its caption's direction and speed and is reflected by the walls like
-    light by a mirror. It starts far enough from the wall ahead that, where the canvas allows, no bounce
-    comes in the first half of the clip. Two digits of a clip are of different classes, and of a few
-    random starts the one is taken in which they cover each other least.
+    A digit moves straight at its caption's direction and speed. The walls reflect it as a mirror reflects light. It
+    starts far enough from the wall ahead that, where the canvas allows, no bounce comes in the first half of the clip.
+    Two digits of a clip are of different classes; of a few random starts the one with the least overlap is taken.
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
-    pixels_per_frame: how fast each of SPEEDS is; see PIXELS_PER_FRAME.
-    turning: the share of one-digit clips whose digit goes another way from the middle on, where the caption says so:
-    "a 3 moving right, then up". Clips of an odd number of frames have no middle.
+    turning: the share of one-digit clips whose digit turns into another direction in the middle, where the caption
+    says so: "a 3 moving right, then up". Clips of an odd number of frames have no middle.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
     equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
+    pixels_per_frame: how fast each of SPEEDS is; see PIXELS_PER_FRAME.
     """
 
-    def __init__(
-        self,
-        source,
-        size=(64, 64),
-        num_frames=16,
-        digit_size=28,
-        num_digits=(1, 2),
-        speeds=SPEEDS,
-        turning=0.0,
-        held_out="exclude",
-        synonyms=True,
-        subpixel=True,
-        pixels_per_frame=PIXELS_PER_FRAME,
-    ):
-        check_canvas(size, num_frames, digit_size)
-        if not num_digits or not set(num_digits) <= set(range(1, MAX_DIGITS + 1)):
-            raise InputError(f"clips of {num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
-        if not speeds or not set(speeds) <= set(SPEEDS):
-            raise InputError(f"{speeds} are not all speeds; choose among {', '.join(SPEEDS)}")
-        chosen = {
-            "exclude": [pair for pair in _PAIRS if pair not in HELD_OUT],
-            "only": list(HELD_OUT),
-            "include": list(_PAIRS),
-        }
-        if held_out not in chosen:
-            raise InputError(f"held_out={held_out!r} is not known; choose exclude, only or include")
-        self.source, self.size, self.num_frames, self.digit_size = source, tuple(size), num_frames, digit_size
-        self.num_digits, self.speeds = tuple(num_digits), tuple(speeds)
-        self.pixels_per_frame = tuple(pixels_per_frame)
+    source: DigitSource
+    size: tuple[int, int] = (64, 64)
+    num_frames: int = 16
+    digit_size: int = 28
+    num_digits: tuple[int, ...] = (1, 2)
+    speeds: tuple[str, ...] = SPEEDS
+    turning: float = 0.0
+    held_out: str = "exclude"
+    synonyms: bool = True
+    subpixel: bool = True
+    pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
+
+    def __post_init__(self):
+        check_canvas(self.size, self.num_frames, self.digit_size)
+        for name in ("size", "num_digits", "speeds", "pixels_per_frame"):
+            setattr(self, name, tuple(getattr(self, name)))
+        if not self.num_digits or not set(self.num_digits) <= set(range(1, MAX_DIGITS + 1)):
+            raise InputError(f"clips of {self.num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
+        if not self.speeds or not set(self.speeds) <= set(SPEEDS):
+            raise InputError(f"{self.speeds} are not all speeds; choose among {', '.join(SPEEDS)}")
         if len(self.pixels_per_frame) != len(SPEEDS) or not all(0 < speed <= 1000 for speed in self.pixels_per_frame):
             raise InputError(
                 f"pixels_per_frame is a number above 0 and up to 1,000 for each of {', '.join(SPEEDS)}, not "
                 f"{self.pixels_per_frame}"
             )
-        if not 0 <= turning <= 1:
-            raise InputError(f"turning is a share from 0 to 1, not {turning}")
-        self.turning, self.synonyms, self.subpixel = turning, synonyms, subpixel
-        self.pairs = chosen[held_out]
+        if not 0 <= self.turning <= 1:
+            raise InputError(f"turning is a share from 0 to 1, not {self.turning}")
+        if self.held_out not in ("exclude", "only", "include"):
+            raise InputError(f"held_out={self.held_out!r} is not known; choose exclude, only or include")
+        pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
+        self.pairs = pairs[self.held_out]
 
     def batch(self, generator, batch_size):
         """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
@@ -198,14 +153,13 @@ class CaptionedClips:
 
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
-        own = {name: getattr(self, name) for name in ("size", "num_frames", "digit_size", "num_digits", "speeds")}
-        # Left out where nobody has set them, so that checkpoints from before they could be set go on.
-        own |= {"pixels_per_frame": self.pixels_per_frame} if self.pixels_per_frame != PIXELS_PER_FRAME else {}
-        own |= {"turning": self.turning} if self.turning else {}
-        return {"digits": self.source.name, **{name: list(np.atleast_1d(value)) for name, value in own.items()}}
+        names = ["size", "num_frames", "digit_size", "num_digits", "speeds"]
+        # Older checkpoints don't have these two, and must still match where nobody has set them.
+        names += [name for name in ("pixels_per_frame", "turning") if getattr(self, name) != getattr(type(self), name)]
+        return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
 
     def draw_motions(self, generator):
-        """What one clip shall show: a list of DigitMotions."""
+        """What one clip is to show: a list of DigitMotions."""
         count = self.num_digits[generator.integers(len(self.num_digits))]
         motions = []
         while len(motions) < count:
@@ -216,16 +170,17 @@ class CaptionedClips:
         return motions
 
     def draw_turn(self, generator, motions):
-        """The direction in which a clip of these motions goes on from its middle, or None: it doesn't turn."""
+        """The direction into which the digit of a clip turns in the middle, or None where it doesn't turn."""
         if not self.turning or len(motions) > 1 or self.num_frames % 2 or generator.random() >= self.turning:
             return None
-        ways = [way for digit, way in self.pairs if digit == motions[0].digit and way != motions[0].direction]
-        return ways[generator.integers(len(ways))] if ways else None
+        ((digit, before, _),) = motions
+        others = [direction for other, direction in self.pairs if other == digit and direction != before]
+        return others[generator.integers(len(others))] if others else None
 
     def render(self, generator, labels, turns=None):
         """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
 
-        turns: for each clip the direction in which it goes on from its middle, or None.
+        turns: for each clip the direction into which its digit turns in the middle, or None.
         """
         if not labels:
             raise InputError("a batch of 0 clips can't be made; ask for at least 1")
@@ -248,12 +203,12 @@ class CaptionedClips:
         room, half = np.array(self.size) - self.digit_size, self.num_frames // 2
         velocity = np.full((2, len(labels), max(map(len, labels)), 2), np.nan)  # in either half of the clip
         for clip, (motions, turn) in enumerate(zip(labels, turns)):
-            for slot, (_, direction, speed) in enumerate(motions):
+            for slot, (_, before, speed) in enumerate(motions):
                 pixels = self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
-                for part, way in enumerate((direction, turn or direction)):
-                    step = np.array(DIRECTIONS[way])
+                for part, direction in enumerate((before, turn or before)):
+                    step = np.array(DIRECTIONS[direction])
                     velocity[part, clip, slot] = step / np.hypot(*step) * pixels
-        # The way of the first half of the clip is kept free, and that after a turn; the rest of the room is for chance.
+        # No wall is in the way in the first half, nor after a turn; chance decides within the room that this leaves.
         turned = np.array([turn is not None for turn in turns])[:, None, None]
         ends = np.cumsum([velocity[0] * self.num_frames / 2, np.where(turned, velocity[1] * half, 0)], axis=0)
         low, high = ends.min(axis=0).clip(None, 0), ends.max(axis=0).clip(0)
@@ -261,8 +216,8 @@ class CaptionedClips:
         start = np.where(velocity[0] < 0, room - high - spare, spare - low).clip(0, room)
         time = np.arange(self.num_frames)[:, None]
 
-        def fold(way):  # reflection by mirrors is the straight way folded like a strip of paper, at 0 and at `room`
-            return room - np.abs(way % (2 * room) - room)
+        def fold(path):  # reflection at both walls folds a straight path like a strip of paper, at 0 and at `room`
+            return room - np.abs(path % (2 * room) - room)
 
         corners = fold(start[..., None, :] + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
         after = fold(corners[..., half : half + 1, :] + velocity[1, :, :, None] * (time - half))

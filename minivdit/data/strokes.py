@@ -1,10 +1,10 @@
 """Handwritten-like digits drawn from strokes, so that everything runs without a data set.
 
 A glyph is a few pen strokes through control points. Each drawing moves the control points a little,
-slants, stretches, turns and bends the whole, fits it into the central 20x20 box as MNIST does, and
+slants, stretches, rotates and bends the whole, fits it into the central 20x20 box as MNIST does, and
 draws it with a round pen of random thickness.
 
-The pen is the trick that makes it fast. The ink that many small Gaussian blobs leave on a pixel is
+The pen makes it fast. The ink that many small Gaussian blobs leave on a pixel is
 a sum over blobs of exp(-dy^2 / 2s^2) * exp(-dx^2 / 2s^2), and a sum of products is a matrix product:
 (size, blobs) @ (blobs, size). Across a stroke that sum falls off as exp(-d^2 / 2s^2), so its
 logarithm gives back d, the distance to the nearest stroke; ink is where d is under the pen's radius.
@@ -115,7 +115,7 @@ def _glyph_table():
     for index, (points, strokes) in enumerate(parsed):
         control[index, : len(points)] = points
         control[index, len(points) :] = points[0]  # unused, but inside the box
-        lengths = [_length(control[index, stroke]) for stroke in strokes]
+        lengths = [np.hypot(*np.diff(control[index, stroke], axis=0).T).sum() for stroke in strokes]
         ends = np.round(np.cumsum([0.0, *lengths]) / sum(lengths) * SAMPLES).astype(int)
         for stroke, start, end in zip(strokes, ends[:-1], ends[1:], strict=True):
             follow[index, start:end] = _catmull_rom(stroke, end - start, most)
@@ -123,34 +123,23 @@ def _glyph_table():
     return control, follow, pen
 
 
-def _length(points):
-    return float(np.hypot(*np.diff(points, axis=0).T).sum())
-
-
 def _catmull_rom(stroke, count, width):
     """Matrix (count, width) that takes all control points to `count` samples along one stroke's curve."""
-    spans = len(stroke) - 1
+    points = np.eye(width)[stroke]
+    # Beyond an end the curve goes on straight: p[-1] = 2 p[0] - p[1].
+    points = np.stack([2 * points[0] - points[1], *points, 2 * points[-1] - points[-2]])
+    position = np.linspace(0, len(stroke) - 1, count)
+    span = np.minimum(position.astype(int), len(stroke) - 2)
+    u = (position - span)[:, None]
+    weights = (
+        (-u + 2 * u**2 - u**3) / 2,
+        (2 - 5 * u**2 + 3 * u**3) / 2,
+        (u + 4 * u**2 - 3 * u**3) / 2,
+        (-(u**2) + u**3) / 2,
+    )
     matrix = np.zeros((count, width), np.float32)
-    for row, position in enumerate(np.linspace(0.0, spans, count)):
-        span = min(int(position), spans - 1)
-        u = position - span
-        weights = (
-            (-u + 2 * u**2 - u**3) / 2,
-            (2 - 5 * u**2 + 3 * u**3) / 2,
-            (u + 4 * u**2 - 3 * u**3) / 2,
-            (-(u**2) + u**3) / 2,
-        )
-        for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
-            at = span + offset
-            # Beyond an end the curve goes on straight: p[-1] = 2 p[0] - p[1].
-            if at < 0:
-                matrix[row, stroke[0]] += 2 * weight
-                matrix[row, stroke[1]] -= weight
-            elif at > spans:
-                matrix[row, stroke[-1]] += 2 * weight
-                matrix[row, stroke[-2]] -= weight
-            else:
-                matrix[row, stroke[at]] += weight
+    for offset, weight in enumerate(weights):
+        matrix += weight * points[span + offset]
     return matrix
 
 
@@ -168,9 +157,9 @@ def _trace(generator, labels):
 
     # A smooth warp: each coordinate is pushed by a slow wave of the other one.
     xy = xy + uniform(-0.08, 0.08, 1, 2) * np.sin(uniform(2, 6, 1, 2) * xy[..., ::-1] + uniform(-3.1, 3.1, 1, 2))
-    width, slant, turn = uniform(0.75, 1.2), uniform(-0.15, 0.4), uniform(-0.15, 0.15)
+    width, slant, angle = uniform(0.75, 1.2), uniform(-0.15, 0.4), uniform(-0.15, 0.15)
     x, y = xy[..., 0] * width[:, None] - slant[:, None] * xy[..., 1], xy[..., 1]
-    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     xy = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
     # Fit into the central box of 20 pixels, then put the centre of mass in the middle, as MNIST was made.

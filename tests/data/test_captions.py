@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import DIRECTIONS, MAX_WORDS, SPEEDS, VOCABULARY, DigitMotion, describe, grammar, parse, split_words
+from minivdit.data import DIRECTIONS, SPEEDS, VOCABULARY, DigitMotion, describe, grammar, parse
 from minivdit.data.captions import over_time
-from minivdit.data.words import plain_words
+from minivdit.data.grammar import MAX_WORDS
+from minivdit.data.words import plain_words, split_words
 from minivdit.lab.cli.caption_notes import what_is_left_open
 
 ALL = [DigitMotion(*motion) for motion in itertools.product(range(10), DIRECTIONS, SPEEDS)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import DigitSource, digit_source, resize
+from minivdit.data import DigitSource, digit_source
+from minivdit.data.digits import resize
 
 
 def coded_source():

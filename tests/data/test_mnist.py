@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import digit_source, find_mnist, load_mnist, mnist, source_like
+from minivdit.data import digit_source, mnist, source_like
+from minivdit.data.mnist import find_mnist, load_mnist
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli.main import main
 from minivdit.lab.evaluation.model_evaluation import clip_maker

@@ -1,6 +1,5 @@
-"""Moving digits: the published rule by hand-computed frames, the canonical file, captioned clips."""
+"""Moving digits: the published rule by hand-computed frames, and captioned clips."""
 
-import hashlib
 import time
 
 import numpy as np
@@ -16,12 +15,11 @@ from minivdit.data import (
     DigitMotion,
     DigitSource,
     classic_moving_mnist,
-    classic_trajectory,
     digit_source,
     paint,
     parse,
-    read_moving_mnist,
 )
+from minivdit.data.moving_mnist import classic_trajectory
 
 
 @pytest.fixture(scope="module")
@@ -72,40 +70,6 @@ def test_overlaps_keep_the_larger_value():
     for value in (0.5, 0.8, 0.3):
         paint(video, np.array([0]), np.full((1, 8, 8), value, np.float32), np.full((1, 1, 2), 2.0))
     assert video.max() == np.float32(0.8) and np.count_nonzero(video) == 64
-
-
-@pytest.fixture
-def stored(tmp_path):
-    path = tmp_path / "seq.npy"
-    np.save(path, np.arange(4 * 3 * 5 * 6, dtype=np.uint16).astype(np.uint8).reshape(4, 3, 5, 6))
-    return path, hashlib.md5(path.read_bytes()).hexdigest()
-
-
-def test_the_canonical_file_is_mapped_not_read(stored):
-    path, md5 = stored
-    clips = read_moving_mnist(path, shape=(4, 3, 5, 6), md5=md5)
-    assert clips.shape == (3, 4, 5, 6, 1) and isinstance(clips, np.memmap) and not clips.flags.writeable
-    np.testing.assert_array_equal(clips[2, 1, :, :, 0], np.load(path)[1, 2])
-
-
-def test_wrong_canonical_files_are_refused(stored, tmp_path):
-    path, _ = stored
-    with pytest.raises(InputError, match="md5"):
-        read_moving_mnist(path, shape=(4, 3, 5, 6), md5="0" * 32)
-    with pytest.raises(InputError, match=r"uint8 \(4, 3, 5, 6\), but moving MNIST is uint8 \(20, 10000, 64, 64\)"):
-        read_moving_mnist(path)
-    with pytest.raises(InputError, match="no moving MNIST at"):
-        read_moving_mnist(tmp_path / "nothing.npy")
-    whole = path.read_bytes()
-    objects = tmp_path / "objects.npy"
-    np.save(objects, np.array([{}], dtype=object), allow_pickle=True)
-    archive = tmp_path / "archive.npz"
-    np.savez(archive, a=np.zeros(3))
-    for content in (whole[:-1], whole[:40], b"", b"not an array", objects.read_bytes(), archive.read_bytes()):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="fetch it from") as caught:
-            read_moving_mnist(path, shape=(4, 3, 5, 6), md5=None)
-        assert "\n" not in str(caught.value)
 
 
 # Captioned -----------------------------------------------------------------------------------------------------------
@@ -295,29 +259,6 @@ def test_some_single_digits_turn_and_never_a_held_out_way(squares):
     assert not any("then" in caption for caption in odd.batch(generator, 8).captions)
     still = CaptionedClips(squares, (64, 64), 16, 28, (1,))
     assert "turning" not in still.describe() and maker.describe()["turning"] == [0.5]
-
-
-MALFORMED = [
-    b"[" * 200,
-    b"-" * 3000 + b"1",
-    b"(" * 5000,
-    b"{[]: 1}",
-    b"'''",
-    b"\xff\xfe",
-    b"{'descr': '|u1', 'fortran_order': False, 'shape': (2**70, 3)}",
-    b"{'descr': [('a', '|u1', (1000000000000,))], 'fortran_order': False, 'shape': (2,)}",
-]
-
-
-@pytest.mark.filterwarnings("ignore:Reading")
-@pytest.mark.parametrize("version", [1, 2, 3])
-@pytest.mark.parametrize("header", MALFORMED, ids=lambda header: repr(header[:12]))
-def test_a_malformed_header_is_no_npy_file(tmp_path, header, version):
-    path = tmp_path / "mnist_test_seq.npy"
-    size = len(header).to_bytes(2 if version == 1 else 4, "little")
-    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + size + header + bytes(64))
-    with pytest.raises(InputError, match=r"is not a whole \.npy file"):
-        read_moving_mnist(path)
 
 
 @pytest.mark.parametrize("setting", [{"turning": 1.5}, {"turning": -0.1}, {"num_digits": ()}, {"speeds": ("warp",)}])

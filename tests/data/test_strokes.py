@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import digit_source, stroke_digits
+from minivdit.data import digit_source
 from minivdit.data import strokes as strokes_module
+from minivdit.data.strokes import stroke_digits
 
 
 def test_equal_generators_draw_equal_digits_and_others_do_not():
