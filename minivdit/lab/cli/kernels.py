@@ -14,12 +14,12 @@ USUAL = {"queries": (70, 6), "keys": (50, 4), "rows": (70, 6)}  # how many, and 
 def add_kernels(commands):
     text = """Compile the CUDA kernels, and run them on the CPU.
 
-    They are written by hand, and no GPU is needed here.
+    They are written by hand, and no GPU is needed here. 'minivdit kernels COMMAND --help' explains a command.
 
     examples:
       minivdit kernels list
+      minivdit kernels compile
       minivdit kernels emulate attention_forward_2 --trace
-      minivdit kernels emulate --help
     """
     parser = commands.add(lambda options: parser.print_help(), text, name="kernels")
     commands = Commands(parser)

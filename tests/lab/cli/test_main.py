@@ -1,0 +1,227 @@
+"""The command line: help worth reading, and one line for every error."""
+
+import errno
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minivdit
+from minivdit.base import machine
+from minivdit.base.errors import InputError
+from minivdit.lab.cli import doctor
+from minivdit.lab.cli import main as cli
+
+# Other processes find the minivdit that is tested here, installed or not.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
+ABILITIES = ("animate", "keyframes", "extend", "interpolate", "connect", "loop", "edit", "inpaint")
+COMMANDS = (
+    "demo",
+    "sample",
+    *ABILITIES,
+    "explore",
+    "train",
+    "evaluate",
+    "compare",
+    "card",
+    "data",
+    "bench",
+    "kernels",
+    "doctor",
+)
+
+
+def test_help_names_every_command(run, capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(f"\n    {command}" in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_in_the_help_are_commands_that_parse(run, command, capsys):
+    assert run(command, "--help") == 0
+    text = capsys.readouterr().out
+    examples = [
+        line.split("   ")[0].strip() for line in text.split("examples:\n")[1].replace("\n  ", "\n").splitlines()
+    ]
+    examples = [line for line in examples if line]
+    assert examples
+    for example in examples:
+        words = [word for word in shlex.split(example) if not word.startswith("MINIVDIT_DATA=")]
+        assert words[0] == "minivdit" and words[1] == command
+        cli.build_parser().parse_args(words[1:])  # raises InputError if it doesn't
+
+
+def test_without_a_command_there_is_help(run, capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert run() == 0
+    assert capsys.readouterr().out == text
+
+
+def test_help_needs_no_docstrings(run, tmp_path):
+    command = [sys.executable, "-OO", "-m", "minivdit", "sample", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    assert result.returncode == 0 and "Draw clips from captions" in result.stdout
+
+
+def test_version(run, capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"minivdit {minivdit.__version__}\n"
+
+
+def test_python_m_minivdit_is_the_same_command(run):
+    command = [sys.executable, "-m", "minivdit", "smaple"]
+    result = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert (
+        result.returncode == 2
+        and "'smaple' is not a command; did you mean 'sample'?" in result.stderr
+        and result.stdout == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["xylophone"], "'xylophone' is not a command; see 'minivdit --help'"),
+        (["sampel"], "minivdit: 'sampel' is not a command; did you mean 'sample'?"),
+        (["sample", "a 3", "--wieghts", "small"], "'--wieghts' is not an option; did you mean '--weights'?"),
+        (["sample", "a 3", "--sampler", "eulr"], "--sampler: 'eulr' is not known; did you mean 'euler'?"),
+        (["doctor", "who"], "'who' is one argument too many"),
+        (["sample"], "required: prompt"),
+        (["sample", "a 3 moving right", "--size", "64by64"], "height x width"),
+        (["sample", "a 3 moving right", "--frames", "0"], "from 1 to 1,000,000"),
+        (["sample", "a 3 moving right", "--steps", "1.5"], "whole number"),
+        (["sample", "a 3 moving right", "--seed", "-1"], "from 0 to"),
+        (["sample", "a 3 moving right", "--guidance", "nan"], "not a number from"),
+        (["sample", "a 3 moving right", "--fps", "0"], "above 0"),
+        (["sample", "a 3 moving right", "--out", "clip.avi"], "ends in .gif"),
+        (["sample", "a 3 moving right", "--weights", "absent.safetensors"], "no weights at absent.safetensors"),
+        # What can't be written is said before weights are even looked for, so before anything is drawn.
+        (["sample", "a 3", "--plain", "--count", "2", "--weights", "absent"], "one clip, and these are 2"),
+        (["sample", "a 3", "a 7", "--plain", "--weights", "absent"], "one clip, and these are 2"),
+        (["sample", "a 3", "--plain", "--out", "clip.png", "--weights", "absent"], "writes a clip, not strips"),
+        (["animate"], "required: IMAGE"),
+        (["animate", "absent.png"], "there is no file absent.png"),
+        (["keyframes", "--at", "first", "first.png"], "'first' is not a time"),
+        (["interpolate", "clip.gif", "--factor", "1"], "from 2 to"),
+        (["train", "huge"], "'huge' is not a preset; choose tiny"),
+        (["train", "tiny", "--set", "transformer.widht=3"], "nearest: transformer.width"),
+        (["train", "tiny", "--set", "foo=1"], "'minivdit train tiny --show' shows all"),
+        (["train", "--preset", "quick"], "'--preset' is not an option; leave --preset itself out"),
+        (
+            ["train", "tiny", "--out", "/proc/x"],
+            "it is a device or a pipe; give the name of a folder",
+        ),
+        (["bench"], "required: {cpu,gpu}"),
+        (["animate", "."], ". is a folder; give a picture"),
+        (["train", "tiny", "--set", "transformer.width=wide"], "takes a whole number"),
+        (["train", "tiny", "--set", "data.size=16,17"], "multiple of"),
+        (["train", "tiny", "--resume"], "no run to go on with"),
+        (["train", "tiny", "--minutes", "inf"], "not a number above 0"),
+        (
+            ["compare", "--patterns", "framwise,joint"],
+            "'framwise' is not a pattern that can be compared; nearest: fram",
+        ),
+        (["compare", "--patterns", "joint"], "two patterns or more"),
+        (["compare", "--preset", "huge"], "'huge' is not a preset"),
+        (["compare", "--equal", "minutes"], "choose steps, flops or both"),
+        (["compare", "--report-only"], "there is no study in runs"),
+        (["compare", "--weights", "model.safetensors"], "takes a name and a file"),
+        (["compare", "--weights", "joint=absent.safetensors"], "no weights at absent.safetensors"),
+        (["explore"], "required: prompt"),
+        (["explore", "a 3 moving right", "--out", "page.gif"], "ends in .html"),
+        (["explore", "a 3 moving right", "--moments", "0"], "from 1 to"),
+        (
+            ["explore", "a 3 moving right", "--weights", "jiont"],
+            "no weights at jiont; give a file, the folder of a run, or one of framewise",
+        ),
+        (["explore", "a 3 moving right", "--restrict", "framwise"], "nearest: framewise"),
+        (["explore", "a 3 moving right", "--weights", "joint", "--weights", "small"], "can't be shown side by side"),
+        (["explore", "a 3 moving rigt"], "nearest: right"),
+        (["explore", "a 3 moving right", "--size", "60x64"], "48 or 64"),
+        (["data", "--size", "8x8", "--digit-size", "9"], "8x8"),
+        (["data", "--digits", "letters"], "choose auto, mnist, strokes"),
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2(refused, tmp_path, arguments, expected):
+    assert expected in refused(*arguments)
+    assert list(tmp_path.iterdir()) == []  # and nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["data", "--frames", "1000000"], "of memory and"),
+        (["data", "--digit-size", "300"], "choose a digit_size from 8 to 63"),
+        (["data", "--size", "8x8"], "no room for a digit; give at least 9 pixels each way"),
+        (["data", "--count", "1000000000"], "a whole number from 1 to 1,000"),
+        (["sample", "a 3 moving right", "--count", "100000000"], "a whole number from 1 to 1,000,000"),
+        (["evaluate", "--frames", "100000"], "the longest clip of this size that fits"),
+        (["loop", "a 3 moving right", "--frames", "1000000"], "no clip of more than"),
+        (["train", "tiny", "--set", "transformer.depth=100000"], "must be at most 1,000"),
+        (["train", "tiny", "--set", "data.num_frames=100000000"], "a clip of 400,000,000 patches is too large"),
+        (["train", "tiny", "--set", "data.pixels_per_frame=1e308,1e308,1e308"], "up to 1,000"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_work(refused, arguments, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "available_memory", lambda: 4e9)
+    monkeypatch.setattr("minivdit.data.digit_source", None)
+    monkeypatch.setattr("minivdit.generation.TextToVideo.draw", None)
+    assert expected in refused(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (InputError("two\nlines"), 2, "minivdit: two lines\n"),
+        (KeyboardInterrupt(), 130, "minivdit: stopped\n"),
+        (KeyboardInterrupt("saved in x"), 130, "minivdit: saved in x\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 2, "the disk is full: x;"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "minivdit: Permission denied: x\n"),
+        (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("odd"), 1, "RuntimeError: odd (a bug in minivdit"),
+    ],
+)
+def test_whatever_a_command_raises_is_one_line(run, capsys, monkeypatch, error, code, expected):
+    def broken():
+        raise error
+
+    monkeypatch.setattr(doctor, "report", broken)
+    assert run("doctor") == code
+    printed = capsys.readouterr().err
+    assert expected in printed and printed.count("\n") == 1
+    monkeypatch.setenv("MINIVDIT_DEBUG", "1")
+    with pytest.raises(type(error)):
+        run("doctor")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a program without asking")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_command_that_is_ended_says_so(run, capsys, monkeypatch, name):
+    number = getattr(signal, name)
+
+    def ended():
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(doctor, "report", ended)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert run("doctor") == 128 + number and signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert capsys.readouterr().err == "minivdit: stopped\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = [sys.executable, "-m", "minivdit", "doctor"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait()
+    process.stderr.close()
