@@ -8,25 +8,16 @@ A table is found by its first line and made of examples/results/*/evaluation*.js
 from pathlib import Path
 
 from minivdit.base.files import atomic_write
-from minivdit.lab.evaluation import FLOORS, METRICS
+from minivdit.lab.evaluation import MEASURES, Estimate
 from minivdit.lab.evaluation.pairwise import CALLED, RENAMED, chance, parts, read_evaluation
 
 RESULTS = Path(__file__).parent
 PATTERNS = {"perframe": "perframe", "framewise": "framewise", "joint": "full"}  # and the folders of their evaluations
-LABELS = {
-    "obeys": "obeys",
-    "flawless": "flawless",
-    "number": "as many digits as asked for",
-    "digit_frames": "frames that show the digits asked for",
-    "direction": "set off in the direction asked for",
-    "speed": "speed asked for",
-    "one_class": "read as one class in every frame",
-    "likeness": "likeness to the first frame (correlation)",
-    "residual": "pixels off the best bouncing line",
-    "on_path": "move and follow one bouncing line",
-    "frechet_frames": "Frechet distance of frames",
-    "frechet_clips": "Frechet distance of clips",
-}
+SHOWN = (  # of the measures of an evaluation
+    *("obeys", "flawless", "number", "digit_frames", "direction", "speed", "one_class", "likeness", "residual"),
+    *("on_path", "frechet_frames", "frechet_clips"),
+)
+LABELS = {name: MEASURES[name].title.split(":")[0] for name in SHOWN}
 KINDS = {"1 digits": "one digit", "2 digits": "two digits"}
 BRIEF = {name: name for name in ("obeys", "flawless", "number")}
 
@@ -38,12 +29,8 @@ def evaluation(folder, held_out=False):
 
 def cell(part, column, metric, interval=False):
     """A figure as text, perhaps with half the width of its interval; '' where there is none."""
-    estimate = part["columns"].get(column, {}).get(metric)
-    if estimate is None or estimate["mean"] is None:
-        return ""
-    form = ".3f" if METRICS[metric][0] == "distance" else ".2f"
-    half = f" ±{(estimate['high'] - estimate['low']) / 2:{form}}" if interval else ""
-    return f"{estimate['mean']:{form}}{half}"
+    figures = part["columns"].get(column, {}).get(metric)
+    return Estimate.read(figures).text(MEASURES[metric].form, interval) if figures else ""
 
 
 def table(head, rows):
@@ -56,10 +43,10 @@ def of_one_model(folder, kinds, head, metrics):
     plain, held_out = evaluation(folder), evaluation(folder, held_out=True)
     rows = []
     for metric in metrics:
-        row = [LABELS[metric]]
+        row, floor = [LABELS[metric]], MEASURES[metric].floor if MEASURES[metric].share else ""
         for kind in kinds:
             row += [cell(plain[kind], "clips", metric, True), cell(plain[kind], "real", metric)]
-            row += [cell(plain[kind], FLOORS.get(metric), metric), cell(held_out[kind], "clips", metric, True)]
+            row += [cell(plain[kind], floor, metric), cell(held_out[kind], "clips", metric, True)]
         rows.append(row)
     return table(head, rows)
 
@@ -82,7 +69,7 @@ def of_pairs(head):
     rows = {}
     for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
         metric, d = RENAMED.get(one["metric"], one["metric"]), one["difference"]
-        form = "+.3f" if METRICS[metric][0] == "distance" else "+.2f"
+        form = "+" + MEASURES[metric].form
         bold = "**" if one["corrected"] < CALLED else ""
         texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", chance(one["corrected"])
         rows.setdefault(metric, {})[one["kind"]] = texts

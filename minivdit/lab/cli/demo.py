@@ -69,7 +69,7 @@ def draw_and_judge(options, out, preset):
     from ...generation import TextToVideo
     from ...training.journal import lines_with_loss
     from .. import display
-    from ..evaluation import METRICS, judge_model, shares
+    from ..evaluation import MEASURES, judge_model, shares
     from ..explorer import explore
     from .judge import save
 
@@ -92,7 +92,7 @@ def draw_and_judge(options, out, preset):
     explore(captions[0], [model], seed=seed).save(out / "explorer.html")
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
     for name, value, ceiling, floor in figures:
-        print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {METRICS[name][1]}")
+        print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {MEASURES[name].meaning}")
     _, value, ceiling, floor = figures[0]
     if value < (ceiling + floor) / 2:
         print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")

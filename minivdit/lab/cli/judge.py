@@ -41,7 +41,7 @@ def add_evaluate(commands):
 def evaluate(options):
     prepare(options)
     from ...generation import TextToVideo
-    from ..evaluation import METRICS, pairwise
+    from ..evaluation import EVALUATED, MEASURES, pairwise
 
     other = options.against and pairwise.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
@@ -64,7 +64,7 @@ def evaluate(options):
         found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
         texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
         save(options.out, pairwise.text(found))
-    texts += ["What the rows are:", *(f"  {name:14}  {meaning}" for name, (_, meaning) in METRICS.items())]
+    texts += ["What the rows are:", *(f"  {name:14}  {MEASURES[name].meaning}" for name in EVALUATED)]
     print("\n".join(texts + [options.out] * bool(options.out)))
 
 

@@ -6,7 +6,7 @@ computed from them) -> plots.py, page.py (one HTML page). `compare` in run.py is
 """
 
 from ...models.schemes import SCHEMES
-from .measures import MEASURES, judge
+from .measures import COMPARED, figure
 from .page import html, markdown
 from .prompts import Prompts, choose_prompts, left_behind
 from .run import compare, compare_weights
@@ -14,7 +14,7 @@ from .study import Study, equal_flops_steps, study_preset
 from .tables import build_report
 
 __all__ = [
-    "MEASURES",
+    "COMPARED",
     "SCHEMES",
     "Prompts",
     "Study",
@@ -23,8 +23,8 @@ __all__ = [
     "compare",
     "compare_weights",
     "equal_flops_steps",
+    "figure",
     "html",
-    "judge",
     "left_behind",
     "markdown",
     "study_preset",

@@ -1,12 +1,14 @@
 """What every model of a comparison is asked to draw: the same captions for all, with real clips of them beside."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from ...base import seeds, values
 from ...base.errors import InputError
 from ...data import DIRECTIONS, HELD_OUT, SPEEDS, describe
+from ..evaluation import Scorer
 from ..evaluation.blobs import INK
 from ..evaluation.model_evaluation import require_judging_memory
 
@@ -32,8 +34,13 @@ class Prompts:
     data: object
 
     def rows(self, kinds, speed=None):
-        """Which prompts are of these kinds, and of this speed if one is given: boolean (B,)."""
-        return np.isin(self.kind, kinds) & (speed is None or self.speed == speed)
+        """Which prompts are of these kinds, all kinds for (), and of this speed if one is given: boolean (B,)."""
+        return np.isin(self.kind, kinds or list(KINDS)) & (speed is None or self.speed == speed)
+
+    @functools.cached_property
+    def scorer(self):
+        """Gives the Scores of clips that were drawn for these prompts."""
+        return Scorer(self.captions, self.others, self.data.digit_size, self.data.pixels_per_frame)
 
 
 def choose_prompts(data, count, directory=None):

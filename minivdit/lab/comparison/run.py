@@ -23,7 +23,7 @@ from ..pipeline.train import trained_with, with_known_digits
 from . import page, plots
 from .drawing import draw
 from .findings import answer
-from .measures import judge, references
+from .measures import figure, references
 from .prompts import KINDS, choose_prompts, emptied_patches, speed_in_pixels
 from .study import BUDGETS, predict, training_log, with_pattern
 from .tables import CEILING, Result, build_report, pair
@@ -106,7 +106,7 @@ def compare_weights(files, out, prompts=48, data=None, digits=None, report_only=
             raise InputError(f"clips of {name} have not been drawn in {out} yet; leave --report-only out")
         minutes = model.notes.get("minutes")
         steps = model.notes.get("steps", 0)
-        results["given"].append(Result(name, seed, steps, drawn, judge(drawn.video, asked), minutes))
+        results["given"].append(Result(name, seed, steps, drawn, asked.scorer(drawn.video), minutes))
         prices[name] = _prices(preset)
     about = _about(shared, results, asked, [], False, data)
     about["models"] = [f"{name} {model.fingerprint()}" for name, _, model in models]
@@ -126,9 +126,9 @@ def _result(study, trial, prompts, earlier, report_only, progress, show):
     if drawn is None:
         return None
     minutes, step_seconds = training_log(trial.folder)
-    result = Result(trial.name, trial.seed, trial.steps, drawn, judge(drawn.video, prompts), minutes, step_seconds)
-    told = {key: result.scores.figure(key, prompts)[0] for key in ("obeys", "bound", "flawless")}
-    figures = ", ".join(f"{key} {figure:.2f}" for key, figure in told.items() if not np.isnan(figure))
+    result = Result(trial.name, trial.seed, trial.steps, drawn, prompts.scorer(drawn.video), minutes, step_seconds)
+    told = {key: figure(result.scores, key, prompts)[0] for key in ("obeys", "bound", "flawless")}
+    figures = ", ".join(f"{key} {share:.2f}" for key, share in told.items() if not np.isnan(share))
     show(f"{trial.name}, seed {trial.seed}, {trial.steps} steps ({model.fingerprint()}): {figures}")
     return result
 

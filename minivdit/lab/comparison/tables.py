@@ -7,13 +7,15 @@ the fewest; perhaps a "format" of its own. Pages and sentences are made from thi
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.statistics import Estimate, holm, student_p, student_t
+from ..evaluation import Estimate, Scores
+from ..evaluation.controls import OTHER_CAPTIONS
+from ..evaluation.statistics import holm, student_p, student_t
 from .drawing import LEVEL_BINS, Drawn
-from .measures import CONTROLS, MEASURES, Scores
+from .measures import COMPARED, figure, likeness
 
 CEILING = "real clips"
 FLOOR = "floor"
@@ -64,9 +66,10 @@ def build_report(results, prompts, references, prices, about):
         if min(_runs(found, name) for name in pair(names)) > 1:
             tables.append(paired_table(budget, found, prompts, *pair(names)))
     correct(tables)
-    likeness = {name: _rounded(np.mean([r.scores.likeness for r in first if r.name == name], axis=0)) for name in names}
-    likeness[CEILING] = _rounded(references["real"].likeness)
-    return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "likeness": likeness}
+    curves = {name: [likeness(r.scores, prompts) for r in first if r.name == name] for name in names}
+    curves[CEILING] = [likeness(references["real"], prompts)]
+    curves = {name: _rounded(np.mean(several, axis=0)) for name, several in curves.items()}
+    return {"question": QUESTION, "rule": RULE, "about": about, "tables": tables, "likeness": curves}
 
 
 def pair(names):
@@ -78,11 +81,11 @@ def measures_table(budget, results, prompts, references):
     """Every measure for every pattern, of one budget."""
     rows = [
         {**_head(name), "cells": _cells(results, prompts, name) | _ends(references, prompts, name)}
-        for name in MEASURES
-        if not np.isnan(references["real"].figure(name, prompts)[0])
+        for name in COMPARED
+        if not np.isnan(figure(references["real"], name, prompts)[0])
     ]
     note = (
-        f"Floor: {CONTROLS[0]}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
+        f"Floor: {OTHER_CAPTIONS}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
         f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}. Clips: those of a "
         "run of which the measure says something; of several runs the fewest."
     )
@@ -92,9 +95,10 @@ def measures_table(budget, results, prompts, references):
 def speed_table(results, prompts, references):
     """The measures of one digit, speed by speed."""
     rows = []
-    for name, measure in MEASURES.items():
-        for speed in prompts.data.speeds if measure.by_speed else ():
-            if not np.isnan(references["real"].figure(name, prompts, speed)[0]):
+    for name, measure in COMPARED.items():
+        by_speed = measure.unit != "distance" and measure.kinds != ("two",)
+        for speed in prompts.data.speeds if by_speed else ():
+            if not np.isnan(figure(references["real"], name, prompts, speed)[0]):
                 head = _head(name) | {"label": f"{measure.title}: {speed}", "speed": speed}
                 ends = _ends(references, prompts, name, speed)
                 rows.append({**head, "cells": _cells(results, prompts, name, speed) | ends})
@@ -186,7 +190,7 @@ def paired_table(budget, results, prompts, one, other):
         return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None) | P_FORMAT}}
 
     loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
-    rows = [row(_head(name), lambda r, name=name: r.scores.figure(name, prompts)[0]) for name in MEASURES]
+    rows = [row(_head(name), lambda r, name=name: figure(r.scores, name, prompts)[0]) for name in COMPARED]
     rows.append(row(loss | {"label": "validation loss"}, lambda r: r.drawn.errors.mean()))
     for k, speed in enumerate(prompts.data.speeds):
         head = loss | {"label": f"validation loss, {speed}", "speed": speed}
@@ -223,9 +227,10 @@ def _table(key, title, note, columns, rows):
 
 
 def _head(name):
-    measure = MEASURES[name]
+    measure = COMPARED[name]
+    form = ".3g" if measure.unit == "distance" else measure.form
     head = {"key": name, "label": measure.title, "better": measure.better, "share": measure.share}
-    return {**head, "format": measure.format}
+    return {**head, "format": form}
 
 
 def _names(results):
@@ -239,16 +244,17 @@ def _runs(results, name):
 def _cells(results, prompts, measure, speed=None):
     cells = {}
     for name in _names(results):
-        figures = [r.scores.figure(measure, prompts, speed) for r in results if r.name == name]
-        cells[name] = _cell([mean for mean, _ in figures], min(count for _, count in figures), MEASURES[measure].share)
+        figures = [figure(r.scores, measure, prompts, speed) for r in results if r.name == name]
+        count = min(count for _, count in figures)
+        cells[name] = _cell([mean for mean, _ in figures], count, COMPARED[measure].share)
     return cells
 
 
 def _ends(references, prompts, measure, speed=None):
     """The cells of ceiling and floor."""
     ends = {}
-    for column, mark in ((CEILING, "real"), (FLOOR, MEASURES[measure].floor)):
-        mean, count = references[mark].figure(measure, prompts, speed)
+    for column, mark in ((CEILING, "real"), (FLOOR, COMPARED[measure].floor)):
+        mean, count = figure(references[mark], measure, prompts, speed)
         ends[column] = _cell([mean], count)
     return ends
 
@@ -256,10 +262,7 @@ def _ends(references, prompts, measure, speed=None):
 def _cell(values, count, share=False):
     """A cell from one figure a run; None and what isn't finite is left out of the mean."""
     values = [value for value in values if value is not None and math.isfinite(value)]
-    estimate = asdict(Estimate.over_runs(values))
-    if share and len(values) > 1:
-        estimate |= {"low": max(0.0, estimate["low"]), "high": min(1.0, estimate["high"])}
-    return {name: v if math.isfinite(v) else None for name, v in estimate.items()} | {"values": count}
+    return Estimate.over_runs(values, *((0.0, 1.0) if share else ())).plain() | {"values": count}
 
 
 def _rounded(values):

@@ -19,6 +19,21 @@ ALIKE = 0.85  # correlation with the first picture; another writer's digit of th
 EXPLAINED = 0.8  # the same of two digits that touch, whose places are known less well
 
 
+def flawless(observation):
+    """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
+    each = on_path(observation) & keeps_moving(observation) & stays_alike(observation)
+    each &= one_class(observation) != 0  # NaN: it can't be told
+    return (each | ~observation.tracks.wanted).all(-1) & no_haze(observation)
+
+
+def one_class(observation):
+    """(B, K): 1 if every readable frame shows the same class, and none has lost the digit, else 0; NaN of one frame."""
+    readable, classes = observation.readable, observation.classes
+    lowest = np.where(readable, classes, 10).min(-1)
+    highest = np.where(readable, classes, -1).max(-1)
+    return np.where(readable.sum(-1) > 1, (lowest == highest) & (lowest >= 0), np.nan)
+
+
 def nothing_else(observation):
     """(B,) bool: in no more than a FEW frames is there more than the digits.
 

@@ -47,6 +47,12 @@ def frame_maps(clips, digit_size, judge=None):
     return maps.reshape(count, length, *maps.shape[1:])
 
 
+def features(clips, digit_size, judge=None):
+    """What the two Frechet distances of clips (B, T, H, W, 1) compare: {measure: (n, D)}."""
+    maps = frame_maps(clips, digit_size, judge)
+    return {"frechet_frames": frame_features(maps), "frechet_clips": clip_features(maps)}
+
+
 def frame_features(maps):
     """(B, T, h, w, C) -> (B * T, C): the mean over places, so *what* strokes there are but not where."""
     return maps.mean((2, 3)).reshape(-1, maps.shape[-1])

@@ -16,8 +16,9 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
-from . import flawless
 from .bouncing_lines import NOWHERE
+from .encounters import bounces, permanence
+from .flawless import flawless, nothing_else, on_path, one_class
 from .observation import mean_of_known, most_seen
 
 HALF = 0.5  # of the frames, in which a digit must be read
@@ -55,6 +56,19 @@ def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
     return CaptionTargets(digit, direction, speed, named)
 
 
+def clip_values(observation, targets):
+    """The values (B,) of all measures that say something of a single clip, by name: see measures.MEASURES."""
+    return {
+        **prompt_metrics(observation, targets),
+        **identity_metrics(observation),
+        **motion_metrics(observation),
+        "travel_ratio": travel_ratio(observation, targets),
+        "appearance_change": appearance_change(observation),
+        "bounces": bounces(observation),
+        "permanence": permanence(observation),
+    }
+
+
 def prompt_metrics(observation, targets):
     """Is the caption obeyed? Values (B,) in [0, 1] by name; obeys and flawless are 0 or 1.
 
@@ -85,7 +99,7 @@ def prompt_metrics(observation, targets):
 
     both = (frames >= HALF) & direction
     pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
-    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & flawless.nothing_else(observation)
+    obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & nothing_else(observation)
     single = ~observation.tracks.merged.any(1)
     number = np.where(single, observation.tracks.blobs == targets.count[:, None], np.nan)
     return {
@@ -93,7 +107,7 @@ def prompt_metrics(observation, targets):
         "digit": best(majority),
         "direction": best(direction),
         "obeys": obeys.astype(float),
-        "flawless": (obeys & _flawless(observation)).astype(float),
+        "flawless": (obeys & flawless(observation)).astype(float),
         "speed": _paired(speed, pairing, wanted),
         "number": mean_of_known(number, -1),
     }
@@ -107,29 +121,31 @@ def identity_metrics(observation):
                digit is lost are left out, so it can rise by losing the digit: read it beside one_class or digit_frames.
     drift:     by how much that correlation falls from the first half of the clip to the second.
     """
-    readable, classes = observation.readable, observation.classes
-    lowest = np.where(readable, classes, 10).min(-1)
-    highest = np.where(readable, classes, -1).max(-1)
-    several = readable.sum(-1) > 1
-    same = np.where(several, (lowest == highest) & (lowest >= 0), np.nan)
     # The first window is compared with itself: leave it out.
     likeness = observation.likeness.copy()
     counted = ~np.isnan(likeness)
     np.put_along_axis(likeness, counted.argmax(-1)[..., None], np.nan, -1)
     half = likeness.shape[-1] // 2
     drift = mean_of_known(likeness[..., :half], -1) - mean_of_known(likeness[..., half:], -1)
-    wanted = observation.tracks.wanted
-    return {
-        name: mean_of_known(np.where(wanted, value, np.nan), -1)
-        for name, value in (("one_class", same), ("likeness", mean_of_known(likeness, -1)), ("drift", drift))
-    }
+    values = {"one_class": one_class(observation), "likeness": mean_of_known(likeness, -1), "drift": drift}
+    return _over_digits(observation, values)
 
 
-def _flawless(observation):
-    """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
-    each = flawless.on_path(observation) & flawless.keeps_moving(observation) & flawless.stays_alike(observation)
-    one_class = np.nan_to_num(identity_metrics(observation)["one_class"], nan=1.0) == 1
-    return (each | ~observation.tracks.wanted).all(-1) & one_class & flawless.no_haze(observation)
+def appearance_change(observation):
+    """1 - correlation with the digit's first picture, (B,), mean over the frames after it; NaN where there are none.
+
+    `likeness` leaves out the frames in which the digit is lost. Here they count as correlation 0, so that nothing is
+    won by losing it.
+    """
+    likeness, later = likeness_with_lost(observation)
+    return mean_of_known(mean_of_known(np.where(later, 1 - likeness, np.nan), -1), -1)
+
+
+def likeness_with_lost(observation):
+    """(likeness, but 0 where a digit is lost after it was first seen; the frames after that): both (B, K, T)."""
+    seen = ~np.isnan(observation.likeness)
+    later = seen.cumsum(-1) - seen > 0
+    return np.where(later & observation.readable & ~observation.tracks.found, 0.0, observation.likeness), later
 
 
 def motion_metrics(observation):
@@ -139,10 +155,22 @@ def motion_metrics(observation):
     residual: px, mean distance to the best such line; NaN where too little was seen.
     travel:   px along that line over the whole clip; a frozen digit has 0.
     """
-    paths, tracks = observation.paths, observation.tracks
-    travel = paths.speed * (tracks.positions.shape[2] - 1)
-    values = {"on_path": flawless.on_path(observation), "residual": paths.residual, "travel": travel}
-    return {name: mean_of_known(np.where(tracks.wanted, value, np.nan), -1) for name, value in values.items()}
+    paths = observation.paths
+    travel = paths.speed * (observation.tracks.positions.shape[2] - 1)
+    values = {"on_path": on_path(observation), "residual": paths.residual, "travel": travel}
+    return _over_digits(observation, values)
+
+
+def travel_ratio(observation, targets):
+    """Length of the path / length asked for, (B,), of a clip's digits together: 0 where nothing moves."""
+    moving = observation.paths.direction != NOWHERE
+    return (observation.paths.speed * moving).sum(-1) / np.nansum(targets.speed, axis=-1)
+
+
+def _over_digits(observation, values):
+    """Means (B,) over the clip's digits of values (B, K), by name."""
+    wanted = observation.tracks.wanted
+    return {name: mean_of_known(np.where(wanted, value, np.nan), -1) for name, value in values.items()}
 
 
 def _speed_index(speed, named):

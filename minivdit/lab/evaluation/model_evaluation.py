@@ -1,7 +1,6 @@
 """A model judged: what it draws for random captions, beside real clips of them."""
 
 import dataclasses
-import math
 
 from ...base import machine, seeds, values
 from ...data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
@@ -9,22 +8,12 @@ from ...generation.forecast import require_memory
 from ...training.tasks import fingerprint
 from .judge import load_judge
 from .kept_clips import drawn_clips
-from .metrics import identity_metrics, prompt_metrics, read_captions
-from .observation import mean_of_known, observe
+from .measures import EVALUATED, MEASURES, PREVIEWED
+from .metrics import clip_values, read_captions
+from .observation import observe
 from .report import evaluate
 
 BYTES = 40  # of memory for a pixel of a clip: real clips twice, drawn and spoilt ones, and what tracking makes of them
-
-# Where chance would be: the spoilt real clips that a metric is about.
-FLOORS = {
-    "digit_frames": "other captions",
-    "digit": "other captions",
-    "direction": "other captions",
-    "obeys": "other captions",
-    "flawless": "other captions",
-    "one_class": "recombined",
-    "on_path": "shuffled frames",
-}
 
 
 def judge_model(
@@ -104,23 +93,17 @@ def real_clips(maker, generator, count):
 
 
 def shares(report):
-    """(name, value, ceiling, floor) of the metrics that are shares, as `display.draw_metrics` takes them."""
-    return [
-        (name, report["clips"][name].mean, report["real"][name].mean, report[floor][name].mean)
-        for name, floor in FLOORS.items()
-    ]
+    """(name, value, ceiling, floor) of the shares that have a floor, as `display.draw_metrics` takes them."""
+    shown = [MEASURES[name] for name in EVALUATED if MEASURES[name].share and MEASURES[name].floor]
+    return [(m.name, *(report[column][m.name].mean for column in ("clips", "real", m.floor))) for m in shown]
 
 
-BRIEF = ("digit_frames", "direction", "obeys", "one_class")  # a preview's metrics
-
-
-def brief_metrics(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
-    """Shares that show how a training gets on, those named in BRIEF; see evaluation.METRICS.
+def preview_scores(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
+    """Shares that show how a training gets on: {measure: mean over clips}, those of measures.PREVIEWED.
 
     None where clips can't show it, as one frame doesn't show whether a digit stays what it is.
     """
     targets = read_captions(captions, video.shape[2:4], pixels_per_frame)
     observation = observe(video, digit_size, targets.count, pixels_per_frame=pixels_per_frame)
-    values = prompt_metrics(observation, targets) | identity_metrics(observation)
-    means = {name: float(mean_of_known(values[name], 0)) for name in BRIEF}
-    return {name: None if math.isnan(mean) else mean for name, mean in means.items()}
+    values = clip_values(observation, targets)
+    return {name: MEASURES[name].over_clips(values[name]).plain()["mean"] for name in PREVIEWED}

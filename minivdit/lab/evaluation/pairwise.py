@@ -13,7 +13,7 @@ import numpy as np
 from ...base import config, seeds
 from ...base.errors import InputError
 from ...base.files import read_json, require_shape
-from .report import METRICS
+from .measures import EVALUATED, MEASURES
 from .statistics import UNKNOWN, Difference, holm, paired, resampled_difference
 
 NUMBER = (int, float, type(None))
@@ -77,8 +77,8 @@ def against(one, other):
         if kind in parts(other):
             pair = part, parts(other)[kind]
             _check_alike(kind, *pair)
-            metrics = [metric for metric, (sort, _) in METRICS.items() if sort != "number"]
-            rows += [(kind, metric, _difference(metric, *pair)) for metric in metrics]
+            measures = [name for name in EVALUATED if MEASURES[name].unit != "number"]
+            rows += [(kind, name, _difference(name, *pair)) for name in measures]
     if not rows:
         raise InputError("the two evaluations have no kind of prompts in common; evaluate both with the same options")
     corrected = holm([difference.p for *_, difference in rows])
@@ -91,7 +91,7 @@ def table(rows, one, other):
     for kind in dict.fromkeys(row.kind for row in rows):
         lines.append(f"{kind} a clip".replace("1 digits", "1 digit"))
         for row in (row for row in rows if row.kind == kind and row.difference.n):
-            d, form = row.difference, "+.3f" if METRICS[row.metric][0] == "distance" else "+.2f"
+            d, form = row.difference, "+" + MEASURES[row.metric].form
             interval = f"({format(d.low, form)} to {format(d.high, form)})"
             called = "a difference" if row.called else "not shown"
             lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:22} p {chance(row.corrected):6}  {called}")
@@ -154,7 +154,7 @@ def _difference(metric, one, other):
     ours, theirs = (np.array(part["samples"].get(metric, []), float) for part in (one, other))
     if len(ours) != len(theirs):
         raise InputError(f"an evaluation has {len(ours)} samples of {metric}, the other {len(theirs)}; {CURE} again")
-    if METRICS[metric][0] != "distance":
+    if MEASURES[metric].unit != "distance":
         return paired(ours, theirs, seeds.generator(0, seeds.RESAMPLING))
     means = [part["columns"]["clips"][metric]["mean"] for part in (one, other)]
     if None in means or not len(ours):

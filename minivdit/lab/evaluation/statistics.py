@@ -1,16 +1,17 @@
 """How sure a figure is: intervals of means, and tests of differences between two sets of clips."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 RESAMPLES, AT_ONCE = 10_000, 100  # for intervals and tests of means
+INF = math.inf
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over clips with its 95% interval. n: clips that have a value."""
+    """A mean with its 95% interval, NaN where there is none. n: clips (or runs) that have a value."""
 
     mean: float
     low: float
@@ -20,38 +21,56 @@ class Estimate:
     @classmethod
     def share(cls, values):
         """Of values in [0, 1]: Wilson's score interval, honest near 0 and 1 and cautious for fractions between."""
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return cls(math.nan, math.nan, math.nan, 0)
-        mean = float(values.mean())
-        return cls(mean, *wilson(mean, len(values)), len(values))
+        return cls._of(values, lambda mean, known: wilson(mean, len(known)))
 
     @classmethod
     def average(cls, values):
-        """Of any values: normal interval."""
-        values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        n = len(values)
-        if n == 0:
-            return cls(math.nan, math.nan, math.nan, 0)
-        mean = float(values.mean())
-        half = 1.959964 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-        return cls(mean, mean - half, mean + half, n)
+        """Of any values: normal interval; without ends for a single value."""
+        return cls._of(values, lambda mean, known: _around(mean, known, 1.959964) if len(known) > 1 else (-INF, INF))
 
     @classmethod
-    def over_runs(cls, values):
-        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none (NaN) for a single run.
+    def over_runs(cls, values, least=-INF, most=INF):
+        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none for a single run.
 
-        n: runs.
+        least, most: what the interval is cut to. n: runs.
         """
+
+        def interval(mean, known):
+            if len(known) < 2:
+                return math.nan, math.nan
+            low, high = _around(mean, known, student_t(len(known) - 1))
+            return max(least, low), min(most, high)
+
+        return cls._of(values, interval)
+
+    @classmethod
+    def _of(cls, values, interval):
         values = np.asarray(values, float)
-        values = values[~np.isnan(values)]
-        n = len(values)
-        if n < 2:
-            return cls(float(values.mean()) if n else math.nan, math.nan, math.nan, n)
-        mean, half = float(values.mean()), student_t(n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
-        return cls(mean, mean - half, mean + half, n)
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return cls(math.nan, math.nan, math.nan, 0)
+        mean = float(known.mean())
+        return cls(mean, *interval(mean, known), len(known))
+
+    @classmethod
+    def read(cls, figures):
+        """The Estimate that `plain` was made of."""
+        return cls(**{name: math.nan if value is None else value for name, value in figures.items()})
+
+    def plain(self):
+        """For JSON: mean, low, high and n, None for what isn't finite."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
+
+    def text(self, form=".2f", interval=True):
+        """'0.91 ±0.03': the mean, and half the width of its interval if there is one; '' without a mean."""
+        half = (self.high - self.low) / 2
+        return "" if math.isnan(self.mean) else f"{self.mean:{form}}" + f" ±{half:{form}}" * (interval and half < INF)
+
+
+def _around(mean, values, width):
+    """(low, high), so many standard errors around the mean of values."""
+    half = width * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return mean - half, mean + half
 
 
 @dataclass(frozen=True)
@@ -125,8 +144,8 @@ def paired(one, other, generator):
     if np.isin(differences, (-1, 0, 1)).all():
         p = mcnemar(int((differences > 0).sum()), int((differences < 0).sum()))
     else:
-        turned = repeated(lambda shape: (generator.choice([-1.0, 1.0], shape) * differences).mean(1))
-        as_far = np.abs(turned) >= abs(differences.mean()) - 1e-12
+        flipped = repeated(lambda shape: (generator.choice([-1.0, 1.0], shape) * differences).mean(1))
+        as_far = np.abs(flipped) >= abs(differences.mean()) - 1e-12
         p = (1 + as_far.sum()) / (1 + RESAMPLES)  # the signs as they are count too
     return Difference(float(differences.mean()), float(low), float(high), float(p), n)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from ...base.errors import InputError, shorten
 from ...generation import TextToVideo
 from ...training import presets
-from ..evaluation import FLOORS
+from ..evaluation import MEASURES
 from ..evaluation.pairwise import parts, read_evaluation
 from .train import trained_with
 
 DIGITS = {"mnist": "MNIST digits", "strokes": "digits drawn by strokes"}
-MEASURES = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "on_path")
+SHOWN = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class", "on_path")
 
 
 def model_card(path, evaluations=()):
@@ -120,8 +120,8 @@ def _figures(file, model):
             "|---|---|---|---|",
         ]
         columns = part["columns"]
-        for name in MEASURES:
-            spoilt = FLOORS.get(name)
+        for name in SHOWN:
+            spoilt = MEASURES[name].floor
             drawn, real, floor = (columns.get(column, {}).get(name) for column in ("clips", "real", spoilt))
             least = f"{_number(floor)} ({spoilt})" if spoilt else "none"
             lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")

@@ -25,7 +25,7 @@ from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
 from ...training.stages import finetune, train_autoencoder, train_text, train_transformer
 from .. import display
-from ..evaluation.model_evaluation import brief_metrics
+from ..evaluation.model_evaluation import preview_scores
 from .forecast import STAGES
 
 # Of the time, when a time is given: of the stages before and after the transformer's.
@@ -73,7 +73,7 @@ def _train_model(preset, out, start, seed, data, minutes, previews, progress):
             model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)
             video = model.generate(real.captions, seed=seed)
         display.write_strips(out / "previews" / f"{name}_{state.step:06d}.png", video[:4], real.captions[:4])
-        metrics = brief_metrics(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
+        metrics = preview_scores(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
         if progress:
             known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
             console.print_beside_bars(f"{name} {state.step}: {', '.join(known)}", sys.stdout)

@@ -5,9 +5,9 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.data import HELD_OUT, SPEEDS, parse
-from minivdit.lab.comparison import MEASURES, choose_prompts, judge, left_behind, study_preset
+from minivdit.lab.comparison import COMPARED, choose_prompts, figure, left_behind, study_preset
 from minivdit.lab.comparison.drawing import LEVEL_BINS, validation_errors
-from minivdit.lab.comparison.measures import ONE, references
+from minivdit.lab.comparison.measures import ONE, likeness, references
 from minivdit.lab.evaluation import Estimate
 from minivdit.lab.evaluation.statistics import student_t, wilson
 from minivdit.lab.pipeline.train import assemble
@@ -30,7 +30,7 @@ def scores(prompts):
 
 
 def figures(scores, prompts):
-    return {name: scores.figure(name, prompts)[0] for name in MEASURES}
+    return {name: figure(scores, name, prompts)[0] for name in COMPARED}
 
 
 def test_the_same_prompts_every_time_and_of_every_kind(prompts, data):
@@ -62,18 +62,18 @@ def test_the_fastest_digit_leaves_its_patch_and_others_do_not(prompts):
 
 def test_real_clips_are_the_ceiling_and_every_floor_lies_below(scores, prompts):
     real = figures(scores["real"], prompts)
-    for name, measure in MEASURES.items():
-        floor = scores[measure.floor].figure(name, prompts)[0]
+    for name, measure in COMPARED.items():
+        floor = figure(scores[measure.floor], name, prompts)[0]
         if measure.share:
             assert real[name] >= 0.9 and (np.isnan(floor) or floor < real[name] - 0.3), name
-    assert real["appearance"] < 0.05 < scores["recombined"].figure("appearance", prompts)[0]
-    assert real["travel"] == pytest.approx(1, abs=0.05)
+    assert real["appearance_change"] < 0.05 < figure(scores["recombined"], "appearance_change", prompts)[0]
+    assert real["travel_ratio"] == pytest.approx(1, abs=0.05)
 
 
 def test_a_frozen_clip_wins_identity_and_fails_all_else(scores, prompts):
     frozen = figures(scores["frozen"], prompts)
-    assert frozen["one_class"] == 1 and frozen["appearance"] < 1e-3
-    assert frozen["travel"] == frozen["on_path"] == frozen["direction"] == frozen["obeys"] == frozen["bound"] == 0
+    assert frozen["one_class"] == 1 and frozen["appearance_change"] < 1e-3
+    assert frozen["travel_ratio"] == frozen["on_path"] == frozen["direction"] == frozen["obeys"] == frozen["bound"] == 0
     assert np.isnan(frozen["bounces"]) and np.isnan(frozen["permanence"])
 
 
@@ -90,31 +90,31 @@ def test_a_digit_that_jumps_breaks_the_law_and_one_that_changes_class_its_identi
     jumps, changes = prompts.real.copy(), prompts.real.copy()
     jumps[rows, 4:] = np.roll(prompts.real[rows, 4:], 9, axis=3)
     changes[rows, 4:] = prompts.real[np.roll(rows, 1), 4:]  # the next prompt's clip: another digit, elsewhere
-    real = judge(prompts.real, prompts)
-    assert real.figure("on_path", prompts, "slow")[0] == 1
-    jumped, changed = judge(jumps, prompts), judge(changes, prompts)
+    real = prompts.scorer(prompts.real)
+    assert figure(real, "on_path", prompts, "slow")[0] == 1
+    jumped, changed = prompts.scorer(jumps), prompts.scorer(changes)
     assert jumped.values["on_path"][rows].mean() < 0.3 and jumped.values["one_class"][rows].mean() > 0.7
-    assert changed.values["one_class"][rows].mean() < 0.3 and changed.values["appearance"][rows].mean() > 0.15
-    assert jumped.figure("on_path", prompts, "fast") == real.figure(
-        "on_path", prompts, "fast"
-    )  # the others are untouched
-    assert changed.figure("obeys", prompts, "slow")[1] == 4  # clips behind the figure
+    assert changed.values["one_class"][rows].mean() < 0.3 and changed.values["appearance_change"][rows].mean() > 0.15
+    # The others are untouched.
+    assert figure(jumped, "on_path", prompts, "fast") == figure(real, "on_path", prompts, "fast")
+    assert figure(changed, "obeys", prompts, "slow")[1] == 4  # clips behind the figure
 
 
 def test_a_digit_that_is_lost_does_not_win_by_it(prompts):
     one, clips = prompts.rows(ONE), [prompts.real.copy() for _ in range(3)]
     clips[0][:, 2:] = clips[1][:, :3] = clips[2][:, :-1] = 0
-    gone, late, last = (judge(video, prompts) for video in clips)
-    assert gone.figure("appearance", prompts)[0] == pytest.approx(6 / 7, abs=0.01) and (gone.likeness[2:] == 0).all()
+    gone, late, last = (prompts.scorer(video) for video in clips)
+    assert figure(gone, "appearance_change", prompts)[0] == pytest.approx(6 / 7, abs=0.01)
+    assert (likeness(gone, prompts)[2:] == 0).all()
     assert (gone.values["likeness"][one] > 0.9).all()  # evaluation's own measure sees nothing of it
-    assert late.figure("appearance", prompts)[0] < 0.05  # before it was first seen it isn't lost
-    assert last.figure("appearance", prompts)[1] == 0 and last.likeness[-1] == pytest.approx(1)
+    assert figure(late, "appearance_change", prompts)[0] < 0.05  # before it was first seen it isn't lost
+    assert figure(last, "appearance_change", prompts)[1] == 0 and likeness(last, prompts)[-1] == pytest.approx(1)
 
 
-def test_likeness_starts_at_one(scores):
-    likeness = scores["real"].likeness
-    assert likeness.shape == (8,) and likeness[0] == pytest.approx(1) and (likeness > 0.9).all()
-    assert scores["recombined"].likeness[1:].max() < 0.9
+def test_likeness_starts_at_one(scores, prompts):
+    curve = likeness(scores["real"], prompts)
+    assert curve.shape == (8,) and curve[0] == pytest.approx(1) and (curve > 0.9).all()
+    assert likeness(scores["recombined"], prompts)[1:].max() < 0.9
 
 
 def test_the_validation_loss_of_a_fresh_network_is_that_of_answering_nothing():

@@ -10,7 +10,7 @@ import pytest
 
 from minivdit.lab.comparison import html, markdown
 from minivdit.lab.comparison.findings import answer, cell_text, findings, patterns, table, verdict
-from minivdit.lab.comparison.measures import MEASURES
+from minivdit.lab.comparison.measures import COMPARED
 from minivdit.lab.comparison.tables import CEILING, CHANCE, CORRECTED, FLOOR, chance, correct
 from minivdit.lab.evaluation.statistics import student_p, student_t
 
@@ -92,7 +92,7 @@ def test_the_first_screen_has_the_question_the_answer_and_the_clips(written):
 def test_every_measure_has_its_ceiling_and_floor(written):
     report = written[2]
     rows = {row["key"]: row for row in report["tables"][0]["rows"]}
-    assert set(rows) <= set(MEASURES) and {"digit_frames", "one_class", "travel", "frechet_clips"} <= set(rows)
+    assert set(rows) <= set(COMPARED) and {"digit_frames", "one_class", "travel_ratio", "frechet_clips"} <= set(rows)
     for row in rows.values():
         assert row["cells"][CEILING]["mean"] is not None and FLOOR in row["cells"]
         assert row["cells"]["joint"]["n"] in (0, 2)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.data import DIRECTIONS
-from minivdit.lab.evaluation import compass, fit_paths
-from minivdit.lab.evaluation.bouncing_lines import NOWHERE, fold
+from minivdit.lab.evaluation.bouncing_lines import NOWHERE, compass, fit_paths, fold
 
 CANVAS, SIZE = (48, 64), 20
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minivdit.data import CaptionedClips, paint
-from minivdit.lab.evaluation import bounces, frozen, observe, permanence, recombined
+from minivdit.lab.evaluation import frozen, observe, recombined
+from minivdit.lab.evaluation.encounters import bounces, permanence
 
 SIDE, DIGIT, FRAMES = 48, 16, 12
 

@@ -5,16 +5,14 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.data import CaptionedClips
-from minivdit.lab.evaluation import (
+from minivdit.lab.evaluation import frozen, recombined, shuffled_frames
+from minivdit.lab.evaluation.frechet import (
     clip_features,
     frame_features,
     frame_maps,
     frechet_distance,
-    frozen,
-    recombined,
-    shuffled_frames,
+    resampled_distances,
 )
-from minivdit.lab.evaluation.frechet import resampled_distances
 
 
 def test_it_is_zero_to_itself_and_symmetric():

@@ -9,7 +9,6 @@ from minivdit.lab.evaluation import (
     Estimate,
     frozen,
     identity_metrics,
-    most_seen,
     motion_metrics,
     observe,
     prompt_metrics,
@@ -20,6 +19,7 @@ from minivdit.lab.evaluation import (
     track,
     windows,
 )
+from minivdit.lab.evaluation.observation import most_seen
 
 
 def means(observation, targets):

@@ -6,7 +6,7 @@ import pytest
 from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.data import HELD_OUT, CaptionedClips, parse
-from minivdit.lab.evaluation import FLOORS, judge_model, shares
+from minivdit.lab.evaluation import judge_model, shares
 from minivdit.lab.evaluation.kept_clips import as_bytes, as_floats
 from minivdit.lab.evaluation.model_evaluation import clip_maker, real_clips
 from minivdit.lab.pipeline import train as pipeline
@@ -30,7 +30,8 @@ def test_a_model_is_judged_beside_real_clips_and_chance(model):
     _, plain, *_ = judge_model(model, 7, seed=2, batch=3, steps=1)
     np.testing.assert_array_equal(plain[3:6], as_floats(as_bytes(model.generate(captions[3:6], seed=5, steps=1))))
     scores = shares(report)
-    assert [name for name, *_ in scores] == list(FLOORS)
+    names = ["digit_frames", "digit", "direction", "obeys", "flawless", "one_class", "on_path"]
+    assert [name for name, *_ in scores] == names
     assert all(0 <= figure <= 1 for _, *figures in scores for figure in figures)
     direction = dict((name, figures) for name, *figures in scores)["direction"]
     assert direction[1] > direction[2]  # the ceiling lies above the floor

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.lab.evaluation import METRICS
+from minivdit.lab.evaluation import EVALUATED, MEASURES
 from minivdit.lab.evaluation.pairwise import against, parts, plain, read_evaluation, table, text
 
 CLIPS = 60
@@ -17,11 +17,11 @@ CLIPS = 60
 def evaluation(right, weights="a", shift=0.0):
     """A report such as evaluate writes, in which this share of the clips is right in everything."""
     generator = np.random.default_rng(0)
-    samples = {name: (generator.random(CLIPS) < right).astype(float).tolist() for name in METRICS}
+    samples = {name: (generator.random(CLIPS) < right).astype(float).tolist() for name in EVALUATED}
     samples |= {name: (shift + generator.random(200)).tolist() for name in ("frechet_frames", "frechet_clips")}
     samples["likeness"] = [value * 0.5 for value in samples["likeness"]]
     samples["one_class"][0] = None
-    estimates = {name: {"mean": 0.5 + shift, "low": 0.4, "high": 0.6, "n": CLIPS} for name in METRICS}
+    estimates = {name: {"mean": 0.5 + shift, "low": 0.4, "high": 0.6, "n": CLIPS} for name in EVALUATED}
     settings = {"clips": CLIPS, "frames": 8, "size": [32, 32], "digit_size": 16, "captions": ["a 3", "a 7"]}
     part = {"settings": settings, "columns": {"clips": estimates, "real": estimates}, "samples": samples}
     return {"weights": weights, "seed": 0, "held_out": False, "1 digits": part}
@@ -31,7 +31,7 @@ def test_a_difference_is_called_only_if_it_survives_the_correction(tmp_path):
     one, same, other = evaluation(0.9), evaluation(0.9), evaluation(0.1, "b", shift=5.0)
     assert not any(row.called for row in against(one, same))
     rows = against(one, other)
-    assert [row.metric for row in rows] == [name for name, (kind, _) in METRICS.items() if kind != "number"]
+    assert [row.metric for row in rows] == [name for name in EVALUATED if MEASURES[name].unit != "number"]
     assert all(row.called for row in rows) and all(row.corrected >= row.difference.p for row in rows)
     found = {row.metric: row.difference for row in rows}
     assert found["obeys"].mean > 0.6 and found["likeness"].mean > 0.3 and found["frechet_clips"].mean == -5

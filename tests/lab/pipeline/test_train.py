@@ -8,7 +8,7 @@ import pytest
 
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.lab.evaluation import model_evaluation
+from minivdit.lab.evaluation import measures, model_evaluation
 from minivdit.lab.pipeline import forecast
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
@@ -98,11 +98,11 @@ def test_training_that_does_not_fit_is_refused_with_what_does(preset, monkeypatc
     assert f"{machine.amount(needed)} of memory" in forecast.predict(preset)
 
 
-def test_real_clips_have_better_brief_metrics_than_noise(preset):
+def test_real_clips_have_better_preview_scores_than_noise(preset):
     wide = presets.override(presets.get("quick"), ["data.digits=strokes"])
     real = pipeline.real_clips(wide, 12)
-    good = model_evaluation.brief_metrics(real.video, real.captions, wide.data.digit_size)
+    good = model_evaluation.preview_scores(real.video, real.captions, wide.data.digit_size)
     noise = np.random.default_rng(0).random(real.video.shape, dtype=np.float32)
-    bad = model_evaluation.brief_metrics(noise, real.captions, wide.data.digit_size)
-    assert list(good) == list(model_evaluation.BRIEF) == list(bad)
+    bad = model_evaluation.preview_scores(noise, real.captions, wide.data.digit_size)
+    assert list(good) == list(measures.PREVIEWED) == list(bad)
     assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)

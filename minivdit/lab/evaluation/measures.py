@@ -1,0 +1,97 @@
+"""The measures: what is told of clips, how it is added up, and which spoilt clips show what chance would reach.
+
+Evaluations, comparisons and previews each show some of them. How a clip's value is found stands in metrics.py,
+encounters.py and frechet.py.
+"""
+
+from dataclasses import dataclass
+
+from .statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure. Its ceiling is what real clips of the same captions reach.
+
+    name: of the clips' values (Scores.values) or of the distance (Scores.distances). title: in words, short.
+    unit: "share" (from 0 to 1), "number", or "distance" between two sets of clips. better: 1 where more is better, -1
+    where less is, 0 for neither. floor: the spoilt real clips, of controls.CONTROLS, that show what chance reaches; ""
+    where there are none. longer: the title at more length. kinds: the kinds of prompts that count, () for all.
+    """
+
+    name: str
+    title: str
+    unit: str = "share"
+    better: int = 1
+    floor: str = ""
+    longer: str = ""
+    kinds: tuple = ()
+
+    @property
+    def meaning(self):
+        """What it is, in a sentence."""
+        return self.longer or self.title
+
+    @property
+    def share(self):
+        """Whether its figures are shares."""
+        return self.unit == "share"
+
+    @property
+    def form(self):
+        """How its figures are formatted."""
+        return ".3f" if self.unit == "distance" else ".2f"
+
+    def over_clips(self, values):
+        """The Estimate of a set of clips, from a value for each."""
+        return (Estimate.share if self.share else Estimate.average)(values)
+
+    def over_seeds(self, figures):
+        """The Estimate of several runs that differ in their seed, from a figure for each; a share's lies in [0, 1]."""
+        return Estimate.over_runs(figures, *((0.0, 1.0) if self.share else ()))
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("digit_frames", "frames that show the digit asked for", floor="other captions"),
+        Measure("digit", "digits read most often as the one asked for", floor="other captions"),
+        Measure("direction", "digits that set off in the direction asked for", floor="other captions"),
+        Measure(
+            "obeys",
+            "obeys: its digits, their directions, nothing else",
+            floor="other captions",
+            longer="clips with each digit read in half of the frames or more, moving its way, and nothing else",
+        ),
+        Measure(
+            "flawless",
+            "flawless: obeys, and nothing is wrong in any frame",
+            floor="other captions",
+            longer="clips that obey, in which digits stay on their paths and stay alike, with no other ink",
+        ),
+        Measure("speed", "digits nearest to the speed asked for"),
+        Measure("travel_ratio", "length of the path / length asked for", "number", 0, "frozen"),
+        Measure("number", "frames with as many digits as asked for"),
+        Measure("one_class", "digits read as one class in every frame", floor="recombined"),
+        Measure("likeness", "correlation with the digit's first picture"),
+        Measure("drift", "fall of that correlation, first to second half", "number", -1),
+        Measure(
+            "appearance_change", "change of the digit's picture since its first (lost: 1)", "number", -1, "recombined"
+        ),
+        Measure("permanence", "two digits that met: both are there again", floor="recombined"),
+        Measure("bounces", "digits reflected by the wall where a bounce is due", floor="shuffled frames"),
+        Measure("on_path", "digits that move and follow one bouncing line", floor="shuffled frames"),
+        Measure("residual", "distance to the best bouncing line, px", "number", -1),
+        Measure("travel", "length of that line, px", "number", 0),
+        Measure("frechet_frames", "Frechet distance of frames", "distance", -1, "recombined"),
+        Measure("frechet_clips", "Frechet distance of clips", "distance", -1, "shuffled frames"),
+    )
+}
+ABOUT_CAPTIONS = ("digit_frames", "digit", "direction", "obeys", "flawless", "speed", "number")  # and of nothing else
+EVALUATED = (  # in an evaluation
+    *ABOUT_CAPTIONS,
+    *("one_class", "likeness", "drift"),
+    *("on_path", "residual", "travel"),
+    *("frechet_frames", "frechet_clips"),
+)
+PREVIEWED = ("digit_frames", "direction", "obeys", "one_class")  # while a model is trained
