@@ -18,6 +18,7 @@ chapter takes apart: `minivdit/autograd/`.
 """
 
 # %%
+import inspect
 import time
 
 import matplotlib.pyplot as plt
@@ -227,11 +228,15 @@ The numbers are the order in which the nodes were made. A node is always older t
 backwards from the youngest to the oldest, every node is reached only after all its gradients have arrived. `w` is used
 twice: two gradients arrive there, and they are added.
 
-`gradients` does this walk.
+`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. `gradients` finds the
+same. It also checks what each pullback returns, frees it once it is used, and takes operations with several outputs.
 """
 
 # %%
+print(inspect.getsource(ag.simple_gradients))
+simple_w, simple_v = ag.simple_gradients(total, [w, v])
 grad_w, grad_v = ag.gradients(total, [w, v])
+assert np.allclose(np.r_[grad_w, grad_v], np.r_[simple_w, simple_v])
 
 
 def total_of(wv):

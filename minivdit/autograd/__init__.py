@@ -23,7 +23,7 @@ from .elementwise import (
     subtract,
     tanh,
 )
-from .engine import Tensor, differentiable, gradients, is_recording, no_grad
+from .engine import Tensor, differentiable, gradients, is_recording, no_grad, simple_gradients
 from .fused import (
     cross_entropy,
     gated_residual,

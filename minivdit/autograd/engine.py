@@ -2,8 +2,8 @@
 
 An operation is a plain function on arrays that returns its value and a *pullback*: a function from
 the gradient of the output to the gradients of the inputs. `differentiable` turns it into a function
-on Tensors that remembers the pullback; `gradients` walks the pullbacks backwards. Nothing else in
-the project writes a gradient.
+on Tensors that remembers the pullback; `gradients` walks the pullbacks backwards, and `simple_gradients`
+is that walk in its simplest form. Nothing else in the project writes a gradient.
 
     @differentiable
     def multiply(a, b):
@@ -25,7 +25,7 @@ import numpy as np
 
 from ..base.backend import array_module, with_kernels
 
-USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no second look
+USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no further check
 REAL = "fiub"  # NumPy's letters for floating, signed and unsigned whole numbers, and booleans
 
 _birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
@@ -42,9 +42,9 @@ _observer = _call
 
 @contextlib.contextmanager
 def observe(observer):
-    """Inside this block every operation, in every thread, is carried out by `observer`: for profiles.
+    """Inside this block `observer` carries out every operation, in every thread: for profiles.
 
-    observer(name, phase, function, *inputs, **options) is called with phase 'forward' or 'backward' and must
+    It is called as observer(name, phase, function, *inputs, **options), with phase 'forward' or 'backward', and must
     return function(*inputs, **options).
     """
     global _observer
@@ -56,7 +56,10 @@ def observe(observer):
 
 
 class Node:
-    """One operation that was carried out: its pullback, and for each input (node, output index, shape, dtype)."""
+    """One operation that was carried out: its pullback, and for each input (node, output index, shape, dtype).
+
+    A node is older (has a smaller `birth`) than everything computed from it.
+    """
 
     __slots__ = ("name", "birth", "pullback", "inputs", "outputs", "several", "used")
 
@@ -66,7 +69,7 @@ class Node:
         self.pullback = pullback  # None for a leaf
         self.inputs = inputs  # one entry for each positional argument; None where nothing flows back
         self.outputs = outputs  # (shape, dtype) of each output
-        self.several = several  # whether the value was a tuple, and the pullback so takes a tuple
+        self.several = several  # whether the value was a tuple; then the pullback takes a tuple, too
         self.used = False
 
 
@@ -172,9 +175,9 @@ def differentiable(function=None, *, as_is=()):
 
 
 def _checked(name, inputs, as_is):
-    """The inputs as real arrays, Python numbers and None, none of which would change the dtype of a Tensor among them.
+    """The inputs as real arrays, Python numbers and None, checked so that the result has the dtype of its Tensors.
 
-    Those that a gradient flows to must keep their dtype; where it flows to none, all Tensors must.
+    Those that gradients flow to must all have the dtype of the result; if there are none, all Tensors must.
     """
     arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
     if {getattr(x, "dtype", type(x)) for x in arrays} <= USUAL:  # this takes a microsecond, the rest several
@@ -205,10 +208,10 @@ def _checked(name, inputs, as_is):
 
 
 def with_twins(function):
-    """Let an operation's `function` be computed by another one, its twin, where one is registered for the device.
+    """Let the twin of an operation's `function` compute it, where one is registered for the device.
 
-    A twin has the same name and arguments and returns the same, a value and a pullback. On CuPy's arrays it is the
-    'gpu' one, unless the kernels were switched off (backend.use): then plain CuPy goes through `function` itself.
+    A twin has the same name and the same arguments, and also returns a value and a pullback. CuPy's arrays go to the
+    'gpu' twin, unless the kernels were switched off (backend.use): then `function` itself computes with plain CuPy.
     """
 
     @functools.wraps(function)
@@ -220,7 +223,7 @@ def with_twins(function):
 
 
 def twin(device):
-    """Register a function as what computes the operation of its own name on a device, such as 'gpu'."""
+    """Register a function as the twin, on a device such as 'gpu', of the operation that has the same name."""
 
     def register(function):
         _twins[device, function.__name__] = function
@@ -256,8 +259,28 @@ def gradients(loss, parameters, cotangent=None):
     return _owned(found, parameters, cotangent)
 
 
+def simple_gradients(loss, parameters):
+    """What `gradients` returns, by the same walk in its simplest form: nothing is checked, and nothing is freed.
+
+    loss: a single number that depends on every parameter, through operations with one output each.
+    """
+    arrived = {loss.node: np.ones_like(loss.data)}  # node -> the gradient of its output, as far as it is known
+    waiting = {loss.node}
+    while waiting:
+        node = max(waiting, key=lambda node: node.birth)  # the youngest: its gradient is complete
+        waiting.remove(node)
+        if node.pullback is not None:  # it is no leaf
+            grads = node.pullback(arrived[node])
+            for source, grad in zip(node.inputs, grads if isinstance(grads, tuple) else (grads,)):
+                if source is not None:
+                    older, _, shape, _ = source
+                    arrived[older] = arrived.get(older, 0) + unbroadcast(grad, shape)
+                    waiting.add(older)
+    return [arrived[parameter.node] for parameter in parameters]
+
+
 def _owned(found, parameters, cotangent):
-    """Zeros where nothing arrived; a copy of what is a view, the cotangent itself, or the same array twice."""
+    """The gradients as the caller's own: zeros where none was found; copies of views and of what is there twice."""
     seen = {id(cotangent)}
     result = []
     for grad, parameter in zip(found, parameters):
@@ -271,11 +294,11 @@ def _owned(found, parameters, cotangent):
 
 
 def _walk(loss, cotangent):
-    """Carry the cotangent backwards from `loss`: a dict of leaf node -> its gradient."""
+    """Carry the cotangent backwards from `loss`, as `simple_gradients` does: a dict of leaf node -> its gradient."""
     pending = {loss.node: [None] * len(loss.node.outputs)}  # node -> gradient of each output so far
     pending[loss.node][loss.index] = cotangent
-    # A node is older than everything computed from it, so taking the youngest first visits each node
-    # only when all its gradients have arrived. No recursion, so depth has no limit.
+    # The youngest first: then a node comes after everything computed from it, when all its gradients have arrived.
+    # There is no recursion, so depth has no limit.
     queue = [(-loss.node.birth, loss.node)]
     finished = {}
     while queue:
@@ -297,7 +320,7 @@ def _walk(loss, cotangent):
 
 
 def _pull(node, arrived):
-    """Call the node's pullback, free it, and return [(source, checked gradient)] for the inputs that want one."""
+    """Call the node's pullback, free it, and return [(source, checked gradient)] for inputs that need a gradient."""
     pullback, node.pullback, node.used = node.pullback, None, True
     if not node.several:
         arrived = arrived[0]
@@ -307,7 +330,7 @@ def _pull(node, arrived):
         arrived = tuple(zeros(*like) if grad is None else grad for grad, like in zip(arrived, node.outputs))
     grads = _observer(node.name, "backward", pullback, arrived)
     grads = grads if isinstance(grads, tuple) else (grads,)
-    # Optional inputs that were left out (a bias) have no entry in node.inputs, and no gradient.
+    # An optional input that was left out (a bias) has no entry in node.inputs, and no gradient.
     if len(grads) < len(node.inputs) or any(grad is not None for grad in grads[len(node.inputs) :]):
         raise AssertionError(
             f"the pullback of {node.name!r} returned {len(grads)} gradients for {len(node.inputs)} inputs"

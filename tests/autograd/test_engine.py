@@ -92,6 +92,15 @@ def test_fan_out_adds_up_without_aliasing():
     np.testing.assert_allclose(grad, 8 * x.data + 3, rtol=1e-6)
 
 
+def test_the_simple_walk_finds_the_same():
+    x, w, b = leaf(5, 3), leaf(3, 4, seed=1), leaf(4, seed=2)
+    y = ag.linear(x, w, b)
+    loss = (ag.tanh(y) * y + b * x.sum(axis=1, keepdims=True)).mean()  # fan-out and broadcasting
+    simple = ag.simple_gradients(loss, [w, b, x])
+    for expected, got in zip(simple, ag.gradients(loss, [w, b, x])):
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_a_wide_fan_out():
     x = leaf(3)
     total = x * 0.0
