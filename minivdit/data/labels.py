@@ -1,10 +1,10 @@
 """The label inside a file of clips: where each clip lies in the picture, and how it was drawn.
 
-A clip is written as a picture for people: enlarged, with a caption, beside others. So that it can be read again as it
-was drawn, the file's own metadata (a GIF's comment, an MP4's, a PNG's text) holds this, as JSON. Where the format
-can't hold the pixels exactly (H.264, a GIF of colours) they are kept there too.
+A clip is written as a picture for people: enlarged, with a caption, beside others. The label lets it be read again as
+it was drawn. It is JSON in the file's own metadata (the comment of a GIF or an MP4, the text of a PNG). Where the
+format can't hold the pixels exactly (H.264, a GIF of colours) the label holds them too.
 
-What is read is not trusted: all values are checked before they are used.
+A label that is read is not trusted: all values are checked before they are used.
 """
 
 import base64
@@ -16,10 +16,10 @@ import zlib
 import numpy as np
 
 from .. import __version__
+from ..base.files import require_shape
 
 FORMAT = 1
 NAME = "minivdit"  # of the PNG's text, and of the version in the JSON
-MOST_CLIPS = 10_000
 MOST_PIXELS = 1 << 26  # of all frames of a clip together, so that a hostile file can't fill the memory
 
 
@@ -40,6 +40,21 @@ class Place:
     factor: int = 1
     columns: int = 0
     gap: int = 0
+
+    @property
+    def shape(self):
+        """(T, H, W, C) of the clip."""
+        return self.frames, self.height, self.width, self.channels
+
+    def check(self, size, pictures):
+        """Raise ValueError unless this lies inside so many pictures of this size (height, width)."""
+        least = min(self.top, self.left, self.columns, self.gap, self.frames - self.columns)
+        if least < 0 or min(*self.shape, self.factor) < 1:
+            raise ValueError("a clip has a length that none can have")
+        if any(end > side for end, side in zip(self.end(), size)) or pictures != (1 if self.columns else self.frames):
+            raise ValueError("a clip lies outside the picture")
+        if self.channels not in (1, 3) or math.prod(self.shape) > MOST_PIXELS:
+            raise ValueError(f"a clip has {self.channels} channels, or more than {MOST_PIXELS} pixels")
 
     def corner(self, time):
         """(top, left) of a frame."""
@@ -86,19 +101,9 @@ class Label:
             dataclasses.asdict(place) | {"caption": caption, "pixels": pixels}
             for place, caption, pixels in zip(self.clips, self.captions, self.pixels)
         ]
-        return json.dumps(
-            {
-                NAME: __version__,
-                "format": FORMAT,
-                "size": self.size,
-                "pictures": self.pictures,
-                "frames_per_second": self.frames_per_second,
-                "about": self.about,
-                "clips": clips,
-            },
-            separators=(",", ":"),
-            default=str,
-        )
+        own = {name: getattr(self, name) for name in ("size", "pictures", "frames_per_second", "about")}
+        told = {NAME: __version__, "format": FORMAT, **own, "clips": clips}
+        return json.dumps(told, separators=(",", ":"), default=str)
 
     @classmethod
     def loads(cls, text):
@@ -107,18 +112,30 @@ class Label:
             return None
         try:
             entry = json.loads(text)
+            require_shape(entry, _SHAPE)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
-        if entry.get("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
-        size = tuple(_whole(side, 1) for side in _list(entry.get("size"), 2, 2))
-        pictures, rate, about = _whole(entry.get("pictures"), 1), entry.get("frames_per_second"), entry.get("about")
-        if type(rate) not in (int, float) or not 0 < rate < math.inf or not isinstance(about, dict):
-            raise ValueError("its rate of frames or how it was drawn is not given")
-        entries = _list(entry.get("clips"), 1, MOST_CLIPS)
-        clips = tuple(_place(clip, size, pictures) for clip in entries)
-        captions, pixels = (tuple(_text(clip.get(name)) for clip in entries) for name in ("caption", "pixels"))
-        return cls(size, pictures, rate, clips, captions, pixels, about)
+        size, pictures, rate = tuple(entry["size"]), entry["pictures"], entry["frames_per_second"]
+        if entry["format"] != FORMAT:
+            raise ValueError(f"its format is {entry['format']!r:.40}, not {FORMAT}")
+        if len(size) != 2 or not entry["clips"] or not 0 < rate < math.inf:
+            raise ValueError("its size, its clips or its rate of frames is not given")
+        places = tuple(Place(**{name: clip[name] for name in _LENGTHS}) for clip in entry["clips"])
+        for place in places:
+            place.check(size, pictures)
+        captions, pixels = (tuple(clip[name] for clip in entry["clips"]) for name in ("caption", "pixels"))
+        return cls(size, pictures, rate, places, captions, pixels, entry["about"])
+
+
+_LENGTHS = [field.name for field in dataclasses.fields(Place)]
+_SHAPE = {
+    "format": int,
+    "size": [int],
+    "pictures": int,
+    "frames_per_second": (int, float),
+    "about": dict,
+    "clips": [dict.fromkeys(_LENGTHS, int) | {"caption": str, "pixels": str}],
+}
 
 
 def pack(pixels):
@@ -128,45 +145,11 @@ def pack(pixels):
 
 def unpack(text, place):
     """The bytes (T, H, W, C) that `pack` made a text of. ValueError if they aren't as many as the place promises."""
-    shape = (place.frames, place.height, place.width, place.channels)
-    unpacker, wanted = zlib.decompressobj(), math.prod(shape)
+    unpacker, wanted = zlib.decompressobj(), math.prod(place.shape)
     try:
         pixels = unpacker.decompress(base64.b64decode(text, validate=True), wanted + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if len(pixels) != wanted or not unpacker.eof:
         raise ValueError("pixels are missing or too many")
-    return np.frombuffer(pixels, np.uint8).reshape(shape)
-
-
-def _whole(value, least, most=MOST_PIXELS):
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{value!r:.40} is not a whole number from {least} to {most}")
-    return value
-
-
-def _list(value, least, most):
-    if not isinstance(value, list) or not least <= len(value) <= most:
-        raise ValueError(f"{value!r:.40} is not a list of {least} to {most}")
-    return value
-
-
-def _text(value):
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r:.40} is not a text")
-    return value
-
-
-def _place(clip, size, pictures):
-    """A Place that lies inside the picture."""
-    if not isinstance(clip, dict):
-        raise ValueError(f"{clip!r:.40} is not a clip")
-    zero = ("top", "left", "columns", "gap")  # the others are at least 1
-    names = [field.name for field in dataclasses.fields(Place)]
-    place = Place(**{name: _whole(clip.get(name), 0 if name in zero else 1) for name in names})
-    outside = any(end > side for end, side in zip(place.end(), size))
-    if outside or place.channels not in (1, 3) or pictures != (1 if place.columns else place.frames):
-        raise ValueError("a clip lies outside the picture")
-    if place.frames * place.height * place.width * place.channels > MOST_PIXELS:
-        raise ValueError(f"a clip has more than {MOST_PIXELS} pixels")
-    return place
+    return np.frombuffer(pixels, np.uint8).reshape(place.shape)

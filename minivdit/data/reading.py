@@ -16,7 +16,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 FILMS = (".mp4", ".m4v", ".mov", ".webm")
 MOST_SEEN = 16 * MOST_PIXELS  # pixels of all pictures that are looked through for a clip
 CHANGED = "another program has changed it since"
-SHORTEST, USUAL = 0.02, 0.1  # seconds: what lasts for less than the one, players show for the other
+SHORTEST, USUAL = 0.02, 0.1  # seconds: a frame that lasts for less than the first, players show for the second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _find(source):
 
 @contextlib.contextmanager
 def _one_line_errors(name):
-    """Decoders raise whatever comes to their mind."""
+    """A decoder may raise anything: whatever it is becomes an InputError."""
     try:
         yield
     except InputError:
@@ -110,16 +110,16 @@ def _one_line_errors(name):
 
 @contextlib.contextmanager
 def _opened(source):
-    """(what the file says about itself, its pictures one by one: pairs of Seen and seconds or None)."""
+    """(the file's comment, its pictures one by one: pairs of Seen and how many seconds it lasts, or None)."""
     from PIL import Image
 
     if not isinstance(source, Path):
-        yield _said(source.info), _frames(source)
+        yield _comment(source.info), _frames(source)
     elif source.suffix.lower() not in FILMS:
         with Image.open(source, formats=FORMATS) as image:  # reads no more than the size yet
             if image.width * image.height > MOST_PIXELS:
                 raise InputError(f"{source} has {image.width}x{image.height} pixels; give a smaller picture")
-            yield _said(image.info), _frames(image)
+            yield _comment(image.info), _frames(image)
     elif importlib.util.find_spec("av") is None:
         raise InputError("reading MP4 needs PyAV: pip install 'minivdit[mp4]', or give a .gif")
     else:
@@ -129,8 +129,8 @@ def _opened(source):
             yield film.metadata.get("comment", ""), _film_frames(film, source)
 
 
-def _said(info):
-    """The text that minivdit label, in a PNG's own field or in a GIF's comment."""
+def _comment(info):
+    """The text that may be a Label: a PNG's own field, or a GIF's comment."""
     text = info.get(NAME, info.get("comment", ""))
     return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
@@ -163,31 +163,24 @@ def _own(label, pictures, name, number):
     place, packed = label.clips[chosen], label.pixels[chosen]
     if label.pictures * label.size[0] * label.size[1] > MOST_SEEN:
         raise ValueError("too many pictures")
-    cut, count = [], 0
+    cut, changed, count = [], False, 0
     for seen, _ in pictures:
+        if count == label.pictures or seen.grey.shape != label.size:
+            raise ValueError(CHANGED)
         times = range(place.frames) if place.columns else [count]
-        count += 1
-        if count > label.pictures or seen.grey.shape != label.size:
-            raise ValueError(CHANGED)
         squares = np.stack([place.cut(seen.grey, time) for time in times])
-        if not packed and (squares != squares[..., :1, :1]).any():
-            raise ValueError(CHANGED)
+        changed |= not packed and bool((squares != squares[..., :1, :1]).any())
         cut.append(squares.mean(axis=(3, 4)) if packed else squares[..., 0, 0])
-    if count != label.pictures:
+        count += 1
+    if changed or count != label.pictures:
         raise ValueError(CHANGED)
     video = np.concatenate(cut)[..., None]
     if packed:
-        drawn = unpack(packed, place) * np.float32(1 / 255)
-        if _differ(video, drawn):
+        seen, video = video[..., 0], unpack(packed, place) * np.float32(1 / 255)
+        weights = np.float32([0.299, 0.587, 0.114] if place.channels == 3 else [1])  # from colours to grey
+        if np.abs(seen - video @ weights).mean() > 0.06:  # more than H.264 or 256 colours lose
             raise ValueError(CHANGED)
-        video = drawn
     return Clip(video, name, label.frames_per_second, True, label.captions[chosen], label.about)
-
-
-def _differ(seen, video):
-    """Whether a picture (T, H, W, 1) is another one than the pixels label with it, beyond what its format loses."""
-    weights = np.float32([0.299, 0.587, 0.114]) if video.shape[-1] == 3 else np.ones(1, np.float32)
-    return np.abs(seen[..., 0] - video @ weights).mean() > 0.06
 
 
 def _foreign(pictures, name, notes):

@@ -196,7 +196,7 @@ def _is_plain(words):
 
 
 def _each(together):
-    """Two digits, each with what is said of both."""
+    """Two digits with what is said of both, as two clauses."""
     first, second, what = together.groups(default="")
     if re.search(rf"\b(?:{'|'.join(ARTICLES)}) (?:digit )?{_NUMERAL}\b", what):  # a third digit
         return together[0]
@@ -209,7 +209,7 @@ def is_grammar(known):
 
 
 def count_digits(words):
-    """How many digits some plain words name at one time: at most, over what follows one another."""
+    """The most digits that words name at one time, between one "then" and the next."""
     return max(sum(word.isdecimal() or word in DIGIT_WORDS for word in part) for part in split_at_then(words))
 
 
@@ -217,19 +217,18 @@ def check_words(words, known=VOCABULARY):
     """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant."""
     unknown = [word for word in words if word not in known]
     grammar = is_grammar(known)
-    crowd = _CROWD.search(" ".join(words)) if grammar else None
-    if crowd:
+    if grammar and (crowd := _CROWD.search(" ".join(words))):
         raise InputError(f"'{crowd[1]} digits' are more than this model draws: one or two at a time")
     if grammar and (count := count_digits(words)) > MAX_DIGITS:
         raise InputError(f"a caption has one or two digits, and this one has {count}")
+    for word in unknown:
+        if why := reason(word, known):
+            raise InputError(f"{shorten(word)!r} {why}")
+    for word in unknown:
+        if near := nearest(word, known):
+            raise InputError(f"{shorten(word)!r} is not a word this model knows; nearest: {', '.join(near)}")
     if not unknown:
         return
-    asks = next((word for word in unknown if reason(word, known)), None)
-    if asks:
-        raise InputError(f"{shorten(asks)!r} {reason(asks, known)}")
-    near = next(((word, found) for word in unknown if (found := nearest(word, known))), None)
-    if near:
-        raise InputError(f"{shorten(near[0])!r} is not a word this model knows; nearest: {', '.join(near[1])}")
     if grammar:
         raise InputError(
             f"this model draws digits 0 to 9 that move; it doesn't know {shorten(max(unknown, key=len))!r}"
@@ -251,6 +250,6 @@ def reason(word, known):
 
 
 def nearest(word, known):
-    """Known words of which this one is most likely a misspelling: of its letters, or all but equal and not short."""
+    """Known words of which this is most likely a misspelling: the same letters in another order, or nearly the same."""
     swapped = [other for other in known if len(other) == len(word) and sorted(other) == sorted(word)]
     return swapped or (difflib.get_close_matches(word, known, n=3, cutoff=0.82) if 4 <= len(word) <= 30 else [])

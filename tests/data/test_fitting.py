@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data.fitting import WAYS, to_size
+from minivdit.data.fitting import MODES, to_size
 
 
 def spot(height, width, channels=1):
@@ -16,14 +16,14 @@ def spot(height, width, channels=1):
     return video
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(64, 64), (33, 70), (70, 33)])
-def test_the_size_is_what_was_asked_for(way, size):
+def test_the_size_is_what_was_asked_for(mode, size):
     for video in (spot(16, 24), spot(33, 16, 3)):
-        fitted = to_size(video, size, way)
+        fitted = to_size(video, size, mode)
         assert fitted.shape == (2, *size, video.shape[-1]) and fitted.dtype == np.float32
         assert fitted.min() >= 0 and fitted.max() <= 1
-    np.testing.assert_array_equal(to_size(spot(*size), size, way), spot(*size))
+    np.testing.assert_array_equal(to_size(spot(*size), size, mode), spot(*size))
 
 
 def test_scaling_shows_all_of_it_on_black():

@@ -8,7 +8,6 @@ The picture is for people: enlarged, captioned, tiled. The file keeps beside it 
 
 import importlib.util
 import math
-import struct
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -201,27 +200,22 @@ def _write(path, picture, frames_per_second, clips, places, captions, about):
 
 
 def _gif(path, picture, rate, label, captions):
-    """Every frame is written, if only the part that changed. (Pillow's own writer leaves out one like that before.)"""
+    """Every frame is written, if only the part that changed. (Image.save leaves out a frame like the one before.)"""
     from PIL import GifImagePlugin, Image, ImageChops
 
-    _, height, width, channels = picture.shape
-    greys = bytes(level for level in range(256) for _ in range(3))
+    colours = picture.shape[-1] == 3
     times = [round(100 * time / rate) for time in range(len(picture) + 1)]  # rounded so, the delays add up to the time
-    comment, before = label.encode("ascii"), None
+    about = {"loop": 0, "comment": label.encode("ascii")}  # 0: repeat without end
+    header, _ = GifImagePlugin.getheader(Image.new("L", picture.shape[2:0:-1]), info=about)
+    before = None
     with open(path, "wb") as file:
-        file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, 0, 0) + greys)
-        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # repeat without end
-        blocks = [comment[start : start + 255] for start in range(0, len(comment), 255)]
-        file.write(b"!\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0")
+        file.writelines(header)
         for frame, (start, end) in zip(picture, pairwise(times)):
-            image = Image.fromarray(frame[..., 0] if channels == 1 else frame)
-            box = (0, 0, width, height) if before is None else ImageChops.difference(image, before).getbbox()
-            part = image.crop(box or (0, 0, 1, 1))
-            if channels == 3:
-                part = part.quantize(256)
-            file.write(b"!\xf9\x04" + struct.pack("<BHBB", 1 << 2, end - start, 0, 0))  # 1: the next is drawn over it
-            corner = box[:2] if box else (0, 0)
-            file.writelines(GifImagePlugin.getdata(part, corner, include_color_table=channels == 3))
+            image = Image.fromarray(frame if colours else frame[..., 0])
+            box = ImageChops.difference(image, before).getbbox() or (0, 0, 1, 1) if before else (0, 0, *image.size)
+            part = image.crop(box).quantize(256) if colours else image.crop(box)
+            shown = {"duration": 10 * (end - start), "disposal": 1}  # 1: the next is drawn over it
+            file.writelines(GifImagePlugin.getdata(part, box[:2], include_color_table=colours, **shown))
             before = image
         file.write(b";")
 
