@@ -81,7 +81,7 @@ for axes, (name, given) in zip(panels, tasks.items()):
     assert not levels[:, 0, given].any() and (levels[0, 0, ~given] == 1).all()
     picture = axes.imshow(levels[:, 0], cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axes.set(title=name, xlabel="frame", xticks=(0, 7))
-panels[6].imshow(diffusion.level_matrix(10, 1, T, start=0.6)[:, 0], cmap="cividis", vmin=0, vmax=1, aspect="auto")
+panels[6].imshow(diffusion.level_matrix(10, 1, T, highest=0.6)[:, 0], cmap="cividis", vmin=0, vmax=1, aspect="auto")
 panels[6].set(title="edit", xlabel="frame", xticks=(0, 7))
 panels[0].set_ylabel("step")
 figure.colorbar(picture, ax=panels, label="noise level")
@@ -291,13 +291,13 @@ right_half = np.zeros(joint.settings.size, bool)
 right_half[:, joint.settings.size[1] // 2 + 3 :] = True  # where to draw; not along a border of latents
 factor = joint.autoencoder.config.factor
 known = np.broadcast_to(~right_half[None, None, :, :, None], (*video.shape[:-1], 1))
-cells = Given(video, known).cells(factor)  # (1, T, h, w, 1)
+latents = Given(video, known).known_latents(factor)  # (1, T, h, w, 1)
 
-h, w = cells.shape[2:4]
+h, w = latents.shape[2:4]
 for y in range(h):
     for x in range(w):
         box = ~right_half[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
-        assert (cells[:, :, y, x] == box.all()).all()
+        assert (latents[:, :, y, x] == box.all()).all()
 
 filled = joint.inpaint(video, right_half, caption, seed=4, steps=steps)
 assert np.array_equal(filled[:, :, ~right_half], video[:, :, ~right_half])  # what is known stays, bit for bit

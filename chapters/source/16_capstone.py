@@ -30,8 +30,7 @@ from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
 from minivdit.data import paint
 from minivdit.diffusion import guided, level_matrix, sample
-from minivdit.generation import TextToVideo
-from minivdit.generation.text_to_video import Predictor
+from minivdit.generation.batch import Predictor
 from minivdit.lab.display import draw_strip, show
 from minivdit.lab.evaluation import Estimate, recombined, shuffled_frames, track, windows
 from minivdit.lab.lessons import check, size
@@ -39,11 +38,11 @@ from minivdit.lab.pipeline.card import model_card
 from minivdit.lab.pipeline.forecast import USUAL_SHARE
 from minivdit.models import Tokenizer, VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import average_attention_distance
-from minivdit.nn import Module
+from minivdit.nn import Module, fingerprint
 from minivdit.nn.optim import EMA, MuonAdamW, clip_global_norm, warmup_cosine
 from minivdit.training.loop import Run, train
 from minivdit.training.settings import TrainingSettings
-from minivdit.training.tasks import DiffusionSettings, TransformerTask, fingerprint
+from minivdit.training.tasks import DiffusionSettings, TransformerTask
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -673,7 +672,7 @@ try:
     model_card(path)
 except InputError as error:
     print(str(error).replace(f"{path.parent}/", ""), "\n")
-print("\n".join(model_card(TextToVideo.path("small")).splitlines()[:8])[:600], "...\n")
+print("\n".join(model_card("small").splitlines()[:8])[:600], "...\n")
 
 shown_share, held_share = (Estimate.share(best["prompt"][rows]) for rows in (~held, held))
 facts = {

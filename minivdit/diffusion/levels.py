@@ -10,23 +10,23 @@ from ..base.errors import InputError
 from .curves import checked, checked_shift, shifted
 
 
-def uniform_levels(steps, start=1.0, shift=1.0):
-    """Levels from `start` down to 0 in equal steps: float32 (steps + 1,).
+def uniform_levels(steps, highest=1.0, shift=1.0):
+    """Levels from `highest` down to 0 in equal steps: float32 (steps + 1,).
 
     shift > 1 spends more of the steps on heavy noise, as a curve trained with that shift would.
     """
     if steps < 1:
         raise InputError(f"sampling takes at least 1 step; got {steps}")
-    levels = np.linspace(checked(start), 0, int(steps) + 1)
+    levels = np.linspace(checked(highest), 0, int(steps) + 1)
     return shifted(levels, checked_shift(shift)).astype(np.float32)
 
 
-def level_matrix(steps, batch, num_frames, given=None, start=1.0, shift=1.0):
+def level_matrix(steps, batch, num_frames, given=None, highest=1.0, shift=1.0):
     """Levels for sampling, float32 (steps + 1, batch, num_frames): falling everywhere, 0 in given frames.
 
     given: boolean (num_frames,) or (batch, num_frames), True where a frame is given; None for none.
     """
-    levels = uniform_levels(steps, start, shift)[:, None, None]
+    levels = uniform_levels(steps, highest, shift)[:, None, None]
     free = np.ones((batch, num_frames), bool)
     if given is not None:
         given = np.asarray(given, bool)

@@ -152,7 +152,7 @@ class Abilities:
             raise InputError(f"editing starts at a noise level above 0 and up to 1, not {level}")
         video = self._pixels(video, VIDEO, "the clip")
         given = Given(video, np.zeros((*video.shape[:-1], 1), bool))
-        return self.draw(prompt, given, start=level, stream=(seeds.EDIT,), **drawing)
+        return self.draw(prompt, given, level=level, stream=(seeds.EDIT,), **drawing)
 
     def inpaint(self, video, mask, prompt="", **drawing):
         """The clip with a part of its space and time drawn anew.

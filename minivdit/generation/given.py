@@ -22,20 +22,21 @@ class Given:
 
     @classmethod
     def nothing(cls, clips, num_frames, size, channels=1):
-        """Everything is to be drawn."""
+        """Everything is to be drawn. (Takes no memory, however large: it may be more than can be drawn.)"""
         shape = clips, num_frames, *size
-        return cls(np.zeros((*shape, channels), np.float32), np.zeros((*shape, 1), bool))
+        return cls(np.broadcast_to(np.float32(0), (*shape, channels)), np.broadcast_to(False, (*shape, 1)))
 
     @classmethod
     def at(cls, frames, num_frames):
         """Whole frames at some times: frames is a dict of time -> images (B, H, W, C)."""
         images = next(iter(frames.values()))
-        given = cls.nothing(len(images), num_frames, images.shape[1:3], images.shape[3])
+        shape = len(images), num_frames, *images.shape[1:3]
+        video, known = np.zeros((*shape, images.shape[3]), np.float32), np.zeros((*shape, 1), bool)
         for time, images in frames.items():
-            given.video[:, time], given.known[:, time] = images, True
-        return given
+            video[:, time], known[:, time] = images, True
+        return cls(video, known)
 
-    def cells(self, factor):
+    def known_latents(self, factor):
         """Which latents are known, boolean (B, T, H/factor, W/factor, 1): those whose pixels all are."""
         clips, frames, height, width, _ = self.known.shape
         boxes = self.known.reshape(clips, frames, height // factor, factor, width // factor, factor, 1)

@@ -1,33 +1,27 @@
 """TextToVideo: the trained parts together, from a caption to a video.
 
-One file of weights holds everything that drawing needs: transformer, autoencoder, words, and the settings of
-the diffusion process, so that a model can't be run with settings other than those it was trained with.
+A clip is drawn by three methods: `generate` (or another ability) says what is given, `denoise` goes from noise to
+latents, and `draw` decodes them.
 """
 
-import dataclasses
-import hashlib
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 
-from .. import autograd as ag
 from .. import diffusion
-from ..base import config, seeds, values
+from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
-from ..base.files import load_tensors, save_tensors
-from ..base.sharing import Workers, split_batch
-from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
-from . import stored
+from ..nn import fingerprint
+from . import weights
 from .abilities import Abilities
+from .batch import NoiseByClip, Predictor
 from .forecast import require_memory, teller
 from .given import Given
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
 DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress")
-INNER = ("start", "stream", "places", "part")
+INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
     "cfg": "guidance_scale",
@@ -42,39 +36,6 @@ MEANT = {
     "fps": "the argument frames_per_second of write_grid",
     "frames_per_second": "the argument frames_per_second of write_grid",
 }
-SHIPPED = Path(__file__).parent.parent / "weights"
-DEFAULT_WEIGHTS = SHIPPED / "joint.safetensors"
-FORMAT = 1
-
-
-def shipped():
-    """The names of the models that ship with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors") if path.stem != "judge")
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipSettings:
-    """The clips that a model was trained on: size (height, width) in pixels; digit_size, the side of a digit's box."""
-
-    size: tuple[int, int]
-    num_frames: int
-    digit_size: int
-
-    def __post_init__(self):
-        if len(self.size) != 2 or min(*self.size, self.num_frames, self.digit_size) < 1:
-            raise InputError(
-                "size (height and width), num_frames and digit_size must all be at least 1, not "
-                f"{self.size}, {self.num_frames} and {self.digit_size}"
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class GenerationSettings(diffusion.SamplingSettings, diffusion.ProcessSettings, ClipSettings):
-    """What the model was trained on, by which process, and how clips are drawn unless told otherwise."""
-
-    def __post_init__(self):
-        for part in GenerationSettings.__bases__[::-1]:
-            part.__post_init__(self)
 
 
 class TextToVideo(Abilities):
@@ -102,65 +63,12 @@ class TextToVideo(Abilities):
         path: a file, or the name of other weights that ship ('small'). Raises InputError when the file is missing,
         damaged, or of another kind.
         """
-        path = cls.path(path)
-        tensors, metadata = load_tensors(path)
-        try:
-            if metadata["format"] != FORMAT:
-                raise InputError(f"it has format {metadata['format']!r}, not {FORMAT}")
-            stored.check_about(metadata)
-            generator = np.random.default_rng(0)  # these first weights are all replaced
-            tokenizer = Tokenizer(metadata["words"], metadata["max_words"])
-            transformer_config = config.from_plain(VideoDiTConfig, metadata["transformer"])
-            autoencoder_config = config.from_plain(AutoencoderConfig, metadata["autoencoder"])
-            settings = config.from_plain(GenerationSettings, metadata["settings"])
-            stored.check_parts(tensors, transformer_config, autoencoder_config, len(tokenizer))
-            transformer = VideoDiT(transformer_config, len(tokenizer), generator)
-            autoencoder = Autoencoder(autoencoder_config, generator)
-            for part, module in (("transformer", transformer), ("autoencoder", autoencoder)):
-                own = {name: array for name, array in tensors.items() if name.startswith(f"{part}.")}
-                module.load_state_dict({name.partition(".")[2]: array for name, array in own.items()})
-        except (KeyError, TypeError, ValueError) as error:
-            told = shorten(error, 300)
-            raise InputError(
-                f"{path} holds no text-to-video model of this version ({type(error).__name__}: {told}); give the "
-                "model.safetensors that 'minivdit train' leaves at its end (not a checkpoint), or train again"
-            ) from error
-        return cls(transformer, autoencoder, tokenizer, settings, metadata.get("notes"), path.stem)
-
-    @staticmethod
-    def path(name=None):
-        """The Path of a file of weights: given itself, by its run's folder, or by its name if it ships; else 'joint'.
-
-        Raises InputError, naming those that ship, if there is none of these.
-        """
-        if not isinstance(name, str | os.PathLike | None):
-            raise InputError(f"weights are the name of a file, of a folder, or such as 'small', not {shorten(name)}")
-        path = Path(name) if name is not None else DEFAULT_WEIGHTS
-        own = [path, path / "model.safetensors", SHIPPED / f"{path}.safetensors" if str(path) in shipped() else path]
-        found = next((file for file in own if file.is_file()), None)
-        if found is None:
-            where = f"no weights {'in the folder' if path.is_dir() else 'at'} {shorten(path)}"
-            raise InputError(f"{where}; give a file, the folder of a run, or one of {', '.join(shipped())}, which ship")
-        return found
+        path = weights.find(path)
+        return cls(**weights.read(path), name=path.stem)
 
     def save(self, path, half=True):
         """Write all weights to one safetensors file, in float16 unless `half` is False."""
-        dtype = np.float16 if half else np.float32
-        tensors = {
-            f"{part}.{name}": to_numpy(array).astype(dtype)
-            for part, module in (("transformer", self.transformer), ("autoencoder", self.autoencoder))
-            for name, array in module.state_dict().items()
-        }
-        metadata = {
-            "format": FORMAT,
-            "words": self.tokenizer.words,
-            "max_words": self.tokenizer.length - 1,
-            "transformer": dataclasses.asdict(self.transformer.config),
-            "autoencoder": dataclasses.asdict(self.autoencoder.config),
-            "settings": dataclasses.asdict(self.settings),
-            "notes": self.notes,
-        }
-        save_tensors(path, tensors, metadata)
+        weights.write(path, self, half)
 
     def generate(self, prompt, num_frames=None, size=None, *, index=None, negative_prompt=None, places=None, **drawing):
         """Draw one clip for each prompt.
@@ -177,19 +85,23 @@ class TextToVideo(Abilities):
             if negative_prompt is not None:
                 negative_prompt = [_one_each(negative_prompt, len(prompts))[places[0]]]
             prompts = [prompts[places[0]]]
-        given = self._blank(len(prompts), num_frames, size)
+        given = self._nothing_given(len(prompts), num_frames, size)
         return self.draw(prompts, given, places=places, negative_prompt=negative_prompt, **drawing)
 
     def draw(self, prompt, given, **drawing):
         """Draw what isn't given of B clips: the one thing that all abilities do, `generate` too.
 
-        prompt: a caption for all clips or a list of B. given: a Given. drawing: start, the noise level it begins at (1:
-        from nothing but noise); seed, a whole number; stream, what its noise is for (see seeds); steps; guidance_scale;
-        negative_prompt, what guidance leads away from, as `prompt` is given (the empty caption unless given); sampler;
-        places, the numbers of the clips, by which each gets its own noise (0 to B - 1 unless given); progress and part,
-        see `denoise`. The same seed
-        gives the same clip on CPU and GPU, up to rounding. Returns float32 (B, T, H, W, C) in [0, 1], in which known
-        pixels are as they were given, bit for bit. InputError where the drawing goes out of float32's range.
+        prompt: a caption for all clips or a list of B. given: a Given. drawing:
+          seed             a whole number; the same one gives the same clip on CPU and GPU, up to rounding
+          steps, sampler   as in training unless given; see diffusion.steps
+          guidance_scale   how strongly to follow the caption; a number, or a function: see diffusion.guided
+          negative_prompt  what guidance leads away from: one caption or B; the empty one unless given
+          progress, part   see `denoise`
+          level            the noise level to begin at; 1 is nothing but noise
+          stream, places   what the noise is for (see seeds), and the numbers of the clips, from each of which follows
+                           its noise; 0 to B - 1 unless given
+        Returns float32 (B, T, H, W, C) in [0, 1]; known pixels are as they were given, bit for bit. InputError where
+        the drawing goes out of float32's range.
         """
         _check_arguments(drawing)
         for step in self.denoise(prompt, given=given, **drawing):
@@ -206,7 +118,7 @@ class TextToVideo(Abilities):
         guidance_scale=None,
         sampler=None,
         given=None,
-        start=1.0,
+        level=1.0,
         stream=(seeds.CLIPS,),
         negative_prompt=None,
         places=None,
@@ -220,22 +132,23 @@ class TextToVideo(Abilities):
         this is part k of n that are drawn one after the other, and progress is to know of all.
         """
         settings, process = self.settings, self.settings.process
-        seed, start = values.whole("seed", seed), values.finite("start", start)
+        seed, level = values.whole("seed", seed), values.finite("level", level)
         steps = values.whole("steps", steps, 1, default=settings.steps)
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         scale = scale if callable(scale) else values.finite("guidance_scale", scale)
         sampler = settings.sampler if sampler is None else sampler
         diffusion.samplers.check(sampler, steps)
-        given = given or self._blank(len(values.captions(prompt)), num_frames, size)
+        given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
         shape = self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
-        known = given.cells(self.autoencoder.config.factor)
-        levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), start=start)
+        known = given.known_latents(self.autoencoder.config.factor)
+        levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), highest=level)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal((len(known), *shape), np.float32))
-        clean = self.autoencoder.encode(to_device(given.video))
+        # From text alone, too, where nothing is known of a black clip: one way for all.
+        clean = self.autoencoder.encode(to_device(np.ascontiguousarray(given.video)))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
         predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)))
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
@@ -287,18 +200,11 @@ class TextToVideo(Abilities):
 
     def fingerprint(self):
         """Eight hexadecimal digits that change with any weight: printed beside a picture, they say what made it."""
-        digest = hashlib.sha256()
-        for module in (self.transformer, self.autoencoder):
-            for name, array in module.state_dict().items():
-                digest.update(name.encode())
-                digest.update(to_numpy(array).astype(np.float16).tobytes())
-        return digest.hexdigest()[:8]
+        return fingerprint(self.transformer, self.autoencoder, dtype=np.float16)
 
-    def _blank(self, clips, num_frames, size):
-        """A Given of nothing."""
+    def _nothing_given(self, clips, num_frames, size):
         num_frames = values.whole("num_frames", num_frames, 1, default=self.settings.num_frames)
         size = self.settings.size if size is None else values.size(size)
-        self.check_request(clips, num_frames, size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
     def check_request(self, clips, num_frames, size, kept=0):
@@ -319,47 +225,6 @@ class TextToVideo(Abilities):
         """What the frames, height and width of a clip must be multiples of: a patch's (frames, height, width)."""
         frames, *sides = self.transformer.config.patch_size
         return frames, *(side * self.autoencoder.config.factor for side in sides)
-
-
-class Predictor:
-    """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
-
-    Use it in a `with` block. A single clip is for one process; the cores are left to its matrix products.
-    """
-
-    def __init__(self, transformer, count):
-        self.transformer = transformer
-        self.workers = Workers(self._predict, count, "draw fewer clips at a time")
-
-    def __enter__(self):
-        self.workers.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.workers.__exit__(*error)
-
-    def __call__(self, latents, noise_level, tokens):
-        """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
-        shards = split_batch({"x": latents, "level": noise_level, "tokens": tokens}, self.workers.count)
-        return array_module(latents).concatenate(self.workers(shards))
-
-    def _predict(self, shard):
-        with ag.no_grad():  # holds for one thread only
-            return self.transformer(*shard.values()).data
-
-
-class NoiseByClip:
-    """Stands in for a numpy Generator: each clip of a batch draws from a generator of its own.
-
-    So what is drawn for a prompt doesn't depend on how many others are drawn with it, whatever the sampler.
-    """
-
-    def __init__(self, seed, stream, places):
-        self.generators = [seeds.generator(seed, *stream, place) for place in places]
-
-    def standard_normal(self, shape, dtype):
-        """Normal noise of shape (clips, ...)."""
-        return np.stack([generator.standard_normal(shape[1:], dtype=dtype) for generator in self.generators])
 
 
 def _one_each(captions, clips):

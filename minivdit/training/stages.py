@@ -2,8 +2,9 @@
 
 from ..base import seeds
 from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
+from ..nn import fingerprint
 from .loop import fit
-from .tasks import AutoencoderTask, TextTask, TransformerTask, fingerprint
+from .tasks import AutoencoderTask, TextTask, TransformerTask
 
 
 def train_autoencoder(preset, path=None, *, seed=0, data=None, **watching):

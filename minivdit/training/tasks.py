@@ -5,17 +5,17 @@ the batch and of the weights.
 """
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
 from .. import autograd as ag
 from .. import diffusion
 from ..base import seeds
-from ..base.backend import array_module, blas_threads, to_device, to_numpy
+from ..base.backend import array_module, blas_threads, to_device
 from ..base.errors import InputError
 from ..data import describe
 from ..data.grammar import THEN
+from ..nn import fingerprint
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
@@ -243,12 +243,3 @@ def latent_shape(config, shape):
     """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
     *leading, height, width, _ = shape
     return (*leading, height // config.factor, width // config.factor, config.latent_channels)
-
-
-def fingerprint(module):
-    """Eight hexadecimal digits that change with any weight of a module."""
-    digest = hashlib.sha256()
-    for name, array in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(to_numpy(array)).tobytes())
-    return digest.hexdigest()[:8]

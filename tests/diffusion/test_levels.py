@@ -78,7 +78,7 @@ def test_uniform_levels():
     levels = uniform_levels(4)
     assert levels.dtype == np.float32
     np.testing.assert_array_equal(levels, np.float32([1, 0.75, 0.5, 0.25, 0]))
-    np.testing.assert_allclose(uniform_levels(2, start=0.6), [0.6, 0.3, 0], rtol=1e-6)
+    np.testing.assert_allclose(uniform_levels(2, highest=0.6), [0.6, 0.3, 0], rtol=1e-6)
     np.testing.assert_allclose(uniform_levels(4, shift=3.0), [1, 0.9, 0.75, 0.5, 0])
     with pytest.raises(InputError, match="at least 1 step"):
         uniform_levels(0)

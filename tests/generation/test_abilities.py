@@ -6,8 +6,8 @@ import pytest
 from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.generation import Given
+from minivdit.generation.batch import NoiseByClip, Predictor
 from minivdit.generation.given import check_pixels
-from minivdit.generation.text_to_video import NoiseByClip, Predictor
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 LENGTH = 8  # of a clip in training
@@ -339,5 +339,5 @@ def test_pixels_are_kept_bit_for_bit():
 def test_latents_are_known_where_all_their_pixels_are():
     known = np.ones((1, 1, 8, 8, 1), bool)
     known[0, 0, 5, 2] = False
-    cells = Given(np.zeros((1, 1, 8, 8, 1), np.float32), known).cells(4)
-    assert cells[0, 0, :, :, 0].tolist() == [[True, True], [False, True]]
+    latents = Given(np.zeros((1, 1, 8, 8, 1), np.float32), known).known_latents(4)
+    assert latents[0, 0, :, :, 0].tolist() == [[True, True], [False, True]]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minivdit import diffusion
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.generation.text_to_video import TextToVideo
 
 LENGTH, STEPS = 8, 2
 
@@ -67,6 +67,6 @@ def test_flops_are_those_of_all_steps(model):
 )
 def test_what_does_not_fit_is_refused_before_anything_is_drawn(model, draw, expected, monkeypatch):
     monkeypatch.setattr(machine, "available_memory", lambda: 10**9)
-    monkeypatch.setattr(TextToVideo, "draw", None)
+    monkeypatch.setattr(diffusion, "steps", None)
     with pytest.raises(InputError, match=expected):
         draw(model)

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
 from minivdit.generation import TextToVideo
-from minivdit.generation.text_to_video import SHIPPED, shipped
+from minivdit.generation.weights import SHIPPED, shipped
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 
@@ -313,7 +313,7 @@ class TestBadFiles:
         self, path, monkeypatch, part, field, value, message
     ):
         for network in ("VideoDiT", "Autoencoder"):
-            monkeypatch.setattr(f"minivdit.generation.text_to_video.{network}", None)
+            monkeypatch.setattr(f"minivdit.generation.weights.{network}", None)
         self.change(path, **{part: {**load_tensors(path)[1][part], field: value}})
         self.refused(path, message)
 

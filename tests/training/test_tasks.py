@@ -13,10 +13,11 @@ from minivdit.data import parse
 from minivdit.data.grammar import DIRECTIONS, SPEEDS
 from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
+from minivdit.nn import fingerprint
 from minivdit.training import presets, stages
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import GradientWorkers, Run, train
-from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask, fingerprint
+from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
 
 TINY = presets.get("tiny")
 

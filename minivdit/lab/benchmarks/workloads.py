@@ -17,7 +17,7 @@ from ...base import backend
 from ...base.errors import InputError
 from ...data.grammar import MAX_WORDS
 from ...diffusion.curves import shifted
-from ...generation.text_to_video import Predictor
+from ...generation.batch import Predictor
 from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs
 from ...nn.optim import fused_parts, is_hidden_matrix, warmup_cosine
 from ...training import presets

@@ -116,9 +116,8 @@ def add_card(commands):
 
 
 def card(options):
-    from ...generation import TextToVideo
     from ..pipeline.card import model_card
 
-    text = model_card(TextToVideo.path(options.weights), options.evaluation)
+    text = model_card(options.weights, options.evaluation)
     save(options.out, text)
     print(options.out or text)

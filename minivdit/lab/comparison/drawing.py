@@ -14,7 +14,7 @@ from ...base import seeds
 from ...base.backend import to_device, to_numpy
 from ...base.errors import InputError
 from ...base.files import load_tensors, save_tensors
-from ...generation.text_to_video import Predictor
+from ...generation.batch import Predictor
 from ..evaluation.kept_clips import as_bytes, as_floats
 
 BATCH = 32  # clips drawn at a time

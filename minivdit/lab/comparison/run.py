@@ -17,7 +17,7 @@ from ...base.machine import processor
 from ...generation import TextToVideo
 from ...models.patterns import average_attention_distance
 from ...models.schemes import SCHEMES
-from ...training.tasks import fingerprint
+from ...nn import fingerprint
 from ..pipeline.forecast import token_grid, transformer_cost
 from ..pipeline.train import trained_with, with_known_digits
 from . import page, plots

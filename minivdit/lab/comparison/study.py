@@ -21,10 +21,10 @@ from ...base.errors import InputError
 from ...base.files import atomic_write, read_json
 from ...generation import TextToVideo
 from ...models.schemes import SCHEMES, check_scheme
+from ...nn import fingerprint
 from ...training import checkpoint, presets
 from ...training.journal import lines_with_loss
 from ...training.stages import train_autoencoder, train_text, train_transformer, transformer_task
-from ...training.tasks import fingerprint
 from ..pipeline.forecast import USUAL_SHARE, require_memory, stage_costs, transformer_cost
 from ..pipeline.train import assemble, where_and_when, with_known_digits
 

@@ -5,7 +5,7 @@ import dataclasses
 from ...base import machine, seeds, values
 from ...data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
 from ...generation.forecast import require_memory
-from ...training.tasks import fingerprint
+from ...nn import fingerprint
 from .judge import load_judge
 from .kept_clips import drawn_clips
 from .measures import EVALUATED, MEASURES, PREVIEWED

@@ -7,7 +7,7 @@ from ...base import values
 from ...base.errors import InputError
 from ...base.files import atomic_write
 from ...generation import TextToVideo
-from ...generation.text_to_video import shipped
+from ...generation.weights import shipped
 from . import page
 from .collect import Look, check_room, collect, pattern_name, restricted
 from .picture import Picture, draw

@@ -34,7 +34,7 @@ def ch14_cells(answer, generator):
     for _ in range(frames * rows * columns // 3):  # single pixels that aren't
         known[tuple(int(generator.integers(side)) for side in known.shape)] = False
     given = Given(np.zeros((1, *known.shape, 1), np.float32), known[None, ..., None])
-    agree("the known latents", answer(known, factor), given.cells(factor)[0, ..., 0])
+    agree("the known latents", answer(known, factor), given.known_latents(factor)[0, ..., 0])
 
 
 @exercise

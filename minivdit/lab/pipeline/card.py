@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...base.errors import InputError, shorten
 from ...generation import TextToVideo
+from ...generation.weights import find
 from ...training import presets
 from ..evaluation import MEASURES
 from ..evaluation.pairwise import parts, read_evaluation
@@ -22,11 +23,12 @@ SHOWN = ("digit_frames", "direction", "obeys", "flawless", "number", "one_class"
 
 
 def model_card(path, evaluations=()):
-    """The card of a file of weights, as text. evaluations: files that `minivdit evaluate --out` wrote for them.
+    """The card of a file of weights, or of weights that ship, as text.
 
+    evaluations: files that `minivdit evaluate --out` wrote for them.
     Raises InputError for weights that don't hold the preset they were trained with, and for evaluations of others.
     """
-    path = Path(path)
+    path = find(path)
     model = TextToVideo.load(path)
     preset, notes = trained_with(model, path), model.notes
     minutes = "under a minute" if notes.get("minutes") is not None and notes["minutes"] < 1 else "{:.0f} minutes"

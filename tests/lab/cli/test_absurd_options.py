@@ -8,7 +8,7 @@ import pytest
 from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.generation import TextToVideo
-from minivdit.generation.text_to_video import shipped
+from minivdit.generation.weights import shipped
 from minivdit.lab import comparison, display, evaluation, explorer
 from minivdit.lab.benchmarks import cpu, gpu, profiler
 from minivdit.lab.cli import doctor

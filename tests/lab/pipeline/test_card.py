@@ -10,7 +10,8 @@ import pytest
 
 from minivdit.base import config
 from minivdit.base.errors import InputError
-from minivdit.generation.text_to_video import SHIPPED, TextToVideo, shipped
+from minivdit.generation import TextToVideo
+from minivdit.generation.weights import SHIPPED, shipped
 from minivdit.lab.cli.main import build_parser
 from minivdit.lab.evaluation import judge_model
 from minivdit.lab.pipeline import train as pipeline

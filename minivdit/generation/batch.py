@@ -1,0 +1,49 @@
+"""A batch of clips: each has noise of its own, and the network's work on them is shared by several processes."""
+
+import numpy as np
+
+from .. import autograd as ag
+from ..base import seeds
+from ..base.backend import array_module
+from ..base.sharing import Workers, split_batch
+
+
+class NoiseByClip:
+    """Stands in for a numpy Generator: each clip of a batch draws from a generator of its own.
+
+    So what is drawn for a prompt doesn't depend on how many others are drawn with it, whatever the sampler.
+    """
+
+    def __init__(self, seed, stream, places):
+        self.generators = [seeds.generator(seed, *stream, place) for place in places]
+
+    def standard_normal(self, shape, dtype):
+        """Normal noise of shape (clips, ...)."""
+        return np.stack([generator.standard_normal(shape[1:], dtype=dtype) for generator in self.generators])
+
+
+class Predictor:
+    """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
+
+    Use it in a `with` block. A single clip is for one process; the cores are left to its matrix products.
+    """
+
+    def __init__(self, transformer, count):
+        self.transformer = transformer
+        self.workers = Workers(self._predict, count, "draw fewer clips at a time")
+
+    def __enter__(self):
+        self.workers.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.workers.__exit__(*error)
+
+    def __call__(self, latents, noise_level, tokens):
+        """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
+        shards = split_batch({"x": latents, "level": noise_level, "tokens": tokens}, self.workers.count)
+        return array_module(latents).concatenate(self.workers(shards))
+
+    def _predict(self, shard):
+        with ag.no_grad():  # holds for one thread only
+            return self.transformer(*shard.values()).data
