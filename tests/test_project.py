@@ -143,6 +143,18 @@ def test_the_top_level_of_the_project_is_what_a_newcomer_expects():
     }
 
 
+def test_what_the_recipes_of_contributing_name_is_there():
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\n]+)`", text))
+    files = {name for name in named if re.fullmatch(r"[\w./]+/[\w.]*", name)}
+    assert len(files) > 15 and not [name for name in files if not (PROJECT / name).exists()]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in tracked() if path.suffix == ".py")
+    words = {name for name in named - files if re.fullmatch(r"\w+", name)}
+    assert len(words) > 10 and not [
+        word for word in words if not re.search(rf"(def|class) {word}\b|^{word} = ", code, re.M)
+    ]
+
+
 def test_ci_runs_the_test_command_of_the_readme():
     script = (PROJECT / ".ci" / "run").read_text()
     install, test = "pip install", "python -m pytest"

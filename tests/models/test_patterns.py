@@ -8,6 +8,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.autograd.attend import NEVER
 from minivdit.base.errors import InputError
+from minivdit.models.patterns import PATTERNS as every_pattern
 from minivdit.models.patterns import (
     average_attention_distance,
     labels,
@@ -24,6 +25,10 @@ from minivdit.models.patterns import (
 PATTERNS = ["frame", "time", "joint", "window", "window:1x3x2", "window:4x2x5", "skip", "skip:3", "skip:7"]
 GRIDS = [(4, 4, 4), (3, 5, 7), (1, 3, 5), (5, 1, 1), (1, 1, 1), (2, 9, 4)]
 CASES = list(itertools.product(PATTERNS, GRIDS, (0, 1)))
+
+
+def test_every_pattern_is_tested():
+    assert {name.partition(":")[0] for name in PATTERNS} == set(every_pattern)
 
 
 @pytest.mark.parametrize("pattern, grid, turn", CASES)
