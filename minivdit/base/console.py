@@ -6,15 +6,15 @@ import os
 import re
 import sys
 
-# A terminal obeys control characters, and text from a file may hold them; the later ones turn the way of reading.
+# A terminal obeys control characters, and text from a file may hold them; the last ones change the reading direction.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Stream(io.TextIOBase):
-    """Takes every text and never fails: it stands before stdout or stderr, or before None where there is no such.
+    """Takes every text and never fails. It wraps stdout or stderr, or None where a program has no such stream.
 
     Control characters and what the encoding lacks are shown as \\x1b or \\u2713. When nobody reads any more (| head),
-    or the disk is full, the rest goes nowhere, and `error` keeps the reason: what is being computed must not be lost.
+    or the disk is full, the rest is dropped, and `error` keeps the reason: what is being computed must not be lost.
     """
 
     def __init__(self, stream):
@@ -38,8 +38,8 @@ class Stream(io.TextIOBase):
         return self.stream.fileno()
 
     def write(self, text):
-        start = text.startswith("\r")  # so a progress bar goes back to the beginning of its line
-        shown = "\r" * start + CONTROL.sub(lambda found: repr(found[0])[1:-1], text[start:])
+        back = text.startswith("\r")  # so a progress bar goes back to the beginning of its line
+        shown = "\r" * back + CONTROL.sub(lambda found: repr(found[0])[1:-1], text[back:])
         self._attempt(lambda: self.stream.write(shown.encode(self.encoding, "backslashreplace").decode(self.encoding)))
         return len(text)
 
@@ -74,9 +74,9 @@ def streams_that_never_fail():
             err.flush()
 
 
-def complain(text, prefix="minivdit: "):
-    """Print one line on stderr, whatever the text holds."""
-    print(prefix + " ".join(text.split()), file=Stream(sys.stderr), flush=True)
+def complain(text):
+    """Print an error as one line on stderr, whatever the text holds."""
+    print("minivdit: " + " ".join(text.split()), file=Stream(sys.stderr), flush=True)
 
 
 def note(text, show=True):

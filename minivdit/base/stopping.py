@@ -25,23 +25,15 @@ def told_of_signals():
     def handler(number, frame):
         raise Interrupted("", number)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: old for number in STOPS if (old := signal.getsignal(number)) is signal.SIG_DFL}
-    try:
-        for number in before:
-            signal.signal(number, handler)
+    with _handled(handler, lambda before: before is signal.SIG_DFL):
         yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextlib.contextmanager
 def listening():
     """Yield a function that says which signal asked to stop, or None. The second one raises Interrupted at once.
 
-    What was ignored before (as nohup has it) stays so. Only the main thread may set handlers: in others nothing asks.
+    What was ignored before (as nohup has it) stays so.
     """
     asked = []
 
@@ -50,14 +42,22 @@ def listening():
             raise Interrupted("stopped at once; the same command goes on from the last checkpoint", number)
         asked.append(number)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in STOPS}
-        before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
+    with _handled(handler, lambda before: before not in (signal.SIG_IGN, None)):
+        yield lambda: asked[0] if asked else None
+
+
+@contextlib.contextmanager
+def _handled(handler, replaces):
+    """Inside, `handler` is called for those STOPS of whose handler before replaces(before) is true.
+
+    Only the main thread may set handlers: in others nothing changes.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: old for number in STOPS if main and replaces(old := signal.getsignal(number))}
     try:
         for number in before:
             signal.signal(number, handler)
-        yield lambda: asked[0] if asked else None
+        yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)

@@ -66,9 +66,7 @@ def require_floats(arrays, where):
 
 def _plain(value):
     """NumPy's numbers as Python's."""
-    return (
-        value.item() if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim) else value
-    )
+    return value.item() if isinstance(value, np.generic | np.ndarray) and not value.ndim else value
 
 
 def _told(value):

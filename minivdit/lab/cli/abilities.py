@@ -89,9 +89,8 @@ def add_animate(commands):
       minivdit animate three.png "a 3 moving right"
       minivdit animate three.png "a 3 moving up" --frames 24
     """
-    add_drawing_from_files(
-        commands, animate, text, {"image": "a picture, or a clip whose first frame is taken"}, LENGTH
-    )
+    files = {"image": "a picture, or a clip whose first frame is taken"}
+    add_drawing_from_files(commands, animate, text, files, LENGTH)
 
 
 def animate(options):
@@ -285,3 +284,6 @@ def part_to_draw(options, area, shape):
     mask = np.zeros(shape, bool)
     mask[options.first : last + 1] = area
     return mask
+
+
+ABILITIES = (add_animate, add_keyframes, add_extend, add_interpolate, add_connect, add_loop, add_edit, add_inpaint)

@@ -1,9 +1,27 @@
 """What the command line says of a caption before it draws one: what is left open, and that quotes are missing."""
 
+from ...base.console import note
 from ...base.errors import InputError, shorten
 from ...data.captions import asks_for_digits, loosely, naming_a_caption, nearest_caption, over_time, parse
 from ...data.grammar import ARTICLES
 from ...data.words import check_words, plain_words
+
+
+def say_what_to_expect(prompts, model, given=False):
+    """Notes, before anything is drawn, on captions that leave something open or that training never showed.
+
+    given: there is something else to go by, so that an empty caption needs no note.
+    """
+    if not model.tokenizer.grammar:
+        return
+    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
+    for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
+        if text := what_is_left_open(prompt):
+            note(text)
+        count = asks_for_digits(prompt)
+        if trained and count and count not in trained:
+            digits, plural = " or ".join(map(str, trained)), "s" * (count > 1)
+            note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
 
 
 def what_is_left_open(caption):

@@ -1,6 +1,6 @@
 """`minivdit doctor`: what this machine has, what is missing, and the cure.
 
-Every check returns a Finding: OK; FAIL, with what to do about it; or "--" for something optional that isn't there.
+Every check returns a Finding: OK; FAIL, with what to do about it; or OPTIONAL for something that needn't be there.
 """
 
 import importlib
@@ -18,6 +18,19 @@ from ...base.errors import InputError
 OK, FAIL, OPTIONAL = "[OK]", "[FAIL]", "[--]"
 PACKAGES = ("numpy", "safetensors", "pillow", "matplotlib", "tqdm", "threadpoolctl")
 MEMORY_WANTED, DISK_WANTED = 2 << 30, 1 << 30  # bytes: the quick preset with room to spare; a run with checkpoints
+
+
+def add_doctor(commands):
+    text = """Check this machine: what is there, what is missing, the cure.
+
+    examples:
+      minivdit doctor
+    """
+    commands.add(doctor, text)
+
+
+def doctor(options):
+    return report()
 
 
 class Finding(NamedTuple):
@@ -56,8 +69,7 @@ def check_blas():
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     cores = cpu_count()
     text = f"matrix products: {speed:.0f} GFLOP/s, {cores} core{'s' * (cores > 1)}"
-    if not pools:
-        # Apple's Accelerate is one that threadpoolctl doesn't see.
+    if not pools:  # threadpoolctl doesn't see some, such as Apple's Accelerate
         return Finding(OK, f"{text}, threads of the BLAS library unknown")
     pool = max(pools, key=lambda pool: pool["num_threads"])
     text += f", {pool['internal_api']} with {pool['num_threads']} thread{'s' * (pool['num_threads'] > 1)}"
@@ -82,8 +94,7 @@ def check_memory():
         return Finding(OPTIONAL, f"free memory unknown on this system; training wants about {_size(MEMORY_WANTED)}")
     if free < MEMORY_WANTED:
         return Finding(
-            FAIL,
-            f"{_size(free)} of memory free, {_size(MEMORY_WANTED)} wanted; close programs or train less",
+            FAIL, f"{_size(free)} of memory free, {_size(MEMORY_WANTED)} wanted; close programs or train less"
         )
     return Finding(OK, f"{_size(free)} of memory free")
 
@@ -104,15 +115,10 @@ def check_mnist():
     if there == len(FILES):
         return Finding(OK, f"MNIST in {data_directory()}")
     if problem := data_problem():
-        return Finding(
-            OPTIONAL,
-            f"MNIST can't be kept: {problem}; set MINIVDIT_DATA to a folder of your own, or the built-in digits serve",
-        )
-    return Finding(
-        OPTIONAL,
-        f"MNIST: {there} of {len(FILES)} files in {data_directory()}; 'minivdit data download' fetches it, "
-        "or the built-in digits serve",
-    )
+        text = f"MNIST can't be kept: {problem}; set MINIVDIT_DATA to a folder of your own"
+    else:
+        text = f"MNIST: {there} of {len(FILES)} files in {data_directory()}; 'minivdit data download' fetches it"
+    return Finding(OPTIONAL, f"{text}, or the built-in digits serve")
 
 
 def check_weights():
@@ -137,9 +143,8 @@ def check_kernels():
 
 def check_gpu():
     if importlib.util.find_spec("cupy") is None:
-        return Finding(
-            OPTIONAL, "CuPy not installed: all runs on the CPU; with a GPU, pip install 'minivdit[cuda13]' (or cuda12)"
-        )
+        cure = "with a GPU, pip install 'minivdit[cuda13]' (or cuda12)"
+        return Finding(OPTIONAL, f"CuPy not installed: all runs on the CPU; {cure}")
     from ...base.backend import gpu_problem
 
     if problem := gpu_problem():
@@ -152,11 +157,8 @@ def check_gpu():
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     runner, free = launcher(), cupy.cuda.runtime.memGetInfo()[0]
     chosen = [best(kind, "float32", 64, runner.architecture, runner.shared_bytes) for kind in (Forward, Backward)]
-    return Finding(
-        OK,
-        f"CuPy {cupy.__version__} on {name} (sm_{runner.architecture}), {_size(free)} of its memory free; "
-        f"attention by {' and '.join(chosen)}",
-    )
+    text = f"CuPy {cupy.__version__} on {name} (sm_{runner.architecture}), {_size(free)} of its memory free"
+    return Finding(OK, f"{text}; attention by {' and '.join(chosen)}")
 
 
 def check_mp4():
@@ -174,10 +176,8 @@ CHECKS = (
     check_disk,
     check_mnist,
     check_weights,
-    check_kernels,
-    check_gpu,
-    check_mp4,
 )
+CHECKS += (check_kernels, check_gpu, check_mp4)
 
 
 def examine(checks=CHECKS):
@@ -185,30 +185,11 @@ def examine(checks=CHECKS):
     for check in checks:
         try:
             yield check()
+        except (InputError, OSError) as error:  # the machine is ill, such as by a folder that is gone, not the package
+            yield Finding(FAIL, f"{check.__name__.removeprefix('check_')}: {error}")
         except Exception as error:  # the doctor has to survive every illness
-            name = check.__name__.removeprefix("check_")
-            # An OSError is an illness of the machine, such as a folder that is gone: the package is well.
-            told = (
-                f"{error}"
-                if isinstance(error, (InputError, OSError))
-                else (f"{type(error).__name__}: {error}; pip install minivdit again")
-            )
-            yield Finding(FAIL, f"{name}: {told}")
-
-
-def add_doctor(commands):
-    text = """Check this machine.
-
-    It says what is there, what is missing, and what to do about it.
-
-    examples:
-      minivdit doctor
-    """
-    commands.add(doctor, text)
-
-
-def doctor(options):
-    return report()
+            told = f"{type(error).__name__}: {error}; pip install minivdit again"
+            yield Finding(FAIL, f"{check.__name__.removeprefix('check_')}: {told}")
 
 
 def report(checks=CHECKS):

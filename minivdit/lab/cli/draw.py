@@ -49,6 +49,7 @@ def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
     prompts: a caption each. shape: theirs, or more. given: something is given besides, so captions may be empty.
     """
     from ..display import check_writable, write_clip, write_grid
+    from .caption_notes import say_what_to_expect
 
     check_writable(options.out, rate, shape, prompts)
     say_what_to_expect(prompts, model, given)
@@ -78,26 +79,6 @@ def how_drawn(options, model):
         "weights": model.name,
         "fingerprint": model.fingerprint(),
     } | {name: value for name in OWN if (value := getattr(options, name, None)) is not None}
-
-
-def say_what_to_expect(prompts, model, given=False):
-    """Notes, before anything is drawn, on captions that leave something open or that training never showed.
-
-    given: there is something else to go by, so that an empty caption needs no note.
-    """
-    from ...data.captions import asks_for_digits
-    from .caption_notes import what_is_left_open
-
-    if not model.tokenizer.grammar:
-        return
-    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
-    for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
-        if text := what_is_left_open(prompt):
-            note(text)
-        count = asks_for_digits(prompt)
-        if trained and count and count not in trained:
-            digits, plural = " or ".join(map(str, trained)), "s" * (count > 1)
-            note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
 
 
 def warn_of_weak_weights(model):
@@ -139,19 +120,17 @@ def sample(options):
 
     if without_quotes(options.prompt):
         raise InputError(f'put the caption in quotes: minivdit sample "{shorten(" ".join(options.prompt))}"')
-    places = range(len(options.prompt) * options.count)
-    if options.index is not None:
-        if options.index not in places:
-            raise InputError(f"there is no clip {options.index} among {len(places)}, counted from 0; change --index")
-        places = [options.index]
+    prompts, index = [prompt for prompt in options.prompt for _ in range(options.count)], options.index
+    drawn = prompts if index is None else prompts[index : index + 1]
+    if not drawn:
+        raise InputError(f"there is no clip {index} among {len(prompts)}, counted from 0; change --index")
     rate = options.fps or USUAL_RATE
-    model = load_model(options, len(places), rate)
+    model = load_model(options, len(drawn), rate)
     size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames
-    model.check_request(len(places), num_frames, size)
-    prompts = [options.prompt[place // options.count] for place in places]
-    shape = (len(prompts), num_frames, *size, model.autoencoder.config.image_channels)
+    model.check_request(len(drawn), num_frames, size)
+    shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
 
     def draw(**how):
-        return model.generate(prompts, num_frames, size, places=places, **how)
+        return model.generate(prompts, num_frames, size, index=index, **how)
 
-    draw_and_write(options, model, prompts, shape, rate, draw)
+    draw_and_write(options, model, drawn, shape, rate, draw)

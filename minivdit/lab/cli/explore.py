@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...base.console import note
 from ...base.errors import InputError
-from .draw import say_what_to_expect, warn_of_weak_weights
+from .draw import warn_of_weak_weights
 from .groups import add_device, add_drawing, add_shape, add_weights, drawing, prepare
 from .options import names, output_file, whole
 
@@ -39,6 +39,7 @@ def explore(options):
         raise InputError(f"can't write a page to {options.out!r}; choose a name that ends in .html")
     prepare(options)
     from .. import explorer
+    from .caption_notes import say_what_to_expect
 
     models = explorer.load(options.weights)
     steps = options.steps or models[0].settings.steps

@@ -1,10 +1,11 @@
-"""The commands that judge weights: `evaluate` draws clips and measures them, `card` says what a file of weights is."""
+"""The commands that judge weights: `evaluate` draws clips and measures them, `card` says what a file is."""
 
 import json
 from pathlib import Path
 
+from ...base.errors import InputError
 from .groups import SEVERAL, add_device, add_digits, add_drawing, add_shape, add_weights, drawing, prepare, require_data
-from .options import output_file, output_folder, path, whole
+from .options import output_file, output_folder, path, require_effect, whole
 
 
 def add_evaluate(commands):
@@ -98,17 +99,20 @@ def save(out, text):
 
 
 def add_card(commands):
-    text = """Say what a file of weights is: data, command, time, figures.
+    text = """Say what a file of weights, or of clips, is.
 
-    What it learnt from, by which command, how long it took, and how good it is. The figures come from files that
-    'minivdit evaluate --out' wrote for the same weights.
+    Of weights: what they learnt from, by which command, how long it took, and how good they are. The figures come from
+    files that 'minivdit evaluate --out' wrote for the same weights. Of a clip: its caption, its seed, and what drew it.
 
     examples:
       minivdit card
       minivdit card --weights small --evaluation small.json
       minivdit card --evaluation one.json --evaluation two.json
+      minivdit card clip.gif
     """
     parser = commands.add(card, text)
+    clip = "a file that minivdit drew; of several clips in it, clip.gif#1 is the second (default: weights are told of)"
+    parser.add("clip", path, clip, nargs="?", metavar="CLIP")
     evaluation = "figures that 'minivdit evaluate --out' wrote; may be given several times (default: none)"
     parser.add("--evaluation", path, evaluation, **SEVERAL)
     parser.add("--out", output_file, "write the card there (default: print it)")
@@ -118,6 +122,23 @@ def add_card(commands):
 def card(options):
     from ..pipeline.card import model_card
 
-    text = model_card(options.weights, options.evaluation)
+    if options.clip:
+        require_effect(options, "with a clip", "weights", "evaluation")
+        text = clip_card(options.clip)
+    else:
+        text = model_card(options.weights, options.evaluation)
     save(options.out, text)
     print(options.out or text)
+
+
+def clip_card(file):
+    """What a file keeps of how a clip in it was drawn, one line each."""
+    from ...data.reading import open_clip
+
+    clip = open_clip(file)
+    if not clip.own:
+        raise InputError(f"{file} doesn't say how it was drawn; give a file as minivdit wrote it")
+    frames, height, width, _ = clip.video.shape
+    length = f"{frames} of {height}x{width} pixels, {clip.frames_per_second:g} a second"
+    facts = {"caption": clip.caption, "frames": length, **clip.about}
+    return "\n".join(f"{name:12}{value}" for name, value in facts.items())

@@ -14,6 +14,14 @@ from ...base.stopping import told_of_signals
 from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, train
 from .options import Commands, Parser, cut_down
 
+FAMILIES = {
+    "begin": [demo.add_demo],
+    "draw": [draw.add_sample, *abilities.ABILITIES],
+    "look inside": [explore.add_explore],
+    "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, judge.add_card],
+    "data and machine": [data.add_data, bench.add_bench, kernels.add_kernels, doctor.add_doctor],
+}
+
 
 def main(arguments=None):
     """Run one command; returns the exit code: 0, or 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 1 for a bug."""
@@ -44,30 +52,10 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"minivdit {__version__}")
     parser.set_defaults(run=lambda options: parser.print_help())
     commands = Commands(parser)
-    commands.heading("begin")
-    demo.add_demo(commands)
-    commands.heading("draw")
-    draw.add_sample(commands)
-    abilities.add_animate(commands)
-    abilities.add_keyframes(commands)
-    abilities.add_extend(commands)
-    abilities.add_interpolate(commands)
-    abilities.add_connect(commands)
-    abilities.add_loop(commands)
-    abilities.add_edit(commands)
-    abilities.add_inpaint(commands)
-    commands.heading("look inside")
-    explore.add_explore(commands)
-    commands.heading("train and judge")
-    train.add_train(commands)
-    judge.add_evaluate(commands)
-    compare.add_compare(commands)
-    judge.add_card(commands)
-    commands.heading("data and machine")
-    data.add_data(commands)
-    bench.add_bench(commands)
-    kernels.add_kernels(commands)
-    doctor.add_doctor(commands)
+    for heading, families in FAMILIES.items():
+        commands.heading(heading)
+        for add_command in families:
+            add_command(commands)
     return parser
 
 

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from minivdit.lab.cli import judge
 from minivdit.lab.cli import main as cli
@@ -74,3 +76,17 @@ def test_all_that_draws_can_keep_away_from_a_caption(run, refused, trained):
     assert "no effect at guidance 1" in refused("evaluate", *options, "--guidance", 1)
     assert "no effect at guidance 1" in refused("explore", "a 3 moving right", *options, "--guidance", 1)
     assert run("explore", "a 3 moving right", *options, "--steps", 1) == 0
+
+
+def test_a_clip_says_how_it_was_drawn(run, refused, capsys, weights):
+    assert run("sample", "a 3 moving right", "a 7 moving up", "--seed", 5, "--negative", "a 1", *weights) == 0
+    capsys.readouterr()
+    assert run("card", "clip.gif#1") == 0
+    printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert printed["caption"] == "a 7 moving up" and printed["frames"] == "4 of 16x16 pixels, 8 a second"
+    assert printed["seed"] == "5" and printed["negative"] == "a 1" and printed["weights"] == "model"
+    assert len(printed["fingerprint"]) == 8
+    assert "clip.gif holds 2 clips; choose one of clip.gif#0" in refused("card", "clip.gif")
+    assert "--weights has no effect with a clip" in refused("card", "clip.gif#1", *weights[:2])
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("other.png")
+    assert "other.png doesn't say how it was drawn" in refused("card", "other.png")
