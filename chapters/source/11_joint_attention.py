@@ -413,7 +413,7 @@ trained alike, with several seeds: [chapter 10](10_the_consistency_problem.ipynb
 
 The same question, put to networks that were trained alike, with the same data, steps and first weights, and differ only in their
 pattern: `joint`, `framewise` and `perframe` ship with the package. Each draws its clip from the same caption and noise, and is
-overheard while it does. For a patch on the digit (marked), the picture shows where it looks, some way from noise to clip; hatched is what a pattern
+recorded while it does. For a patch on the digit (marked), the picture shows where it looks, some way from noise to clip; hatched is what a pattern
 forbids.
 """
 

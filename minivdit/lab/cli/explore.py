@@ -49,7 +49,7 @@ def explore(options):
     started, moments = time.perf_counter(), min(options.moments, steps)
     how = {"num_frames": options.frames, "size": options.size, **drawing(options)}
     page = explorer.explore(options.prompt, models, options.restrict, moments, **how)
-    size, patterns = page.save(options.out), ", ".join(look.name for look in page.looks)
+    size, patterns = page.save(options.out), ", ".join(recording.name for recording in page.recordings)
     print(
         f"{options.out}: {patterns}; {size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s; open it in a browser"
     )

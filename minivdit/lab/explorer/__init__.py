@@ -1,10 +1,10 @@
 """The attention explorer: one HTML page on which a click on a patch shows what it looks at, pattern beside pattern.
 
-collect.py (draw clips and overhear their attention) -> page.py (pack it into one page; page.html, .css and .js are what
-it is made of) and picture.py (one choice as a still picture). `explore` is all of it.
+collect.py draws clips and records their attention, page.py packs that into one page (from page.html, .css and .js),
+picture.py draws one choice of it as a still picture. `explore` calls all three.
 """
 
-from .collect import Look, Rounded, collect, restricted
+from .collect import Recording, Rounded, collect, restricted
 from .explore import Explorer, explore, load
 
-__all__ = ["Explorer", "Look", "Rounded", "collect", "explore", "load", "restricted"]
+__all__ = ["Explorer", "Recording", "Rounded", "collect", "explore", "load", "restricted"]

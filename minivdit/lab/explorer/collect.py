@@ -1,4 +1,4 @@
-"""Where patches look while a clip is drawn: attention weights, overheard and rounded to bytes.
+"""Where patches look while a clip is drawn: attention weights, recorded and rounded to bytes.
 
 Only pairs of tokens that a block's pattern links have a weight, so what a pattern forbids isn't stored at all.
 """
@@ -18,7 +18,7 @@ from ...models.patterns import links, most_links, reachable
 from ...models.schemes import SCHEMES, check_scheme
 
 LEVELS = 255  # of a rounded weight, above 0
-MOST_WEIGHTS = 1 << 24  # of one block at one step of all looks: 16 MB, of which compression leaves a third or less
+MOST_WEIGHTS = 1 << 24  # of one block at one step of all recordings: 16 MB, of which compression leaves a third or less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Rounded:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Recording:
     """A clip, and where each of its patches looked while it was drawn.
 
     name: of the pattern. weights: in words, which weights drew it and how they were trained. video: float32
@@ -88,33 +88,33 @@ class Look:
 
 
 def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weights="", **drawing):
-    """Draw a clip and overhear its attention at `moments` of the denoising steps, evenly from first to last: a Look.
+    """Draw a clip and record its attention at `moments` of the denoising steps, evenly from first to last.
 
-    model: a TextToVideo. weights: what to say of them. The others as for TextToVideo.denoise. With guidance, what is
-    overheard is the half that knows the caption. Raises InputError for clips of too many patches.
+    model: a TextToVideo. weights: what the page says of them. The others as for TextToVideo.denoise. With guidance, the
+    half that knows the caption is recorded. Returns a Recording. Raises InputError for clips of too many patches.
     """
     config, settings, factor = model.transformer.config, model.settings, model.autoencoder.config.factor
     num_frames, size = check_room([model], num_frames, size)
     patterns = [pattern for pattern, _ in config.block_patterns()]
     steps, maps, level = {}, {}, 1.0
     # Products of one clip are small: threads that wait for each other cost far more than they save.
-    with blas_threads(1), _overheard(model) as heard:
-        way = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
+    with blas_threads(1), _recorded_calls(model) as calls:
+        denoising = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
         grid = clip_grid(num_frames, size, factor, config.patch_size)
         link = links(patterns, grid, config.causal)
         total = drawing.get("steps") or settings.steps
         kept = thin(range(total), moments)
         weights_a_step = config.heads * sum(int(one.sum()) for one in link)
         machine.require_memory(lambda count: count * weights_a_step, len(kept), "moments")
-        for step in way:
+        for step in denoising:
             if step.index in kept:
                 steps[step.index] = level
-                for block, (attention, x, options) in enumerate(heard):
+                for block, (attention, x, options) in enumerate(calls):
                     weighed = to_numpy(attention.weights(x.data[:1], **options)[0])  # (G, h, S, S)
                     maps[step.index, block] = Rounded.of(_pairs(weighed, link[block], options["part"]), link[block])
-            heard.clear()
+            calls.clear()
             level = float(step.levels.mean())
-    return Look(
+    return Recording(
         pattern_name(config),
         weights,
         model.decode(step.x)[0],
@@ -130,7 +130,7 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
 
 
 def thin(items, count):
-    """So many of the items, evenly from the first to the last; of one, the middle one."""
+    """`count` of the items, evenly from the first to the last; the middle one if it is one."""
     items = list(items)
     if count == 1:
         return [items[len(items) // 2]]
@@ -156,22 +156,22 @@ def pattern_name(config):
 
 
 @contextlib.contextmanager
-def _overheard(model):
+def _recorded_calls(model):
     """A list that grows by (attention, x, options) with every call of a block's self-attention, in this process."""
-    heard, attentions = [], [block.attention for block in model.transformer.blocks]
-    threads, model.threads = model.threads, 1  # other processes couldn't be overheard
+    calls, attentions = [], [block.attention for block in model.transformer.blocks]
+    threads, model.threads = model.threads, 1  # calls in other processes can't be recorded
 
-    def hear(attention, forward):
-        def hearing(x, **options):
-            heard.append((attention, x, options))
+    def record(attention, forward):
+        def recorded(x, **options):
+            calls.append((attention, x, options))
             return forward(x, **options)
 
-        attention.forward = hearing
+        attention.forward = recorded
 
     for attention in attentions:
-        hear(attention, attention.forward)
+        record(attention, attention.forward)
     try:
-        yield heard
+        yield calls
     finally:
         model.threads = threads
         for attention in attentions:
@@ -186,9 +186,10 @@ def _pairs(weights, link, part):
 
 
 def check_room(models, num_frames, size):
-    """(num_frames, size) of clips at which looks of all these models have room in one page; as in training for None.
+    """(num_frames, size) of a clip, those of the training where they are None.
 
-    Raises InputError otherwise, which names the longest and the largest that have: before anything is drawn or linked.
+    Raises InputError, before anything is drawn, where recordings of all these models have no room in one page. It names
+    the longest and the largest clip that have.
     """
     config, factor, settings = models[0].transformer.config, models[0].autoencoder.config.factor, models[0].settings
     num_frames = values.whole("num_frames", num_frames, default=settings.num_frames)

@@ -9,7 +9,7 @@ from ...base.files import atomic_write
 from ...generation import TextToVideo
 from ...generation.weights import shipped
 from . import page
-from .collect import Look, check_room, collect, pattern_name, restricted
+from .collect import Recording, check_room, collect, pattern_name, restricted
 from .picture import Picture, draw
 
 HEIGHT = 900  # of the page inside a notebook, in pixels
@@ -18,19 +18,19 @@ ORDER = ("joint", "framewise", "perframe", "window", "skip")
 
 @dataclasses.dataclass(frozen=True)
 class Explorer:
-    """Looks at one caption's clips. As the last line of a notebook's cell it is the page, alive.
+    """Recordings of one caption's clips. As the last line of a notebook's cell it shows the page.
 
-    A page that shows notebooks without scripts, such as GitHub, leaves it out; `picture()` as the last line of another
-    cell is a still one that is shown everywhere.
+    Where notebooks are shown without scripts, as on GitHub, the page is missing. `picture()` as the last line of a cell
+    gives a still picture, which is shown everywhere.
     """
 
-    looks: tuple[Look, ...]
+    recordings: tuple[Recording, ...]
     prompt: str
     seed: int
 
     def html(self):
         """The whole page, a str."""
-        return page.html(self.looks, self.prompt, self.seed)
+        return page.html(self.recordings, self.prompt, self.seed)
 
     def save(self, path):
         """Write the page to a file; returns its size in bytes."""
@@ -45,7 +45,7 @@ class Explorer:
         patch: (time, row, column) in patches, from 0; one with much ink unless given. step: its index; the middle one
         of those that were kept unless given.
         """
-        return Picture(draw(self.looks, self.prompt, patch, step))
+        return Picture(draw(self.recordings, self.prompt, patch, step))
 
     def _repr_html_(self):
         inside = escape(self.html())
@@ -56,7 +56,7 @@ class Explorer:
 
 
 def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
-    """Draw a caption's clip with each of some weights, overhear their attention, and return an Explorer.
+    """Draw a caption's clip with each of some weights, record their attention, and return an Explorer.
 
     weights: files, names of weights that ship, or TextToVideo models; by default those that ship with one of the
     PATTERNS as their name. Each is shown with its own pattern. restrict: names of PATTERNS in which the first weights
@@ -79,11 +79,11 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
         words += f"What {name} permits, not what it learns."
         shown.append((restricted(models[0], name), words))
     check_room([model for model, _ in shown], drawing.get("num_frames"), drawing.get("size"))
-    looks = [
+    recordings = [
         collect(model, prompt, moments, seed, weights=words, part=(place, len(shown)), **drawing)
         for place, (model, words) in enumerate(shown)
     ]
-    return Explorer(tuple(_with_own_names(looks)), prompt, seed)
+    return Explorer(tuple(_with_own_names(recordings)), prompt, seed)
 
 
 def load(weights=None):
@@ -121,10 +121,10 @@ def _check_alike(models):
                 )
 
 
-def _with_own_names(looks):
-    """The looks with names that differ: 'joint', 'joint 2'."""
+def _with_own_names(recordings):
+    """The recordings with names that differ: 'joint', 'joint 2'."""
     names = []
-    for look in looks:
-        names.append(look.name)
-        count = names.count(look.name)
-        yield look if count == 1 else dataclasses.replace(look, name=f"{look.name} {count}")
+    for recording in recordings:
+        names.append(recording.name)
+        count = names.count(recording.name)
+        yield recording if count == 1 else dataclasses.replace(recording, name=f"{recording.name} {count}")

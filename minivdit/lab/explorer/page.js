@@ -44,22 +44,22 @@ async function unpackGroups(groups) {
 }
 
 const unpacked = new Map();
-function weightsOf(look, step, block) { // unpacked when first asked for
-  const text = look.maps[step][block];
+function weightsOf(recording, step, block) { // unpacked when first asked for
+  const text = recording.maps[step][block];
   if (!unpacked.has(text)) unpacked.set(text, unpack(text).then(buffer => ({
     scale: new Float32Array(buffer, 0, data.heads * tokens), levels: new Uint8Array(buffer, 4 * data.heads * tokens)})));
   return unpacked.get(text);
 }
 
 // How much the chosen patch looks at each: the mean of the blocks and heads that are shown, NaN where all forbid it.
-async function seenBy(look) {
+async function seenBy(recording) {
   const {patch, step} = state;
   const blocks = state.block === null ? data.blocks.keys() : [state.block];
   const heads = state.head === null ? Array(data.heads).keys() : [state.head];
   const seen = new Float32Array(tokens).fill(NaN), [chosenBlocks, chosenHeads] = [[...blocks], [...heads]];
   const share = 1 / (chosenBlocks.length * chosenHeads.length);
   for (const block of chosenBlocks) {
-    const {keys, first} = look.groups[block], {scale, levels} = await weightsOf(look, step, block);
+    const {keys, first} = recording.groups[block], {scale, levels} = await weightsOf(recording, step, block);
     for (const head of chosenHeads) {
       const unit = scale[head * tokens + patch] * share, start = head * first[tokens] + first[patch];
       keys[patch].forEach((key, i) => { seen[key] = (seen[key] || 0) + unit * levels[start + i]; });
@@ -95,16 +95,16 @@ function inksOf(video) {
   }));
 }
 
-function paint(canvas, look, frame) {
+function paint(canvas, recording, frame) {
   const pen = canvas.getContext("2d"), time = Math.floor(frame / data.patchFrames), [across, down] = side;
   pen.imageSmoothingEnabled = false;
   for (let place = 0; place < places; place++) {
-    const [x, y] = [place % columns, Math.floor(place / columns)], weight = look.seen[time * places + place];
-    const box = [x * across, y * down, across, down], bright = weight > 0.3 * look.most;
-    pen.fillStyle = Number.isNaN(weight) ? look.hatch : colourOf(weight, look.most);
+    const [x, y] = [place % columns, Math.floor(place / columns)], weight = recording.seen[time * places + place];
+    const box = [x * across, y * down, across, down], bright = weight > 0.3 * recording.most;
+    pen.fillStyle = Number.isNaN(weight) ? recording.hatch : colourOf(weight, recording.most);
     pen.fillRect(...box);
     const pixels = [width / columns, height / rows];
-    pen.drawImage(look.inks[frame][bright ? 1 : 0], x * pixels[0], y * pixels[1], ...pixels, ...box);
+    pen.drawImage(recording.inks[frame][bright ? 1 : 0], x * pixels[0], y * pixels[1], ...pixels, ...box);
     pen.strokeStyle = "rgba(128, 128, 128, .55)";
     pen.lineWidth = 1;
     pen.strokeRect(...box);
@@ -124,7 +124,7 @@ function ring(pen, x, y, across, down) {
 
 // ---- The page, built once ----
 
-const looks = data.looks.map(look => ({...look}));
+const recordings = data.recordings.map(recording => ({...recording}));
 
 function choice(name, title, options, chosen) {
   const field = make("fieldset", {"aria-label": title}, make("span", {"aria-hidden": "true"}, title));
@@ -141,9 +141,9 @@ function buildControls() {
   const play = make("button", {type: "button", id: "play"});
   play.addEventListener("click", () => setPlaying(!state.playing));
   byId("controls").append(play);
-  if (looks.length > 1)
+  if (recordings.length > 1)
     byId("controls").append(choice("pattern", "pattern",
-      [[null, "all", "all patterns"], ...looks.map((look, number) => [number, look.name])], state.pattern));
+      [[null, "all", "all patterns"], ...recordings.map((recording, number) => [number, recording.name])], state.pattern));
   byId("controls").append(
     choice("block", "block", [[null, "mean", "mean of all blocks"],
       ...data.blocks.map((block, i) => [i, String(block), `block ${block}`])], state.block),
@@ -168,7 +168,7 @@ function buildLegend() {
     make("span", {}, forbidden, "forbidden to look at"));
 }
 
-function buildPanel(look, number) {
+function buildPanel(recording, number) {
   const canvasFor = frame => {
     const canvas = make("canvas", {width: width * zoom, height: height * zoom, "aria-hidden": "true"});
     canvas.addEventListener("pointerdown", event => {
@@ -179,29 +179,29 @@ function buildPanel(look, number) {
     });
     return canvas;
   };
-  look.player = canvasFor(() => state.frame);
-  look.hatch = look.player.getContext("2d").createPattern(hatch, "repeat");
-  look.table = make("tbody");
-  look.facts = make("p");
-  look.heading = make("h2", {id: `name-${number}`}, look.name);
-  look.frames = make("div", {class: "frames", tabindex: 0, role: "group", "aria-describedby": "status",
-    "aria-label": `frames of ${look.name}: arrow keys choose a patch`});
-  look.frames.style.setProperty("--columns", Math.min(8, times));
-  look.canvases = Array.from({length: times}, (_, time) => {
+  recording.player = canvasFor(() => state.frame);
+  recording.hatch = recording.player.getContext("2d").createPattern(hatch, "repeat");
+  recording.table = make("tbody");
+  recording.facts = make("p");
+  recording.heading = make("h2", {id: `name-${number}`}, recording.name);
+  recording.frames = make("div", {class: "frames", tabindex: 0, role: "group", "aria-describedby": "status",
+    "aria-label": `frames of ${recording.name}: arrow keys choose a patch`});
+  recording.frames.style.setProperty("--columns", Math.min(8, times));
+  recording.canvases = Array.from({length: times}, (_, time) => {
     const canvas = canvasFor(() => time * data.patchFrames), share = make("span");
     const first = time * data.patchFrames + 1, last = first + data.patchFrames - 1;
     const name = first === last ? `${first}` : `${first}-${last}`;
     const figure = make("figure", {}, canvas, make("figcaption", {}, make("span", {}, name), share));
-    look.frames.append(figure);
+    recording.frames.append(figure);
     return {canvas, share, figure};
   });
-  look.frames.addEventListener("keydown", moveByKey);
-  look.panel = make("section", {class: "panel", "aria-labelledby": `name-${number}`},
-    make("div", {}, look.heading, make("p", {}, look.words), make("table", {}, look.table), look.facts,
-      make("p", {class: "note"}, look.weights)),
-    make("div", {}, look.player), look.frames);
-  look.panel.style.setProperty("--shape", `${width} / ${height}`);
-  byId("panels").append(look.panel);
+  recording.frames.addEventListener("keydown", moveByKey);
+  recording.panel = make("section", {class: "panel", "aria-labelledby": `name-${number}`},
+    make("div", {}, recording.heading, make("p", {}, recording.words), make("table", {}, recording.table), recording.facts,
+      make("p", {class: "note"}, recording.weights)),
+    make("div", {}, recording.player), recording.frames);
+  recording.panel.style.setProperty("--shape", `${width} / ${height}`);
+  byId("panels").append(recording.panel);
 }
 
 // ---- What changes ----
@@ -228,24 +228,24 @@ function moveByKey(event) {
 
 let latest = 0;
 async function update() {
-  const mine = ++latest, shown = looks.filter((_, number) => state.pattern === null || state.pattern === number);
+  const mine = ++latest, shown = recordings.filter((_, number) => state.pattern === null || state.pattern === number);
   const seen = await Promise.all(shown.map(seenBy));
   if (mine !== latest) return; // something else was chosen meanwhile
-  looks.forEach(look => { look.panel.hidden = !shown.includes(look); });
+  recordings.forEach(recording => { recording.panel.hidden = !shown.includes(recording); });
   document.body.classList.toggle("alone", shown.length === 1);
-  shown.forEach((look, i) => { look.seen = seen[i]; describe(look); });
+  shown.forEach((recording, i) => { recording.seen = seen[i]; describe(recording); });
   const [t, y, x] = placeOf(state.patch);
   byId("status").textContent = `frame ${t * data.patchFrames + 1}, row ${y + 1}, column ${x + 1}. ` +
-    shown.map(look => `${look.name}: ${look.facts.textContent} ${look.top}`).join(" ");
+    shown.map(recording => `${recording.name}: ${recording.facts.textContent} ${recording.top}`).join(" ");
   document.body.dataset.updates = latest;
 }
 
-function describe(look) {
-  const {seen} = look, [time, ...place] = placeOf(state.patch), here = state.patch % places;
+function describe(recording) {
+  const {seen} = recording, [time, ...place] = placeOf(state.patch), here = state.patch % places;
   const kinds = {"own frame": [0, 0], "others, same place": [0, 0], "others, elsewhere": [0, 0]};
   let allowed = 0;
-  look.most = 0;
-  look.byFrame = Array(times).fill(NaN);
+  recording.most = 0;
+  recording.byFrame = Array(times).fill(NaN);
   seen.forEach((weight, patch) => {
     if (Number.isNaN(weight)) return;
     const at = Math.floor(patch / places);
@@ -253,31 +253,31 @@ function describe(look) {
     kind[0] += weight;
     kind[1] += 1;
     allowed += 1;
-    look.byFrame[at] = (look.byFrame[at] || 0) + weight;
-    look.most = Math.max(look.most, weight);
+    recording.byFrame[at] = (recording.byFrame[at] || 0) + weight;
+    recording.most = Math.max(recording.most, weight);
   });
-  look.table.replaceChildren(...Object.entries(kinds).map(([name, [share, count]]) => {
+  recording.table.replaceChildren(...Object.entries(kinds).map(([name, [share, count]]) => {
     const bar = make("span", {class: count ? "bar" : "bar none"});
     bar.style.width = percent(share);
     return make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, bar),
       make("td", {}, count ? percent(share) : "forbidden"));
   }));
-  const block = state.block === null ? "" : ` (block ${data.blocks[state.block]}: ${look.patterns[state.block]})`;
-  look.heading.textContent = look.name + block;
-  look.facts.textContent = `Sees ${allowed} of ${tokens} patches` +
-    (state.block === null ? ` directly, ${look.reach[state.patch]} through all blocks.` : " in this block.");
-  look.facts.append(` Brightest: ${percent(look.most)}.`);
+  const block = state.block === null ? "" : ` (block ${data.blocks[state.block]}: ${recording.patterns[state.block]})`;
+  recording.heading.textContent = recording.name + block;
+  recording.facts.textContent = `Sees ${allowed} of ${tokens} patches` +
+    (state.block === null ? ` directly, ${recording.reach[state.patch]} through all blocks.` : " in this block.");
+  recording.facts.append(` Brightest: ${percent(recording.most)}.`);
   const order = [...seen.keys()].filter(patch => seen[patch] > 0).sort((a, b) => seen[b] - seen[a]).slice(0, 3);
-  look.top = "Most at " + order.map(patch => {
+  recording.top = "Most at " + order.map(patch => {
     const [t, y, x] = placeOf(patch);
     return patch === state.patch ? `itself (${percent(seen[patch])})` :
       `frame ${t * data.patchFrames + 1}, row ${y + 1}, column ${x + 1} (${percent(seen[patch])})`;
   }).join("; ") + ".";
-  look.canvases.forEach(({canvas, share}, at) => {
-    paint(canvas, look, at * data.patchFrames);
-    share.textContent = Number.isNaN(look.byFrame[at]) ? "–" : percent(look.byFrame[at]);
+  recording.canvases.forEach(({canvas, share}, at) => {
+    paint(canvas, recording, at * data.patchFrames);
+    share.textContent = Number.isNaN(recording.byFrame[at]) ? "–" : percent(recording.byFrame[at]);
   });
-  paint(look.player, look, state.frame);
+  paint(recording.player, recording, state.frame);
 }
 
 let timer = null;
@@ -291,9 +291,9 @@ function setPlaying(playing) {
 
 function showFrame(frame) {
   state.frame = frame;
-  for (const look of looks) {
-    if (look.seen && !look.panel.hidden) paint(look.player, look, frame);
-    look.canvases.forEach(({figure}, at) => figure.classList.toggle("now", at === Math.floor(frame / data.patchFrames)));
+  for (const recording of recordings) {
+    if (recording.seen && !recording.panel.hidden) paint(recording.player, recording, frame);
+    recording.canvases.forEach(({figure}, at) => figure.classList.toggle("now", at === Math.floor(frame / data.patchFrames)));
   }
 }
 
@@ -307,11 +307,11 @@ document.addEventListener("keydown", event => {
   buildControls();
   buildLegend();
   data.about.forEach(sentence => byId("about").append(make("li", {}, sentence)));
-  await Promise.all(looks.map(async (look, number) => {
-    look.groups = await Promise.all(look.groups.map(unpackGroups));
-    look.inks = inksOf(new Uint8Array(await unpack(look.video)));
+  await Promise.all(recordings.map(async (recording, number) => {
+    recording.groups = await Promise.all(recording.groups.map(unpackGroups));
+    recording.inks = inksOf(new Uint8Array(await unpack(recording.video)));
   }));
-  looks.forEach(buildPanel);
+  recordings.forEach(buildPanel);
   await update();
   showFrame(placeOf(state.patch)[0] * data.patchFrames);
   setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
@@ -319,5 +319,5 @@ document.addEventListener("keydown", event => {
 })();
 
 // For tests and the curious: the weights that a pattern's panel shows, null where it is forbidden to look.
-window.explorer = {state, looks, shown: name => Array.from(looks.find(look => look.name === name).seen,
+window.explorer = {state, recordings, shown: name => Array.from(recordings.find(recording => recording.name === name).seen,
   weight => Number.isNaN(weight) ? null : weight)};

@@ -1,4 +1,4 @@
-"""The page: looks at clips packed into one HTML file that needs nothing else, neither a server nor the network.
+"""The page: recordings packed into one HTML file that needs nothing else, neither a server nor the network.
 
 Everything is inside: page.html has page.css, page.js and the data put into it. The weights travel as bytes, compressed
 with zlib, which every browser since 2023 reads back by itself.
@@ -29,17 +29,21 @@ WORDS = {
 }
 
 
-def html(looks, prompt, seed):
+def html(recordings, prompt, seed):
     """The page, a str of at most MOST_BYTES.
 
-    looks: one for each pattern, of one grid. Where not all that was kept has room, it leaves steps out, then blocks.
+    recordings: one for each pattern, of one grid. Where they don't all fit, steps are left out, then blocks.
     Raises InputError where not even one block at one step fits.
     """
-    parts = {(number, *which): _packed(one) for number, look in enumerate(looks) for which, one in look.maps.items()}
-    clips = [_base64(to_uint8(look.video[..., :1]).tobytes()) for look in looks]
+    parts = {
+        (number, *which): _packed(one)
+        for number, recording in enumerate(recordings)
+        for which, one in recording.maps.items()
+    }
+    clips = [_base64(to_uint8(recording.video[..., :1]).tobytes()) for recording in recordings]
     files = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-    for steps, blocks in _choices(looks[0]):
-        data = _data(looks, prompt, seed, steps, blocks, parts, clips)
+    for steps, blocks in _choices(recordings[0]):
+        data = _data(recordings, prompt, seed, steps, blocks, parts, clips)
         # "<" only stands inside strings of JSON, and there it must not begin "</script>".
         filled = {**files, "data": json.dumps(data).replace("<", "\\u003c")}
         filled["title"] = escape(shorten(prompt or "no caption", 200))
@@ -57,18 +61,18 @@ def _fill(template, texts):
     return re.sub(r"\{\{(\w+)\}\}", lambda found: texts[found[1]], template)
 
 
-def _choices(look):
+def _choices(recording):
     """Which (steps, blocks) to keep, from all of them to one of each."""
-    steps, blocks = list(look.steps), range(len(look.patterns))
+    steps, blocks = list(recording.steps), range(len(recording.patterns))
     for count in range(len(steps), 0, -1):
         yield thin(steps, count), list(blocks)
     for count in range(len(blocks) - 1, 0, -1):
         yield thin(steps, 1), thin(blocks, count)
 
 
-def _data(looks, prompt, seed, steps, blocks, parts, clips):
+def _data(recordings, prompt, seed, steps, blocks, parts, clips):
     """What page.js reads."""
-    first = looks[0]
+    first = recordings[0]
     frames, height, width = first.video.shape[:3]
     return {
         "prompt": prompt,
@@ -81,26 +85,26 @@ def _data(looks, prompt, seed, steps, blocks, parts, clips):
         "blocks": [block + 1 for block in blocks],
         "start": brightest(first),
         "colours": _colours(),
-        "about": about(looks, seed, steps, blocks),
-        "looks": [
+        "about": about(recordings, seed, steps, blocks),
+        "recordings": [
             {
-                "name": look.name,
-                "words": WORDS.get(look.name, ""),
-                "weights": look.weights,
-                "patterns": [look.patterns[block] for block in blocks],
-                "groups": [_groups(look.links[block]) for block in blocks],
-                "reach": look.reach.tolist(),
+                "name": recording.name,
+                "words": WORDS.get(recording.name, ""),
+                "weights": recording.weights,
+                "patterns": [recording.patterns[block] for block in blocks],
+                "groups": [_groups(recording.links[block]) for block in blocks],
+                "reach": recording.reach.tolist(),
                 "video": clips[number],
                 "maps": [[parts[number, step, block] for block in blocks] for step in steps],
             }
-            for number, look in enumerate(looks)
+            for number, recording in enumerate(recordings)
         ],
     }
 
 
-def about(looks, seed, steps, blocks):
-    """How the page came about and what it leaves out, in sentences."""
-    first, depth = looks[0], len(looks[0].patterns)
+def about(recordings, seed, steps, blocks):
+    """How the page was made and what it leaves out, in sentences."""
+    first, depth = recordings[0], len(recordings[0].patterns)
     numbers = ", ".join(str(step + 1) for step in steps)
     kept = "all" if len(blocks) == depth else f"{len(blocks)} ({', '.join(str(block + 1) for block in blocks)})"
     return [
@@ -113,10 +117,10 @@ def about(looks, seed, steps, blocks):
     ]
 
 
-def brightest(look):
+def brightest(recording):
     """The token with the most ink in the middle frame: a patch to begin with."""
-    times, rows, columns = look.grid
-    frame = look.video[times // 2 * look.patch_frames, ..., 0]
+    times, rows, columns = recording.grid
+    frame = recording.video[times // 2 * recording.patch_frames, ..., 0]
     ink = frame.reshape(rows, len(frame) // rows, columns, -1).sum(axis=(1, 3))
     return int(times // 2 * rows * columns + ink.argmax())
 

@@ -24,22 +24,22 @@ class Picture:
             temporary.write_bytes(self.png)
 
 
-def draw(looks, prompt, patch=None, step=None):
-    """PNG bytes: a row of frames for each look, coloured by how much the marked patch looks there."""
+def draw(recordings, prompt, patch=None, step=None):
+    """PNG bytes: a row of frames for each recording, coloured by how much the marked patch looks there."""
     from matplotlib.figure import Figure
 
-    first = looks[0]
+    first = recordings[0]
     times, rows, columns = first.grid
     token = brightest(first) if patch is None else int(np.ravel_multi_index(patch, first.grid))
     steps = list(first.steps)
     step = steps[len(steps) // 2] if step is None else step
-    figure = Figure(figsize=(min(1.1 * times, 16), 1.5 * len(looks) + 0.6), layout="constrained")
-    for line, look in zip(figure.subplots(len(looks), times, squeeze=False), looks):
-        seen = look.mean(token, step).reshape(look.grid)
+    figure = Figure(figsize=(min(1.1 * times, 16), 1.5 * len(recordings) + 0.6), layout="constrained")
+    for line, recording in zip(figure.subplots(len(recordings), times, squeeze=False), recordings):
+        seen = recording.mean(token, step).reshape(recording.grid)
         for time, axes in enumerate(line):
-            _draw_frame(axes, look.video[time * look.patch_frames], seen[time], np.nanmax(seen))
+            _draw_frame(axes, recording.video[time * recording.patch_frames], seen[time], np.nanmax(seen))
             axes.set_xlabel("-" if np.isnan(seen[time]).all() else f"{np.nansum(seen[time]):.1%}", fontsize=7)
-        line[0].set_ylabel(plain(look.name), fontsize=9)
+        line[0].set_ylabel(plain(recording.name), fontsize=9)
         time, place = divmod(token, rows * columns)
         y, x = divmod(place, columns)
         line[time].add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="#d55e00", linewidth=2.5))

@@ -51,14 +51,16 @@ def test_what_is_collected_is_the_softmax_of_queries_and_keys(make_model, monkey
         return forward(self, x, **options)
 
     monkeypatch.setattr(SelfAttention, "forward", watched)
-    look = collect(model, PROMPT, moments=2, seed=4)
+    recording = collect(model, PROMPT, moments=2, seed=4)
     depth, grid = model.transformer.config.depth, (5, 3, 4)
-    assert look.grid == grid and list(look.steps) == [0, 2] and look.total == 3 and len(calls) == 3 * depth
-    assert look.steps[0] == 1.0 and 0 < look.steps[2] < 1
+    assert (
+        recording.grid == grid and list(recording.steps) == [0, 2] and recording.total == 3 and len(calls) == 3 * depth
+    )
+    assert recording.steps[0] == 1.0 and 0 < recording.steps[2] < 1
     expected_links = links([patterns[block % len(patterns)] for block in range(depth)], grid, causal)
-    for (step, block), rounded in look.maps.items():
+    for (step, block), rounded in recording.maps.items():
         link, (layer, x) = expected_links[block], calls[step * depth + block]
-        np.testing.assert_array_equal(look.links[block], link)
+        np.testing.assert_array_equal(recording.links[block], link)
         assert rounded.levels.shape == (2, link.sum())  # what is forbidden isn't there at all
         found, expected = rounded.matrix(link), softmax_of_q_k(layer, x, grid, link)
         np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(~link, found.shape))
@@ -84,27 +86,27 @@ def test_rounding_is_within_half_a_level_and_exact_at_the_largest():
 
 
 def test_the_mean_is_over_what_is_shown_and_forbidden_only_where_all_blocks_forbid(make_model):
-    look = collect(make_model("frame", "time"), PROMPT, moments=1)
-    (step,), query = look.steps, 29
-    frame, time, _ = (look.maps[step, block].matrix(look.links[block])[:, query] for block in range(3))
-    np.testing.assert_array_equal(look.mean(query, step, [1], [0]), time[0])
-    both = look.mean(query, step, [0, 1])
+    recording = collect(make_model("frame", "time"), PROMPT, moments=1)
+    (step,), query = recording.steps, 29
+    frame, time, _ = (recording.maps[step, block].matrix(recording.links[block])[:, query] for block in range(3))
+    np.testing.assert_array_equal(recording.mean(query, step, [1], [0]), time[0])
+    both = recording.mean(query, step, [0, 1])
     maps = np.concatenate([frame, time])
     expected = np.where(np.isnan(maps).all(axis=0), np.nan, np.nan_to_num(maps).mean(axis=0))
     np.testing.assert_allclose(both, expected, rtol=1e-6)
     assert np.isfinite(both).sum() == 12 + 5 - 1
-    assert look.reach[query] == 60  # through the blocks news of every patch arrives
+    assert recording.reach[query] == 60  # through the blocks news of every patch arrives
 
 
 def test_listening_changes_nothing(make_model):
     model = make_model("joint")
     model.threads = 2
-    heard = collect(model, PROMPT, seed=3).video
+    drawn = collect(model, PROMPT, seed=3).video
     # It draws in one process. Two would send fewer rows at once through a product, which may round otherwise.
-    np.testing.assert_allclose(heard, model.generate(PROMPT, seed=3)[0], atol=1e-4)
+    np.testing.assert_allclose(drawn, model.generate(PROMPT, seed=3)[0], atol=1e-4)
     model.threads = 1
     with backend.blas_threads(1):
-        np.testing.assert_array_equal(heard, model.generate(PROMPT, seed=3)[0])
+        np.testing.assert_array_equal(drawn, model.generate(PROMPT, seed=3)[0])
     model.threads = 2
     with pytest.raises(InputError, match="'dog' is no digit"):
         collect(model, "a dog moving right")
@@ -124,14 +126,14 @@ def test_restricting_leaves_the_model_as_it_is(make_model):
     model = make_model("joint")
     other = restricted(model, "framewise")
     assert collect(model, PROMPT, moments=1).name == "joint" and model.transformer.config.patterns == ("joint",)
-    look = collect(other, PROMPT, moments=1)
-    assert look.name == "framewise" and look.patterns == ("frame", "time", "frame")
+    recording = collect(other, PROMPT, moments=1)
+    assert recording.name == "framewise" and recording.patterns == ("frame", "time", "frame")
     assert other.transformer.blocks is model.transformer.blocks
 
 
 def test_a_patch_may_be_several_frames_long(make_model):
-    look = collect(make_model("joint", patch_size=(2, 2, 2), num_frames=4), PROMPT)
-    assert look.grid == (2, 3, 4) and look.video.shape == (4, 24, 32, 1) and look.patch_frames == 2
+    recording = collect(make_model("joint", patch_size=(2, 2, 2), num_frames=4), PROMPT)
+    assert recording.grid == (2, 3, 4) and recording.video.shape == (4, 24, 32, 1) and recording.patch_frames == 2
 
 
 def test_thinning_keeps_the_ends():
@@ -181,10 +183,10 @@ def test_moments_that_do_not_fit_into_memory_are_refused(make_model, monkeypatch
         collect(make_model("joint"), PROMPT)
 
 
-def test_every_look_says_whose_it_is(make_model):
+def test_every_recording_says_whose_it_is(make_model):
     explorer = explore(PROMPT, [make_model("joint"), make_model("joint", name="other")], ["perframe"], moments=1)
-    assert [look.name for look in explorer.looks] == ["joint", "joint 2", "perframe"]
-    words = [look.weights for look in explorer.looks]
+    assert [recording.name for recording in explorer.recordings] == ["joint", "joint 2", "perframe"]
+    words = [recording.weights for recording in explorer.recordings]
     assert "trained with this pattern for 1,000 steps" in words[0] and "other" in words[1]
     assert words[2].startswith("Not trained so: the weights random (joint), restricted.")
 

@@ -39,7 +39,7 @@ def browser():
 def explorer(make_model):
     """With black clips, so that what colour a patch has is only its weight."""
     found = explore(PROMPT, [make_model("joint")], ["framewise", "perframe"], moments=2)
-    blank = [dataclasses.replace(look, video=np.zeros_like(look.video)) for look in found.looks]
+    blank = [dataclasses.replace(recording, video=np.zeros_like(recording.video)) for recording in found.recordings]
     return Explorer(tuple(blank), PROMPT, 0)
 
 
@@ -97,12 +97,12 @@ def pick(page, label):
 
 def check_shown(page, explorer, patch, step=2, blocks=None, heads=None, names=PATTERNS):
     """The weights on the page are those that were collected; a hole in them is what is forbidden."""
-    for look in explorer.looks:
-        if look.name not in names:
-            assert page.get_by_role("group", name=f"frames of {look.name}").count() == 0  # hidden
+    for recording in explorer.recordings:
+        if recording.name not in names:
+            assert page.get_by_role("group", name=f"frames of {recording.name}").count() == 0  # hidden
             continue
-        shown = np.array(page.evaluate("name => explorer.shown(name)", look.name), dtype=float)
-        expected = look.mean(int(np.ravel_multi_index(patch, GRID)), step, blocks, heads)
+        shown = np.array(page.evaluate("name => explorer.shown(name)", recording.name), dtype=float)
+        expected = recording.mean(int(np.ravel_multi_index(patch, GRID)), step, blocks, heads)
         np.testing.assert_array_equal(np.isnan(shown), np.isnan(expected))
         np.testing.assert_allclose(shown, expected, rtol=1e-5)
         assert abs(np.nansum(shown) - 1) < 0.05
@@ -145,10 +145,10 @@ def test_the_colours_are_the_weights_and_hatching_is_what_is_forbidden(page, exp
         return Array.from({length: rows * columns}, (_, i) => Array.from(pen.getImageData(
           (i % columns + 0.3) * width / columns, (Math.floor(i / columns) + 0.3) * height / rows, 12, 12).data));
     }"""
-    for look in explorer.looks:
-        expected = look.mean(2 * 12 + 5, 2).reshape(5, 12)
+    for recording in explorer.recordings:
+        expected = recording.mean(2 * 12 + 5, 2).reshape(5, 12)
         for number, weights in enumerate(expected):
-            boxes = np.array(frame(page, look.name, number + 1).evaluate(pixels)).reshape(12, 144, 4)[..., :3]
+            boxes = np.array(frame(page, recording.name, number + 1).evaluate(pixels)).reshape(12, 144, 4)[..., :3]
             for place, (box, weight) in enumerate(zip(boxes, weights)):
                 if (number, place) == (2, 5):
                     continue  # its ring
@@ -237,8 +237,10 @@ def test_on_a_phone_it_fits_and_a_tap_chooses(open_page, page, explorer):
 
 
 def test_a_page_as_large_as_they_get_takes_less_than_a_second(open_page, make_model, tmp_path):
-    looks = explore(PROMPT, [make_model("joint", num_frames=16, size=(32, 32), depth=6)], moments=2).looks
-    content = Explorer((*looks, *(dataclasses.replace(looks[0], name=f"joint {i}") for i in (2, 3))), PROMPT, 0).html()
+    recordings = explore(PROMPT, [make_model("joint", num_frames=16, size=(32, 32), depth=6)], moments=2).recordings
+    content = Explorer(
+        (*recordings, *(dataclasses.replace(recordings[0], name=f"joint {i}") for i in (2, 3))), PROMPT, 0
+    ).html()
     assert len(content) > 1_000_000
     page = open_page("", reduced_motion="reduce")
     measured = page.context.new_cdp_session(page)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.lab.explorer import Explorer, Look, Rounded, explore
+from minivdit.lab.explorer import Explorer, Recording, Rounded, explore
 from minivdit.lab.explorer import page as pages
 from minivdit.models.patterns import links
 
@@ -32,7 +32,7 @@ def explorer(make_model):
 
 
 @pytest.fixture(scope="module")
-def random_look():
+def random_recording():
     """As large as those of the weights that ship, with weights that no compression makes smaller."""
     grid, blocks, heads, steps = (16, 4, 4), 6, 4, (0, 13, 26, 39)
     generator = np.random.default_rng(0)
@@ -44,20 +44,20 @@ def random_look():
     video = generator.random((16, 64, 64, 1), dtype=np.float32)
     reach = np.full(256, 256)
     levels = dict.fromkeys(steps, 0.5)
-    return Look("joint", "", video, grid, 1, ("joint",) * blocks, [link] * blocks, reach, levels, 40, maps)
+    return Recording("joint", "", video, grid, 1, ("joint",) * blocks, [link] * blocks, reach, levels, 40, maps)
 
 
 def test_the_page_holds_what_was_collected(explorer):
     data = data_of(explorer.html())
     assert data["grid"] == [5, 3, 4] and data["heads"] == 2 and data["blocks"] == [1, 2, 3]
-    for look, told in zip(explorer.looks, data["looks"]):
+    for recording, told in zip(explorer.recordings, data["recordings"]):
         np.testing.assert_array_equal(
-            np.frombuffer(unpack(told["video"]), np.uint8), np.rint(look.video * 255).astype(np.uint8).reshape(-1)
+            np.frombuffer(unpack(told["video"]), np.uint8), np.rint(recording.video * 255).astype(np.uint8).reshape(-1)
         )
         for block, groups in enumerate(told["groups"]):
             rows = np.unpackbits(np.frombuffer(unpack(groups["rows"]), np.uint8).reshape(-1, 8), axis=1)[:, :60]
-            np.testing.assert_array_equal(rows[groups["which"]].astype(bool), look.links[block])
-            for step, rounded in enumerate(look.maps[index, block] for index in look.steps):
+            np.testing.assert_array_equal(rows[groups["which"]].astype(bool), recording.links[block])
+            for step, rounded in enumerate(recording.maps[index, block] for index in recording.steps):
                 content = unpack(told["maps"][step][block])
                 np.testing.assert_array_equal(np.frombuffer(content, "<f4", 120).reshape(2, 60), rounded.scale)
                 np.testing.assert_array_equal(np.frombuffer(content[480:], np.uint8), rounded.levels.reshape(-1))
@@ -76,21 +76,21 @@ def test_the_page_says_what_is_shown_and_what_is_left_out(explorer):
     assert "2 of 3 denoising steps (1, 3), all of 3 blocks, all 2 heads" in told and "Left out" in told
 
 
-def test_a_page_stays_under_5_megabytes_and_says_what_that_cost(random_look):
-    page = pages.html([random_look] * 3, PROMPT, 0)
+def test_a_page_stays_under_5_megabytes_and_says_what_that_cost(random_recording):
+    page = pages.html([random_recording] * 3, PROMPT, 0)
     assert 1_000_000 < len(page.encode()) <= pages.MOST_BYTES == 5_000_000
     data = data_of(page)
     kept, blocks = len(data["steps"]), data["blocks"]
-    assert kept == len(data["looks"][0]["maps"]) == 1 and len(blocks) == len(data["looks"][0]["maps"][0]) < 6
+    assert kept == len(data["recordings"][0]["maps"]) == 1 and len(blocks) == len(data["recordings"][0]["maps"][0]) < 6
     assert (
         f"1 of 40 denoising steps (27), {len(blocks)} ({', '.join(map(str, blocks))}) of 6 blocks" in data["about"][1]
     )
 
 
-def test_what_can_never_fit_is_one_line(random_look, monkeypatch):
+def test_what_can_never_fit_is_one_line(random_recording, monkeypatch):
     monkeypatch.setattr(pages, "MOST_BYTES", 100_000)
     with pytest.raises(InputError, match="not even one block"):
-        pages.html([random_look], PROMPT, 0)
+        pages.html([random_recording], PROMPT, 0)
 
 
 def test_a_caption_can_not_break_the_page(explorer):
@@ -119,7 +119,7 @@ def test_it_is_written_whole_or_not_at_all(explorer, tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="could not write"):
-        Explorer(explorer.looks[:1], PROMPT, 0).save(path)
+        Explorer(explorer.recordings[:1], PROMPT, 0).save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
