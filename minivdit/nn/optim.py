@@ -1,8 +1,9 @@
 """Optimisers: AdamW, Muon, and both at once; averaging, clipping and the schedule of the rate.
 
 They take `parameters`, a dict of name -> Tensor, and update `parameter.data` in place from a dict of
-name -> gradient array, with a temporary array or two the size of one parameter. `state_dict()` is a
-flat dict of arrays and numbers (the live arrays, not copies) and is all there is to save.
+name -> gradient array, with a temporary array or two the size of one parameter. What AdamW and Muon compute is
+easier to read in their simple twins, which the tests hold equal. `state_dict()` is a flat dict of arrays and numbers
+(the arrays themselves, not copies), and is all there is to save.
 """
 
 import contextlib
@@ -10,54 +11,81 @@ import math
 
 import numpy as np
 
+from ..autograd.arrays import transposed
 from ..base.backend import array_module, to_numpy
 from ..base.errors import InputError
 
 
-class _Optimiser:
-    """What AdamW and Muon share: a count of steps, and some arrays beside every parameter."""
+class _Slots:
+    """What AdamW, Muon and EMA share: a count of steps, and slots, which are arrays beside every parameter.
 
-    def __init__(self, parameters, slots):
+    They go through the parameters in groups. map: how; the `map` of a thread pool uses several cores, with the same
+    result.
+    """
+
+    def __init__(self, parameters, slots, map):
         self.parameters = dict(parameters)
         self.steps = 0
         self.slots = {
             slot: {name: array_module(p.data).zeros_like(p.data) for name, p in self.parameters.items()}
             for slot in slots
         }
+        self.map, self.groups = map, equal_groups(self.parameters)
+
+    def for_each_group(self, function, *arguments):
+        """Call function(names, *arguments) for each group."""
+        for _ in self.map(lambda names: function(names, *arguments), self.groups):
+            pass
 
     def state_dict(self):
         arrays = {f"{slot}.{name}": a for slot, named in self.slots.items() for name, a in named.items()}
         return {"steps": self.steps, **arrays}
 
     def load_state_dict(self, state):
-        """Take over a saved state; InputError where a name or a shape differs."""
+        """Copy a saved state; InputError where a name or a shape differs."""
         copy_state(state, self.state_dict())
         self.steps = int(state["steps"])
 
 
-class AdamW(_Optimiser):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2).
+class _Optimiser(_Slots):
+    """AdamW or Muon: learning_rate is the size of a step, weight_decay the share of each parameter, times the
+    learning rate, that a step takes away."""
 
-    learning_rate: the size of a step, about how far each number moves. betas: how slowly the running
-    means of the gradient and of its square forget. weight_decay: the share of every parameter that
-    is taken away a step is learning_rate * weight_decay. map: see `Muon`.
+    def __init__(self, parameters, slots, learning_rate, weight_decay, map):
+        super().__init__(parameters, slots, map)
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+
+    def step(self, gradients, learning_rate=None):
+        """One update; `learning_rate`, if given, replaces the constructor's for this step."""
+        self.steps += 1
+        self.for_each_group(self.update, gradients, self.learning_rate if learning_rate is None else learning_rate)
+
+
+def simple_adamw(weights, gradient, mean, square, step, rate, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0):
+    """What AdamW does to one array in its `step`-th step (from 1): the new weights, mean and square."""
+    beta1, beta2 = betas
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient**2
+    # Both means start at zero; divided by these factors they are no longer biased towards it.
+    direction = mean / (1 - beta1**step) / ((square / (1 - beta2**step)) ** 0.5 + eps)
+    return (1 - rate * weight_decay) * weights - rate * direction, mean, square
+
+
+class AdamW(_Optimiser):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2); see `simple_adamw`.
+
+    learning_rate: about how far each number moves in a step. betas: how slowly the running means of the gradient and
+    of its square forget.
     """
 
     def __init__(self, parameters, learning_rate=1e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, map=map):
-        super().__init__(parameters, ("mean", "square"))
-        self.learning_rate, self.betas, self.eps, self.weight_decay = learning_rate, betas, eps, weight_decay
-        self.map, self.groups = map, equal_groups(self.parameters)
+        super().__init__(parameters, ("mean", "square"), learning_rate, weight_decay, map)
+        self.betas, self.eps = betas, eps
 
-    def step(self, gradients, learning_rate=None):
-        """One update; `learning_rate` stands in for the constructor's for this step."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
-        self.steps += 1
-        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
-            pass
-
-    def _update(self, names, gradients, rate):
+    def update(self, names, gradients, rate):
+        """Update the parameters of these names in place."""
         beta1, beta2 = self.betas
-        step_size = rate / (1 - beta1**self.steps)  # the means start at zero: undo that bias
+        step_size = rate / (1 - beta1**self.steps)
         square_bias = math.sqrt(1 - beta2**self.steps)
         for name in names:
             gradient, weights = gradients[name], self.parameters[name].data
@@ -90,42 +118,43 @@ def equal_groups(parameters, count=4):
     return [group for group in groups if group]
 
 
+def simple_muon(weights, gradient, momentum, rate, beta=0.95, weight_decay=0.0):
+    """What Muon does to one matrix (in, out) in a step: the new weights and momentum."""
+    inputs, outputs = weights.shape
+    momentum = beta * momentum + gradient
+    nesterov = beta * momentum + gradient  # what the momentum would be if the same gradient came again
+    direction = math.sqrt(max(1.0, outputs / inputs)) * orthogonalise(nesterov)
+    return (1 - rate * weight_decay) * weights - rate * direction, momentum
+
+
 class Muon(_Optimiser):
-    """Momentum, orthogonalised (Keller Jordan, 2024): every direction of a matrix moves equally far.
+    """Momentum, orthogonalised (Keller Jordan, 2024): every direction of a matrix moves equally far; see `simple_muon`.
 
     For 2-D matrices of shape (in, out) only. The update is the orthogonal matrix nearest to the Nesterov
     momentum, times sqrt(out / in) where that is above 1. (Papers that store (out, in) write
     rows / columns.) A matrix that holds several fused side by side, such as queries, keys and values
-    in one (in, 3 * in), is treated as the separate ones: `parts(name)` says how many there are.
-    map: how to go through the matrices; the `map` of a thread pool uses several cores, with the same result.
+    in one (in, 3 * in), is treated as the separate ones: `fused_parts` says how many there are.
     """
 
-    def __init__(self, parameters, learning_rate=0.006, momentum=0.95, weight_decay=0.0, parts=None, map=map):
-        super().__init__(parameters, ("momentum",))
+    def __init__(self, parameters, learning_rate=0.006, momentum=0.95, weight_decay=0.0, map=map):
+        super().__init__(parameters, ("momentum",), learning_rate, weight_decay, map)
+        self.momentum = momentum
+        groups = {}  # on a GPU, which wants few large launches, all matrices of a shape go together
         for name, parameter in self.parameters.items():
             if parameter.data.ndim != 2:
                 raise ValueError(f"Muon is for matrices, but {name!r} has shape {parameter.data.shape}")
-        self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
-        self.parts, self.map = parts or fused_parts, map
-        groups = {}  # on a GPU, which wants few large launches, all matrices of a shape go together
-        for name, parameter in self.parameters.items():
             rows, columns = parameter.shape
-            alike = name if array_module(parameter.data) is np else (rows, columns // self.parts(name))
+            alike = name if array_module(parameter.data) is np else (rows, columns // fused_parts(name))
             groups.setdefault(alike, []).append(name)
         self.groups = list(groups.values())
 
-    def step(self, gradients, learning_rate=None):
-        """One update; `learning_rate` stands in for the constructor's for this step."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
-        self.steps += 1
-        for _ in self.map(lambda names: self._update(names, gradients, rate), self.groups):
-            pass
+    def update(self, names, gradients, rate):
+        """Update the matrices of these names, one of `groups`, in place."""
+        momentum = self.slots["momentum"]
+        self.move(names, {name: self.accumulate(momentum[name], gradients[name]) for name in names}, rate)
 
-    def _update(self, names, gradients, rate):
-        self.move(names, {name: self.look_ahead(self.slots["momentum"][name], gradients[name]) for name in names}, rate)
-
-    def look_ahead(self, momentum, gradient):
-        """Add a gradient to the momentum, in place, and return Nesterov's: what the momentum would be a step later."""
+    def accumulate(self, momentum, gradient):
+        """Add a gradient to the momentum, in place, and return the Nesterov momentum."""
         momentum *= self.momentum
         momentum += gradient
         nesterov = momentum * self.momentum
@@ -133,11 +162,11 @@ class Muon(_Optimiser):
         return nesterov
 
     def move(self, names, nesterov, rate):
-        """Move matrices, a group of `groups`, along the orthogonalised Nesterov momentum of each."""
+        """Move the matrices of a group along the orthogonalised Nesterov momentum of each."""
         separate, places = [], {}
         for name in names:
             before = len(separate)
-            separate += array_module(nesterov[name]).split(nesterov[name], self.parts(name), axis=1)
+            separate += array_module(nesterov[name]).split(nesterov[name], fused_parts(name), axis=1)
             places[name] = slice(before, len(separate))
         update = orthogonalise(array_module(*separate).stack(separate))  # (matrices, in, out / parts)
         _, rows, columns = update.shape
@@ -159,21 +188,21 @@ def orthogonalise(matrices, steps=5):
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.swapaxes(-1, -2) if tall else matrices  # the Gram matrix is then the smaller of the two
+    x = transposed(matrices) if tall else matrices  # the Gram matrix is then the smaller of the two
     x = x / ((x * x).sum(axis=(-2, -1), keepdims=True) ** 0.5 + 1e-7)  # no singular value above 1
     diagonal = array_module(x).arange(x.shape[-2])
     for _ in range(steps):
-        gram = x @ x.swapaxes(-1, -2)
+        gram = x @ transposed(x)
         polynomial = gram @ gram
         polynomial *= c
         gram *= b
         polynomial += gram
         polynomial[..., diagonal, diagonal] += a
         x = polynomial @ x  # a x + b (x x') x + c (x x')^2 x
-    return x.swapaxes(-1, -2) if tall else x
+    return transposed(x) if tall else x
 
 
-_FUSED = {"qkv": 3, "kv": 2, "key_value": 2, "keys_and_values": 2}
+_FUSED = {"qkv": 3, "kv": 2}
 
 
 def fused_parts(name):
@@ -183,36 +212,25 @@ def fused_parts(name):
 
 
 def is_hidden_matrix(name, parameter):
-    """Whether Muon takes this parameter: a matrix inside the video blocks (attention, MLP), not a modulation.
+    """Whether Muon takes this parameter: a matrix inside the video blocks (attention, MLP), but no modulation.
 
     Everything else goes to AdamW: the text encoder, biases, norms, input and output layers, and modulation,
-    with which Muon was seen not to learn at all.
+    which Muon doesn't train at all.
     """
     return name.startswith("blocks.") and parameter.data.ndim == 2 and "modulation" not in name
 
 
 class MuonAdamW:
-    """Muon for the parameters that `is_matrix(name, parameter)` picks, AdamW for all others.
+    """Muon for the parameters that `is_hidden_matrix` picks, AdamW for all others.
 
     With matrix_learning_rate 0 (or no such parameter) this is AdamW.
     """
 
-    def __init__(
-        self,
-        parameters,
-        learning_rate=1e-3,
-        matrix_learning_rate=0.006,
-        betas=(0.9, 0.99),
-        momentum=0.95,
-        weight_decay=0.0,
-        is_matrix=is_hidden_matrix,
-        map=map,
-    ):
-        chosen = {n for n, p in parameters.items() if matrix_learning_rate and is_matrix(n, p)}
-        matrices = {n: p for n, p in parameters.items() if n in chosen}
-        others = {n: p for n, p in parameters.items() if n not in chosen}
-        self.muon = Muon(matrices, matrix_learning_rate, momentum, weight_decay, map=map)
-        self.adamw = AdamW(others, learning_rate, betas, weight_decay=weight_decay, map=map)
+    def __init__(self, parameters, learning_rate=1e-3, matrix_learning_rate=0.006, weight_decay=0.0, map=map):
+        matrices = {n: p for n, p in parameters.items() if matrix_learning_rate and is_hidden_matrix(n, p)}
+        others = {n: p for n, p in parameters.items() if n not in matrices}
+        self.muon = Muon(matrices, matrix_learning_rate, weight_decay=weight_decay, map=map)
+        self.adamw = AdamW(others, learning_rate, weight_decay=weight_decay, map=map)
 
     def step(self, gradients, fraction=1.0):
         """One update, at `fraction` of both learning rates (see warmup_cosine)."""
@@ -224,31 +242,27 @@ class MuonAdamW:
         return {f"{kind}.{name}": value for kind, state in both.items() for name, value in state.items()}
 
     def load_state_dict(self, state):
-        """Take over a saved state; InputError where a name or a shape differs."""
+        """Copy a saved state; InputError where a name or a shape differs."""
         copy_state(state, self.state_dict())
         for kind, optimiser in (("muon", self.muon), ("adamw", self.adamw)):
             optimiser.steps = int(state[f"{kind}.steps"])
 
 
-class EMA:
+class EMA(_Slots):
     """An exponential moving average of the weights, which draws better than the weights themselves.
 
-    decay: how much of the average is kept in an update. With warmup it is min(decay, (1 + n) / (10 + n))
-    after n updates, so that the start is forgotten soon and a short training has a useful average too.
-    map: see `Muon`.
+    decay: how much of the average an update keeps. With warmup that is min(decay, (1 + n) / (10 + n))
+    after n updates: the start is forgotten soon, and a short training has a useful average, too.
     """
 
     def __init__(self, parameters, decay=0.999, warmup=True, map=map):
-        self.parameters = dict(parameters)
-        self.map, self.groups = map, equal_groups(self.parameters)
-        self.decay, self.warmup, self.steps = decay, warmup, 0
-        self.average = {name: p.data.copy() for name, p in self.parameters.items()}
+        super().__init__(parameters, (), map)
+        self.decay, self.warmup = decay, warmup
+        self.average = self.slots["average"] = {name: p.data.copy() for name, p in self.parameters.items()}
 
     def update(self):
-        """Take in the present weights."""
-        share = self.count_update()
-        for _ in self.map(lambda names: self._update(names, share), self.groups):
-            pass
+        """Move the average towards the present weights."""
+        self.for_each_group(self._update, self.count_update())
 
     def count_update(self):
         """Count one more update; returns the share of the weights in the new average."""
@@ -273,14 +287,6 @@ class EMA:
         finally:
             for name, parameter in self.parameters.items():
                 parameter.data = weights[name]
-
-    def state_dict(self):
-        return {"steps": self.steps, **{f"average.{name}": a for name, a in self.average.items()}}
-
-    def load_state_dict(self, state):
-        """Take over a saved average; InputError where a name or a shape differs."""
-        copy_state(state, self.state_dict())
-        self.steps = int(state["steps"])
 
 
 def copy_state(source, destination):

@@ -1,7 +1,7 @@
-"""The end of a training step on a GPU: few launches, and nothing that has to be waited for.
+"""The end of a training step on a GPU: few launches, and no waiting for a result.
 
-Parameters lie side by side in one buffer, and so do their gradients, running means and averages: what AdamW does and
-the average of all weights are one launch then (kernels/adamw_ema.cu), and the clipping factor is read there by the GPU.
+Parameters lie side by side in one buffer, and so do their gradients, running means and averages. AdamW and the average
+of all weights are then one launch (kernels/adamw_ema.cu), in which the GPU reads the clipping factor itself.
 """
 
 from ..base.backend import array_module
@@ -14,8 +14,8 @@ APART = 64  # numbers: a parameter begins at a multiple of 256 bytes, at which e
 class UpdateOnGPU:
     """clip_global_norm, MuonAdamW.step and EMA.update, in this order, of an optimiser and an average.
 
-    It takes both over: their arrays become views of buffers, those of AdamW's parameters first. Names, shapes and
-    values stay, so states are saved and loaded as ever.
+    Their arrays become views of buffers, in which AdamW's parameters come first. Names, shapes and values stay, so
+    states are saved and loaded as usual.
     """
 
     def __init__(self, optimizer, average):
@@ -36,7 +36,7 @@ class UpdateOnGPU:
         """One update from a dict of name -> gradient, at `fraction` of the learning rates.
 
         Gradients are scaled so that their joint norm is at most `limit`. Returns the norm before, an array () on the
-        device. If it isn't a finite number, the weights aren't either any more: the caller decides.
+        device. If it isn't finite, the weights aren't either any more: the caller decides what to do.
         """
         adamw, muon = self.optimizer.adamw, self.optimizer.muon
         for name, view in self.views.items():
@@ -52,7 +52,7 @@ class UpdateOnGPU:
         of_adamw, of_muon = gradient[:updated], gradient[updated:]
         if muon.parameters:
             of_muon *= factor
-            nesterov = views(muon.look_ahead(self.slots["momentum"], of_muon), muon.slots["momentum"])
+            nesterov = views(muon.accumulate(self.slots["momentum"], of_muon), muon.slots["momentum"])
             for names in muon.groups:
                 muon.move(names, nesterov, fraction * muon.learning_rate)
         muon.steps += 1
@@ -73,7 +73,7 @@ class UpdateOnGPU:
 
 
 def side_by_side(arrays):
-    """The numbers of a dict of arrays in one new array, each array's from a multiple of APART on, zeros between."""
+    """The numbers of a dict of arrays in one new array. Each begins at a multiple of APART, with zeros between."""
     xp = array_module(*arrays.values())
     zeros = xp.zeros(APART, next(iter(arrays.values())).dtype)
     pieces = []

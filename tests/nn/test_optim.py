@@ -47,6 +47,19 @@ def test_adamw_follows_its_formula_on_one_number():
         assert weights.data[0] == pytest.approx(expected, rel=1e-5)
 
 
+def test_adamw_does_what_its_simple_twin_does():
+    parameters = random_parameters()
+    optimiser = optim.AdamW(parameters, 0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.5)
+    twins = {name: (p.data.copy(), 0.0, 0.0) for name, p in parameters.items()}
+    for step in range(1, 4):
+        gradients = random_gradients(parameters, step)
+        optimiser.step(gradients)
+        for name, (weights, mean, square) in twins.items():
+            options = {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.5}
+            twins[name] = optim.simple_adamw(weights, gradients[name], mean, square, step, 0.1, **options)
+            np.testing.assert_allclose(parameters[name].data, twins[name][0], rtol=1e-5, atol=1e-6)
+
+
 def test_adamw_agrees_with_pytorch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     parameters = random_parameters()
@@ -106,6 +119,18 @@ def test_muon_moves_with_nesterov_momentum_and_scales_with_the_shape():
     nesterov = second + 0.95 * (second + 0.95 * first)
     two = one - 0.5 * math.sqrt(24 / 6) * optim.orthogonalise(nesterov)
     np.testing.assert_allclose(weights.data, two, rtol=1e-3, atol=1e-5)
+
+
+def test_muon_does_what_its_simple_twin_does():
+    parameters = {f"mlp.{shape}.weight": parameter(np.ones(shape)) for shape in ((6, 24), (24, 6), (8, 8))}
+    optimiser = optim.Muon(parameters, 0.5, momentum=0.9, weight_decay=0.1)
+    twins = {name: (p.data.copy(), 0.0) for name, p in parameters.items()}
+    for step in range(3):
+        gradients = random_gradients(parameters, step)
+        optimiser.step(gradients)
+        for name, (weights, momentum) in twins.items():
+            twins[name] = optim.simple_muon(weights, gradients[name], momentum, 0.5, 0.9, weight_decay=0.1)
+            np.testing.assert_allclose(parameters[name].data, twins[name][0], rtol=1e-3, atol=1e-5)
 
 
 def test_muon_treats_fused_matrices_as_separate_ones():
