@@ -249,6 +249,9 @@ class ndarray:
     def reshape(self, *shape, order="C"):
         return ndarray(self._inside.reshape(*shape, order=order))
 
+    def squeeze(self, axis=None):
+        return ndarray(self._inside.squeeze(axis))
+
     def transpose(self, *axes):
         return ndarray(self._inside.transpose(*axes))
 

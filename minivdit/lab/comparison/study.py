@@ -24,9 +24,9 @@ from ...models.schemes import SCHEMES, check_scheme
 from ...nn import fingerprint
 from ...training import checkpoint, presets
 from ...training.journal import lines_with_loss
-from ...training.stages import train_autoencoder, train_text, train_transformer, transformer_task
+from ...training.stages import autoencoder_task, text_task, transformer_task
 from ..pipeline.forecast import USUAL_SHARE, require_memory, stage_costs, transformer_cost
-from ..pipeline.train import assemble, where_and_when, with_known_digits
+from ..pipeline.train import assemble, train_stage, where_and_when, with_known_digits
 
 BUDGETS = ("steps", "flops")
 MOST_SEEDS = 1000  # trainings of each pattern
@@ -159,24 +159,28 @@ class Study:
         The text encoder is None where the preset has no stage for it.
         """
 
-        def trained(train, name):
-            options = {"seed": seed, "data": self.data, "title": f"{name}, seed {seed}", **watching}
-            return train(self.preset, self.out / f"seed{seed}" / f"{name}.safetensors", **options)
+        def trained(stage, make_task):
+            path, task = (
+                self.out / f"seed{seed}" / f"{stage}.safetensors",
+                make_task(self.preset, seed=seed, data=self.data),
+            )
+            options = {"seed": seed, "title": f"{stage}, seed {seed}", **watching}
+            return train_stage(stage, task, self.preset, path, **options).model
 
-        return trained(train_autoencoder, "autoencoder"), trained(train_text, "text")
+        autoencoder = trained("autoencoder", autoencoder_task)
+        return autoencoder, trained("text", text_task).text if self.preset.text_training.steps else None
 
     def train(self, trial, autoencoder, text, **watching):
         """The trial's TextToVideo, trained; trained on, where an earlier run stopped."""
         path, preset = trial.folder / "transformer.safetensors", with_pattern(self.preset, trial.name)
         preset = dataclasses.replace(preset, training=dataclasses.replace(preset.training, steps=trial.steps))
         watching = {"title": f"{trial.name}, seed {trial.seed}, equal {trial.budget}", **watching}
-        transformer, tokenizer = train_transformer(
-            preset, autoencoder, path, text=text, seed=trial.seed, data=self.data, **watching
-        )
+        task = transformer_task(preset, autoencoder, text=text, seed=trial.seed, data=self.data)
+        train_stage("transformer", task, preset, path, seed=trial.seed, **watching)
         notes = {"seed": trial.seed, "steps": trial.steps, "preset": config.plain(preset)}
         seconds = checkpoint.load_checkpoint(path)[0]["run"]["seconds"]
         notes |= {"minutes": round(seconds / 60, 4), **where_and_when()}
-        assemble(preset, transformer, autoencoder, tokenizer, notes).save(trial.weights)
+        assemble(preset, task.model, autoencoder, task.tokenizer, notes).save(trial.weights)
         path.unlink()  # 16 bytes a weight that nothing needs any more
         return self.trained(trial)
 

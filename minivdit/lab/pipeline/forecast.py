@@ -5,17 +5,11 @@ from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
 from ...models.patches import clip_grid
+from ...training.stages import STAGES
 
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
 USUAL_SHARE = 0.25
-
-STAGES = {  # and where a preset has their settings
-    "autoencoder": "autoencoder_training",
-    "text": "text_training",
-    "transformer": "training",
-    "finetuning": "finetuning",
-}
 
 
 def token_grid(preset, shape=None):

@@ -23,14 +23,13 @@ from ...data import digit_source
 from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
-from ...training.stages import finetune, train_autoencoder, train_text, train_transformer
+from ...training.loop import fit
+from ...training.stages import STAGES, autoencoder_task, finetuning_task, stages_of, text_task, transformer_task
 from .. import display
 from ..evaluation.model_evaluation import preview_scores
-from .forecast import STAGES
 
 # Of the time, when a time is given: of the stages before and after the transformer's.
 SHARES = {"autoencoder": 0.15, "text": 0.05, "finetuning": 0.2}
-LATER = ("transformer", "finetuning")  # the stages that go on from trained weights
 PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
 
 
@@ -43,75 +42,87 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     times to draw and judge a few clips while the transformer is trained; once more at the end of its finetuning.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
+    out = Path(out)
     with locked(out):
-        return _train_model(preset, Path(out), start, seed, data, minutes, previews, progress)
+        preset, sources = with_known_digits(preset, data), {"seed": seed, "data": data}
+        if start is not None:
+            _require_same_networks(preset, start)
+        stages = stages_of(preset, start is not None)
+        _take_up_older_names(out)
+        _require_beginning(out, stages)
+        shares = {name: share * (name in stages) for name, share in SHARES.items()}
+        shares["transformer"] = 1 - sum(shares.values())
+
+        def train(stage, task, **watching):
+            path, time = out / f"{stage}.safetensors", minutes and shares[stage] * minutes
+            return train_stage(stage, task, preset, path, seed=seed, minutes=time, progress=progress, **watching)
+
+        def draw(name, times):
+            kept = out / "previews" / name
+            every = functools.partial(
+                _preview, preset=preset, real=real, path=kept, times=times, seed=seed, show=progress
+            )
+            return [(1, every)] if previews else []
+
+        text, autoencoder = None, start and start.autoencoder
+        if "autoencoder" in stages:
+            autoencoder = train("autoencoder", autoencoder_task(preset, **sources)).model
+        if "text" in stages:
+            text = train("text", text_task(preset, **sources)).model.text
+        real = real_clips(preset, PREVIEWED, seed, data)
+        task = transformer_task(preset, autoencoder, text=text, start=start and start.transformer, **sources)
+        train("transformer", task, callbacks=draw("step", previews))
+        if "finetuning" in stages:
+            task = finetuning_task(preset, autoencoder, task.model, data=data)
+            train("finetuning", task, callbacks=draw("finetuning", 1))
+        model = assemble(preset, task.model, autoencoder, task.tokenizer, _notes(preset, out, stages, seed, start))
+        model.save(out / "model.safetensors")
+        return model
 
 
-def _train_model(preset, out, start, seed, data, minutes, previews, progress):
-    watching = {"seed": seed, "data": data, "progress": progress}
-    preset = with_known_digits(preset, data)
-    if start is not None:
-        _require_same_networks(preset, start)
-    stages = stages_of(preset, start is not None)
-    _take_up_older_names(out)
-    _require_beginning(out, stages)
-    shares = [share * (name in stages) for name, share in SHARES.items()]
-    first, second, last, third = ((minutes and share * minutes) for share in (*shares, 1 - sum(shares)))
-    if start is None:
-        autoencoder = train_autoencoder(preset, out / "autoencoder.safetensors", minutes=first, **watching)
-        text = train_text(preset, out / "text.safetensors", minutes=second, **watching)
-    else:
-        autoencoder, text = start.autoencoder, None
-    real = real_clips(preset, PREVIEWED, seed, data)
+def train_stage(stage, task, preset, path=None, **watching):
+    """Train a stage's task, one of training.stages, as the preset says; returns it, with averaged weights.
 
-    def preview(run, state, name="step", times=previews):
-        every = max(1, state.total // times)
-        left = state.total - state.step
-        if left and (state.step % every or left < every // 2):  # none just before the last
-            return {}
-        with run.average.applied():
-            model = assemble(preset, run.task.model, autoencoder, run.task.tokenizer)
-            video = model.generate(real.captions, seed=seed)
-        display.write_strips(out / "previews" / f"{name}_{state.step:06d}.png", video[:4], real.captions[:4])
-        metrics = preview_scores(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
-        if progress:
-            known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
-            console.print_beside_bars(f"{name} {state.step}: {', '.join(known)}", sys.stdout)
-        return metrics
+    path: its checkpoint, from which the training goes on; if that is complete, it is only read. watching: see loop.fit.
+    """
+    setting = STAGES[stage]
+    run = fit(task, getattr(preset, setting), path, **{"title": stage, **watching}, prefix=f"{setting}.")
+    run.use_average()
+    return task
 
-    transformer, tokenizer = train_transformer(
-        preset,
-        autoencoder,
-        out / "transformer.safetensors",
-        text=text,
-        start=start and start.transformer,
-        minutes=third,
-        callbacks=[(1, preview)] if previews else [],
-        **watching,
-    )
-    callbacks = [(1, functools.partial(preview, name="finetuning", times=1))] if previews else []
-    finetuning = out / "finetuning.safetensors"
-    finetune(preset, autoencoder, transformer, finetuning, minutes=last, callbacks=callbacks, **watching)
-    ends = [checkpoint.load_checkpoint(out / f"{name}.safetensors") for name in stages if name in LATER]
-    runs = [groups["run"] for groups, _ in ends]
-    notes = {"seed": seed, "preset": config.plain(preset), "metrics": ends[-1][1]["metrics"]}
-    notes |= {"steps": sum(run["step"] for run in runs)}
-    notes |= {"minutes": round(sum(run["seconds"] for run in runs) / 60, 4)}
-    notes |= where_and_when()
+
+def _preview(run, state, *, preset, real, path, times, seed, show):
+    """A callback of loop.fit that draws and judges clips `times` times in all: their metrics, {} for other steps.
+
+    real: CaptionedClips, for whose captions clips are drawn. path: of the pictures, to which the step is added.
+    """
+    every, left = max(1, state.total // times), state.total - state.step
+    if left and (state.step % every or left < every // 2):  # none just before the last
+        return {}
+    with run.average.applied():
+        model = assemble(preset, run.task.model, run.task.autoencoder, run.task.tokenizer)
+        video = model.generate(real.captions, seed=seed)
+    display.write_strips(path.with_name(f"{path.name}_{state.step:06d}.png"), video[:4], real.captions[:4])
+    metrics = preview_scores(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
+    if show:
+        known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
+        console.print_beside_bars(f"{path.name} {state.step}: {', '.join(known)}", sys.stdout)
+    return metrics
+
+
+def _notes(preset, out, stages, seed, start):
+    """What weights tell of their training, from the checkpoints of the transformer's stages."""
+    paths = [out / f"{stage}.safetensors" for stage in stages if stage in ("transformer", "finetuning")]
+    ends = [checkpoint.load_checkpoint(path) for path in paths]
+    steps, seconds = (sum(groups["run"][name] for groups, _ in ends) for name in ("step", "seconds"))
+    notes = {"seed": seed, "preset": config.plain(preset), "metrics": ends[-1][1]["metrics"], "steps": steps}
+    notes |= {"minutes": round(seconds / 60, 4), **where_and_when()}
     if start is not None:
         notes["start"] = {"name": start.name, "weights": start.fingerprint(), "notes": start.notes}
         for name in ("steps", "minutes"):  # counted from the very beginning, where that is known
             before = start.notes.get(name)
             notes[name] = None if before is None else before + notes[name]
-    model = assemble(preset, transformer, autoencoder, tokenizer, notes)
-    model.save(out / "model.safetensors")
-    return model
-
-
-def stages_of(preset, started=False):
-    """The names, of STAGES, of the stages that a training has. started: whether it goes on from trained weights."""
-    names = LATER if started else tuple(STAGES)
-    return [name for name in names if getattr(preset, STAGES[name]).steps]
+    return notes
 
 
 def require_effects(preset, changes, started=False, by_minutes=False):
@@ -211,9 +222,3 @@ def real_clips(preset, count, seed=0, data=None):
     """Clips of the preset's kind made of digits that training doesn't see, with the plainest captions."""
     generator = seeds.generator(seed, seeds.PREVIEWS)
     return preset.data.clips("test", data, synonyms=False).batch(generator, count)
-
-
-# What it will cost ---------------------------------------------------------------------------------------------------
-
-
-# What it is worth ----------------------------------------------------------------------------------------------------

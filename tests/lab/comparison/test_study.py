@@ -139,7 +139,7 @@ def test_another_study_in_the_same_folder_is_refused(finished, make_study):
 def test_report_only_reports_what_is_there(finished, make_study, tmp_path, monkeypatch):
     study, report = finished
     folder = shutil.copytree(study.out, tmp_path / "copy")
-    monkeypatch.setattr("minivdit.lab.comparison.study.train_transformer", None)  # nothing may be trained
+    monkeypatch.setattr("minivdit.lab.comparison.study.train_stage", None)  # nothing may be trained
     told = []
     again = compare(read_study(folder), ["steps", "flops"], report_only=True, progress=False, show=told.append)
     assert told[-1].endswith("report.html") and len(set(told)) == len(told)  # the conclusion is told once
