@@ -7,56 +7,49 @@ generated clip.
 """
 
 import argparse
-import hashlib
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 from ... import autograd as ag
-from ...base.backend import blas_threads, to_device, to_numpy, tune_allocator
+from ...base import seeds
+from ...base.backend import blas_threads, to_numpy, tune_allocator
 from ...base.errors import InputError
 from ...base.files import save_tensors
 from ...data import digit_source
-from ...nn.optim import AdamW, clip_global_norm, warmup_cosine
+from ...training.loop import fit
+from ...training.settings import TrainingSettings
+from ...training.tasks import Task
 from .judge import CLASSES, NONE, WEIGHTS, WINDOW, DigitJudge, accuracy
-from .not_digits import not_digits
+from .not_digits import Draws, not_digits, rotated
 from .tracking import bilinear
 
 SIZES = (28, 28, 20, 16)  # sizes at which training digits are drawn before they fill the window
+# Strokes are learnt at once; MNIST's hand-writing takes the larger part.
+SOURCES = ("mnist", "mnist", "mnist", "strokes")
 
 
 def disturb(images, generator):
     """Turn clean digits (n, s, s) in [0, 1] into windows (n, 28, 28) such as evaluation will cut out."""
     count, side, _ = images.shape
+    uniform = Draws(generator, count).uniform
 
-    def uniform(low, high):
-        return generator.uniform(low, high, (count, 1, 1)).astype(np.float32)
-
-    # Place: a small turn and zoom, and a centre that the tracker has missed by up to 1.5 pixels of 28.
-    grid = np.arange(WINDOW, dtype=np.float32) - (WINDOW - 1) / 2
+    # Place: a small rotation and zoom, and a centre that the tracker has missed by up to 1.5 pixels of 28.
+    ticks = np.arange(WINDOW, dtype=np.float32) - (WINDOW - 1) / 2
     angle, zoom = uniform(-0.15, 0.15), uniform(0.9, 1.12) * side / WINDOW
-    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
-    y, x = grid[:, None] + uniform(-1.5, 1.5), grid + uniform(-1.5, 1.5)
-    middle = (side - 1) / 2
-    index = np.arange(count)[:, None, None]
-    windows = bilinear(images, index, cos * y + sin * x + middle, cos * x - sin * y + middle)
+    y, x = rotated(angle, ticks[:, None] + uniform(-1.5, 1.5), ticks + uniform(-1.5, 1.5))
+    middle, index = (side - 1) / 2, np.arange(count)[:, None, None]
+    windows = bilinear(images, index, zoom * y + middle, zoom * x + middle)
 
     # Clutter: every third window shows a piece of another digit that passes by.
-    heading = uniform(0, 2 * np.pi)
-    away = uniform(0.55, 0.9) * side
-    scale = np.float32(side / WINDOW)
-    other = bilinear(
-        images,
-        np.roll(index, 1, 0),
-        scale * grid[:, None] + middle - away * np.sin(heading),
-        scale * grid + middle - away * np.cos(heading),
-    )
+    heading, away = uniform(0, 2 * np.pi), uniform(0.55, 0.9) * side
+    y, x = ticks[:, None] * np.float32(side / WINDOW) + middle, ticks * np.float32(side / WINDOW) + middle
+    other = bilinear(images, np.roll(index, 1, 0), y - away * np.sin(heading), x - away * np.cos(heading))
     windows = np.maximum(windows, np.where(uniform(0, 1) < 1 / 3, other, 0))
 
-    # Look: blur of up to a binomial (1, 2, 1)/4 in both axes, contrast, noise.
+    # Camera: blur of up to a binomial (1, 2, 1)/4 in both axes, contrast, noise.
     blur = np.maximum(uniform(-1, 1), 0)
     soft = windows
     for axis in (1, 2):
@@ -66,24 +59,35 @@ def disturb(images, generator):
     return np.clip(windows, 0, 1)
 
 
-def train_judge(generator, sources, steps=6000, batch_size=128, learning_rate=2e-3, progress=None):
-    """Train a judge on digits of several sources in equal parts; each batch has digits of one size.
+class JudgeTask(Task):
+    """Windows in, the digit that each shows out, or NONE.
 
-    sources: DigitSources; one that is listed twice counts twice.
-    progress: called as progress(step, loss) now and then.
+    sources: DigitSources, drawn from in equal parts; one that is listed twice counts twice. A batch has digits of one
+    size.
     """
-    judge = DigitJudge(generator)
-    parameters = judge.parameters()
-    optimiser = AdamW(parameters, learning_rate, weight_decay=0.02)
-    for step in range(steps):
-        labels = generator.integers(CLASSES, size=batch_size)
-        windows = disturb(draw(generator, sources, labels, SIZES[step % len(SIZES)]), generator)
-        loss = ag.cross_entropy(judge(to_device(windows)), to_device(labels))
-        gradients = dict(zip(parameters, ag.gradients(loss, parameters.values())))
-        clip_global_norm(gradients, 5.0)
-        optimiser.step(gradients, learning_rate * warmup_cosine(step, 50, steps, 0.01))
-        if progress and (step % 100 == 99 or step + 1 == steps):
-            progress(step + 1, loss.item())
+
+    def __init__(self, judge, sources, batch_size):
+        self.model, self.sources, self.batch_size = judge, sources, batch_size
+        self.parameters = judge.parameters()
+        self.config = {"classes": CLASSES, "sources": [source.name for source in sources]}
+
+    def batch(self, generator):
+        labels = generator.integers(CLASSES, size=self.batch_size)
+        images = draw(generator, self.sources, labels, generator.choice(SIZES))
+        return {"windows": disturb(images, generator), "labels": labels}
+
+    def loss(self, batch):
+        logits = self.model(batch["windows"])
+        right = (logits.data.argmax(axis=-1) == batch["labels"]).astype(np.float32)
+        return ag.cross_entropy(logits, batch["labels"]), {"accuracy": right}
+
+
+def train_judge(sources, steps=6000, batch_size=128, seed=0, **watching):
+    """A DigitJudge trained on digits of several sources. watching: see training.loop.fit."""
+    judge = DigitJudge(seeds.generator(seed, seeds.INITIAL_WEIGHTS))
+    rates = {"learning_rate": 2e-3, "matrix_learning_rate": 0.0, "weight_decay": 0.02, "final_fraction": 0.01}
+    settings = TrainingSettings(steps, batch_size, shards=1, clip=5.0, **rates)
+    fit(JudgeTask(judge, sources, batch_size), settings, seed=seed, title="digit judge", **watching)
     return judge
 
 
@@ -97,14 +101,6 @@ def draw(generator, sources, labels, size):
     return images
 
 
-def weights_hash(tensors):
-    """Sixteen hexadecimal digits that tell one set of weights from another."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
-    return digest.hexdigest()[:16]
-
-
 def main(arguments=None):
     """Train the judge anew on digits of MNIST and strokes and on windows without one; test it, write its weights."""
     parser = argparse.ArgumentParser(prog="python -m minivdit.lab.evaluation.train_judge", description=main.__doc__)
@@ -113,34 +109,26 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, default=WEIGHTS, help="where to write (default: into the package)")
     options = parser.parse_args(arguments)
     tune_allocator()
-    # Strokes are learnt at once; MNIST's hand-writing takes the larger part.
-    names = ("mnist", "mnist", "mnist", "strokes")
-    sources = [digit_source(name, "train") for name in names]
-    started = time.monotonic()
-
-    def report(step, loss):
-        if step % 500 == 0 or step == options.steps:
-            print(f"step {step:5d}  loss {loss:.3f}  {time.monotonic() - started:4.0f} s", flush=True)
-
-    # Products this small only lose by being spread over cores.
-    with blas_threads(1):
-        judge = train_judge(np.random.default_rng(options.seed), sources, options.steps, progress=report)
-        tensors = {name: to_numpy(array).astype(np.float16) for name, array in judge.state_dict().items()}
-        judge.load_state_dict({name: array.astype(np.float32) for name, array in tensors.items()})
-        tests = {name: digit_source(name, "test") for name in ("mnist", "strokes")}
-        reached = {name: accuracy(judge, test.images, test.labels) for name, test in tests.items()}
-        nothing = np.full(4000, NONE)
-        generator = np.random.default_rng(options.seed + 1)
-        shown = disturb(draw(generator, list(tests.values()), nothing, WINDOW), generator)
-        reached["none"] = accuracy(judge, shown, nothing)
+    judge = train_judge([digit_source(name, "train") for name in SOURCES], options.steps, seed=options.seed)
+    tensors = {name: to_numpy(array).astype(np.float16) for name, array in judge.state_dict().items()}
+    judge.load_state_dict({name: array.astype(np.float32) for name, array in tensors.items()})
     metadata = {
         "command": f"python -m minivdit.lab.evaluation.train_judge --steps {options.steps} --seed {options.seed}",
-        "trained_on": sorted(set(names)),
-        "test_accuracy": reached,
-        "hash": weights_hash(tensors),
+        "trained_on": sorted(set(SOURCES)),
+        "test_accuracy": tested(judge, options.seed),
     }
     save_tensors(options.output, tensors, metadata)
     print(json.dumps(metadata, indent=2))
+
+
+@blas_threads(1)  # products this small only lose by being spread over cores
+def tested(judge, seed):
+    """The share of test digits, and of windows without a digit, that are read as what they are."""
+    tests = {name: digit_source(name, "test") for name in ("mnist", "strokes")}
+    nothing, generator = np.full(4000, NONE), seeds.generator(seed, seeds.MEASUREMENTS)
+    shown = disturb(draw(generator, list(tests.values()), nothing, WINDOW), generator)
+    reached = {name: accuracy(judge, test.images, test.labels) for name, test in tests.items()}
+    return reached | {"none": accuracy(judge, shown, nothing)}
 
 
 if __name__ == "__main__":
