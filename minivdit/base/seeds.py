@@ -20,7 +20,7 @@ from .errors import InputError
     MEASUREMENTS,
     COMPARISONS,  # prompts and clips that attention patterns are compared on
     CLIPS,  # the noise of `generate`; place: which clip of a batch
-    KEYFRAMES,  # the noise of the abilities; place: turn, which clip
+    KEYFRAMES,  # the noise of the abilities; place: which round or stretch, where there are several; which clip
     EXTEND,
     INTERPOLATE,
     CONNECT,

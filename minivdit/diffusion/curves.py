@@ -134,38 +134,28 @@ def shifted(level, shift):
     return shift * level / (1 + (shift - 1) * level)
 
 
-def _linear(**options):
-    return VariancePreserving("ddpm_linear", linear_table(**options))
+def zero_terminal_table(**options):
+    """The linear schedule with nothing of the clean sample left at its end."""
+    return rescale_to_zero_terminal_snr(linear_table(**options))
 
 
-def _cosine(**options):
-    return VariancePreserving("ddpm_cosine", cosine_table(**options))
+TABLES = {"ddpm_linear": linear_table, "ddpm_cosine": cosine_table, "zero_terminal_snr": zero_terminal_table}
+CURVES = ("rectified_flow", *TABLES)
 
 
-def _zero_terminal(**options):
-    return VariancePreserving("zero_terminal_snr", rescale_to_zero_terminal_snr(linear_table(**options)))
-
-
-CURVES = {
-    "rectified_flow": RectifiedFlow,
-    "ddpm_linear": _linear,
-    "ddpm_cosine": _cosine,
-    "zero_terminal_snr": _zero_terminal,
-}
-
-
-def make(name, **options):
+def make(name, shift=1.0, **options):
     """The curve called `name`, one of CURVES.
 
-    Options: rectified_flow takes shift=1.0; ddpm_linear and zero_terminal_snr take steps=1000,
-    beta_start=1e-4, beta_end=0.02; ddpm_cosine takes steps=1000, offset=0.008. A shift of 1 changes
-    nothing and may be given with any of them.
+    shift: of rectified_flow alone; 1 changes nothing. Options of the others: steps=1000, and for ddpm_linear and
+    zero_terminal_snr beta_start=1e-4, beta_end=0.02, for ddpm_cosine offset=0.008.
     """
     if name not in CURVES:
         raise InputError(f"{name!r} is not a noise curve; choose one of {', '.join(CURVES)}")
-    if name != "rectified_flow" and options.pop("shift", 1.0) != 1.0:
+    if name == "rectified_flow":
+        return RectifiedFlow(shift, **options)
+    if shift != 1:
         raise InputError(f"only rectified_flow has a shift; set shift=1 with {name}")
-    return CURVES[name](**options)
+    return VariancePreserving(name, TABLES[name](**options))
 
 
 def checked(level):

@@ -26,17 +26,13 @@ def level_matrix(steps, batch, num_frames, given=None, highest=1.0, shift=1.0):
 
     given: boolean (num_frames,) or (batch, num_frames), True where a frame is given; None for none.
     """
-    levels = uniform_levels(steps, highest, shift)[:, None, None]
-    free = np.ones((batch, num_frames), bool)
-    if given is not None:
-        given = np.asarray(given, bool)
-        if given.shape not in ((num_frames,), (batch, num_frames)):
-            raise InputError(
-                f"'given' says for each frame whether it is given: shape ({num_frames},) or ({batch}, {num_frames}), "
-                f"not {given.shape}"
-            )
-        free &= ~given
-    return levels * free
+    given = np.zeros(num_frames, bool) if given is None else np.asarray(given, bool)
+    if given.shape not in ((num_frames,), (batch, num_frames)):
+        raise InputError(
+            f"'given' says for each frame whether it is given: shape ({num_frames},) or ({batch}, {num_frames}), "
+            f"not {given.shape}"
+        )
+    return uniform_levels(steps, highest, shift)[:, None, None] * np.broadcast_to(~given, (batch, num_frames))
 
 
 def training_levels(

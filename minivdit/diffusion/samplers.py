@@ -151,7 +151,7 @@ def steps(denoise, noise, levels, process, *, sampler="euler", generator=None, c
     clip: (low, high) that the predicted clean sample is clipped to (the noise of the pair stays), or None.
     options: eta, for ddim.
     """
-    check(sampler)
+    SamplingSettings(sampler)  # says if there is none of this name
     levels = _checked_levels(levels, noise)
     process.require(levels[:-1])
     rule = functools.partial(SAMPLERS[sampler], **options)
@@ -230,14 +230,11 @@ class SamplingSettings:
     guidance_scale: float = 3.0
 
     def __post_init__(self):
-        check(self.sampler, self.steps, self.guidance_scale)
-
-
-def check(sampler, steps=1, guidance_scale=1.0):
-    """Raise an InputError unless a clip can be drawn so: by one of SAMPLERS, in some steps, with a finite guidance."""
-    if sampler not in list(SAMPLERS):
-        raise InputError(f"{sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
-    if not 1 <= steps <= MOST_STEPS:
-        raise InputError(f"sampling takes at least 1 step and at most {MOST_STEPS:,}; got {steps}")
-    if not -np.inf < guidance_scale < np.inf:
-        raise InputError(f"guidance_scale is a number, 1 for none and 2 to 4 for a strong pull; got {guidance_scale}")
+        if self.sampler not in list(SAMPLERS):
+            raise InputError(f"{self.sampler!r} is not a sampler; choose one of {', '.join(SAMPLERS)}")
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise InputError(f"sampling takes at least 1 step and at most {MOST_STEPS:,}; got {self.steps}")
+        if not -np.inf < self.guidance_scale < np.inf:
+            raise InputError(
+                f"guidance_scale is a number, 1 for none and 2 to 4 for a strong pull; got {self.guidance_scale}"
+            )

@@ -1,13 +1,13 @@
-"""What one network can do besides drawing clips from nothing: each ability is a choice of what is given.
+"""What one network can do besides drawing clips from captions alone: each ability is a choice of what is given.
 
-                                      given                                     left to draw
-    animate, keyframes                frames at some times                      the others
-    extend                            the last frames (backwards: the first)    what follows (what came before)
-    interpolate                       every n-th frame                          those between
-    connect                           the end of one clip, the start of another what leads from one to the other
-    loop                              one image, as first and as last frame     what lies between
-    inpaint                           the pixels outside a mask                 those inside
-    edit                              the clip under some noise                 everything, from there on
+                          given                                          drawn
+    animate, keyframes    frames at some times                           the others
+    extend                the last frames (backwards: the first ones)    those after (before) them
+    interpolate           every n-th frame                               those between
+    connect               the end of one clip, the beginning of another  those that lead from one to the other
+    loop                  one image, as first and as last frame          those between
+    inpaint               the pixels outside a mask                      those inside
+    edit                  the clip under some noise                      everything, from that noise level on
 
 All end in the same call of `TextToVideo.draw`. Given pixels come back unchanged, bit for bit.
 """
@@ -29,11 +29,11 @@ IMAGES = ("clips", "height", "width", "channels")
 class Abilities:
     """Methods of TextToVideo.
 
-    Videos are floats (B, T, H, W, C) in [0, 1] or bytes, images (B, H, W, C); for one clip B may be left out, and C if
-    they are grey. Any size that the patches divide. Or the name of a file, a Pillow image, or a list of B of them, if
-    they are of the kind that was trained on (`fit` makes them so). prompt: one caption for all clips, or a list of B;
-    "" for none. drawing: seed, steps, guidance_scale, negative_prompt, sampler, progress; see `TextToVideo.draw`.
-    Every method returns float32 (B, T, H, W, C).
+    A video is an array (B, T, H, W, C) of floats in [0, 1] or of bytes, an image is (B, H, W, C), of any size that the
+    patches divide. For one clip B may be left out, and C for grey ones. The name of a file, a Pillow image, or a list
+    of B of them will do, too, if they are of the kind that the model was trained on; `fit` makes them so.
+    prompt: one caption for all clips, or a list of B; "" for none. drawing: seed, steps, guidance_scale,
+    negative_prompt, sampler, progress; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
     """
 
     def animate(self, image, prompt="", num_frames=None, **drawing):
@@ -52,27 +52,30 @@ class Abilities:
             raise InputError(
                 f"all keyframes must have one size, but they have (clips, height, width, channels) {shapes}"
             )
-        return self.draw(prompt, self._given(images, num_frames), stream=stream, **drawing)
+        return self._draw_others(images, prompt, num_frames, stream=stream, **drawing)
 
     def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, **drawing):
         """A clip and `num_frames` frames more: after it, or before it if `backwards`.
 
-        It is done in turns, each a clip as long as those in training that begins (ends) with the last (first) `context`
-        frames there are, by default half of it. num_frames: by default what one turn gives. Errors add up over turns:
-        see evaluation.drift.
+        They are drawn in rounds. In each, the last (first) `context` frames that there are begin (end) a clip as long
+        as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
+        default what one round gives. Errors add up over the rounds: see evaluation.drift.
         """
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         context = min(values.whole("context", context, default=window // 2), video.shape[1])
         if not 1 <= context < window:
-            raise InputError(f"a turn of {window} frames can't have {context} given; choose from 1 to {window - 1}")
+            raise InputError(
+                f"context can't be {context}, since each round draws a clip of {window} frames; choose from 1 to "
+                f"{window - 1}"
+            )
         num_frames = values.whole("num_frames", num_frames, 1, default=window - context)
         wanted, new, parts = video.shape[1] + num_frames, window - context, [video]
-        turns = math.ceil(num_frames / new)
-        for turn in range(turns):
+        rounds = math.ceil(num_frames / new)
+        for number in range(rounds):
             edge = video[:, :context] if backwards else video[:, -context:]
-            first = new if backwards else 0
-            given = self._given({first + time: edge[:, time] for time in range(context)}, window, wanted)
-            video = self.draw(prompt, given, stream=(seeds.EXTEND, turn), part=(turn, turns), **drawing)
+            frames = {new * backwards + time: edge[:, time] for time in range(context)}
+            drawing |= {"stream": (seeds.EXTEND, number), "part": (number, rounds)}
+            video = self._draw_others(frames, prompt, window, wanted, **drawing)
             parts.append(video[:, :new] if backwards else video[:, context:])
         video = np.concatenate(parts[::-1] if backwards else parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]
@@ -87,21 +90,21 @@ class Abilities:
         if gaps < 1:
             raise InputError("between the frames of a clip of 1 frame is nothing to draw; give at least 2 frames")
         stretches = math.ceil(gaps / max(1, (window - 1) // factor))
-        edges = [gaps * turn // stretches for turn in range(stretches + 1)]
+        edges = [gaps * number // stretches for number in range(stretches + 1)]
         parts = [video[:, :1]]
-        for turn, (first, last) in enumerate(itertools.pairwise(edges)):
+        for number, (first, last) in enumerate(itertools.pairwise(edges)):
             length = (last - first) * factor + 1
             frames = {(time - first) * factor: video[:, time] for time in range(first, last + 1)}
-            given = self._given(frames, self._whole_patches(length), gaps * factor + 1)
-            drawn = self.draw(prompt, given, stream=(seeds.INTERPOLATE, turn), part=(turn, stretches), **drawing)
+            drawing |= {"stream": (seeds.INTERPOLATE, number), "part": (number, stretches)}
+            drawn = self._draw_others(frames, prompt, self._whole_patches(length), gaps * factor + 1, **drawing)
             parts.append(drawn[:, 1:length])
         return np.concatenate(parts, axis=1)
 
     def connect(self, before, after, prompt="", num_frames=None, *, context=None, **drawing):
-        """Two clips with `num_frames` frames between them that lead from one to the other.
+        """Two clips, and `num_frames` frames between them that lead from one to the other.
 
-        context: how many frames of either are shown to the network; a quarter of a clip's length in training.
-        num_frames: by default as many as make that length full.
+        context: how many frames of either clip are given to the network; by default a quarter of a clip's length in
+        training. num_frames: by default as many as fill that length.
         """
         before, after = (self._pixels(video, VIDEO, "a clip") for video in (before, after))
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
@@ -109,21 +112,20 @@ class Abilities:
         window = self.settings.num_frames
         context = values.whole("context", context, 1, default=max(1, window // 4))
         left, right = before[:, -context:], after[:, :context]
-        start = left.shape[1]
-        num_frames = values.whole("num_frames", num_frames, 1, default=max(1, window - start - right.shape[1]))
-        frames = {time: left[:, time] for time in range(start)}
-        frames |= {start + num_frames + time: right[:, time] for time in range(right.shape[1])}
-        given = self._given(frames, start + num_frames + right.shape[1])
-        drawn = self.draw(prompt, given, stream=(seeds.CONNECT,), **drawing)[:, start : start + num_frames]
-        return np.concatenate([before, drawn, after], axis=1)
+        first, others = left.shape[1], right.shape[1]
+        last = first + values.whole("num_frames", num_frames, 1, default=max(1, window - first - others))
+        frames = {time: left[:, time] for time in range(first)}
+        frames |= {last + time: right[:, time] for time in range(others)}
+        drawn = self._draw_others(frames, prompt, last + others, stream=(seeds.CONNECT,), **drawing)
+        return np.concatenate([before, drawn[:, first:last], after], axis=1)
 
     def loop(self, prompt="", image=None, num_frames=None, **drawing):
         """A clip that can be repeated without end; evaluation.seam measures the jump from its last frame to its first.
 
-        image: the first frame; by default one of a clip that is drawn from the prompt. num_frames: as in training
-        unless given. First a clip is drawn that ends as it began; then it is turned, so that the seam lies in the
-        middle, and a quarter of the frames, those around the seam (but for an image that was given), are drawn anew to
-        fit the others.
+        image: the first frame; by default that of a clip that is drawn from the prompt. num_frames: as in training
+        unless given. First a clip is drawn that ends as it began. Then it is rotated in time, so that the seam lies in
+        the middle. Last, a quarter of the frames, those around the seam, are drawn anew to fit the others; an image
+        that was given stays.
         """
         length = values.whole("num_frames", num_frames, 3, default=self.settings.num_frames)
         closed, drawn = self._whole_patches(length + 1), image is None
@@ -135,17 +137,17 @@ class Abilities:
             image = self.generate(prompt, stream=(seeds.LOOP, 2), part=(0, parts), **drawing)[:, 0]
         drawing |= {"stream": (seeds.LOOP, 0), "part": (parts - 2, parts)}
         once = self.keyframes({0: image, length: image}, prompt, closed, **drawing)[:, :length]
-        turned, middle = np.roll(once, length // 2, axis=1), length // 2
+        rotated, middle = np.roll(once, length // 2, axis=1), length // 2
         free = range(middle - max(1, length // 8), middle + math.ceil(length / 8))
         kept = [time for time in range(length) if time not in free or (time == middle and not drawn)]
-        given = self._given({time: turned[:, time] for time in kept}, length)
         drawing |= {"stream": (seeds.LOOP, 1), "part": (parts - 1, parts)}
-        return np.roll(self.draw(prompt, given, **drawing), -(length // 2), axis=1)
+        drawn = self._draw_others({time: rotated[:, time] for time in kept}, prompt, length, **drawing)
+        return np.roll(drawn, -middle, axis=1)
 
     def edit(self, video, prompt, level=0.7, **drawing):
-        """The clip under noise of this level, drawn from there with another caption (Meng et al. 2022, "SDEdit").
+        """The clip under noise of this level, denoised from there with another caption (Meng et al. 2022, "SDEdit").
 
-        level: above 0, where nothing changes, up to 1, where nothing is left of the clip.
+        level: above 0, where nothing would change, up to 1, where nothing is left of the clip.
         """
         level = values.finite("level", level)
         if not 0 < level <= 1:
@@ -157,8 +159,8 @@ class Abilities:
     def inpaint(self, video, mask, prompt="", **drawing):
         """The clip with a part of its space and time drawn anew.
 
-        mask: boolean, True where to draw: (H, W) for all frames, (T, H, W), or (B, T, H, W); or a picture that is
-        bright there, or opaque if parts of it are transparent.
+        mask: boolean, True where to draw: (H, W) for all frames, (T, H, W), or (B, T, H, W). Or a picture:
+        then it is drawn where the picture is bright, or, if parts of the picture are transparent, where it is opaque.
         """
         video, mask = self._pixels(video, VIDEO, "the clip"), as_mask(mask)
         try:
@@ -176,20 +178,23 @@ class Abilities:
     def fit(self, source, way="scale"):
         """A picture or clip of another kind, for the other methods: in grey, light on dark, of the size in training.
 
-        source: the name of a file, a Pillow image, or a Clip. way: 'scale', all of it, with black beside it where its
-        shape is another; 'crop', as much as covers everything; 'pad', its own pixels with black around. Returns a
-        data.reading.Clip, whose notes say what was done.
+        source: the name of a file, a Pillow image, or a Clip. way: 'scale' shows all of it, with black beside it where
+        its shape is another; 'crop' fills the frame and cuts off what sticks out; 'pad' keeps its own pixels, with
+        black around. Returns a data.reading.Clip, whose notes say what was done.
         """
         return fit(as_clip(source), self, way)
 
     def _pixels(self, source, shape, name):
         return as_pixels(source, shape, name, self)
 
-    def _given(self, frames, num_frames, kept=0):
-        """Given.at, once it is sure that a clip of so many frames can be drawn, as a part of one of `kept` frames."""
+    def _draw_others(self, frames, prompt, num_frames, kept=0, **drawing):
+        """A clip of `num_frames` frames of which some are given: frames is a dict of time -> images (B, H, W, C).
+
+        kept: how many frames the whole clip has, if this is a part of one.
+        """
         images = next(iter(frames.values()))
         self.check_request(len(images), num_frames, images.shape[1:3], kept)
-        return Given.at(frames, num_frames)
+        return self.draw(prompt, Given.at(frames, num_frames), **drawing)
 
     def _whole_patches(self, num_frames):
         """The least number of frames from this one upwards that the patches divide."""

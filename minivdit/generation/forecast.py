@@ -1,4 +1,4 @@
-"""What drawing will cost: whether it fits into memory, and how many FLOPs it is, known before anything is drawn."""
+"""What drawing will cost, before anything is drawn: whether it fits into memory, and how many FLOPs it takes."""
 
 import math
 
@@ -7,25 +7,25 @@ from ..base.errors import InputError
 from ..models import costs
 from ..models.patches import clip_grid
 
-COPIES = 4  # of a clip's pixels in memory: what is given, what was decoded, the result, and its like while it is joined
+COPIES = 4  # of a clip's pixels in memory: as given, as decoded, the result, and the result again while it is joined
 
 
 def require_memory(model, clips, num_frames, size, kept=0):
-    """Raise InputError, with the most that fits, if so many clips of this kind don't fit into memory.
+    """Raise InputError, with the most that fits, if drawing these clips at once needs more memory than is free.
 
-    model: a TextToVideo. size: (height, width) in pixels, which the patches divide, as they do num_frames. kept: frames
-    of the whole clip, if what is drawn at a time is a part of it.
+    model: a TextToVideo. num_frames, size (height, width) in pixels: what the patches divide. kept: how many frames
+    the whole clip has, if this is a part of one.
     """
     config, pixels = model.transformer.config, model.autoencoder.config
     a_frame = COPIES * costs.FLOAT * pixels.image_channels * math.prod(size)
     if kept > num_frames:
         machine.require_memory(lambda frames: clips * frames * a_frame, kept, "frames")
 
-    def bytes_for(clips, num_frames=num_frames):  # the widest moments: inside the transformer, and inside the decoder
+    def bytes_for(clips, num_frames=num_frames):  # at the widest moment, inside the transformer or inside the decoder
         grid = clip_grid(num_frames, size, pixels.factor, config.patch_size)
-        decoder = costs.autoencoder_cost(pixels, clips * num_frames, size)
-        # guided: with the caption and without
-        return max(costs.working_memory(config, grid, 2 * clips), decoder.working) + clips * num_frames * a_frame
+        transformer = costs.working_memory(config, grid, 2 * clips)  # guided: with the caption and without
+        decoder = costs.autoencoder_cost(pixels, clips * num_frames, size).working
+        return max(transformer, decoder) + clips * num_frames * a_frame
 
     free = machine.available_memory()
     if free is None or bytes_for(clips) <= free:
@@ -36,7 +36,7 @@ def require_memory(model, clips, num_frames, size, kept=0):
     if most:
         cure = f"draw {most} at a time"
     elif longest:
-        cure = f"the longest clip of this size that fits has {longest} frames; extend it in turns to get more"
+        cure = f"the longest clip of this size that fits has {longest} frames; use `extend` to get more"
     else:
         cure = "choose a smaller size: not even one frame fits"
     raise InputError(

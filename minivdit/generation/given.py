@@ -7,14 +7,14 @@ import numpy as np
 from ..base.errors import InputError
 
 MOST_CHANNELS = 4
-ROUNDING = 1e-5  # that values in [0, 1] may have gone through before; it is cut off
+ROUNDING = 1e-5  # by so much values may lie outside of [0, 1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """Pixels, and which of them are to stay as they are.
+    """A video, and which of its pixels are known: those stay as they are, the others are drawn.
 
-    video: float32 (B, T, H, W, C) in [0, 1]. known: boolean (B, T, H, W, 1), True where a pixel stays.
+    video: float32 (B, T, H, W, C) in [0, 1]. known: boolean (B, T, H, W, 1).
     """
 
     video: np.ndarray
@@ -37,7 +37,10 @@ class Given:
         return cls(video, known)
 
     def known_latents(self, factor):
-        """Which latents are known, boolean (B, T, H/factor, W/factor, 1): those whose pixels all are."""
+        """Which latents are known, boolean (B, T, H/factor, W/factor, 1): those of which all pixels are.
+
+        factor: how many times smaller latents are than pixels, in height and in width.
+        """
         clips, frames, height, width, _ = self.known.shape
         boxes = self.known.reshape(clips, frames, height // factor, factor, width // factor, factor, 1)
         return boxes.all(axis=(3, 5))
@@ -48,10 +51,11 @@ class Given:
 
 
 def check_pixels(pixels, shape, name):
-    """Pixels as a float32 array, or an InputError unless they have these axes and lie in [0, 1], but for rounding.
+    """Pixels as a float32 array with these axes, in [0, 1]; InputError for others.
 
-    shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'); without the first one is
-    right, too, and means one clip. Bytes are divided by 255. An array whose last axis is too long for channels is grey.
+    shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'). The first may be missing for
+    one clip. The last may be missing for a grey one: an axis that is too long for channels is another. Bytes are
+    divided by 255, and values that left [0, 1] by rounding are clipped.
     """
     pixels = np.asarray(pixels)
     given = pixels.shape

@@ -1,4 +1,4 @@
-"""From what is given to pixels: arrays, Pillow images and files, if they are of the kind that the weights know."""
+"""Pixels from arrays, Pillow images and files, if they are of the kind that the weights were trained on."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ CURE = "bring it to what they know with --fit {} (in Python: model.fit(picture, 
 
 
 def as_pixels(source, shape, name, model):
-    """Pixels as `check_pixels` gives them, from an array, a Clip, a file's name, a Pillow image, or a list of such.
+    """Pixels as `check_pixels` gives them, from an array, a Clip, a file's name, a Pillow image, or a list of these.
 
-    shape: names of the axes; with 'frames' among them a picture is a clip of one frame, without them the first frame of
-    a clip is its picture. Raises InputError for what can't be read, or is of another kind than the model draws.
+    shape: names of the axes. With 'frames' among them a picture becomes a clip of one frame; without, the first frame
+    of a clip is taken. Raises InputError for what can't be read, or is of another kind than the model draws.
     """
     if source is None:
         raise InputError(f"{name} is missing; give an array, the name of a file, or a Pillow image")
@@ -39,7 +39,7 @@ def as_mask(source):
 
 
 def as_clip(source):
-    """A Clip from a file's name or a Pillow image. What a user should know of the reading is warned of."""
+    """A Clip from a file's name or a Pillow image; its notes on how it was read are given as warnings."""
     if isinstance(source, Clip):
         return source
     clip = open_clip(source)
@@ -49,7 +49,10 @@ def as_clip(source):
 
 
 def check_kind(clip, model):
-    """Raise InputError, with the cure, unless a clip is of the kind that a model was trained on: grey, size, ground."""
+    """Raise InputError, with the cure, unless a clip is like those in training: grey, light on dark, of that size.
+
+    Up to twice or half the size will do, and any size that the same weights drew.
+    """
     drawn, size = model.settings.size, clip.video.shape[1:3]
     sides = model.sides()[1:]
     fits = all(side % step == 0 and wanted / 2 <= side <= 2 * wanted for side, step, wanted in zip(size, sides, drawn))
@@ -86,6 +89,6 @@ def fit(clip, model, way):
 
 
 def _is_foreign(source):
-    """Whether something is read, and not an array."""
-    pillow = sys.modules.get("PIL.Image")  # who gives such an image has imported it
+    """Whether a source must be read, since it isn't an array."""
+    pillow = sys.modules.get("PIL.Image")  # whoever gives such an image has imported it
     return isinstance(source, str | os.PathLike | Clip) or (pillow is not None and isinstance(source, pillow.Image))

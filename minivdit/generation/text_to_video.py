@@ -137,7 +137,7 @@ class TextToVideo(Abilities):
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         scale = scale if callable(scale) else values.finite("guidance_scale", scale)
         sampler = settings.sampler if sampler is None else sampler
-        diffusion.samplers.check(sampler, steps)
+        diffusion.SamplingSettings(sampler, steps)  # says what can't be
         given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
         shape = self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
