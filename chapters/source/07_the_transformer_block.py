@@ -452,21 +452,21 @@ for name, parameter in real.parameters().items():
 flops += 2 * 2 * tokens * tokens * width  # scores, and weights times values
 flops += 2 * 2 * tokens * words * width  # the same with the words
 
-pieces = costs.block_pieces(tokens, width, words=words, frames=frames, heads=4)
-assert flops == sum(piece.flops for piece in pieces)
-assert real.parameter_count() == sum(piece.parameters for piece in pieces)
+layers = costs.block_layers(tokens, width, words=words, frames=frames, heads=4)
+assert flops == sum(layer.flops for layer in layers)
+assert real.parameter_count() == sum(layer.parameters for layer in layers)
 
-print(f"{'piece':20}{'parameters':>12}{'share':>8}{'FLOPs':>14}{'share':>8}")
-for piece in pieces:
-    share = piece.parameters / real.parameter_count()
-    print(f"{piece.name:20}{piece.parameters:>12,}{share:>8.0%}{piece.flops:>14,}{piece.flops / flops:>8.1%}")
+print(f"{'layer':20}{'parameters':>12}{'share':>8}{'FLOPs':>14}{'share':>8}")
+for layer in layers:
+    share = layer.parameters / real.parameter_count()
+    print(f"{layer.name:20}{layer.parameters:>12,}{share:>8.0%}{layer.flops:>14,}{layer.flops / flops:>8.1%}")
 
 # %% [markdown]
 r"""
 The modulation holds more than a quarter of all weights and costs almost no work. That is the charm of telling a network
 something *per frame*: it is paid once a frame, not once a token.
 
-FLOPs divided by the speed of matrix products are the least time that a piece can take. How near do we come? One core, forward
+FLOPs divided by the speed of matrix products are the least time that a layer can take. How near do we come? One core, forward
 only:
 """
 
@@ -505,7 +505,7 @@ def seconds(work):
     return best
 
 
-by_name = {piece.name: batch * piece.flops for piece in pieces}
+by_name = {layer.name: batch * layer.flops for layer in layers}
 expected = {
     "attention": by_name["projections"] + by_name["attention scores"],
     "cross-attention": by_name["caption attention"],

@@ -505,7 +505,7 @@ for name, (config, grid) in variants.items():
     print(
         f"{name:16}{np.prod(grid):>8,}{numbers:>17}{machine.amount(bill[name], 'FLOPs'):>14}{machine.amount(clip, 'FLOPs'):>14}"
     )
-decoder = costs.autoencoder_cost(autoencoder.config, T, (height, width)).pieces[1]
+decoder = costs.autoencoder_cost(autoencoder.config, T, (height, width)).layers[1]
 print(f"pixels in 2 x 2 cost {bill['pixels, 2 x 2'] / bill['latents, 2 x 2']:.0f} times as much as latents in 2 x 2")
 print(f"decoding costs {decoder.flops / (calls * bill['latents, 2 x 2']):.1%} of the {calls} calls, once a clip")
 

@@ -153,7 +153,7 @@ multiplies everything alike.
 
 **Claim.** The formula predicts how time grows, on your machine, today.
 
-No machine computes faster than its matrix products allow; `costs.matmul_speed` measures that speed. FLOPs divided by it
+No machine computes faster than its matrix products allow; `machine.matmul_speed` measures that speed. FLOPs divided by it
 are the *least* time. Then we run a small transformer on clips of growing length, on one core.
 """
 
@@ -223,7 +223,7 @@ tracemalloc.start()
 answer = network(latents, level, words)  # the tape is held by its result
 kept = tracemalloc.get_traced_memory()[0]
 tracemalloc.stop()
-expected = sum(piece.kept for piece in training.pieces)
+expected = training.together.kept
 print(f"\nkept for the backward pass: predicted {expected / 1e6:.1f} MB, measured {kept / 1e6:.1f} MB")
 assert abs(kept / expected - 1) < 0.25
 
@@ -331,10 +331,10 @@ in_turn = costs.clip_cost(VideoDiTConfig(patterns=("frame", "time")), grid)
 print(f"the same with frame and time in turn: {machine.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
 
 # %%
-names = [piece.name for piece in bill.pieces]
+names = [layer.name for layer in bill.layers]
 figure, axes = plt.subplots(figsize=(7.5, 3.3), layout="constrained")
 for offset, (label, cost), hatch in zip((-0.2, 0.2), (("joint", bill), ("frame, time", in_turn)), ("", "//")):
-    share = [piece.flops / bill.forward_flops for piece in cost.pieces]
+    share = [layer.flops / bill.forward_flops for layer in cost.layers]
     axes.barh(np.arange(len(names)) + offset, share, 0.4, label=label, hatch=hatch)
 axes.set_yticks(range(len(names)), names)
 axes.set(xlabel="FLOPs, as a share of the joint model's", title=f"{math.prod(grid):,} tokens of width {full.width}")

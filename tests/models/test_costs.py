@@ -80,7 +80,7 @@ def test_the_textbook_block():
     assert costs.block_flops(n, d, pairs=1000) == 24 * n * d**2 + 4 * 1000 * d
     assert costs.block_flops(n, d, batch=3) == 3 * costs.block_flops(n, d)
     assert costs.block_flops(n, d, mlp_ratio=2) == 16 * n * d**2 + 4 * n**2 * d
-    assert sum(piece.parameters for piece in costs.block_pieces(n, d)) == 12 * d**2 + 6 * d
+    assert sum(layer.parameters for layer in costs.block_layers(n, d)) == 12 * d**2 + 6 * d
 
 
 @pytest.mark.parametrize(("width", "depth", "published"), [(384, 12, 6.06e9), (1152, 28, 118.6e9)])
@@ -222,7 +222,7 @@ def test_what_follows_from_the_forward_pass():
     assert cost.sampling_flops(10) == 20 * cost.forward_flops
     assert cost.sampling_flops(10, guided=False) == 10 * cost.forward_flops
     assert cost.forward_flops == 2 * costs.clip_cost(SMALL, (4, 8, 8)).forward_flops
-    assert cost.forward_bytes_moved > cost.parameters * costs.FLOAT  # at least every weight once
+    assert cost.together.moved > cost.parameters * costs.FLOAT  # at least every weight once
 
 
 def test_joint_attention_costs_more_the_longer_the_clip_and_weights_stay_the_same():
