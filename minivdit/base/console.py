@@ -85,13 +85,13 @@ def note(text, show=True):
         print_beside_bars("minivdit: note: " + " ".join(text.split()), sys.stderr)
 
 
-def progress_bar(title, total, *, start=0, unit="step", show=True, **options):
+def progress_bar(title, total, *, done=0, unit="step", show=True, **options):
     """A tqdm bar on stderr that never fails. Where stderr is no terminal it writes a line every 30 seconds."""
     from tqdm import tqdm  # here, so that help comes at once
 
     stream = Stream(sys.stderr)
     pace = {"mininterval": 0.2, "dynamic_ncols": True} if stream.isatty() else {"mininterval": 30}
-    return tqdm(desc=title, total=total, initial=start, unit=unit, disable=not show, file=stream, **pace, **options)
+    return tqdm(desc=title, total=total, initial=done, unit=unit, disable=not show, file=stream, **pace, **options)
 
 
 def print_beside_bars(text, stream):

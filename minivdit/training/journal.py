@@ -116,7 +116,7 @@ class Progress:
     """A bar with the smoothed loss, the extras that are tuples, steps a second and the time left."""
 
     def __init__(self, title, step, total, show=True):
-        self.bar = progress_bar(title, total, start=step, show=show, smoothing=0.05)
+        self.bar = progress_bar(title, total, done=step, show=show, smoothing=0.05)
         self.loss, self.extras = Smooth(), {}
 
     def add(self, state):

@@ -9,7 +9,7 @@ from .draw import USUAL_RATE, add_output, draw_and_write, load_model
 from .options import number, path, whole
 
 FIT = (
-    "make any picture one that the weights know: grey, light on dark, of their size. scale shows the whole picture, "
+    "bring any picture to what the weights know: grey, light on dark, of their size. scale shows the whole picture, "
     "crop fills the frame and cuts the rest off, pad puts the picture as it is on black (default: refuse others)"
 )
 CLIP = {"clip": "a file of one clip or picture; of several clips in a file, clip.gif#0 is the first"}
@@ -22,7 +22,7 @@ DRIFT = {  # what the rows of evaluation.drift are
 
 
 def add_drawing_from_files(commands, run, text, files=CLIP, frames=None):
-    """The Parser of a command that takes files ({name: meaning}), a caption, and a number of frames with a meaning."""
+    """The Parser of a command that draws from files ({name: meaning}). frames: what --frames means, if it is taken."""
     parser = commands.add(run, text)
     for name, meaning in files.items():
         parser.add(name, path, meaning, metavar=name.upper())
@@ -130,7 +130,7 @@ def whole_time(text):
 def add_extend(commands):
     text = """Draw what follows a clip, or what came before it.
 
-    A long piece is drawn part by part. At the end it says how far the digit has drifted from what it was.
+    Many frames are drawn part by part. At the end, figures say how far the digit has drifted from what it was.
 
     examples:
       minivdit extend clip.gif "a 3 moving right" --frames 32
@@ -191,7 +191,7 @@ def connect(options):
 def add_loop(commands):
     text = """Draw a clip that can be repeated without end.
 
-    At the end it says how large the jump is where the clip begins anew.
+    At the end, a figure says how large the jump is from the last frame to the first.
 
     examples:
       minivdit loop "a 0 moving quickly down"

@@ -8,8 +8,7 @@ def add_bench(commands):
     text = """Time this machine, beside PyTorch.
 
     Training, sampling, attention and the autoencoder are timed, on PyTorch too if it is installed. Each side works in a
-    process of its own, first one and then the other, again and again. Before that, it is checked that both compute the
-    same.
+    process of its own, and they alternate. First it is checked that both compute the same.
 
     examples:
       minivdit bench cpu                       everything, in about 5 minutes

@@ -8,11 +8,11 @@ from .options import named_path, names, output_folder, require_effect, whole
 def add_compare(commands):
     text = """Compare attention patterns: frame-wise against joint.
 
-    Several patterns are trained alike. Each then draws the same captions from the same noise, and a report says what
-    differs. The patterns:
+    Several patterns are trained alike. Then each draws clips of the same captions from the same noise, and a report
+    says what differs. The patterns:
 
       joint      every patch sees all patches of all frames
-      framewise  a patch sees its own frame and its place in other frames, in turn
+      framewise  blocks alternate: within a frame, then one place through all frames
       perframe   a patch sees its own frame only: nothing links the frames
       window     a patch sees a box around it, in space and time
       skip       a patch sees every other patch, or blocks of them

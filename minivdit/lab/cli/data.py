@@ -7,7 +7,7 @@ from .options import output_folder, require_effect, seed, size, whole
 
 
 def add_data(commands):
-    text = """Fetch MNIST, or look at the training clips.
+    text = """Show training clips, or fetch MNIST.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/

@@ -1,7 +1,4 @@
-"""`minivdit demo`: the whole way in one command, on any machine, with nothing to download.
-
-Train the quick preset on the built-in digits; let it draw; put what it drew beside real clips; say how good it is.
-"""
+"""`minivdit demo`: train, draw and judge in one command, on any machine, with nothing to download."""
 
 import shlex
 import time
@@ -21,8 +18,8 @@ USUAL = "Expect digits that can be read in most frames and go the right way, but
 def add_demo(commands):
     text = """Train a small model and let it draw, in under 10 minutes.
 
-    It is trained on built-in digits, draws, and is judged. Nothing is downloaded. If it is stopped, the same command
-    goes on.
+    The model is trained on built-in digits. It draws clips, which are judged beside real ones. Nothing is downloaded.
+    If the demo is stopped, the same command goes on.
 
     examples:
       minivdit demo
@@ -46,7 +43,7 @@ def demo(options):
         began, out = time.perf_counter(), Path(options.out)
         preset = train_small(options, out)
         draw_and_judge(options, out, preset)
-        print(f"3. Done in {(time.perf_counter() - began) / 60:.1f} minutes. Look at")
+        print(f"3. Done in {(time.perf_counter() - began) / 60:.1f} minutes. Open")
         say_where(out)
 
 

@@ -16,9 +16,9 @@ OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "f
 
 
 def add_output(parser, rate="as a given clip has them, otherwise 8"):
-    """What all these commands share. rate: which one is usual, in words."""
+    """The options of all commands that draw into a file. rate: the usual one, in words."""
     parser.add("--out", output_file, "file to write: .gif, .mp4, or .png for a strip of frames", "clip.gif")
-    parser.add("--plain", bool, "write only the clip's own pixels, without frame and caption")
+    parser.add("--plain", bool, "write the clip's own pixels only: not enlarged, without border and caption")
     parser.add("--fps", number(0, 1000), f"frames a second in the file (default: {rate})")
     add_drawing(parser)
     add_weights(parser)
@@ -26,7 +26,7 @@ def add_output(parser, rate="as a given clip has them, otherwise 8"):
 
 
 def load_model(options, clips, rate):
-    """The model, once it is sure that so many clips can be written to --out as was asked."""
+    """The model. Before it is read, InputError unless so many clips can be written to --out in the way asked for."""
     from ..display import check_writable
 
     strips = Path(options.out).suffix.lower() == ".png"
@@ -46,21 +46,22 @@ def load_model(options, clips, rate):
 def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
     """Draw clips with draw(**drawing), write them to --out and say what they are. Returns them, (B, T, H, W, C).
 
-    prompts: a caption each. shape: theirs, or more. given: something is given besides, so captions may be empty.
+    prompts: a caption for each clip. shape: of the clips, or larger, for the check that they can be written. given:
+    something else is given to draw from, so captions may be empty.
     """
     from ..display import check_writable, write_clip, write_grid
     from .caption_notes import say_what_to_expect
 
     check_writable(options.out, rate, shape, prompts)
     say_what_to_expect(prompts, model, given)
-    started = time.perf_counter()
+    began = time.perf_counter()
     video = draw(**drawing(options))
     about = how_drawn(options, model)
     if options.plain:
         write_clip(options.out, video[0], rate, prompts[0], about)
     else:
         write_grid(options.out, video, captions=prompts, frames_per_second=rate, about=about)
-    seconds, (count, frames, height, width, _) = time.perf_counter() - started, video.shape
+    seconds, (count, frames, height, width, _) = time.perf_counter() - began, video.shape
     print(f"{options.out}: {count} x {frames} frames of {height}x{width}, seed {options.seed}, {seconds:.1f} s")
     print(f"weights {model.name} ({model.fingerprint()})")
     warn_of_weak_weights(model)
@@ -68,7 +69,7 @@ def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
 
 
 def how_drawn(options, model):
-    """What is kept in the file about how its clips were drawn."""
+    """How clips are drawn, as their file keeps it."""
     settings = model.settings
     return {
         "command": options.command,
@@ -82,7 +83,7 @@ def how_drawn(options, model):
 
 
 def warn_of_weak_weights(model):
-    """Say so when noise is all that can be expected, instead of letting a user look for a fault."""
+    """Say so when noise is all that can be expected, so that nobody searches for a fault."""
     right = model.notes.get("metrics", {}).get("digit_frames")
     if right is not None and right < 0.4:
         steps = model.notes.get("steps") or "an unknown number of"
@@ -109,7 +110,7 @@ def add_sample(commands):
     parser = commands.add(sample, text)
     parser.add("prompt", str, "one or more captions, each in quotes", nargs="+")
     parser.add("--count", whole(1), "how many clips to draw of each caption", 1)
-    index = "draw only this one of all these clips, counted from 0, as it would be among them (default: all)"
+    index = "draw only the clip of this number, counted from 0; it is the same as among the others (default: all)"
     parser.add("--index", whole(0), index)
     add_shape(parser)
     add_output(parser, "8")

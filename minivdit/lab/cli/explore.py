@@ -13,8 +13,8 @@ from .options import names, output_file, whole
 def add_explore(commands):
     text = """Write a page that shows where each patch looks.
 
-    A clip is drawn, and written as one HTML page: a click on a patch shows where the patch looked. The page needs no
-    network. Several weights are shown side by side, each with the attention pattern that it was trained with.
+    A clip is drawn, and written as one HTML page. A click on a patch shows which patches it attended to. The page needs
+    no network. Several weights are shown side by side, each with the attention pattern that it was trained with.
     --restrict shows the first weights in other patterns, too; they weren't trained for those, and the page says so.
 
     examples:
@@ -46,12 +46,10 @@ def explore(options):
     if options.moments > steps and "moments" in options.given:
         note(f"there are {steps} denoising steps, so the page shows {steps}, not {options.moments}")
     say_what_to_expect([options.prompt], models[0])
-    started, moments = time.perf_counter(), min(options.moments, steps)
+    began, moments = time.perf_counter(), min(options.moments, steps)
     how = {"num_frames": options.frames, "size": options.size, **drawing(options)}
     page = explorer.explore(options.prompt, models, options.restrict, moments, **how)
     size, patterns = page.save(options.out), ", ".join(recording.name for recording in page.recordings)
-    print(
-        f"{options.out}: {patterns}; {size / 1e6:.1f} MB, {time.perf_counter() - started:.1f} s; open it in a browser"
-    )
+    print(f"{options.out}: {patterns}; {size / 1e6:.1f} MB, {time.perf_counter() - began:.1f} s; open it in a browser")
     for model in models:
         warn_of_weak_weights(model)

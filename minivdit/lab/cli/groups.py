@@ -6,9 +6,10 @@ from .options import path as path_to_read
 MINUTES = number(0, 10**6)  # of training
 SEVERAL = {"default": [], "action": "append"}
 SEED = "seed of the weights, the clips and the noise"
+SAMPLERS = ("euler", "ddim", "ddpm", "dpm_solver")  # those of diffusion, which would import NumPy
 WEIGHTS = """\
   joint      every patch sees all patches of all frames
-  framewise  a patch sees its own frame and its place in other frames, in turn
+  framewise  blocks alternate: within a frame, then one place through all frames
   perframe   a patch sees its own frame only: nothing links the frames
   small      like joint, but for clips of 32x32 pixels and 8 frames"""
 
@@ -73,13 +74,13 @@ def add_shape(parser):
 def add_drawing(parser, seeded="the same seed draws the same clip"):
     """How clips are drawn; `drawing` reads it. seeded: what --seed decides."""
     parser.add("--seed", seed, seeded, 0)
-    parser.add("--negative", str, "a caption of what to keep away from, in quotes (default: none)", metavar="TEXT")
+    parser.add("--negative", str, "a caption that guidance leads away from, in quotes (default: none)", metavar="TEXT")
     steps = "denoising steps; more are slower and finer (default: as the weights say, 40 for those that ship)"
     parser.add("--steps", whole(1, 100_000), steps)
-    guidance = "how strongly the caption pulls: 0 not at all, 1 as learnt, 3 strongly (default: as the weights say, 3)"
+    guidance = "how strongly the caption steers: 0 not at all, 1 as learnt, 3 strongly (default: as the weights say, 3)"
     parser.add("--guidance", number(-1000, 1000), guidance)
-    sampler = "how a step is taken (default: as the weights say, ddpm)"
-    parser.add("--sampler", ("euler", "ddim", "ddpm", "dpm_solver"), sampler)
+    sampler = "the rule of a denoising step (default: as the weights say, ddpm)"
+    parser.add("--sampler", SAMPLERS, sampler)
 
 
 def drawing(options):

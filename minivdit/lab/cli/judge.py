@@ -13,8 +13,8 @@ def add_evaluate(commands):
 
     Clips are drawn for random captions: are the digits right, do they move the right way, do they stay the same, do
     they move as real ones do? Every figure stands beside the one for real clips (its ceiling) and those for real clips
-    that were spoilt in one way (its floors). Captions have one digit; if the model was trained on two, another table is
-    for two.
+    that were spoilt in one way (its floors). Captions have one digit. A model that was
+    trained on two digits gets a second table, for two.
 
     examples:
       minivdit evaluate
@@ -25,8 +25,8 @@ def add_evaluate(commands):
     """
     parser = commands.add(evaluate, text)
     parser.add("--prompts", whole(2), "how many clips to draw, for each number of digits", 200)
-    parser.add("--per-clip", whole(1, 100), "number of digits in a clip (default: all that it learnt)")
-    parser.add("--held-out", bool, "ask only for pairs that no caption of the training had")
+    parser.add("--per-clip", whole(1, 100), "number of digits in a clip (default: each number that it was trained on)")
+    parser.add("--held-out", bool, "ask only for pairs of digit and direction that no training caption had")
     add_shape(parser)
     add_drawing(parser, "seed of the prompts and the noise")
     parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
@@ -101,8 +101,9 @@ def save(out, text):
 def add_card(commands):
     text = """Say what a file of weights, or of clips, is.
 
-    Of weights: what they learnt from, by which command, how long it took, and how good they are. The figures come from
-    files that 'minivdit evaluate --out' wrote for the same weights. Of a clip: its caption, its seed, and what drew it.
+    Of weights it says what they learnt from, by which command, how long it took, and how good they are. The figures
+    come from files that 'minivdit evaluate --out' wrote for the same weights. Of a clip it says the caption, the seed
+    and what drew it.
 
     examples:
       minivdit card
@@ -111,7 +112,7 @@ def add_card(commands):
       minivdit card clip.gif
     """
     parser = commands.add(card, text)
-    clip = "a file that minivdit drew; of several clips in it, clip.gif#1 is the second (default: weights are told of)"
+    clip = "a file that minivdit drew; of several clips in it, clip.gif#1 is the second (default: none)"
     parser.add("clip", path, clip, nargs="?", metavar="CLIP")
     evaluation = "figures that 'minivdit evaluate --out' wrote; may be given several times (default: none)"
     parser.add("--evaluation", path, evaluation, **SEVERAL)

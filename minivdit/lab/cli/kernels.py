@@ -7,6 +7,7 @@ import sys
 from ...base.errors import InputError
 from .options import Commands, seed, whole
 
+DTYPES = ("float32", "float16", "bfloat16")  # those of kernels.formats, which would import NumPy
 COUNT = whole(1, 100_000)  # of threads or rows
 USUAL = {"queries": (70, 6), "keys": (50, 4), "rows": (70, 6)}  # how many, and with --trace
 
@@ -97,7 +98,7 @@ def add_emulate(commands):
     parser.add("--rows", COUNT, "all other kernels (default: 70, or 6 with --trace)")
     parser.add("--width", whole(1, 10_000), "entries of a row; 32, 64 or 128 of an attention head", 32)
     dtype = "of the arrays (default: the first that the kernel reads)"
-    parser.add("--dtype", ("float32", "float16", "bfloat16"), dtype)
+    parser.add("--dtype", DTYPES, dtype)
     parser.add("--seed", seed, "seed of the numbers and the threads' order", 0)
     parser.add("--sanitize", bool, "with AddressSanitizer: finds accesses out of bounds")
 

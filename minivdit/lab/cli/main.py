@@ -17,7 +17,7 @@ from .options import Commands, Parser, cut_down
 FAMILIES = {
     "begin": [demo.add_demo],
     "draw": [draw.add_sample, *abilities.ABILITIES],
-    "look inside": [explore.add_explore],
+    "see inside": [explore.add_explore],
     "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, judge.add_card],
     "data and machine": [data.add_data, bench.add_bench, kernels.add_kernels, doctor.add_doctor],
 }

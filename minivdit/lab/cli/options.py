@@ -39,8 +39,8 @@ class Parser(argparse.ArgumentParser):
     def add(self, name, kind, help, default=None, **more):
         """Take an option, or an argument if its name has no dashes.
 
-        kind: a function that makes a value of the text, such as those below; its `metavar` is what help calls the
-        text. Or a tuple of the texts there are, or bool for a switch. more: see argparse's add_argument.
+        kind: a function that converts the text to a value, such as those below; its `metavar` is what help calls the
+        text. Or a tuple of choices, or bool for a switch. more: see argparse's add_argument.
         """
         if kind is bool:
             return self.add_argument(name, action="store_true", help=help)
@@ -125,7 +125,7 @@ def cut_down(options):
     return options
 
 
-# What a value may be: functions that make it of a text, or refuse it in one line ------------------------------------
+# Converters: each makes a value of a text, or refuses the text in one line -------------------------------------------
 
 
 def shown_as(metavar):
@@ -180,13 +180,13 @@ def number(least, most):
     return convert
 
 
+@shown_as("A,B")
 def names(text):
     """'joint, skip' as ['joint', 'skip']."""
     return [name for part in text.split(",") if (name := part.strip())]
 
 
 seed = whole(0, 2**63 - 1)
-names.metavar = "A,B"
 
 
 @shown_as("FILE")
@@ -226,7 +226,7 @@ def named_path(text):
 
 @shown_as("FILE")
 def output_file(text, folder=False):
-    """A path at which a file (or a folder) can be written: looked at before any work."""
+    """A path at which a file (or a folder) can be written, checked before any work."""
     from ...base.files import check_target
 
     written = path(text)

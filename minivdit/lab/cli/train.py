@@ -13,8 +13,7 @@ def add_train(commands):
     text = """Train a preset, or go on with a training.
 
     First the autoencoder is trained, then the text encoder, then the transformer. Some presets then fine-tune it on
-    other clip shapes. With --start, only the transformer is trained: it is fine-tuned from weights that were trained
-    before.
+    other clip shapes. With --start, only the transformer is trained: it is fine-tuned from trained weights.
 
     The folder --out gets checkpoints, logs, previews and at the end model.safetensors. If a training was stopped,
     by Ctrl-C or otherwise, the same command goes on from the last checkpoint.

@@ -4,6 +4,9 @@ import argparse
 
 import pytest
 
+from minivdit.diffusion import SAMPLERS
+from minivdit.kernels.formats import STORED_AS
+from minivdit.lab.cli import groups, kernels
 from minivdit.lab.cli import main as cli
 from minivdit.lab.cli.options import number, seed, size, whole
 
@@ -42,6 +45,10 @@ def test_where_weights_are_chosen_it_is_said_what_they_are(capsys):
         text = capsys.readouterr().out
         for name in ("joint", "framewise", "perframe"):
             assert f"\n  {name:9}  " in text
+
+
+def test_choices_are_those_of_the_library():
+    assert tuple(SAMPLERS) == groups.SAMPLERS and tuple(STORED_AS) == kernels.DTYPES
 
 
 @pytest.mark.parametrize(
