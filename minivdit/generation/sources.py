@@ -9,6 +9,7 @@ import numpy as np
 from ..base.errors import InputError
 from ..data.fitting import to_size
 from ..data.reading import Clip, open_clip, read_mask
+from ..models.patches import pixel_patch
 from .given import check_pixels
 
 CURE = "bring it to what they know with --fit {} (in Python: model.fit(picture, '{}'))"
@@ -54,7 +55,7 @@ def check_kind(clip, model):
     Up to twice or half the size will do, and any size that the same weights drew.
     """
     drawn, size = model.settings.size, clip.video.shape[1:3]
-    sides = model.sides()[1:]
+    sides = pixel_patch(model.autoencoder.config.factor, model.transformer.config.patch_size)[1:]
     fits = all(side % step == 0 and wanted / 2 <= side <= 2 * wanted for side, step, wanted in zip(size, sides, drawn))
     problem, ways = None, ("scale, crop or pad", "scale")
     if clip.coloured:

@@ -12,6 +12,8 @@ from .. import diffusion
 from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
+from ..models.autoencoder import latent_shape
+from ..models.patches import clip_grid
 from ..nn import fingerprint
 from . import weights
 from .abilities import Abilities
@@ -212,19 +214,10 @@ class TextToVideo(Abilities):
 
         kept: frames of a longer clip that this is a part of.
         """
-        for name, length, side in zip(("num_frames", "height", "width"), (num_frames, *size), self.sides()):
-            if length < side or length % side:
-                below, above = length // side * side, max(1, length // side + 1) * side
-                nearest = f"{below} or {above}" if below > 0 else str(above)
-                raise InputError(f"{name} {length} can't be drawn; it must be a multiple of {side}, such as {nearest}")
+        pixels = self.autoencoder.config
+        clip_grid(num_frames, size, pixels.factor, self.transformer.config.patch_size)
         require_memory(self, clips, num_frames, size, kept)
-        factor, (height, width) = self.autoencoder.config.factor, size
-        return num_frames, height // factor, width // factor, self.transformer.config.latent_channels
-
-    def sides(self):
-        """What the frames, height and width of a clip must be multiples of: a patch's (frames, height, width)."""
-        frames, *sides = self.transformer.config.patch_size
-        return frames, *(side * self.autoencoder.config.factor for side in sides)
+        return latent_shape(pixels, (num_frames, *size, pixels.image_channels))
 
 
 def _one_each(captions, clips):

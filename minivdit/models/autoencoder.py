@@ -34,6 +34,12 @@ class AutoencoderConfig:
         return 2 ** len(self.channels)
 
 
+def latent_shape(config, shape):
+    """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
+    *leading, height, width, _ = shape
+    return (*leading, height // config.factor, width // config.factor, config.latent_channels)
+
+
 class ResidualBlock(Module):
     """x + conv(silu(conv(silu(norm(x))))): starts as the identity."""
 

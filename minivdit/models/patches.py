@@ -14,27 +14,31 @@ from ..base.errors import InputError
 LONGEST = 32.0
 
 
-def patch_grid(shape, patch_size):
+def patch_grid(shape, patch_size, hint="; lengths are in latent cells"):
     """The grid (T', H', W') of tokens for latents of shape (T, H, W) cut into patches (pt, ph, pw).
 
-    Raises InputError, with the nearest sizes that work, where the patch doesn't divide the shape.
+    Raises InputError, with the nearest lengths that work and this hint, where the patch doesn't divide the shape.
     """
-    for axis, length, side in zip(("frames", "height", "width"), shape, patch_size):
+    for axis, length, side in zip(("num_frames", "height", "width"), shape, patch_size):
         if length < side or length % side:
             nearest = sorted({max(side, length // side * side), (length // side + 1) * side})
-            raise InputError(
-                f"{length} in {axis} can't be cut into patches of {side}; use a multiple of {side}, "
-                f"such as {' or '.join(map(str, nearest))} (in units of latent cells)"
-            )
+            such = " or ".join(map(str, nearest))
+            raise InputError(f"{axis} {length} must be a multiple of {side}, such as {such}{hint}")
     return tuple(length // side for length, side in zip(shape, patch_size))
 
 
-def clip_grid(num_frames, size, factor, patch_size):
+def pixel_patch(factor, patch_size):
+    """A patch's (frames, height, width) in frames and pixels, where a latent cell has factor x factor pixels."""
+    frames, height, width = patch_size
+    return frames, factor * height, factor * width
+
+
+def clip_grid(num_frames, size, factor, patch_size, hint=""):
     """The grid of tokens of a clip of `size` (height, width) pixels, of which a latent cell has factor x factor.
 
-    Raises InputError as `patch_grid` does.
+    Raises InputError as `patch_grid` does, in pixels.
     """
-    return patch_grid((num_frames, *(side // factor for side in size)), patch_size)
+    return patch_grid((num_frames, *size), pixel_patch(factor, patch_size), hint)
 
 
 def patchify(latents, patch_size):

@@ -14,6 +14,7 @@ from ..base.errors import InputError, did_you_mean, shorten
 from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
 from ..diffusion import SamplingSettings
 from ..models import AutoencoderConfig, VideoDiTConfig
+from ..models.patches import clip_grid
 from .settings import TrainingSettings
 from .tasks import AutoencoderLoss, DiffusionSettings
 
@@ -110,16 +111,9 @@ class Preset:
 
     def _check_shape(self, setting, num_frames, *size):
         """Raise InputError unless the patches divide a clip of this shape."""
-        time, *space = self.transformer.patch_size
-        if num_frames % time:
-            raise InputError(f"{num_frames} frames must be a multiple of the patch's {time} frames; change {setting}")
-        for name, pixels, patch in zip(("height", "width"), size, space):
-            side = patch * self.autoencoder.factor
-            if pixels % side:
-                raise InputError(
-                    f"the {name} {pixels} must be a multiple of {side}: {self.autoencoder.factor} pixels a latent, "
-                    f"{patch} latents a patch; change {setting}"
-                )
+        factor, patch = self.autoencoder.factor, self.transformer.patch_size
+        cells = f"a patch has {' x '.join(map(str, patch))} latent cells, of {factor} x {factor} pixels"
+        clip_grid(num_frames, size, factor, patch, f": {cells}; change {setting}")
 
 
 # What the presets share; what was tried for it is in examples/results. Shift trains more at heavy noise, where motion

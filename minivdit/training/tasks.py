@@ -15,6 +15,7 @@ from ..base.backend import array_module, blas_threads, to_device
 from ..base.errors import InputError
 from ..data import describe
 from ..data.grammar import THEN
+from ..models.autoencoder import latent_shape
 from ..nn import fingerprint
 
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
@@ -237,9 +238,3 @@ def error_by_level(level, error):
     bins = np.minimum((level * LEVEL_BINS).astype(int), LEVEL_BINS - 1)
     chosen = [error[(bins == number) & (level > 0)] for number in range(LEVEL_BINS)]
     return tuple(float(values.mean()) if values.size else None for values in chosen)
-
-
-def latent_shape(config, shape):
-    """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
-    *leading, height, width, _ = shape
-    return (*leading, height // config.factor, width // config.factor, config.latent_channels)

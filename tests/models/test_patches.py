@@ -52,11 +52,11 @@ def test_gradients_pass_through_patches_unchanged():
 
 
 @pytest.mark.parametrize("shape, patch_size, message", [
-    ((4, 7, 8), (1, 2, 2), r"7 in height.*multiple of 2, such as 6 or 8"),
-    ((4, 8, 9), (1, 2, 4), r"9 in width.*such as 8 or 12"),
-    ((3, 8, 8), (2, 2, 2), r"3 in frames.*such as 2 or 4"),
-    ((0, 8, 8), (1, 2, 2), r"0 in frames.*such as 1"),
-    ((4, 2, 8), (1, 3, 2), r"2 in height.*such as 3 "),
+    ((4, 7, 8), (1, 2, 2), r"height 7 must be a multiple of 2, such as 6 or 8"),
+    ((4, 8, 9), (1, 2, 4), r"width 9 .*such as 8 or 12"),
+    ((3, 8, 8), (2, 2, 2), r"num_frames 3 .*such as 2 or 4"),
+    ((0, 8, 8), (1, 2, 2), r"num_frames 0 .*such as 1"),
+    ((4, 2, 8), (1, 3, 2), r"height 2 .*such as 3;"),
 ])  # fmt: skip
 def test_a_size_that_does_not_fit_names_the_nearest_that_do(shape, patch_size, message):
     with pytest.raises(InputError, match=message):
@@ -65,7 +65,7 @@ def test_a_size_that_does_not_fit_names_the_nearest_that_do(shape, patch_size, m
 
 def test_the_grid_of_a_clip_of_pixels():
     assert clip_grid(6, (24, 64), 4, (2, 3, 2)) == (3, 2, 8)
-    with pytest.raises(InputError, match="5 in height"):
+    with pytest.raises(InputError, match="height 20 must be a multiple of 12, such as 12 or 24"):
         clip_grid(6, (20, 64), 4, (2, 3, 2))
 
 
