@@ -17,7 +17,8 @@ from minivdit.kernels import whole_source
 from minivdit.kernels.attention import FILES, LARGEST_SCALE, Forward, backward, forward
 from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
 from minivdit.kernels.formats import to_float32, to_format
-from minivdit.lab.benchmarks.kernel_attention_check import errors, exact_backward, exact_forward
+from minivdit.lab.benchmarks import kernel_attention_check
+from minivdit.lab.benchmarks.kernel_attention_check import errors, reference
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 FORWARD = [name for name, file in FILES.items() if file.arguments is Forward]
@@ -139,16 +140,19 @@ def numbers(queries, keys, width=32, batch=1, heads=1, seed=0):
     return q, k, v, out_grad
 
 
-def test_float64_definition_equals_the_engine():
+def test_float64_definition_equals_the_engine(monkeypatch):
     q, k, v, out_grad = (array.astype(np.float64) for array in numbers(5, 7))
     times = {"query_time": np.array([[[0, 1, 2, 0, -1]]]), "key_time": np.array([[[0, 0, 1, 1, 2, 2, 3]]])}
     tensors = [Tensor(array, requires_grad=True) for array in (q, k, v)]
     out = simple_attention(*tensors, scale=0.3, **times)
     want = gradients((out * out_grad).sum(), tensors)
-    exact, _, weights = exact_forward(q, k, v, 0.3, **times)
-    np.testing.assert_allclose(exact, out.data, atol=1e-12)
-    for a, b in zip(exact_backward(q, k, v, weights, out_grad, 0.3), want):
-        np.testing.assert_allclose(a, b, atol=1e-12)
+    for rows in (2, 5, 1024):  # whatever it is cut into
+        monkeypatch.setattr(kernel_attention_check, "ROWS_AT_A_TIME", rows)
+        found = reference(q, k, v, out_grad, scale=0.3, **times)
+        assert {array.dtype for array in found.values()} == {np.dtype(np.float64)}
+        np.testing.assert_allclose(found["out"], out.data, atol=1e-12)
+        for name, expected in zip("qkv", want):
+            np.testing.assert_allclose(found[f"{name}_grad"], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -157,7 +161,7 @@ def test_a_query_that_sees_nothing_gets_zeros_and_changes_nothing(name):
     query_time, key_time = np.zeros((1, 1, 70), np.int32), np.zeros((1, 1, 66), np.int32)
     query_time[..., [3, 69]], key_time[..., 60:] = -1, 1  # two queries before all keys; keys that nobody sees
     times = {"query_time": query_time, "key_time": key_time}
-    out, log_sum_exp, weights = exact_forward(q, k, v, 32**-0.5, **times)
+    out, log_sum_exp, *grads = reference(q, k, v, out_grad, **times).values()
     if name in FORWARD:
         got, got_sums = by_kernel(name, q, k, v, **times)
         assert (got[0, 0, [3, 69]] == 0).all() and (got_sums[0, 0, [3, 69]] == -np.inf).all()
@@ -166,7 +170,7 @@ def test_a_query_that_sees_nothing_gets_zeros_and_changes_nothing(name):
     else:
         q_grad, k_grad, v_grad = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, **times)
         assert (q_grad[0, 0, [3, 69]] == 0).all() and (k_grad[0, 0, 60:] == 0).all() and (v_grad[0, 0, 60:] == 0).all()
-        for a, b in zip((q_grad, k_grad, v_grad), exact_backward(q, k, v, weights, out_grad, 32**-0.5)):
+        for a, b in zip((q_grad, k_grad, v_grad), grads):
             np.testing.assert_allclose(a, b, atol=2.5 * tolerance(name), rtol=tolerance(name))
 
 
@@ -189,19 +193,19 @@ def test_equal_rows_and_huge_logits(name, sign):
 def test_gradients_of_huge_logits(name, sign):
     q, k, v, out_grad = held(name, *numbers(65, 66))
     q[:], k[:], k[0, 0, 40, 0] = 1, 0, sign * 9984
-    out, log_sum_exp, weights = exact_forward(q, k, v, 1)
+    out, log_sum_exp, *grads = reference(q, k, v, out_grad, scale=1).values()
     got = by_kernel(name, q, k, v, out, log_sum_exp, out_grad, scale=1)
     # A score's gradient is a difference of two sums, right to about 1e-6 or, where out has 16 bits, to about 1e-2;
     # q_grad multiplies it by keys of 10,000.
     near = 2e-2 if name in IN_16_BITS else 1e-4 if name in SPLIT else 1e-5
-    for a, b, size in zip(got, exact_backward(q, k, v, weights, out_grad, 1), (1e4, 1, 1)):
+    for a, b, size in zip(got, grads, (1e4, 1, 1)):
         np.testing.assert_allclose(a, b, rtol=near, atol=near * size)
 
 
 @pytest.mark.parametrize("name", BACKWARD)
 def test_backward_is_bitwise_the_same_whatever_the_order(name):
     q, k, v, out_grad = held(name, *numbers(66, 34, heads=2))
-    out, log_sum_exp, _ = exact_forward(q, k, v, 32**-0.5)
+    out, log_sum_exp, *_ = reference(q, k, v, out_grad).values()
     given = q, k, v, out, log_sum_exp, out_grad
     first, second = (by_kernel(name, *given, runner=Emulation(seed=seed)) for seed in (3, 4))
     for a, b in zip(first, second):
@@ -216,7 +220,7 @@ def test_views_of_one_array_are_read_without_a_copy(name):
     together = to_format(together, dtype)
     views = [together[:, :, i].swapaxes(1, 2) for i in range(4)]  # (B, h, N, d), as a model's projection leaves them
     q, k, v, out_grad = (to_float32(view, dtype) for view in views)
-    out, log_sum_exp, weights = exact_forward(q, k, v, width**-0.5)
+    out, log_sum_exp, *grads = reference(q, k, v, out_grad).values()
     if name in FORWARD:
         got, _ = forward(name, *views[:3], runner=Emulation(), dtype=dtype)
         assert got.swapaxes(1, 2).flags.c_contiguous  # ready for the projection that follows
@@ -225,7 +229,7 @@ def test_views_of_one_array_are_read_without_a_copy(name):
         sums = log_sum_exp.astype(np.float32)
         given = *views[:3], to_format(out.astype(np.float32), dtype), sums, views[3]
         got = backward(name, *given, runner=Emulation(), dtype=dtype)
-        for a, b in zip(got, exact_backward(q, k, v, weights, out_grad, width**-0.5)):
+        for a, b in zip(got, grads):
             np.testing.assert_allclose(to_float32(a, dtype), b, atol=2.5 * near, rtol=near)
 
 
@@ -270,7 +274,7 @@ def test_rows_may_lie_further_apart_than_31_bits_count(name):
     if name in FORWARD:
         near, far = (forward(name, *given[:3], runner=Emulation(), dtype=dtype) for given in (whole, views))
     else:
-        exact, sums, _ = exact_forward(*(to_float32(array, dtype) for array in whole[:3]), 32**-0.5)
+        exact, sums, *_ = reference(*(to_float32(array, dtype) for array in whole)).values()
         out, sums = to_format(exact.astype(np.float32), dtype), sums.astype(np.float32)
         near, far = (
             backward(name, *given[:3], out, sums, given[3], runner=Emulation(), dtype=dtype) for given in (whole, views)

@@ -22,9 +22,9 @@ from ...kernels.attention import FILES, Forward, backward, forward
 from ...kernels.formats import to_float32, to_format
 from ...kernels.launch import launcher
 from . import cpu
+from .kernel_attention_check import reference
 
 WARM_UP, RUNS = 10, 50
-ROWS_AT_A_TIME = 1024  # of queries, in float64
 MEMORY_SHARE = 0.4  # of the free memory that a kernel's arrays may take
 
 
@@ -148,44 +148,10 @@ def _heads_first(x):
     return x.swapaxes(1, 2)
 
 
-def reference(q, k, v, out_grad, rounded=None):
-    """out, log_sum_exp and the gradients of q, k, v for one head, (tokens, width), some queries at a time.
-
-    In float64; or in float32 with each result rounded by `rounded`, which is how plain 16-bit arithmetic would be.
-    """
-    xp, scale = backend.array_module(q), q.shape[-1] ** -0.5
-    real = np.float64 if rounded is None else np.float32
-    rounded = rounded or (lambda x: x)
-    q, k, v, out_grad = (x.astype(real) for x in (q, k, v, out_grad))
-    parts, k_grad, v_grad = [], xp.zeros_like(k), xp.zeros_like(v)
-    for start in range(0, len(q), ROWS_AT_A_TIME):
-        rows = slice(start, start + ROWS_AT_A_TIME)
-        scores = rounded(rounded(q[rows] @ k.T) * real(scale))
-        highest = scores.max(axis=-1, keepdims=True)
-        weights = xp.exp(scores - highest)
-        total = weights.sum(axis=-1, keepdims=True)
-        weights = rounded(weights / total)
-        out = rounded(weights @ v)
-        weights_grad = rounded(out_grad[rows] @ v.T)
-        scores_grad = rounded(weights * (weights_grad - (out_grad[rows] * out).sum(axis=-1, keepdims=True)))
-        parts.append((out, (highest + xp.log(total))[:, 0], rounded(real(scale) * (scores_grad @ k))))
-        k_grad += real(scale) * (scores_grad.T @ q[rows])
-        v_grad += weights.T @ out_grad[rows]
-    out, log_sum_exp, q_grad = (xp.concatenate(part) for part in zip(*parts))
-    return {
-        "out": out,
-        "log_sum_exp": log_sum_exp,
-        "q_grad": q_grad,
-        "k_grad": rounded(k_grad),
-        "v_grad": rounded(v_grad),
-    }
-
-
 def _errors(found, numbers, dtype):
     """(largest error, that of plain arithmetic) of each array in `found`, by name, in the first clip's last head."""
     head = [backend.to_device(np.ascontiguousarray(x[0, :, -1])) for x in numbers]
-    exact = reference(*head)
-    plain = reference(*head, rounded=lambda x: to_float32(to_format(x, dtype), dtype))
+    exact, plain = reference(*head), reference(*head, dtype=dtype)
     made = {name: array[0, -1] for name, array in found.items()}
     made = {name: to_float32(x, dtype) if x.ndim == 2 else x for name, x in made.items()}  # log_sum_exp is float32
     return {name: tuple(float(abs(other - exact[name]).max()) for other in (made[name], plain[name])) for name in found}

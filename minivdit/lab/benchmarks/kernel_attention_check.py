@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...base.backend import to_numpy
+from ...base.backend import array_module, to_numpy
 from ...kernels.attention import FILES, Forward, backward, forward
 from ...kernels.formats import to_float32, to_format
+
+ROWS_AT_A_TIME = 1024  # queries of the reference
 
 
 class Error(NamedTuple):
@@ -17,58 +19,45 @@ class Error(NamedTuple):
     plain: float
 
 
-def exact_forward(q, k, v, scale, query_time=None, key_time=None):
-    """The definition in float64: out, log_sum_exp, and the weights that `exact_backward` takes.
+def reference(q, k, v, out_grad, *, scale=None, query_time=None, key_time=None, dtype=None):
+    """The definition in float64, some queries at a time: a dict of out, log_sum_exp, q_grad, k_grad and v_grad.
 
-    q: (..., queries, d); k, v: (..., keys, d); times: (..., queries) and (..., keys).
+    q, out_grad: (..., queries, d); k, v: (..., keys, d); times: (..., queries) and (..., keys). With a dtype it is in
+    float32 instead, and each result is rounded to that: the error of such plain arithmetic is a kernel's yardstick.
     """
-    q, k, v = (array.astype(np.float64) for array in (q, k, v))
-    scores = scale * q @ k.swapaxes(-1, -2)
-    if query_time is not None:
-        scores = np.where(key_time[..., None, :] <= query_time[..., :, None], scores, -np.inf)
-    highest = np.maximum(scores.max(-1, keepdims=True), -1e30)
-    weights = np.exp(scores - highest)
-    total = weights.sum(-1, keepdims=True)
-    weights /= np.where(total == 0, 1, total)
-    with np.errstate(divide="ignore"):
-        log_sum_exp = highest + np.log(total)
-    return weights @ v, np.where(total == 0, -np.inf, log_sum_exp)[..., 0], weights
-
-
-def exact_backward(q, k, v, weights, out_grad, scale):
-    """The gradients of q, k and v in float64."""
-    q, k, v, out_grad = (array.astype(np.float64) for array in (q, k, v, out_grad))
-    weights_grad = out_grad @ v.swapaxes(-1, -2)
-    scores_grad = weights * (weights_grad - (weights * weights_grad).sum(-1, keepdims=True))
-    return (
-        scale * scores_grad @ k,
-        scale * scores_grad.swapaxes(-1, -2) @ q,
-        weights.swapaxes(-1, -2) @ out_grad,
-    )
-
-
-def plain(q, k, v, out, out_grad, scale, dtype, query_time=None, key_time=None):
-    """Attention step by step, forward and backward, each result rounded to `dtype`: a kernel's measure.
-
-    Takes float32 numbers that `dtype` holds exactly; returns out, q_grad, k_grad and v_grad in float32.
-    """
+    xp = array_module(q)
+    real = np.float64 if dtype is None else np.float32
 
     def rounded(array):
-        return to_float32(to_format(array, dtype), dtype)
+        return array if dtype is None else to_float32(to_format(array, dtype), dtype)
 
-    def across(array):
+    def transposed(array):
         return array.swapaxes(-1, -2)
 
-    scores = rounded(rounded(q @ across(k)) * np.float32(scale))
-    if query_time is not None:
-        scores = np.where(key_time[..., None, :] <= query_time[..., :, None], scores, np.float32(-np.inf))
-    weights = np.exp(scores - np.maximum(scores.max(-1, keepdims=True), np.float32(-1e30)))
-    total = weights.sum(-1, keepdims=True)
-    weights = rounded(weights / np.where(total == 0, 1, total))
-    weights_grad = rounded(out_grad @ across(v))
-    scores_grad = rounded(weights * (weights_grad - (out_grad * out).sum(-1, keepdims=True)))
-    made = weights @ v, scale * (scores_grad @ k), scale * (across(scores_grad) @ q), across(weights) @ out_grad
-    return [rounded(array.astype(np.float32)) for array in made]
+    scale = real(q.shape[-1] ** -0.5 if scale is None else scale)
+    q, k, v, out_grad = (array.astype(real) for array in (q, k, v, out_grad))
+    parts, k_grad, v_grad = [], xp.zeros_like(k), xp.zeros_like(v)
+    for start in range(0, q.shape[-2], ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
+        queries, grad = q[..., rows, :], out_grad[..., rows, :]
+        scores = rounded(rounded(queries @ transposed(k)) * scale)
+        if query_time is not None:
+            visible = key_time[..., None, :] <= query_time[..., rows, None]
+            scores = xp.where(visible, scores, real(-np.inf))
+        highest = xp.maximum(scores.max(axis=-1, keepdims=True), real(-1e30))
+        weights = xp.exp(scores - highest)
+        total = weights.sum(axis=-1, keepdims=True)
+        weights = rounded(weights / xp.where(total == 0, real(1), total))
+        with np.errstate(divide="ignore"):
+            log_sum_exp = (highest + xp.log(total))[..., 0]  # -infinity for a query that sees nothing
+        out, weights_grad = rounded(weights @ v), rounded(grad @ transposed(v))
+        scores_grad = rounded(weights * (weights_grad - (grad * out).sum(axis=-1, keepdims=True)))
+        parts.append((out, log_sum_exp[..., None], rounded(scale * (scores_grad @ k))))
+        k_grad += scale * (transposed(scores_grad) @ queries)
+        v_grad += transposed(weights) @ grad
+    out, log_sum_exp, q_grad = (xp.concatenate(part, axis=-2) for part in zip(*parts))
+    sides = {"k_grad": rounded(k_grad), "v_grad": rounded(v_grad)}
+    return {"out": out, "log_sum_exp": log_sum_exp[..., 0], "q_grad": q_grad, **sides}
 
 
 def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None, steepness=1):
@@ -94,24 +83,23 @@ def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, d
     if frames is not None:
         for field, tokens in (("query_time", queries), ("key_time", keys)):
             times[field] = (np.arange(tokens) * frames // tokens).astype(np.int32)[None, None]
-    scale = width**-0.5
-    out, log_sum_exp, weights = exact_forward(q, k, v, scale, **times)
-    rounded_out = to_float32(to_format(out.astype(np.float32), dtype), dtype)
-    in_plain = plain(q, k, v, rounded_out, out_grad, scale, dtype, **times)
+    exact = reference(q, k, v, out_grad, **times)
+    in_plain = reference(q, k, v, out_grad, dtype=dtype, **times) | {"log_sum_exp": exact["log_sum_exp"]}
     if FILES[name].arguments is Forward:
-        fields, want = ("out", "log_sum_exp"), (out, log_sum_exp)
-        got = forward(name, *map(stored, (q, k, v)), runner=runner, dtype=dtype, **times)
-        got, in_plain = (to_float32(got[0], dtype), got[1]), (in_plain[0], log_sum_exp)
+        out, log_sum_exp = forward(name, *map(stored, (q, k, v)), runner=runner, dtype=dtype, **times)
+        got = {"out": to_float32(out, dtype), "log_sum_exp": log_sum_exp}
     else:
-        fields, want = ("q_grad", "k_grad", "v_grad"), exact_backward(q, k, v, weights, out_grad, scale)
-        given = *map(stored, (q, k, v, rounded_out)), runner.array(log_sum_exp.astype(np.float32)), stored(out_grad)
-        got = backward(name, *given, runner=runner, dtype=dtype, **times)
-        got, in_plain = [to_float32(array, dtype) for array in got], in_plain[1:]
+        out, log_sum_exp = (exact[field].astype(np.float32) for field in ("out", "log_sum_exp"))
+        given = *map(stored, (q, k, v, out)), runner.array(log_sum_exp), stored(out_grad)
+        grads = backward(name, *given, runner=runner, dtype=dtype, **times)
+        got = {field: to_float32(grad, dtype) for field, grad in zip(("q_grad", "k_grad", "v_grad"), grads)}
 
     def largest(array):
         return float(np.abs(array).max())
 
     return {
-        field: Error(largest(to_numpy(array) - exact), largest(exact), largest(other - exact))
-        for field, array, exact, other in zip(fields, got, want, in_plain)
+        field: Error(
+            largest(to_numpy(array) - exact[field]), largest(exact[field]), largest(in_plain[field] - exact[field])
+        )
+        for field, array in got.items()
     }

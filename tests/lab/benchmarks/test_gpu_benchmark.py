@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from minivdit.base import backend
@@ -11,7 +10,6 @@ from minivdit.kernels import folder
 from minivdit.kernels.attention import FILES
 from minivdit.lab.benchmarks import cpu, workloads
 from minivdit.lab.benchmarks import gpu as bench
-from minivdit.lab.benchmarks.kernel_attention_check import exact_backward, exact_forward
 from minivdit.lab.cli import main as cli
 
 TINY = bench.Shape(1, 2, 40, 32)
@@ -55,18 +53,6 @@ def test_inputs_take_turns_after_a_warm_up(gpu):
 )
 def test_sets_of_inputs_pass_the_cache_twice_or_fill_the_memory(size, cache, memory, sets):
     assert bench.sets_past_the_cache(size, cache, memory) == sets
-
-
-def test_the_reference_is_the_definition_whatever_it_is_cut_into(monkeypatch):
-    q, k, v, grad = (x[0, :, 1] for x in bench._numbers(TINY, 0, "float32"))
-    out, log_sum_exp, weights = exact_forward(q, k, v, 32**-0.5)
-    grads = exact_backward(q, k, v, weights, grad, 32**-0.5)
-    for rows in (7, 40, 1024):
-        monkeypatch.setattr(bench, "ROWS_AT_A_TIME", rows)
-        found = bench.reference(q, k, v, grad)
-        for name, expected in zip(found, (out, log_sum_exp, *grads)):
-            assert found[name].dtype == np.float64
-            np.testing.assert_allclose(found[name], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_every_rung_gets_a_figure_with_its_errors(tiny, tmp_path):
