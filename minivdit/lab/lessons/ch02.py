@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ...autograd import Tensor, conv, cross_entropy, gradients, linear
+from ...autograd import Tensor, conv, cross_entropy, linear
 from ...nn.optim import AdamW
-from .exercise import Wrong, agree, different, exercise
+from .exercise import Wrong, agree, agree_gradients, different, exercise
 
 
 @exercise
@@ -12,12 +12,7 @@ def ch02_linear(answer, generator):
     rows, inputs, outputs = different(generator, 3)
     x, weight, bias = (generator.standard_normal(shape) for shape in ((rows, inputs), (inputs, outputs), (outputs,)))
     grad = generator.standard_normal((rows, outputs))
-    leaves = [Tensor(a, requires_grad=True) for a in (x, weight, bias)]
-    got = answer(x, weight, grad)
-    if not isinstance(got, tuple) or len(got) != 3:
-        raise Wrong("return three gradients: of x, of the weight and of the bias")
-    for name, pulled, expected in zip(("x", "the weight", "the bias"), got, gradients(linear(*leaves), leaves, grad)):
-        agree(f"the gradient of {name}", pulled, expected)
+    agree_gradients(answer(x, weight, grad), linear, {"x": x, "the weight": weight, "the bias": bias}, grad)
 
 
 @exercise
@@ -57,13 +52,9 @@ def ch02_adamw(answer, generator):
     got = answer(*(array.copy() for array in given), step, rate, decay)
     if not isinstance(got, tuple) or len(got) != 3:
         raise Wrong("return three arrays: the new weight, mean and square")
-    slots = optimiser.slots
-    for name, new, expected in zip(
-        ("mean", "square", "weight"),
-        (got[1], got[2], got[0]),
-        (slots["mean"]["w"], slots["square"]["w"], weights["w"].data),
-    ):
-        agree(f"the new {name}", new, expected)
+    agree("the new mean", got[1], optimiser.slots["mean"]["w"])
+    agree("the new square", got[2], optimiser.slots["square"]["w"])
+    agree("the new weight", got[0], weights["w"].data)
 
 
 @exercise

@@ -25,8 +25,8 @@ def ch06_places(answer, generator):
 def ch06_rotate(answer, generator):
     tokens, half = different(generator, 2)
     x, angle = generator.standard_normal((tokens, 2 * half)), generator.uniform(-3, 3, (tokens, half))
-    turned = rotary(x[:, None], np.cos(angle)[:, None], np.sin(angle)[:, None]).data[:, 0]
-    agree("the turned rows", answer(x, angle), turned)
+    rotated = rotary(x[:, None], np.cos(angle)[:, None], np.sin(angle)[:, None]).data[:, 0]
+    agree("the rotated rows", answer(x, angle), rotated)
 
 
 @exercise

@@ -1,10 +1,10 @@
 """Checks of chapter 7: the pieces of a transformer block, and its weights."""
 
-from ...autograd import Tensor, gated_residual, gradients, normalise_and_modulate
+from ...autograd import gated_residual, normalise_and_modulate
 from ...autograd import layer_norm as reference_norm
 from ...models import VideoDiTConfig
 from ...models.video_dit import Block
-from .exercise import Wrong, agree, different, exercise
+from .exercise import agree, agree_gradients, different, exercise
 
 
 def _stream(generator):
@@ -34,14 +34,8 @@ def ch07_gate(answer, generator):
     x = _stream(generator)
     branch, grad = generator.standard_normal((2, *x.shape))
     gate = generator.standard_normal((*x.shape[:2], 1, x.shape[3]))
-    leaves = [Tensor(a, requires_grad=True) for a in (x, gate, branch)]
-    got = answer(x, gate, branch, grad)
-    if not isinstance(got, tuple) or len(got) != 3:
-        raise Wrong("return three gradients: of x, of the gate and of the branch")
-    for name, pulled, expected in zip(
-        ("x", "the gate", "the branch"), got, gradients(gated_residual(*leaves), leaves, grad)
-    ):
-        agree(f"the gradient of {name}", pulled, expected)
+    inputs = {"x": x, "the gate": gate, "the branch": branch}
+    agree_gradients(answer(x, gate, branch, grad), gated_residual, inputs, grad)
 
 
 @exercise

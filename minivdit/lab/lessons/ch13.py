@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .exercise import Wrong, agree, different, exercise
+from .exercise import agree, agree_all, different, exercise
 
 
 @exercise
@@ -14,16 +14,15 @@ def ch13_online(answer, generator):
     state = (-1e30, 0.0, np.zeros(width))
     for part in (slice(first), slice(first, None)):
         state = answer(state, scores[part].copy(), values[part].copy())
-        if not isinstance(state, tuple | list) or len(state) != 3:
-            raise Wrong("three things are wanted: highest, total, out. Is the stub filled in?")
         seen = slice(part.stop if part.stop else None)
         weights = np.exp(scores[seen] - scores[seen].max())
-        for what, got, expected in zip(
-            ("the highest score", "the sum", "the weighted sum"),
-            state,
-            (scores[seen].max(), weights.sum(), weights @ values[seen]),
-        ):
-            agree(f"{what} after {'one tile' if part.stop else 'two tiles'}", got, expected)
+        then = "after one tile" if part.stop else "after two tiles"
+        expected = {
+            f"the highest score {then}": scores[seen].max(),
+            f"the sum {then}": weights.sum(),
+            f"the weighted sum {then}": weights @ values[seen],
+        }
+        agree_all("return three things: highest, total, out. Is the stub filled in?", state, expected)
 
 
 @exercise

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...models.patterns import labels
-from .exercise import Wrong, agree, different, exercise
+from .exercise import Wrong, agree, agree_all, different, exercise
 
 
 @exercise
@@ -28,11 +28,11 @@ def ch15_tokens(answer, generator):
 def ch15_skiparse(answer, generator):
     k = int(generator.integers(2, 6))
     tokens = k * k * int(generator.integers(1, 4)) + int(generator.integers(0, k))
-    groups = answer(tokens, k)
-    if not isinstance(groups, tuple | list) or len(groups) != 2:
-        raise Wrong("two arrays are wanted. Is the stub filled in?")
-    for turn, (name, group) in enumerate(zip(("tokens", "runs"), groups)):
-        agree(f"the groups of every {k}-th of the {name}", group, labels(f"skip:{k}", (tokens, 1, 1), turn))
+    expected = {
+        f"the groups of every {k}-th of the {name}": labels(f"skip:{k}", (tokens, 1, 1), block)
+        for block, name in enumerate(("tokens", "runs"))
+    }
+    agree_all("return two arrays. Is the stub filled in?", answer(tokens, k), expected)
 
 
 @exercise

@@ -13,6 +13,8 @@ import functools
 
 import numpy as np
 
+from ...autograd import Tensor, gradients
+
 CASES = 6  # random inputs that an answer must get right
 
 
@@ -76,6 +78,26 @@ def agree(what, got, expected, tolerance=1e-6):
     size = max(1e-12, float(np.abs(expected).max(initial=0)))
     if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
         raise Wrong(f"{what}: right shape, wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
+
+
+def agree_all(request, got, expected):
+    """`agree` for several results. expected: {what: array}, in the order in which the answer returns them.
+
+    request: what to return, for the reader whose answer isn't a tuple of so many.
+    """
+    if not isinstance(got, tuple | list) or len(got) != len(expected):
+        raise Wrong(request)
+    for one, (what, array) in zip(got, expected.items()):
+        agree(what, one, array)
+
+
+def agree_gradients(got, operation, inputs, grad):
+    """`agree_all` for the gradients of an operation's inputs, {name: array}, given that of its output."""
+    leaves = [Tensor(array, requires_grad=True) for array in inputs.values()]
+    pulled = gradients(operation(*leaves), leaves, grad)
+    *first, last = (f"of {name}" for name in inputs)
+    expected = {f"the gradient of {name}": array for name, array in zip(inputs, pulled)}
+    agree_all(f"return {len(inputs)} gradients: {', '.join(first)} and {last}", got, expected)
 
 
 def _diagnosis(got, expected, close):
