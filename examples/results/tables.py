@@ -7,7 +7,7 @@ A table is found by its first line and made of examples/results/*/evaluation*.js
 
 from pathlib import Path
 
-from minivdit.base.files import atomic_write
+from minivdit.base.files import write_file
 from minivdit.lab.evaluation import MEASURES, Estimate
 from minivdit.lab.evaluation.pairwise import CALLED, RENAMED, chance, parts, read_evaluation
 
@@ -120,8 +120,7 @@ def filled(text, found):
 def main():
     for page, found in tables().items():
         text = filled(page.read_text(encoding="utf-8"), found)
-        with atomic_write(page) as temporary:
-            Path(temporary).write_text(text, encoding="utf-8")
+        write_file(page, text)
         print(f"{page.name}: {len(found)} tables")
 
 

@@ -163,6 +163,12 @@ def atomic_write(path):
             os.unlink(name)
 
 
+def write_file(path, content):
+    """Write a text, as UTF-8, or bytes to a file that is whole or not there; see `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def _sync_directory(folder):
     """Make the rename itself durable, where the system lets a folder be opened (not on Windows)."""
     with contextlib.suppress(OSError):
@@ -186,8 +192,7 @@ def save_tensors(path, tensors, metadata=None):
     if "__metadata__" in arrays:
         raise InputError("a tensor can't be named '__metadata__' in a safetensors file; rename it")
     payload = save(arrays, metadata={"minivdit": json.dumps(metadata)})
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(payload)
+    write_file(path, payload)
 
 
 def load_tensors(path):

@@ -12,7 +12,7 @@ import urllib.request
 
 from ..base.console import note
 from ..base.errors import InputError
-from ..base.files import atomic_write, cache_folder, check_target, expand
+from ..base.files import cache_folder, check_target, expand, write_file
 from .idx import parse_idx, read_idx
 
 # For each split and kind: file name, and md5 of the unpacked content.
@@ -106,8 +106,7 @@ def _download(name, kind, md5, path, timeout):
         except (OSError, ValueError, http.client.HTTPException) as error:  # InputError is a ValueError
             problems.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
             continue
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(packed if path.suffix == ".gz" else gzip.decompress(packed))
+        write_file(path, packed if path.suffix == ".gz" else gzip.decompress(packed))
         return array
     raise InputError(
         f"{path.parent} has no sound copy of MNIST's {name} and no mirror gave it ({'; '.join(problems)}); {_OTHERWISE}"

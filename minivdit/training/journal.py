@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..base.console import note, progress_bar
 from ..base.errors import InputError, shorten
-from ..base.files import atomic_write
+from ..base.files import write_file
 
 
 class Journal:
@@ -25,9 +25,8 @@ class Journal:
         kept = [entry for entry in found if isinstance(entry, dict) and 0 < entry["step"] <= step]
         if (step >= every and not kept) or any(isinstance(entry, str) for entry in found[:-1]):
             note(f"lines of {self.path} were lost; curves lack those steps, the training doesn't", progress)
-        with atomic_write(self.path) as temporary:
-            lines = [json.dumps(line, allow_nan=False) + "\n" for line in [{"step": 0, **header}, *kept]]
-            temporary.write_text("".join(lines), encoding="utf-8")
+        lines = [json.dumps(line, allow_nan=False) + "\n" for line in [{"step": 0, **header}, *kept]]
+        write_file(self.path, "".join(lines))
 
     def add(self, state, elapsed, metrics=None):
         """Take in a step's State; write a line when it is time, or when there are metrics."""

@@ -10,7 +10,7 @@ import pytest
 
 from minivdit.base import files
 from minivdit.base.errors import InputError
-from minivdit.base.files import atomic_write, check_target, load_tensors, save_tensors
+from minivdit.base.files import atomic_write, check_target, load_tensors, save_tensors, write_file
 
 
 def full_disk(*args, **kwargs):
@@ -30,6 +30,12 @@ def test_a_whole_file_appears_under_its_name(tmp_path):
         assert not target.exists()
     assert target.read_bytes() == b"whole"
     assert names(target.parent) == ["clip.gif"]
+
+
+def test_text_is_written_as_utf_8_and_bytes_as_they_are(tmp_path):
+    for content, expected in (("±\n", b"\xc2\xb1\n"), (b"\x00\r\n", b"\x00\r\n")):
+        write_file(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == expected
 
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and devices as POSIX has them")

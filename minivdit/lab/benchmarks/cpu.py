@@ -20,7 +20,7 @@ import numpy as np
 
 from ...base import backend, machine
 from ...base.errors import InputError
-from ...base.files import atomic_write
+from ...base.files import write_file
 from ...training import presets
 from . import workloads
 
@@ -206,8 +206,7 @@ def bench(chosen=None, *, threads=None, turns=15, sides=None, out=None, show=pri
     if out is not None:
         figures = {name: {**dataclasses.asdict(timing), **summary(timing)} for name, timing in timings.items()}
         everything = {"machine": about, "startup": startup, "batch_seconds": made, "workloads": figures}
-        with atomic_write(out) as temporary:
-            temporary.write_text(json.dumps(everything, indent=1))
+        write_file(out, json.dumps(everything, indent=1))
         show(str(out))
     return timings
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...base import backend, machine
 from ...base.errors import InputError
-from ...base.files import atomic_write
+from ...base.files import write_file
 from ...kernels.attention import FILES, Forward, backward, forward
 from ...kernels.formats import to_float32, to_format
 from ...kernels.launch import launcher
@@ -268,13 +268,11 @@ def bench(chosen=None, *, turns=15, out=None, readme=None, compiled=False, show=
         "steps": steps,
     }
     if out is not None:
-        with atomic_write(out) as temporary:
-            temporary.write_text(json.dumps(everything, indent=1))
+        write_file(out, json.dumps(everything, indent=1))
     if readme is not None:
         with open(readme, encoding="utf-8") as file:
             text = filled(file.read(), figures, rate)
-        with atomic_write(readme) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(readme, text)
     return everything
 
 

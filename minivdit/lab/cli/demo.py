@@ -63,12 +63,12 @@ def train_small(options, out):
 
 def draw_and_judge(options, out, preset):
     """Draw clips with the trained weights, judge them, and write pictures, figures and a page."""
+    from ...base.files import write_file
     from ...generation import TextToVideo
     from ...training.journal import lines_with_loss
     from .. import display
     from ..evaluation import MEASURES, judge_model, shares
     from ..explorer import explore
-    from .judge import save
 
     print(f"2. Drawing {options.prompts} clips from captions, and judging them beside real ones", flush=True)
     model, seed = TextToVideo.load(out / "run" / "model.safetensors"), options.seed + 1  # as `minivdit sample` reads it
@@ -85,7 +85,7 @@ def draw_and_judge(options, out, preset):
         captions=captions,
         title=f"{preset.name}: {steps} steps in {minutes:.1f} minutes, seed {options.seed}",
     )
-    save(out / "report.json", report.to_json())
+    write_file(out / "report.json", report.to_json())
     explore(captions[0], [model], seed=seed).save(out / "explorer.html")
     print(f"   {'':14}{'drawn':>8}{'real clips':>12}{'chance':>8}")
     for name, value, ceiling, floor in figures:

@@ -91,11 +91,10 @@ def judge(options, model, count):
 
 def save(out, text):
     """Write a text to the file `out`, if one was given. It comes before printing, which nobody may be there to read."""
-    from ...base.files import atomic_write
+    from ...base.files import write_file
 
     if out:
-        with atomic_write(out) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(out, text)
 
 
 def add_card(commands):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...base import config
 from ...base.errors import InputError, shorten
-from ...base.files import atomic_write
+from ...base.files import write_file
 from ...base.locking import locked
 from ...base.machine import processor
 from ...generation import TextToVideo
@@ -215,8 +215,7 @@ def _write(out, report, results, prompts):
         **{f"clips-{number}.gif": gif for number, (_, gif) in enumerate(side_by_side, 1)},
     }
     for name, content in files.items():
-        with atomic_write(Path(out) / name) as temporary:
-            temporary.write_bytes(content)
+        write_file(Path(out) / name, content)
     return report
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...base import config, machine, seeds, values
 from ...base.errors import InputError
-from ...base.files import atomic_write, read_json
+from ...base.files import read_json, write_file
 from ...generation import TextToVideo
 from ...models.schemes import SCHEMES, check_scheme
 from ...nn import fingerprint
@@ -130,8 +130,7 @@ class Study:
             before = read_study(self.out).about()
             cure = "go on with the same options, or choose another --out"
             config.require_equal(*({k: study[k] for k in fixed} for study in (before, about)), path, cure)
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(about, indent=1))
+        write_file(path, json.dumps(about, indent=1))
 
     def about(self):
         """What study.json holds."""

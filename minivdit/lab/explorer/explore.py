@@ -5,7 +5,7 @@ from html import escape
 
 from ...base import values
 from ...base.errors import InputError
-from ...base.files import atomic_write
+from ...base.files import write_file
 from ...generation import TextToVideo
 from ...generation.weights import shipped
 from . import page
@@ -35,8 +35,7 @@ class Explorer:
     def save(self, path):
         """Write the page to a file; returns its size in bytes."""
         content = self.html().encode()
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+        write_file(path, content)
         return len(content)
 
     def picture(self, patch=None, step=None):

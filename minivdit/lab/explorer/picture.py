@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 
-from ...base.files import atomic_write
+from ...base.files import write_file
 from ..display import plain, to_uint8
 from .page import brightest
 
@@ -20,8 +20,7 @@ class Picture:
 
     def save(self, path):
         """Write it to a file."""
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(self.png)
+        write_file(path, self.png)
 
 
 def draw(recordings, prompt, patch=None, step=None):
