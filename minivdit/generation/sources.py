@@ -10,8 +10,9 @@ from ..base.errors import InputError
 from ..data.fitting import to_size
 from ..data.reading import Clip, open_clip, read_mask
 from ..models.patches import pixel_patch
-from .given import check_pixels
 
+MOST_CHANNELS = 4
+ROUNDING = 1e-5  # by so much values may lie outside of [0, 1]
 CURE = "bring it to what they know with --fit {} (in Python: model.fit(picture, '{}'))"
 
 
@@ -32,6 +33,29 @@ def as_pixels(source, shape, name, model):
             raise InputError(f"{name} must have one size, not {' and '.join(str(part.shape) for part in parts)}")
         source = np.stack(parts)
     return check_pixels(source, shape, name)
+
+
+def check_pixels(pixels, shape, name):
+    """Pixels as a float32 array with these axes, in [0, 1]; InputError for others.
+
+    shape: names of the axes, such as ('clips', 'frames', 'height', 'width', 'channels'). The first may be missing for
+    one clip. The last may be missing for a grey one: an axis that is too long for channels is another. Bytes are
+    divided by 255, and values that left [0, 1] by rounding are clipped.
+    """
+    pixels = np.asarray(pixels)
+    given = pixels.shape
+    if pixels.dtype == np.uint8:
+        pixels = pixels * np.float32(1 / 255)
+    if given and given[-1] > MOST_CHANNELS:
+        pixels = pixels[..., None]
+    if pixels.ndim not in (len(shape) - 1, len(shape)) or 0 in given:
+        grey = "; for a grey array a without channels give a[..., None]" if given and given[-1] > 1 else ""
+        raise InputError(f"{name} must be an array ({', '.join(shape)}), not one of shape {given}{grey}")
+    if pixels.dtype.kind != "f":
+        raise InputError(f"{name} must be floats in [0, 1], or bytes (uint8), not {pixels.dtype}")
+    if not (pixels.min() >= -ROUNDING and pixels.max() <= 1 + ROUNDING):  # written so that NaN fails
+        raise InputError(f"{name} must lie in [0, 1]; it goes from {pixels.min():.9g} to {pixels.max():.9g}")
+    return pixels.astype(np.float32).clip(0, 1).reshape(-1, *pixels.shape[-len(shape) + 1 :])
 
 
 def as_mask(source):

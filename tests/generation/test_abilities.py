@@ -7,7 +7,7 @@ from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.generation import Given
 from minivdit.generation.batch import NoiseByClip, Predictor
-from minivdit.generation.given import check_pixels
+from minivdit.generation.sources import check_pixels
 
 PROMPTS = ["a 3 moving right", "a 7 moving up"]
 LENGTH = 8  # of a clip in training
