@@ -30,7 +30,7 @@ from minivdit.lab.explorer import explore
 from minivdit.lab.lessons import check, size
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.blocks import SelfAttention, split_heads
-from minivdit.models.patterns import average_attention_distance, labels, links, partition, reachable, with_turns
+from minivdit.models.patterns import average_attention_distance, labels, links, partition, reachable, with_occurrences
 from minivdit.models.schemes import SCHEMES
 
 plt.style.use("seaborn-v0_8-colorblind")
@@ -83,7 +83,7 @@ def blocks_of(name, depth):
 figure, rows = plt.subplots(len(SCHEMES), 2, figsize=(8.5, 5), layout="constrained")
 for row, name in zip(rows, SCHEMES):
     looked_at = links(blocks_of(name, 2), grid)
-    for axes, link, (pattern, _) in zip(row, looked_at, with_turns(blocks_of(name, 2))):
+    for axes, link, (pattern, _) in zip(row, looked_at, with_occurrences(blocks_of(name, 2))):
         draw_tokens(axes, link[token], f"{pattern}: {link[token].sum()} of {tokens}", vmin=0, vmax=1)
     row[0].set_ylabel(name, rotation=0, ha="right", va="center")
 figure.suptitle("six frames of 4 x 4 tokens: whom the marked token looks at, in blocks 1 and 2", fontsize=10)
@@ -98,13 +98,13 @@ group after the other; the library with all groups at once.
 # %%
 attention = SelfAttention(32, 4, np.random.default_rng(1))
 x = generator.standard_normal((1, tokens, 32), dtype=np.float32)
-for pattern, turn in (("frame", 0), ("time", 0), ("joint", 0), ("window", 1), ("skip", 1)):
-    group = labels(pattern, grid, turn)
+for pattern, occurrence in (("frame", 0), ("time", 0), ("joint", 0), ("window", 1), ("skip", 1)):
+    group = labels(pattern, grid, occurrence)
     with ag.no_grad():
         one_by_one = np.empty_like(x)
         for number in np.unique(group):
             one_by_one[:, group == number] = attention(x[:, group == number]).data
-        at_once = attention(x, part=partition(pattern, grid, turn)).data
+        at_once = attention(x, part=partition(pattern, grid, occurrence)).data
     assert np.allclose(one_by_one, at_once, atol=1e-5), pattern
 
 # %% [markdown]
@@ -232,9 +232,9 @@ assert np.isclose(average_attention_distance(SCHEMES["framewise"], larger), 2 - 
 
 figure, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
 for name, marker in zip(SCHEMES, "osD^v"):
-    parts = with_turns(blocks_of(name, 2))
+    parts = with_occurrences(blocks_of(name, 2))
     distance = average_attention_distance([pattern for pattern, _ in parts], larger)
-    price = np.mean([costs.score_pairs(pattern, larger, turn) for pattern, turn in parts]) / N**2
+    price = np.mean([costs.score_pairs(pattern, larger, occurrence) for pattern, occurrence in parts]) / N**2
     print(f"{name:10} distance {distance:5.2f}, scores of a block {price:6.1%} of those of joint")
     if np.isfinite(distance):
         axes.plot(price, distance, marker, markersize=8, label=name)

@@ -282,7 +282,7 @@ rows = {
 print(f"{'pattern':20}{'pairs a block':>15}{'of joint':>10}{'distance':>10}")
 summary = {}
 for name, patterns in rows.items():
-    pairs = np.mean([costs.score_pairs(pattern, grid, turn) for turn, pattern in enumerate(patterns)])
+    pairs = np.mean([costs.score_pairs(pattern, grid, occurrence) for occurrence, pattern in enumerate(patterns)])
     summary[name] = pairs / joint_pairs, average_attention_distance(patterns, grid)
     print(f"{name:20}{pairs:>15,.0f}{summary[name][0]:>10.1%}{summary[name][1]:>10.2f}")
 

@@ -29,7 +29,7 @@ from minivdit.lab.evaluation import seam, track
 from minivdit.lab.lessons import check, size
 from minivdit.models import costs
 from minivdit.models.patches import patch_grid, patchify
-from minivdit.models.patterns import average_attention_distance, reachable, with_turns
+from minivdit.models.patterns import average_attention_distance, reachable, with_occurrences
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -155,7 +155,9 @@ joint = costs.block_flops(tokens, width)
 table = {}
 print(f"{'pattern':20}{'scores':>8}{'block':>8}{'distance':>10}{'seen after 2':>14}")
 for name, (patterns, _) in roads.items():
-    pairs = np.mean([costs.score_pairs(pattern, grid, turn) for pattern, turn in with_turns(patterns)])
+    pairs = np.mean(
+        [costs.score_pairs(pattern, grid, occurrence) for pattern, occurrence in with_occurrences(patterns)]
+    )
     price = costs.block_flops(tokens, width, pairs) / joint
     seen = reachable(patterns, small_grid).mean()
     table[name] = price, average_attention_distance(patterns, small_grid), seen

@@ -121,6 +121,20 @@ def to_device(array):
     return xp().asarray(array)
 
 
+def cached_on_device(function):
+    """Cache what a function of hashable arguments makes, for each device. Nobody may change the arrays in it."""
+
+    @functools.lru_cache(maxsize=256)
+    def cached(device, *arguments):
+        return function(*arguments)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        return cached(device_name(), *arguments)
+
+    return call
+
+
 def wait():
     """Wait until the device has finished all its work."""
     if xp() is not np:

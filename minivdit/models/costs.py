@@ -117,12 +117,12 @@ class Cost:
         return "\n".join(lines)
 
 
-def score_pairs(pattern, grid, turn=0):
+def score_pairs(pattern, grid, occurrence=0):
     """How many (query, key) pairs one attention of this pattern computes on a grid (T, H, W) of tokens.
 
     Groups are filled up to the size of the largest, and what is filled in is computed too.
     """
-    sizes = np.bincount(labels(pattern, grid, turn))
+    sizes = np.bincount(labels(pattern, grid, occurrence))
     return int((sizes > 0).sum()) * int(sizes.max()) ** 2
 
 
@@ -186,11 +186,11 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     text += LayerCost("", flops=2 * caption * width)
 
     blocks = {}
-    for pattern, turn in config.block_patterns():
+    for pattern, occurrence in config.block_patterns():
         for layer in block_layers(
             tokens,
             width,
-            score_pairs(pattern, grid, turn),
+            score_pairs(pattern, grid, occurrence),
             batch=batch,
             mlp_ratio=config.mlp_ratio,
             words=words,

@@ -1,16 +1,13 @@
 """Space-time patches and their positions, for a grid of any length, height and width."""
 
-import functools
-
 import numpy as np
 
 from .. import autograd as ag
-from ..base.backend import array_module, device_name, to_device
+from ..base.backend import array_module, cached_on_device, to_device
 from ..base.errors import InputError
 
-# Our grids are a few to a few dozen steps long; with the 10,000 of sentences nearly all waves would stand still over
-# them. It is one of three things that were changed at once when a model had learnt "left" and "right" as one word:
-# together they cured it, and what each is worth isn't known (examples/results/tried.md).
+# Our grids are a few to a few dozen steps long. With the 10,000 that is usual for sentences nearly all waves would
+# hardly change over them.
 LONGEST = 32.0
 
 
@@ -65,46 +62,42 @@ def wave_features(values, width, longest=10000.0):
     Fast waves tell neighbours apart, slow ones tell far from near. An odd width gets a last column of zeros.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    half, xp = width // 2, array_module(values)
-    frequencies = longest ** (-xp.arange(half) / max(half, 1))
-    angles = xp.asarray(values, dtype=np.float64)[..., None] * frequencies
+    xp = array_module(values)
+    angles = _angles(values, width // 2, longest)
     features = xp.concatenate([xp.cos(angles), xp.sin(angles), xp.zeros((*angles.shape[:-1], width % 2))], axis=-1)
     return features.astype(np.float32)
 
 
-def _thirds(width):
-    """Split a width into three axes t, y, x as evenly as possible; time gets what is left over."""
-    return (width - 2 * (width // 3), width // 3, width // 3)
+def _angles(values, count, longest):
+    """Values (...) times `count` frequencies, from 1 down towards 1/longest: (..., count), float64."""
+    xp = array_module(values)
+    frequencies = longest ** (-xp.arange(count) / max(count, 1))
+    return xp.asarray(values, dtype=np.float64)[..., None] * frequencies
 
 
+def _for_three_axes(function, grid, width):
+    """function(coordinates, width, LONGEST) for the coordinates t, y and x of all tokens, side by side: (N, width).
+
+    Each gets a third of the width. What is left over goes to time.
+    """
+    thirds = (width - 2 * (width // 3), width // 3, width // 3)
+    coordinates = np.indices(grid).reshape(3, -1)
+    return np.concatenate([function(axis, part, LONGEST) for axis, part in zip(coordinates, thirds)], axis=-1)
+
+
+@cached_on_device
 def sincos_positions(grid, width):
     """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x."""
-    return _sincos_positions(grid, width, device_name())
+    return to_device(_for_three_axes(wave_features, grid, width))
 
 
-@functools.lru_cache(maxsize=64)
-def _sincos_positions(grid, width, device):  # `device` keeps what is cached for the CPU and the GPU apart
-    coordinates = np.indices(grid).reshape(3, -1)
-    parts = [wave_features(axis, part, LONGEST) for axis, part in zip(coordinates, _thirds(width))]
-    return to_device(np.concatenate(parts, axis=-1))
+@cached_on_device
+def rotary_angles(grid, head_width):
+    """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` rotates each pair, for three axes.
 
-
-def rotary_angles(grid, head_width, longest=LONGEST):
-    """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` turns each pair, for three axes.
-
-    A third of the pairs turns with t, a third with y, a third with x (time gets what is left over, so a head
-    needs a width of at least 6 to know all three). The fastest pair turns by 1 radian per step, the slowest by
-    a little over 1/longest. Source: Su et al. 2021, in three axes.
+    A third of the pairs rotates with t, a third with y, a third with x. (Time gets what is left over, so a head
+    needs a width of at least 6 to know all three.) The fastest pair rotates by 1 radian per step, the slowest by
+    a little over 1/LONGEST. Source: Su et al. 2021, in three axes.
     """
-    return _rotary_angles(grid, head_width, longest, device_name())
-
-
-@functools.lru_cache(maxsize=64)
-def _rotary_angles(grid, head_width, longest, device):
-    coordinates = np.indices(grid).reshape(3, -1)
-    angles = [
-        axis[:, None] * longest ** (-np.arange(part) / max(part, 1))
-        for axis, part in zip(coordinates, _thirds(head_width // 2))
-    ]
-    angles = np.concatenate(angles, axis=-1)[:, None, :]
+    angles = _for_three_axes(_angles, grid, head_width // 2)[:, None, :]
     return to_device(np.cos(angles).astype(np.float32)), to_device(np.sin(angles).astype(np.float32))

@@ -15,14 +15,13 @@ same weights, depth and text path. One function regroups tokens, one attention r
 """
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
 
 from ..autograd import differentiable
 from ..autograd.attend import NEVER
-from ..base.backend import device_name, to_device
+from ..base.backend import cached_on_device, to_device
 from ..base.errors import InputError
 
 PATTERNS = ("frame", "time", "joint", "window", "skip")
@@ -30,12 +29,12 @@ DEFAULT_WINDOW = (2, 2, 2)
 DEFAULT_SKIP = 2
 
 
-def labels(pattern, grid, turn=0):
+def labels(pattern, grid, occurrence=0):
     """The group that each token belongs to: integers (N,), tokens ordered t, y, x.
 
     pattern: a name with an optional argument, such as 'joint', 'window:4x2x2' or 'skip:4'.
-    grid: (T, H, W) tokens. turn: which block of its kind this is; windows and skips alternate between
-    two partitions so that information gets across.
+    grid: (T, H, W) tokens. occurrence: how many earlier blocks have the same pattern; windows and skips alternate
+    between two partitions, so that information can pass between groups.
     """
     name, argument = parse_pattern(pattern)
     t, y, x = np.indices(grid).reshape(3, -1)
@@ -51,11 +50,11 @@ def labels(pattern, grid, turn=0):
         for axis, side, length in zip((t, y, x), argument, grid):
             side = min(side, length)
             # A box that covers the whole axis stays where it is: shifting would only cut it.
-            shift = side // 2 if turn % 2 and side < length else 0
+            shift = side // 2 if occurrence % 2 and side < length else 0
             box.append((axis + shift) // side)
         return np.unique(np.stack(box), axis=1, return_inverse=True)[1].reshape(-1)
     step = min(argument, number.size)
-    return number % step if turn % 2 == 0 else number // step % step
+    return number % step if occurrence % 2 == 0 else number // step % step
 
 
 def parse_pattern(pattern):
@@ -96,14 +95,10 @@ class Partition:
     in_order: bool
 
 
-def partition(pattern, grid, turn=0):
+@cached_on_device
+def partition(pattern, grid, occurrence=0):
     """The Partition of a pattern on a grid (T, H, W), on the device; see `labels`."""
-    return _partition(pattern, grid, turn, device_name())
-
-
-@functools.lru_cache(maxsize=256)
-def _partition(pattern, grid, turn, device):  # `device` keeps what is cached for the CPU and the GPU apart
-    group = labels(pattern, grid, turn)
+    group = labels(pattern, grid, occurrence)
     order = np.argsort(group, kind="stable")  # tokens of a group keep their order
     sizes = np.bincount(group)
     sizes = sizes[sizes > 0]
@@ -155,26 +150,26 @@ def ungroup(x, *, part):
     return _scatter(x, part), lambda grad: _gather(grad, part)
 
 
-def with_turns(patterns):
-    """[(pattern, turn)] for each block: turn counts the earlier blocks with the same pattern."""
+def with_occurrences(patterns):
+    """[(pattern, occurrence)] for each block: how many earlier blocks have the same pattern."""
     patterns = list(patterns)
     return [(pattern, patterns[:block].count(pattern)) for block, pattern in enumerate(patterns)]
 
 
 def links(patterns, grid, causal=False):
-    """For each block a boolean (N, N): entry [i, j] says whether token i looks at token j. For small grids."""
+    """For each block a boolean (N, N): entry [i, j] says whether token i attends to token j. For small grids."""
     frame = labels("frame", grid)
     allowed = frame[None, :] <= frame[:, None] if causal else True
-    groups = [labels(pattern, grid, turn) for pattern, turn in with_turns(patterns)]
+    groups = [labels(pattern, grid, occurrence) for pattern, occurrence in with_occurrences(patterns)]
     return [(group[:, None] == group[None, :]) & allowed for group in groups]
 
 
 def most_links(patterns, grid, causal=False):
-    """How many True entries the fullest of `links` has, counted without making it."""
+    """The largest number of True entries in one of the `links`, counted without making them."""
     frame = labels("frame", grid)
     most = 0
-    for pattern, turn in {(pattern, turn % 2) for pattern, turn in with_turns(patterns)}:  # two partitions at most
-        group = labels(pattern, grid, turn)
+    for pattern, parity in {(pattern, count % 2) for pattern, count in with_occurrences(patterns)}:
+        group = labels(pattern, grid, parity)
         sizes = np.zeros((int(group.max()) + 1, grid[0]), np.int64)  # of each group, how many of its tokens a frame has
         np.add.at(sizes, (group, frame), 1)
         seen = sizes.cumsum(axis=1) if causal else sizes.sum(axis=1, keepdims=True)
@@ -215,5 +210,5 @@ def average_attention_distance(patterns, grid):
 
 
 def _follow(link, reached):
-    """Where one more attention leads: the boolean matrix product (in float32, for which BLAS is fast)."""
+    """What one more attention reaches: the boolean matrix product (in float32, for which BLAS is fast)."""
     return link.astype(np.float32) @ reached.astype(np.float32) > 0

@@ -16,7 +16,7 @@ from ..base.errors import InputError
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
-from .patterns import parse_pattern, partition, with_turns
+from .patterns import parse_pattern, partition, with_occurrences
 from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
@@ -66,8 +66,8 @@ class VideoDiTConfig:
             parse_pattern(pattern)
 
     def block_patterns(self):
-        """The pattern of each block, (name, turn); see `with_turns`."""
-        return with_turns(self.patterns[block % len(self.patterns)] for block in range(self.depth))
+        """The pattern of each block, (name, occurrence); see `with_occurrences`."""
+        return with_occurrences(self.patterns[block % len(self.patterns)] for block in range(self.depth))
 
 
 class VideoDiT(Module):
@@ -110,8 +110,8 @@ class VideoDiT(Module):
         visible = key_times(tokens != PAD)
         condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
 
-        for block, (pattern, turn) in zip(self.blocks, config.block_patterns()):
-            x = block(x, condition, text, visible, rotation, partition(pattern, grid, turn))
+        for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns()):
+            x = block(x, condition, text, visible, rotation, partition(pattern, grid, occurrence))
 
         shift, scale = ag.split(self.final_modulation(condition), parts=2)
         x = ag.normalise_and_modulate(x, shift, scale)

@@ -36,17 +36,17 @@ def turned(x, cos, sin):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("occurrence", [0, 1])
 @pytest.mark.parametrize("pattern", ["frame", "time", "joint", "window:2x2x2", "window:4x1x3", "skip:3"])
-def test_self_attention_in_groups(randomise, in_double, pattern, turn, causal):
+def test_self_attention_in_groups(randomise, in_double, pattern, occurrence, causal):
     """On a grid that no window divides, so that groups are padded."""
     grid = (3, 3, 5)
     tokens = int(np.prod(grid))
     layer = in_double(randomise(SelfAttention(WIDTH, HEADS, np.random.default_rng(0))))
     x, rotation = normal(2, tokens, WIDTH), rotary_angles(grid, WIDTH // HEADS)
-    found = layer(x, rotation=rotation, part=partition(pattern, grid, turn), causal=causal).data
+    found = layer(x, rotation=rotation, part=partition(pattern, grid, occurrence), causal=causal).data
 
-    allowed = links((pattern,) * 2, grid, causal)[turn]
+    allowed = links((pattern,) * 2, grid, causal)[occurrence]
     weights = {name: tensor.data for name, tensor in layer.named_tensors()}
     for clip in range(2):
         q, k, v = (x[clip] @ weights["qkv.weight"]).reshape(tokens, 3, HEADS, -1).swapaxes(0, 1)

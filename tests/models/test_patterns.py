@@ -19,7 +19,7 @@ from minivdit.models.patterns import (
     reachable,
     regroup,
     ungroup,
-    with_turns,
+    with_occurrences,
 )
 
 PATTERNS = ["frame", "time", "joint", "window", "window:1x3x2", "window:4x2x5", "skip", "skip:3", "skip:7"]
@@ -31,11 +31,11 @@ def test_every_pattern_is_tested():
     assert {name.partition(":")[0] for name in PATTERNS} == set(every_pattern)
 
 
-@pytest.mark.parametrize("pattern, grid, turn", CASES)
-def test_every_token_is_in_exactly_one_group(pattern, grid, turn):
-    part = partition(pattern, grid, turn)
+@pytest.mark.parametrize("pattern, grid, occurrence", CASES)
+def test_every_token_is_in_exactly_one_group(pattern, grid, occurrence):
+    part = partition(pattern, grid, occurrence)
     tokens = np.prod(grid)
-    group = labels(pattern, grid, turn)
+    group = labels(pattern, grid, occurrence)
     real = np.ones(part.index.shape, bool) if part.padding is None else ~part.padding
     assert sorted(part.index[real]) == list(range(tokens))
     assert real.any(axis=1).all(), "a group of nothing but padding"
@@ -47,9 +47,9 @@ def test_every_token_is_in_exactly_one_group(pattern, grid, turn):
         assert np.array_equal(members, np.flatnonzero(group == group[members[0]]))
 
 
-@pytest.mark.parametrize("pattern, grid, turn", CASES)
-def test_slots_know_their_frame(pattern, grid, turn):
-    part = partition(pattern, grid, turn)
+@pytest.mark.parametrize("pattern, grid, occurrence", CASES)
+def test_slots_know_their_frame(pattern, grid, occurrence):
+    part = partition(pattern, grid, occurrence)
     real = np.ones(part.index.shape, bool) if part.padding is None else ~part.padding
     frame = np.indices(grid)[0].reshape(-1)
     assert np.array_equal(part.time[real], frame[part.index[real]])
@@ -57,9 +57,9 @@ def test_slots_know_their_frame(pattern, grid, turn):
     assert part.time.dtype == np.int32
 
 
-@pytest.mark.parametrize("pattern, grid, turn", CASES)
-def test_regroup_and_ungroup_are_inverse_and_adjoint(pattern, grid, turn):
-    part = partition(pattern, grid, turn)
+@pytest.mark.parametrize("pattern, grid, occurrence", CASES)
+def test_regroup_and_ungroup_are_inverse_and_adjoint(pattern, grid, occurrence):
+    part = partition(pattern, grid, occurrence)
     generator = np.random.default_rng(0)
     x = ag.Tensor(generator.standard_normal((2, np.prod(grid), 3)), requires_grad=True)
     grouped = regroup(x, part=part)
@@ -86,8 +86,8 @@ def test_regroup_refuses_another_number_of_tokens():
         ungroup(np.zeros((1, 2, 4, 3)), part=part)
 
 
-def as_grid(pattern, grid, turn=0):
-    return labels(pattern, grid, turn).reshape(grid).tolist()
+def as_grid(pattern, grid, occurrence=0):
+    return labels(pattern, grid, occurrence).reshape(grid).tolist()
 
 
 def test_each_pattern_on_a_small_grid():
@@ -95,14 +95,14 @@ def test_each_pattern_on_a_small_grid():
     assert as_grid("time", (2, 1, 3)) == [[[0, 1, 2]], [[0, 1, 2]]]
     assert as_grid("joint", (2, 1, 3)) == [[[0, 0, 0]], [[0, 0, 0]]]
     assert as_grid("skip:2", (2, 1, 3)) == [[[0, 1, 0]], [[1, 0, 1]]]
-    assert as_grid("skip:2", (2, 1, 4), turn=1) == [[[0, 0, 1, 1]], [[0, 0, 1, 1]]]
+    assert as_grid("skip:2", (2, 1, 4), occurrence=1) == [[[0, 0, 1, 1]], [[0, 0, 1, 1]]]
     assert as_grid("window:1x1x2", (1, 1, 5)) == [[[0, 0, 1, 1, 2]]]
-    assert as_grid("window:1x1x2", (1, 1, 5), turn=1) == [[[0, 1, 1, 2, 2]]]
+    assert as_grid("window:1x1x2", (1, 1, 5), occurrence=1) == [[[0, 1, 1, 2, 2]]]
 
 
 def test_windows_shift_in_every_other_block_by_half_a_box():
     grid = (4, 6, 8)
-    boxes = [labels("window:2x2x4", grid, turn) for turn in range(4)]
+    boxes = [labels("window:2x2x4", grid, occurrence) for occurrence in range(4)]
     assert np.array_equal(boxes[0], boxes[2]) and np.array_equal(boxes[1], boxes[3])
     assert not np.array_equal(boxes[0], boxes[1])
     plain, shifted = (box.reshape(grid) for box in boxes[:2])
@@ -116,8 +116,8 @@ def test_windows_shift_in_every_other_block_by_half_a_box():
 
 
 def test_a_window_that_covers_an_axis_is_not_cut_by_the_shift():
-    for turn in (0, 1):
-        group = labels("window:2x4x4", (4, 4, 4), turn).reshape(4, 16)
+    for occurrence in (0, 1):
+        group = labels("window:2x4x4", (4, 4, 4), occurrence).reshape(4, 16)
         assert (group == group[:, :1]).all()
 
 
@@ -137,11 +137,11 @@ def test_an_unknown_pattern_or_argument_is_refused(pattern, bad_or_message):
         parse_pattern(pattern)
 
 
-@pytest.mark.parametrize("turn", [0, 1])
-def test_an_argument_beyond_the_grid_is_as_good_as_the_whole_grid(turn):
+@pytest.mark.parametrize("occurrence", [0, 1])
+def test_an_argument_beyond_the_grid_is_as_good_as_the_whole_grid(occurrence):
     grid, huge = (2, 3, 4), 10**30  # more than an integer of NumPy holds
     for pattern, same in ((f"skip:{huge}", "skip:24"), (f"window:{huge}x2x{huge}", "window:2x2x4")):
-        assert (labels(pattern, grid, turn) == labels(same, grid, turn)).all()
+        assert (labels(pattern, grid, occurrence) == labels(same, grid, occurrence)).all()
 
 
 def test_names_alone_have_defaults():
@@ -151,7 +151,7 @@ def test_names_alone_have_defaults():
 
 
 def test_turns_count_blocks_of_the_same_pattern():
-    assert with_turns(["window", "joint", "window", "skip", "window"]) == [
+    assert with_occurrences(["window", "joint", "window", "skip", "window"]) == [
         ("window", 0), ("joint", 0), ("window", 1), ("skip", 0), ("window", 2),
     ]  # fmt: skip
 
