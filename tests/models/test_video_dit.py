@@ -177,8 +177,8 @@ def test_the_same_inputs_give_the_same_bits(tiny, inputs):
 BAD_INPUTS = {
     "channels": (lambda x, s, w: (x[..., :1], s, w), r"1 channels; this model takes 2"),
     "rank": (lambda x, s, w: (x[0], s, w), r"\(batch, frames, height, width, channels\)"),
-    "height": (lambda x, s, w: (x[:, :, :3], s, w), r"3 in height.*2 or 4"),
-    "no frames": (lambda x, s, w: (x[:, :0], s[:, :0], w), r"0 in frames"),
+    "height": (lambda x, s, w: (x[:, :, :3], s, w), r"height 3 .*2 or 4"),
+    "no frames": (lambda x, s, w: (x[:, :0], s[:, :0], w), r"num_frames 0 must"),
     "one level a clip": (lambda x, s, w: (x, s[:, 0], w), r"noise_level must be .*\(2, 3\)"),
     "levels of other frames": (lambda x, s, w: (x, s[:, 1:], w), r"one for each latent frame, not \(2, 2\)"),
     "levels as step numbers": (lambda x, s, w: (x, s * 999, w), r"between 0 .clean. and 1"),
