@@ -187,7 +187,7 @@ def save_tensors(path, tensors, metadata=None):
     """
     from .backend import to_numpy
 
-    # asarray(order="C") rather than ascontiguousarray, which turns 0-d arrays into 1-d ones.
+    # asarray(order="C") rather than ascontiguousarray, which makes 1-d arrays of 0-d ones.
     arrays = {name: np.asarray(to_numpy(array), order="C") for name, array in tensors.items()}
     if "__metadata__" in arrays:
         raise InputError("a tensor can't be named '__metadata__' in a safetensors file; rename it")
@@ -238,17 +238,13 @@ def read_json(path, shape, kind, cure):
         raise InputError(f"{path} is no {kind}: {reason}; {cure}") from error
 
 
-def _require_shallow(value):
+def _require_shallow(value, depth=DEEPEST_JSON):
     """Raise RecursionError where a value from JSON is nested so deeply that code which follows it might do so later."""
-    level = [value]
-    for _ in range(DEEPEST_JSON):
-        level = [
-            item
-            for part in level
-            for item in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
-        ]
-    if level:
+    if not depth:
         raise RecursionError(f"it is nested more than {DEEPEST_JSON} deep")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(item, (dict, list)):
+            _require_shallow(item, depth - 1)
 
 
 def require_shape(value, shape, place="it"):
@@ -257,19 +253,16 @@ def require_shape(value, shape, place="it"):
     shape: a type or a tuple of types; a list of one shape, for every item; a dict of shapes by name, of which all must
     be there, and of others as many as there like, unless ... stands for their shape: then all others must have it.
     """
+    _require_type(value, shape if isinstance(shape, (type, tuple)) else type(shape), place)
     if isinstance(shape, dict):
-        _require_type(value, dict, place)
         for name in shape.keys() - value.keys() - {...}:
             raise ValueError(f"{place} has no {name!r}")
         for name, part in value.items():
             if name in shape or ... in shape:
                 require_shape(part, shape.get(name, shape.get(...)), f"{name!r:.40} in {place}")
     elif isinstance(shape, list):
-        _require_type(value, list, place)
         for item in value:
             require_shape(item, shape[0], f"an item of {place}")
-    else:
-        _require_type(value, shape, place)
 
 
 def _require_type(value, types, place):

@@ -15,7 +15,7 @@ import numpy as np
 from ..base.backend import to_numpy
 from ..base.config import plain, require_equal
 from ..base.errors import InputError, shorten
-from ..base.files import load_tensors, save_tensors
+from ..base.files import load_tensors, require_shape, save_tensors
 from ..base.values import require_floats
 
 FORMAT = "minivdit training 1"
@@ -44,9 +44,12 @@ class Writer:
         self._thread, self._writing = ThreadPoolExecutor(1, thread_name_prefix="checkpoint"), None
 
     def save(self, groups, metadata):
-        """Copy what is to be saved, and write it meanwhile. An earlier write is finished first; see `wait`."""
+        """Copy the groups, and write them meanwhile. An earlier write is finished first; see `wait`.
+
+        metadata: a dict that doesn't change any more.
+        """
         self.wait()
-        self._writing = self._thread.submit(save_checkpoint, self.path, copied(groups), plain(metadata))
+        self._writing = self._thread.submit(save_checkpoint, self.path, copied(groups), metadata)
 
     def wait(self):
         """Return when everything is on the disk; raise what went wrong there."""
@@ -75,9 +78,11 @@ def load_checkpoint(path):
     InputError for a file that can't be one: another format, numbers that make no sense, weights that aren't finite.
     """
     tensors, metadata = load_tensors(path)
-    if problem := _problem(tensors, metadata):
+    try:
+        _check(tensors, metadata)
+    except ValueError as error:
         cure = "give the file that 'minivdit train' wrote, or another name"
-        raise InputError(f"{path} is not a training checkpoint: {problem}; {cure}")
+        raise InputError(f"{path} is not a training checkpoint: {error}; {cure}") from error
     require_floats(tensors, path)
     groups = {}
     for name, value in {**tensors, **metadata.pop("numbers")}.items():
@@ -113,28 +118,29 @@ def require_goes_on(path, done, saved, here, prefix=""):
         )
 
 
-def _problem(tensors, metadata):
-    """What is wrong with a checkpoint, in words; "" if nothing is."""
-    if not (isinstance(metadata, dict) and metadata.get("format") == FORMAT):
-        return f"it has not the format {FORMAT!r}"
-    for name in ("config", "settings", "metrics", "numbers"):
-        if not isinstance(metadata.get(name), dict):
-            return f"it has no {name}"
-    if type(metadata.get("seed")) is not int:
-        return "it has no seed"
-    steps = metadata["settings"].get("steps")
-    if type(steps) is not int or steps < 1:
-        return f"its settings plan {shorten(steps)} steps"
-    numbers = {"run.step": 0, **metadata["numbers"]}
+NUMBER = (int, float)
+SHAPE = {
+    "format": str,
+    "config": dict,
+    "settings": {"steps": int},
+    "seed": int,
+    "metrics": {...: (*NUMBER, type(None))},
+    "numbers": dict,
+}
+
+
+def _check(tensors, metadata):
+    """Raise ValueError unless these are what `save_checkpoint` writes."""
+    require_shape(metadata, SHAPE)
+    require_shape(metadata.get("minutes"), (*NUMBER, type(None)), "minutes")
+    if metadata["format"] != FORMAT:
+        raise ValueError(f"it has not the format {FORMAT!r}")
+    numbers, steps = {"run.step": 0, **metadata["numbers"]}, metadata["settings"]["steps"]
+    numbers |= {name: "an array" for name in ("run.step", "run.seconds") if name in tensors}
     for name, value in numbers.items():
-        if type(value) not in (int, float) or not 0 <= value < 1e300:
-            return f"{name:.60} is {shorten(value)}, and no number from 0 upwards"
-    for name in ("run.step", "run.seconds"):
-        if name in tensors:
-            return f"{name} is an array of shape {tensors[name].shape}, and no number"
-    if not (type(numbers["run.step"]) is int and numbers["run.step"] <= steps):
-        return f"run.step is {numbers['run.step']}, and no number of steps up to {steps}"
-    for name, value in {"minutes": metadata.get("minutes"), **metadata["metrics"]}.items():
-        if value is not None and type(value) not in (int, float):
-            return f"{name:.60} is {shorten(value)}, and no number"
-    return ""
+        if type(value) not in NUMBER or not 0 <= value < 1e300:
+            raise ValueError(f"{name:.60} is {shorten(value)}, and no number from 0 upwards")
+    if steps < 1:
+        raise ValueError(f"its settings plan {shorten(steps)} steps")
+    if type(numbers["run.step"]) is not int or numbers["run.step"] > steps:
+        raise ValueError(f"run.step is {numbers['run.step']}, and no number of steps up to {steps}")

@@ -12,7 +12,7 @@ from ..base.files import write_file
 class Journal:
     """A JSONL file: a line about the run, then one every few steps with means over the steps since the last.
 
-    path: the file (None: write nothing). step: where training starts; lines of later steps, left by a run
+    path: the file (None: write nothing). step: from which the training goes on; lines of later steps, left by a run
     that was killed after its last checkpoint, are dropped, and so are damaged ones. header: the first line of a new
     file. progress: whether to say so.
     """

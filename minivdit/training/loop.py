@@ -89,7 +89,7 @@ class Run:
         """Take one step on a batch, a dict of arrays, and return its State.
 
         Weights change only after all gradients are known. InputError if the loss or a gradient isn't finite, and then
-        weights are as they were; but with a GPU's kernels they are not: looking first would have the GPU wait.
+        weights are as they were; but with a GPU's kernels they are not: a check before would have the GPU wait.
 
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
@@ -298,8 +298,8 @@ def fit(
 
     path: the checkpoint (None: save nothing); the log is beside it, with the suffix .jsonl. If it exists, training goes
     on from there.
-    minutes: train for about this long instead of settings.steps. It is turned into a number of steps once, at
-    the very start, so that a resumed run still follows the same schedule; resumed with other minutes, it is refused.
+    minutes: train for about this long instead of settings.steps. A number of steps is made of it once, before the
+    first step, so that a resumed run still follows the same schedule; resumed with other minutes, it is refused.
     callbacks: (every, function) pairs; function(run, state) is called every so many steps and at the end, and
     may return a dict of metrics for the log. `with run.average.applied():` in it uses the averaged weights.
     title, prefix: how the progress bar calls it, and how messages begin the names of its settings.

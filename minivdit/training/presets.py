@@ -5,8 +5,8 @@ preset = override(get("small"), ["transformer.width=192", "training.steps=8000"]
 
 import dataclasses
 import difflib
-import functools
 import math
+import operator
 import typing
 
 from ..base import config
@@ -50,8 +50,7 @@ class DataSettings:
         return self._clips_of(digit_source(self.digits, split, directory), **options)
 
     def _clips_of(self, source, **options):
-        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        own = {name: value for name, value in own.items() if name not in ("digits", "shapes", "turning")}
+        own = {name: value for name, value in vars(self).items() if name not in ("digits", "shapes", "turning")}
         return CaptionedClips(source, **{**own, **options})
 
     def mixed_clips(self, split="train", directory=None):
@@ -237,7 +236,7 @@ def assignments(preset):
     """
     usual, found = get(preset.name), []
     for name in fields(preset):
-        value, other = (functools.reduce(getattr, name.split("."), config) for config in (preset, usual))
+        value, other = map(operator.attrgetter(name), (preset, usual))
         if value != other and name not in ("name", "summary"):
             many = isinstance(value, (tuple, list))
             found.append(f"{name}={','.join(map(str, value)) if many else str(value)}")

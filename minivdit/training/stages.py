@@ -17,9 +17,9 @@ STAGES = {
 }
 
 
-def stages_of(preset, started=False):
-    """The names of the stages that a training has. started: whether it goes on from trained weights."""
-    names = ("transformer", "finetuning") if started else STAGES
+def stages_of(preset, from_weights=False):
+    """The names of the stages that a training has. from_weights: whether it goes on from trained weights."""
+    names = ("transformer", "finetuning") if from_weights else STAGES
     return [name for name in names if getattr(preset, STAGES[name]).steps]
 
 

@@ -258,7 +258,7 @@ def test_finetuning_goes_on_from_the_transformer_and_can_be_taken_up_again(tmp_p
     assert fingerprint(again) == fingerprint(model) and path.read_bytes() == unchanged
     with pytest.raises(InputError, match=r"config\.start"):
         trained("finetuning", preset, autoencoder, again, path=path)  # of other weights
-    assert stages.stages_of(TINY)[-1] == stages.stages_of(TINY, started=True)[-1] == "transformer"
+    assert stages.stages_of(TINY)[-1] == stages.stages_of(TINY, from_weights=True)[-1] == "transformer"
 
 
 def test_fingerprint_sees_every_weight():

@@ -125,17 +125,17 @@ def _notes(preset, out, stages, seed, start):
     return notes
 
 
-def require_effects(preset, changes, started=False, by_minutes=False):
+def require_effects(preset, changes, from_weights=False, by_minutes=False):
     """Raise InputError for a change that `presets.override` made to a preset and that has no effect in its training.
 
-    changes: assignments such as 'training.steps=5'. started, by_minutes: whether it goes on from trained weights, and
+    changes: assignments such as 'training.steps=5'. from_weights, by_minutes: whether it goes on from trained weights, and
     whether a time is given instead of steps.
     """
-    stages = stages_of(preset, started)
+    stages = stages_of(preset, from_weights)
     own = {setting: stage for stage, setting in STAGES.items()} | {"autoencoder_loss": "autoencoder"}
     for name, value in (change.replace(" ", "").split("=", 1) for change in changes):
         part, _, field = name.partition(".")
-        switch = field == "steps" and not started and float(value) == 0
+        switch = field == "steps" and not from_weights and float(value) == 0
         if part in own and own[part] not in stages and not switch:
             raise InputError(f"{name} has no effect on a training without the stage {own[part]}; leave it out")
         usual = getattr(presets.get(preset.name), part, None)
