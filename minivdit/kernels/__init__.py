@@ -3,9 +3,8 @@
 sources.py      the files in kernels/ and their text
 describe.py     what one file holds, and what its functions take: all that the others need to know
 attention.py    attention's files, and attention as a function of arrays
-fused.py        the same for what stands beside attention: norms, GELU, rotary positions, the optimiser
+fused.py        the same for the other operations: norms, GELU, rotary positions, the optimiser
 catalogue.py    all of these files, by name
-example.py, fused_example.py    each of them on random numbers, held against float64
 formats.py      float32, float16 and bfloat16, which NumPy doesn't have
 compile.py      by nvcc or NVRTC for every architecture, with registers and spills
 emulate.py      by g++ for the CPU, thread by thread

@@ -95,10 +95,8 @@ def _own(tiles):
     return lambda width: tiles[width][0]
 
 
-def _on_tensor_cores(
-    name, rows, tiles, own_tiles, others_tiles, of_own, of_others, padding=0, threads=128, aligned=4
-):  # fmt: skip
-    """A function with so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row.
+def _tile_bytes(tiles, own_tiles, others_tiles, of_own, of_others, padding=0, aligned=4):
+    """Shared memory of so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row.
 
     aligned: what the size in bytes of all these is a multiple of.
     """
@@ -108,102 +106,73 @@ def _on_tensor_cores(
         in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
         return -(-(2 * in_tiles + 4 * (of_own * own + of_others * others)) // aligned) * aligned
 
-    return _function(name, threads, rows, _own(tiles), shared_bytes)
+    return shared_bytes
 
 
-def _file(arguments, *functions, name=None, types=(), architecture=75, only=None):
-    name = name or functions[0].name
+def _file(name, arguments, functions, types=(), architecture=75, only=None):
     argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
     return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types, only)
 
 
+def _forward_file(name, tiles, shared_bytes, threads=128, **options):
+    """A file of one function, whose blocks take a tile of queries each."""
+    return _file(name, Forward, (_function(name, threads, _queries, _own(tiles), shared_bytes),), **options)
+
+
+def _backward_file(name, rows_of_a_block, shared_bytes=lambda width: 0, **options):
+    """A file of three functions: a warp for each row's sum, then blocks of keys, then blocks of queries."""
+    functions = (
+        _function(f"{name}_row_sums", 128, _queries, 4),
+        _function(f"{name}_keys", 128, _keys, rows_of_a_block, shared_bytes),
+        _function(f"{name}_queries", 128, _queries, rows_of_a_block, shared_bytes),
+    )
+    return _file(name, Backward, functions, **options)
+
+
+def _backward_tiles_file(name, tiles, *parts, **options):
+    return _backward_file(name, _own(tiles), _tile_bytes(tiles, *parts), **options)
+
+
+_NAIVE = (
+    _function("attention_forward_1_naive_scores", 128, lambda a, width: a.queries * a.keys, 128),
+    _function("attention_forward_1_naive_softmax", 128, _queries, 128),
+    _function("attention_forward_1_naive_output", 128, lambda a, width: a.queries * width, 128),
+)
+_ON_80 = {"types": HALVES, "architecture": 80}
 FILES = {
     file.name: file
     for file in (
-        _file(
-            Forward,
-            _function("attention_forward_1_naive_scores", 128, lambda a, width: a.queries * a.keys, 128),
-            _function("attention_forward_1_naive_softmax", 128, _queries, 128),
-            _function("attention_forward_1_naive_output", 128, lambda a, width: a.queries * width, 128),
-            name="attention_forward_1_naive",
-        ),
-        _file(Forward, _function("attention_forward_2_online", 64, _queries, _own(ONLINE_TILES), _online_bytes)),
-        _file(Forward, _function("attention_forward_3_tiles", 128, _queries, _own(FORWARD_TILES), _forward_bytes)),
-        _file(
-            Forward,
-            _on_tensor_cores("attention_forward_4_tensor_cores", _queries, HALVES_TILES, 1, 2, 0, 1, padding=8),
+        _file("attention_forward_1_naive", Forward, _NAIVE),
+        _forward_file("attention_forward_2_online", ONLINE_TILES, _online_bytes, threads=64),
+        _forward_file("attention_forward_3_tiles", FORWARD_TILES, _forward_bytes),
+        _forward_file(
+            "attention_forward_4_tensor_cores",
+            HALVES_TILES,
+            _tile_bytes(HALVES_TILES, 1, 2, 0, 1, padding=8),
             types=HALVES,
         ),
-        _file(
-            Forward,
-            _on_tensor_cores("attention_forward_4b_split_floats", _queries, SPLIT_TILES, 2, 4, 0, 1),
-            architecture=80,
+        _forward_file(
+            "attention_forward_4b_split_floats", SPLIT_TILES, _tile_bytes(SPLIT_TILES, 2, 4, 0, 1), architecture=80
         ),
-        _file(
-            Forward,
-            _on_tensor_cores("attention_forward_5_swizzled", _queries, HALVES_TILES, 1, 2, 0, 1),
-            types=HALVES,
+        _forward_file(
+            "attention_forward_5_swizzled", HALVES_TILES, _tile_bytes(HALVES_TILES, 1, 2, 0, 1), types=HALVES
         ),
-        _file(
-            Forward,
-            _on_tensor_cores("attention_forward_6_async", _queries, HALVES_TILES, 1, 4, 0, 2),
-            types=HALVES,
-            architecture=80,
-        ),
-        _file(
-            Forward,
-            _on_tensor_cores("attention_forward_7_trimmed", _queries, TRIMMED_TILES, 1, 4, 1, 2),
-            types=HALVES,
-            architecture=80,
-        ),
-        _file(
-            Forward,
-            _on_tensor_cores(
-                "attention_forward_8_wgmma", _queries, WARPGROUP_TILES, 1, 4, 1, 2, threads=256, aligned=1024
-            ),
+        _forward_file("attention_forward_6_async", HALVES_TILES, _tile_bytes(HALVES_TILES, 1, 4, 0, 2), **_ON_80),
+        _forward_file("attention_forward_7_trimmed", TRIMMED_TILES, _tile_bytes(TRIMMED_TILES, 1, 4, 1, 2), **_ON_80),
+        _forward_file(
+            "attention_forward_8_wgmma",
+            WARPGROUP_TILES,
+            _tile_bytes(WARPGROUP_TILES, 1, 4, 1, 2, aligned=1024),
+            threads=256,
             types=HALVES,
             architecture=90,
             only="90a",
         ),
-        _file(
-            Backward,
-            _function("attention_backward_1_warps_row_sums", 128, _queries, 4),
-            _function("attention_backward_1_warps_keys", 128, _keys, 4),
-            _function("attention_backward_1_warps_queries", 128, _queries, 4),
-            name="attention_backward_1_warps",
-        ),
-        _file(
-            Backward,
-            _function("attention_backward_2_tiles_row_sums", 128, _queries, 4),
-            _function("attention_backward_2_tiles_keys", 128, _keys, _own(BACKWARD_TILES), _backward_bytes),
-            _function("attention_backward_2_tiles_queries", 128, _queries, _own(BACKWARD_TILES), _backward_bytes),
-            name="attention_backward_2_tiles",
-        ),
-        _file(
-            Backward,
-            _function("attention_backward_3_tensor_cores_row_sums", 128, _queries, 4),
-            _on_tensor_cores("attention_backward_3_tensor_cores_keys", _keys, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
-            _on_tensor_cores("attention_backward_3_tensor_cores_queries", _queries, BACKWARD_HALVES_TILES, 2, 2, 0, 3),
-            name="attention_backward_3_tensor_cores",
-            types=HALVES,
-        ),
-        _file(
-            Backward,
-            _function("attention_backward_3b_split_floats_row_sums", 128, _queries, 4),
-            _on_tensor_cores("attention_backward_3b_split_floats_keys", _keys, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
-            _on_tensor_cores("attention_backward_3b_split_floats_queries", _queries, BACKWARD_HALVES_TILES, 4, 4, 0, 3),
-            name="attention_backward_3b_split_floats",
-            architecture=80,
-        ),
-        _file(
-            Backward,
-            _function("attention_backward_4_async_row_sums", 128, _queries, 4),
-            _on_tensor_cores("attention_backward_4_async_keys", _keys, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
-            _on_tensor_cores("attention_backward_4_async_queries", _queries, BACKWARD_ASYNC_TILES, 2, 4, 1, 6),
-            name="attention_backward_4_async",
-            types=HALVES,
-            architecture=80,
-        ),
+        _backward_file("attention_backward_1_warps", 4),
+        _backward_file("attention_backward_2_tiles", _own(BACKWARD_TILES), _backward_bytes),
+        _backward_tiles_file("attention_backward_3_tensor_cores", BACKWARD_HALVES_TILES, 2, 2, 0, 3, types=HALVES),
+        _backward_tiles_file("attention_backward_3b_split_floats", BACKWARD_HALVES_TILES, 4, 4, 0, 3, architecture=80),
+        _backward_tiles_file("attention_backward_4_async", BACKWARD_ASYNC_TILES, 2, 4, 1, 6, **_ON_80),
     )
 }
 
