@@ -1,4 +1,4 @@
-"""A source of digits: MNIST or the built-in strokes behind one face, at any size."""
+"""A source of digits, at any size: MNIST or the built-in strokes, used in the same way."""
 
 import functools
 
@@ -70,9 +70,9 @@ def digit_source(name="auto", split="train", directory=None):
 
 
 def source_like(name, split="train", directory=None):
-    """As `digit_source`, for digits that weights were trained on: nobody asked for these by name.
+    """`digit_source` for the digits that weights were trained on, which no user asked for by name.
 
-    Where MNIST is neither at hand nor could be kept, a note says that strokes take its place.
+    Where MNIST is not at hand and can't be kept, strokes take its place, and a note says so.
     """
     problem = name == "mnist" and len(find_mnist(split, directory)) < 2 and data_problem(directory)
     if problem:

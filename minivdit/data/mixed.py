@@ -39,9 +39,8 @@ def equal_clips(count, main, other):
 class MixedClips:
     """Makes batches as CaptionedClips does, each of a shape drawn by its share.
 
-    main: the CaptionedClips of all batches that `others`, a list of (share, CaptionedClips), leave. A batch of another
-    shape has more or fewer clips, see `equal_clips`: so every batch has about equally many tokens, and takes about
-    equally long.
+    main: CaptionedClips for the share that `others`, a list of (share, CaptionedClips), leave. A batch of another shape
+    has more or fewer clips (see `equal_clips`): all batches have about as many tokens, and take about as long.
     """
 
     def __init__(self, main, others):

@@ -1,6 +1,6 @@
 """How numbers lie in the arrays that kernels read: float32, float16, bfloat16.
 
-NumPy has no bfloat16. An array of such numbers is an array of their bits, uint16, and whoever hands one over says so:
+NumPy has no bfloat16. An array of such numbers is an array of their bits, uint16, and the caller says so:
 forward(..., dtype="bfloat16"). A bfloat16 is the upper half of a float32: the same range, 8 bits of precision.
 """
 
@@ -35,7 +35,7 @@ def to_float32(array, dtype):
 
 def format_of(array, dtype, possible, name):
     """The format of an array that `name` is to read: `dtype`, or else the array's own. InputError if it can't."""
-    if dtype is None:  # where the array's own won't do, whoever looks at its dtype says so
+    if dtype is None:  # where the array's own can't be read, a later check of the dtype says so
         dtype = array.dtype.name if array.dtype.name in possible else possible[0]
         if array.dtype == np.uint16:
             raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')

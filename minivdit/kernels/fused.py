@@ -1,8 +1,8 @@
-"""What stands beside attention, by kernel: normalise and modulate, gated residual, bias + GELU, and others.
+"""Operations other than attention, by kernel: normalise and modulate, gated residual, bias + GELU, and others.
 
-What is computed is what autograd/fused.py, autograd/elementwise.py, autograd/attend.py and optim.py compute. Each
-operation is one file that holds the value and its pullback, which computes again what it needs: nothing is kept
-between the two but their arguments. Runners, dtypes and errors are as in attention.py.
+They compute what autograd/fused.py, autograd/elementwise.py, autograd/attend.py and nn/optim.py compute. One file holds
+the value and the pullback of an operation. The pullback computes again what it needs, so that nothing but the
+arguments is kept between the two. Runners, dtypes and errors are as in attention.py.
 """
 
 import ctypes
@@ -81,53 +81,39 @@ def _sums_bytes(columns):
     return 4 * THREADS // lanes * columns
 
 
-def _file(name, arguments, instances, tiles, groups, columns=lambda instance: instance):
+def _file(name, arguments, instances, columns=lambda instance: instance):
     """A file with a forward function, a backward one, and one that adds up the sums of the backward one's blocks.
 
-    tiles(arguments), groups(arguments): blocks of the first two; sums that the last one makes, each `width` long.
     columns(instance): how many a team holds.
     """
+
+    def groups(a):
+        return getattr(a, "groups", 1)
+
+    def of_tiles(a, instance):
+        across = -(-a.width // instance) if name in OF_ANY_WIDTH else 1
+        return groups(a) * a.tiles * across
 
     def of_sums(a, instance):
         return groups(a) * -(-a.width // COLUMNS_OF_SUMS)
 
     functions = (
-        Function(f"{name}_forward", THREADS, lambda a, instance: tiles(a)),
-        Function(f"{name}_backward", THREADS, lambda a, instance: tiles(a), lambda n: _sums_bytes(columns(n))),
+        Function(f"{name}_forward", THREADS, of_tiles),
+        Function(f"{name}_backward", THREADS, of_tiles, lambda n: _sums_bytes(columns(n))),
         Function(f"{name}_sums", THREADS, of_sums, lambda n: _sums_bytes(COLUMNS_OF_SUMS)),
     )
     return KernelFile(name, functions, arguments, f"{arguments.__name__}<{{type}}>", instances, types=TYPES)
 
 
+_ADAMW_EMA = Function("adamw_ema", THREADS, lambda a, instance: -(-a.count // (THREADS // 32 * instance)))
 FILES = {
     file.name: file
     for file in (
-        _file(
-            "normalise_and_modulate", Modulate, (128, 256, 512, 1024), lambda a: a.groups * a.tiles, lambda a: a.groups
-        ),
-        _file(
-            "gated_residual",
-            GatedResidual,
-            (COLUMNS,),
-            lambda a: a.groups * a.tiles * -(-a.width // COLUMNS),
-            lambda a: a.groups,
-        ),
-        _file("bias_gelu", BiasGelu, (COLUMNS,), lambda a: a.tiles * -(-a.width // COLUMNS), lambda a: 1),
-        _file(
-            "norm_and_rotary",
-            NormAndRotary,
-            (32, 64, 128, 256, 1024),
-            lambda a: a.tiles,
-            lambda a: 1,
-            columns=lambda width: width // 2,
-        ),
-        KernelFile(
-            "adamw_ema",
-            (Function("adamw_ema", THREADS, lambda a, instance: -(-a.count // (THREADS // 32 * instance))),),
-            AdamWEMA,
-            "AdamWEMA",
-            (COLUMNS,),
-        ),
+        _file("normalise_and_modulate", Modulate, (128, 256, 512, 1024)),
+        _file("gated_residual", GatedResidual, (COLUMNS,)),
+        _file("bias_gelu", BiasGelu, (COLUMNS,)),
+        _file("norm_and_rotary", NormAndRotary, (32, 64, 128, 256, 1024), columns=lambda width: width // 2),
+        KernelFile("adamw_ema", (_ADAMW_EMA,), AdamWEMA, "AdamWEMA", (COLUMNS,)),
     )
 }
 
@@ -145,8 +131,7 @@ def normalise_and_modulate(x, shift=None, scale=None, *, runner, eps=1e-6, dtype
     if shift is not None:
         check_library(runner, shift)
         arguments.shift = vectors("shift", shift, scale.shape, STORED_AS[dtype])
-    out = runner.empty(x.shape, STORED_AS[dtype])
-    arguments.out = address(out)
+    (out,) = _new(arguments, runner, dtype, out=x.shape)
     _run("normalise_and_modulate", arguments, runner, dtype)
     return out
 
@@ -160,15 +145,13 @@ def normalise_and_modulate_backward(x, scale, out_grad, *, runner, eps=1e-6, dty
     arguments, dtype = _modulate(x, scale, runner, eps, dtype, backward=True)
     check_library(runner, out_grad)
     arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
-    x_grad = runner.empty(x.shape, STORED_AS[dtype])
-    arguments.x_grad = address(x_grad)
+    (x_grad,) = _new(arguments, runner, dtype, x_grad=x.shape)
     if scale is None:
         _run("normalise_and_modulate", arguments, runner, dtype, WITHOUT_SUMS)
         return x_grad, None, None
-    shift_grad, scale_grad = (runner.empty(scale.shape, STORED_AS[dtype]) for _ in range(2))
-    sums = runner.empty((2, arguments.groups, arguments.tiles, arguments.width))
-    arguments.shift_grad, arguments.scale_grad = address(shift_grad), address(scale_grad)
-    arguments.shift_sums, arguments.scale_sums = map(address, sums)
+    shift_grad, scale_grad = _new(arguments, runner, dtype, shift_grad=scale.shape, scale_grad=scale.shape)
+    shape = (arguments.groups, arguments.tiles, arguments.width)
+    _sums = _new(arguments, runner, shift_sums=shape, scale_sums=shape)
     _run("normalise_and_modulate", arguments, runner, dtype, BACKWARD)
     return x_grad, shift_grad, scale_grad
 
@@ -196,8 +179,7 @@ def gated_residual(x, gate, branch, *, runner, dtype=None):
     arguments, dtype = _gated_residual(gate, branch, runner, dtype)
     check_library(runner, x)
     arguments.x = contiguous("x", x, branch.shape, STORED_AS[dtype])
-    out = runner.empty(x.shape, STORED_AS[dtype])
-    arguments.out = address(out)
+    (out,) = _new(arguments, runner, dtype, out=x.shape)
     _run("gated_residual", arguments, runner, dtype)
     return out
 
@@ -210,9 +192,8 @@ def gated_residual_backward(gate, branch, out_grad, *, runner, dtype=None):
     arguments, dtype = _gated_residual(gate, branch, runner, dtype, backward=True)
     check_library(runner, out_grad)
     arguments.out_grad = contiguous("out_grad", out_grad, branch.shape, STORED_AS[dtype])
-    gate_grad, branch_grad = (runner.empty(array.shape, STORED_AS[dtype]) for array in (gate, branch))
-    sums = runner.empty((arguments.groups, arguments.tiles, arguments.width))
-    arguments.gate_grad, arguments.branch_grad, arguments.sums = map(address, (gate_grad, branch_grad, sums))
+    gate_grad, branch_grad = _new(arguments, runner, dtype, gate_grad=gate.shape, branch_grad=branch.shape)
+    _sums = _new(arguments, runner, sums=(arguments.groups, arguments.tiles, arguments.width))
     _run("gated_residual", arguments, runner, dtype, BACKWARD)
     return gate_grad, branch_grad
 
@@ -236,8 +217,7 @@ def bias_gelu(x, bias, *, runner, dtype=None):
     """
     check_library(runner, x, bias)
     arguments, dtype = _bias_gelu(x, bias, dtype)
-    out = runner.empty(x.shape, STORED_AS[dtype])
-    arguments.out = address(out)
+    (out,) = _new(arguments, runner, dtype, out=x.shape)
     _run("bias_gelu", arguments, runner, dtype)
     return out
 
@@ -250,9 +230,8 @@ def bias_gelu_backward(x, bias, out_grad, *, runner, dtype=None):
     check_library(runner, x, bias, out_grad)
     arguments, dtype = _bias_gelu(x, bias, dtype, backward=True)
     arguments.out_grad = contiguous("out_grad", out_grad, x.shape, STORED_AS[dtype])
-    x_grad, bias_grad = runner.empty(x.shape, STORED_AS[dtype]), runner.empty(bias.shape)
-    sums = runner.empty((arguments.tiles, arguments.width))
-    arguments.x_grad, arguments.bias_grad, arguments.sums = map(address, (x_grad, bias_grad, sums))
+    (x_grad,) = _new(arguments, runner, dtype, x_grad=x.shape)
+    bias_grad, _sums = _new(arguments, runner, bias_grad=bias.shape, sums=(arguments.tiles, arguments.width))
     _run("bias_gelu", arguments, runner, dtype, BACKWARD)
     return x_grad, bias_grad
 
@@ -268,11 +247,11 @@ def _bias_gelu(x, bias, dtype, backward=False):
 
 
 def norm_and_rotary(x, weight, cos=None, sin=None, *, runner, factor=1.0, eps=1e-6, dtype=None):
-    """factor * rms_norm(x, weight), its pairs (x[i], x[i + width/2]) turned: what autograd's `attention` does first.
+    """factor * rms_norm(x, weight), its pairs (x[i], x[i + width/2]) rotated: what autograd's `attention` does first.
 
     x: (batch, heads, tokens, width), width even and at most 1024, a view with any strides that leave rows whole, of
     float32, float16 or (with dtype="bfloat16") uint16. weight: (width,), float32. cos, sin: (tokens, width/2), or
-    with leading axes that broadcast against x's, float32; without them nothing is turned.
+    with leading axes that broadcast against x's, float32; without them nothing is rotated.
     Returns out, shaped as x and in memory as (batch, tokens, heads, width). Raises InputError.
     """
     arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype)
@@ -293,10 +272,9 @@ def norm_and_rotary_backward(
     arguments, dtype = _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=True)
     check_library(runner, out_grad)
     arguments.out_grad = rows("out_grad", out_grad, x.shape, STORED_AS[dtype], aligned=False)
-    x_grad, weight_grad = empty_rows(runner, x.shape, dtype), runner.empty(weight.shape)
+    x_grad = empty_rows(runner, x.shape, dtype)
     arguments.x_grad = rows("x_grad", x_grad, x.shape, STORED_AS[dtype], aligned=False)
-    sums = runner.empty((arguments.tiles, arguments.width))
-    arguments.weight_grad, arguments.sums = map(address, (weight_grad, sums))
+    weight_grad, _sums = _new(arguments, runner, weight_grad=weight.shape, sums=(arguments.tiles, arguments.width))
     _run("norm_and_rotary", arguments, runner, dtype, BACKWARD)
     return x_grad, weight_grad
 
@@ -326,20 +304,9 @@ def _norm_and_rotary(x, weight, cos, sin, runner, factor, eps, dtype, backward=F
 
 
 def adamw_ema(
-    weights,
-    gradient,
-    mean,
-    square,
-    average,
-    *,
-    runner,
-    segments,
-    step,
-    share,
-    betas=(0.9, 0.99),
-    eps=1e-8,
-    gradient_factor=None,
-):
+    weights, gradient, mean, square, average, *, runner, segments, step, share,
+    betas=(0.9, 0.99), eps=1e-8, gradient_factor=None,
+):  # fmt: skip
     """One update by optim's AdamW, then one of its EMA, for all parameters at once and in place.
 
     weights, average: (count,); gradient, mean, square: (updated,), at most as many; float32, contiguous. Weights behind
@@ -399,6 +366,14 @@ def _cut(arguments, rows, groups=1, backward=False):
     """Cut each group of so many rows into tiles, by shape alone: then sums have the same order each time."""
     arguments.rows_of_a_tile = max(ROWS_OF_A_TILE, -(-rows * groups // TILES) if backward else 0)
     arguments.tiles = -(-rows // arguments.rows_of_a_tile)
+
+
+def _new(arguments, runner, dtype="float32", **shapes):
+    """New arrays for the fields that are named, whose addresses are set."""
+    arrays = [runner.empty(shape, STORED_AS[dtype]) for shape in shapes.values()]
+    for field, array in zip(shapes, arrays):
+        setattr(arguments, field, address(array))
+    return arrays
 
 
 def _run(name, arguments, runner, dtype=None, part=FORWARD):

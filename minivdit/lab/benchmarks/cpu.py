@@ -1,7 +1,7 @@
 """`minivdit bench cpu`: training steps, sampling steps, attention, the autoencoder and batches, timed on this machine.
 
-Where PyTorch can be imported, the same work is done by its twin: same weights, same batch, same number of threads,
-in a process of its own, taking turns in one run, so that whatever else the machine does meets both alike. First it is
+Where PyTorch can be imported, its twin does the same work: same weights, same batch, same number of threads. Each side
+has a process of its own. They take turns in one run, so that other work of the machine slows both alike. First it is
 checked that both compute the same.
 """
 
@@ -70,7 +70,7 @@ class Worker:
 
 @dataclasses.dataclass
 class Timing:
-    """What was measured of a workload: seconds of every turn, for each side; bytes that the work added at its peak."""
+    """What was measured of a workload: for each side the seconds of every turn, and the bytes that the work added."""
 
     name: str
     flops: int

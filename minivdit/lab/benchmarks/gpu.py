@@ -193,13 +193,11 @@ def measure_kernel(name, shape_name, show):
 
 def measure_rivals(shape_name, show):
     """Figures of PyTorch's attention in bfloat16, each of its ways by itself. [] where PyTorch has no GPU."""
-    try:
-        import torch
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-    except ImportError:
+    if not _torch_has_a_gpu():
         return []
-    if not torch.cuda.is_available():
-        return []
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
     shape, figures = SHAPES[shape_name], []
     cache = backend.xp().cuda.Device().attributes["L2CacheSize"]
     count = sets_past_the_cache(8 * math.prod(shape), cache, MEMORY_SHARE * torch.cuda.mem_get_info()[0])

@@ -185,19 +185,13 @@ def _flops(task, batch):
     if isinstance(task, AutoencoderTask):
         frames = batch["frames"]
         return costs.autoencoder_cost(task.model.config, len(frames), frames.shape[1:3]).forward_flops
-    config, shape = task.model.config, batch["noise"].shape
-    grid = tuple(length // side for length, side in zip(shape[1:4], config.patch_size))
-    vocabulary = costs.TOKENS
-    return costs.clip_cost(config, grid, len(batch["noise"]), vocabulary=vocabulary).forward_flops
-
-
-def _inputs(task, batch):
-    """(noisy latents, levels, tokens): what a call of the network gets."""
-    return batch["noise"], batch["level"], batch["tokens"]
+    config, (clips, *shape, _) = task.model.config, batch["noise"].shape
+    grid = tuple(length // side for length, side in zip(shape, config.patch_size))
+    return costs.clip_cost(config, grid, clips, vocabulary=costs.TOKENS).forward_flops
 
 
 def _our_sample(task, batch, threads):
-    inputs = _inputs(task, batch)
+    inputs = (batch["noise"], batch["level"], batch["tokens"])
     predictor = Predictor(task.model, threads)
     prediction = lambda: predictor(*inputs)
     return Prepared(prediction, lambda: {"prediction": prediction()}, _flops(task, batch), predictor)
@@ -247,12 +241,11 @@ def _tensors(batch, device="cpu"):
 def _their_sample(task, batch, compiled):
     import torch
 
-    network = _twin(task.model, compiled)
-    latents, level, tokens = _inputs(task, _tensors(batch))
+    network, inputs = _twin(task.model, compiled), _tensors(batch)
 
     def run():
         with torch.inference_mode():
-            return network(latents, level, tokens.long())
+            return network(inputs["noise"], inputs["level"], inputs["tokens"].long())
 
     return Prepared(run, lambda: {"prediction": run().numpy()})
 

@@ -1,4 +1,4 @@
-"""Clips to files: GIF, MP4, or PNG (all frames in rows). What is written can be read again as it was drawn.
+"""Clips are written to files: GIF, MP4, or PNG (all frames in rows). They can be read again as they were drawn.
 
     write_grid("clips.gif", real, generated, captions=prompts)
     again = read_clip("clips.gif#1")  # (T, H, W, C): the first that was generated
@@ -32,7 +32,7 @@ from .layout import (
 )
 
 IN_A_ROW = 16  # frames of a strip
-COPIES = 3  # of the enlarged picture in memory: the clips, with captions, in their places
+COPIES = 3  # of the enlarged picture in memory: clips, clips with captions, the grid
 STRIP_WIDTH = 1200  # pixels, the most that a strip is enlarged to
 # Frames a second, and pixels of a side, that can be written. A GIF counts hundredths of a second, and players slow down
 # what is shown for less than two of them.
@@ -129,7 +129,7 @@ def check_writable(path, frames_per_second=8, shape=None, captions=None):
 
 
 def _check_length(path, frames, clip_pixels, picture_pixels):
-    """pixels: of a frame, of a clip and of the whole picture."""
+    """clip_pixels, picture_pixels: numbers of a frame, of one clip and of the whole picture."""
     most = MOST_PIXELS // clip_pixels
     if frames > most:
         raise InputError(f"{path} would have {frames:,} frames, but no clip of more than {most:,} can be read again")
@@ -175,10 +175,8 @@ def _strips(clips, captions):
         top += rows[-1].shape[1]
     width, channels = (max(row.shape[axis] for row in rows) for axis in (2, 3))
     picture = np.full((1, top, width, channels), BACKGROUND, np.uint8)
-    top = 0
-    for row in rows:
-        picture[:, top : top + row.shape[1], : row.shape[2]] = row
-        top += row.shape[1]
+    for row, place in zip(rows, places):
+        picture[:, place.top - 1 :][:, : row.shape[1], : row.shape[2]] = row
     return picture, places
 
 
