@@ -62,26 +62,41 @@ def cell_text(cell, form):
     return mean if cell["low"] is None else f"{mean} ({format(cell['low'], form)} to {format(cell['high'], form)})"
 
 
+def _sides(rows, one, other):
+    """The rows that have a verdict, by it: {"better": rows, "worse": rows, "alike": rows}."""
+    sides = {"better": [], "worse": [], "alike": []}
+    for row in rows:
+        if told := verdict(row, one, other):
+            sides[told].append(row)
+    return sides
+
+
+def _gains(rows, one, other):
+    """By how much one's mean is the better one, for each row that has both means."""
+    pairs = [(row["better"], row["cells"][one]["mean"], row["cells"][other]["mean"]) for row in rows]
+    return [better * (a - b) for better, a, b in pairs if None not in (a, b)]
+
+
 def _overall(report, of, one, other):
     rows = [row for row in of["rows"] if row["better"]]
-    verdicts = [(row, verdict(row, one, other)) for row in rows]
-    told = [(row, found) for row, found in verdicts if found]
-    means = [row for row in rows if None not in (row["cells"][one]["mean"], row["cells"][other]["mean"])]
-    title = of["title"]
+    better, worse, alike = _sides(rows, one, other).values()
+    told = [*better, *worse, *alike]
     if not told:
-        ahead = [row for row in means if _gain(row, one, other) > 0]
-        behind = [row for row in means if _gain(row, one, other) < 0]
+        gains = _gains(rows, one, other)
         return (
-            f"{title}: {one} has the better figure in {len(ahead)} of {len(means)} measures and {other} in "
-            f"{len(behind)}, but with one run of each there are no intervals, so no difference is called."
+            f"{of['title']}: {one} has the better figure in {sum(gain > 0 for gain in gains)} of {len(gains)} measures "
+            f"and {other} in {sum(gain < 0 for gain in gains)}, but with one run of each there are no intervals, so no "
+            "difference is called."
         )
-    better = [_figures(row, one, other) for row, found in told if found == "better"]
-    worse = [_figures(row, one, other) for row, found in told if found == "worse"]
-    runs = min(row["cells"][name]["n"] for row, _ in told for name in (one, other))
+
+    def figures(rows):
+        return _listed([f"{row['label']} {_figure(row, one)} against {_figure(row, other)}" for row in rows])
+
+    runs = min(row["cells"][name]["n"] for row in told for name in (one, other))
     return (
-        f"{title}, {runs} seeds: the interval of {one} lies on the better side of that of {other} in {len(better)} of "
-        f"{len(told)} measures{_listed(better)}, on the worse side in {len(worse)}{_listed(worse)}; in "
-        f"{len(told) - len(better) - len(worse)} they overlap. {_tested(report)}"
+        f"{of['title']}, {runs} seeds: the interval of {one} lies on the better side of that of {other} in "
+        f"{len(better)} of {len(told)} measures{figures(better)}, on the worse side in {len(worse)}{figures(worse)}; "
+        f"in {len(alike)} they overlap. {_tested(report)}"
     )
 
 
@@ -113,22 +128,17 @@ def _by_speed(report, one, other):
         (beyond, "Where a digit leaves its patch from one frame to the next"),
         ([speed for speed in patches if speed not in beyond], "where it doesn't"),
     ):
-        if not speeds:
-            continue
-        named = ", ".join(f"{speed}: {patches[speed]:.2f} patches" for speed in speeds)
         chosen = [row for row in rows if row["speed"] in speeds and row["better"]]
-        told = [(row, found) for row in chosen if (found := verdict(row, one, other))]
-        if told:
-            counts = [sum(found == kind for _, found in told) for kind in ("better", "worse")]
+        better, worse, alike = (len(side) for side in _sides(chosen, one, other).values())
+        gains = _gains(chosen, one, other)
+        text = f"{one} has the better figure in {sum(gain > 0 for gain in gains)} of {len(gains)}, without intervals"
+        if better + worse + alike:
             text = (
-                f"the interval of {one} lies on the better side of that of {other} in {counts[0]} of {len(told)} "
-                f"figures and on the worse side in {counts[1]}"
+                f"the interval of {one} lies on the better side of that of {other} in {better} of "
+                f"{better + worse + alike} figures and on the worse side in {worse}"
             )
-        else:
-            means = [row for row in chosen if None not in (row["cells"][one]["mean"], row["cells"][other]["mean"])]
-            ahead = sum(_gain(row, one, other) > 0 for row in means)
-            text = f"{one} has the better figure in {ahead} of {len(means)}, without intervals"
-        parts.append(f"{where} ({named}), {text}")
+        named = ", ".join(f"{speed}: {patches[speed]:.2f} patches" for speed in speeds)
+        parts += [f"{where} ({named}), {text}"] * bool(speeds)
     return "; ".join(parts) + "."
 
 
@@ -163,22 +173,19 @@ def _beside_the_best(row, names):
     if len({_figure(row, name) for name in cells}) == 1:
         return _sentence(f"{row['label']}: the same mean for all, {_figure(row, next(iter(cells)))}.")
     best = max(cells, key=lambda name: row["better"] * cells[name]["mean"])
-    apart = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "better"]
-    alike = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == "alike"]
-    untold = [_named(row, name) for name in cells if name != best and verdict(row, best, name) is None]
     text = f"{row['label']}: the best mean is that of {_named(row, best)}"
-    for others, what in ((apart, "intervals apart from it"), (alike, "overlapping"), (untold, "without an interval")):
+    for told, what in (("better", "intervals apart from it"), ("alike", "overlapping"), (None, "without an interval")):
+        others = [_named(row, name) for name in cells if name != best and verdict(row, best, name) == told]
         text += f"; {what}: {', '.join(others)}" if others else ""
     return _sentence(text + ".")
 
 
 def _validation(report, one, other):
     rows = [row for row in table(report, "validation")["rows"] if "speed" not in row and row["label"] != "all"]
-    told = {row["label"]: verdict(row, one, other) for row in rows}
-    if not any(told.values()):
-        lower = [row["label"] for row in rows if _gain(row, one, other) > 0]
-        return f"Validation loss: that of {one} is the lower one in {len(lower)} of {len(rows)} bins; no intervals."
-    better, worse = ([label for label, found in told.items() if found == kind] for kind in ("better", "worse"))
+    better, worse, alike = ([row["label"] for row in side] for side in _sides(rows, one, other).values())
+    if not better + worse + alike:
+        lower = sum(gain > 0 for gain in _gains(rows, one, other))
+        return f"Validation loss: that of {one} is the lower one in {lower} of {len(rows)} bins; no intervals."
     return (
         f"Validation loss: the interval of {one} lies below that of {other} in {len(better)} of {len(rows)} noise "
         f"bins{_listed(better)}, above it in {len(worse)}{_listed(worse)}; elsewhere they overlap."
@@ -191,16 +198,6 @@ def _cost(report, one, other):
         if a and b and row["label"].startswith(("FLOPs of a training", "seconds of a training")):
             what = row["label"].split(",")[0].split(" (")[0]
             yield _sentence(f"{what}: {other} takes {b / a:.2f} of what {one} takes.")
-
-
-def _gain(row, one, other):
-    """By how much one's mean is the better one; 0 where one of them is missing."""
-    a, b = row["cells"][one]["mean"], row["cells"][other]["mean"]
-    return 0.0 if None in (a, b) else row["better"] * (a - b)
-
-
-def _figures(row, one, other):
-    return f"{row['label']} {_figure(row, one)} against {_figure(row, other)}"
 
 
 def _named(row, name):

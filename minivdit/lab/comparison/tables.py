@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..evaluation import Estimate, Scores
-from ..evaluation.controls import OTHER_CAPTIONS
+from ..evaluation.controls import OTHER_CAPTIONS, SPOILT
 from ..evaluation.statistics import holm, student_p, student_t
 from .drawing import LEVEL_BINS, Drawn
 from .measures import COMPARED, figure, likeness
@@ -79,11 +79,8 @@ def pair(names):
 
 def measures_table(budget, results, prompts, references):
     """Every measure for every pattern, of one budget."""
-    rows = [
-        {**_head(name), "cells": _cells(results, prompts, name) | _ends(references, prompts, name)}
-        for name in COMPARED
-        if not np.isnan(figure(references["real"], name, prompts)[0])
-    ]
+    names = [name for name in COMPARED if not np.isnan(figure(references["real"], name, prompts)[0])]
+    rows = [_measured(name, results, prompts, references) for name in names]
     note = (
         f"Floor: {OTHER_CAPTIONS}, or real clips spoilt in the way that the measure is about (shuffled, recombined, "
         f"frozen). Runs: {', '.join(f'{name} {_runs(results, name)}' for name in _names(results))}. Clips: those of a "
@@ -94,31 +91,25 @@ def measures_table(budget, results, prompts, references):
 
 def speed_table(results, prompts, references):
     """The measures of one digit, speed by speed."""
-    rows = []
-    for name, measure in COMPARED.items():
-        by_speed = measure.unit != "distance" and measure.kinds != ("two",)
-        for speed in prompts.data.speeds if by_speed else ():
-            if not np.isnan(figure(references["real"], name, prompts, speed)[0]):
-                head = _head(name) | {"label": f"{measure.title}: {speed}", "speed": speed}
-                ends = _ends(references, prompts, name, speed)
-                rows.append({**head, "cells": _cells(results, prompts, name, speed) | ends})
+    rows = [
+        _measured(name, results, prompts, references, speed)
+        for name, measure in COMPARED.items()
+        if measure.unit != "distance" and measure.kinds != ("two",)
+        for speed in prompts.data.speeds
+        if not np.isnan(figure(references["real"], name, prompts, speed)[0])
+    ]
     note = "How far a digit goes in a frame, in patches, stands above: from 1 on it has left its patch."
     return _table("speeds", "By speed", note, [*_names(results), CEILING, FLOOR], rows)
 
 
 def validation_table(results, prompts):
     """The error on fixed clips by noise level and by speed, beside that of a network that answers nothing."""
-    rows = []
-    bins = [(f"noise {k / LEVEL_BINS:.3g} to {(k + 1) / LEVEL_BINS:.3g}", (slice(None), k)) for k in range(LEVEL_BINS)]
-    speeds = [(f"all noise, {speed}", (k, slice(None)), speed) for k, speed in enumerate(prompts.data.speeds)]
-    for label, part, *speed in [("all", (slice(None), slice(None))), *bins, *speeds]:
-        cells = {
-            name: _cell([r.drawn.errors[part].mean() for r in results if r.name == name], None)
-            for name in _names(results)
-        }
-        cells["answering 0"] = _cell([r.drawn.answer_nothing[part].mean() for r in results], None)
-        row = {"key": "validation", "label": label, "better": -1, "share": False, "format": ".4f", "cells": cells}
-        rows.append(row | ({"speed": speed[0]} if speed else {}))
+    every = slice(None)
+    rows = [_loss("all", (every, every), results)]
+    for k in range(LEVEL_BINS):
+        rows.append(_loss(f"noise {k / LEVEL_BINS:.3g} to {(k + 1) / LEVEL_BINS:.3g}", (every, k), results))
+    for k, speed in enumerate(prompts.data.speeds):
+        rows.append(_loss(f"all noise, {speed}", (k, every), results) | {"speed": speed})
     note = (
         "Mean squared error of the velocity on fixed clips of digits that training didn't see, one noise level for all "
         "frames. No ceiling is known: clips can't be told from noise for certain."
@@ -126,33 +117,34 @@ def validation_table(results, prompts):
     return _table("validation", "Validation loss by noise level", note, [*_names(results), "answering 0"], rows)
 
 
+def _loss(label, part, results):
+    """The row of a part of the validation errors (speeds, LEVEL_BINS)."""
+    cells = _by_name(results, lambda r: r.drawn.errors[part].mean())
+    cells["answering 0"] = _cell([r.drawn.answer_nothing[part].mean() for r in results])
+    return _row("validation", label, cells, ".4f", better=-1)
+
+
 def cost_table(results, prices):
     """What each pattern costs, predicted and measured."""
     first = next(iter(results.values()))
     names = _names(first)
 
-    def row(label, kind, values):
-        return {"key": "cost", "label": label, "better": 0, "share": False, "format": kind, "cells": values}
-
     def price(index, scale=1):
-        return {name: _cell([prices[name][index] / scale], None) for name in names}
-
-    def measured(found, value):
-        return {name: _cell([value(r) for r in found if r.name == name], None) for name in _names(found)}
+        return {name: _cell([prices[name][index] / scale]) for name in names}
 
     rows = [
-        row("FLOPs of a training step, 10^9", ".3g", price(0, 1e9)),
-        row("FLOPs to draw a clip, 10^9", ".3g", price(2, 1e9)),
-        row("memory of a training step, MB (predicted)", ".0f", price(1, 1e6)),
-        row("average attention distance", ".2f", price(3)),
-        row("seconds of a training step (median, measured)", ".3f", measured(first, lambda r: r.step_seconds)),
-        row("seconds to draw a clip (measured)", ".2f", measured(first, lambda r: r.drawn.seconds)),
+        _row("cost", "FLOPs of a training step, 10^9", price(0, 1e9), ".3g"),
+        _row("cost", "FLOPs to draw a clip, 10^9", price(2, 1e9), ".3g"),
+        _row("cost", "memory of a training step, MB (predicted)", price(1, 1e6), ".0f"),
+        _row("cost", "average attention distance", price(3), ".2f"),
+        _row("cost", "seconds of a training step (median, measured)", _by_name(first, lambda r: r.step_seconds), ".3f"),
+        _row("cost", "seconds to draw a clip (measured)", _by_name(first, lambda r: r.drawn.seconds), ".2f"),
     ]
     for budget, found in results.items():
         suffix = "" if budget == "given" else f", equal {budget}"
-        steps = {name: _cell([next(r.steps for r in found if r.name == name)], None) for name in _names(found)}
-        rows.append(row(f"steps{suffix}", ",.0f", steps))
-        rows.append(row(f"minutes of training{suffix}", ".1f", measured(found, lambda r: r.minutes)))
+        steps = {name: _cell([next(r.steps for r in found if r.name == name)]) for name in _names(found)}
+        rows.append(_row("cost", f"steps{suffix}", steps, ",.0f"))
+        rows.append(_row("cost", f"minutes of training{suffix}", _by_name(found, lambda r: r.minutes), ".1f"))
     note = (
         "Attention distance: how many attentions it takes from one token to another, on average; none where there is "
         "no way. Times are of this machine, whatever else it did."
@@ -162,19 +154,13 @@ def cost_table(results, prices):
 
 def controls_table(prompts, references):
     """Frechet distances of real clips and of spoilt ones: what the distance notices and what it doesn't."""
-    columns = {CEILING: "real", "shuffled frames": "shuffled frames", "recombined": "recombined", "frozen": "frozen"}
-    rows = [
-        {
-            **_head(name),
-            "cells": {
-                column: _cell([references[mark].distances[name]], len(prompts.captions))
-                for column, mark in columns.items()
-            },
-        }
-        for name in ("frechet_frames", "frechet_clips")
-    ]
+    columns, count = {CEILING: "real", **{name: name for name in SPOILT}}, len(prompts.captions)
+    rows = []
+    for name in ("frechet_frames", "frechet_clips"):
+        distances = {column: references[scores].distances[name] for column, scores in columns.items()}
+        rows.append(_row_of(name, {column: _cell([distance], count) for column, distance in distances.items()}))
     note = (
-        f"To a second set of real clips of the same {len(prompts.captions)} captions ({prompts.real.shape[1]} frames "
+        f"To a second set of real clips of the same {count} captions ({prompts.real.shape[1]} frames "
         "each): what two sets of real clips are apart is the least that can be expected at this number. Shuffled and "
         "recombined clips have the same frames, so only the distance of clips may rise."
     )
@@ -184,17 +170,18 @@ def controls_table(prompts, references):
 def paired_table(budget, results, prompts, one, other):
     """one - other within each seed, in every measure and in the validation loss, also speed by speed."""
 
-    def row(head, figure):
-        mine, theirs = ({r.seed: figure(r) for r in results if r.name == which} for which in (one, other))
-        cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())], None)
-        return {**head, "cells": {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)], None) | P_FORMAT}}
+    def cells(value):
+        mine, theirs = ({r.seed: value(r) for r in results if r.name == which} for which in (one, other))
+        cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())])
+        return {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)]) | P_FORMAT}
 
-    loss = {"key": "validation", "better": -1, "share": False, "format": ".4f"}
-    rows = [row(_head(name), lambda r, name=name: figure(r.scores, name, prompts)[0]) for name in COMPARED]
-    rows.append(row(loss | {"label": "validation loss"}, lambda r: r.drawn.errors.mean()))
+    def loss(label, part):
+        return _row("validation", label, cells(lambda r: r.drawn.errors[part].mean()), ".4f", better=-1)
+
+    rows = [_row_of(name, cells(lambda r, name=name: figure(r.scores, name, prompts)[0])) for name in COMPARED]
+    rows.append(loss("validation loss", slice(None)))
     for k, speed in enumerate(prompts.data.speeds):
-        head = loss | {"label": f"validation loss, {speed}", "speed": speed}
-        rows.append(row(head, lambda r, k=k: r.drawn.errors[k].mean()))
+        rows.append(loss(f"validation loss, {speed}", k) | {"speed": speed})
     rows = [row for row in rows if row["cells"][f"{one} - {other}"]["mean"] is not None]
     note = (
         "Seed by seed: the two had the same autoencoder, first weights and batches, so what seeds share is taken out. "
@@ -219,18 +206,35 @@ def correct(tables):
     rows = [row for one in tables if one["id"].startswith("paired") for row in one["rows"]]
     chances = [row["cells"][CHANCE]["mean"] if row["better"] else None for row in rows]
     for row, p in zip(rows, holm([math.nan if p is None else p for p in chances])):
-        row["cells"][CORRECTED] = _cell([p], None) | P_FORMAT
+        row["cells"][CORRECTED] = _cell([p]) | P_FORMAT
 
 
 def _table(key, title, note, columns, rows):
     return {"id": key, "title": title, "note": note, "columns": columns, "rows": rows}
 
 
-def _head(name):
+def _row(key, label, cells, form, better=0, share=False):
+    return {"key": key, "label": label, "better": better, "share": share, "format": form, "cells": cells}
+
+
+def _row_of(name, cells, speed=None):
+    """The row of a measure, of clips of one speed if it is given."""
     measure = COMPARED[name]
     form = ".3g" if measure.unit == "distance" else measure.form
-    head = {"key": name, "label": measure.title, "better": measure.better, "share": measure.share}
-    return {**head, "format": form}
+    label = f"{measure.title}: {speed}" if speed else measure.title
+    return _row(name, label, cells, form, measure.better, measure.share) | ({"speed": speed} if speed else {})
+
+
+def _measured(name, results, prompts, references, speed=None):
+    """The row of a measure with the cells of all patterns, of the ceiling and of the floor."""
+    measure, cells = COMPARED[name], {}
+    for pattern in _names(results):
+        found = [figure(r.scores, name, prompts, speed) for r in results if r.name == pattern]
+        cells[pattern] = _cell([mean for mean, _ in found], min(count for _, count in found), measure)
+    for column, scores in ((CEILING, "real"), (FLOOR, measure.floor)):
+        mean, count = figure(references[scores], name, prompts, speed)
+        cells[column] = _cell([mean], count)
+    return _row_of(name, cells, speed)
 
 
 def _names(results):
@@ -241,28 +245,15 @@ def _runs(results, name):
     return sum(result.name == name for result in results)
 
 
-def _cells(results, prompts, measure, speed=None):
-    cells = {}
-    for name in _names(results):
-        figures = [figure(r.scores, measure, prompts, speed) for r in results if r.name == name]
-        count = min(count for _, count in figures)
-        cells[name] = _cell([mean for mean, _ in figures], count, COMPARED[measure].share)
-    return cells
+def _by_name(results, value):
+    """{pattern: cell} of a value of each result."""
+    return {name: _cell([value(r) for r in results if r.name == name]) for name in _names(results)}
 
 
-def _ends(references, prompts, measure, speed=None):
-    """The cells of ceiling and floor."""
-    ends = {}
-    for column, mark in ((CEILING, "real"), (FLOOR, COMPARED[measure].floor)):
-        mean, count = figure(references[mark], measure, prompts, speed)
-        ends[column] = _cell([mean], count)
-    return ends
-
-
-def _cell(values, count, share=False):
-    """A cell from one figure a run; None and what isn't finite is left out of the mean."""
-    values = [value for value in values if value is not None and math.isfinite(value)]
-    return Estimate.over_runs(values, *((0.0, 1.0) if share else ())).plain() | {"values": count}
+def _cell(values, count=None, measure=None):
+    """A cell from one figure a run; None and what isn't finite is left out of the mean. count: clips behind each."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return (measure.over_seeds if measure else Estimate.over_runs)(known).plain() | {"values": count}
 
 
 def _rounded(values):
