@@ -1,8 +1,9 @@
 """The comparison of attention patterns: trained alike, judged alike, reported with intervals, ceilings and floors.
 
-patterns of blocks -> study.py (who is trained for how long, and that all are alike) -> drawing.py (the same prompts and
-noise for all) -> measures.py (one figure a run) -> tables.py (mean and interval over seeds) -> findings.py (sentences
-computed from them) -> plots.py, page.py (one HTML page). `compare` in run.py is all of it.
+study.py trains the patterns alike; given_weights.py takes weights that are trained already, and checks that they are
+alike. Then, for both: drawing.py draws the same prompts from the same noise; measures.py gives a figure for each run;
+tables.py, mean and interval over seeds; findings.py, sentences computed from them; plots.py and page.py, one HTML page.
+`compare` and `compare_weights` in run.py are all of it.
 """
 
 from ...models.schemes import SCHEMES

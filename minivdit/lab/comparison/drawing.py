@@ -15,9 +15,8 @@ from ...base.backend import to_device, to_numpy
 from ...base.errors import InputError
 from ...base.files import load_tensors, save_tensors
 from ...generation.batch import Predictor
-from ..evaluation.kept_clips import as_bytes, as_floats
+from ..evaluation.kept_clips import as_floats, draw_in_batches
 
-BATCH = 32  # clips drawn at a time
 LEVEL_BINS = 8  # of noise, for the validation loss
 VALIDATION_CLIPS = 24  # of each speed
 
@@ -44,12 +43,11 @@ def draw(model, prompts, path, directory=None, may_draw=True):
     kept = _read(path, key, prompts)
     if kept is not None or not may_draw:
         return kept
-    started, parts = time.perf_counter(), []
-    for first in range(0, len(prompts.captions), BATCH):
-        parts.append(as_bytes(model.generate(prompts.captions[first : first + BATCH], seed=first)))
+    started = time.perf_counter()
+    video = draw_in_batches(model, prompts.captions)
     seconds = (time.perf_counter() - started) / len(prompts.captions)
     errors, nothing = validation_errors(model, prompts.data, directory)
-    tensors = {"video": np.concatenate(parts), "errors": errors, "answer_nothing": nothing}
+    tensors = {"video": video, "errors": errors, "answer_nothing": nothing}
     save_tensors(path, tensors, {"key": key, "seconds": round(seconds, 4)})
     return _read(path, key, prompts)
 

@@ -28,29 +28,26 @@ def html(report, first, others=(), plots=()):
     plots: [(title, meaning, PNG bytes)]."""
     about = report["about"]
     body = [
-        f"<h1>{escape(report['question'])}</h1>",
+        _text("h1", report["question"]),
         *(f'<p class="answer">{escape(sentence)}</p>' for sentence in answer(report)),
         _clips(first),
-        '<p class="note">The same prompt and the same noise; the real clip shows what is meant. '
-        f"{escape(_setting(about))}</p>",
-    ]
-    for note in about["notes"]:
-        body.append(f"<p><strong>{escape(note)}</strong></p>")
-    body += [
+        _note(f"The same prompt and the same noise; the real clip shows what is meant. {_setting(about)}"),
+        *(f"<p><strong>{escape(note)}</strong></p>" for note in about["notes"]),
         "<h2>Where patterns differ, and where they don't</h2>",
-        f'<p class="note">{escape(report["rule"])}</p>',
+        _note(report["rule"]),
         "<ul>",
+        *(_text("li", sentence) for sentence in findings(report)),
+        "</ul>",
+        "<h2>How fast a digit moves</h2>",
+        _speeds(about),
     ]
-    body += [f"<li>{escape(sentence)}</li>" for sentence in findings(report)] + ["</ul>"]
-    body += ["<h2>How fast a digit moves</h2>", _speeds(about)]
     for title, meaning, picture in plots:
-        body.append(f"<h2>{escape(title)}</h2><figure>{_image(picture, 'png', title)}")
-        body.append(f"<figcaption>{escape(meaning)}</figcaption></figure>")
-    for one in report["tables"]:
-        body.append(f"<h2>{escape(one['title'])}</h2>{_table(one)}")
+        body.append(f"{_text('h2', title)}<figure>{_image(picture, 'png', title)}")
+        body.append(f"{_text('figcaption', meaning)}</figure>")
+    body += [_text("h2", one["title"]) + _table(one) for one in report["tables"]]
     if others:
         body += ["<h2>More clips</h2>", _clips(others)]
-    body += ["<h2>How it was done</h2>", *(f"<p>{escape(text)}</p>" for text in method(report))]
+    body += ["<h2>How it was done</h2>", *(_text("p", text) for text in method(report))]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -101,28 +98,42 @@ def _setting(about):
 
 
 def _speeds(about):
-    rows = "".join(
-        f"<tr><th>{escape(speed)}</th><td>{length:.2f}</td><td>{about['left_behind'][speed]:.2f}</td></tr>"
+    head = ["speed", "patches a frame", "inked patches that are empty a frame later"]
+    rows = [
+        [_text("th", speed), f"<td>{length:.2f}</td>", f"<td>{about['left_behind'][speed]:.2f}</td>"]
         for speed, length in about["patches_per_frame"].items()
+    ]
+    note = (
+        "In the share of patches in the last column, a link to the same place in the next frame sees nothing of the "
+        "digit; measured on real clips."
     )
-    return (
-        '<div class="scroll"><table><thead><tr><th>speed</th><th>patches a frame</th>'
-        f"<th>inked patches that are empty a frame later</th></tr></thead><tbody>{rows}</tbody></table></div>"
-        '<p class="note">In the share of patches in the last column, a link to the same place in the next frame sees '
-        "nothing of the digit; measured on real clips.</p>"
-    )
+    return _grid("<table>", head, rows, note)
 
 
 def _table(one):
-    head = "".join(f"<th>{escape(column)}</th>" for column in one["columns"])
     rows = []
     for row in one["rows"]:
-        cells = "".join(f"<td>{_cell(row['cells'].get(column), row['format'])}</td>" for column in one["columns"])
-        rows.append(f"<tr><th>{escape(row['label'])}<small>{escape(_count(row).strip())}</small></th>{cells}</tr>")
+        count = _text("small", _count(row).strip())
+        cells = (f"<td>{_cell(row['cells'].get(column), row['format'])}</td>" for column in one["columns"])
+        rows.append([f"<th>{escape(row['label'])}{count}</th>", *cells])
+    return _grid(f'<table id="{one["id"]}">', ["", *one["columns"]], rows, one["note"])
+
+
+def _grid(table, head, rows, note):
+    """A table that can be moved sideways, with a note beneath. table: its first tag. rows: of cells in HTML."""
+    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    titles = "".join(_text("th", title) for title in head)
     return (
-        f'<div class="scroll"><table id="{one["id"]}"><thead><tr><th></th>{head}</tr></thead>'
-        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">{escape(one["note"])}</p>'
+        f'<div class="scroll">{table}<thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>{_note(note)}'
     )
+
+
+def _text(tag, text):
+    return f"<{tag}>{escape(text)}</{tag}>"
+
+
+def _note(text):
+    return f'<p class="note">{escape(text)}</p>'
 
 
 def _cell(cell, form):
@@ -143,8 +154,7 @@ def _count(row):
 
 def _clips(clips):
     figures = (
-        f"<figure>{_image(gif, 'gif', caption)}<figcaption>{escape(caption)}</figcaption></figure>"
-        for caption, gif in clips
+        f"<figure>{_image(gif, 'gif', caption)}{_text('figcaption', caption)}</figure>" for caption, gif in clips
     )
     return f'<div class="clips">{"".join(figures)}</div>'
 

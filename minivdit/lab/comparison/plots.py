@@ -25,6 +25,20 @@ def styles(report):
     }
 
 
+def pictures(report):
+    """[(title, meaning, PNG bytes)]: all plots of a report."""
+    return [
+        ("Measures", "Dots: means; lines: 95% intervals over seeds.", measures_plot(report, report["tables"][0]["id"])),
+        ("Speed", "Right of the grey line a digit leaves its patch from one frame to the next.", speeds_plot(report)),
+        (
+            "Does a digit stay like its first picture?",
+            "Correlation with its first picture; 0 where it is lost.",
+            likeness_plot(report),
+        ),
+        ("Validation loss", "Below 1: a smaller error than the pattern it is divided by.", validation_plot(report)),
+    ]
+
+
 def measures_plot(report, key):
     """The shares of a table of measures: a dot and its interval for each pattern, from floor to ceiling."""
     rows = [row for row in table(report, key)["rows"] if row["share"]]

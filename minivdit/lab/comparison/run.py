@@ -4,25 +4,22 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 
 from ...base import config
-from ...base.errors import InputError, shorten
+from ...base.errors import InputError
 from ...base.files import write_file
 from ...base.locking import locked
 from ...base.machine import processor
-from ...generation import TextToVideo
 from ...models.patterns import average_attention_distance
-from ...models.schemes import SCHEMES
-from ...nn import fingerprint
 from ..pipeline.forecast import token_grid, transformer_cost
-from ..pipeline.train import trained_with, with_known_digits
+from ..pipeline.train import with_known_digits
 from . import page, plots
 from .drawing import draw
 from .findings import answer
+from .given_weights import load_alike
 from .measures import figure, references
 from .prompts import KINDS, choose_prompts, emptied_patches, speed_in_pixels
 from .study import BUDGETS, predict, training_log, with_pattern
@@ -48,7 +45,7 @@ def _compare(study, budgets, report_only, progress, show):
     if not report_only:
         show(predict(study, budgets, len(prompts.captions)))
         study.keep()
-    spoilt = references(prompts)
+    spoilt, prices = references(prompts), {name: _prices(with_pattern(study.preset, name)) for name in study.names}
     known = {}  # the same model may belong to both budgets
     for budget in budgets:
         seed = earlier = None
@@ -66,12 +63,10 @@ def _compare(study, budgets, report_only, progress, show):
         if len(found) < len(trials):
             notes.append(f"{len(trials) - len(found)} of {len(trials)} trainings of equal {budget} are missing")
         about = _about(study.preset, results, prompts, notes, True, study.data)
-        prices = {name: _prices(with_pattern(study.preset, name)) for name in study.names}
         report = _write(study.out, build_report(results, prompts, spoilt, prices, about), results, prompts)
     if report is None:
         raise InputError(f"fewer than two patterns have been trained and drawn in {study.out}; leave --report-only out")
-    _tell(report, study.out, show)
-    return report
+    return _told(report, study.out, show)
 
 
 def compare_weights(files, out, prompts=48, data=None, digits=None, report_only=False, show=print):
@@ -81,38 +76,23 @@ def compare_weights(files, out, prompts=48, data=None, digits=None, report_only=
     Raises InputError where they differ in more than their pattern, where the first files of all names (or the second,
     and so on) have different autoencoders, or where a name of SCHEMES isn't a file's pattern.
     """
-    for name, _ in files:
-        if not re.fullmatch(r"\w[\w.-]{0,63}", name):  # it becomes a part of a file's name
-            raise InputError(
-                f"{shorten(name)} can't be a name in --weights NAME=FILE; give letters, digits, '.', '-' and '_' only"
-            )
-    out, models = Path(out), [(name, path, TextToVideo.load(path)) for name, path in files]
-    presets_of = [trained_with(model, path) for _, path, model in models]
-    for (name, path, model), preset in zip(models, presets_of):
-        _check_alike(models[0], presets_of[0], name, path, model, preset)
-    seeds = [sum(other == name for other, *_ in models[:place]) for place, (name, *_) in enumerate(models)]
-    _check_autoencoders(models, seeds)
-    if len({name for name, *_ in models}) < 2:
-        raise InputError("a comparison needs weights of two names or more; give --weights NAME=FILE for each")
-    known = presets_of[0].data
-    chosen = dataclasses.replace(presets_of[0], data=dataclasses.replace(known, digits=digits or known.digits))
+    out, given = Path(out), load_alike(files)
+    preset = given[0].preset
+    chosen = dataclasses.replace(preset, data=dataclasses.replace(preset.data, digits=digits or preset.data.digits))
     shared = with_known_digits(chosen, data)
     asked = choose_prompts(shared.data, prompts, data)
-    spoilt, results, prices = references(asked), {"given": []}, {}
-    for (name, _, model), seed, preset in zip(models, seeds, presets_of):
+    spoilt, results = references(asked), []
+    for name, seed, _, model, _ in given:
         show(f"{name} ({model.fingerprint()}): drawing {len(asked.captions)} clips")
         drawn = draw(model, asked, out / f"{name}{seed}.safetensors", data, not report_only)
         if drawn is None:
             raise InputError(f"clips of {name} have not been drawn in {out} yet; leave --report-only out")
-        minutes = model.notes.get("minutes")
-        steps = model.notes.get("steps", 0)
-        results["given"].append(Result(name, seed, steps, drawn, asked.scorer(drawn.video), minutes))
-        prices[name] = _prices(preset)
+        steps, minutes = model.notes.get("steps", 0), model.notes.get("minutes")
+        results.append(Result(name, seed, steps, drawn, asked.scorer(drawn.video), minutes))
+    results, prices = {"given": results}, {weights.name: _prices(weights.preset) for weights in given}
     about = _about(shared, results, asked, [], False, data)
-    about["models"] = [f"{name} {model.fingerprint()}" for name, _, model in models]
-    report = _write(out, build_report(results, asked, spoilt, prices, about), results, asked)
-    _tell(report, out, show)
-    return report
+    about["models"] = [f"{weights.name} {weights.model.fingerprint()}" for weights in given]
+    return _told(_write(out, build_report(results, asked, spoilt, prices, about), results, asked), out, show)
 
 
 def _result(study, trial, prompts, earlier, report_only, progress, show):
@@ -184,34 +164,12 @@ def _write(out, report, results, prompts):
     first, rows = _examples(prompts)
     front = {name: videos[name] for name in (CEILING, *reversed(pair(names[1:])))}
     every = {name: videos[name] for name in names}
-    pictures = [
-        (
-            "Measures",
-            "Dots: means; lines: 95% intervals over seeds.",
-            plots.measures_plot(report, report["tables"][0]["id"]),
-        ),
-        (
-            "Speed",
-            "Right of the grey line a digit leaves its patch from one frame to the next.",
-            plots.speeds_plot(report),
-        ),
-        (
-            "Does a digit stay like its first picture?",
-            "Correlation with its first picture; 0 where it is lost.",
-            plots.likeness_plot(report),
-        ),
-        (
-            "Validation loss",
-            "Below 1: a smaller error than the pattern it is divided by.",
-            plots.validation_plot(report),
-        ),
-    ]
     side_by_side = plots.clips(front, first, prompts.captions)
     more = plots.clips(every, rows, prompts.captions, columns=3)
     files = {
         "report.json": json.dumps(report, indent=1).encode(),
         "report.md": page.markdown(report).encode(),
-        "report.html": page.html(report, side_by_side, more, pictures).encode(),
+        "report.html": page.html(report, side_by_side, more, plots.pictures(report)).encode(),
         **{f"clips-{number}.gif": gif for number, (_, gif) in enumerate(side_by_side, 1)},
     }
     for name, content in files.items():
@@ -219,11 +177,11 @@ def _write(out, report, results, prompts):
     return report
 
 
-def _tell(report, out, show):
-    """Show the conclusion and where the report is."""
-    for sentence in answer(report):
+def _told(report, out, show):
+    """Show the conclusion and where the report is; the report."""
+    for sentence in (*answer(report), str(Path(out) / "report.html")):
         show(sentence)
-    show(str(Path(out) / "report.html"))
+    return report
 
 
 def _examples(prompts):
@@ -234,39 +192,3 @@ def _examples(prompts):
     two = [row for row in order if prompts.kind[row] == "two"]
     first = [*one[:1], *two[-1:], *[row for row in order if row not in one[:1] + two[-1:]]][:3]
     return first, [row for row in order if row not in first][:8]
-
-
-def _check_alike(first, first_preset, name, path, model, preset):
-    """Raise InputError where weights differ from the first in more than the pattern, or aren't what they are called."""
-    transformer = preset.transformer
-    asked = dataclasses.replace(transformer, patterns=SCHEMES.get(name, transformer.patterns))
-    if transformer.block_patterns() != asked.block_patterns():
-        raise InputError(
-            f"{path} has the pattern {', '.join(transformer.patterns)}, which isn't {name} "
-            f"({', '.join(SCHEMES[name])}); give it another name"
-        )
-
-    def fixed(preset, model):
-        network = config.plain(preset.transformer) | {"patterns": None}
-        parts = {"autoencoder": model.autoencoder.config, "transformer": network}
-        return {"data": preset.data, **parts, "diffusion": preset.diffusion, "settings": model.settings}
-
-    found = config.differences(*(config.plain(fixed(*of)) for of in ((first_preset, first[2]), (preset, model))))
-    if found:
-        raise InputError(
-            f"{path} can't be compared with {first[1]}: {'; '.join(found)}; give weights that differ in their pattern "
-            "alone"
-        )
-
-
-def _check_autoencoders(models, seeds):
-    """Raise InputError unless the weights of one seed, in the order given, share their autoencoder."""
-    first = {}  # seed: (path, fingerprint)
-    for (_, path, model), seed in zip(models, seeds):
-        own = fingerprint(model.autoencoder)
-        other, theirs = first.setdefault(seed, (path, own))
-        if own != theirs:
-            raise InputError(
-                f"{path} has another autoencoder ({own}) than {other} ({theirs}), so more than the pattern differs; "
-                "give weights trained with one autoencoder, and those of several seeds in the same order for each name"
-            )

@@ -16,22 +16,25 @@ def drawn_clips(model, captions, path=None, progress=None, *, seed=0, batch=32, 
     """One clip for each caption, float32 (B, T, H, W, C) in [0, 1], in the 256 steps of grey that a file holds.
 
     With a `path` they are kept there as safetensors; if that file is there already, they are read from it instead.
-    batch: clips drawn at a time; those from clip k on have the seed `seed` + k. progress, drawing: see
-    TextToVideo.generate.
+    batch: clips drawn at a time. progress, drawing: see TextToVideo.generate.
     Raises InputError if the file holds clips of other weights, captions or settings, or if a clip isn't finite.
     """
     asked = _request(model, captions, seed, batch, drawing)
     if path is not None and path.exists():
         return as_floats(_read(path, asked))
-    parts = []
-    batches = range(0, len(captions), batch)
-    for first in batches:
-        how = {"seed": seed + first, "progress": progress, "part": (first // batch, len(batches))}
-        parts.append(as_bytes(model.generate(captions[first : first + batch], **how, **drawing)))
-    video = np.concatenate(parts)
+    video = draw_in_batches(model, captions, seed, batch, progress=progress, **drawing)
     if path is not None:
         save_tensors(path, {"video": video}, {"format": FORMAT, "asked": asked})
     return as_floats(video)
+
+
+def draw_in_batches(model, captions, seed=0, batch=32, progress=None, **drawing):
+    """One clip for each caption, uint8 (B, T, H, W, C). Those from clip k on have the seed `seed` + k."""
+    parts, batches = [], range(0, len(captions), batch)
+    for number, first in enumerate(batches):
+        how = {"seed": seed + first, "progress": progress, "part": (number, len(batches)), **drawing}
+        parts.append(as_bytes(model.generate(captions[first : first + batch], **how)))
+    return np.concatenate(parts)
 
 
 def as_bytes(video):
