@@ -9,8 +9,9 @@ from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.generation import TextToVideo
 from minivdit.generation.weights import shipped
+from minivdit.kernels import compile
 from minivdit.lab import comparison, display, evaluation, explorer
-from minivdit.lab.benchmarks import cpu, gpu, profiler
+from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check, profiler
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli import main as cli
 from minivdit.lab.pipeline import train as pipeline
@@ -18,7 +19,16 @@ from minivdit.lab.pipeline import train as pipeline
 ABSURD = ["", "0", "-1", "7", "0.5", "1e308", "-1e308", "nan", "inf", "9" * 300, "1" * 5000, "x" * 5000, "1e5"]
 ABSURD += ["\udc80", "\ud800", "\x1b[31m", "\uff13", "%s %(x)d {}", "1x1", "99999x99999", "=", "a,b", "a=b"]
 PARSER = cli.build_parser()
-(COMMANDS,) = (action.choices for action in PARSER._actions if isinstance(action, argparse._SubParsersAction))
+
+
+def commands(parser):
+    """{name: Parser} of the commands of a parser."""
+    (found,) = (action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return found
+
+
+COMMANDS = commands(PARSER)
+COMMANDS |= {f"kernels {name}": parser for name, parser in commands(COMMANDS["kernels"]).items()}
 POSITIONAL = {
     "sample": ["a 3 moving right"],
     "animate": ["in.png"],
@@ -31,6 +41,7 @@ POSITIONAL = {
     "explore": ["a 3 moving right"],
     "train": ["tiny"],
     "bench": ["cpu"],
+    "kernels emulate": ["bias_gelu"],
 }
 
 
@@ -66,6 +77,9 @@ def light(model, monkeypatch, tmp_path):
         cpu: ["bench"],
         gpu: ["bench"],
         profiler: ["profile_step"],
+        kernel_attention_check: ["errors"],
+        kernel_fused_check: ["errors"],
+        compile: ["compile_file"],
     }.items():
         for name in names:
             monkeypatch.setattr(room, name, stop)
@@ -79,11 +93,11 @@ def light(model, monkeypatch, tmp_path):
 
 def attempts(name, parser):
     """Command lines with one absurd value each."""
-    usual = [name, *POSITIONAL.get(name, [])]
+    usual = [*name.split(), *POSITIONAL.get(name, [])]
     for action in parser._actions:
         for value in ABSURD if action.nargs != 0 else []:
             if not action.option_strings:
-                yield [name, *(["cpu"] if name == "bench" and action.dest != "where" else []), value]
+                yield [*name.split(), *(["cpu"] if name == "bench" and action.dest != "where" else []), value]
             elif action.nargs == 2:
                 yield [*usual, action.option_strings[0], value, "in.png"]
             else:

@@ -108,4 +108,4 @@ def test_missing_cuda_sources_are_a_failure(monkeypatch):
         raise InputError("the CUDA sources are missing; pip install minivdit again")
 
     monkeypatch.setattr(sources, "folder", missing)
-    assert doctor.check_kernels().state == doctor.FAIL
+    assert next(doctor.examine([doctor.check_kernels])).state == doctor.FAIL
