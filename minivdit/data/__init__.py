@@ -4,7 +4,7 @@ from .captions import parse
 from .digits import DigitSource, check_source, digit_source, source_like
 from .grammar import DIRECTIONS, SPEEDS, VOCABULARY, DigitMotion, describe
 from .mixed import MixedClips, Shape
-from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, CaptionedClips, Clips, classic_moving_mnist, paint
+from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, CaptionedClips, Clips, paint
 
 __all__ = [
     "DIRECTIONS",
@@ -19,7 +19,6 @@ __all__ = [
     "MixedClips",
     "Shape",
     "check_source",
-    "classic_moving_mnist",
     "describe",
     "digit_source",
     "paint",

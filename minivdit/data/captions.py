@@ -38,7 +38,7 @@ def _parse(words):
 
 
 def over_time(caption, read=plain_words):
-    """The captions that follow one another in a caption with "then", as a list; a caption without it is its only one.
+    """The parts of a caption between one "then" and the next, each a caption, as a list.
 
     "a 3 moving right, then a 3 moving up" -> ["a 3 moving right", "a 3 moving up"]. Where a part has a direction or a
     speed alone, the digit before it goes on: "a 3 moving right, then up" says the same. read: how a caption becomes
@@ -81,16 +81,16 @@ def naming_a_caption(caption, known=VOCABULARY):
 
 
 def nearest_caption(caption):
-    """A caption of the grammar that says what this one most likely means; "a 3 moving right" if nobody could guess."""
-    told, before = [], (3, 7)
-    ways = ("up and right", "down and left") if "diagonal" in caption.lower() else ("right", "up")
+    """A caption of the grammar that says what this one most likely means, or else "a 3 moving right"."""
+    told, digits = [], (3, 7)
+    usual = ("up and right", "down and left") if "diagonal" in caption.lower() else ("right", "up")
     for part in split_at_then(plain_words(caption))[:2]:
         found = loosely(part)
         if asks_for_digits(caption) == MAX_DIGITS > count_digits(part) == 0:
             found *= MAX_DIGITS
-        before = [digit for digit, _, _ in found if digit is not None] or before[: len(found)]
-        motions = [(way or default, speed) for (_, way, speed), default in zip(found, ways)]
-        told.append(describe([DigitMotion(digit, *motion) for digit, motion in zip(before, motions)]))
+        digits = [digit for digit, _, _ in found if digit is not None] or digits[: len(found)]
+        motions = [(direction or other, speed) for (_, direction, speed), other in zip(found, usual)]
+        told.append(describe([DigitMotion(digit, *motion) for digit, motion in zip(digits, motions)]))
     return f", {THEN} ".join(told)
 
 
@@ -101,7 +101,7 @@ def asks_for_digits(caption):
 
 
 def loosely(words):
-    """(digit, direction, speed) of the first one or two digits in any sentence; None for what it doesn't say."""
+    """(digit, direction, speed) of the first one or two digits in any sentence; None for a part that is missing."""
     told = [(None, [])]
     for word in words:
         if word not in VOCABULARY and not reason(word, VOCABULARY):
@@ -110,10 +110,10 @@ def loosely(words):
         for digit in map(int, numerals if numerals.isdecimal() else ""):
             told = [(digit, told[0][1])] if told[0][0] is None else [*told, (digit, [])]
         told[-1][1].append(word)
-    return [(digit, *_way(said)) for digit, said in told[:MAX_DIGITS]]
+    return [(digit, *_direction_and_speed(said)) for digit, said in told[:MAX_DIGITS]]
 
 
-def _way(said):
+def _direction_and_speed(said):
     """The direction that some words name, or None, and the speed."""
     named = [
         next((name for name in axis if not set(said).isdisjoint(axis[name])), "") for axis in (VERTICAL, HORIZONTAL)

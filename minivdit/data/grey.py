@@ -1,4 +1,4 @@
-"""Pictures of any kind to what a model of moving digits knows: light on dark, in grey."""
+"""Pictures of any kind are brought to what a model of moving digits knows: light on dark, in grey."""
 
 import typing
 
@@ -15,7 +15,7 @@ class Seen(typing.NamedTuple):
     coloured: bool
 
     def dark_on_light(self):
-        """Whether its ground is light or, if that is transparent, its ink dark."""
+        """Whether the background is light; if that is transparent, whether the ink is dark."""
         if self.alpha is not None and np.median(self.alpha) < 0.5:
             return bool(self.grey.sum() < 0.5 * self.alpha.sum())
         return bool(np.median(self.grey) > 0.5)

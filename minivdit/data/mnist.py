@@ -114,7 +114,7 @@ def _download(name, kind, md5, path, timeout):
 
 
 def _fetch(url, timeout):
-    """The bytes behind `url`; OSError when it is silent for `timeout` s, drips for 15 times that, or never ends."""
+    """The bytes at `url`; OSError for no answer in `timeout` s, a download of 15 times that, or too many bytes."""
     deadline = time.monotonic() + 15 * timeout
     content = bytearray()
     with urllib.request.urlopen(url, timeout=timeout) as answer:

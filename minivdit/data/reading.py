@@ -23,9 +23,9 @@ SHORTEST, USUAL = 0.02, 0.1  # seconds: a frame that lasts for less than the fir
 class Clip:
     """What was read: video float32 (T, H, W, C) in [0, 1]; a picture has one frame.
 
-    name: of the file. frames_per_second: None for a picture. own: minivdit wrote it, with this caption, and what the
-    file says about how it was drawn. coloured: it had colours, which are grey now. negative: where a picture of another
-    origin is dark on light, the same light on dark. notes: what a user should be told.
+    name: of the file. frames_per_second: None for a picture. own: minivdit wrote it; then it has a caption, and `about`
+    says how it was drawn. coloured: it had colours, which are grey now. negative: light on dark, where a picture of
+    another origin is dark on light. notes: what a user should be told.
     """
 
     video: np.ndarray

@@ -1,4 +1,4 @@
-"""Moving digits: the published rule by hand-computed frames, and captioned clips."""
+"""Moving digits and their captions."""
 
 import time
 
@@ -14,12 +14,10 @@ from minivdit.data import (
     CaptionedClips,
     DigitMotion,
     DigitSource,
-    classic_moving_mnist,
     digit_source,
     paint,
     parse,
 )
-from minivdit.data.moving_mnist import classic_trajectory
 
 
 @pytest.fixture(scope="module")
@@ -33,46 +31,11 @@ def squares():
     return DigitSource("squares", np.full((10, 28, 28), 255, np.uint8), np.arange(10))
 
 
-# Classic -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_published_rule_by_hand():
-    """Straight to the right from x = 0.75: frame 0 is already moved; 1.05 is stopped at 1 and turned; 0.9 follows."""
-    path = classic_trajectory([[0.5, 0.75]], [0.0], 5)[0]
-    np.testing.assert_allclose(path[:, 1], [0.85, 0.95, 1.0, 0.9, 0.8], atol=1e-12)
-    np.testing.assert_allclose(path[:, 0], 0.5, atol=1e-12)
-    assert path[2, 1] == 1.0  # clamped exactly, the overshoot is lost
-
-
-def test_both_coordinates_bounce_on_their_own_at_the_near_walls():
-    path = classic_trajectory([[0.08, 0.30]], [np.pi + np.arctan2(3, 4)], 4)[0]  # velocity (-0.06, -0.08)
-    np.testing.assert_allclose(path, [[0.02, 0.22], [0.0, 0.14], [0.06, 0.06], [0.12, 0.0]], atol=1e-12)
-
-
-def test_classic_clips_truncate_to_whole_pixels_and_combine_by_maximum(squares):
-    generator, twin = np.random.default_rng(0), np.random.default_rng(0)
-    video, labels = classic_moving_mnist(squares, generator, 3)
-    assert video.shape == (3, 20, 64, 64, 1) and video.dtype == np.float32 and labels.shape == (3, 2)
-    np.testing.assert_array_equal(labels.ravel(), twin.integers(10, size=6))
-    squares.draw(twin, labels.ravel())
-    path = classic_trajectory(twin.random((6, 2)), twin.random(6) * 2 * np.pi, 20).reshape(3, 2, 20, 2)
-    expected = np.zeros((3, 20, 64, 64), np.float32)
-    for clip in range(3):
-        for digit in range(2):
-            for frame in range(20):
-                y, x = (int(36 * position) for position in path[clip, digit, frame])
-                expected[clip, frame, y : y + 28, x : x + 28] = 1.0
-    np.testing.assert_array_equal(video[..., 0], expected)
-
-
 def test_overlaps_keep_the_larger_value():
     video = np.zeros((1, 1, 12, 12), np.float32)
     for value in (0.5, 0.8, 0.3):
         paint(video, np.array([0]), np.full((1, 8, 8), value, np.float32), np.full((1, 1, 2), 2.0))
     assert video.max() == np.float32(0.8) and np.count_nonzero(video) == 64
-
-
-# Captioned -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size, frames, digit_size", [((64, 64), 16, 28), ((32, 32), 8, 16), ((40, 96), 1, 17)])

@@ -45,12 +45,12 @@ def gradient_arrays(twin):
 def _with_layouts(twin):
     """Yield name, (tensor, function to PyTorch's layout, function back) for every weight and buffer."""
     same = lambda a: a
-    turn = lambda a: a.T
+    transposed = lambda a: a.T
     for path, module in twin.named_modules():
         for own, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             there = back = same
             if isinstance(module, nn.Linear) and own == "weight":  # ours: (in, out)
-                there = back = turn
+                there = back = transposed
             elif isinstance(module, nn.Conv2d) and own == "weight":  # ours: (height, width, in, out)
                 there, back = (lambda a: a.permute(3, 2, 0, 1)), (lambda a: a.permute(2, 3, 1, 0))
             elif isinstance(module, nn.Embedding):

@@ -25,7 +25,7 @@ def say_what_to_expect(prompts, model, given=False):
 
 
 def what_is_left_open(caption):
-    """What will happen, as text, where a caption doesn't say all or leaves the grammar; None if it's a whole one.
+    """A note on a caption that doesn't say everything or leaves the grammar; None where there is nothing to note.
 
     Raises InputError for what can't be drawn at all.
     """
@@ -44,7 +44,7 @@ def what_is_left_open(caption):
         left = []
         if any(digit is None for digit, _, _ in found):
             left.append(("names no digits", "two digits") if several else ("names no digit", "a digit"))
-        if any(way is None for _, way, _ in found):
+        if any(direction is None for _, direction, _ in found):
             left.append(("doesn't say where to", "a direction"))
         if left:
             said, picked = (" and ".join(texts) for texts in zip(*left))
@@ -54,8 +54,8 @@ def what_is_left_open(caption):
 
 
 def without_quotes(words):
-    """Whether these captions, given one by one, are the words of one caption: who wrote it forgot the quotes."""
+    """Whether these captions are the single words of one caption, whose quotes were forgotten."""
     if len(words) < 2 or any(len(word.split()) != 1 for word in words):
         return False
     found = loosely(plain_words(" ".join(words)))
-    return words[0].lower() in ARTICLES or any(digit is not None and way is not None for digit, way, _ in found)
+    return words[0].lower() in ARTICLES or any(None not in (digit, direction) for digit, direction, _ in found)

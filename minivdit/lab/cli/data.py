@@ -35,9 +35,10 @@ def data(options):
     import numpy as np
 
     from ...base import machine
-    from ...data import CaptionedClips, classic_moving_mnist, digit_source
+    from ...data import CaptionedClips, digit_source
     from ...data.moving_mnist import check_canvas
     from .. import display
+    from ..display.classic import classic_moving_mnist
 
     height, width = options.size
     digit_size = options.digit_size or min(28, min(height, width) // 2)
