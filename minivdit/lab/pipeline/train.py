@@ -128,8 +128,8 @@ def _notes(preset, out, stages, seed, start):
 def require_effects(preset, changes, from_weights=False, by_minutes=False):
     """Raise InputError for a change that `presets.override` made to a preset and that has no effect in its training.
 
-    changes: assignments such as 'training.steps=5'. from_weights, by_minutes: whether it goes on from trained weights, and
-    whether a time is given instead of steps.
+    changes: assignments such as 'training.steps=5'. from_weights, by_minutes: whether it goes on from trained weights,
+    and whether a time is given instead of steps.
     """
     stages = stages_of(preset, from_weights)
     own = {setting: stage for stage, setting in STAGES.items()} | {"autoencoder_loss": "autoencoder"}
