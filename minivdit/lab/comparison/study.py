@@ -144,9 +144,9 @@ class Study:
             transformer_task(with_pattern(self.preset, name), autoencoder, text=text, seed=seed, data=self.data)
             for name in self.names
         ]
-        starts = {fingerprint(task.model) for task in tasks}
+        first_weights = {fingerprint(task.model) for task in tasks}
         batches = [task.batch(seeds.generator(seed, seeds.BATCHES, 0)) for task in tasks]
-        if len(starts) > 1:
+        if len(first_weights) > 1:
             raise InputError("patterns begin with different weights, so they can't be compared")
         for batch in batches[1:]:
             if any((batch[name] != array).any() for name, array in batches[0].items()):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation import Estimate, Scores
+from ..evaluation import Estimate
 from ..evaluation.controls import OTHER_CAPTIONS, SPOILT
+from ..evaluation.scores import Scores
 from ..evaluation.statistics import holm, student_p, student_t
 from .drawing import LEVEL_BINS, Drawn
 from .measures import COMPARED, figure, likeness

@@ -4,11 +4,11 @@ from .coherence import drift, kept_place, seam
 from .controls import frozen, recombined, shuffled_captions, shuffled_frames
 from .judge import DigitJudge, load_judge
 from .measures import EVALUATED, MEASURES
-from .metrics import identity_metrics, motion_metrics, prompt_metrics, read_captions
+from .metrics import identity_metrics, prompt_metrics, read_captions
 from .model_evaluation import judge_model, shares
-from .observation import Observation, observe
-from .report import Report, evaluate
-from .scores import Scorer, Scores
+from .observation import observe
+from .report import evaluate
+from .scores import Scorer
 from .statistics import Estimate
 from .tracking import track, windows
 
@@ -17,10 +17,7 @@ __all__ = [
     "MEASURES",
     "DigitJudge",
     "Estimate",
-    "Observation",
-    "Report",
     "Scorer",
-    "Scores",
     "drift",
     "evaluate",
     "frozen",
@@ -28,7 +25,6 @@ __all__ = [
     "judge_model",
     "kept_place",
     "load_judge",
-    "motion_metrics",
     "observe",
     "prompt_metrics",
     "read_captions",

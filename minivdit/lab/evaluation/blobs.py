@@ -68,12 +68,12 @@ def as_clips(clips):
 def label_components(mask):
     """Number the 8-connected components of each image: (N, H, W) bool -> int32 labels, 0 outside.
 
-    A pixel starts with its own number. In each round it takes the largest number among its
+    A pixel begins with its own number. In each round it takes the largest number among its
     neighbours and then, in one jump, the number held by the pixel of that number, so a component
     of any shape settles in about log(diameter) rounds instead of diameter rounds.
     """
     if len(mask) > CHUNK:
-        parts = [label_components(mask[start : start + CHUNK]) for start in range(0, len(mask), CHUNK)]
+        parts = [label_components(mask[first : first + CHUNK]) for first in range(0, len(mask), CHUNK)]
         for index, part in enumerate(parts):
             part[part > 0] += index * CHUNK * mask[0].size
         return np.concatenate(parts)

@@ -1,9 +1,9 @@
 """The law of motion of the captioned clips, fitted to a track: a straight line mirrored at the walls.
 
-Unfolded, such a path is one straight line, so its start and velocity are found from *all* frames,
+Unfolded, such a path is one straight line, so its origin and velocity are found from *all* frames,
 those after a bounce too, and the direction before the first bounce is known even where the bounce
 comes early. The two axes are independent: each is a triangle wave with three unknowns (velocity,
-start, and how far the digit's ink lies off the centre of its square), searched on a grid and then
+origin, and how far the digit's ink lies off the centre of its square), searched on a grid and then
 refined. The cost is a capped absolute error, so a few wild frames don't bend the fit.
 """
 
@@ -41,7 +41,12 @@ class Paths:
     @property
     def speed(self):
         """(...,) px a frame along the way; a bounce doesn't change it."""
-        return np.sqrt((self.velocity**2).sum(-1))
+        return np.linalg.norm(self.velocity, axis=-1)
+
+
+def centre_limits(side, digit_size):
+    """The least and the most that the centre of a digit's square can be along an axis of `side` pixels."""
+    return digit_size / 2 - 0.5, side - digit_size / 2 - 0.5
 
 
 def fold(places, low, high):
@@ -65,7 +70,7 @@ def fit_paths(positions, canvas, digit_size, weights=None, pixels_per_frame=PIXE
     fastest = HEADROOM * max(pixels_per_frame) * min(canvas) / 64
     fits = [_fit_axis(flat[..., axis], trust, canvas[axis], digit_size, fastest) for axis in (0, 1)]
     velocity, path = np.stack([fit[0] for fit in fits], -1), np.stack([fit[1] for fit in fits], -1)
-    distance = np.where(seen, np.sqrt(((np.nan_to_num(flat) - path) ** 2).sum(-1)), 0)
+    distance = np.where(seen, np.linalg.norm(np.nan_to_num(flat) - path, axis=-1), 0)
     enough = seen.sum(-1) >= LEAST_FRAMES
     velocity[~enough] = 0
     residual = np.where(enough, (trust * distance).sum(-1) / np.maximum(trust.sum(-1), 1e-9), np.nan)
@@ -79,9 +84,8 @@ def fit_paths(positions, canvas, digit_size, weights=None, pixels_per_frame=PIXE
 def compass(velocity, least=0.0):
     """The place in DIRECTIONS nearest to each velocity (..., 2); NOWHERE at speeds of `least` or below."""
     unit = np.array(list(DIRECTIONS.values()), float)
-    unit /= np.sqrt((unit**2).sum(-1, keepdims=True))
-    speed = np.sqrt((velocity**2).sum(-1))
-    return np.where(speed > least, (velocity @ unit.T).argmax(-1), NOWHERE)
+    unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
+    return np.where(np.linalg.norm(velocity, axis=-1) > least, (velocity @ unit.T).argmax(-1), NOWHERE)
 
 
 def _distance_to_median(positions, trust):
@@ -90,19 +94,19 @@ def _distance_to_median(positions, trust):
     rows = (trust > 0).any(-1)
     middle = np.zeros((len(positions), 1, 2), np.float32)
     middle[rows] = np.nanmedian(known[rows], axis=1, keepdims=True)
-    distance = np.sqrt((np.nan_to_num(known - middle) ** 2).sum(-1))
+    distance = np.linalg.norm(np.nan_to_num(known - middle), axis=-1)
     return (trust * distance).sum(-1) / np.maximum(trust.sum(-1), 1e-9)
 
 
 def _fit_axis(places, trust, side, digit_size, fastest):
     """Fit one axis: places (N, T), NaN where lost, trust (N, T) -> velocity (N,), path (N, T)."""
     time = np.arange(places.shape[1], dtype=np.float32)
-    low, high = digit_size / 2 - 0.5, side - digit_size / 2 - 0.5
+    low, high = centre_limits(side, digit_size)
     places = np.nan_to_num(places, nan=(low + high) / 2)
 
     def lines(candidates):  # (..., 3) -> (..., T)
-        speed, start, offset = np.split(candidates, 3, -1)
-        return fold(start + speed * time, low, high) + offset
+        speed, origin, offset = np.split(candidates, 3, -1)
+        return fold(origin + speed * time, low, high) + offset
 
     def cost(lines, candidates, places, trust):  # (..., P, T), (..., P, 3) -> (..., P)
         # Beyond a fifth of a digit a frame is simply wrong, however far off.
@@ -110,9 +114,9 @@ def _fit_axis(places, trust, side, digit_size, fastest):
         # The second term only breaks ties: slower and better centred is simpler.
         return (error @ trust)[..., 0] + 0.02 * (np.abs(candidates[..., 0]) + np.abs(candidates[..., 2]))
 
-    steps = np.array([0.25, 1.0, digit_size / 28], np.float32)  # of velocity, start and offset
-    starts = np.arange(low, max(high, low) + 1, steps[1])
-    axes = _symmetric(fastest, steps[0]), starts, _symmetric(2 * steps[2], steps[2])
+    steps = np.array([0.25, 1.0, digit_size / 28], np.float32)  # of velocity, origin and offset
+    origins = np.arange(low, max(high, low) + 1, steps[1])
+    axes = _symmetric(fastest, steps[0]), origins, _symmetric(2 * steps[2], steps[2])
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
     coarse = lines(grid)
     best = np.stack([grid[cost(coarse, grid, p, t[:, None]).argmin()] for p, t in zip(places, trust)])
@@ -122,7 +126,7 @@ def _fit_axis(places, trust, side, digit_size, fastest):
         chosen = cost(lines(fine), fine, places[:, None], trust[:, :, None]).argmin(1)
         best = fine[np.arange(len(fine)), chosen]
     path = lines(best)
-    # A start behind a wall is the mirror image of one in front that moves the other way, and at a wall
+    # An origin behind a wall is the mirror image of one in front that moves the other way, and at a wall
     # both are the same path: what counts is where the first step goes.
     first_step = path[:, 1] - path[:, 0] if path.shape[1] > 1 else np.zeros(len(path))
     return np.abs(best[:, 0]) * np.sign(first_step), path

@@ -1,4 +1,4 @@
-"""Does a clip hold together: over a seam, over the turns in which it was extended, and with what was before an edit?"""
+"""Does a clip hold together: over a seam, while it is extended, and with what was before an edit?"""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def kept_place(video, before, digit_size, digits):
     `video` doesn't count as kept. NaN where nothing is seen in `before`.
     """
     now, then = (observe(clips, digit_size, digits).tracks.positions for clips in (video, before))
-    apart = np.sqrt(((now[:, :, None] - then[:, None]) ** 2).sum(-1))  # (B, now, then, T)
+    apart = np.linalg.norm(now[:, :, None] - then[:, None], axis=-1)  # (B, now, then, T)
     nearest = np.where(np.isnan(apart), np.inf, apart).min(axis=1)
     kept = np.where(np.isnan(then).any(-1), np.nan, nearest < digit_size / 4)
     return mean_of_known(kept, (1, 2))

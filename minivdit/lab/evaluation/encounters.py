@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .bouncing_lines import centre_limits
 from .flawless import ON_PATH, SEEN
 from .observation import mean_of_known, most_seen
 
@@ -9,21 +10,21 @@ from .observation import mean_of_known, most_seen
 def bounces(observation):
     """Are digits reflected by the walls? (B,), mean over the clip's digits; NaN where no bounce was due.
 
-    A bounce is due where the digit's best bouncing line turns, or where the digit, going on as in the first half of the
-    clip, would end behind a wall. It is obeyed if the line turns and the digit is found, and near the line, in the
-    frames in which it would be elsewhere without the bounce. So who stops at a wall, leaves through it or turns before
-    it doesn't obey.
+    A bounce is due where the digit's best bouncing line is reflected, or where the digit, going on as in the first half
+    of the clip, would end behind a wall. The digit obeys if its line is reflected and it is found near the line in the
+    frames in which it would be elsewhere without the bounce. A digit that stops at a wall, leaves through it or comes
+    back before it doesn't obey.
     """
     paths, tracks = observation.paths, observation.tracks
     near = ON_PATH * observation.digit_size
     time = np.arange(tracks.positions.shape[2])
     straight = paths.path[:, :, :1] + paths.velocity[:, :, None] * time[:, None]
     # Reflected, a digit is twice as far from the straight way as it would be had it stopped at the wall.
-    turned = (np.abs(paths.path - straight) > 2 * near).any(-1) & observation.readable
-    distance = np.sqrt(((tracks.positions - paths.path) ** 2).sum(-1))
-    followed = _share(distance <= near, turned) >= SEEN  # NaN where the digit is lost: not near
-    due = turned.any(-1) | (_heads_out(observation, 2 * near) & tracks.wanted)
-    return mean_of_known(np.where(due, turned.any(-1) & followed, np.nan), -1)
+    reflected = (np.abs(paths.path - straight) > 2 * near).any(-1) & observation.readable
+    distance = np.linalg.norm(tracks.positions - paths.path, axis=-1)
+    followed = _share(distance <= near, reflected) >= SEEN  # NaN where the digit is lost: not near
+    due = reflected.any(-1) | (_heads_out(observation, 2 * near) & tracks.wanted)
+    return mean_of_known(np.where(due, reflected.any(-1) & followed, np.nan), -1)
 
 
 def permanence(observation):
@@ -57,7 +58,7 @@ def _heads_out(observation, margin):
     known = ~np.isnan(first).any((-1, -2))  # in every one of these frames
     step = np.median(np.diff(np.nan_to_num(first), axis=2), axis=2)
     end = np.nan_to_num(first[:, :, 0]) + (length - 1) * step
-    low, high = observation.digit_size / 2 - 0.5, np.array(observation.canvas) - observation.digit_size / 2 - 0.5
+    low, high = centre_limits(np.array(observation.canvas), observation.digit_size)
     return known & ((end < low - margin) | (end > high + margin)).any(-1)
 
 

@@ -60,10 +60,10 @@ def on_path(observation):
 def keeps_moving(observation):
     """(B, K) bool: in all but a FEW steps the digit goes on along its line, and the picture changes."""
     step, due = (np.diff(places, axis=2) for places in (observation.tracks.positions, observation.paths.path))
-    way = np.sqrt((due**2).sum(-1))
+    way = np.linalg.norm(due, axis=-1)
     merged = observation.tracks.merged
     counted = ~(merged[..., 1:] | merged[..., :-1] | np.isnan(step[..., 0]))
-    counted &= way > observation.paths.speed[..., None] / 2  # at a wall a digit may turn within a step
+    counted &= way > observation.paths.speed[..., None] / 2  # at a wall a digit may be reflected within a step
     stands = counted & ((step * due).sum(-1) < STANDS * way**2)
     # Where digits touch, it isn't known how far each has gone: see how much of the picture changes.
     changes = observation.changes

@@ -23,14 +23,13 @@ from .tracking import bilinear
 RESAMPLES = 200  # of the clips, for an interval
 
 
-def frame_maps(clips, digit_size, judge=None):
+def frame_maps(clips, digit_size):
     """Local judge features of whole frames: clips (B, T, H, W, 1) -> (B, T, h, w, 64).
 
     The judge's convolutions run over the frame, enlarged so that digits have the size they were
     learnt at, with a cell for every 8 pixels then. No tracking: an empty frame has features too.
     """
-    judge = judge or load_judge()
-    frames = as_clips(clips)
+    judge, frames = load_judge(), as_clips(clips)
     count, length, height, width = frames.shape
     zoom = WINDOW / digit_size
     rows, columns = (np.arange(round(side * zoom)) for side in (height, width))
@@ -38,8 +37,8 @@ def frame_maps(clips, digit_size, judge=None):
     frames = frames.reshape(-1, height, width)
     maps = []
     with ag.no_grad():
-        for start in range(0, len(frames), CHUNK):
-            part = frames[start : start + CHUNK]
+        for first in range(0, len(frames), CHUNK):
+            part = frames[first : first + CHUNK]
             if zoom != 1:
                 part = bilinear(part, np.arange(len(part))[:, None, None], y, x)
             maps.append(to_numpy(judge.maps(to_device(part)).data))
@@ -47,9 +46,9 @@ def frame_maps(clips, digit_size, judge=None):
     return maps.reshape(count, length, *maps.shape[1:])
 
 
-def features(clips, digit_size, judge=None):
+def features(clips, digit_size):
     """What the two Frechet distances of clips (B, T, H, W, 1) compare: {measure: (n, D)}."""
-    maps = frame_maps(clips, digit_size, judge)
+    maps = frame_maps(clips, digit_size)
     return {"frechet_frames": frame_features(maps), "frechet_clips": clip_features(maps)}
 
 
@@ -86,10 +85,10 @@ def resampled_distances(a, b, clips, generator, resamples=RESAMPLES):
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     result = np.empty(resamples)
-    for turn, counts in enumerate(generator.multinomial(clips, np.full(clips, 1 / clips), resamples)):
+    for number, counts in enumerate(generator.multinomial(clips, np.full(clips, 1 / clips), resamples)):
         weights = np.repeat(counts, len(a) // clips)
         kept = weights > 0
-        result[turn] = _distance(*(_gaussian(rows[kept], weights[kept]) for rows in (a, b)))
+        result[number] = _distance(*(_gaussian(rows[kept], weights[kept]) for rows in (a, b)))
     return result
 
 

@@ -59,8 +59,8 @@ class DigitJudge(Module):
         flat = windows.reshape(-1, *windows.shape[-2:])
         logits, features = [], []
         with ag.no_grad():
-            for start in range(0, max(len(flat), 1), CHUNK):
-                found = self.features(to_device(flat[start : start + CHUNK]))
+            for first in range(0, max(len(flat), 1), CHUNK):
+                found = self.features(to_device(flat[first : first + CHUNK]))
                 features.append(to_numpy(found.data))
                 logits.append(to_numpy(ag.log_softmax(self.output(found)).data))
         logits, features = np.concatenate(logits), np.concatenate(features)

@@ -87,7 +87,7 @@ def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=
 
 
 def real_clips(maker, generator, count):
-    """Clips of `count` random captions, twice: of the same captions, but other digits and starts."""
+    """Clips of `count` random captions, twice: of the same captions, but other digits and places."""
     labels = [maker.draw_motions(generator) for _ in range(count)]
     return [maker.render(generator, labels) for _ in range(2)]
 

@@ -40,20 +40,19 @@ class Observation:
     digit_size: int
 
 
-def observe(clips, digit_size, digits, judge=None, pixels_per_frame=PIXELS_PER_FRAME):
+def observe(clips, digit_size, digits, pixels_per_frame=PIXELS_PER_FRAME):
     """Look at clips (B, T, H, W, 1) in [0, 1] and return an Observation.
 
     digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip. pixels_per_frame: the speeds that
     captions ask for; nothing much faster than the fastest is looked for.
     """
-    judge = judge or load_judge()
     clips = as_clips(clips)
     canvas = clips.shape[2:]
     tracks = track(clips, digit_size, digits)
     trust = np.where(tracks.merged, MERGED_TRUST, 1.0)
     paths = fit_paths(tracks.positions, canvas, digit_size, trust, pixels_per_frame)
     crops = windows(clips, tracks.positions, digit_size)
-    log_probabilities, _ = judge.read(crops)
+    log_probabilities, _ = load_judge().read(crops)
     probabilities = np.exp(log_probabilities[..., :NONE]) * tracks.found[..., None]
     classes = log_probabilities.argmax(-1)
     classes = np.where(tracks.found & (classes != NONE), classes, -1)

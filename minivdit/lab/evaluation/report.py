@@ -39,14 +39,6 @@ class Report:
     def __getitem__(self, column):
         return self.columns[column]
 
-    def footnote(self):
-        s = self.settings
-        height, width = s["size"]
-        return (
-            f"{s['clips']} clips of {s['frames']} frames, {height}x{width}, digits of {s['digit_size']} px; "
-            "± is half the width of the 95% interval over clips; the floors are spoilt real clips."
-        )
-
     def to_json(self):
         """The same as JSON text: settings; mean, low, high, n of every figure (null where there is none); samples."""
         columns = {
@@ -66,24 +58,20 @@ class Report:
             table.append([name, *((each and each.text(MEASURES[name].form)) or "-" for each in found)])
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
-        return "\n".join([*lines, self.footnote()])
+        s, (height, width) = self.settings, self.settings["size"]
+        lines.append(
+            f"{s['clips']} clips of {s['frames']} frames, {height}x{width}, digits of {s['digit_size']} px; "
+            "± is half the width of the 95% interval over clips; the floors are spoilt real clips."
+        )
+        return "\n".join(lines)
 
 
-def evaluate(
-    clips,
-    captions,
-    references,
-    digit_size,
-    generator=None,
-    judge=None,
-    controls=True,
-    pixels_per_frame=PIXELS_PER_FRAME,
-):
+def evaluate(clips, captions, references, digit_size, generator=None, pixels_per_frame=PIXELS_PER_FRAME):
     """Compare clips (B, T, H, W, 1) in [0, 1] with what their captions ask for; returns a Report.
 
     references: two arrays like `clips`, real clips of the same captions, the first judged beside the clips, the second
     the other side of all Frechet distances.
-    generator: numpy Generator for the controls (default: seed 0). controls=False leaves out the floors.
+    generator: numpy Generator for the controls (default: seed 0).
     pixels_per_frame: what the captions' speeds mean.
     """
     clips, real, others = (as_clips(array) for array in (clips, *references))
@@ -92,18 +80,12 @@ def evaluate(
             f"{len(captions)} captions, clips of shape {clips.shape} and references of {real.shape} and "
             f"{others.shape} can't be compared; give as many of each, of one length and size"
         )
-    scorer = Scorer(captions, others, digit_size, pixels_per_frame, judge)
+    scorer = Scorer(captions, others, digit_size, pixels_per_frame)
     found = {"clips": scorer(clips), "real": scorer(real)}
     resampled = {column: _resampled(scores, scorer, len(clips)) for column, scores in found.items()}
-    if controls:
-        found |= scorer.controls(real, found["real"], generator or np.random.default_rng(0))
+    found |= scorer.controls(real, found["real"], generator or np.random.default_rng(0))
     columns = {column: _estimates(column, scores, resampled.get(column, {})) for column, scores in found.items()}
-    settings = {
-        "clips": len(clips),
-        "frames": clips.shape[1],
-        "size": list(clips.shape[2:]),
-        "digit_size": digit_size,
-    }
+    settings = {"clips": len(clips), "frames": clips.shape[1], "size": list(clips.shape[2:]), "digit_size": digit_size}
     values = found["clips"].values
     return Report(columns, settings, {name: values[name] for name in EVALUATED if name in values} | resampled["clips"])
 

@@ -8,7 +8,6 @@ from ...base.backend import blas_threads
 from ...data import PIXELS_PER_FRAME
 from .controls import CONTROLS, SPOILT, shuffled_captions
 from .frechet import features, frechet_distance
-from .judge import load_judge
 from .metrics import clip_values, read_captions
 from .observation import Observation, observe
 
@@ -31,20 +30,20 @@ class Scorer:
     """Gives the Scores of clips (B, T, H, W, 1) in [0, 1] that were drawn for certain captions.
 
     others: real clips of these captions, from which distances are taken. digit_size: px. pixels_per_frame: what the
-    captions' speeds mean. judge: a DigitJudge, the shipped one unless given.
+    captions' speeds mean.
     """
 
-    def __init__(self, captions, others, digit_size, pixels_per_frame=PIXELS_PER_FRAME, judge=None):
+    def __init__(self, captions, others, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
         self.captions, self.digit_size, self.pixels_per_frame = captions, digit_size, pixels_per_frame
-        self.canvas, self.judge = others.shape[2:4], judge or load_judge()
+        self.canvas = others.shape[2:4]
         self.targets = self._read(captions)
         with blas_threads(1):
-            self.features = features(others, digit_size, self.judge)
+            self.features = features(others, digit_size)
 
     @blas_threads(1)  # of products this small, threads on a busy machine spend most of their time waiting
     def __call__(self, clips):
-        seen = observe(clips, self.digit_size, self.targets.count, self.judge, self.pixels_per_frame)
-        found = features(clips, self.digit_size, self.judge)
+        seen = observe(clips, self.digit_size, self.targets.count, self.pixels_per_frame)
+        found = features(clips, self.digit_size)
         pairs = {name: (rows, self.features[name]) for name, rows in found.items()}
         distances = {name: frechet_distance(*pair) if len(pair[0]) > 1 else np.nan for name, pair in pairs.items()}
         return Scores(seen, clip_values(seen, self.targets), distances, found)

@@ -6,7 +6,7 @@ Made for bright digits on black, real or generated, so nothing is assumed of the
 1. A frame's ink falls into *blobs* the size of digits (blobs.py); lesser specks are junk.
 2. Blobs are followed through time: each is given to the track whose constant-velocity prediction
    (mirrored at the walls) lies nearest, over all assignments at once.
-3. Two digits that touch are one blob. It is split in two by k-means started at the predictions, and
+3. Two digits that touch are one blob. It is split in two by k-means that begins at the predictions, and
    the frame is flagged `merged`: its positions are rough and its windows show both digits.
 
 Positions are (y, x) of the centre of ink in pixels, y down and x to the right, as in an array; the
@@ -20,6 +20,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, find_blobs, ink_outside
+from .bouncing_lines import centre_limits
 
 FAINT = 0.08  # a pixel brighter than this is seen on black
 
@@ -74,12 +75,11 @@ def track(clips, digit_size, digits=1):
     merged = single & _looks_like_two(masses, sides, seen, digit_size)
     merged |= single & _between(merged)  # one hides the other for a moment
 
-    # Start where all wanted digits stand apart, or else touch, or else where anything is seen.
-    quality = 2.0 * np.minimum(seen, digits[:, None]) + merged
-    start = quality.argmax(1)
+    # Followed from a frame where all wanted digits stand apart, or else touch, or else where anything is seen.
+    anchor = (2.0 * np.minimum(seen, digits[:, None]) + merged).argmax(1)
     positions = np.full((count, tracks, length, 2), np.nan)
     for direction in (1, -1):
-        _follow(frames, centres, merged, wanted, start, direction, digit_size, positions)
+        _follow(frames, centres, merged, wanted, anchor, direction, digit_size, positions)
     positions[~wanted] = np.nan
     low, high = _boxes(blobs, centres, positions, merged, digit_size)
     flat = frames.reshape(-1, height, width), *(box.swapaxes(1, 2).reshape(-1, tracks, 2) for box in (low, high))
@@ -122,17 +122,17 @@ def _between(merged, reach=2):
     return np.any(near[:reach], axis=0) & np.any(near[reach + 1 :], axis=0)
 
 
-def _follow(frames, centres, merged, wanted, start, direction, digit_size, positions):
-    """Fill `positions` from each clip's start frame forwards (direction 1) or backwards (-1)."""
+def _follow(frames, centres, merged, wanted, anchor, direction, digit_size, positions):
+    """Fill `positions` from each clip's anchor frame forwards (direction 1) or backwards (-1)."""
     count, tracks, length, _ = positions.shape
     height, width = frames.shape[2:]
-    low, high = digit_size / 2 - 0.5, np.array([height, width]) - digit_size / 2 - 0.5
+    low, high = centre_limits(np.array([height, width]), digit_size)
     rows = np.arange(count)
-    here = centres[rows, start, :tracks].copy()
+    here = centres[rows, anchor, :tracks].copy()
     velocity = np.zeros_like(here)
     known = np.zeros((count, tracks), bool)  # the velocity was seen, not assumed
     for step in range(length):
-        frame = start + direction * step
+        frame = anchor + direction * step
         active = (frame >= 0) & (frame < length)
         if not active.any():
             return
@@ -194,11 +194,11 @@ def _split(frames, expected, digit_size, rounds=6):
     y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float32)
     total = np.maximum(ink.sum(1, keepdims=True), 1e-6)
     middle = np.stack([ink @ y, ink @ x], -1) / total
-    # Where nothing is expected yet, start on both sides of the middle along the longer spread.
+    # Where nothing is expected yet, begin on both sides of the middle along the longer spread.
     spread = np.stack([(ink * (y - middle[:, :1]) ** 2).sum(1), (ink * (x - middle[:, 1:]) ** 2).sum(1)], -1)
     along = np.where(spread == spread.max(1, keepdims=True), digit_size / 4, 0)
     centre = np.where(np.isnan(expected), np.stack([middle - along, middle + along], 1), expected)
-    apart = np.abs(centre[:, 0] - centre[:, 1]).max(-1) < 1  # on top of each other: k-means can't start
+    apart = np.abs(centre[:, 0] - centre[:, 1]).max(-1) < 1  # on top of each other: k-means can't part them
     centre[apart] = np.stack([middle - along, middle + along], 1)[apart]
     for _ in range(rounds):
         square = (y - centre[..., :1]) ** 2 + (x - centre[..., 1:]) ** 2  # (n, 2, pixels)

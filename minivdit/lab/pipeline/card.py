@@ -14,7 +14,7 @@ from ...base.errors import InputError, shorten
 from ...generation import TextToVideo
 from ...generation.weights import find
 from ...training import presets
-from ..evaluation import MEASURES
+from ..evaluation import MEASURES, Estimate
 from ..evaluation.pairwise import parts, read_evaluation
 from .train import trained_with
 
@@ -136,9 +136,6 @@ def _digits(source):
     return DIGITS.get(str(source), "digits that are not written down")
 
 
-def _number(estimate, interval=False):
+def _number(figures, interval=False):
     """An estimate of an evaluation as text, perhaps with half the width of its interval."""
-    if estimate is None or estimate["mean"] is None:
-        return "none"
-    known = interval and None not in (estimate["low"], estimate["high"])
-    return f"{estimate['mean']:.2f}" + (f" ±{(estimate['high'] - estimate['low']) / 2:.2f}" if known else "")
+    return (figures and Estimate.read(figures).text(interval=interval)) or "none"

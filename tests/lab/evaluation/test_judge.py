@@ -11,7 +11,7 @@ from minivdit.data import digit_source
 from minivdit.lab.evaluation.judge import NONE, WEIGHTS, DigitJudge, accuracy, load_judge
 from minivdit.lab.evaluation.pairwise import parts, read_evaluation
 from minivdit.lab.evaluation.train_judge import disturb, draw, main, train_judge
-from minivdit.training.tasks import fingerprint
+from minivdit.nn import fingerprint
 
 
 def test_the_shipped_judge_reads_strokes(strokes):

@@ -9,7 +9,6 @@ from minivdit.lab.evaluation import (
     Estimate,
     frozen,
     identity_metrics,
-    motion_metrics,
     observe,
     prompt_metrics,
     read_captions,
@@ -19,6 +18,7 @@ from minivdit.lab.evaluation import (
     track,
     windows,
 )
+from minivdit.lab.evaluation.metrics import motion_metrics
 from minivdit.lab.evaluation.observation import most_seen
 
 
