@@ -9,7 +9,8 @@ from pathlib import Path
 
 from minivdit.base.files import write_file
 from minivdit.lab.evaluation import MEASURES, Estimate
-from minivdit.lab.evaluation.pairwise import CALLED, RENAMED, chance, parts, read_evaluation
+from minivdit.lab.evaluation.pairwise import RENAMED, parts, read_evaluation
+from minivdit.lab.evaluation.statistics import CALLED, p_text
 
 RESULTS = Path(__file__).parent
 PATTERNS = {"perframe": "perframe", "framewise": "framewise", "joint": "full"}  # and the folders of their evaluations
@@ -71,7 +72,7 @@ def of_pairs(head):
         metric, d = RENAMED.get(one["metric"], one["metric"]), one["difference"]
         form = "+" + MEASURES[metric].form
         bold = "**" if one["corrected"] < CALLED else ""
-        texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", chance(one["corrected"])
+        texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", p_text(one["corrected"])
         rows.setdefault(metric, {})[one["kind"]] = texts
     lines = [[LABELS[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in LABELS if m in rows]
     return table(head, lines)

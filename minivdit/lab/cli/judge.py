@@ -52,19 +52,19 @@ def evaluate(options):
     if other:
         asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
         asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}
-        pairwise.check_request(other, [f"{count} digits" for count in counts], asked)
+        pairwise.require_comparable(other, [f"{count} digits" for count in counts], asked)
     found = {"weights": model.fingerprint(), "name": model.name, "seed": options.seed, "held_out": options.held_out}
     texts = [f"weights {model.name} ({model.fingerprint()}), seed {options.seed}"]
     for count in counts:
         report = judge(options, model, count)
         found[f"{count} digits"] = json.loads(report.to_json())
         texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
-        save(options.out, pairwise.text(found))
+        save(options.out, pairwise.as_json(found))
     if other:
         rows = pairwise.against(found, other)
         found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
         texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
-        save(options.out, pairwise.text(found))
+        save(options.out, pairwise.as_json(found))
     texts += ["What the rows are:", *(f"  {name:14}  {MEASURES[name].meaning}" for name in EVALUATED)]
     print("\n".join(texts + [options.out] * bool(options.out)))
 

@@ -3,9 +3,8 @@
 No sentence is written beforehand: each states figures, whether intervals lie apart, and what a test makes of it.
 """
 
-from ..evaluation.pairwise import CALLED
-from ..evaluation.statistics import wilson
-from .tables import CEILING, CHANCE, CORRECTED, FLOOR, pair
+from ..evaluation.statistics import CALLED, wilson
+from .tables import CEILING, CORRECTED, FLOOR, P_VALUE, pair
 
 NOT_PATTERNS = (CEILING, FLOOR, "answering 0")
 
@@ -103,10 +102,10 @@ def _overall(report, of, one, other):
 def _tested(report):
     """What the paired tests say after their correction, of all paired tables together."""
     tables = [of for of in report["tables"] if of["id"].startswith("paired")]
-    tests = [(of, row) for of in tables for row in of["rows"] if _chance(row) is not None]
+    tests = [(of, row) for of in tables for row in of["rows"] if _corrected(row) is not None]
     if not tests:
         return "Nothing is paired seed by seed here, so no difference is called."
-    called = [f"{row['label']} ({of['title'].rpartition(', ')[2]})" for of, row in tests if _chance(row) < CALLED]
+    called = [f"{row['label']} ({of['title'].rpartition(', ')[2]})" for of, row in tests if _corrected(row) < CALLED]
     if not called:
         return f"Of {len(tests)} paired rows none is a difference after Holm's correction."
     return f"Of {len(tests)} paired rows {len(called)} are differences after Holm's correction{_listed(called)}."
@@ -144,15 +143,15 @@ def _by_speed(report, one, other):
 
 def _paired(of, one, other):
     """Differences within seeds: those that survive the correction, and those whose own interval doesn't hold 0."""
-    rows = [row for row in of["rows"] if _chance(row) is not None]
+    rows = [row for row in of["rows"] if _corrected(row) is not None]
 
     def told(chosen, side):
         cells = [(row, row["cells"][f"{one} - {other}"]) for row in chosen]
         found = [f"{r['label']} {cell_text(c, r['format'])}" for r, c in cells if c["mean"] * r["better"] * side > 0]
         return f"{len(found)}{_listed(found)}"
 
-    called = [row for row in rows if _chance(row) < CALLED]
-    apart = [row for row in rows if row not in called and row["cells"][CHANCE]["mean"] < CALLED]
+    called = [row for row in rows if _corrected(row) < CALLED]
+    apart = [row for row in rows if row not in called and row["cells"][P_VALUE]["mean"] < CALLED]
     return (
         f"{of['title']}: of {len(rows)} figures, {one} is better in {told(called, 1)} and worse in {told(called, -1)} "
         f"after Holm's correction. Of the others, which show no difference, the uncorrected interval lies on the "
@@ -160,7 +159,7 @@ def _paired(of, one, other):
     )
 
 
-def _chance(row):
+def _corrected(row):
     """The corrected p of a row of a paired table, or None."""
     return row["cells"][CORRECTED]["mean"]
 

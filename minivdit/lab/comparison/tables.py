@@ -24,7 +24,7 @@ QUESTION = (
     "Attention within frames and then over time, or all tokens of a clip jointly: what does it change in what is drawn?"
 )
 TITLES = {"steps": "Equal steps", "flops": "Equal FLOPs", "given": "Weights as they are"}
-CHANCE, CORRECTED, P_FORMAT = "p", "p, corrected", {"format": ".3f"}  # columns of a paired table
+P_VALUE, CORRECTED, P_FORMAT = "p", "p, corrected", {"format": ".3f"}  # columns of a paired table
 RULE = (
     "A difference is called only where one minus the other within each seed, tested by Student's t, has a p below 0.05 "
     "after Holm's correction for all paired rows of this report. Where intervals are said to lie apart, these are 95% "
@@ -174,7 +174,7 @@ def paired_table(budget, results, prompts, one, other):
     def cells(value):
         mine, theirs = ({r.seed: value(r) for r in results if r.name == which} for which in (one, other))
         cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())])
-        return {f"{one} - {other}": cell, CHANCE: _cell([chance(cell)]) | P_FORMAT}
+        return {f"{one} - {other}": cell, P_VALUE: _cell([p_value(cell)]) | P_FORMAT}
 
     def loss(label, part):
         return _row("validation", label, cells(lambda r: r.drawn.errors[part].mean()), ".4f", better=-1)
@@ -189,10 +189,10 @@ def paired_table(budget, results, prompts, one, other):
         "p: Student's t; then corrected by Holm for all paired rows of this report. Below 0.05 it is a difference."
     )
     title = f"{one.capitalize()} minus {other}, paired, {TITLES[budget].replace('E', 'e', 1)}"
-    return _table(f"paired-{budget}", title, note, [f"{one} - {other}", CHANCE, CORRECTED], rows)
+    return _table(f"paired-{budget}", title, note, [f"{one} - {other}", P_VALUE, CORRECTED], rows)
 
 
-def chance(cell):
+def p_value(cell):
     """p of a cell of differences within seeds, by Student's t from its interval; None without one."""
     if cell["low"] is None:
         return None
@@ -205,8 +205,8 @@ def chance(cell):
 def correct(tables):
     """Add to the rows of all paired tables together what Holm's correction makes of their p."""
     rows = [row for one in tables if one["id"].startswith("paired") for row in one["rows"]]
-    chances = [row["cells"][CHANCE]["mean"] if row["better"] else None for row in rows]
-    for row, p in zip(rows, holm([math.nan if p is None else p for p in chances])):
+    p_values = [row["cells"][P_VALUE]["mean"] if row["better"] else None for row in rows]
+    for row, p in zip(rows, holm([math.nan if p is None else p for p in p_values])):
         row["cells"][CORRECTED] = _cell([p]) | P_FORMAT
 
 

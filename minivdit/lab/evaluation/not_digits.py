@@ -26,7 +26,7 @@ class Draws:
         """1 or -1."""
         return 1 - 2 * self.generator.integers(2, size=self.shape)
 
-    def chance(self):
+    def fraction(self):
         """From 0 to 1, float64."""
         return self.generator.random(self.shape)
 
@@ -51,7 +51,7 @@ def _piece(draws, digits, y, x):
     """An upper or lower half of a digit or half of that, its ink in the middle, as the tracker would find it."""
     half = draws.sign() * (y - draws.uniform(-0.06, 0.06)) > 0.02
     quarter = half & (draws.sign() * x > 0)
-    return _centred(digits * np.where(draws.chance() < 0.5, half, quarter))
+    return _centred(digits * np.where(draws.fraction() < 0.5, half, quarter))
 
 
 def _centred(images):
@@ -78,7 +78,7 @@ def _overlap(draws, digits, y, x):
 
 def _bar(draws, digits, y, x):
     """A straight bar of even brightness with square ends, upright, lying or slanted; every third one crossed."""
-    half_width, half_length, kind = draws.uniform(0.03, 0.1), draws.uniform(0.15, 0.42), draws.chance()
+    half_width, half_length, kind = draws.uniform(0.03, 0.1), draws.uniform(0.15, 0.42), draws.fraction()
     # Upright ones are the likeliest to be taken for a 1; slanted ones are short, for a long one might be a 1.
     angle = np.where(kind < 0.5, 0, np.where(kind < 0.75, np.pi / 2, draws.uniform(0, np.pi)))
     half_length = np.where(kind < 0.75, half_length, np.minimum(half_length, 0.2))
@@ -88,7 +88,7 @@ def _bar(draws, digits, y, x):
         inside = np.minimum(half_length - np.abs(along), half_width - np.abs(across))
         return np.clip(0.5 + digits.shape[-1] * inside, 0, 1)
 
-    crossed = (kind < 0.75) & (draws.chance() < 1 / 3)
+    crossed = (kind < 0.75) & (draws.fraction() < 1 / 3)
     return np.maximum(box(along, across), crossed * box(across, along)).astype(np.float32)
 
 

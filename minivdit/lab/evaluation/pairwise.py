@@ -14,7 +14,7 @@ from ...base import config, seeds
 from ...base.errors import InputError
 from ...base.files import read_json, require_shape
 from .measures import EVALUATED, MEASURES
-from .statistics import UNKNOWN, Difference, holm, paired, resampled_difference
+from .statistics import CALLED, UNKNOWN, Difference, holm, p_text, paired, resampled_difference
 
 NUMBER = (int, float, type(None))
 ESTIMATE = {"mean": NUMBER, "low": NUMBER, "high": NUMBER, "n": int}
@@ -24,7 +24,6 @@ EVALUATION = {"weights": str, "seed": int, "held_out": bool}
 SAMPLED = {"settings": {"captions": [str]}, "samples": {...: [NUMBER]}}
 CURE = "write it with 'minivdit evaluate --out'"
 RENAMED = {"look": "likeness", "lawful": "on_path"}  # measures, in files of earlier versions
-CALLED = 0.05  # p below which a difference is called one, once it is corrected
 
 
 def read_evaluation(path):
@@ -76,7 +75,7 @@ def against(one, other):
     for kind, part in parts(one).items():
         if kind in parts(other):
             pair = part, parts(other)[kind]
-            _check_alike(kind, *pair)
+            _require_alike(kind, *pair)
             measures = [name for name in EVALUATED if MEASURES[name].unit != "number"]
             rows += [(kind, name, _difference(name, *pair)) for name in measures]
     if not rows:
@@ -94,7 +93,7 @@ def table(rows, one, other):
             d, form = row.difference, "+" + MEASURES[row.metric].form
             interval = f"({format(d.low, form)} to {format(d.high, form)})"
             called = "a difference" if row.called else "not shown"
-            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:22} p {chance(row.corrected):6}  {called}")
+            lines.append(f"{row.metric:15} {format(d.mean, form)} {interval:22} p {p_text(row.corrected):6}  {called}")
     lines.append(
         f"In brackets: 95% intervals, each for itself. p: by McNemar's exact test where values are 0 or 1, else by "
         f"changes of sign, of distances by resampled clips; corrected by Holm for all {len(rows)} rows."
@@ -102,12 +101,7 @@ def table(rows, one, other):
     return "\n".join(lines)
 
 
-def chance(p):
-    """A p as text."""
-    return "<0.001" if p < 0.0005 else f"{p:.3f}"
-
-
-def text(report):
+def as_json(report):
     """An evaluation as JSON: indented, but a list of numbers or captions on one line."""
     return re.sub(r"\[[^][{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), json.dumps(report, indent=1))
 
@@ -117,7 +111,7 @@ def plain(rows):
     return [asdict(row) for row in rows if row.difference.n]
 
 
-def _check_alike(kind, one, other):
+def _require_alike(kind, one, other):
     """Raise InputError unless two parts are of the same captions, noise, real clips and judge, and hold samples."""
     try:
         for part in (one, other):
@@ -128,7 +122,7 @@ def _check_alike(kind, one, other):
     _require_equal(kind, theirs, ours)
 
 
-def check_request(other, kinds, settings):
+def require_comparable(other, kinds, settings):
     """Raise InputError if clips of such settings can't be compared with another evaluation: to be asked before drawing.
 
     kinds: of prompts. settings: some of those that the parts of an evaluation have.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 RESAMPLES, AT_ONCE = 10_000, 100  # for intervals and tests of means
+CALLED = 0.05  # p below which a difference is called one, once it is corrected
 INF = math.inf
 
 
@@ -75,7 +76,7 @@ def _around(mean, values, width):
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference with its 95% interval, and p, the chance of one as large if there is none. n: pairs."""
+    """A mean difference with its 95% interval, and p, the probability of one as large if there is none. n: pairs."""
 
     mean: float
     low: float
@@ -106,7 +107,7 @@ def student_t(degrees):
 
 
 def student_p(t, degrees):
-    """The chance that Student's t with so many degrees of freedom is further from 0 than t.
+    """The probability that Student's t with so many degrees of freedom is further from 0 than t.
 
     For whole degrees a finite sum in cos^2 of the angle arctan(t / sqrt(degrees)): Abramowitz and Stegun, 26.7.3 and
     26.7.4.
@@ -161,7 +162,7 @@ def resampled_difference(difference, resampled, clips):
 
 
 def mcnemar(gained, lost):
-    """McNemar's exact test: the chance that of the pairs that differ so many, or more, differ one way.
+    """McNemar's exact test: the probability that of the pairs that differ so many, or more, differ one way.
 
     gained, lost: pairs in which only the one, or only the other, is right.
     """
@@ -178,13 +179,18 @@ def spread(value, resampled):
     return float(low), float(high)
 
 
-def holm(chances):
+def p_text(p):
+    """A p as text."""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def holm(p_values):
     """Holm's correction of several tests' p (1979): as many values, each true for all of the tests together.
 
     A NaN is no test and stays.
     """
-    corrected, largest = [math.nan] * len(chances), 0.0
-    tests = sorted((p, place) for place, p in enumerate(chances) if not math.isnan(p))
+    corrected, largest = [math.nan] * len(p_values), 0.0
+    tests = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     for rank, (p, place) in enumerate(tests):
         largest = max(largest, min(1.0, p * (len(tests) - rank)))
         corrected[place] = largest

@@ -11,7 +11,7 @@ import pytest
 from minivdit.lab.comparison import html, markdown
 from minivdit.lab.comparison.findings import answer, cell_text, findings, patterns, table, verdict
 from minivdit.lab.comparison.measures import COMPARED
-from minivdit.lab.comparison.tables import CEILING, CHANCE, CORRECTED, FLOOR, chance, correct
+from minivdit.lab.comparison.tables import CEILING, CORRECTED, FLOOR, P_VALUE, correct, p_value
 from minivdit.lab.evaluation.statistics import student_p, student_t
 
 
@@ -144,7 +144,7 @@ def retested(report, differences):
         low, mean, high = differences[min(place, len(differences) - 1)]
         cell = entry["cells"]["joint - framewise"]
         cell |= {"low": low, "mean": entry["better"] * mean, "high": high, "n": 3}
-        entry["cells"][CHANCE]["mean"] = chance(cell)
+        entry["cells"][P_VALUE]["mean"] = p_value(cell)
     correct(report["tables"])
     return report, rows, len(rows)
 
@@ -152,7 +152,7 @@ def retested(report, differences):
 def test_a_difference_within_seeds_is_called_only_if_it_survives_the_correction(written):
     paired = table(written[2], "paired-steps")
     speeds = [row["speed"] for row in paired["rows"] if row["key"] == "validation" and "speed" in row]
-    assert speeds == ["slow", "normal", "fast"] and paired["columns"] == ["joint - framewise", CHANCE, CORRECTED]
+    assert speeds == ["slow", "normal", "fast"] and paired["columns"] == ["joint - framewise", P_VALUE, CORRECTED]
     nothing = (-0.2, 0.01, 0.22)
     report, rows, count = retested(written[2], [(0.05, 0.1, 0.15), nothing])  # no 0 in it, but one of many
     named = f"{rows[0]['label']} 0.10 (0.05 to 0.15)"
@@ -170,8 +170,8 @@ def test_p_comes_from_the_interval_and_the_number_of_seeds():
     values = np.array([0.2, 0.5, 0.35])
     half = student_t(2) * values.std(ddof=1) / np.sqrt(3)
     cell = {"mean": 0.35, "low": 0.35 - half, "high": 0.35 + half, "n": 3}
-    assert chance(cell) == pytest.approx(student_p(0.35 / (values.std(ddof=1) / np.sqrt(3)), 2))
-    assert chance(cell | {"low": 0.35, "high": 0.35}) == 0 and chance(cell | {"low": None}) is None
+    assert p_value(cell) == pytest.approx(student_p(0.35 / (values.std(ddof=1) / np.sqrt(3)), 2))
+    assert p_value(cell | {"low": 0.35, "high": 0.35}) == 0 and p_value(cell | {"low": None}) is None
 
 
 def spread(report, gap):

@@ -9,7 +9,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.lab.evaluation import EVALUATED, MEASURES
-from minivdit.lab.evaluation.pairwise import against, parts, plain, read_evaluation, table, text
+from minivdit.lab.evaluation.pairwise import against, as_json, parts, plain, read_evaluation, table
 
 CLIPS = 60
 
@@ -40,8 +40,8 @@ def test_a_difference_is_called_only_if_it_survives_the_correction(tmp_path):
     assert "mine minus theirs" in printed and "1 digit a clip" in printed and printed.count("a difference") == len(rows)
     assert "not shown" in table(against(one, same), "mine", "mine")
     json.dumps(plain(rows), allow_nan=False)
-    (tmp_path / "e.json").write_text(text(one))
-    assert read_evaluation(tmp_path / "e.json") == one and len(text(one).splitlines()) < 300
+    (tmp_path / "e.json").write_text(as_json(one))
+    assert read_evaluation(tmp_path / "e.json") == one and len(as_json(one).splitlines()) < 300
 
 
 @pytest.mark.parametrize(
