@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from ..autograd import Tensor
-from ..base.backend import to_device, to_numpy
+from ..base.backend import array_module, to_device, to_numpy
 from ..base.errors import InputError
 from ..base.values import require_floats
 
@@ -39,7 +39,7 @@ class Module:
                 return self.layers[1](ag.relu(self.layers[0](x)))
 
     There is nothing to register and no super().__init__() to call: weights are found by walking through the
-    attributes, and named by the way there ('layers.0.weight').
+    attributes, and their names are the paths to them ('layers.0.weight').
     """
 
     def __call__(self, *inputs, **options):
@@ -66,27 +66,51 @@ class Module:
 
         Raises InputError that names the first differences; then nothing has been changed.
         """
-        tensors = dict(self.named_tensors())
-        missing, unexpected = sorted(tensors.keys() - state.keys()), sorted(state.keys() - tensors.keys())
-        shapes = [
-            f"{name} is {tuple(state[name].shape)} instead of {tensors[name].shape}"
-            for name in tensors
-            if name in state and tuple(state[name].shape) != tensors[name].shape
-        ]
-        problems = (
-            [f"{_some(missing)} missing"] * bool(missing)
-            + [f"{_some(unexpected)} unexpected"] * bool(unexpected)
-            + [_some(shapes)] * bool(shapes)
+        own = self.state_dict()
+        require_same(
+            state,
+            own,
+            "these weights belong to another configuration",
+            "build the model with the configuration that the weights were trained with",
         )
-        if problems:
-            raise InputError(
-                f"these weights belong to another configuration: {'; '.join(problems)}; "
-                "build the model with the configuration that the weights were trained with"
-            )
-        arrays = {name: to_numpy(state[name]) for name in tensors}
-        require_floats(arrays, "the weights")
-        for name, tensor in tensors.items():
-            tensor.data[...] = to_device(arrays[name])
+        require_floats({name: to_numpy(state[name]) for name in own}, "the weights")
+        copy_state(state, own)
+
+
+def require_same(state, expected, problem, cure):
+    """Raise InputError unless two dicts of arrays and numbers have the same names and shapes.
+
+    The message begins with the problem, names the first differences, and ends with the cure.
+    """
+    differences = (
+        (sorted(expected.keys() - state.keys()), " missing"),
+        (sorted(state.keys() - expected.keys()), " unexpected"),
+        (
+            [
+                f"{name} is {np.shape(state[name])} instead of {np.shape(array)}"
+                for name, array in expected.items()
+                if name in state and np.shape(state[name]) != np.shape(array)
+            ],
+            "",
+        ),
+    )
+    told = "; ".join(_some(names) + what for names, what in differences if names)
+    if told:
+        raise InputError(f"{problem}: {told}; {cure}")
+
+
+def copy_state(source, destination):
+    """Copy every array of the dict `source` into the array of that name in `destination`.
+
+    Names and shapes must match, else InputError; then nothing was changed. Numbers only have to be there.
+    """
+    require_same(
+        source, destination, "the state belongs to another model or optimiser", "load one that was saved from this one"
+    )
+    for name, array in destination.items():
+        if hasattr(array, "shape"):
+            xp = array_module(array)
+            array[...] = to_numpy(source[name]) if xp is np else xp.asarray(source[name])
 
 
 def fingerprint(*modules, dtype=np.float32):
@@ -99,7 +123,7 @@ def fingerprint(*modules, dtype=np.float32):
 
 
 def _tensors_in(value, name):
-    """Walk through attributes and lists; `name` is the way so far."""
+    """Walk through attributes and lists; `name` is the path so far."""
     if isinstance(value, (Parameter, Buffer)):
         yield name, value
         return

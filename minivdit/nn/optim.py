@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from ..autograd.arrays import transposed
-from ..base.backend import array_module, to_numpy
-from ..base.errors import InputError
+from ..base.backend import array_module
+from .module import copy_state
 
 
 class _Slots:
@@ -287,27 +287,6 @@ class EMA(_Slots):
         finally:
             for name, parameter in self.parameters.items():
                 parameter.data = weights[name]
-
-
-def copy_state(source, destination):
-    """Copy every array of the dict `source` into the array of that name in `destination`, which must match it.
-
-    Numbers only have to be there. InputError names the first difference; then nothing was changed.
-    """
-    advice = "it was saved from another model or optimiser"
-    different = source.keys() ^ destination.keys()
-    if different:
-        name = min(different)
-        where = "is not in the saved state" if name in destination else "is only in the saved state"
-        raise InputError(f"{name} {where} ({len(different)} such names); {advice}")
-    for name, array in destination.items():
-        if np.shape(source[name]) != np.shape(array):
-            saved = np.shape(source[name])
-            raise InputError(f"{name} has shape {saved} in the saved state, {np.shape(array)} here; {advice}")
-    for name, array in destination.items():
-        if hasattr(array, "shape"):
-            xp = array_module(array)
-            array[...] = to_numpy(source[name]) if xp is np else xp.asarray(source[name])
 
 
 def clip_global_norm(gradients, limit):

@@ -214,11 +214,11 @@ def test_a_state_of_another_model_is_refused_and_changes_nothing():
     before = {name: np.copy(v) for name, v in optimiser.state_dict().items()}
     state = dict(before)
     del state["adamw.mean.patch_in.weight"]
-    with pytest.raises(InputError, match=r"adamw\.mean\.patch_in\.weight is not in the saved state"):
+    with pytest.raises(InputError, match=r"adamw\.mean\.patch_in\.weight missing.*saved from this one"):
         optimiser.load_state_dict(state)
-    with pytest.raises(InputError, match="surplus is only in"):
+    with pytest.raises(InputError, match="surplus unexpected"):
         optimiser.load_state_dict({**before, "surplus": np.zeros(3)})
-    with pytest.raises(InputError, match=r"shape \(2,\) in the saved state, \(6, 8\) here"):
+    with pytest.raises(InputError, match=r"is \(2,\) instead of \(6, 8\)"):
         optimiser.load_state_dict({**before, "adamw.square.patch_in.weight": np.zeros(2)})
     assert all(np.array_equal(before[name], v) for name, v in optimiser.state_dict().items())
 
