@@ -1,9 +1,9 @@
 """Operations that act on each entry by itself, with NumPy's broadcasting where there are two inputs.
 
-Each keeps only what its pullback needs. Temporaries are made once and then changed in place: at these
-sizes an operation costs what its passes over memory cost. Where there are many passes, they go over one
-block of entries after the other, so that only the first pass waits for memory. Incoming gradients are never changed in
-place, since the engine may have handed the same array to someone else.
+Each keeps only what its pullback needs. Temporary arrays are made once and then changed in place: what costs time is
+reading and writing memory. An operation with many passes makes them all over one block of entries before the next
+block, so that only the first pass waits for memory. A pullback never changes the gradient that it is given, since the
+engine may have given the same array to another one.
 """
 
 import math
@@ -17,7 +17,7 @@ from .engine import differentiable, is_recording
 GELU_SLOPE = math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715
 
-BLOCK = 1 << 15  # entries: 128 KiB of float32, so a block of each of a few arrays stays in a core's cache
+BLOCK = 1 << 15  # entries, 128 KiB of float32: a block of each of a few arrays fits into a core's cache
 
 
 def _is_number(x):
@@ -42,7 +42,7 @@ def _fresh(x):
 @differentiable
 def add(a, b):
     """a + b."""
-    only_a, only_b = _is_number(b), _is_number(a)  # asked now, so that the pullback keeps neither a nor b
+    only_a, only_b = _is_number(b), _is_number(a)  # now, so that the pullback keeps neither a nor b
 
     def pullback(grad):
         return None if only_b else grad, None if only_a else grad
@@ -147,7 +147,7 @@ def tanh(x):
 
 
 def _logistic(x, out):
-    """Write 1 / (1 + exp(-x)) to `out`, by way of tanh, which can't overflow."""
+    """Write 1 / (1 + exp(-x)) to `out`, computed by tanh, which can't overflow."""
     np.multiply(x, 0.5, out=out)
     np.tanh(out, out=out)
     out *= 0.5
@@ -175,7 +175,7 @@ def gelu(x):
     """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 
     0.5 * x * (1 + tanh(u)) = x * sigmoid(2 u) with u = sqrt(2 / pi) * (x + 0.044715 x^3).
-    The slope is computed at once, while its ingredients are at hand, and is all that the pullback keeps.
+    The slope is computed at once, from what is there already, and is all that the pullback keeps.
     """
     value = _fresh(x)
     slope = _fresh(x) if is_recording() else None

@@ -1,7 +1,7 @@
 """Is a pullback right? Compare it with central differences, in float64 and with random cotangents.
 
-Why random: a gradient check that sums the output has an all-ones cotangent, and for softmax or layer
-norm that gradient is zero whatever the input. A pullback that returns zeros would pass.
+Why random: a check that sums the output has a cotangent of ones. For softmax or layer norm the gradient is then zero,
+whatever the input, and a pullback that returns zeros would pass.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Operations by the hand-written kernels of kernels/: each a value and its pullback, as everywhere.
 
-Each is the twin of the operation of its own name: the engine takes it for CuPy's arrays, unless plain CuPy was asked
-for (`--kernels off`). What an operation computes, and of what, its own docstring says.
-Nothing falls back to plain CuPy by itself: what a kernel can't read is copied so that it can, or refused with the cure.
+Each is the twin of the operation that has the same name, whose docstring says what it computes. The engine calls it
+for CuPy's arrays, unless plain CuPy was asked for (`--kernels off`). Nothing falls back to plain CuPy by itself: an
+array that a kernel can't read is copied so that it can, or refused with the cure.
 """
 
 import math
@@ -18,16 +18,16 @@ from .attend import check_attention, normalise_and_rotate
 from .engine import twin
 from .fused import check_mlp, check_rows
 
-WIDTHS = (32, 64, 128)  # of heads that there are attention kernels for; others get zeros up to the next
+WIDTHS = (32, 64, 128)  # of heads for which there are attention kernels; others are filled up with zeros
 
 
 def _whole(x):
-    """x in one piece, row by row: itself if it lies so."""
+    """x contiguous in memory: itself if it is already."""
     return x if x.flags.c_contiguous else x.copy()
 
 
 def _vectors(x):
-    """x (..., 1, D), copied unless its vectors lie at equal distances, as parts of one array do."""
+    """x (..., 1, D), copied unless its vectors lie at equal distances in memory, as parts of one array do."""
     return x.reshape(-1, x.shape[-1]).reshape(x.shape)
 
 
@@ -103,7 +103,7 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
 
 
 def _norm_and_rotary(x, weight, cos, sin, eps=1e-6):
-    """What normalise_and_rotate does to x (batch, heads, tokens, width) with a weight; cos and sin broadcast to x."""
+    """`normalise_and_rotate` of x (batch, heads, tokens, width) with a weight; cos and sin broadcast to x."""
     runner = launcher()
 
     def pullback(grad):
@@ -117,9 +117,9 @@ def _norm_and_rotary(x, weight, cos, sin, eps=1e-6):
 
 @twin("gpu")
 def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scale=None, query_time=None, key_time=None):
-    """By the best kernels there are (`best` in minivdit/kernels/attention.py).
+    """By the best kernels for this GPU (`best` in minivdit/kernels/attention.py).
 
-    Rows are copied where they don't lie as kernels read them: in one piece, of 32, 64 or 128 numbers.
+    Kernels read contiguous rows of 32, 64 or 128 numbers. Other rows are copied.
     """
     scale, *times = check_attention(q, k, v, scale, query_time, key_time)
     widest = max(q.shape[-1], v.shape[-1])
@@ -169,7 +169,7 @@ def _prepare(x, weight, cos, sin):
 
 
 def _with_four_axes(x):
-    """(..., heads, N, d) as (batch, heads, N, d): clips and groups, of which kernels know nothing, in one axis."""
+    """(..., heads, N, d) as (batch, heads, N, d): kernels take clips and groups as one axis."""
     *groups, heads = (1, *x.shape[:-2])
     return x.reshape(math.prod(groups), heads, *x.shape[-2:])
 

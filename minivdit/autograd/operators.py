@@ -1,6 +1,6 @@
 """Python's operators and a few methods for Tensor.
 
-Each calls an operation, but for comparisons, which give boolean arrays as NumPy's do and have no gradient.
+Each calls an operation, except comparisons: they give boolean arrays, as NumPy's do, and have no gradient.
 """
 
 import numpy as np
@@ -29,14 +29,14 @@ def _data(x):
 
 
 def _truth(x):
-    """Whether a single entry isn't 0: NumPy's rule."""
+    """Whether the single entry isn't 0: NumPy's rule."""
     if x.size != 1:
         raise TypeError(f"a Tensor of shape {x.shape} is neither true nor false; use (x != 0).any() or .all()")
     return bool(x.data)
 
 
 def _entries(x):
-    """The Tensors along the first axis, one by one."""
+    """The Tensors along the first axis."""
     if x.ndim == 0:
         raise TypeError("a Tensor of shape () has no entries to go through; .item() is its number")
     return (x[index] for index in range(len(x)))
@@ -52,21 +52,19 @@ def _as_sequence(sizes):
 
 
 def _transpose(x, *axes):
-    """Axes in their new order; none at all reverses them."""
+    """The axes in their new order; without axes, in reverse order."""
     return transpose(x, axes=_as_sequence(axes) if axes else None)
 
 
-Tensor.__add__ = lambda x, other: add(x, other)
-Tensor.__radd__ = lambda x, other: add(x, other)
-Tensor.__sub__ = lambda x, other: subtract(x, other)
+Tensor.__add__ = Tensor.__radd__ = add
+Tensor.__sub__ = subtract
 Tensor.__rsub__ = lambda x, other: subtract(other, x)
-Tensor.__mul__ = _times
-Tensor.__rmul__ = _times
+Tensor.__mul__ = Tensor.__rmul__ = _times
 Tensor.__truediv__ = _over
 Tensor.__rtruediv__ = lambda x, other: divide(other, x)
-Tensor.__matmul__ = lambda x, other: matmul(x, other)
+Tensor.__matmul__ = matmul
 Tensor.__rmatmul__ = lambda x, other: matmul(other, x)
-Tensor.__neg__ = lambda x: negate(x)
+Tensor.__neg__ = negate
 Tensor.__pow__ = lambda x, exponent: power(x, exponent=exponent)
 Tensor.__eq__ = lambda x, other: x.data == _data(other)
 Tensor.__ne__ = lambda x, other: x.data != _data(other)

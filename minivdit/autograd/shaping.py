@@ -35,7 +35,7 @@ def getitem(x, *, key):
     entries = key if isinstance(key, tuple) else (key,)
     if any(isinstance(entry, Tensor) for entry in entries):
         raise ValueError("a Tensor can't be an index; use its .data")
-    # Only integer arrays can name an entry twice, and only then must gradients be added up.
+    # Only integer arrays can name an entry twice. Then gradients must be added up, which is slower.
     repeats = any(isinstance(entry, list) or getattr(entry, "dtype", np.bool_) != np.bool_ for entry in entries)
     shape = x.shape
 
