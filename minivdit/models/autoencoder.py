@@ -94,9 +94,8 @@ class Autoencoder(Module):
         for conv in self.up:
             x = ag.silu(conv(ag.upsample(x, factors=(2, 2))))
         x = self.to_pixels(x)
-        n, h, w, _ = x.shape
-        x = ag.reshape(x, shape=(n, h, w, 2, 2, self.config.image_channels))
-        x = ag.reshape(ag.transpose(x, axes=(0, 1, 3, 2, 4, 5)), shape=(n, 2 * h, 2 * w, self.config.image_channels))
+        (n, h, w, _), channels = x.shape, self.config.image_channels
+        x = x.reshape(n, h, w, 2, 2, channels).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, channels)
         return x * 0.5 + 0.5
 
     def encode(self, video):

@@ -1,4 +1,4 @@
-"""What transformer blocks are made of: self-attention in groups, cross-attention to the text, MLP."""
+"""The parts of a transformer block: self-attention in groups, cross-attention to the text, MLP."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .patterns import regroup, ungroup
 
 
 class MLP(Module):
-    """Each token by itself: widen, bend, narrow. (..., width) -> (..., width)."""
+    """Each token by itself: a wider layer, GELU, and back. (..., width) -> (..., width)."""
 
     def __init__(self, width, hidden, generator):
         self.up = Linear(width, hidden, generator)
@@ -21,10 +21,10 @@ class MLP(Module):
 
 
 class SelfAttention(Module):
-    """Tokens look at each other, within the groups of a Partition if one is given.
+    """Tokens attend to each other, within the groups of a Partition if one is given.
 
-    Queries and keys are normalised for each head (QK-norm, Dehghani et al. 2023), so that the logits
-    can't grow without bound; rotary positions turn them afterwards.
+    Queries and keys are normalised for each head (QK-norm, Dehghani et al. 2023), so that the scores can't grow
+    without bound. Rotary positions then rotate them.
     """
 
     def __init__(self, width, heads, generator, qk_norm=True):
@@ -39,52 +39,52 @@ class SelfAttention(Module):
     def forward(self, x, *, rotation=None, part=None, causal=False, key_time=None):
         """x: (B, ..., width), tokens along any number of axes. rotation: (cos, sin) of `rotary_angles`.
 
-        part: a Partition. causal: tokens see no later frame.
+        part: a Partition. causal: tokens attend to no later frame.
         key_time: (B, 1, N) times that hide padding; only without a partition.
         """
         q, k, v, preparation, times = self._project(x, rotation, part, causal, key_time)
-        seen = join_heads(ag.attention(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
-        seen = seen if part is None else ungroup(seen, part=part)
-        return ag.reshape(self.out(seen), shape=x.shape)
+        heads = join_heads(ag.attention(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
+        heads = heads if part is None else ungroup(heads, part=part)
+        return self.out(heads).reshape(x.shape)
 
     def weights(self, x, *, rotation=None, part=None, causal=False, key_time=None):
-        """How much each token looks at each, which `forward` never holds all at once; for looking, without gradients.
+        """The attention weights, which `forward` never holds all at once; to look at, without gradients.
 
-        Arguments as for `forward`. Returns an array (B, h, N, N), with a partition (B, G, h, S, S): rows are queries
-        and add up to 1, but for those of padding.
+        Arguments as for `forward`. Returns an array (B, h, N, N), with a partition (B, G, h, S, S). Rows are queries
+        and add up to 1, except those of padding.
         """
         with ag.no_grad():
-            q, k, _, (q_weight, k_weight, *turns), times = self._project(x, rotation, part, causal, key_time)
+            q, k, _, (q_weight, k_weight, *tables), times = self._project(x, rotation, part, causal, key_time)
         arrays = [tensor if tensor is None else tensor.data for tensor in (q, k, q_weight, k_weight)]
-        # Attention averages values by its weights; the average of rows of the identity is the weights.
+        # Attention averages values by its weights. The average of the rows of the identity is the weights themselves.
         identity = to_device(np.eye(k.shape[-2], dtype=k.dtype))
         values = array_module(identity).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
-        return composed_attention(*arrays[:2], values, *arrays[2:], *turns, None, *times)[0]
+        return composed_attention(*arrays[:2], values, *arrays[2:], *tables, None, *times)[0]
 
     def _project(self, x, rotation, part, causal, key_time):
-        """What `forward` gives to attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
+        """The inputs of attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
         qkv = self.qkv(x, transposed=part is None or part.in_order)
-        qkv = ag.reshape(qkv, shape=(len(x), -1, qkv.shape[-1]))  # (B, N, 3 D)
+        qkv = qkv.reshape(len(x), -1, qkv.shape[-1])  # (B, N, 3 D)
         query_time = None
         if part is not None:
             qkv = regroup(qkv, part=part)  # (B, G, S, 3 D)
             if rotation is not None:
                 rotation = [table[part.index] for table in rotation]  # (G, S, 1, d/2)
             if causal or part.padding is not None:
-                # A key is seen from its own time on. Padding has the time NEVER, later than any token, so no token
-                # sees it; what a padded query sees is dropped by `ungroup`.
+                # A query sees keys up to its own time. Padding has the time NEVER, later than any token, so no token
+                # sees it. `ungroup` drops what padded queries see.
                 key_time = part.time[:, None, :]  # (G, 1, S): the same for every clip and head
                 query_time = key_time if causal else key_time * 0 + NEVER - 1
         elif key_time is not None:
             query_time = array_module(x.data).zeros_like(key_time)
         q, k, v = (split_heads(a, self.heads) for a in ag.split(qkv, parts=3))
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
-        turns = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
-        return q, k, v, (*weights, *turns), (query_time, key_time)
+        tables = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
+        return q, k, v, (*weights, *tables), (query_time, key_time)
 
 
 class CrossAttention(Module):
-    """Tokens (B, ..., width) look at the words (B, L, text_width) of the caption."""
+    """Tokens (B, ..., width) attend to the words (B, L, text_width) of the caption."""
 
     def __init__(self, width, text_width, heads, generator):
         self.heads = heads
@@ -98,26 +98,24 @@ class CrossAttention(Module):
     def forward(self, x, text, key_time):
         """key_time: (B, 1, L) times that hide padded words; see `key_times`.
 
-        With F captions a clip, text (B F, L, text_width), the F-th parts of its tokens look at one each, in order.
+        With F captions for each clip, text is (B F, L, text_width): each F-th part of the tokens attends to its own.
         """
         q = self.q(x, transposed=True)
-        q = split_heads(ag.reshape(q, shape=(len(text), -1, q.shape[-1])), self.heads)
+        q = split_heads(q.reshape(len(text), -1, q.shape[-1]), self.heads)
         k, v = (split_heads(a, self.heads) for a in ag.split(self.kv(text, transposed=True), parts=2))
         query_time = array_module(x.data).zeros((1, 1, 1), dtype=key_time.dtype)
         weights = self.q_norm.weight, self.k_norm.weight
-        seen = join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time))
-        return ag.reshape(self.out(seen), shape=x.shape)
+        heads = join_heads(ag.attention(q, k, v, *weights, query_time=query_time, key_time=key_time))
+        return self.out(heads).reshape(x.shape)
 
 
 def split_heads(x, heads):
     """(..., N, D) -> (..., h, N, d), a view."""
     *leading, tokens, width = x.shape
-    x = ag.reshape(x, shape=(*leading, tokens, heads, width // heads))
-    return ag.transpose(x, axes=(*range(len(leading)), -2, -3, -1))
+    return x.reshape(*leading, tokens, heads, width // heads).transpose(*range(len(leading)), -2, -3, -1)
 
 
 def join_heads(x):
     """(..., h, N, d) -> (..., N, D): the inverse of `split_heads`."""
     *leading, heads, tokens, head_width = x.shape
-    x = ag.transpose(x, axes=(*range(len(leading)), -2, -3, -1))
-    return ag.reshape(x, shape=(*leading, tokens, heads * head_width))
+    return x.transpose(*range(len(leading)), -2, -3, -1).reshape(*leading, tokens, heads * head_width)

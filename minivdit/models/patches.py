@@ -59,7 +59,7 @@ def unpatchify(tokens, grid, patch_size):
 def wave_features(values, width, longest=10000.0):
     """Cosines and sines of values (...) at width/2 frequencies, from 1 down towards 1/longest: (..., width).
 
-    Fast waves tell neighbours apart, slow ones tell far from near. An odd width gets a last column of zeros.
+    Fast waves tell neighbours apart, slow ones tell near from far. An odd width gets a last column of zeros.
     Source: Vaswani et al. 2017, section 3.5.
     """
     xp = array_module(values)

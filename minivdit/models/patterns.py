@@ -10,8 +10,9 @@ A clip is a grid of T x H x W tokens. A pattern is a *labelling*: tokens with eq
 
 In the last two lines "window" alone means window:2x2x2 and "skip" skip:2; i is the token's place in the order t, y, x.
 
-A model's attention is a tuple of pattern names, one for each block, so two models that differ in it have the
-same weights, depth and text path. One function regroups tokens, one attention runs, one puts them back.
+A model's attention is a tuple of pattern names, one for each block. Two models that differ only in it have weights of
+the same shapes, the same depth and the same text path. One function regroups tokens, one attention runs, one function
+puts them back.
 """
 
 import dataclasses

@@ -1,10 +1,10 @@
-"""The attention patterns that are compared: what the blocks of a model attend to, in turn, under one name."""
+"""The attention schemes that are compared: a name for the patterns of a model's blocks."""
 
 import difflib
 
 from ..base.errors import InputError
 
-# What blocks attend to, in turn: one name a block, repeated to the model's depth.
+# A scheme's pattern for each block, repeated to the model's depth.
 SCHEMES = {
     "perframe": ("frame",),
     "framewise": ("frame", "time"),

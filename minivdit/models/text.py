@@ -22,7 +22,7 @@ LONGEST_CAPTION = 1000  # words: far more than any caption has, and few enough f
 
 
 class Tokenizer:
-    """Words to integers: 0 is padding, 1 starts every caption (so an empty one is not nothing), then the words.
+    """Words to integers: 0 is padding, 1 starts every caption (so an empty one has a token, too), then the words.
 
     words: different printable texts of at most LONGEST_WORD characters. max_words: the most that a caption may have,
     from 1 to LONGEST_CAPTION.
@@ -71,9 +71,9 @@ class Tokenizer:
     def encode_over_time(self, captions, steps):
         """Tokens of captions that may change on the way, such as "a 3 moving right, then up".
 
-        (B, L) if none does; else (B, steps, L): each caption's parts one after the other, for equally long. What comes
-        later begins with "then" (where the tokenizer knows the word): a digit that bounces moves the other way, too,
-        but "moving right" still says how it set off.
+        (B, L) if none does; else (B, steps, L): the parts of each caption one after the other, equally long.
+        Later parts begin with "then" (if the tokenizer knows the word). Without it "moving left" says how a digit set
+        off, and a digit that bounces moves the other way, too.
         """
         captions = values.captions(captions)
         parts = [over_time(caption, self._read) for caption in captions]
@@ -95,10 +95,10 @@ class Tokenizer:
 class TextEncoder(Module):
     """Tokens (B, L) to vectors (B, L, width) and their mean (B, width).
 
-    Word embedding, then `depth` plain transformer blocks in which words see each other, so that "a 3 ... right and
-    a 7 ... up" can bind each digit to its own motion. For that a word must find its neighbours. positions: 'rotary',
-    by which a query meets a key according to how far apart they stand; or 'sincos', waves added to the words once
-    (Vaswani et al. 2017), with which captions stayed bags of words: see examples/results/tried.md.
+    Word embedding, then `depth` plain transformer blocks in which words attend to each other, so that "a 3 ... right
+    and a 7 ... up" can bind each digit to its own motion. For that a word must find its neighbours. positions:
+    'rotary', with which scores depend on the distance of two words; or 'sincos', waves added to the words once
+    (Vaswani et al. 2017), with which captions stay bags of words: see examples/results/tried.md.
     """
 
     def __init__(self, vocabulary, width, depth, heads, generator, positions="rotary"):
@@ -120,8 +120,7 @@ class TextEncoder(Module):
             x = block(x, visible, rotation)
         x = self.norm(x)
         share = present / present.sum(axis=1, keepdims=True)
-        mean = ag.reshape(ag.matmul(share[:, None, :].astype(np.float32), x), shape=(len(tokens), self.width))
-        return x, mean
+        return x, ag.matmul(share[:, None, :].astype(np.float32), x).reshape(len(tokens), self.width)
 
 
 def key_times(present):
@@ -131,7 +130,7 @@ def key_times(present):
 
 
 class TextBlock(Module):
-    """Words look at each other, then each is processed by itself."""
+    """Words attend to each other, then each is processed by itself."""
 
     def __init__(self, width, heads, generator):
         self.attention_norm = RMSNorm(width)
@@ -145,11 +144,11 @@ class TextBlock(Module):
 
 
 class CaptionReader(Module):
-    """A text encoder that is asked about captions: which way does the 3 go, and how fast?
+    """A text encoder that answers questions about captions: which way does the 3 go, and how fast?
 
-    Large systems take a text encoder that has read much before it meets a picture (Saharia et al. 2022 show what that
-    is worth). This is how ours learns to read: a question looks at the words as the transformer's tokens will, by
-    cross-attention, and can only be answered if each digit's word has found the words that are said about it.
+    Large systems take a text encoder that was trained on much text before it meets a picture (Saharia et al. 2022 show
+    what that is worth). This is how ours is trained: a question attends to the words as the transformer's tokens will,
+    by cross-attention. It can only be answered if each digit's word has found the words that belong to it.
     """
 
     ANSWERS = (*DIRECTIONS, *SPEEDS)
@@ -166,6 +165,6 @@ class CaptionReader(Module):
 
         Returns the logits of ANSWERS, (B, n, 11).
         """
-        asked = self.questions(questions)  # (B, n, D)
-        told, _ = self.text(tokens)
-        return self.answer(self.norm(asked + self.look(asked, told, key_times(tokens != PAD))))
+        x = self.questions(questions)  # (B, n, D)
+        words, _ = self.text(tokens)
+        return self.answer(self.norm(x + self.look(x, words, key_times(tokens != PAD))))

@@ -20,7 +20,7 @@ from .patterns import parse_pattern, partition, with_occurrences
 from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
-MOST_BLOCKS = 1000  # of a network: far more than any machine here trains
+MOST_BLOCKS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class VideoDiTConfig:
 
     patterns: one name for each block, or a shorter tuple that is repeated, such as ("joint",) or
     ("frame", "time"). positions: 'rotary', 'sincos' or 'both'. text_positions: 'rotary', or 'sincos', with
-    which a caption was seen to become a bag of words.
+    which a caption becomes a bag of words.
     """
 
     latent_channels: int = 4
@@ -90,9 +90,9 @@ class VideoDiT(Module):
     def forward(self, latents, noise_level, tokens):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
-        tokens (B, F, L) are F captions for each clip, one for every F-th part of its frames, in order.
-        Returns the prediction, of the shape of latents. H and W may be any multiple of the patch, T any
-        multiple of its length, also such as were never trained.
+        tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
+        Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
+        multiple of its length, whatever the sizes in training were.
         """
         config = self.config
         self._check(latents, noise_level, tokens)
@@ -102,7 +102,7 @@ class VideoDiT(Module):
         x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
             x = x + sincos_positions(grid, width)
-        x = ag.reshape(x, shape=(batch, frames, grid[1] * grid[2], width))  # by frames: each has a noise level
+        x = x.reshape(batch, frames, grid[1] * grid[2], width)  # by frames: each has a noise level
         rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads)
 
         tokens = tokens.reshape(-1, tokens.shape[-1])  # (B F, L), F = 1 unless captions change on the way
@@ -115,23 +115,22 @@ class VideoDiT(Module):
 
         shift, scale = ag.split(self.final_modulation(condition), parts=2)
         x = ag.normalise_and_modulate(x, shift, scale)
-        return unpatchify(self.patch_out(ag.reshape(x, shape=(batch, -1, width))), grid, config.patch_size)
+        return unpatchify(self.patch_out(x.reshape(batch, -1, width)), grid, config.patch_size)
 
     def _condition(self, noise_level, text_mean, frames):
-        """What modulates the blocks: noise level of each frame + its caption's mean, (B, T', 1, D)."""
+        """The input of all modulations: each frame's noise level + its caption's mean, (B, T', 1, D)."""
         batch, captions, width = len(noise_level), len(text_mean), self.config.width
         on_cpu = array_module(noise_level) is np  # a GPU would have to finish all its work before it could answer
-        # A few roundings past the end are harmless.
+        # A few rounding errors past the end are harmless.
         if on_cpu and not ((noise_level >= -1e-4) & (noise_level <= 1.0001)).all():
             raise InputError(
                 "noise levels lie between 0 (clean) and 1 (pure noise); divide step numbers by their count"
             )
-        # 1000, so that the fastest wave goes round many times between 0 and 1 and close levels differ.
+        # Times 1000, so that the fastest wave has many periods between 0 and 1, and close levels differ.
         waves = wave_features(1000 * noise_level, LEVEL_FEATURES)  # (B, T, F)
         level = self.level_out(ag.silu(self.level_in(waves.reshape(batch, frames, -1))))
-        level = ag.reshape(level, shape=(captions, -1, width))
-        pooled = ag.reshape(self.text_pooled(text_mean), shape=(captions, 1, width))
-        return ag.reshape(ag.silu(level + pooled), shape=(batch, frames, 1, width))
+        pooled = self.text_pooled(text_mean).reshape(captions, 1, width)
+        return ag.silu(level.reshape(captions, -1, width) + pooled).reshape(batch, frames, 1, width)
 
     def _check(self, latents, noise_level, tokens):
         if len(latents.shape) != 5:
