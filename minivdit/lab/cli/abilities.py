@@ -83,8 +83,6 @@ def rate_of(options, clips, faster, notes):
 def add_animate(commands):
     text = """Draw a clip that begins with a picture.
 
-    Of a clip, the first frame is taken.
-
     examples:
       minivdit animate three.png "a 3 moving right"
       minivdit animate three.png "a 3 moving up" --frames 24
@@ -99,8 +97,6 @@ def animate(options):
 
 def add_keyframes(commands):
     text = """Draw a clip with pictures at given times.
-
-    The first frame has the time 0.
 
     examples:
       minivdit keyframes "a 3 moving right" --at 0 first.png --at 15 last.png

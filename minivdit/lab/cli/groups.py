@@ -1,7 +1,6 @@
 """Options that several commands share, each group beside what reads it."""
 
-from .options import folder, number, require_effect, seed, size, whole
-from .options import path as path_to_read
+from .options import number, path, require_effect, seed, size, whole
 
 MINUTES = number(0, 10**6)  # of training
 SEVERAL = {"default": [], "action": "append"}
@@ -34,7 +33,7 @@ def prepare(options):
 
 def add_digits(parser, default="auto", usual="auto"):
     """Which digits clips are made of. usual: the default in words."""
-    parser.add("--data", folder, "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)")
+    parser.add("--data", path, "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)", metavar="DIR")
     digits = (
         "mnist is fetched if it isn't there; strokes are drawn by a pen that is built in; auto is mnist if it is "
         f"there, otherwise strokes (default: {usual})"
@@ -63,7 +62,7 @@ def add_weights(parser, usual="joint", **more):
     group = parser.add_argument_group("weights", f"These come with minivdit:\n\n{WEIGHTS}")
     several = "; may be given several times" * bool(more)
     meaning = f"a file of weights, the folder of a run, or one of these names{several} (default: {usual})"
-    group.add_argument("--weights", type=path_to_read, metavar="FILE", help=meaning, **more)
+    group.add_argument("--weights", type=path, metavar="FILE", help=meaning, **more)
 
 
 def add_shape(parser):

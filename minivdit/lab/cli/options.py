@@ -15,7 +15,7 @@ SHORT = {"steps": 2, "minutes": 0.05, "prompts": 2, "seeds": 1, "turns": 1}
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Wraps text but for lists, whose lines begin with spaces; adds each default in the same form."""
+    """Wraps paragraphs, but not lists, whose lines begin with spaces. Adds each default in the same form."""
 
     def _fill_text(self, text, width, indent):
         wrap = argparse.HelpFormatter._fill_text
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         if not hasattr(namespace, "given"):  # a command's parser comes first
             usual = {action.dest: action.default for action in self._actions}
             namespace.given = {name for name, value in vars(namespace).items() if value != usual.get(name, value)}
-            namespace.words = args
+            namespace.words = args  # as they were given
         if not unknown:
             return namespace, unknown
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
@@ -91,10 +91,10 @@ class Commands:
         self.parser.description += f"\n\n{text}:\n"
 
     def add(self, run, text, name=None):
-        """The Parser of a new command, called as the function `run` unless a name is given.
+        """The Parser of a new command, whose name is that of the function `run` unless another is given.
 
-        text: what its help says. The first line, a sentence, stands also in the list of commands. After the line
-        'examples:' follow commands, one a line.
+        text: its help. The first line is a sentence, which also stands in the list of commands. After a line
+        'examples:' come commands, one a line.
         """
         description, _, examples = inspect.cleandoc(text).partition("\n\nexamples:\n")
         name, summary = name or run.__name__, description.splitlines()[0].rstrip(".")
@@ -206,12 +206,6 @@ def path(text):
     if os.path.exists(written) and not (os.path.isfile(written) or os.path.isdir(written)):
         raise argparse.ArgumentTypeError(f"{shorten(text)} is a device or a pipe; give a file or a folder")
     return written
-
-
-@shown_as("DIR")
-def folder(text):
-    """The path of a folder to read from."""
-    return path(text)
 
 
 @shown_as("NAME=FILE")

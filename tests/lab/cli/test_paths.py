@@ -64,7 +64,7 @@ def test_the_home_folder_is_written_out(monkeypatch, tmp_path):
 def test_every_file_and_folder_is_a_path():
     """However options are added, those that the help calls FILE or DIR are paths, and outputs can be written."""
     outputs = {"FILE": options.output_file, "DIR": options.output_folder}
-    inputs = {"FILE": options.path, "DIR": options.folder, "NAME=FILE": options.named_path}
+    inputs = {"FILE": options.path, "DIR": options.path, "NAME=FILE": options.named_path}
     (commands,) = (action for action in cli.build_parser()._actions if action.choices)
     for name, parser in commands.choices.items():
         for action in parser._actions:
