@@ -24,8 +24,9 @@ def as_pixels(source, shape, name, model):
     """
     if source is None:
         raise InputError(f"{name} is missing; give an array, the name of a file, or a Pillow image")
-    if _is_foreign(source) or (isinstance(source, list | tuple) and source and all(map(_is_foreign, source))):
-        clips = [as_clip(one) for one in (source if isinstance(source, list | tuple) else [source])]
+    sources = source if isinstance(source, list | tuple) else [source]
+    if sources and all(map(_is_foreign, sources)):
+        clips = [as_clip(one) for one in sources]
         for clip in clips:
             check_kind(clip, model)
         parts = [clip.video if "frames" in shape else clip.video[0] for clip in clips]

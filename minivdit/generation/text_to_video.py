@@ -12,7 +12,6 @@ from .. import diffusion
 from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
-from ..models.autoencoder import latent_shape
 from ..models.patches import clip_grid
 from ..nn import fingerprint
 from . import weights
@@ -141,16 +140,16 @@ class TextToVideo(Abilities):
         sampler = settings.sampler if sampler is None else sampler
         diffusion.SamplingSettings(sampler, steps)  # says what can't be
         given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
-        shape = self._check_given(given)
+        self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(self.autoencoder.config.factor)
         levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), highest=level)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)
-        generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
-        noise = to_device(generator.standard_normal((len(known), *shape), np.float32))
-        # From text alone, too, where nothing is known of a black clip: one way for all.
+        # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
         clean = self.autoencoder.encode(to_device(np.ascontiguousarray(given.video)))
+        generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
+        noise = to_device(generator.standard_normal(clean.shape, np.float32))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
         predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)))
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
@@ -166,7 +165,7 @@ class TextToVideo(Abilities):
         def walk():
             with predictor:
                 for done in itertools.count(1):
-                    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+                    with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
                         step = next(states, None)
                     if step is None:
                         return
@@ -177,19 +176,18 @@ class TextToVideo(Abilities):
         return walk()
 
     def _check_given(self, given):
-        """The shape of a clip's latents, (T, h, w, c), or an InputError if what isn't given can't be drawn."""
+        """Raise an InputError if what isn't given can't be drawn."""
         clips, num_frames, *size, channels = given.video.shape
-        shape = self.check_request(clips, num_frames, size)
+        self.check_request(clips, num_frames, size)
         if channels != self.autoencoder.config.image_channels:
             raise InputError(
                 f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
             )
         if given.known.all():
             raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
-        return shape
 
     def _tokens(self, prompt, negative_prompt, guidance_scale, clips, num_frames):
-        """Tokens of what guidance leads to, and of what it leads away from: (B, L) each, or (B, T', L) over time."""
+        """The tokens that guidance leads to, and those it leads away from: (B, L) each, or (B, T', L) over time."""
         negative = _one_each("" if negative_prompt is None else negative_prompt, clips)
         if guidance_scale == 1 and any(negative):
             raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
@@ -210,14 +208,12 @@ class TextToVideo(Abilities):
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
     def check_request(self, clips, num_frames, size, kept=0):
-        """(T, h, w, c) for clips of T frames of (height, width) pixels, or an InputError that names what works.
+        """Raise an InputError, naming what works, unless such clips can be drawn; size: (height, width) in pixels.
 
-        kept: frames of a longer clip that this is a part of.
+        kept: how many frames the whole clip has, if this is a part of one.
         """
-        pixels = self.autoencoder.config
-        clip_grid(num_frames, size, pixels.factor, self.transformer.config.patch_size)
+        clip_grid(num_frames, size, self.autoencoder.config.factor, self.transformer.config.patch_size)
         require_memory(self, clips, num_frames, size, kept)
-        return latent_shape(pixels, (num_frames, *size, pixels.image_channels))
 
 
 def _one_each(captions, clips):
@@ -237,7 +233,7 @@ def _check_arguments(names):
 
 
 def _finite(array):
-    """The array itself, once it is sure that all of it are numbers."""
+    """The array itself, if all of it are finite numbers; else an InputError."""
     if not bool(array_module(array).isfinite(array).all()):
         raise InputError(
             "drawing gave values that aren't numbers; lower the guidance (3 is usual), or take other weights"
