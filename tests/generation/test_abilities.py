@@ -53,7 +53,7 @@ def test_no_ability_draws_from_the_noise_of_another(model, monkeypatch):
     how = {"seed": 0, "sampler": "euler"}  # which draws noise at its start only
     model.generate("", **how)
     model.animate(image, **how)
-    model.extend(clip, num_frames=LENGTH, **how)  # two turns
+    model.extend(clip, num_frames=LENGTH, **how)  # two rounds
     model.interpolate(clip, **how)  # three stretches
     model.connect(clip, clip, **how)
     model.loop(image=image, **how)  # two clips
@@ -91,7 +91,7 @@ def test_keyframes_stay_where_they_are_put_in_every_clip(model, calls):
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("length, more", [(LENGTH, 4), (LENGTH, 10), (3, 3)])
-def test_extend_keeps_the_clip_and_draws_in_turns(model, calls, backwards, length, more):
+def test_extend_keeps_the_clip_and_draws_in_rounds(model, calls, backwards, length, more):
     clip = noise(2, length, 16, 16, 1)
     longer = model.extend(clip, PROMPTS, more, backwards=backwards, guidance_scale=1)
     assert longer.shape[1] == length + more
@@ -99,9 +99,9 @@ def test_extend_keeps_the_clip_and_draws_in_turns(model, calls, backwards, lengt
     context = min(4, length)
     given = [False] * (LENGTH - context) + [True] * context
     assert all(((level == 0) == (given if backwards else given[::-1])).all() for level, _ in calls)
-    assert len(calls) == 2 * -(-more // (LENGTH - context))  # two steps a turn
+    assert len(calls) == 2 * -(-more // (LENGTH - context))  # two steps a round
     starts = [x[:, np.array(given if backwards else given[::-1]) == 0] for _, x in calls[::2]]
-    assert all(not equal(starts[0], other) for other in starts[1:])  # each turn has noise of its own
+    assert all(not equal(starts[0], other) for other in starts[1:])  # each round has noise of its own
 
 
 def test_interpolate_keeps_the_frames_and_adds_between(model, calls):
@@ -216,7 +216,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
 @pytest.mark.parametrize(
     ("ability", "arguments", "message"),
     [
-        ("animate", [noise(16, 20, 1)], "width 20 can't be drawn; .* such as 16 or 24"),
+        ("animate", [noise(16, 20, 1)], "width 20 must be a multiple of 8, such as 16 or 24"),
         (
             "animate",
             [noise(16, 3)],
@@ -232,7 +232,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("animate", [np.zeros((0, 16, 1))], "must be an array"),
         ("animate", [IMAGE, PROMPTS], "1 clips need one caption for all or one each, not 2"),
         ("animate", [IMAGE, "a dog"], "'dog' is no digit"),
-        ("animate", [IMAGE, "", 7], "num_frames 7 can't be drawn"),
+        ("animate", [IMAGE, "", 7], "num_frames 7 must be a multiple of 2, such as 6 or 8"),
         ("keyframes", [{}], "there are no keyframes"),
         ("keyframes", [{8: IMAGE}], "a time must be a whole number from 0 to 7, not 8"),
         ("keyframes", [{-1: IMAGE}], "a time must be a whole number from 0 to 7, not -1"),
@@ -253,7 +253,7 @@ IMAGE, CLIP = noise(16, 16, 1), noise(4, 16, 16, 1)
         ("interpolate", [CLIP, "", 1], "factor must be a whole number from 2 upwards, not 1"),
         ("interpolate", [CLIP[:1]], "at least 2 frames"),
         ("connect", [CLIP, noise(4, 16, 24, 1)], "can't be connected; give equal sizes"),
-        ("connect", [CLIP, CLIP, "", 5], "num_frames 9 can't be drawn"),
+        ("connect", [CLIP, CLIP, "", 5], "num_frames 9 must be a multiple of 2, such as 8 or 10"),
         ("loop", ["", None, 1], "num_frames must be a whole number from 3 upwards, not 1"),
         ("edit", [CLIP, "", 0], "noise level above 0 and up to 1, not 0"),
         ("edit", [CLIP, "", 1.2], "noise level above 0 and up to 1, not 1.2"),
@@ -304,7 +304,7 @@ def test_every_ability_is_led_away_from_a_negative_prompt(model):
 
 
 @pytest.mark.parametrize("context", [0, LENGTH])
-def test_turns_need_something_given_and_something_to_draw(model, context):
+def test_rounds_need_something_given_and_something_to_draw(model, context):
     with pytest.raises(InputError, match="choose from 1 to 7"):
         model.extend(noise(LENGTH, 16, 16, 1), context=context)
 
