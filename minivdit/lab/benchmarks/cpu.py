@@ -143,27 +143,27 @@ def _distance(a, b):
     return float(abs(a.astype(np.float64) - b).max() / max(1e-12, abs(b).max())) if a.shape == b.shape else np.inf
 
 
-def batch_seconds(name, turns=15):
-    """How long a preset's batch takes to make, in seconds: the median."""
-    preset = presets.get(name)
-    task, _ = workloads.preset_task("train", preset, np.random.default_rng(0))
+def median_seconds(work, turns):
+    """How long work(turn) takes, in seconds: the median of so many turns."""
     seconds = []
     for turn in range(turns):
         started = time.perf_counter()
-        task.batch(np.random.default_rng(turn))
+        work(turn)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds))
 
 
-def startup_seconds(threads, turns=5):
-    """From starting Python to the end of the first training step of the preset small, in seconds: the median."""
+def batch_seconds(name):
+    """How long a preset's batch takes to make, in seconds."""
+    task, _ = workloads.preset_task("train", presets.get(name), np.random.default_rng(0))
+    return median_seconds(lambda turn: task.batch(np.random.default_rng(turn)), 15)
+
+
+def startup_seconds(threads):
+    """From starting Python to the end of the first training step of the preset small, in seconds."""
     program = f"from minivdit.lab.benchmarks import workloads; workloads.ours('train small', {threads}).run()"
-    seconds = []
-    for _ in range(turns):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
+    command = [sys.executable, "-c", program]
+    return median_seconds(lambda turn: subprocess.run(command, check=True, capture_output=True), 5)
 
 
 def torch_sides(compiled=False):

@@ -28,18 +28,15 @@ def load(twin, state):
     return twin
 
 
-def arrays(twin, of=lambda tensor: tensor):
-    """name -> NumPy array in minivdit's layout; `of` may pick the gradient instead of the weight."""
-    return {name: to_numpy(of(tensor)).detach().numpy() for name, (tensor, _, to_numpy) in _with_layouts(twin)}
+def arrays(twin):
+    """name -> NumPy array in minivdit's layout."""
+    return {name: to_ours(tensor).detach().numpy() for name, (tensor, _, to_ours) in _with_layouts(twin)}
 
 
 def gradient_arrays(twin):
     """name -> gradient in minivdit's layout, for the trainable weights."""
-    return {
-        name: to_numpy(tensor.grad).cpu().numpy()
-        for name, (tensor, _, to_numpy) in _with_layouts(twin)
-        if isinstance(tensor, nn.Parameter)
-    }
+    trainable = {name: entry for name, entry in _with_layouts(twin) if isinstance(entry[0], nn.Parameter)}
+    return {name: to_ours(tensor.grad).cpu().numpy() for name, (tensor, _, to_ours) in trainable.items()}
 
 
 def _with_layouts(twin):
@@ -73,7 +70,7 @@ def attention(q, k, v, scale=None, query_time=None, key_time=None):
 
 
 @functools.lru_cache(maxsize=64)
-def pattern_mask(pattern, turn, grid, causal):
+def pattern_mask(pattern, occurrence, grid, causal):
     """(N, N), True where the row's token may look at the column's, straight from each pattern's definition.
 
     None where every token sees every other, for which PyTorch has its fastest attention.
@@ -92,11 +89,11 @@ def pattern_mask(pattern, turn, grid, causal):
         keys = []
     elif name == "window":
         sides = [int(side) for side in (argument or "2x2x2").split("x")]
-        shifts = [side // 2 if turn % 2 and side < length else 0 for side, length in zip(sides, grid)]
+        shifts = [side // 2 if occurrence % 2 and side < length else 0 for side, length in zip(sides, grid)]
         keys = [(a + shift).div(side, rounding_mode="floor") for a, side, shift in zip((t, y, x), sides, shifts)]
     elif name == "skip":
         step = int(argument or 2)
-        keys = [i.remainder(step)] if turn % 2 == 0 else [i.div(step, rounding_mode="floor").remainder(step)]
+        keys = [i.remainder(step)] if occurrence % 2 == 0 else [i.div(step, rounding_mode="floor").remainder(step)]
     mask = torch.ones(len(i), len(i), dtype=torch.bool)
     for key in keys:
         mask &= key[:, None] == key[None, :]
@@ -127,7 +124,7 @@ def split_axes(width):
 
 @functools.lru_cache(maxsize=64)
 def rotation(grid, head_width, longest=32.0):
-    """Cosines and sines (N, 1, head_width / 2) of the angles by which the pairs of q and k are turned."""
+    """Cosines and sines (N, 1, head_width / 2) of the angles by which the pairs of q and k are rotated."""
     places = [a.flatten().double() for a in torch.meshgrid(*map(torch.arange, grid), indexing="ij")]
     angles = [
         place[:, None] * longest ** -(torch.arange(part, dtype=torch.float64) / max(part, 1))
@@ -137,9 +134,9 @@ def rotation(grid, head_width, longest=32.0):
     return angles.cos().float(), angles.sin().float()
 
 
-def rotate(x, turns):
-    """x (B, N, h, d): each pair (x[i], x[i + d/2]) is turned by its angle."""
-    (first, second), (cos, sin) = x.chunk(2, dim=-1), turns
+def rotate(x, tables):
+    """x (B, N, h, d): each pair (x[i], x[i + d/2]) is rotated by its angle."""
+    (first, second), (cos, sin) = x.chunk(2, dim=-1), tables
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
@@ -165,11 +162,11 @@ class SelfAttention(nn.Module):
         self.k_norm = nn.RMSNorm(width // heads, eps=1e-6) if qk_norm else nn.Identity()
         self.out = nn.Linear(width, width)
 
-    def forward(self, x, mask, turns=None):
+    def forward(self, x, mask, tables=None):
         q, k, v = (a.unflatten(-1, (self.heads, -1)) for a in self.qkv(x).chunk(3, dim=-1))  # (B, N, h, d)
         q, k = self.q_norm(q), self.k_norm(k)
-        if turns is not None:
-            q, k = rotate(q, turns), rotate(k, turns)
+        if tables is not None:
+            q, k = rotate(q, tables), rotate(k, tables)
         q, k, v = (a.transpose(1, 2) for a in (q, k, v))
         return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
 
@@ -199,8 +196,8 @@ class TextBlock(nn.Module):
         self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
         self.mlp = MLP(width, 4 * width)
 
-    def forward(self, x, mask, turns=None):
-        x = x + self.attention(self.attention_norm(x), mask, turns)
+    def forward(self, x, mask, tables=None):
+        x = x + self.attention(self.attention_norm(x), mask, tables)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -214,13 +211,13 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens):
         present = tokens != 0
-        x, turns, length, width = self.embedding(tokens), None, tokens.shape[1], self.embedding.embedding_dim
+        x, tables, length, width = self.embedding(tokens), None, tokens.shape[1], self.embedding.embedding_dim
         if self.positions == "rotary":
-            turns = [table.to(x.device) for table in rotation((length, 1, 1), self.head_width)]
+            tables = [table.to(x.device) for table in rotation((length, 1, 1), self.head_width)]
         else:
             x = x + waves(torch.arange(length, device=x.device), width) * math.sqrt(2 / width)
         for block in self.blocks:
-            x = block(x, present[:, None, None, :], turns)
+            x = block(x, present[:, None, None, :], tables)
         x = self.norm(x)
         mean = (x * present[..., None]).sum(1) / present.sum(1, keepdim=True)
         return x, mean
@@ -235,11 +232,11 @@ class Block(nn.Module):
         self.cross_attention = CrossAttention(width, config.heads)
         self.mlp = MLP(width, config.mlp_ratio * width)
 
-    def forward(self, x, condition, text, text_mask, mask, turns):
+    def forward(self, x, condition, text, text_mask, mask, tables):
         """x (B, T, S, D) by frames of S tokens; condition (B, T, 1, D)."""
         normalise = lambda a: F.layer_norm(a, a.shape[-1:], eps=1e-6)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, dim=-1)
-        seen = self.attention((normalise(x) * (1 + scale1) + shift1).flatten(1, 2), mask, turns)
+        seen = self.attention((normalise(x) * (1 + scale1) + shift1).flatten(1, 2), mask, tables)
         x = x + gate1 * seen.view_as(x)
         x = x + self.cross_attention(normalise(x).flatten(1, 2), text, text_mask).view_as(x)
         return x + gate2 * self.mlp(normalise(x) * (1 + scale2) + shift2)
@@ -270,7 +267,7 @@ class VideoDiT(nn.Module):
         if config.positions != "rotary":
             x = x + position_waves(grid, config.width)
         x = x.unflatten(1, (t, h * w))
-        turns = None if config.positions == "sincos" else rotation(grid, config.width // config.heads)
+        tables = None if config.positions == "sincos" else rotation(grid, config.width // config.heads)
 
         text, mean = self.text(tokens)
         text_mask = (tokens != 0)[:, None, None, :]
@@ -282,7 +279,7 @@ class VideoDiT(nn.Module):
             pattern = config.patterns[number % len(config.patterns)]
             mask = pattern_mask(pattern, earlier.get(pattern, 0), grid, config.causal)
             earlier[pattern] = earlier.get(pattern, 0) + 1
-            x = block(x, condition, text, text_mask, mask, turns)
+            x = block(x, condition, text, text_mask, mask, tables)
 
         shift, scale = self.final_modulation(condition).chunk(2, dim=-1)
         x = self.patch_out(F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift)
