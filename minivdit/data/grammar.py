@@ -116,8 +116,9 @@ def _optional(name, options):
     return rf"(?: (?P<{name}>{options})\b|(?! (?:{options})\b))"
 
 
-_SPEED = "|".join(SPEED_OF)
-# A clause, piece by piece: its regular expression, and what is expected where that doesn't match.
+_SPEED, _VERTICAL, _HORIZONTAL = "|".join(SPEED_OF), "|".join(sum(VERTICAL.values(), ())), "|".join(HORIZONTAL)
+# A clause, piece by piece: a regular expression, and what is expected where it doesn't match. (?(name)A|B) means A if
+# the group of that name has matched, else B: so speed is said once at most, and "up" may stand alone.
 _CLAUSE = (
     (rf" (?:{'|'.join(ARTICLES)})\b", "'a', 'an' or 'the' and a digit"),
     (_optional("noun", "digit"), None),
@@ -126,11 +127,11 @@ _CLAUSE = (
     (_optional("early", _SPEED), None),
     (rf" (?:{'|'.join(VERBS)})\b", f"a verb: {', '.join(VERBS)}"),
     (rf"(?(early)|{_optional('middle', _SPEED)})", None),
-    (_optional("vertical", "up|down|upwards|downwards"), None),
-    (r"(?(vertical)(?: and\b|(?P<alone>(?! and (?:to|right|left)\b))))", None),
+    (_optional("vertical", _VERTICAL), None),
+    (rf"(?(vertical)(?: and\b|(?P<alone>(?! and (?:to|{_HORIZONTAL})\b))))", None),
     (rf"(?(alone)|{_optional('to', 'to')})", None),
     (r"(?(to) the\b)", "'the right' or 'the left'"),
-    (r"(?(alone)| (?P<horizontal>right|left)\b)", f"a direction: {', '.join(DIRECTIONS)}"),
+    (rf"(?(alone)| (?P<horizontal>{_HORIZONTAL})\b)", f"a direction: {', '.join(DIRECTIONS)}"),
     (rf"(?(early)|(?(middle)|{_optional('late', _SPEED)}))", None),
 )
 _NEXT_CLAUSE = ((rf" (?:{'|'.join(JOINERS)})\b", "'and' or 'while' before a second digit, or the end"), *_CLAUSE)
