@@ -6,27 +6,6 @@ tables.py, mean and interval over seeds; findings.py, sentences computed from th
 `compare` and `compare_weights` in run.py are all of it.
 """
 
-from ...models.schemes import SCHEMES
-from .measures import COMPARED, figure
-from .page import html, markdown
-from .prompts import Prompts, choose_prompts, left_behind
 from .run import compare, compare_weights
-from .study import Study, equal_flops_steps, study_preset
-from .tables import build_report
 
-__all__ = [
-    "COMPARED",
-    "SCHEMES",
-    "Prompts",
-    "Study",
-    "build_report",
-    "choose_prompts",
-    "compare",
-    "compare_weights",
-    "equal_flops_steps",
-    "figure",
-    "html",
-    "left_behind",
-    "markdown",
-    "study_preset",
-]
+__all__ = ["compare", "compare_weights"]

@@ -165,7 +165,7 @@ def _corrected(row):
 
 
 def _beside_the_best(row, names):
-    """A measure: the best mean, who is apart from it and who isn't."""
+    """A measure: the best mean, which patterns are apart from it and which aren't."""
     cells = {name: row["cells"][name] for name in names if row["cells"][name]["mean"] is not None}
     if not cells:
         return _sentence(f"{row['label']}: nothing to measure.")
@@ -180,7 +180,7 @@ def _beside_the_best(row, names):
 
 
 def _validation(report, one, other):
-    rows = [row for row in table(report, "validation")["rows"] if "speed" not in row and row["label"] != "all"]
+    rows = [row for row in table(report, "validation")["rows"] if not row["speed"] and row["label"] != "all"]
     better, worse, alike = ([row["label"] for row in side] for side in _sides(rows, one, other).values())
     if not better + worse + alike:
         lower = sum(gain > 0 for gain in _gains(rows, one, other))

@@ -1,6 +1,7 @@
 """The report's pictures: plots of its tables, and clips of all patterns side by side. Each is the bytes of a file.
 
-Colours are Okabe and Ito's, which those who confuse red and green tell apart; each pattern has a marker of its own too.
+The colours are those of Okabe and Ito, which people who confuse red and green can tell apart. Each pattern has a marker
+of its own, too.
 """
 
 import io

@@ -8,9 +8,9 @@ import numpy as np
 from ...base import seeds, values
 from ...base.errors import InputError
 from ...data import DIRECTIONS, HELD_OUT, SPEEDS, describe
-from ..evaluation import Scorer
 from ..evaluation.blobs import INK
 from ..evaluation.model_evaluation import require_judging_memory
+from ..evaluation.scores import Scorer
 
 KINDS = {"seen": "one digit", "held_out": "one digit, a pair that no caption of the training had", "two": "two digits"}
 # Two digits that move by more than this share of their size between frames can't be told apart by where they were.
@@ -57,7 +57,8 @@ def choose_prompts(data, count, directory=None):
         digits = 2 if kind == "two" else 1
         if digits not in data.num_digits:
             continue
-        usable = [speed for speed in data.speeds if digits == 1 or speed_in_pixels(data, speed) <= _followed(data)]
+        fast = FOLLOWED * data.digit_size
+        usable = [speed for speed in data.speeds if digits == 1 or speed_in_pixels(data, speed) <= fast]
         for number in range(max(count, len(usable)) if usable else 0):
             speed = usable[number % len(usable)]
             held_out = "only" if kind == "held_out" else "exclude"
@@ -80,7 +81,7 @@ def choose_prompts(data, count, directory=None):
 
 
 def speed_in_pixels(data, speed):
-    """How far a digit goes between two frames, px along its way."""
+    """How far a digit goes between two frames, px along its path."""
     return data.pixels_per_frame[SPEEDS.index(speed)] * min(data.size) / 64
 
 
@@ -104,10 +105,6 @@ def emptied_patches(data, patch, directory=None):
         clips = maker.batch(seeds.generator(0, seeds.COMPARISONS, 1, place), SPEED_CLIPS)
         shares[speed] = left_behind(clips.video, patch)
     return shares
-
-
-def _followed(data):
-    return FOLLOWED * data.digit_size
 
 
 def _opposite(motions):

@@ -1,4 +1,4 @@
-"""Who is trained, for how long and on what, so that models differ in nothing but their attention pattern.
+"""What is trained, for how long and on which data, so that models differ in nothing but their attention pattern.
 
 runs/compare/
   study.json                       preset, patterns, seeds, prompts
@@ -8,7 +8,7 @@ runs/compare/
     model.safetensors              the weights; while they are trained: transformer.safetensors, a checkpoint
     transformer.jsonl              the log
     drawn.safetensors              clips
-  seed0/framewise-889/...          trained longer, for equal FLOPs: how many steps depends on who takes part
+  seed0/framewise-889/...          trained longer, for equal FLOPs: for how many steps depends on the other patterns
   report.html, .md, .json
 """
 

@@ -1,9 +1,10 @@
 """From the figures of single runs to a report: tables of means over seeds with their intervals, as plain JSON.
 
-A table is {"id", "title", "note", "columns", "rows"}; a row {"key", "label", "better", "share", "format", "cells"},
-perhaps with a "speed"; a cell {"mean", "low", "high", "n", "values"}: the 95% interval (None for a single run; of
-shares, the part of it in [0, 1]), the number of runs, and the number of clips behind one run's figure, of several runs
-the fewest; perhaps a "format" of its own. Pages and sentences are made from this and nothing else.
+A table is {"id", "title", "note", "columns", "rows"}.
+A row is {"key", "label", "better", "share", "format", "speed", "cells"}, of clips of all speeds if its speed is None.
+A cell is {"mean", "low", "high", "n", "values"}, perhaps with a "format" of its own. low, high: the 95% interval (None
+for a single run; of shares, the part of it in [0, 1]). n: runs. values: the number of clips behind one run's figure, of
+several runs the fewest. Pages and sentences are made from this and nothing else.
 """
 
 import math
@@ -110,7 +111,7 @@ def validation_table(results, prompts):
     for k in range(LEVEL_BINS):
         rows.append(_loss(f"noise {k / LEVEL_BINS:.3g} to {(k + 1) / LEVEL_BINS:.3g}", (every, k), results))
     for k, speed in enumerate(prompts.data.speeds):
-        rows.append(_loss(f"all noise, {speed}", (k, every), results) | {"speed": speed})
+        rows.append(_loss(f"all noise, {speed}", (k, every), results, speed))
     note = (
         "Mean squared error of the velocity on fixed clips of digits that training didn't see, one noise level for all "
         "frames. No ceiling is known: clips can't be told from noise for certain."
@@ -118,11 +119,11 @@ def validation_table(results, prompts):
     return _table("validation", "Validation loss by noise level", note, [*_names(results), "answering 0"], rows)
 
 
-def _loss(label, part, results):
+def _loss(label, part, results, speed=None):
     """The row of a part of the validation errors (speeds, LEVEL_BINS)."""
     cells = _by_name(results, lambda r: r.drawn.errors[part].mean())
     cells["answering 0"] = _cell([r.drawn.answer_nothing[part].mean() for r in results])
-    return _row("validation", label, cells, ".4f", better=-1)
+    return _row("validation", label, cells, ".4f", better=-1, speed=speed)
 
 
 def cost_table(results, prices):
@@ -176,13 +177,13 @@ def paired_table(budget, results, prompts, one, other):
         cell = _cell([mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())])
         return {f"{one} - {other}": cell, P_VALUE: _cell([p_value(cell)]) | P_FORMAT}
 
-    def loss(label, part):
-        return _row("validation", label, cells(lambda r: r.drawn.errors[part].mean()), ".4f", better=-1)
+    def loss(label, part, speed=None):
+        return _row("validation", label, cells(lambda r: r.drawn.errors[part].mean()), ".4f", better=-1, speed=speed)
 
     rows = [_row_of(name, cells(lambda r, name=name: figure(r.scores, name, prompts)[0])) for name in COMPARED]
     rows.append(loss("validation loss", slice(None)))
     for k, speed in enumerate(prompts.data.speeds):
-        rows.append(loss(f"validation loss, {speed}", k) | {"speed": speed})
+        rows.append(loss(f"validation loss, {speed}", k, speed))
     rows = [row for row in rows if row["cells"][f"{one} - {other}"]["mean"] is not None]
     note = (
         "Seed by seed: the two had the same autoencoder, first weights and batches, so what seeds share is taken out. "
@@ -214,8 +215,9 @@ def _table(key, title, note, columns, rows):
     return {"id": key, "title": title, "note": note, "columns": columns, "rows": rows}
 
 
-def _row(key, label, cells, form, better=0, share=False):
-    return {"key": key, "label": label, "better": better, "share": share, "format": form, "cells": cells}
+def _row(key, label, cells, form, *, better=0, share=False, speed=None):
+    head = {"key": key, "label": label, "better": better, "share": share, "format": form, "speed": speed}
+    return {**head, "cells": cells}
 
 
 def _row_of(name, cells, speed=None):
@@ -223,7 +225,7 @@ def _row_of(name, cells, speed=None):
     measure = COMPARED[name]
     form = ".3g" if measure.unit == "distance" else measure.form
     label = f"{measure.title}: {speed}" if speed else measure.title
-    return _row(name, label, cells, form, measure.better, measure.share) | ({"speed": speed} if speed else {})
+    return _row(name, label, cells, form, better=measure.better, share=measure.share, speed=speed)
 
 
 def _measured(name, results, prompts, references, speed=None):

@@ -8,7 +8,6 @@ from .metrics import identity_metrics, prompt_metrics, read_captions
 from .model_evaluation import judge_model, shares
 from .observation import observe
 from .report import evaluate
-from .scores import Scorer
 from .statistics import Estimate
 from .tracking import track, windows
 
@@ -17,7 +16,6 @@ __all__ = [
     "MEASURES",
     "DigitJudge",
     "Estimate",
-    "Scorer",
     "drift",
     "evaluate",
     "frozen",

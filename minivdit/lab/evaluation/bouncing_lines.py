@@ -1,4 +1,4 @@
-"""The law of motion of the captioned clips, fitted to a track: a straight line mirrored at the walls.
+"""Bouncing lines: a straight line mirrored at the walls, as digits of captioned clips move, is fitted to a track.
 
 Unfolded, such a path is one straight line, so its origin and velocity are found from *all* frames,
 those after a bounce too, and the direction before the first bounce is known even where the bounce
@@ -40,7 +40,7 @@ class Paths:
 
     @property
     def speed(self):
-        """(...,) px a frame along the way; a bounce doesn't change it."""
+        """(...,) px a frame along the path; a bounce doesn't change it."""
         return np.linalg.norm(self.velocity, axis=-1)
 
 

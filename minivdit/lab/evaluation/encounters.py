@@ -1,4 +1,4 @@
-"""What happens to digits on their way: they come to a wall, and two of them meet."""
+"""Encounters: a digit comes to a wall, or two digits meet."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def bounces(observation):
     near = ON_PATH * observation.digit_size
     time = np.arange(tracks.positions.shape[2])
     straight = paths.path[:, :, :1] + paths.velocity[:, :, None] * time[:, None]
-    # Reflected, a digit is twice as far from the straight way as it would be had it stopped at the wall.
+    # Reflected, a digit is twice as far from the straight line as it would be had it stopped at the wall.
     reflected = (np.abs(paths.path - straight) > 2 * near).any(-1) & observation.readable
     distance = np.linalg.norm(tracks.positions - paths.path, axis=-1)
     followed = _share(distance <= near, reflected) >= SEEN  # NaN where the digit is lost: not near

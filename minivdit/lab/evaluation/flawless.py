@@ -1,7 +1,7 @@
-"""What a person sees at once and no single digit's scores show: other things in the picture, faint ink, stutter.
+"""When a clip is flawless: digits stay on their paths and stay alike, and there is no other ink, haze or stutter.
 
 Thresholds were set on real clips, drawn by the data's own rule and after a round trip through a trained autoencoder:
-nearly all of them pass, and clips spoilt in one way each don't (tests/lab/evaluation/test_flawless.py).
+nearly all of them pass, and clips that were spoilt don't (tests/lab/evaluation/test_flawless.py).
 """
 
 import numpy as np
@@ -9,12 +9,12 @@ import numpy as np
 from .bouncing_lines import NOWHERE
 from .tracking import margin
 
-ON_PATH = 1 / 16  # of the digit's size: a track nearer than this to a bouncing line follows the law (1.75 px of 28)
+ON_PATH = 1 / 16  # of the digit's size: how near to a bouncing line a track must be (1.75 px of 28)
 SEEN = 0.9  # of the frames in which a digit on its path must be found
 FEW = 1 / 8  # of the frames: what is wrong in no more than these is let pass
 EXTRA = 0.01  # of an average digit's ink: about one white pixel where digits have 28
 HAZE = 0.04
-STANDS = 1 / 4  # of the way due in one step: who goes less, or back, doesn't go on
+STANDS = 1 / 4  # of the step that is due: a digit that goes less far, or back, stands
 ALIKE = 0.85  # correlation with the first picture; another writer's digit of the same class has less
 EXPLAINED = 0.8  # the same of two digits that touch, whose places are known less well
 
@@ -60,11 +60,11 @@ def on_path(observation):
 def keeps_moving(observation):
     """(B, K) bool: in all but a FEW steps the digit goes on along its line, and the picture changes."""
     step, due = (np.diff(places, axis=2) for places in (observation.tracks.positions, observation.paths.path))
-    way = np.linalg.norm(due, axis=-1)
+    length = np.linalg.norm(due, axis=-1)
     merged = observation.tracks.merged
     counted = ~(merged[..., 1:] | merged[..., :-1] | np.isnan(step[..., 0]))
-    counted &= way > observation.paths.speed[..., None] / 2  # at a wall a digit may be reflected within a step
-    stands = counted & ((step * due).sum(-1) < STANDS * way**2)
+    counted &= length > observation.paths.speed[..., None] / 2  # at a wall a digit may be reflected within a step
+    stands = counted & ((step * due).sum(-1) < STANDS * length**2)
     # Where digits touch, it isn't known how far each has gone: see how much of the picture changes.
     changes = observation.changes
     usual = np.quantile(changes, 0.75, axis=1, keepdims=True) if changes.size else 0

@@ -1,4 +1,4 @@
-"""The measures: what is told of clips, how it is added up, and which spoilt clips show what chance would reach.
+"""The measures: what is said of clips, how it is added up, and which spoilt clips show what chance would reach.
 
 Evaluations, comparisons and previews each show some of them. How a clip's value is found stands in metrics.py,
 encounters.py and frechet.py.
@@ -61,7 +61,8 @@ MEASURES = {
             "obeys",
             "obeys: its digits, their directions, nothing else",
             floor="other captions",
-            longer="clips with each digit read in half of the frames or more, moving its way, and nothing else",
+            longer="clips with each digit read in half of the frames or more, moving in its direction, and nothing "
+            "else",
         ),
         Measure(
             "flawless",

@@ -5,7 +5,7 @@ controls (other captions, shuffled frames) are the same call on other inputs.
 
 Consistency alone is worthless, a frozen clip has all of it, so motion stands beside it. A clip of
 two digits is judged by the best pairing of what was seen with what was asked; only `obeys` asks
-that one pairing be right in everything, so a clip whose digits have swapped ways passes `digit`
+that one pairing be right in everything, so a clip whose digits have swapped directions passes `digit`
 and `direction` and fails `obeys`.
 """
 
@@ -75,8 +75,8 @@ def prompt_metrics(observation, targets):
     digit_frames: share of readable frames that show the digit asked for (lost frames don't).
     digit:     the digit read most often is the one asked for.
     direction: the track's path sets off in the direction asked for.
-    obeys:     each digit asked for is read in at least half of all frames (but for those in which digits touch), goes
-               its own way, and nothing else is there.
+    obeys:     each digit asked for is read in at least half of all frames (but for those in which digits touch), moves
+               in its direction, and nothing else is there.
     flawless:  it obeys, each digit follows its bouncing line, moves in every step, reads as one class and looks like
                its first frame throughout, and there is no ink beside the digits.
     speed:     of "slow", "normal" and "fast" the right one is nearest.

@@ -1,7 +1,7 @@
 """Find the digits of a clip and follow them: where each one is in every frame, and what it looks like.
 
-Made for bright digits on black, real or generated, so nothing is assumed of the way they move beyond
-"near to where they were heading". Three steps:
+Made for bright digits on black, real or generated. All that is assumed of their motion is that a digit is near the
+place that it was heading for. Three steps:
 
 1. A frame's ink falls into *blobs* the size of digits (blobs.py); lesser specks are junk.
 2. Blobs are followed through time: each is given to the track whose constant-velocity prediction

@@ -32,7 +32,7 @@ SOURCES = ("mnist", "mnist", "mnist", "strokes")
 
 
 def disturb(images, generator):
-    """Turn clean digits (n, s, s) in [0, 1] into windows (n, 28, 28) such as evaluation will cut out."""
+    """Windows (n, 28, 28) like those that evaluation cuts out, made of clean digits (n, s, s) in [0, 1]."""
     count, side, _ = images.shape
     uniform = Draws(generator, count).uniform
 

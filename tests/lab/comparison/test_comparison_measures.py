@@ -5,9 +5,10 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.data import HELD_OUT, SPEEDS, parse
-from minivdit.lab.comparison import COMPARED, choose_prompts, figure, left_behind, study_preset
 from minivdit.lab.comparison.drawing import LEVEL_BINS, validation_errors
-from minivdit.lab.comparison.measures import ONE, likeness, references
+from minivdit.lab.comparison.measures import COMPARED, ONE, figure, likeness, references
+from minivdit.lab.comparison.prompts import choose_prompts, left_behind
+from minivdit.lab.comparison.study import study_preset
 from minivdit.lab.evaluation import Estimate
 from minivdit.lab.evaluation.statistics import student_t, wilson
 from minivdit.lab.pipeline.train import assemble

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from minivdit.lab.comparison import html, markdown
 from minivdit.lab.comparison.findings import answer, cell_text, findings, patterns, table, verdict
 from minivdit.lab.comparison.measures import COMPARED
+from minivdit.lab.comparison.page import html, markdown
 from minivdit.lab.comparison.tables import CEILING, CORRECTED, FLOOR, P_VALUE, correct, p_value
 from minivdit.lab.evaluation.statistics import student_p, student_t
 
@@ -151,7 +151,7 @@ def retested(report, differences):
 
 def test_a_difference_within_seeds_is_called_only_if_it_survives_the_correction(written):
     paired = table(written[2], "paired-steps")
-    speeds = [row["speed"] for row in paired["rows"] if row["key"] == "validation" and "speed" in row]
+    speeds = [row["speed"] for row in paired["rows"] if row["key"] == "validation" and row["speed"]]
     assert speeds == ["slow", "normal", "fast"] and paired["columns"] == ["joint - framewise", P_VALUE, CORRECTED]
     nothing = (-0.2, 0.01, 0.22)
     report, rows, count = retested(written[2], [(0.05, 0.1, 0.15), nothing])  # no 0 in it, but one of many

@@ -13,9 +13,17 @@ from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
 from minivdit.data import mnist
 from minivdit.generation import TextToVideo
-from minivdit.lab.comparison import choose_prompts, compare, compare_weights, equal_flops_steps, study_preset
+from minivdit.lab.comparison import compare, compare_weights
 from minivdit.lab.comparison import run as runs
-from minivdit.lab.comparison.study import predict, read_study, training_log, with_pattern
+from minivdit.lab.comparison.prompts import choose_prompts
+from minivdit.lab.comparison.study import (
+    equal_flops_steps,
+    predict,
+    read_study,
+    study_preset,
+    training_log,
+    with_pattern,
+)
 from minivdit.lab.pipeline.card import model_card
 from minivdit.lab.pipeline.forecast import transformer_cost
 from minivdit.models.schemes import SCHEMES, check_scheme
