@@ -31,11 +31,7 @@ def pictures(report):
     return [
         ("Measures", "Dots: means; lines: 95% intervals over seeds.", measures_plot(report, report["tables"][0]["id"])),
         ("Speed", "Right of the grey line a digit leaves its patch from one frame to the next.", speeds_plot(report)),
-        (
-            "Does a digit stay like its first picture?",
-            "Correlation with its first picture; 0 where it is lost.",
-            likeness_plot(report),
-        ),
+        ("Does a digit stay alike?", "Correlation with its first picture; 0 where it is lost.", likeness_plot(report)),
         ("Validation loss", "Below 1: a smaller error than the pattern it is divided by.", validation_plot(report)),
     ]
 
@@ -73,12 +69,11 @@ def speeds_plot(report):
         own = [row for row in rows if row["key"] == key]
         x = [reach[row["speed"]] for row in own]
         for k, (name, style) in enumerate(styles(report).items()):
-            _line(axes, np.array(x) + 0.012 * k, [row["cells"][name] for row in own], style, name)
+            _line(axes, np.array(x) + 0.012 * k, _ends(own, name), style, name)
         if own[0]["share"]:
             axes.set_ylim(-0.05, 1.05)
         for end, mark in ((CEILING, "-"), (FLOOR, ":")):
-            values = [row["cells"][end]["mean"] for row in own]
-            axes.plot(x, [np.nan if v is None else v for v in values], mark, color="0.35", linewidth=1, label=end)
+            axes.plot(x, _ends(own, end)[0], mark, color="0.35", linewidth=1, label=end)
         axes.axvline(1, color="0.7", linewidth=0.8)
         axes.set_title(display.plain(own[0]["label"].rpartition(":")[0]), fontsize=8, wrap=True)
         axes.grid(alpha=0.3)
@@ -98,8 +93,7 @@ def validation_plot(report):
     figure, axes = _figure(7, 3.4)
     x = (np.arange(len(rows)) + 0.5) / len(rows)
     for name, style in styles(report).items():
-        scaled = [_scaled(row["cells"][name], row["cells"][base]["mean"]) for row in rows]
-        _line(axes, x, scaled, style, name)
+        _line(axes, x, _ends(rows, name) / _ends(rows, base)[0], style, name)
     axes.set(xlabel="noise level", ylabel=f"validation loss / that of {display.plain(base)}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -111,8 +105,9 @@ def likeness_plot(report):
     figure, axes = _figure(7, 3.2)
     chosen = {**styles(report), CEILING: {"color": "0.35", "marker": ""}}
     for name, style in chosen.items():
-        values = [np.nan if value is None else value for value in report["likeness"][name]]
-        axes.plot(values, linewidth=1.5, markersize=5, label=display.plain(name), **style)
+        axes.plot(
+            np.array(report["likeness"][name], float), linewidth=1.5, markersize=5, label=display.plain(name), **style
+        )
     axes.set(xlabel="frame", ylabel="correlation with its first picture")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -146,21 +141,15 @@ def _dot(axes, cell, place, style, label):
     )
 
 
-def _line(axes, x, cells, style, label):
-    mean = np.array([np.nan if cell["mean"] is None else cell["mean"] for cell in cells])
-    ends = [
-        (0, 0) if cell["low"] is None else (cell["mean"] - cell["low"], cell["high"] - cell["mean"]) for cell in cells
-    ]
-    axes.errorbar(
-        x, mean, yerr=np.transpose(ends), linewidth=1.5, markersize=5, capsize=2, label=display.plain(label), **style
-    )
+def _ends(rows, name):
+    """Mean, low and high of a column, (3, rows); NaN where there is none."""
+    return np.array([[row["cells"][name][end] for row in rows] for end in ("mean", "low", "high")], float)
 
 
-def _scaled(cell, by):
-    return {
-        name: value / by if name in ("mean", "low", "high") and None not in (value, by) else value
-        for name, value in cell.items()
-    }
+def _line(axes, x, ends, style, label):
+    mean, low, high = ends
+    lengths = np.nan_to_num([mean - low, high - mean])
+    axes.errorbar(x, mean, lengths, linewidth=1.5, markersize=5, capsize=2, label=display.plain(label), **style)
 
 
 def _figure(width, height, *grid):

@@ -1,5 +1,6 @@
 """`minivdit compare`: from a configuration to a report; stopped at any point, the same command goes on."""
 
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -126,10 +127,9 @@ def _about(preset, results, prompts, notes, trained, directory):
     """What was compared: everything that the report says besides figures."""
     data = preset.data
     patch = [side * preset.autoencoder.factor for side in preset.transformer.patch_size[1:]]
-    runs = {}
+    runs = collections.Counter()
     for found in results.values():
-        for result in found:
-            runs[result.name] = max(runs.get(result.name, 0), sum(r.name == result.name for r in found))
+        runs |= collections.Counter(result.name for result in found)  # the larger number of each
     if min(runs.values()) < 2:
         notes = [*notes, BETWEEN]
     reach = {speed: speed_in_pixels(data, speed) / min(patch) for speed in data.speeds}
@@ -142,7 +142,7 @@ def _about(preset, results, prompts, notes, trained, directory):
         "notes": notes,
         "data": f"Preset {preset.name}: clips of {data.num_frames} frames of {data.size[0]}x{data.size[1]} with "
         f"{digits} ({data.digits}) of {data.digit_size} pixels",
-        "runs": runs,
+        "runs": dict(runs),
         "patch": patch,
         "patches_per_frame": {speed: round(length, 4) for speed, length in reach.items()},
         "left_behind": {speed: round(share, 4) for speed, share in left.items()},
