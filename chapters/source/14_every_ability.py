@@ -266,7 +266,7 @@ for name, (clip, times) in free.items():
 r"""
 ## Loops
 
-For a loop one frame more is drawn, with the same picture at both ends, and the last is left out. `loop` draws it, turns it so that the seam lies in the middle, and
+For a loop one frame more is drawn, with the same picture at both ends, and the last is left out. `loop` draws it, rotates it in time so that the seam lies in the middle, and
 draws the frames about the seam anew. Repeated, it should have no jump: `seam` compares the step from last to first
 frame with the median step.
 """
@@ -372,14 +372,14 @@ digit as a success): which clips a network saw in training decides.
 
 ## Again and again: errors add up
 
-`extend` can be repeated without end, each turn seeing only the last frames. **Claim.** It drifts: what is drawn becomes
+`extend` can be repeated without end, each round seeing only the last frames. **Claim.** It drifts: what is drawn becomes
 what is given, mistakes included.
 """
 
 # %%
-count, turns = size(8, 2), size(6, 2)
+count, rounds = size(8, 2), size(6, 2)
 first = clips_for(small).batch(np.random.default_rng(13), count)
-long = small.extend(first.video, first.captions, num_frames=4 * turns, context=4, seed=8, steps=size(14, 2))
+long = small.extend(first.video, first.captions, num_frames=4 * rounds, context=4, seed=8, steps=size(14, 2))
 measured = drift(long, small.settings.digit_size, 1, every=4)
 stretches = np.arange(measured["likeness"].shape[1])
 figure, axes = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
@@ -389,7 +389,7 @@ for (name, label), style in zip(
     axes.plot(4 * stretches + 2, np.nanmean(measured[name], axis=0), style, label=label)
 axes.axvspan(0, 8, color="0.9")
 axes.annotate("given", (0.5, 0.05), fontsize=9)
-axes.set(xlabel="frame", ylabel="mean over clips", ylim=(0, 1.05), title=f"{count} clips, extended {turns} times")
+axes.set(xlabel="frame", ylabel="mean over clips", ylim=(0, 1.05), title=f"{count} clips, extended {rounds} times")
 axes.grid(alpha=0.3)
 axes.legend()
 plt.show()
@@ -432,7 +432,7 @@ strips(staircase=small.decode(drawn))
 # %% [markdown]
 r"""
 With the stairs moving on for ever, a clip without end comes out at one side while noise goes in at the other: long
-rollouts without turns.
+rollouts that aren't cut into rounds.
 
 ## Exercises
 
@@ -472,16 +472,16 @@ latents all of whose pixels are given.
 
 
 # %%
-def known_cells(known, factor):
+def known_latents(known, factor):
     pass  # fill me in, about 3 lines
 
 
-check.ch14_cells(known_cells)
+check.ch14_latents(known_latents)
 
 # %% [markdown]
 r"""
-**4. Turns.** A clip of `frames` frames is extended to `wanted` frames by a network that draws clips of `window` frames,
-of which the first `context` are given. The list of how many new frames each turn adds; the last turn's surplus is cut
+**4. Rounds.** A clip of `frames` frames is extended to `wanted` frames by a network that draws clips of `window` frames,
+of which the first `context` are given. The list of how many new frames each round adds; the last round's surplus is cut
 off.
 """
 
@@ -491,7 +491,7 @@ def new_frames(frames, wanted, window, context):
     pass  # fill me in, about 4 lines
 
 
-check.ch14_turns(new_frames)
+check.ch14_rounds(new_frames)
 
 # %% [markdown]
 r"""

@@ -4,7 +4,7 @@ At each step the network's prediction becomes the pair (clean, noise), and x at 
 
     x at the next level = w_clean * clean + w_noise * noise + w_x * x + w_fresh * fresh noise
 
-Samplers differ in these weights, and in nothing else. A sampler is a rule that gives them from three moments:
+Samplers differ in these weights, and in nothing else. A sampler is a rule that reads them off the curve:
 
     euler       a straight line along the curve's velocity
     ddim        the same pair, mixed anew at the next level; eta adds fresh noise (Song et al. 2020)
@@ -66,9 +66,9 @@ class Moment:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the sum that is x at the next level: each (B, T), or None for what isn't in the sum.
+    """The weights of the sum that is x at the next level: each (B, T), or None for what isn't in the sum.
 
-    change: how much of the change of clean since a frame's last step is first added to clean.
+    change: before the sum, so much of the change of clean since a frame's last step is added to clean.
     """
 
     clean: np.ndarray
@@ -78,8 +78,8 @@ class Weights:
     change: np.ndarray | None = None
 
 
-# The rules. past: the moment at which each frame's last step began; here: the one at which this step begins; there: the
-# one at which it ends. In a frame's first step past is here.
+# The rules. A step leads from the moment `here` to the moment `there`; `past` is where each frame's last step began. In
+# a frame's first step it is `here`.
 
 
 def euler(past, here, there):

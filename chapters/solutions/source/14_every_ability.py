@@ -44,17 +44,17 @@ r"""
 
 
 # %%
-def known_cells(known, factor):
+def known_latents(known, factor):
     frames, height, width = known.shape
     boxes = known.reshape(frames, height // factor, factor, width // factor, factor)
     return boxes.all(axis=(2, 4))
 
 
-check.ch14_cells(known_cells)
+check.ch14_latents(known_latents)
 
 # %% [markdown]
 r"""
-**4. Turns.** Each turn adds what its window has beyond the context, until there are enough.
+**4. Rounds.** Each round adds what its window has beyond the context, until there are enough.
 """
 
 
@@ -66,4 +66,4 @@ def new_frames(frames, wanted, window, context):
     return added
 
 
-check.ch14_turns(new_frames)
+check.ch14_rounds(new_frames)

@@ -1,4 +1,4 @@
-"""Checks of chapter 14: levels for each frame, what is given, latents that are known, turns of an extension."""
+"""Checks of chapter 14: levels for each frame, what is given, latents that are known, rounds of an extension."""
 
 import math
 
@@ -28,7 +28,7 @@ def ch14_start(answer, generator):
 
 
 @exercise
-def ch14_cells(answer, generator):
+def ch14_latents(answer, generator):
     frames, rows, columns, factor = different(generator, 4, 2, 7)
     known = np.ones((frames, rows * factor, columns * factor), bool)
     for _ in range(frames * rows * columns // 3):  # single pixels that aren't
@@ -38,11 +38,11 @@ def ch14_cells(answer, generator):
 
 
 @exercise
-def ch14_turns(answer, generator):
+def ch14_rounds(answer, generator):
     window = int(generator.integers(4, 17))
     context, frames = int(generator.integers(1, window)), int(generator.integers(window, 40))
     wanted = frames + int(generator.integers(1, 60))
-    turns = math.ceil((wanted - frames) / (window - context))
-    added = [window - context] * turns
+    rounds = math.ceil((wanted - frames) / (window - context))
+    added = [window - context] * rounds
     added[-1] -= sum(added) - (wanted - frames)
-    agree("the new frames of each turn", answer(frames, wanted, window, context), added)
+    agree("the new frames of each round", answer(frames, wanted, window, context), added)

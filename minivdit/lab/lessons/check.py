@@ -15,6 +15,6 @@ from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
 from .ch12 import ch12_block, ch12_crossing, ch12_pairs, ch12_ratio
 from .ch13 import ch13_blocks, ch13_online, ch13_roofline, ch13_traffic, ch13_turns
-from .ch14 import ch14_cells, ch14_levels, ch14_start, ch14_turns
+from .ch14 import ch14_latents, ch14_levels, ch14_rounds, ch14_start
 from .ch15 import ch15_causal, ch15_skiparse, ch15_strata, ch15_tokens
 from .ch16 import ch16_floor, ch16_levels, ch16_steps, ch16_strengths

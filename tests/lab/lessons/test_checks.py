@@ -628,13 +628,13 @@ MISTAKES = {
         lambda c, n, given, s: (1 - s) * c + s * n,  # nothing given
         lambda c, n, given, s: np.where(spread(given[:1]), c, (1 - s) * c + s * n),  # those of the first clip
     ],
-    "ch14_cells": [
+    "ch14_latents": [
         lambda known, f: known[:, ::f, ::f],  # one pixel of each
         lambda known, f: known.reshape(len(known), known.shape[1] // f, f, -1, f).any(axis=(2, 4)),
         lambda known, f: known.reshape(len(known), f, known.shape[1] // f, f, -1).all(axis=(1, 3)),  # cut the other way
         lambda known, f: known.reshape(len(known), known.shape[1] // f, f, -1, f).mean(axis=(2, 4)) > 0.5,
     ],
-    "ch14_turns": [
+    "ch14_rounds": [
         lambda frames, wanted, window, context: [window - context] * -(-(wanted - frames) // (window - context)),
         lambda frames, wanted, window, context: [window] * ((wanted - frames) // window) + [(wanted - frames) % window],
         lambda frames, wanted, window, context: [wanted - frames],  # in one
