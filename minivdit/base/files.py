@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from .backend import to_numpy
 from .console import note
 from .errors import InputError
 
@@ -185,8 +186,6 @@ def save_tensors(path, tensors, metadata=None):
     Arrays are brought to the CPU and made contiguous first: safetensors silently writes wrong data
     for transposed or strided ones.
     """
-    from .backend import to_numpy
-
     # asarray(order="C") rather than ascontiguousarray, which makes 1-d arrays of 0-d ones.
     arrays = {name: np.asarray(to_numpy(array), order="C") for name, array in tensors.items()}
     if "__metadata__" in arrays:

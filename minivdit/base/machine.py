@@ -22,16 +22,11 @@ def amount(number, unit="B"):
 
 
 def about(minutes):
-    """'about 5 minutes', or 'under a minute'."""
-    return "under a minute" if minutes < 1 else f"about {duration(minutes)}"
-
-
-def duration(minutes):
-    """Minutes in words that fit their size: duration(90) is '1.5 hours'."""
+    """Minutes in words that fit their size: 'under a minute', 'about 5 minutes', 'about 1.6 hours'."""
     for unit, length in (("days", 24 * 60), ("hours", 60)):
         if minutes > 1.5 * length:
-            return f"{minutes / length:,.1f} {unit}"
-    return f"{minutes:.0f} minutes"
+            return f"about {minutes / length:,.1f} {unit}"
+    return f"about {minutes:.0f} minutes" if minutes >= 1 else "under a minute"
 
 
 def largest_that_fits(memory, bytes_for):

@@ -69,6 +69,14 @@ def lines_with_loss(path):
     return [entry for entry in read_journal(path) if None not in (entry.get("loss"), entry.get("minutes"))]
 
 
+def read_losses(path):
+    """The journal lines that hold a loss. Raises InputError where there are none."""
+    entries = lines_with_loss(path)
+    if not entries:
+        raise InputError(f"there are no losses in {path}; give the .jsonl file that lies beside a run's checkpoint")
+    return entries
+
+
 def _entries(path):
     """For each line of a journal, if there is one, its dict, or a str that says what is wrong with it."""
     path = Path(path)
@@ -144,11 +152,3 @@ def _averaged(values):
 def _mean(values):
     values = [value for value in values if value is not None]
     return sum(values) / len(values) if values else None
-
-
-def read_losses(path):
-    """The journal lines that hold a loss. Raises InputError where there are none."""
-    entries = lines_with_loss(path)
-    if not entries:
-        raise InputError(f"there are no losses in {path}; give the .jsonl file that lies beside a run's checkpoint")
-    return entries

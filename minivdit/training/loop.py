@@ -148,10 +148,6 @@ class Run:
         own = {name: getattr(self, name) for name in ("settings", "seed", "minutes", "metrics")}
         return config.plain({"config": self.task.config, **own})
 
-    def save(self, path):
-        """Write a checkpoint."""
-        checkpoint.save_checkpoint(path, self.state(), self.about())
-
     def resume(self, path, minutes=None, prefix=""):
         """Go on from a checkpoint; returns a sentence about what that changes, or "".
 

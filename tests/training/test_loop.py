@@ -71,7 +71,7 @@ def test_resumed_is_the_same_bit_for_bit(tmp_path):
     for state in train(first):
         if state.step == 13:
             break
-    first.save(path)
+    save_checkpoint(path, first.state(), first.about())
     second = Run(toy.ToyTask(seed=5), toy.SETTINGS)
     second.resume(path)
     assert second.step == 13

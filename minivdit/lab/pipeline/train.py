@@ -128,8 +128,8 @@ def _notes(preset, out, stages, seed, start):
 def require_effects(preset, changes, from_weights=False, by_minutes=False):
     """Raise InputError for a change that `presets.override` made to a preset and that has no effect in its training.
 
-    changes: assignments such as 'training.steps=5'. from_weights, by_minutes: whether it goes on from trained weights,
-    and whether a time is given instead of steps.
+    changes: assignments such as 'training.steps=5'. from_weights, by_minutes: whether the training goes on from trained
+    weights, and whether a time is given instead of steps.
     """
     stages = stages_of(preset, from_weights)
     own = {setting: stage for stage, setting in STAGES.items()} | {"autoencoder_loss": "autoencoder"}
@@ -171,14 +171,8 @@ def _require_beginning(out, stages):
 
 
 def _require_same_networks(preset, start):
-    here, there = (
-        config.plain({"transformer": transformer, "autoencoder": autoencoder})
-        for transformer, autoencoder in (
-            (preset.transformer, preset.autoencoder),
-            (start.transformer.config, start.autoencoder.config),
-        )
-    )
-    found = config.differences(there, here)
+    there = {"transformer": start.transformer.config, "autoencoder": start.autoencoder.config}
+    found = config.differences(there, {name: getattr(preset, name) for name in there})
     if found:
         raise InputError(
             f"training can't go on from {start.name}, whose networks are others: {'; '.join(found)}; change the preset "
