@@ -25,6 +25,7 @@ def untrained(path=None):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_writes_the_picture_it_names(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIVDIT_SHORT", "1")
     monkeypatch.setattr(TextToVideo, "load", staticmethod(untrained))
     runpy.run_path(str(path))
     printed = capsys.readouterr().out
