@@ -53,7 +53,7 @@ def parts(report):
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of the clips of one kind: the Difference, and its p corrected for all rows beside it."""
+    """A measure of the clips of one kind: the Difference, and its p corrected for all rows beside it."""
 
     kind: str
     metric: str
@@ -67,7 +67,7 @@ class Row:
 
 
 def against(one, other):
-    """A Row for each kind of prompts that both evaluations have and each metric: one minus other, pair by pair.
+    """A Row for each kind of prompts that both evaluations have and each measure: one minus other, pair by pair.
 
     Holm's correction is over all rows. Raises InputError where captions, noise, real clips or judge are not the same.
     """
@@ -144,7 +144,7 @@ def _require_equal(kind, theirs, ours):
 
 
 def _difference(metric, one, other):
-    """The Difference of a metric; of 0 pairs where it isn't known."""
+    """The Difference of a measure; of 0 pairs where it isn't known."""
     ours, theirs = (np.array(part["samples"].get(metric, []), float) for part in (one, other))
     if len(ours) != len(theirs):
         raise InputError(f"an evaluation has {len(ours)} samples of {metric}, the other {len(theirs)}; {CURE} again")
