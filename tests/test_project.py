@@ -182,6 +182,35 @@ def test_files_can_be_read_in_one_sitting():
     assert not {name: lines for name, lines in long.items() if lines >= 420}
 
 
+def functions():
+    """(number of lines, file, name) of every function of the package."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield node.end_lineno - node.lineno + 1, path.name, node.name
+
+
+def test_a_function_fits_on_a_screen():
+    """But for attention, whose forward and backward pass belong side by side."""
+    found = sorted(functions(), reverse=True)
+    assert [(file, name) for lines, file, name in found if lines > 60] == [("attend.py", "attention")]
+    assert found[len(found) // 2][0] < 10  # the median
+
+
+def test_the_readme_says_how_much_there_is_to_read():
+    def lines(room):
+        return sum(
+            len(path.read_text(encoding="utf-8").splitlines()) for path in (PROJECT / "minivdit" / room).rglob("*.py")
+        )
+
+    told = re.search(r"([\d,]+) lines of the package's ([\d,]+)", README)
+    counted = sum(map(lines, ROOMS[2:])), lines("")
+    assert len(ROOMS[2:]) == 7
+    assert all(abs(int(number.replace(",", "")) - count) <= 100 for number, count in zip(told.groups(), counted)), (
+        counted
+    )
+
+
 def test_every_module_says_what_it_is_for():
     silent = [path for path in sources() if path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent

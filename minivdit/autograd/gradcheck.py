@@ -44,21 +44,12 @@ def gradcheck(
     inputs = [_as_float64(x) for x in inputs]
     checked = [i for i, x in enumerate(inputs) if i not in constant and _is_floating(x)]
 
-    def outputs(arrays):
-        result = operation(*arrays, **options)
-        return result if isinstance(result, tuple) else (result,)
-
+    outputs = lambda arrays: _as_tuple(operation(*arrays, **options))
+    slope = lambda i, direction: _slope(outputs, inputs, i, step * direction, cotangents) / step
     leaves = [Tensor(x, requires_grad=True) if i in checked else x for i, x in enumerate(inputs)]
     made = outputs(leaves)
     cotangents = [generator.standard_normal(output.shape) for output in made]
     grads = dict(zip(checked, gradients(_contract(*made, cotangents=cotangents), [leaves[i] for i in checked])))
-
-    def slope(i, direction):
-        """The derivative of the contracted outputs when input i moves along `direction`."""
-        ahead = outputs([x + step * direction if j == i else x for j, x in enumerate(inputs)])
-        behind = outputs([x - step * direction if j == i else x for j, x in enumerate(inputs)])
-        total = sum(np.sum((a.data - b.data) * c) for a, b, c in zip(ahead, behind, cotangents))
-        return float(total) / (2 * step)
 
     def compare(place, expected, got, size=1):
         # Rounding of a slope along a direction adds up over the entries it moves.
@@ -84,12 +75,29 @@ def gradcheck(
         if max(here)[0] > 1:  # the wrong entry may be one that wasn't picked: look at all of them
             entries += [at_entry(i, flat) for flat in picked[max_entries:]]
         along += here
+    return _largest(entries, along, getattr(operation, "__name__", operation))
+
+
+def _largest(entries, along, name):
+    """The largest deviation; an AssertionError if it is above 1, which names an entry if one of these is."""
     worst = max(entries)
     if worst[0] <= 1:
         worst = max(worst, *along)
     if worst[0] > 1:
-        raise AssertionError(f"the gradient of {getattr(operation, '__name__', operation)!r} is wrong: {worst[1]}")
+        raise AssertionError(f"the gradient of {name!r} is wrong: {worst[1]}")
     return worst[0]
+
+
+def _slope(outputs, inputs, i, change, cotangents):
+    """How much the contracted outputs grow when input i moves by `change`: the mean of a step ahead and one back."""
+    ahead = outputs([x + change if j == i else x for j, x in enumerate(inputs)])
+    behind = outputs([x - change if j == i else x for j, x in enumerate(inputs)])
+    total = sum(np.sum((a.data - b.data) * c) for a, b, c in zip(ahead, behind, cotangents))
+    return float(total) / 2
+
+
+def _as_tuple(x):
+    return x if isinstance(x, tuple) else (x,)
 
 
 def _is_floating(x):

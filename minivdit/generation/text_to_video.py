@@ -161,19 +161,20 @@ class TextToVideo(Abilities):
             sampler=sampler,
             generator=generator,
         )
+        return self._watched(states, predictor, tell)
 
-        def walk():
-            with predictor:
-                for done in itertools.count(1):
-                    with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
-                        step = next(states, None)
-                    if step is None:
-                        return
-                    _finite(step.x)
-                    tell(done)
-                    yield step
-
-        return walk()
+    @staticmethod
+    def _watched(states, predictor, tell):
+        """The Steps of a sampler, each checked and counted; the predictor's processes live as long as they come."""
+        with predictor:
+            for done in itertools.count(1):
+                with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
+                    step = next(states, None)
+                if step is None:
+                    return
+                _finite(step.x)
+                tell(done)
+                yield step
 
     def _check_given(self, given):
         """Raise an InputError if what isn't given can't be drawn."""
