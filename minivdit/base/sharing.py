@@ -124,9 +124,10 @@ class Workers:
         return self.count > 1 and can_fork()
 
     def __enter__(self):
-        forked = self.count - 1 if self.will_fork() else 0
-        fork, parent = multiprocessing.get_context("fork"), os.getpid()
-        for number in range(1, forked + 1):
+        if not self.will_fork():
+            return self
+        fork, parent = multiprocessing.get_context("fork"), os.getpid()  # Windows has no such context
+        for number in range(1, self.count):
             here, there = fork.Pipe()
             self.connections.append(here)
             process = fork.Process(target=self._serve, args=(there, parent), daemon=True, name=f"minivdit-{number}")

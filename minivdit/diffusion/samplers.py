@@ -65,7 +65,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Weights:
+class Coefficients:
     """The weights of the sum that is x at the next level: each (B, T), or None for what isn't in the sum.
 
     change: before the sum, so much of the change of clean since a frame's last step is added to clean.
@@ -86,7 +86,7 @@ def euler(past, here, there):
     """Follow the velocity in a straight line; first order."""
     step = there.clock - here.clock
     on_clean, on_noise = here.velocity
-    return Weights(step * on_clean, step * on_noise, x=1.0)
+    return Coefficients(step * on_clean, step * on_noise, x=1.0)
 
 
 def ddim(past, here, there, eta=0.0):
@@ -98,7 +98,7 @@ def ddim(past, here, there, eta=0.0):
         raise InputError(f"eta lies in [0, 1] (0 deterministic, 1 as random as DDPM); got {eta}")
     fresh = eta * posterior(here, there).fresh
     kept = np.sqrt(np.maximum(there.sigma**2 - fresh**2, 0))
-    return Weights(there.alpha, kept, fresh=fresh if eta > 0 else None)
+    return Coefficients(there.alpha, kept, fresh=fresh if eta > 0 else None)
 
 
 def ddpm(past, here, there):
@@ -118,7 +118,7 @@ def dpm_solver(past, here, there):
         second_order = np.isfinite(ahead) & np.isfinite(behind) & (past.level != here.level)
         change = np.where(second_order, ahead / (2 * behind), 0)
     on_x = _ratio(there.sigma, here.sigma)
-    return Weights(there.alpha - here.alpha * on_x, x=on_x, change=change)
+    return Coefficients(there.alpha - here.alpha * on_x, x=on_x, change=change)
 
 
 def posterior(here, there):
@@ -129,7 +129,7 @@ def posterior(here, there):
     shrink = _ratio(here.alpha, there.alpha)  # from there to here: x shrinks by this,
     added = np.maximum(here.sigma**2 - (shrink * there.sigma) ** 2, 0)  # and noise of this variance comes in
     variance = here.sigma**2
-    return Weights(
+    return Coefficients(
         clean=there.alpha * _ratio(added, variance),
         x=shrink * _ratio(there.sigma**2, variance),
         fresh=there.sigma * np.sqrt(_ratio(added, variance)),

@@ -45,15 +45,26 @@ def start_for(curve, kind):
     return 0.995 if kind == "noise" and curve.alpha(1.0) == 0 else 1.0
 
 
+# Every sampler: its options, and from how many steps on it comes close to the data.
+CONVERGING = [
+    ("euler", {}, 20),
+    ("ddim", {}, 20),
+    ("ddim", {"eta": 0.5}, 20),
+    ("ddpm", {}, 20),
+    ("dpm_solver", {}, 10),
+]
+
+
+def test_every_sampler_is_tried_on_gaussian_data():
+    assert {name for name, *_ in CONVERGING} == set(SAMPLERS)
+
+
 STATISTICS = 0.007  # what the standard deviation of this many independent pixels wanders by chance
 
 
 @EVERY_CURVE
 @pytest.mark.parametrize("kind", PREDICTIONS)
-@pytest.mark.parametrize(
-    ("sampler", "options", "few"),
-    [("euler", {}, 20), ("ddim", {}, 20), ("ddim", {"eta": 0.5}, 20), ("ddpm", {}, 20), ("dpm_solver", {}, 10)],
-)
+@pytest.mark.parametrize(("sampler", "options", "few"), CONVERGING)
 def test_noise_becomes_the_data_and_more_steps_come_closer(curve, kind, sampler, options, few):
     noise, start, process = noise_clip(), start_for(curve, kind), Process(curve, kind)
 

@@ -89,6 +89,10 @@ def test_items_come_back_in_order_whoever_worked_on_them(count):
 
 
 def test_where_processes_cannot_be_forked_threads_do_it(monkeypatch):
+    def no_such_context(method):  # as on Windows
+        raise ValueError(f"cannot find context for {method!r}")
+
+    monkeypatch.setattr(multiprocessing, "get_context", no_such_context)
     monkeypatch.setattr("minivdit.base.sharing.can_fork", lambda: False)
     with Workers(lambda item: (item + 1, os.getpid()), 2, "") as workers:
         assert workers([1, 2, 3]) == [(item + 1, os.getpid()) for item in (1, 2, 3)]

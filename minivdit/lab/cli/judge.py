@@ -7,6 +7,8 @@ from ...base.errors import InputError
 from .groups import SEVERAL, add_device, add_digits, add_drawing, add_shape, add_weights, drawing, prepare, require_data
 from .options import output_file, output_folder, path, require_effect, whole
 
+CLIPS = (".gif", ".mp4", ".png")  # how the names of files of clips end
+
 
 def add_evaluate(commands):
     text = """Judge drawn clips beside real ones.
@@ -106,13 +108,15 @@ def add_card(commands):
 
     examples:
       minivdit card
-      minivdit card --weights small --evaluation small.json
+      minivdit card small --evaluation small.json
       minivdit card --evaluation one.json --evaluation two.json
       minivdit card clip.gif
     """
     parser = commands.add(card, text)
-    clip = "a file that minivdit drew; of several clips in it, clip.gif#1 is the second (default: none)"
-    parser.add("clip", path, clip, nargs="?", metavar="CLIP")
+    file = (
+        "a clip that minivdit drew (of several in a file, clip.gif#1 is the second), or weights as --weights takes them"
+    )
+    parser.add("file", str, file + " (default: none)", nargs="?", metavar="FILE")
     evaluation = "figures that 'minivdit evaluate --out' wrote; may be given several times (default: none)"
     parser.add("--evaluation", path, evaluation, **SEVERAL)
     parser.add("--out", output_file, "write the card there (default: print it)")
@@ -122,11 +126,13 @@ def add_card(commands):
 def card(options):
     from ..pipeline.card import model_card
 
-    if options.clip:
+    if options.file and Path(options.file.partition("#")[0]).suffix.lower() in CLIPS:
         require_effect(options, "with a clip", "weights", "evaluation")
-        text = clip_card(options.clip)
+        text = clip_card(options.file)
     else:
-        text = model_card(options.weights, options.evaluation)
+        if options.file:
+            require_effect(options, "beside the name of other weights", "weights")
+        text = model_card(options.file or options.weights, options.evaluation)
     save(options.out, text)
     print(options.out or text)
 

@@ -1,7 +1,10 @@
 """The command line: help worth reading, and one line for every error."""
 
 import errno
+import importlib
+import inspect
 import os
+import pkgutil
 import shlex
 import signal
 import subprocess
@@ -13,6 +16,7 @@ import pytest
 import minivdit
 from minivdit.base import machine
 from minivdit.base.errors import InputError
+from minivdit.lab import cli as families
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli import main as cli
 
@@ -54,6 +58,17 @@ def test_the_examples_in_the_help_are_commands_that_parse(run, command, capsys):
         words = [word for word in shlex.split(example) if not word.startswith("MINIVDIT_DATA=")]
         assert words[0] == "minivdit" and words[1] == command
         cli.build_parser().parse_args(words[1:])  # raises InputError if it doesn't
+
+
+def test_no_command_of_a_family_is_forgotten():
+    """Every add_... of a file in lab/cli, but for what options and groups of them add to any command."""
+    listed = {function for several in cli.FAMILIES.values() for function in several}
+    for found in pkgutil.iter_modules(families.__path__, f"{families.__name__}."):
+        names = vars(importlib.import_module(found.name)).items()
+        own = [thing for name, thing in names if name.startswith("add_") and thing.__module__ == found.name]
+        ways = [function for function in own if list(inspect.signature(function).parameters) == ["commands"]]
+        subcommands = ("add_list", "add_compile", "add_emulate")  # of kernels
+        assert {function for function in ways if function.__name__ not in subcommands} <= listed
 
 
 def test_without_a_command_there_is_help(run, capsys):
