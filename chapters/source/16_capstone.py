@@ -417,7 +417,7 @@ print(f"the same after 3 steps; {by_hand.model.parameter_count():,} weights, pre
 # %% [markdown]
 r"""
 What `Run` adds is speed and care: two halves of a batch at a time, the next batch made meanwhile, checkpoints.
-([examples/train_in_one_page.py](../examples/train_in_one_page.py) does without: a whole training on one page.) `train` yields after every
+(`examples/train_in_one_page.py` does without: a whole training on one page.) `train` yields after every
 step, and we keep the error by level. A fresh network answers 0 everywhere, so its error is the variance of the target: 1 for
 noise plus 1 for pixels.
 """

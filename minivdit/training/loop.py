@@ -98,24 +98,26 @@ class Run:
         loss, gradients, extras = self.workers(batch)
         if self.update is not None:
             norm = self.update(gradients, fraction, settings.clip)
-            self._require_finite(loss, norm)
+            loss, norm = self._finite(loss, norm)
         else:
-            norm = clip_global_norm(gradients, settings.clip)
-            self._require_finite(loss, norm)
+            loss, norm = self._finite(loss, clip_global_norm(gradients, settings.clip))
             self.optimizer.step(gradients, fraction)
             self.average.update()
         self.step += 1
         extras = self.task.summary(_joined(extras))
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        return State(self.step, settings.steps, float(loss), float(norm), fraction, seconds, extras)
+        return State(self.step, settings.steps, loss, norm, fraction, seconds, extras)
 
-    def _require_finite(self, *numbers):
-        if not all(math.isfinite(float(number)) for number in numbers):
+    def _finite(self, *numbers):
+        """The numbers as floats, each read once from the device; InputError unless all are finite."""
+        numbers = [float(number) for number in numbers]
+        if not all(map(math.isfinite, numbers)):
             names = ("learning_rate", "matrix_learning_rate")
             rates = ", ".join(f"{name}={getattr(self.settings, name)}" for name in names)
             problem = f"the loss or a gradient is not a number at step {self.step + 1}"
             raise InputError(f"{problem}; lower the learning rates ({rates})")
+        return numbers
 
     def fraction(self, step, steps):
         """The share of the highest learning rates at a step of so many."""
