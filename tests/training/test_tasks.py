@@ -15,7 +15,7 @@ from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.lab.pipeline.train import train_stage
 from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from minivdit.nn import fingerprint
-from minivdit.training import presets, stages
+from minivdit.training import checkpoint, presets, stages
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import GradientWorkers, Run, train
 from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
@@ -160,7 +160,7 @@ def test_transformer_training_resumes_bit_for_bit(tmp_path, autoencoder, make_ta
     for state in train(stopped):
         if state.step == 3:
             break
-    stopped.save(tmp_path / "run.safetensors")
+    checkpoint.save_checkpoint(tmp_path / "run.safetensors", stopped.state(), stopped.about())
     resumed = Run(make_task(autoencoder), settings, threads=2)
     resumed.resume(tmp_path / "run.safetensors")
     assert [state.loss for state in train(resumed)] == first[3:]
