@@ -2,6 +2,7 @@
 
 python examples/train_in_one_page.py
 
+It takes 13 minutes on one core of a Xeon. Digits can be read and move as asked; some still change on their way.
 Only the autoencoder, which compresses the frames, is one that ships. `minivdit train` adds speed, checkpoints, previews
 and stages before: they train the autoencoder and teach the words.
 """
