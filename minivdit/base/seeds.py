@@ -29,8 +29,7 @@ from .errors import InputError
     INPAINT,
     PROMPTS,  # of an evaluation, and the real clips beside them
     RESAMPLING,  # of intervals and tests
-    JUDGE,  # the training of the judge
-) = range(16)
+) = range(15)
 
 
 def generator(seed, purpose, *place):

@@ -11,7 +11,7 @@ from minivdit.base.errors import InputError
 
 def test_no_two_streams_share_their_numbers():
     """Not even where a seed or a place is long, or ends in zeros, which default_rng overlooks."""
-    purposes = range(seeds.JUDGE + 1)
+    purposes = range(seeds.RESAMPLING + 1)
     places = [(), (0,), (0, 0), (0, 0, 0), (1,), (0, 1), (1, 0), (2**32 - 1,)]
     numbers = [0, 1, 7, 2**32, 2**32 + 1, 2**32 + 7, 2**96 + 1, 2**128 - 1]
     keys = [key for key in itertools.product(numbers, purposes, places) if key[1] != seeds.CLIPS or len(key[2]) == 1]
