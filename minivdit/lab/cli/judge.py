@@ -116,7 +116,7 @@ def add_card(commands):
     file = (
         "a clip that minivdit drew (of several in a file, clip.gif#1 is the second), or weights as --weights takes them"
     )
-    parser.add("file", str, file + " (default: none)", nargs="?", metavar="FILE")
+    parser.add("file", path, file + " (default: none)", nargs="?", metavar="FILE")
     evaluation = "figures that 'minivdit evaluate --out' wrote; may be given several times (default: none)"
     parser.add("--evaluation", path, evaluation, **SEVERAL)
     parser.add("--out", output_file, "write the card there (default: print it)")
