@@ -1,12 +1,16 @@
 """The machine: its processor, its free memory, the speed of its matrix products; and how such figures are written."""
 
 import contextlib
+import importlib.metadata
 import math
 import os
 import platform
+import subprocess
+import sys
 import time
 
 import numpy as np
+import threadpoolctl
 
 from . import backend
 from .errors import InputError
@@ -98,8 +102,82 @@ def cores_speed():
 
 def processor():
     """The name of the CPU, as the system tells it."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(row.split(":", 1)[1].strip() for row in file if row.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field):
+    """What Linux tells of the first core under this name; '' where it doesn't."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo") as file:
+        return next(row.split(":", 1)[1].strip() for row in file if row.startswith(field))
+    return ""
+
+
+def description():
+    """Processor and libraries, as figures are labelled: 'Intel Xeon, numpy 2.4.6, BLAS kernels for SkylakeX'."""
+    kernels = f"BLAS kernels for {blas_kernels()}" if blas_kernels() else "BLAS kernels unknown"
+    return ", ".join([processor(), *versions("numpy", "numba"), kernels])
+
+
+def versions(*packages):
+    """Those of these packages that are installed, each with its version: ['numpy 2.4.6', ...]."""
+    found = []
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    return found
+
+
+# --- which kernels BLAS runs ---------------------------------------------------------------------------------
+
+# Vector instructions, widest first: what the system calls them, and the processors for which OpenBLAS has kernels that
+# use them (its file driver/others/dynamic.c).
+VECTORS = {
+    "AVX-512": ({"avx512f", "avx512bw", "avx512dq", "avx512vl"}, {"skylakex", "cooperlake", "sapphirerapids"}),
+    "AVX2": ({"avx2", "fma"}, {"haswell", "zen", "excavator"}),
+    "AVX": ({"avx"}, {"sandybridge", "bulldozer", "piledriver", "steamroller"}),
+    "SSE": ({"sse2"}, {"prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "barcelona", "bobcat"}),
+}
+
+
+def blas_kernels():
+    """The processor for which the kernels were written that BLAS runs, such as 'SkylakeX'; '' where it doesn't say."""
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    return " and ".join(sorted({pool["architecture"] for pool in pools if pool.get("architecture")}))
+
+
+def processor_vectors():
+    """The widest vector instructions of the processor, of VECTORS; None where the system doesn't say."""
+    names = set(_cpuinfo("flags").split())
+    if sys.platform == "darwin":
+        told = ["sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features"]
+        with contextlib.suppress(OSError):
+            names = set(subprocess.run(told, capture_output=True, text=True).stdout.lower().replace("1.0", "").split())
+    return next((vectors for vectors, (needed, _) in VECTORS.items() if needed <= names), None)
+
+
+def forced_kernels():
+    """None, or a line that says what OPENBLAS_CORETYPE costs and the cure.
+
+    Some environments set that variable. OpenBLAS then runs kernels for an older processor than the one that is there.
+    """
+    forced, kernels, own = os.environ.get("OPENBLAS_CORETYPE"), blas_kernels(), processor_vectors()
+    used = next((vectors for vectors, (_, names) in VECTORS.items() if kernels.lower() in names), None)
+    order = list(VECTORS)
+    if not forced or used is None or own is None or order.index(used) <= order.index(own):
+        return None
+    slow, fast = cores_speed(), _cores_speed_without("OPENBLAS_CORETYPE")
+    return (
+        f"OPENBLAS_CORETYPE={forced} makes OpenBLAS use {used} where this processor has {own}: matrix products run at "
+        f"{amount(slow, 'FLOP/s')} instead of {amount(fast, 'FLOP/s')}, and training is slower by as much; "
+        "run 'unset OPENBLAS_CORETYPE', or put 'env -u OPENBLAS_CORETYPE' before a command"
+    )
+
+
+def _cores_speed_without(variable):
+    """cores_speed() of a new process in whose environment the variable isn't set: in about half a second."""
+    program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import cores_speed; print(cores_speed())"
+    environment = {name: value for name, value in os.environ.items() if name != variable}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    return float(answer.stdout)

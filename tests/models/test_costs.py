@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.base import backend, machine
+from minivdit.base import machine
 from minivdit.base.errors import InputError
 from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig, costs
 
@@ -245,27 +245,6 @@ def test_the_table_names_every_part_and_the_totals():
     assert len({len(line) for line in table.splitlines()[1:-2]}) == 1  # columns line up
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (999.7, "1.00 KB"),
-        (1_234_567, "1.23 MB"),
-        (99_960, "100 KB"),
-        (45_670_000_000, "45.7 GB"),
-    ],
-)
-def test_amounts_have_three_digits(number, text):
-    assert machine.amount(number) == text
-
-
-@pytest.mark.parametrize("memory", [1, 9, 10, 11, 1234, 10_000])
-def test_the_largest_that_fits(memory):
-    assert machine.largest_that_fits(memory, lambda n: 10 * n) == memory // 10
-    assert machine.largest_that_fits(memory, lambda n: n**2 + 7) == math.isqrt(max(0, memory - 7))
-
-
 def test_too_large_a_batch_is_refused_with_the_largest_that_fits():
     def bytes_for(batch):
         return costs.clip_cost(SMALL, (4, 8, 8), batch).training_memory
@@ -275,31 +254,3 @@ def test_too_large_a_batch_is_refused_with_the_largest_that_fits():
         machine.require_memory(bytes_for, 64, "batch", bytes_for(10))
     with pytest.raises(InputError, match="not even 1 fits"):
         machine.require_memory(bytes_for, 64, "batch", 1000)
-
-
-def test_this_machine_has_some_memory_and_some_speed():
-    available = machine.available_memory()
-    assert available is None or 1e6 < available < 1e15
-    assert 1e7 < machine.matmul_speed(size=64, seconds=0.01) < 1e16
-
-
-def test_memory_is_what_the_container_leaves(monkeypatch):
-    whole = machine.available_memory()
-    monkeypatch.setattr(backend, "memory_quota", lambda: 12345)
-    assert machine.available_memory() == 12345
-    monkeypatch.setattr(backend, "memory_quota", lambda: -5)  # more is used than is allowed
-    assert machine.available_memory() == 0
-    monkeypatch.setattr(backend, "memory_quota", lambda: math.inf)
-    assert whole is None or machine.available_memory() > 1e6
-
-
-def test_on_a_gpu_what_cupys_pool_can_reuse_is_free(stand_in, monkeypatch):
-    stand_in.install(monkeypatch, memory=8 << 30, pooled=6 << 30)
-    backend.use("gpu")
-    assert machine.available_memory() == 8 << 30
-
-
-def test_the_speed_of_all_cores_is_that_of_one_times_their_number(monkeypatch):
-    monkeypatch.setattr(machine, "matmul_speed", lambda: 5.0 if backend._blas_limit.count == 1 else 7.0)
-    monkeypatch.setattr(backend, "thread_count", lambda: 3)
-    assert machine.cores_speed() == 15.0

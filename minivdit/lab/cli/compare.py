@@ -1,7 +1,7 @@
 """`minivdit compare`: attention patterns, trained alike or trained already."""
 
 from ...base.errors import InputError
-from .groups import SEVERAL, add_device, add_digits, add_set, changes, prepare, require_data
+from .groups import SEVERAL, add_device, add_digits, add_set, changes, prepare, require_data, tell_of_slow_products
 from .options import named_path, names, output_folder, require_effect, whole
 
 
@@ -72,6 +72,7 @@ def compare(options):
     if options.report_only:
         study = studies.read_study(options.out, options.data, options.patterns)
     else:
+        tell_of_slow_products()
         changed = changes(options, {"data.digits": options.digits})
         asked = (options.preset, patterns, options.seeds, options.prompts, options.out, options.steps)
         study = studies.new_study(*asked, changed, options.data)

@@ -4,7 +4,7 @@ import shlex
 import time
 from pathlib import Path
 
-from .groups import MINUTES, SEED, add_device, prepare
+from .groups import MINUTES, SEED, add_device, prepare, tell_of_slow_products
 from .options import output_folder, seed, whole
 
 ENOUGH = 5  # minutes of training, in which digits become legible on 2 cores
@@ -37,6 +37,7 @@ def add_demo(commands):
 
 def demo(options):
     prepare(options)
+    tell_of_slow_products()
     from ...base.locking import locked
 
     with locked(options.out):

@@ -64,8 +64,10 @@ def check_blas():
     import threadpoolctl
 
     from ...base.backend import cpu_count
-    from ...base.machine import cores_speed
+    from ...base.machine import blas_kernels, cores_speed, forced_kernels
 
+    if problem := forced_kernels():
+        return Finding(FAIL, problem)
     speed = cores_speed() / 1e9
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     cores = cpu_count()
@@ -74,6 +76,7 @@ def check_blas():
         return Finding(OK, f"{text}, threads of the BLAS library unknown")
     pool = max(pools, key=lambda pool: pool["num_threads"])
     text += f", {pool['internal_api']} with {pool['num_threads']} thread{'s' * (pool['num_threads'] > 1)}"
+    text += f", kernels for {blas_kernels()}" * bool(blas_kernels())
     if pool["num_threads"] > cores:
         return Finding(FAIL, f"{text}: more threads than cores are slow; set OMP_NUM_THREADS={cores}")
     return Finding(OK, text)

@@ -31,6 +31,14 @@ def prepare(options):
     backend.limit_blas()
 
 
+def tell_of_slow_products():
+    """A note where a variable makes BLAS run slow kernels: for the beginning of a training, where that costs most."""
+    from ...base import backend, console, machine
+
+    if backend.device_name() == "cpu" and (problem := machine.forced_kernels()):
+        console.note(problem)
+
+
 def add_digits(parser, default="auto", usual="auto"):
     """Which digits clips are made of. usual: the default in words."""
     parser.add("--data", path, "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)", metavar="DIR")

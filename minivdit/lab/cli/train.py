@@ -5,7 +5,17 @@ from operator import attrgetter
 from pathlib import Path
 
 from ...base.errors import InputError
-from .groups import MINUTES, SEED, add_device, add_digits, add_set, changes, prepare, require_data
+from .groups import (
+    MINUTES,
+    SEED,
+    add_device,
+    add_digits,
+    add_set,
+    changes,
+    prepare,
+    require_data,
+    tell_of_slow_products,
+)
 from .options import output_folder, path, require_effect, seed, whole
 
 
@@ -58,6 +68,7 @@ def train(options):
     if options.resume and not any((out / f"{stage}.safetensors").exists() for stage in ("autoencoder", "transformer")):
         raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
     prepare(options)
+    tell_of_slow_products()
     from ...generation import TextToVideo
     from ..pipeline import train as pipeline
     from ..pipeline.forecast import predict

@@ -13,7 +13,7 @@ from ...base import config
 from ...base.errors import InputError
 from ...base.files import write_file
 from ...base.locking import locked
-from ...base.machine import processor
+from ...base.machine import description
 from ...models.patterns import average_attention_distance
 from ..pipeline.forecast import token_grid, transformer_cost
 from ..pipeline.train import with_known_digits
@@ -149,7 +149,7 @@ def _about(preset, results, prompts, notes, trained, directory):
         "clips": len(prompts.captions),
         "kinds": {KINDS[kind]: int((prompts.kind == kind).sum()) for kind in KINDS if (prompts.kind == kind).any()},
         "pair_speeds": [speed for speed in data.speeds if ((prompts.kind == "two") & (prompts.speed == speed)).any()],
-        "machine": processor(),
+        "machine": description(),
         "date": datetime.date.today().isoformat(),
         "models": [f"{r.name}, seed {r.seed}, {r.steps} steps" for found in results.values() for r in found],
     }

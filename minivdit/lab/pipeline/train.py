@@ -18,7 +18,7 @@ from pathlib import Path
 from ...base import backend, config, console, seeds
 from ...base.errors import InputError, shorten
 from ...base.locking import locked
-from ...base.machine import processor
+from ...base.machine import description, processor
 from ...data import digit_source
 from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
@@ -182,9 +182,8 @@ def _require_same_networks(preset, start):
 
 def where_and_when():
     """Machine and date, for the notes of weights that have just been trained."""
-    gpu = " and its GPU" if backend.device_name() == "gpu" else ""
-    machine = f"{backend.thread_count()} threads of {processor()}{gpu}"
-    return {"machine": machine, "date": f"{datetime.date.today()}"}
+    machine = f"{processor()} and its GPU" if backend.device_name() == "gpu" else description()
+    return {"machine": f"{backend.thread_count()} threads of {machine}", "date": f"{datetime.date.today()}"}
 
 
 def with_known_digits(preset, data=None):

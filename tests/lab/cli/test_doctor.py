@@ -74,6 +74,14 @@ def test_more_blas_threads_than_cores_are_a_failure(monkeypatch):
     assert finding.state == doctor.FAIL and re.search(r"set OMP_NUM_THREADS=\d+", finding.text)
 
 
+def test_kernels_that_a_variable_forces_are_a_failure(monkeypatch):
+    monkeypatch.setattr(machine, "forced_kernels", lambda: "OPENBLAS_CORETYPE=Haswell costs; unset it")
+    assert doctor.check_blas() == (doctor.FAIL, "OPENBLAS_CORETYPE=Haswell costs; unset it")
+    monkeypatch.setattr(machine, "forced_kernels", lambda: None)
+    monkeypatch.setattr(machine, "blas_kernels", lambda: "SkylakeX")
+    assert "kernels for SkylakeX" in doctor.check_blas().text
+
+
 def test_cupy_that_is_installed_without_a_gpu_is_a_failure_with_the_cure(monkeypatch):
     from minivdit.base import backend
 

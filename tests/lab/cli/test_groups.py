@@ -2,7 +2,7 @@
 
 import pytest
 
-from minivdit.base import console, machine
+from minivdit.base import backend, console, machine
 from minivdit.lab.cli import groups
 
 
@@ -40,3 +40,15 @@ def test_a_bar_appears_only_after_two_seconds(capsys, monkeypatch):
             watch(done, 4, 1e9)
             now[0] += seconds
         assert ("drawing:" in capsys.readouterr().err) == shown
+
+
+def test_a_training_begins_with_a_note_where_products_are_slow(capsys, monkeypatch):
+    monkeypatch.setattr(machine, "forced_kernels", lambda: None)
+    groups.tell_of_slow_products()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(machine, "forced_kernels", lambda: "OPENBLAS_CORETYPE=Haswell costs; unset it")
+    groups.tell_of_slow_products()
+    assert capsys.readouterr().err == "minivdit: note: OPENBLAS_CORETYPE=Haswell costs; unset it\n"
+    monkeypatch.setattr(backend, "device_name", lambda: "gpu")
+    groups.tell_of_slow_products()
+    assert capsys.readouterr().err == ""
