@@ -2,15 +2,17 @@
 
 from .captions import parse
 from .digits import DigitSource, check_source, digit_source, source_like
-from .grammar import DIRECTIONS, SPEEDS, VOCABULARY, DigitMotion, describe
+from .grammar import DIRECTIONS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, describe, vocabulary
 from .mixed import MixedClips, Shape
-from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, CaptionedClips, Clips, paint
+from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
 
 __all__ = [
     "DIRECTIONS",
     "HELD_OUT",
     "PIXELS_PER_FRAME",
     "SPEEDS",
+    "USUAL_SPEEDS",
+    "VERY_FAST",
     "VOCABULARY",
     "CaptionedClips",
     "Clips",
@@ -24,4 +26,5 @@ __all__ = [
     "paint",
     "parse",
     "source_like",
+    "vocabulary",
 ]

@@ -1,6 +1,7 @@
 """What a caption means: the motions that it asks for, also where it is not written in the words of the grammar."""
 
 import contextlib
+import re
 
 from ..base.errors import InputError, shorten
 from .grammar import (
@@ -8,6 +9,7 @@ from .grammar import (
     HORIZONTAL,
     MAX_DIGITS,
     SPEED_OF,
+    SPEED_WORDS,
     THEN,
     VERTICAL,
     VOCABULARY,
@@ -18,7 +20,7 @@ from .grammar import (
 from .words import check_words, count_digits, nearest, plain_words, reason, split_at_then, split_words
 
 # The first words of a part that says only what becomes different: "..., then up".
-_WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED_OF}
+_WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED_WORDS}
 
 
 def parse(caption):
@@ -63,9 +65,9 @@ def _going_on(before, words):
         raise InputError(
             f"{shorten(' '.join(words))!r} doesn't say which of two digits; write the whole caption after 'then'"
         )
-    same_direction = motion.direction.split() if set(words) <= set(SPEED_OF) else []
+    same_direction = motion.direction.split() if SPEED_WORDS.issuperset(words) else []
     ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words, *same_direction])
-    return DigitMotion(digit, direction, motion.speed if SPEED_OF.keys().isdisjoint(words) else speed)
+    return DigitMotion(digit, direction, motion.speed if SPEED_WORDS.isdisjoint(words) else speed)
 
 
 @contextlib.contextmanager
@@ -118,5 +120,7 @@ def _direction_and_speed(said):
     named = [
         next((name for name in axis if not set(said).isdisjoint(axis[name])), "") for axis in (VERTICAL, HORIZONTAL)
     ]
-    speed = next((speed for adverb, speed in SPEED_OF.items() if adverb in said), "normal")
+    text = " ".join(said)
+    adverbs = sorted(SPEED_OF, key=len, reverse=True)  # "very quickly" before "quickly"
+    speed = next((SPEED_OF[adverb] for adverb in adverbs if re.search(rf"\b{adverb}\b", text)), "normal")
     return " and ".join(filter(None, named)) or None, speed

@@ -28,15 +28,20 @@ DIRECTIONS = {
     "down and right": (1, 1),
     "down and left": (1, -1),
 }
-SPEEDS = ("slow", "normal", "fast")
+SPEEDS = ("slow", "normal", "fast", "very fast")
+USUAL_SPEEDS = SPEEDS[:3]  # of clips, unless told otherwise
+ALONE = SPEEDS[3:]  # speeds of clips with one digit only: two can't be followed
 
 ARTICLES = ("a", "an", "the")
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VERBS = ("moving", "moves", "drifting", "drifts", "going", "goes", "sliding", "slides", "floating", "floats")
 VERTICAL = {"up": ("up", "upwards"), "down": ("down", "downwards")}
 HORIZONTAL = {"right": ("right", "to the right"), "left": ("left", "to the left")}
-ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast")}  # no adverb means normal
+VERY = "very"
+# No adverb means normal.
+ADVERBS = {"slow": ("slowly",), "normal": (), "fast": ("quickly", "fast"), "very fast": (f"{VERY} quickly",)}
 SPEED_OF = {adverb: speed for speed, adverbs in ADVERBS.items() for adverb in adverbs}
+SPEED_WORDS = {word for adverb in SPEED_OF for word in adverb.split()}
 JOINERS = ("and", "while")
 MAX_DIGITS = 2  # in a caption
 THEN = "then"  # between captions that follow one another in time
@@ -45,12 +50,21 @@ THEN = "then"  # between captions that follow one another in time
 VOCABULARY = tuple(
     dict.fromkeys(
         [*ARTICLES, "digit", *map(str, range(10)), *DIGIT_WORDS, "is", *VERBS, *VERTICAL, *HORIZONTAL]
-        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN]
+        + ["upwards", "downwards", "to", *ADVERBS["slow"], *ADVERBS["fast"], *JOINERS, THEN, VERY]
     )
 )
 
-# "then the digit three is moving slowly upwards and to the right while the digit ..."
+# "then the digit three is moving slowly upwards and to the right while the digit ..."; digits that go very quickly are
+# alone.
 MAX_WORDS = 1 + 2 * 11 + 1
+
+
+def vocabulary(speeds=USUAL_SPEEDS):
+    """The words of captions of clips with these speeds: VOCABULARY, or what came before "very".
+
+    So a network that has never seen a digit go very quickly doesn't know the word, and says so.
+    """
+    return VOCABULARY if "very fast" in speeds else VOCABULARY[: VOCABULARY.index(VERY)]
 
 
 class DigitMotion(NamedTuple):

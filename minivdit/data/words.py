@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 from ..base.errors import InputError, shorten
-from .grammar import ARTICLES, DIGIT_WORDS, DIRECTIONS, MAX_DIGITS, THEN, VERBS, VOCABULARY, motions_of
+from .grammar import ARTICLES, DIGIT_WORDS, DIRECTIONS, MAX_DIGITS, THEN, VERBS, VERY, VOCABULARY, motions_of
 
 # Signs that make another number of a digit.
 _SIGNS = ((re.compile(r"(?<!\S)[-\u2212](?=[0-9])"), "minus "), (re.compile(r"(?<=[0-9])\.(?=[0-9])"), " point "))
@@ -17,7 +17,8 @@ LONGEST_CAPTION = 1000  # characters; the longest caption of the grammar has 128
 
 _NUMERAL = rf"(?:[0-9]|{'|'.join(DIGIT_WORDS)})"
 _SUBJECT = rf"(?:(?:a|an|the) )?(?:digit )?({_NUMERAL})"
-_WHERE = r"(?=(?:slowly|quickly|fast|up|down|left|right|upwards|downwards|to the)\b)"
+_HOW = "slowly|very quickly|quickly|fast"
+_WHERE = rf"(?=(?:{_HOW}|up|down|left|right|upwards|downwards|to the)\b)"
 _PLACE = "upper|top|lower|bottom|middle|center|centre|corner"
 _CORNER = r"(?: (?:left|right))?(?: (?:corner|side|edge))?"
 COMPASS = {
@@ -63,7 +64,8 @@ SYNONYMS = tuple(
         (r"(up|down)(?:wards)? (right|left)", r"\1 and \2"),
         (r"(?:to the )?(right|left)(?: and)? (up|down)(?:wards)?", r"\2 and \1"),
         # How fast.
-        (r"very (?=slow|quick|fast)", ""),
+        (r"very (?=slow)", ""),
+        (r"at (?:a )?very (?:high|fast) speed|very (?:quick|fast|rapid|rapidly|swiftly|speedily)", "very quickly"),
         (r"at (?:a )?(?:high|fast) speed", "quickly"),
         (r"at (?:a )?(?:low|slow) speed", "slowly"),
         (r"(?:quick|rapid|rapidly|swiftly|speedily)", "quickly"),
@@ -79,7 +81,7 @@ SYNONYMS = tuple(
         (r"drift|go|slide|float", r"moves"),
         (r"(?:that|which) (?:is|are)|are", "is"),
         (rf"(?:that|which) (?={'|'.join(VERBS)})", ""),
-        (rf"(an?|the) (slowly|quickly|fast) ((?:digit )?{_NUMERAL}(?: is)?) ({'|'.join(VERBS)})", r"\1 \3 \4 \2"),
+        (rf"(an?|the) ({_HOW}) ((?:digit )?{_NUMERAL}(?: is)?) ({'|'.join(VERBS)})", r"\1 \3 \4 \2"),
         # What comes later.
         (r"(?:and )?(?:then|afterwards|after that|followed by)(?: it)?(?: is)?", THEN),
         (rf"then (?:turning|turns?|{'|'.join(VERBS)}) {_WHERE}", "then "),
@@ -204,8 +206,8 @@ def _each(together):
 
 
 def is_grammar(known):
-    """Whether these words (a list, a tuple or a dict) are those of the grammar; weights from before "then" lack it."""
-    return len(known) <= len(VOCABULARY) and {*VOCABULARY} - {THEN} <= {*known} <= {*VOCABULARY}
+    """Whether these words (a list, a tuple or a dict) are those of the grammar; weights may lack "then" and "very"."""
+    return len(known) <= len(VOCABULARY) and {*VOCABULARY} - {THEN, VERY} <= {*known} <= {*VOCABULARY}
 
 
 def count_digits(words):
@@ -242,6 +244,8 @@ def reason(word, known):
     """Why a model of digits can't draw what a word asks for; None where that isn't known."""
     if not is_grammar(known):
         return None
+    if word == VERY:
+        return "asks for a speed that this model hasn't learnt; its fastest digits move 'quickly'"
     if word.isdecimal():
         return TOO_MUCH["ten"]
     if len(word) == 1 and word.isalpha():

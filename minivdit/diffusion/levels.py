@@ -4,6 +4,8 @@ Because a frame can have its own level, one network learns every task: a frame a
 that is given, and the others are drawn to fit it.
 """
 
+from statistics import NormalDist
+
 import numpy as np
 
 from ..base.errors import InputError
@@ -46,6 +48,7 @@ def training_levels(
     distribution="logit_normal",
     mean=0.0,
     deviation=1.0,
+    stratified=False,
 ):
     """Noise levels for a training batch: float32 (batch, num_frames).
 
@@ -58,9 +61,13 @@ def training_levels(
 
     distribution: 'logit_normal' (sigmoid of a normal with this mean and deviation; Esser et al. 2024)
     or 'uniform' on [0, 1).
+    stratified: a level that a clip's frames share is drawn from that clip's own of `batch` equally likely parts of the
+    distribution, so that each batch has light and heavy noise in their due shares, and steps differ less by chance.
     """
     kind = generator.choice(3, size=batch, p=checked_chances(shared, given, independent))
     every = _draw(generator, (batch, num_frames), distribution, mean, deviation)
+    if stratified:
+        every[:, 0] = _quantiles(_parts(generator, batch), distribution, mean, deviation)
     levels = np.where(kind[:, None] == 2, every, every[:, :1])
     if num_frames > 1:
         levels = np.where((kind[:, None] == 1) & _given_frames(generator, batch, num_frames), 0, levels)
@@ -83,6 +90,19 @@ def _draw(generator, shape, distribution, mean, deviation):
     if distribution == "logit_normal":
         return 1 / (1 + np.exp(-(mean + deviation * generator.standard_normal(shape))))
     raise InputError(f"{distribution!r} is not a distribution of levels; choose logit_normal or uniform")
+
+
+def _parts(generator, count):
+    """One random number from each of `count` equal parts of (0, 1), in random order: float64 (count,)."""
+    return (generator.permutation(count) + 1 - generator.random(count)) / (count + 1e-6)
+
+
+def _quantiles(shares, distribution, mean, deviation):
+    """The levels below which these shares of the distribution lie."""
+    if distribution == "uniform":
+        return shares
+    normal = np.array([NormalDist().inv_cdf(share) for share in shares])
+    return 1 / (1 + np.exp(-(mean + deviation * normal)))
 
 
 def _given_frames(generator, batch, num_frames):

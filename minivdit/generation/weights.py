@@ -34,7 +34,7 @@ NOTES = {
     "machine": (str, NOTHING),
     "date": (str, NOTHING),
     "metrics": {"digit_frames": NUMBER},
-    "preset": {"data": {"digits": str, "num_digits": [int], "pixels_per_frame": [(int, float)]}},
+    "preset": {"data": {"digits": str, "num_digits": [int], "speeds": [str], "pixels_per_frame": [(int, float)]}},
     "start": {"name": str, "weights": str, "notes": dict},
 }
 LARGEST = {"seed": 1e40, "steps": 1e12, "minutes": 1e9, "digit_frames": 1}

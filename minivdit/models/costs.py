@@ -22,14 +22,14 @@ from ..autograd.fused import MLP_ENTRIES
 from ..autograd.products import block_entries
 from ..base.errors import InputError
 from ..base.machine import amount
-from ..data.grammar import MAX_WORDS, VOCABULARY
+from ..data import grammar
 from .patterns import labels
 from .video_dit import LEVEL_FEATURES
 
 FLOAT = 4  # bytes
 MOST_TOKENS = 10**6  # of a clip
-WORDS = MAX_WORDS + 1  # of a caption, with the one that starts it
-TOKENS = len(VOCABULARY) + 2  # those that start a caption and fill it up, too
+WORDS = grammar.MAX_WORDS + 1  # of a caption, with the one that starts it
+TOKENS = len(grammar.vocabulary()) + 2  # those that start a caption and fill it up, too
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ..base import values
 from ..base.backend import array_module
 from ..base.errors import InputError, shorten
 from ..data.captions import naming_a_caption, over_time
-from ..data.grammar import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, VOCABULARY
+from ..data.grammar import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, USUAL_SPEEDS, vocabulary
 from ..data.words import check_words, is_grammar, plain_words, split_words
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
@@ -21,14 +21,18 @@ LONGEST_WORD, MOST_WORDS = 40, 50_000  # as many as the vocabularies of large la
 LONGEST_CAPTION = 1000  # words: far more than any caption has, and few enough for every caption to be filled up to it
 
 
+_WORDS = vocabulary()
+
+
 class Tokenizer:
     """Words to integers: 0 is padding, 1 starts every caption (so an empty one has a token, too), then the words.
 
-    words: different printable texts of at most LONGEST_WORD characters. max_words: the most that a caption may have,
+    words: different printable texts of at most LONGEST_WORD characters; by default those of captions of USUAL_SPEEDS.
+    max_words: the most that a caption may have,
     from 1 to LONGEST_CAPTION.
     """
 
-    def __init__(self, words=VOCABULARY, max_words=MAX_WORDS):
+    def __init__(self, words=_WORDS, max_words=MAX_WORDS):
         self.words = list(words)
         for word in self.words:
             text = isinstance(word, str) and word.isprintable() and word.split() == [word]
@@ -153,17 +157,18 @@ class CaptionReader(Module):
 
     ANSWERS = (*DIRECTIONS, *SPEEDS)
 
-    def __init__(self, text, heads, generator):
+    def __init__(self, text, heads, generator, speeds=USUAL_SPEEDS):
+        """speeds: the first of SPEEDS, as many as captions name."""
         self.text = text
         self.questions = Embedding(2 * 10, text.width, generator)  # which way, for each digit; then how fast
         self.look = CrossAttention(text.width, text.width, heads, generator)
         self.norm = RMSNorm(text.width)
-        self.answer = Linear(text.width, len(self.ANSWERS), generator)
+        self.answer = Linear(text.width, len(DIRECTIONS) + len(speeds), generator)
 
     def forward(self, tokens, questions):
         """tokens (B, L); questions (B, n) integers: d asks where digit d goes, 10 + d how fast.
 
-        Returns the logits of ANSWERS, (B, n, 11).
+        Returns the logits of ANSWERS, (B, n, 11), or 12 where digits may go very quickly.
         """
         x = self.questions(questions)  # (B, n, D)
         words, _ = self.text(tokens)

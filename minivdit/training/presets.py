@@ -11,7 +11,17 @@ import typing
 
 from ..base import config
 from ..base.errors import InputError, did_you_mean, shorten
-from ..data import PIXELS_PER_FRAME, SPEEDS, CaptionedClips, MixedClips, Shape, check_source, digit_source
+from ..data import (
+    PIXELS_PER_FRAME,
+    SPEEDS,
+    USUAL_SPEEDS,
+    VERY_FAST,
+    CaptionedClips,
+    MixedClips,
+    Shape,
+    check_source,
+    digit_source,
+)
 from ..diffusion import SamplingSettings
 from ..models import AutoencoderConfig, VideoDiTConfig
 from ..models.patches import clip_grid
@@ -33,7 +43,7 @@ class DataSettings:
     num_frames: int = 8
     digit_size: int = 16
     num_digits: tuple[int, ...] = (1,)
-    speeds: tuple[str, ...] = SPEEDS
+    speeds: tuple[str, ...] = USUAL_SPEEDS
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     turning: float = 0.0
     shapes: tuple[str, ...] = ()
@@ -168,7 +178,14 @@ PRESETS = {
             name="full",
             summary="64x64, 16 frames (at the end other shapes too), one or two digits: 90 minutes on 2 cores",
             data=DataSettings(
-                size=(64, 64), num_frames=16, digit_size=28, num_digits=(1, 2), turning=0.3, shapes=_OTHER_SHAPES
+                size=(64, 64),
+                num_frames=16,
+                digit_size=28,
+                num_digits=(1, 2),
+                speeds=SPEEDS,
+                pixels_per_frame=(*PIXELS_PER_FRAME, VERY_FAST),
+                turning=0.3,
+                shapes=_OTHER_SHAPES,
             ),
             autoencoder=AutoencoderConfig(latent_channels=12, channels=(16, 32, 64)),
             autoencoder_training=TrainingSettings(steps=2000, batch=32, shards=2, learning_rate=2e-3),

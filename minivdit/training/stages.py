@@ -4,6 +4,8 @@ In all of them seed says which random weights a network begins with, and data is
 """
 
 from ..base import seeds
+from ..base.backend import array_module
+from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
 from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
 from ..nn import fingerprint
 from .tasks import AutoencoderTask, TextTask, TransformerTask
@@ -23,6 +25,11 @@ def stages_of(preset, from_weights=False):
     return [name for name in names if getattr(preset, STAGES[name]).steps]
 
 
+def tokenizer_of(preset):
+    """The Tokenizer of a preset: it knows the words of its captions."""
+    return Tokenizer(vocabulary(preset.data.speeds))
+
+
 def autoencoder_task(preset, *, seed=0, data=None):
     """The first stage: single frames, and an Autoencoder that has them pass through few numbers."""
     model = Autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
@@ -32,9 +39,11 @@ def autoencoder_task(preset, *, seed=0, data=None):
 
 def text_task(preset, *, seed=0, data=None):
     """The second: a TextEncoder learns to read the captions of the preset's clips, of which no frame is seen."""
-    shape, tokenizer, generator = preset.transformer, Tokenizer(), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 3)
+    shape, tokenizer = preset.transformer, tokenizer_of(preset)
+    generator = seeds.generator(seed, seeds.INITIAL_WEIGHTS, 3)
     text = TextEncoder(len(tokenizer), shape.width, shape.text_depth, shape.heads, generator, shape.text_positions)
-    reader = CaptionReader(text, shape.heads, generator)
+    speeds = USUAL_SPEEDS if {*preset.data.speeds} <= {*USUAL_SPEEDS} else SPEEDS
+    reader = CaptionReader(text, shape.heads, generator, speeds)
     return TextTask(reader, tokenizer, preset.data.clips("train", data), preset.text_training.batch)
 
 
@@ -42,15 +51,15 @@ def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data
     """The third: clips, and a VideoDiT.
 
     text: the TextEncoder of the second stage, with whose weights the transformer's own begins. start: a VideoDiT with
-    whose weights all of it begins.
+    whose weights all of it begins; words that it doesn't know, the last of the preset's, begin as in a fresh one.
     """
-    tokenizer = Tokenizer()
+    tokenizer = tokenizer_of(preset)
     model = VideoDiT(preset.transformer, len(tokenizer), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 2))
     clips = preset.data.clips("train", data)
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     for name, module, trained in (("text", model.text, text), ("start", model, start)):
         if trained is not None:
-            module.load_state_dict(trained.state_dict())
+            module.load_state_dict(_with_new_words(trained, module))
             task.config[name] = fingerprint(trained)
     return task
 
@@ -61,6 +70,17 @@ def finetuning_task(preset, autoencoder, transformer, *, data=None):
     It comes last because a network that has other things to learn besides takes long to tie words to motion.
     """
     clips = preset.data.mixed_clips("train", data)
-    task = TransformerTask(transformer, autoencoder, Tokenizer(), clips, preset.finetuning.batch, preset.diffusion)
+    words, batch = tokenizer_of(preset), preset.finetuning.batch
+    task = TransformerTask(transformer, autoencoder, words, clips, batch, preset.diffusion)
     task.config["start"] = fingerprint(transformer)
     return task
+
+
+def _with_new_words(trained, fresh):
+    """The weights of a trained module, and for the words that it doesn't know those of a fresh one of its kind."""
+    state = trained.state_dict()
+    for name, table in fresh.state_dict().items():
+        known = state.get(name)
+        if name.endswith("embedding.table") and known is not None and len(known) < len(table):
+            state[name] = array_module(table).concatenate([known, table[len(known) :]])
+    return state

@@ -77,9 +77,9 @@ class DiffusionSettings(diffusion.ProcessSettings):
     """The process that the transformer learns to reverse, and how it is trained on it.
 
     shared, given, independent: chances of the three kinds of noise levels, and level_mean, level_deviation
-    of the logit-normal they are drawn from; see diffusion.training_levels. weighting: 'velocity' counts
-    the error as one of the velocity whatever is predicted, 'plain' as it is. caption_dropout: the share of clips
-    whose caption is hidden, so that the model also learns to draw without one, which guidance needs.
+    of the logit-normal they are drawn from, stratified or not; see diffusion.training_levels. weighting: 'velocity'
+    counts the error as one of the velocity whatever is predicted, 'plain' as it is. caption_dropout: the share of
+    clips whose caption is hidden, so that the model also learns to draw without one, which guidance needs.
     """
 
     weighting: str = "velocity"
@@ -88,6 +88,7 @@ class DiffusionSettings(diffusion.ProcessSettings):
     independent: float = 0.2
     level_mean: float = 0.0
     level_deviation: float = 1.0
+    stratified: bool = False
     caption_dropout: float = 0.1
 
     def __post_init__(self):
@@ -186,7 +187,8 @@ class TransformerTask(Task):
         self.parameters = model.parameters()
         self.config = {
             "transformer": model.config,
-            "diffusion": settings,
+            # Older checkpoints don't say whether levels are stratified, and must still match where they aren't.
+            "diffusion": {name: value for name, value in vars(settings).items() if name != "stratified" or value},
             "data": clips.describe(),
             "words": len(tokenizer),
             "autoencoder": fingerprint(autoencoder),
@@ -204,6 +206,7 @@ class TransformerTask(Task):
             independent=settings.independent,
             mean=settings.level_mean,
             deviation=settings.level_deviation,
+            stratified=settings.stratified,
         )
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {

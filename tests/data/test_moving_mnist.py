@@ -11,6 +11,7 @@ from minivdit.data import (
     HELD_OUT,
     PIXELS_PER_FRAME,
     SPEEDS,
+    VERY_FAST,
     CaptionedClips,
     DigitMotion,
     DigitSource,
@@ -18,6 +19,8 @@ from minivdit.data import (
     paint,
     parse,
 )
+from minivdit.lab.comparison.prompts import left_behind
+from minivdit.training import presets
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,41 @@ def test_the_captioned_direction_and_speed_are_seen_before_the_first_bounce(squa
             room = np.array(size) - digit_size
             visible = np.minimum(frames / 2, np.min(room / np.maximum(np.abs(step), 1e-9)))
             assert steady[: int(visible)].all()
+
+
+def test_very_fast_digits_start_anywhere_in_the_half_behind_and_leave_their_patch(squares, strokes):
+    """Were they always at a wall, the caption would tell where a digit is in each frame."""
+    options = {"num_digits": (1,), "pixels_per_frame": presets.get("full").data.pixels_per_frame, "synonyms": False}
+    maker = CaptionedClips(squares, speeds=("very fast",), **options)
+    asked = [[DigitMotion(digit, "right", "very fast")] for digit in range(10)] * 20
+    clips, shares = maker.render(np.random.default_rng(0), asked), []
+    start, then = clips.tracks[:, 0, 0, 1] - 13.5, clips.tracks[:, 0, 1, 1] - 13.5
+    assert 0 <= start.min() < 1 and 17 < start.max() <= 18
+    np.testing.assert_allclose(then - start, VERY_FAST, atol=1e-4)
+    assert clips.captions[3] == "a 3 moving very quickly right"
+    for speed in SPEEDS:
+        video = CaptionedClips(strokes, speeds=(speed,), **options).batch(np.random.default_rng(0), 40).video
+        shares.append(left_behind(video, (16, 16)))
+    assert shares == sorted(shares) and shares[-2] < 0.2 and shares[-1] > 0.35, shares
+
+
+def test_very_fast_digits_are_alone_and_do_not_turn(squares):
+    pixels = presets.get("full").data.pixels_per_frame
+    maker = CaptionedClips(squares, num_digits=(1, 2), turning=1.0, speeds=SPEEDS, pixels_per_frame=pixels)
+    generator = np.random.default_rng(0)
+    drawn = [maker.draw_motions(generator) for _ in range(400)]
+    quick = [motions for motions in drawn if any(motion.speed == "very fast" for motion in motions)]
+    assert 30 < len(quick) < 70 and all(len(motions) == 1 for motions in quick)  # a quarter of half
+    assert not any(maker.draw_turn(generator, motions) for motions in quick)
+    assert any(maker.draw_turn(generator, motions) for motions in drawn)
+    only = CaptionedClips(squares, num_digits=(1, 2), speeds=("very fast",), pixels_per_frame=pixels)
+    assert {len(only.draw_motions(generator)) for _ in range(20)} == {1}
+    for setting, message in (
+        ({"num_digits": (2,), "pixels_per_frame": pixels}, "two digits that are very fast"),
+        ({"pixels_per_frame": (1, 2, 3)}, "for each of slow, normal, fast, very fast, not"),
+    ):
+        with pytest.raises(InputError, match=message):
+            CaptionedClips(squares, speeds=("very fast",), **setting)
 
 
 def test_digits_are_mirrored_by_the_walls_and_stay_inside(squares):

@@ -55,6 +55,23 @@ def test_the_two_distributions():
     assert logit.mean() == pytest.approx(0.5, abs=0.02) and logit.std() == pytest.approx(0.8, abs=0.02)
 
 
+@pytest.mark.parametrize("distribution", ["logit_normal", "uniform"])
+def test_stratified_levels_spread_over_each_batch_and_are_distributed_as_others(distribution):
+    generator, options = np.random.default_rng(0), {"distribution": distribution, "mean": 0.5, "deviation": 1.5}
+
+    def batches(stratified):
+        made = [training_levels(generator, 16, 2, given=0, stratified=stratified, **options) for _ in range(500)]
+        return np.stack(made)[..., 0]  # (500, 16)
+
+    spread, plain = batches(True), batches(False)
+    quantiles = np.linspace(0.05, 0.95, 10)
+    np.testing.assert_allclose(np.quantile(spread, quantiles), np.quantile(plain, quantiles), atol=0.02)
+    assert spread.mean(axis=1).std() < 0.3 * plain.mean(axis=1).std()
+    assert abs(spread.mean(axis=0) - spread.mean()).max() < 0.06  # every clip of a batch has every level
+    middle = np.sort(spread, axis=1)[:, 7:9]
+    assert (middle[:, 0] <= np.median(plain) + 0.02).all() and (middle[:, 1] >= np.median(plain) - 0.02).all()
+
+
 def test_the_same_seed_gives_the_same_levels():
     first, again, other = (training_levels(np.random.default_rng(seed), 6, 4) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)

@@ -28,7 +28,7 @@ def test_words_become_numbers_and_come_back():
 
 
 def test_every_known_word_has_a_number_of_its_own():
-    tokenizer = Tokenizer()
+    tokenizer = Tokenizer(VOCABULARY)
     assert tokenizer.decode(range(2, len(tokenizer))) == " ".join(VOCABULARY)
     assert len(tokenizer) == len(VOCABULARY) + 2
 

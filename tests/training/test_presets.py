@@ -33,7 +33,7 @@ def test_a_preset_comes_back_from_what_weights_carry(name):
     preset = presets.override(presets.get(name), ["transformer.patterns=frame,time"])
     assert presets.from_plain(plain(preset)) == preset
     older = plain(preset)
-    del older["data"]["pixels_per_frame"], older["data"]["shapes"]
+    del older["data"]["pixels_per_frame"], older["data"]["shapes"], older["data"]["speeds"]
     older["widening"] = older.pop("finetuning")
     assert presets.from_plain(older).finetuning == preset.finetuning
     assert presets.from_plain(older).data.pixels_per_frame == PIXELS_PER_FRAME

@@ -213,6 +213,25 @@ def test_the_transformer_begins_with_the_words_of_the_text_stage_and_learns_them
     assert "text" not in stages.stages_of(presets.override(TINY, ["text_training.steps=0"]))
 
 
+def test_a_training_goes_on_from_weights_that_know_fewer_words(autoencoder):
+    """Their words keep their places; "very", which they don't know, begins as in a fresh network."""
+    known = stages.transformer_task(TINY, autoencoder)
+    changes = ["data.speeds=slow,normal,very fast", "data.pixels_per_frame=1.6,2.8,4.2,12.6"]
+    preset = presets.override(TINY, changes)
+    task, fresh = (stages.transformer_task(preset, autoencoder, start=start) for start in (known.model, None))
+    assert task.tokenizer.words == [*known.tokenizer.words, "very"] and known.tokenizer.words[-1] == "then"
+    before, after, new = (one.model.state_dict() for one in (known, task, fresh))
+    table = after.pop("text.embedding.table")
+    np.testing.assert_array_equal(table[:-1], before.pop("text.embedding.table"))
+    np.testing.assert_array_equal(table[-1:], new["text.embedding.table"][-1:])
+    assert equal(before, after)
+    assert task.tokenizer.encode(["a 3 moving very quickly up"])[0, 4] == len(table) - 1
+    with pytest.raises(InputError, match="'very' asks for a speed that this model hasn't learnt; its fastest digits"):
+        known.tokenizer.encode(["a 3 moving very quickly up"])
+    reader = stages.text_task(preset).model
+    assert reader.answer.weight.shape[1] == len(reader.ANSWERS) == 12
+
+
 def test_all_stages_and_taking_them_up_again(tmp_path):
     preset = presets.override(TINY, ["autoencoder_training.steps=6", "training.steps=4"])
     paths = [tmp_path / f"{stage}.safetensors" for stage in ("autoencoder", "transformer", "text")]

@@ -3,7 +3,7 @@
 from ...base.console import note
 from ...base.errors import InputError, shorten
 from ...data.captions import asks_for_digits, loosely, naming_a_caption, nearest_caption, over_time, parse
-from ...data.grammar import ARTICLES
+from ...data.grammar import ALONE, ARTICLES
 from ...data.words import check_words, plain_words
 
 
@@ -38,7 +38,9 @@ def what_is_left_open(caption):
         return f"{empty}: the model draws any digit, moving any way"
     try:
         for part in parts:
-            parse(part)
+            motions = parse(part)
+            if len(motions) > 1 and any(motion.speed in ALONE for motion in motions):
+                return f"{told!r} has two digits; training showed very quick ones alone, so expect less of it"
     except InputError as error:
         found, several = loosely(words), asks_for_digits(caption) > 1
         left = []

@@ -8,6 +8,7 @@ import numpy as np
 from ...base import seeds, values
 from ...base.errors import InputError
 from ...data import DIRECTIONS, HELD_OUT, SPEEDS, describe
+from ...data.grammar import ALONE
 from ..evaluation.blobs import INK
 from ..evaluation.model_evaluation import require_judging_memory
 from ..evaluation.scores import Scorer
@@ -58,7 +59,9 @@ def choose_prompts(data, count, directory=None):
         if digits not in data.num_digits:
             continue
         fast = FOLLOWED * data.digit_size
-        usable = [speed for speed in data.speeds if digits == 1 or speed_in_pixels(data, speed) <= fast]
+        usable = data.speeds
+        if digits == 2:
+            usable = [speed for speed in usable if speed not in ALONE and speed_in_pixels(data, speed) <= fast]
         for number in range(max(count, len(usable)) if usable else 0):
             speed = usable[number % len(usable)]
             held_out = "only" if kind == "held_out" else "exclude"

@@ -19,6 +19,7 @@ from pathlib import Path
 from ...base import config, machine, seeds, values
 from ...base.errors import InputError
 from ...base.files import read_json, write_file
+from ...data import USUAL_SPEEDS
 from ...generation import TextToVideo
 from ...models.schemes import SCHEMES, check_scheme
 from ...nn import fingerprint
@@ -44,7 +45,8 @@ def study_preset(name, steps=None, changes=()):
     """
     preset = presets.get(name)
     side = max(8, round(CLASSIC_SIZE * min(preset.data.size)))
-    data = dataclasses.replace(preset.data, digit_size=side, pixels_per_frame=PIXELS_PER_FRAME, shapes=(), turning=0.0)
+    own = {"digit_size": side, "speeds": USUAL_SPEEDS, "pixels_per_frame": PIXELS_PER_FRAME}
+    data = dataclasses.replace(preset.data, **own, shapes=(), turning=0.0)
     training = dataclasses.replace(preset.training, steps=STEPS.get(name, preset.training.steps))
     finetuning = dataclasses.replace(preset.finetuning, steps=0)
     preset = dataclasses.replace(preset, data=data, training=training, finetuning=finetuning)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from ...base import machine, seeds, values
-from ...data import PIXELS_PER_FRAME, CaptionedClips, digit_source, source_like
+from ...data import PIXELS_PER_FRAME, USUAL_SPEEDS, CaptionedClips, digit_source, source_like
 from ...generation.forecast import require_memory
 from ...nn import fingerprint
 from .judge import load_judge
@@ -80,6 +80,7 @@ def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=
         num_frames,
         model.settings.digit_size,
         (num_digits,),
+        tuple(notes.get("speeds", USUAL_SPEEDS)),
         held_out=held_out,
         synonyms=False,
         pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),

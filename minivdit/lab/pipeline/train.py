@@ -24,7 +24,15 @@ from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets
 from ...training.loop import fit
-from ...training.stages import STAGES, autoencoder_task, finetuning_task, stages_of, text_task, transformer_task
+from ...training.stages import (
+    STAGES,
+    autoencoder_task,
+    finetuning_task,
+    stages_of,
+    text_task,
+    tokenizer_of,
+    transformer_task,
+)
 from .. import display
 from ..evaluation.model_evaluation import preview_scores
 
@@ -173,6 +181,13 @@ def _require_beginning(out, stages):
 def _require_same_networks(preset, start):
     there = {"transformer": start.transformer.config, "autoencoder": start.autoencoder.config}
     found = config.differences(there, {name: getattr(preset, name) for name in there})
+    words, ours = start.tokenizer.words, tokenizer_of(preset).words
+    if words != ours[: len(words)]:
+        strange = shorten(next((word for word in words if word not in ours), "its words in another order"))
+        raise InputError(
+            f"training can't go on from {start.name}: it knows {strange!r}, which no caption of this training has; set "
+            "data.speeds to those of its clips"
+        )
     if found:
         raise InputError(
             f"training can't go on from {start.name}, whose networks are others: {'; '.join(found)}; change the preset "

@@ -36,6 +36,8 @@ def test_quotes_that_were_forgotten(words, forgotten):
                        "a 3 moving right and a 7 moving up"),
         ("digits moving down", "names no digits: .* try: a 3 moving down and a 7 moving down"),
         ("a 3 moving diagonally", "doesn't say where to: .* try: a 3 moving up and right"),
+        ("a 3 moving very quickly right", None),
+        ("a 3 moving very fast right and a 7 moving up", "has two digits; training showed very quick ones alone"),
         ("a 3", "'a 3' doesn't say where to: the model picks a direction; to choose, try: a 3 moving right"),
         ("4 and 7", "doesn't say where to: .* try: a 4 moving right and a 7 moving up"),
         ("moving left", "'moving left' names no digit: the model picks a digit; to choose, try: a 3 moving left"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import HELD_OUT, SPEEDS, parse
+from minivdit.data import HELD_OUT, USUAL_SPEEDS, parse
 from minivdit.lab.comparison.drawing import LEVEL_BINS, validation_errors
 from minivdit.lab.comparison.measures import COMPARED, ONE, figure, likeness, references
 from minivdit.lab.comparison.prompts import choose_prompts, left_behind
@@ -46,7 +46,7 @@ def test_the_same_prompts_every_time_and_of_every_kind(prompts, data):
     assert held_out == {True} and not any(
         (m.digit, m.direction) in HELD_OUT for a, kind in zip(asked, prompts.kind) if kind != "held_out" for m in a
     )
-    for speed in SPEEDS:
+    for speed in USUAL_SPEEDS:
         assert prompts.rows(["seen"], speed).sum() == prompts.rows(["held_out"], speed).sum() == 4
     assert not prompts.rows(["two"], "fast").any() and prompts.rows(["two"]).sum() == 12
     with pytest.raises(InputError, match="prompts must be a whole number from 1 upwards, not 0"):
@@ -54,7 +54,7 @@ def test_the_same_prompts_every_time_and_of_every_kind(prompts, data):
 
 
 def test_the_fastest_digit_leaves_its_patch_and_others_do_not(prompts):
-    share = {speed: left_behind(prompts.real[prompts.rows(ONE, speed)], (8, 8)) for speed in SPEEDS}
+    share = {speed: left_behind(prompts.real[prompts.rows(ONE, speed)], (8, 8)) for speed in USUAL_SPEEDS}
     assert share["slow"] < 0.1 < share["normal"] < 0.4 < share["fast"]
     video = np.zeros((1, 3, 16, 16, 1), np.float32)
     video[0, [0, 1], 2, 2] = video[0, 2, 2, 10] = 1  # stays in its patch of 8, then moves into the next one

@@ -13,6 +13,7 @@ from minivdit.lab.pipeline import forecast
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.models import Autoencoder, Tokenizer, VideoDiT
 from minivdit.training import presets
+from minivdit.training.stages import tokenizer_of
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,17 @@ def test_weights_that_do_not_say_what_they_were_trained_with(model, notes):
     other.notes = notes
     with pytest.raises(InputError, match=r"mine\.safetensors doesn't say what it was trained with"):
         pipeline.trained_with(other, "mine.safetensors")
+
+
+def test_a_training_does_not_go_on_from_weights_with_words_that_its_clips_lack(preset, model, tmp_path):
+    changes = ["data.speeds=slow,very fast", "data.pixels_per_frame=1.6,2.8,4.2,12.6"]
+    quick = presets.override(preset, changes)
+    other = copy.copy(model)
+    other.tokenizer = tokenizer_of(quick)
+    with pytest.raises(InputError, match="it knows 'very', which no caption of this training has; set"):
+        pipeline.train_model(preset, tmp_path, start=other, progress=False)
+    pipeline._require_same_networks(quick, other)
+    pipeline._require_same_networks(quick, model)
 
 
 def test_weights_remember_which_digits_auto_meant(preset, tmp_path):
