@@ -1,13 +1,12 @@
 """`minivdit bench cpu`: training steps, sampling steps, attention, the autoencoder and batches, timed on this machine.
 
-Where PyTorch can be imported, its twin does the same work: same weights, same batch, same number of threads. Each side
-has a process of its own. They take turns in one run, so that other work of the machine slows both alike. First it is
-checked that both compute the same.
+The same work is done by minivdit without compiled operations, by its twin in PyTorch and by others, where they are
+installed (sides.py): same weights, same batch, same number of threads. Each side has a process of its own. They take
+turns in one run, so that other work of the machine slows all alike. First it is checked that all compute the same.
 """
 
 import dataclasses
 import datetime
-import importlib.metadata
 import json
 import platform
 import subprocess
@@ -23,6 +22,7 @@ from ...base.errors import InputError
 from ...base.files import write_file
 from ...training import presets
 from . import workloads
+from .sides import SIDES, installed, takes
 
 PAUSE = 0.05  # seconds between two turns, in which the threads of the last one go to sleep
 TOLERANCE = 1e-3  # of the largest entry of an array: float32 sums in another order, through a whole network
@@ -128,12 +128,12 @@ def _compare(workers):
                 continue
             others = worker.results(folder)
             if mine.keys() != others.keys():
-                raise InputError(f"{worker.name!r}: minivdit and PyTorch ({side}) gave results of different names")
+                raise InputError(f"{worker.name!r}: minivdit and {SIDES[side].title} gave results of different names")
             worst = max(mine, key=lambda name: _distance(mine[name], others[name]))
             difference[side] = _distance(mine[worst], others[worst])
             if not difference[side] <= TOLERANCE:
                 raise InputError(
-                    f"{worker.name!r}: minivdit and PyTorch ({side}) don't compute the same: {worst} differs by "
+                    f"{worker.name!r}: minivdit and {SIDES[side].title} don't compute the same: {worst} differs by "
                     f"{difference[side]:.1e} of its largest entry"
                 )
     return difference
@@ -166,37 +166,34 @@ def startup_seconds(threads):
     return median_seconds(lambda turn: subprocess.run(command, check=True, capture_output=True), 5)
 
 
-def torch_sides(compiled=False):
-    """Which forms of PyTorch can be compared with: () where it isn't installed."""
-    try:
-        importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return ()
-    return ("eager", "compiled") if compiled else ("eager",)
-
-
-def bench(chosen=None, *, threads=None, turns=15, sides=None, out=None, show=print):
+def bench(chosen=None, *, threads=None, turns=15, sides=("ours", "numpy", "eager"), out=None, show=print):
     """Measure workloads (all unless `chosen`), show a line for each as it is done, and write all figures as JSON.
 
-    sides: 'ours' and what it is compared with; PyTorch, where it is installed. Returns a dict of name -> Timing.
+    sides: 'ours' and what it is compared with, of sides.SIDES; what isn't installed is left out. Returns a dict of
+    name -> Timing.
     """
     threads = threads or backend.cpu_count()
     chosen = list(chosen or workloads.names())
     for name in chosen:
         workloads.check_name(name)
-    sides = sides or ("ours", *torch_sides())
     with backend.blas_threads(threads):
         rate = machine.matmul_speed(1024, seconds=1.0)
     about = describe_machine(threads, rate)
     show(f"{about['processor']}, {threads} threads; matrix products run at {rate / 1e9:.0f} GFLOP/s")
-    show(f"{about['versions']}; {about['date']}; medians of {turns} turns, quartiles in brackets")
-    if len(sides) == 1:
-        show("PyTorch isn't installed: nothing to compare with (pip install 'minivdit[parity]')")
+    show(f"{about['versions']}, BLAS kernels for {about['kernels'] or 'an unknown processor'}; {about['date']}")
+    if problem := machine.forced_kernels():
+        show(f"note: {problem}")
+    for package, cure in {(SIDES[side].package, SIDES[side].cure) for side in sides if not installed(side)}:
+        show(f"{package} isn't installed, so nothing is compared with it ({cure})")
+    sides = [side for side in sides if installed(side)]
+    show(f"medians of {turns} turns, quartiles in brackets")
     show(header(sides))
     timings = {}
     for name in chosen:
-        timings[name] = measure(name, threads, sides, turns)
+        timings[name] = measure(name, threads, [side for side in sides if takes(side, name)], turns)
         show(line(timings[name], rate, sides))
+    for text in medians(timings.values(), sides):
+        show(text)
     made = {preset: batch_seconds(preset) for preset in workloads.PRESETS if f"train {preset}" in timings}
     for preset, seconds in made.items():
         share = seconds / timings[f"train {preset}"].median()
@@ -227,29 +224,38 @@ def header(sides):
 
 
 def line(timing, rate, sides):
-    """One row of the table."""
+    """One row of the table; '-' where a side doesn't do the workload."""
     low, median, high = 1e3 * np.percentile(timing.seconds["ours"], (25, 50, 75))
     row = f"{timing.name:28}{f'{median:.1f} ({low:.1f}-{high:.1f})':>22}{timing.speed() / 1e9:>9.0f}"
     row += f"{timing.speed() / rate:>9.0%}{machine.amount(timing.memory['ours']):>10}"
     for side in sides[1:]:
+        if side not in timing.seconds:
+            row += f"{'-':>12}{'-':>23}{'-':>10}"
+            continue
         low, middle, high = np.percentile(timing.ratios(side), (25, 50, 75))
         row += f"{1e3 * timing.median(side):>12.1f}{f'{middle:.2f} ({low:.2f}-{high:.2f})':>23}"
         row += f"{timing.memory['ours'] / max(1, timing.memory[side]):>10.2f}"
     return row
 
 
+def medians(timings, sides):
+    """A line for each kind of workload: the median, over those of this kind, of ours / each other side."""
+    for kind in workloads.KINDS:
+        alike = [timing for timing in timings if workloads.split_name(timing.name)[0] == kind]
+        middle = {side: [np.median(t.ratios(side)) for t in alike if side in t.seconds] for side in sides[1:]}
+        told = [f"ours/{side} {np.median(ratios):.2f}" for side, ratios in middle.items() if ratios]
+        if told:
+            yield f"{kind}, the median of {len(alike)}: {', '.join(told)}"
+
+
 def describe_machine(threads, rate):
     """What the figures depend on: for the JSON and the first lines."""
-    versions = [f"Python {platform.python_version()}"]
-    for name in ("numpy", "torch"):
-        try:
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    packages = machine.versions("numpy", "numba", "scipy", "torch", "jax")
     return {
         "processor": machine.processor(),
         "threads": threads,
         "matrix_products": rate,
-        "versions": ", ".join(versions),
+        "kernels": machine.blas_kernels(),
+        "versions": ", ".join([f"Python {platform.python_version()}", *packages]),
         "date": datetime.date.today().isoformat(),
     }

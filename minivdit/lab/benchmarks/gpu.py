@@ -253,7 +253,8 @@ def bench(chosen=None, *, turns=15, out=None, readme=None, compiled=False, show=
         figures += [measure_kernel(name, shape, show) for name in FILES]
         figures += measure_rivals(shape, show)
     steps = {}
-    sides = ("ours", "plain", *(cpu.torch_sides(compiled) if _torch_has_a_gpu() else ()))
+    yardsticks = ["eager", "compiled"][: 1 + compiled] if _torch_has_a_gpu() else []
+    sides = ("ours", "cupy", *yardsticks)
     for name in (name for name in chosen if name.startswith("train ")):
         timing = cpu.measure(name, 1, sides, turns, device="gpu")
         steps[name] = {**asdict(timing), **cpu.summary(timing)}

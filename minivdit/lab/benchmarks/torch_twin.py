@@ -1,6 +1,6 @@
 """The same networks and optimisers in plain PyTorch: the yardstick of the benchmarks and of the parity tests.
 
-It is the only file of the package that imports PyTorch, and nothing else needs it. It is written the way a good
+Only the benchmarks import PyTorch, and nothing else needs it. It is written the way a good
 PyTorch user writes: fused attention without a mask where all tokens see each other, one modulation a frame,
 tables of positions made once. Nothing is shared with minivdit but the names of the weights: attention patterns
 are masks over all pairs of tokens here, convolutions are channels-first. `load` copies weights over by name and

@@ -1,6 +1,6 @@
 """A process that does one workload again and again, and says how long it took and what memory it needed.
 
-minivdit and PyTorch are timed in a process each, as their users run them: with their own threads, allocator and
+Each side is timed in a process of its own, as its users run it: with its own threads, allocator and
 memory. The parent lets them take turns. Requests come as lines on stdin, answers go as lines of JSON to stdout.
 """
 
@@ -41,19 +41,13 @@ def give_back_memory():
 
 
 def main(side, name, threads, device):
-    """side: 'ours', 'plain' (on a GPU: ours without our kernels), 'eager' or 'compiled'. device: 'cpu' or 'gpu'.
+    """side: of sides.SIDES. device: 'cpu' or 'gpu'.
 
     Requests: 'run', 'memory', 'launches', or a path to write the results to.
     """
-    from ...base import backend
-    from . import workloads
+    from . import sides
 
-    if side in ("ours", "plain"):
-        backend.use(device, kernels=side == "ours")
-        backend.tune_allocator()
-        prepared = workloads.ours(name, threads)
-    else:
-        prepared = workloads.theirs(name, threads, side == "compiled", "cuda" if device == "gpu" else "cpu")
+    prepared = sides.prepare(side, name, threads, device)
     give_back_memory()
     before, _ = resident_memory()
     answer({"flops": prepared.flops})

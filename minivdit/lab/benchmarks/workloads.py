@@ -1,14 +1,12 @@
-"""What is timed: the same piece of work by minivdit and by plain PyTorch, from the same seeds.
+"""What is timed, and minivdit's side of it: the same pieces of work for all sides, from the same seeds.
 
 A workload has a name such as 'train 32x64x128x6x4' (batch x tokens x width x depth x heads), 'train small' (a
-preset), 'sample small', 'attention 4096' or 'autoencoder full'. `ours` and `theirs` prepare it: a function that does
-the work once, and one that gives its results, so that both sides can be shown to compute the same.
+preset), 'sample small', 'attention 4096' or 'autoencoder full'. `ours` prepares it: a function that does the work once,
+and one that gives its results, so that sides can be shown to compute the same. The other sides are in sides.py.
 """
 
 import contextlib
 import dataclasses
-import itertools
-import math
 
 import numpy as np
 
@@ -16,10 +14,8 @@ from ... import autograd as ag
 from ...base import backend
 from ...base.errors import InputError
 from ...data.grammar import MAX_WORDS
-from ...diffusion.curves import shifted
 from ...generation.batch import Predictor
 from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs
-from ...nn.optim import fused_parts, is_hidden_matrix, warmup_cosine
 from ...training import presets
 from ...training.loop import Run
 from ...training.settings import TrainingSettings
@@ -28,6 +24,7 @@ from ...training.tasks import AutoencoderTask, TransformerTask
 GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
 SHAPES = ("32x64x128x6x4", "16x256x128x6x4", "4x1024x128x6x4", "16x160x192x8x6")
 PRESETS = ("small", "full")
+KINDS = ("train", "sample", "attention", "autoencoder")
 HEAD_WIDTH = 32  # of the attention that is timed alone
 FRAMES = 128  # that the autoencoder is timed with
 
@@ -73,24 +70,10 @@ def ours(name, threads):
     return Prepared(step, results, 3 * _flops(run.task, batch), run.with_workers())
 
 
-def theirs(name, threads, compiled=False, device="cpu"):
-    """The same for plain PyTorch; compiled: through torch.compile; device: 'cpu', or 'cuda' for training."""
-    import torch
-
-    torch.set_num_threads(threads)
-    kind, subject = split_name(name)
-    if kind == "attention":
-        return _their_attention(int(subject))
-    run, batch = training(kind, subject, threads)
-    if kind == "sample":
-        return _their_sample(run.task, batch, compiled)
-    return _their_training(run, batch, compiled, device)
-
-
 def split_name(name):
     """('train', 'small') from 'train small'."""
     kind, _, subject = name.partition(" ")
-    if kind not in ("train", "sample", "attention", "autoencoder") or not subject:
+    if kind not in KINDS or not subject:
         raise InputError(f"{name!r} is not a workload; there are {', '.join(names())}")
     return kind, subject
 
@@ -197,13 +180,13 @@ def _our_sample(task, batch, threads):
     return Prepared(prediction, lambda: {"prediction": prediction()}, _flops(task, batch), predictor)
 
 
-def _heads(tokens):
+def attention_inputs(tokens):
     """q, k, v and a gradient (1, 1, N, d)."""
     return np.random.default_rng(0).standard_normal((4, 1, 1, tokens, HEAD_WIDTH), dtype=np.float32)
 
 
 def _our_attention(tokens):
-    *inputs, cotangent = _heads(tokens)
+    *inputs, cotangent = attention_inputs(tokens)
 
     def run():
         leaves = [ag.Tensor(a, requires_grad=True) for a in inputs]
@@ -214,138 +197,3 @@ def _our_attention(tokens):
         return dict(zip(("output", "q", "k", "v"), run()))
 
     return Prepared(run, results, 14 * tokens**2 * HEAD_WIDTH)
-
-
-# --- PyTorch -----------------------------------------------------------------------------------------------
-
-
-def _twin(network, compiled):
-    """The PyTorch twin of a VideoDiT or Autoencoder, with the same weights."""
-    import torch
-
-    from . import torch_twin
-
-    if isinstance(network, Autoencoder):
-        return torch_twin.load(torch_twin.Autoencoder(network.config), network.state_dict())
-    twin = torch_twin.VideoDiT(network.config, network.text.embedding.table.shape[0])
-    twin = torch_twin.load(twin, network.state_dict())
-    return torch.compile(twin) if compiled else twin
-
-
-def _tensors(batch, device="cpu"):
-    import torch
-
-    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}
-
-
-def _their_sample(task, batch, compiled):
-    import torch
-
-    network, inputs = _twin(task.model, compiled), _tensors(batch)
-
-    def run():
-        with torch.inference_mode():
-            return network(inputs["noise"], inputs["level"], inputs["tokens"].long())
-
-    return Prepared(run, lambda: {"prediction": run().numpy()})
-
-
-def _their_attention(tokens):
-    import torch
-
-    *inputs, cotangent = (torch.from_numpy(a) for a in _heads(tokens))
-
-    def run():
-        leaves = [a.clone().requires_grad_() for a in inputs]
-        output = torch.nn.functional.scaled_dot_product_attention(*leaves)
-        return [output.detach(), *torch.autograd.grad(output, leaves, cotangent)]
-
-    return Prepared(run, lambda: {name: a.numpy() for name, a in zip(("output", "q", "k", "v"), run())})
-
-
-def _their_training(run, batch, compiled, device):
-    """Forward, backward, clipping, optimiser, average: as PyTorch has them, in its fused and foreach forms."""
-    import torch
-
-    from . import torch_twin
-
-    task, settings = run.task, run.settings
-    their_loss = _their_autoencoder_loss if isinstance(task, AutoencoderTask) else _their_loss
-    with torch.device(device):  # where weights are made, and tables, which the first call makes
-        network = _twin(task.model, compiled)
-        loss = their_loss(task, network)
-        if device != "cpu":
-            loss(_tensors(batch, device))
-    weights = dict(getattr(network, "_orig_mod", network).named_parameters())
-    chosen = {n for n, p in run.parameters.items() if settings.matrix_learning_rate and is_hidden_matrix(n, p)}
-    others = [weight for name, weight in weights.items() if name not in chosen]
-    optimisers = [
-        torch.optim.AdamW(others, settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True)
-    ]
-    if chosen:
-        matrices = [(weights[name], fused_parts(name)) for name in sorted(chosen)]
-        optimisers.append(torch_twin.Muon(matrices, settings.matrix_learning_rate))
-    rates, steps = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups], itertools.count()
-    average = [weight.detach().clone() for weight in weights.values()]
-
-    def step():
-        for optimiser in optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        value = loss(_tensors(batch, device))
-        value.backward()
-        norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip)
-        if not math.isfinite(value.item() + norm.item()):
-            raise FloatingPointError("the loss or a gradient is not a number")
-        fraction = warmup_cosine(next(steps), settings.warmup, settings.steps, settings.final_fraction)
-        groups = [group for optimiser in optimisers for group in optimiser.param_groups]
-        for group, rate in zip(groups, rates):
-            group["lr"] = fraction * rate
-        for optimiser in optimisers:
-            optimiser.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(average, list(weights.values()), 1 - settings.ema_decay)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    def results():
-        network.zero_grad(set_to_none=True)
-        value = loss(_tensors(batch, device))
-        value.backward()
-        gradients = torch_twin.gradient_arrays(getattr(network, "_orig_mod", network))
-        return {"loss": value.detach().cpu().numpy(), **gradients}
-
-    return Prepared(step, results)
-
-
-def _their_loss(task, network):
-    import torch
-
-    autoencoder = task.autoencoder if isinstance(task, LatentTask) else _twin(task.autoencoder, False)
-    frame = lambda a: a[:, :, None, None, None]
-
-    def loss(batch):
-        level, noise = batch["level"], batch["noise"]
-        with torch.no_grad():
-            clean = autoencoder.encode(batch["video"])
-            sigma = shifted(level, task.settings.shift)
-            noisy, target = frame(1 - sigma) * clean + frame(sigma) * noise, noise - clean  # of rectified flow
-        error = (network(noisy, level, batch["tokens"].long()) - target) ** 2
-        return (frame(batch["weight"]) * error).mean()
-
-    assert task.settings.prediction == "velocity" and task.settings.curve == "rectified_flow"
-    return loss
-
-
-def _their_autoencoder_loss(task, network):
-    import torch
-
-    def loss(batch):
-        frames = batch["frames"]
-        mean, log_variance = network.distribution(frames)
-        log_variance = log_variance.clamp(-20.0, 10.0)
-        rebuilt = network.reconstruct(mean + (log_variance * 0.5).exp() * batch["noise"])
-        divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).mean()
-        error = torch.nn.functional.mse_loss(rebuilt, frames) + task.weights.absolute * (rebuilt - frames).abs().mean()
-        return error + task.weights.kl * divergence
-
-    return loss

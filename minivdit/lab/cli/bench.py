@@ -7,8 +7,9 @@ from .options import output_file, require_effect, whole
 def add_bench(commands):
     text = """Time this machine, beside PyTorch.
 
-    Training, sampling, attention and the autoencoder are timed, on PyTorch too if it is installed. Each side works in a
-    process of its own, and they alternate. First it is checked that both compute the same.
+    Training, sampling, attention and the autoencoder are timed, also without compiled operations, and on PyTorch if it
+    is installed. Each side works in a process of its own, and they alternate. First it is checked that all compute the
+    same.
 
     examples:
       minivdit bench cpu                       everything, in about 5 minutes
@@ -23,6 +24,7 @@ def add_bench(commands):
     parser.add("--turns", whole(1, 10_000), "how often each side does the work", 15)
     parser.add("--threads", whole(1, 1024), "threads for either side (default: as many as cores)")
     parser.add("--compiled", bool, "compare with torch.compile, too")
+    parser.add("--jax", bool, "compare training steps with JAX's, too")
     profile = "time every operation of one training workload instead, with 1 thread (default: none)"
     parser.add("--profile", str, profile, metavar="NAME")
     parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
@@ -35,15 +37,15 @@ def bench(options):
     from ..benchmarks import cpu, gpu, profiler
 
     if options.where == "gpu":
-        require_effect(options, "on a GPU", "threads", "profile")
+        require_effect(options, "on a GPU", "threads", "profile", "jax")
         how = {name: getattr(options, name) for name in ("turns", "out", "readme", "compiled")}
         gpu.bench(options.workload, **how)
         return
     require_effect(options, "on a CPU", "readme")
     if options.profile:
-        require_effect(options, "with --profile", "workload", "turns", "compiled", "out")
+        require_effect(options, "with --profile", "workload", "turns", "compiled", "jax", "out")
         prepare(options)
         print(profiler.profile_step(options.profile, options.threads or 1))
         return
-    sides = ("ours", *cpu.torch_sides(options.compiled))
+    sides = ["ours", "numpy", "eager", *["compiled"] * options.compiled, *["jax"] * options.jax]
     cpu.bench(options.workload, threads=options.threads, turns=options.turns, sides=sides, out=options.out)
