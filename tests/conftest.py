@@ -22,6 +22,14 @@ if hasattr(signal, "SIGHUP"):
 
 
 @pytest.fixture
+def plain_numpy():
+    """Operations are NumPy's, though there may be compiled ones."""
+    backend.use("cpu", kernels=False)
+    yield
+    backend.use("cpu")
+
+
+@pytest.fixture
 def stand_in(monkeypatch):
     """tests/stand_in_cupy.py: stand_in.install(monkeypatch, architecture="80", ...) puts it in CuPy's place."""
     yield _stand_in

@@ -213,7 +213,11 @@ def functions():
 def test_a_function_fits_on_a_screen():
     """But for attention, whose forward and backward pass belong side by side."""
     found = sorted(functions(), reverse=True)
-    assert [(file, name) for lines, file, name in found if lines > 60] == [("attend.py", "attention")]
+    assert {(file, name) for lines, file, name in found if lines > 60} == {
+        ("attend.py", "attention"),
+        ("attention_loops.py", "attention_backward"),
+        ("attention_loops.py", "attention_forward"),
+    }
     assert found[len(found) // 2][0] < 10  # the median
 
 
@@ -238,7 +242,8 @@ def test_every_module_says_what_it_is_for():
 
 def test_the_package_imports_only_what_it_declares():
     for path in sources():
-        yardsticks = {"torch", "jax"} if path.parent.name == "benchmarks" else set()
+        of_room = {"benchmarks": {"torch", "jax"}, "compiled": {"numba", "llvmlite", "scipy"}}
+        yardsticks = of_room.get(path.parent.name, set())
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):

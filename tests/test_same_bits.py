@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from minivdit.base import backend
 from minivdit.generation import TextToVideo
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.training import checkpoint, presets
+
+pytestmark = pytest.mark.usefixtures("plain_numpy")  # compiled ones round otherwise, with another Numba perhaps again
 
 KEPT = Path(__file__).with_name("same_bits.json")
 FULL = ("autoencoder_training.steps=5", "text_training.steps=5", "training.steps=5", "finetuning.steps=5")
@@ -90,6 +93,7 @@ def test_another_result_is_told(entry):
 if __name__ == "__main__":
     import tempfile
 
+    backend.use("cpu", kernels=False)
     results = {"machine": machine(), "trainings": {}, "clips": {name: draw(name) for name in WEIGHTS}}
     for name in TRAININGS:
         with tempfile.TemporaryDirectory() as folder:

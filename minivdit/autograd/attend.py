@@ -265,10 +265,10 @@ def prepare(x, weight, rotation, factor):
     return ready, pullback
 
 
-def _rotation(q, k, cos, sin):
-    """cos and sin for each matrix of q: two arrays (..., N, d/2), transposed in memory. None without a rotation."""
+def check_rotation(q, k, cos, sin):
+    """Raise ValueError unless cos and sin fit q and k; return whether there is a rotation."""
     if cos is None and sin is None:
-        return None
+        return False
     half = q.shape[-1] // 2
     if q.shape != k.shape or q.shape[-1] % 2 or cos is None or sin is None:
         raise ValueError(
@@ -278,8 +278,16 @@ def _rotation(q, k, cos, sin):
         raise ValueError(
             f"attention: q {q.shape} needs cos and sin {(q.shape[-2], half)}, not {cos.shape}, {sin.shape}"
         )
+    return True
+
+
+def _rotation(q, k, cos, sin):
+    """cos and sin for each matrix of q: two arrays (..., N, d/2), transposed in memory. None without a rotation."""
+    if not check_rotation(q, k, cos, sin):
+        return None
     # A table for each clip, though all are alike: then what a chunk (one head of many clips) multiplies has long rows.
     *leading, tokens, _ = q.shape
+    half = q.shape[-1] // 2
     alike = (*leading[:-1], *(1,) * bool(leading), tokens, half)
     tables = (np.ascontiguousarray(np.moveaxis(np.broadcast_to(table, alike), -1, 0)) for table in (cos, sin))
     return [np.broadcast_to(np.moveaxis(table, 0, -1), (*leading, tokens, half)) for table in tables]

@@ -18,19 +18,22 @@ and `gradients` returns arrays. So several threads can each differentiate their 
 import contextlib
 import functools
 import heapq
+import importlib
 import itertools
 import threading
 
 import numpy as np
 
-from ..base.backend import array_module, with_kernels
+from ..base.backend import array_module, twins_for
 
 USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no further check
 REAL = "fiub"  # NumPy's letters for floating, signed and unsigned whole numbers, and booleans
 
 _birth = itertools.count()  # next() is atomic, so nodes made by different threads stay ordered
 _mode = threading.local()
-_twins = {}  # (device, name of an operation) -> the function that computes it there
+_twins = {}  # device -> {name of an operation: the function that computes it there}
+_modules = {}  # device -> the module that registers its twins, unless it has been imported
+_loading = threading.RLock()
 
 
 def _call(name, phase, function, /, *inputs, **options):
@@ -210,14 +213,14 @@ def _checked(name, inputs, as_is):
 def with_twins(function):
     """Let the twin of an operation's `function` compute it, where one is registered for the device.
 
-    A twin has the same name and the same arguments, and also returns a value and a pullback. CuPy's arrays go to the
-    'gpu' twin, unless the kernels were switched off (backend.use): then `function` itself computes with plain CuPy.
+    A twin has the same name and the same arguments, and also returns a value and a pullback. Which twins arrays go to
+    is said by `backend.twins_for`; where there are none, `function` itself computes.
     """
 
     @functools.wraps(function)
     def chosen(*arrays, **options):
-        on_cpu = array_module(*arrays) is np or not with_kernels()
-        return (function if on_cpu else _twins.get(("gpu", function.__name__), function))(*arrays, **options)
+        device = twins_for(*arrays)
+        return (function if device is None else twins(device).get(function.__name__, function))(*arrays, **options)
 
     return chosen
 
@@ -226,10 +229,24 @@ def twin(device):
     """Register a function as the twin, on a device such as 'gpu', of the operation that has the same name."""
 
     def register(function):
-        _twins[device, function.__name__] = function
+        _twins.setdefault(device, {})[function.__name__] = function
         return function
 
     return register
+
+
+def twins_from(device, module):
+    """Register the twins of a device by importing a module when one of them is first wanted."""
+    _modules[device] = module
+
+
+def twins(device):
+    """The twins of a device, a dict of name -> function."""
+    if device in _modules:
+        with _loading:  # the second of two threads waits for all of them
+            importlib.import_module(_modules.get(device, __name__))
+            _modules.pop(device, None)
+    return _twins.get(device, {})
 
 
 def gradients(loss, parameters, cotangent=None):

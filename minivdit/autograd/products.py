@@ -12,7 +12,7 @@ import numpy as np
 
 from ..base.backend import array_module, device_name
 from .arrays import blocks, row_count, sum_rows, transposed
-from .engine import differentiable
+from .engine import differentiable, with_twins
 
 BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
 GPU_BLOCK_ENTRIES = 1 << 24  # a GPU wants few large launches
@@ -35,11 +35,12 @@ def matmul(a, b):
 
 
 @differentiable
+@with_twins
 def linear(x, weight, bias=None, *, transposed=False):
     """x @ weight + bias. x: (..., in), weight: (in, out), bias: (out,) or None -> (..., out).
 
-    transposed: write the transposed result to memory, and return a view of it: on a CPU `attention` is faster then.
-    Nothing changes on a GPU, where kernels read rows.
+    transposed: write the transposed result to memory, and return a view of it: NumPy's `attention` is faster then.
+    Nothing changes where a compiled attention reads rows.
     """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[0]:
         raise ValueError(f"linear of {x.shape} with weight {weight.shape}: takes (..., in) and (in, out)")

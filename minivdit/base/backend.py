@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import importlib.util
 import math
 import os
 import sys
@@ -19,6 +20,8 @@ import threadpoolctl
 from .errors import InputError
 
 OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-core instructions of the kernels
+
+COMPILED_TYPES = (np.float32, np.float64)  # of numbers for which operations are compiled
 
 _state = {"xp": np, "kernels": True}
 
@@ -42,8 +45,24 @@ def device_name():
 
 
 def with_kernels():
-    """Whether a GPU runs the hand-written kernels (where there is one) instead of plain CuPy."""
+    """Whether hand-written kernels compute (CUDA's on a GPU, Numba's on a CPU) instead of plain CuPy or NumPy."""
     return _state["kernels"]
+
+
+def twins_for(*arrays):
+    """Whose twins compute operations on these arrays: 'gpu', 'compiled' or None (plain CuPy or NumPy)."""
+    if not _state["kernels"]:
+        return None
+    if array_module(*arrays) is not np:
+        return "gpu"
+    return "compiled" if numba_problem() is None and arrays[0].dtype in COMPILED_TYPES else None
+
+
+@functools.cache
+def numba_problem():
+    """None when Numba and SciPy are installed, which compile operations for the CPU, else one line with the cure."""
+    missing = [name for name in ("numba", "scipy") if importlib.util.find_spec(name) is None]
+    return f"{' and '.join(missing)} can't be found; pip install 'minivdit[fast]'" if missing else None
 
 
 def gpu_problem(kernels=True):
@@ -94,7 +113,8 @@ def _in_one_line(error):
 def use(device, kernels=True):
     """Choose where arrays live: 'cpu', 'gpu', or 'auto' (the GPU when it is usable).
 
-    kernels: False makes a GPU compute everything by plain CuPy: to compare, or where the kernels can't run.
+    kernels: False makes a GPU compute everything by plain CuPy, and a CPU by plain NumPy: to compare, or where the
+    kernels can't run.
     """
     if device not in ("cpu", "gpu", "auto"):
         raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")
@@ -212,9 +232,14 @@ def thread_count():
     return cpu_count() if xp() is np else 1
 
 
+def free_cores():
+    """How many threads an operation may use: one inside `blas_threads(1)`, where others are at work beside it."""
+    return min(cpu_count(), _blas_limit.count or math.inf)
+
+
 @functools.cache
 def _thread_pools():
-    """The BLAS that NumPy loaded. Looking for it takes a millisecond, so it is done once."""
+    """The BLAS of NumPy and, if it is loaded, that of SciPy. Looking takes a millisecond, so it is done once."""
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
@@ -247,6 +272,14 @@ class _BlasLimit:
 
 
 _blas_limit = _BlasLimit()
+
+
+def look_for_blas():
+    """Look for the BLAS libraries again, since one was loaded: a limit that stands holds for it, too."""
+    with _blas_limit.lock:
+        _thread_pools.cache_clear()
+        count, _blas_limit.count = _blas_limit.count, None
+        _blas_limit._apply(count)
 
 
 @contextlib.contextmanager

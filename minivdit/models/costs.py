@@ -8,7 +8,8 @@ Most of it is this, for N tokens of width d in a block: 24 N d^2 + 4 P d FLOPs, 
 pairs (query, key) that attention scores: N^2 for `joint`, less for other patterns (Kaplan et al. 2020).
 
 Conventions: a multiply-add is 2 FLOPs (papers on DiT count it once and call it a FLOP); elementwise work is
-left out of the FLOPs (a few percent) but not of the bytes; numbers are float32; K, M, G are powers of 1000.
+left out of the FLOPs (a few percent) but not of the bytes; numbers are float32; K, M, G are powers of 1000. Memory is
+that of NumPy's operations. Compiled ones keep less.
 """
 
 import dataclasses

@@ -8,6 +8,8 @@ from operation_table import TABLE
 from minivdit import autograd as ag
 from minivdit.autograd.engine import unbroadcast
 
+pytestmark = pytest.mark.usefixtures("twins")
+
 
 def zeroed(grads, generator):
     yield "all gradients zero", [np.zeros_like(g) for g in grads]

@@ -10,6 +10,8 @@ from operation_table import TABLE
 
 from minivdit import autograd as ag
 
+pytestmark = pytest.mark.usefixtures("twins")
+
 SAMPLES = [
     pytest.param(case, sample, id=f"{case.name}-{number}")
     for case in TABLE

@@ -14,6 +14,7 @@ def peaks(operation, tokens, large=False):
     q, k, v = generator.standard_normal((3, 1, tokens, 8), dtype=np.float32)
     inputs = [ag.Tensor(a, requires_grad=True) for a in (q * (50 if large else 1), k, v)]
     time = np.arange(tokens, dtype=np.int32) // 64
+    operation(*(x[..., :16, :] for x in (q, k, v)), query_time=time[:16], key_time=time[:16])  # loads what it needs
     tracemalloc.start()
     try:
         output = operation(*inputs, query_time=time, key_time=time)

@@ -152,7 +152,7 @@ def peak(function):
 
 
 @pytest.mark.parametrize("patterns", [("joint",), ("frame", "time")])
-def test_memory_is_what_training_and_sampling_really_take(patterns):
+def test_memory_is_what_training_and_sampling_really_take(patterns, plain_numpy):
     config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=patterns), (4, 8, 8), 4
     network, (latents, level, tokens) = build(config), inputs(config, (4, 8, 8), 4)
     predicted = costs.clip_cost(config, grid, batch)
@@ -172,7 +172,7 @@ def test_memory_is_what_training_and_sampling_really_take(patterns):
     assert peak(draw) == pytest.approx(predicted.sampling_memory - weights, rel=0.15)
 
 
-def test_memory_of_the_autoencoder():
+def test_memory_of_the_autoencoder(plain_numpy):
     config = AutoencoderConfig()
     network = Autoencoder(config, np.random.default_rng(0))
     frames = np.random.default_rng(1).random((24, 64, 64, 1), dtype=np.float32)

@@ -1,0 +1,122 @@
+"""Loops that Numba compiles: `@compiled` marks one, `in_parallel` calls it on all free cores.
+
+A loop is a Python function on contiguous arrays. Its first two arguments say which of its items to work on, from
+`start` to before `stop`, so that threads can share them. It runs without Python's lock. Matrix products inside are
+np.dot, which Numba hands to SciPy's BLAS.
+
+What was compiled is kept in the user's cache folder. The first start on a machine compiles all loops, which takes half
+a minute; later ones read what they need.
+"""
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import threading
+from pathlib import Path
+
+import numba
+import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 (loads the BLAS that np.dot calls)
+from tqdm import tqdm
+
+from ...base.backend import free_cores, look_for_blas
+from ...base.files import private_folder
+from ...base.sharing import parallel_map
+
+# Sums in another order than written let the processor work on 8 or 16 numbers at a time. Infinity and NaN stay what
+# they are.
+MATHS = {"reassoc", "contract", "arcp", "nsz"}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": MATHS}
+ENTRIES = 1 << 15  # with fewer entries to work on, starting a thread costs more than it saves
+
+FLOAT32 = np.dtype(np.float32)
+LETTERS = {FLOAT32: "f4", np.dtype(np.float64): "f8"}  # Numba's names
+
+
+class Loop:
+    """A loop, compiled for float32 or float64, whichever its arguments are."""
+
+    def __init__(self, function, signature):
+        self.function, self.signature, self.compiled = function, signature, {}
+
+    def __call__(self, start, stop, *arguments):
+        dtype = next(argument.dtype for argument in arguments if getattr(argument, "dtype", None) in LETTERS)
+        self.compile(dtype)(start, stop, *arguments)
+
+    def compile(self, dtype=FLOAT32):
+        """The loop for numbers of this type; it is read from the cache folder, or compiled and written there."""
+        if dtype not in self.compiled:
+            with _lock, _cache_in(_folder()):
+                dispatcher = numba.njit(cache=True, **OPTIONS)(self.function)
+                dispatcher.compile(f"void(i8, i8, {self.signature.replace('f4', LETTERS[dtype])})")
+            dispatcher.disable_compile()  # for arrays that are laid out otherwise: it would take seconds
+            self.compiled[dtype] = dispatcher
+        return self.compiled[dtype]
+
+
+_lock = threading.RLock()
+loops = []  # all of them
+
+
+def compiled(signature):
+    """Have a loop compiled. signature: Numba's for float32, without `start` and `stop`, such as 'f4[:,::1], f4'.
+
+    f4[:, ::1] is a contiguous matrix; the rows of f4[:, :] may lie anywhere, see `in_one_piece`.
+    """
+
+    def register(function):
+        loops.append(Loop(function, signature))
+        return loops[-1]
+
+    return register
+
+
+def whole(x):
+    """x as a contiguous array that a loop can take: a copy where it isn't one."""
+    return x if x.flags.carray else x.copy("C")
+
+
+def rows_whole(x):
+    """x as an array that a loop can take, the entries of each row side by side: a copy where it isn't one."""
+    return x if x.flags.behaved and x.strides[-1] == x.itemsize else x.copy("C")
+
+
+def in_parallel(loop, count, entries, *arguments):
+    """Call loop(start, stop, *arguments) on ranges that cover range(count), in a thread for each free core.
+
+    entries: how much there is to do, in entries of arrays. The result must not depend on where ranges end.
+    """
+    threads = max(1, min(free_cores(), count, entries // ENTRIES))
+    edges = [count * i // threads for i in range(threads + 1)]
+    parallel_map(lambda edge: loop(*edge, *arguments), list(itertools.pairwise(edges)), threads)
+
+
+def compile_all():
+    """Compile all loops, unless an earlier start has done so; a bar shows how far it is."""
+    look_for_blas()
+    done = _folder() / "done"
+    if done.exists():
+        return
+    about = "compiling operations for this processor, once"
+    for loop in tqdm(loops, about, leave=False, bar_format="{desc}: {n}/{total} {elapsed}"):
+        loop.compile()
+    done.touch()
+
+
+@functools.cache
+def _folder():
+    """Where compiled loops are kept: another folder for other sources, and for another Numba."""
+    text = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    name = hashlib.sha256(b"\0".join([numba.__version__.encode(), *text])).hexdigest()[:16]
+    return private_folder(f"compiled-{name}")
+
+
+@contextlib.contextmanager
+def _cache_in(folder):
+    """Inside this block Numba keeps what it compiles in this folder."""
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
