@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...base.errors import InputError
 from .groups import SEVERAL, add_device, add_digits, add_drawing, add_shape, add_weights, drawing, prepare, require_data
-from .options import output_file, output_folder, path, require_effect, whole
+from .options import names, output_file, output_folder, path, require_effect, whole
 
 CLIPS = (".gif", ".mp4", ".png")  # how the names of files of clips end
 
@@ -29,6 +29,8 @@ def add_evaluate(commands):
     parser.add("--prompts", whole(2), "how many clips to draw, for each number of digits", 200)
     parser.add("--per-clip", whole(1, 100), "number of digits in a clip (default: each number that it was trained on)")
     parser.add("--held-out", bool, "ask only for pairs of digit and direction that no training caption had")
+    speeds = "speeds of the digits, some of slow,normal,fast,very fast (default: all that it was trained on)"
+    parser.add("--speeds", names, speeds)
     add_shape(parser)
     add_drawing(parser, "seed of the prompts and the noise")
     parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
@@ -85,6 +87,7 @@ def judge(options, model, count):
         digits=options.digits,
         num_frames=options.frames,
         size=options.size,
+        speeds=options.speeds,
         keep=options.keep and Path(options.keep) / kept,
         **drawing(options),
     )

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ...base import machine, seeds, values
+from ...base.errors import InputError, shorten
 from ...data import PIXELS_PER_FRAME, USUAL_SPEEDS, CaptionedClips, digit_source, source_like
 from ...generation.forecast import require_memory
 from ...nn import fingerprint
@@ -28,6 +29,7 @@ def judge_model(
     batch=32,
     num_frames=None,
     size=None,
+    speeds=None,
     keep=None,
     progress=None,
     **drawing,
@@ -35,7 +37,8 @@ def judge_model(
     """Draw clips for random captions and compare them with real ones: (Report, clips, real clips, captions).
 
     prompts: how many. num_digits: in each. held_out: "exclude" asks for what training showed, "only" for the pairs of
-    digit and direction that no caption of the training had. data: folder of MNIST. digits: source of the real clips; by
+    digit and direction that no caption of the training had. speeds: some of those that it was trained on, all unless
+    given. data: folder of MNIST. digits: source of the real clips; by
     default the one that the model was trained on. num_frames, size: of all clips; as in training unless given. keep:
     Path of a file for the drawn clips: see generation.kept.drawn_clips. drawing: see TextToVideo.generate.
     progress: see TextToVideo.denoise.
@@ -48,7 +51,7 @@ def judge_model(
     model.denoise("", num_frames, size, seed=seed, **drawing)  # says whether it can be drawn so
     require_judging_memory(prompts, num_frames, size)
     generator = seeds.generator(seed, seeds.PROMPTS)
-    maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data)
+    maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data, speeds)
     real, others = real_clips(maker, generator, prompts)
     drawing |= {"num_frames": num_frames, "size": size}
     clips = drawn_clips(model, real.captions, keep, progress, seed=seed, batch=batch, **drawing)
@@ -71,16 +74,20 @@ def require_judging_memory(prompts, num_frames, size, clips=1):
     machine.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
 
 
-def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None):
+def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None, speeds=None):
     """CaptionedClips of the kind that a model was trained on, of digits that it didn't see; see judge_model."""
     notes = model.notes.get("preset", {}).get("data", {})
+    known = tuple(notes.get("speeds", USUAL_SPEEDS))
+    strange = [speed for speed in speeds or () if speed not in known]
+    if strange:
+        raise InputError(f"{model.name} knows no speed {shorten(strange[0])!r}; choose among {', '.join(known)}")
     return CaptionedClips(
         digit_source(digits, "test", data) if digits else source_like(notes.get("digits", "auto"), "test", data),
         size,
         num_frames,
         model.settings.digit_size,
         (num_digits,),
-        tuple(notes.get("speeds", USUAL_SPEEDS)),
+        tuple(speeds or known),
         held_out=held_out,
         synonyms=False,
         pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),

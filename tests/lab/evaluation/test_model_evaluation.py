@@ -1,11 +1,13 @@
 """A model is judged by what it draws for captions that are its own to know, beside real clips of them."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.data import HELD_OUT, CaptionedClips, parse
+from minivdit.data import HELD_OUT, SPEEDS, CaptionedClips, parse
 from minivdit.lab.evaluation import judge_model, shares
 from minivdit.lab.evaluation.kept_clips import as_bytes, as_floats
 from minivdit.lab.evaluation.model_evaluation import clip_maker, real_clips
@@ -47,6 +49,18 @@ def test_prompts_are_what_training_showed_or_pairs_that_no_caption_had(model):
         captions = captions_of(maker, np.random.default_rng(0), 100)
         asked = {(motion.digit, motion.direction) for text in captions for motion in parse(text)}
         assert asked <= set(HELD_OUT) if held_out == "only" else not asked & set(HELD_OUT)
+
+
+def test_prompts_are_of_the_speeds_asked_for_and_that_training_showed(model):
+    *_, captions = judge_model(model, 6, speeds=("fast",), steps=1)
+    assert {motion.speed for text in captions for motion in parse(text)} == {"fast"}
+    with pytest.raises(InputError, match="knows no speed 'very fast'; choose among slow, normal, fast"):
+        judge_model(model, 6, speeds=("very fast",), steps=1)
+    quick = copy.copy(model)
+    pixels = presets.get("full").data.pixels_per_frame
+    quick.notes = {"preset": {"data": {"digits": "strokes", "speeds": [*SPEEDS], "pixels_per_frame": pixels}}}
+    found = captions_of(clip_maker(quick, 1, "exclude", 4, (16, 16)), np.random.default_rng(0), 100)
+    assert {motion.speed for text in found for motion in parse(text)} == {*SPEEDS}
 
 
 def test_prompts_have_random_numbers_of_their_own(model):
