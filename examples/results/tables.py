@@ -1,13 +1,18 @@
-"""The tables of README.md and examples/results/README.md that evaluations fill in.
+"""The tables of README.md, examples/results/README.md and examples/results/speed.md that measurements fill in.
 
 python examples/results/tables.py
 
-A table is found by its first line and made of examples/results/*/evaluation*.json alone: no figure is copied by hand.
+A table is found by its first line and made of examples/results/*/evaluation*.json or examples/results/speed.json alone:
+no figure is copied by hand. The last is what `minivdit bench cpu --out examples/results/speed.json` writes.
 """
 
+import json
 from pathlib import Path
 
+import numpy as np
+
 from minivdit.base.files import write_file
+from minivdit.base.machine import amount
 from minivdit.lab.evaluation import MEASURES, Estimate
 from minivdit.lab.evaluation.pairwise import RENAMED, parts, read_evaluation
 from minivdit.lab.evaluation.statistics import CALLED, p_text
@@ -20,6 +25,7 @@ SHOWN = (  # of the measures of an evaluation
 )
 LABELS = {name: MEASURES[name].title.split(":")[0] for name in SHOWN}
 KINDS = {"1 digits": "one digit", "2 digits": "two digits"}
+RIVALS = {"numpy": "NumPy", "eager": "PyTorch", "compiled": "torch.compile", "jax": "jax.jit"}  # sides of `bench cpu`
 BRIEF = {name: name for name in ("obeys", "flawless", "number")}
 
 
@@ -78,8 +84,44 @@ def of_pairs(head):
     return table(head, lines)
 
 
+def of_speed(figures):
+    """The machine, all workloads and their medians. figures: of speed.json, None if there are none yet."""
+    machine = ["processor", "threads", "matrix products", "BLAS kernels", "versions", "date"]
+    columns = ["workload", "ms", "GFLOP/s", "of the rate", *(f"ours / {name}" for name in RIVALS.values())]
+    columns += ["memory added", "of PyTorch's"]
+    middle = ["medians", *(f"ours / {name}" for name in RIVALS.values()), "of the rate"]
+    if figures is None:
+        return [table(head, []) for head in (machine, columns, middle)]
+    about, rows, kinds = figures["machine"], [], {}
+    rate = about["matrix_products"]
+    facts = [about["processor"], about["threads"], amount(rate, "FLOP/s"), about["kernels"], about["versions"]]
+    for name, one in figures["workloads"].items():
+        speed = one["flops"] / one["median"]["ours"]
+        rows.append([name, f"{1e3 * one['median']['ours']:.1f}", f"{speed / 1e9:.0f}", f"{speed / rate:.0%}"])
+        rows[-1] += [_ratio(one["seconds"], side) for side in RIVALS]
+        beside = one["memory_ratio"].get("eager")
+        rows[-1] += [amount(one["memory"]["ours"]), "-" if beside is None else f"{beside:.2f}"]
+        kinds.setdefault(name.split()[0], []).append({**one["ratio"], "rate": speed / rate})
+    medians = []
+    for kind, found in kinds.items():
+        medians.append([f"{kind} ({len(found)})"])
+        for side in (*RIVALS, "rate"):
+            values = [one[side] for one in found if side in one]
+            medians[-1].append(f"{np.median(values):{'.0%' if side == 'rate' else '.2f'}}" if values else "-")
+    return [table(machine, [[*map(str, facts), about["date"]]]), table(columns, rows), table(middle, medians)]
+
+
+def _ratio(seconds, side):
+    """Ours / theirs, turn by turn: the median and the quartiles; '-' where they weren't compared."""
+    if side not in seconds:
+        return "-"
+    low, middle, high = np.percentile(np.array(seconds["ours"]) / np.array(seconds[side]), (25, 50, 75))
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
 def tables():
     """{file: list of tables}."""
+    speed = RESULTS / "speed.json"
     one, both = ["1 digits"], list(KINDS)
     patterns, end = list(PATTERNS), ["real (ceiling)", "floor"]
     brief = [
@@ -100,6 +142,7 @@ def tables():
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
             of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
         ],
+        RESULTS / "speed.md": of_speed(json.loads(speed.read_text()) if speed.exists() else None),
     }
 
 
