@@ -5,7 +5,7 @@ from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
 from ...models.patches import clip_grid
-from ...training.stages import STAGES
+from ...training.stages import STAGES, tokenizer_of
 
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
@@ -29,6 +29,7 @@ def stage_costs(preset, setting, batch=None):
     sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
     if setting == "autoencoder_training":
         return [costs.autoencoder_cost(preset.autoencoder, batch, data.size, **sharing)]
+    sharing["vocabulary"] = len(tokenizer_of(preset))
     if setting == "text_training":
         return [costs.text_cost(preset.transformer, batch, **sharing)]
     main, others = (data.num_frames, *data.size), data.shapes if setting == "finetuning" else ()

@@ -70,17 +70,19 @@ def test_previews_show_digits_that_training_does_not_see(preset):
     assert not {row.tobytes() for row in shown} & {row.tobytes() for row in hidden}
 
 
-def test_costs_are_predicted_before_anything_runs(preset):
+@pytest.mark.parametrize("name", ["tiny", "full"])
+def test_costs_are_predicted_before_anything_runs(name):
+    preset = presets.get(name)
     text = forecast.predict(preset)
+    transformer = VideoDiT(preset.transformer, len(tokenizer_of(preset)), np.random.default_rng(0))
     parameters = {
         "autoencoder": Autoencoder(preset.autoencoder, np.random.default_rng(0)).parameter_count(),
-        "transformer": VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).parameter_count(),
+        "transformer": transformer.parameter_count(),
+        "text": transformer.text.parameter_count(),
     }
-    encoder = VideoDiT(preset.transformer, len(Tokenizer()), np.random.default_rng(0)).text
-    parameters["text"] = encoder.parameter_count()
     for stage, count in parameters.items():
         assert f"{count:,} parameters" in next(line for line in text.splitlines() if line.split()[0] == stage)
-    assert "20 steps" in text
+    assert f"{preset.training.steps} steps" in text
     assert "as many steps as fit into 3 minutes" in forecast.predict(preset, minutes=3)
 
 
