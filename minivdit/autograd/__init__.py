@@ -23,7 +23,7 @@ from .elementwise import (
     subtract,
     tanh,
 )
-from .engine import Tensor, differentiable, gradients, is_recording, no_grad, simple_gradients, twins_from
+from .engine import Tensor, differentiable, gradients, is_recording, load_twins, no_grad, simple_gradients, twins_from
 from .fused import (
     cross_entropy,
     gated_residual,
@@ -45,4 +45,4 @@ from .shaping import concatenate, getitem, reshape, split, transpose, upsample
 
 from . import on_gpu  # isort: skip  (last: it gives the operations above their twins)
 
-twins_from("compiled", f"{__name__}.compiled")  # when one is wanted: importing Numba takes a third of a second
+twins_from("compiled", f"{__name__}.compiled.load")  # when one is wanted: importing Numba takes a third of a second

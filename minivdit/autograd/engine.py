@@ -24,7 +24,8 @@ import threading
 
 import numpy as np
 
-from ..base.backend import array_module, twins_for
+from ..base.backend import array_module, twins_for, xp
+from ..base.console import note
 
 USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no further check
 REAL = "fiub"  # NumPy's letters for floating, signed and unsigned whole numbers, and booleans
@@ -241,12 +242,27 @@ def twins_from(device, module):
 
 
 def twins(device):
-    """The twins of a device, a dict of name -> function."""
+    """The twins of a device, a dict of name -> function.
+
+    Where they can't be loaded (Numba wants another NumPy, say) a note says so, and there are none.
+    """
     if device in _modules:
-        with _loading:  # the second of two threads waits for all of them
-            importlib.import_module(_modules.get(device, __name__))
-            _modules.pop(device, None)
+        with _loading:  # a second thread waits for the first
+            if module := _modules.get(device):
+                try:
+                    importlib.import_module(module)
+                except Exception as error:  # whatever it is, everything can be computed without
+                    _twins[device] = {}
+                    told = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+                    note(f"{device} operations can't be had ({told}); --kernels off does without them, as now")
+                del _modules[device]
     return _twins.get(device, {})
+
+
+def load_twins():
+    """Load now what computes operations on the chosen device, not when the first is wanted: before a fork, say."""
+    if device := twins_for(xp().zeros(1, np.float32)):
+        twins(device)
 
 
 def gradients(loss, parameters, cotangent=None):

@@ -33,6 +33,7 @@ class Predictor:
         self.workers = Workers(self._predict, count, "draw fewer clips at a time")
 
     def __enter__(self):
+        ag.load_twins()
         self.workers.__enter__()
         return self
 

@@ -188,6 +188,7 @@ class GradientWorkers:
         self.handed_over = {}  # shard -> its gradients in shared memory, where another process works on it
 
     def __enter__(self):
+        ag.load_twins()
         if self.workers.will_fork():
             weights = {name: parameter.data for name, parameter in self.parameters.items()}
             for name, shared in shared_memory(weights).items():

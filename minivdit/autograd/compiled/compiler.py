@@ -18,9 +18,9 @@ from pathlib import Path
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 (loads the BLAS that np.dot calls)
-from tqdm import tqdm
 
 from ...base.backend import free_cores, look_for_blas
+from ...base.console import note, progress_bar
 from ...base.files import private_folder
 from ...base.sharing import parallel_map
 
@@ -93,14 +93,17 @@ def in_parallel(loop, count, entries, *arguments):
 
 
 def compile_all():
-    """Compile all loops, unless an earlier start has done so; a bar shows how far it is."""
+    """Compile all loops, unless an earlier start has done so."""
     look_for_blas()
     done = _folder() / "done"
     if done.exists():
         return
-    about = "compiling operations for this processor, once"
-    for loop in tqdm(loops, about, leave=False, bar_format="{desc}: {n}/{total} {elapsed}"):
-        loop.compile()
+    count = f"{len(loops)} operation{'s' * (len(loops) != 1)}"
+    note(f"compiling {count} for this processor, which is done once and takes about half a minute")
+    with progress_bar("compiling", len(loops), unit="operation") as bar:
+        for loop in loops:
+            loop.compile()
+            bar.update()
     done.touch()
 
 

@@ -82,6 +82,18 @@ def check_blas():
     return Finding(OK, text)
 
 
+def check_compiled():
+    from ...autograd import engine
+    from ...base import backend
+
+    if problem := backend.numba_problem():
+        return Finding(OPTIONAL, f"operations are NumPy's; compiled ones take about half the time: {problem}")
+    if not engine.twins("compiled"):
+        return Finding(FAIL, "Numba is here but can't compile, so operations are NumPy's; pip install -U numba scipy")
+    versions = " and ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "scipy"))
+    return Finding(OK, f"operations compiled by {versions}")
+
+
 def check_allocator():
     from ...base.backend import tune_allocator
 
@@ -165,7 +177,7 @@ def check_mp4():
     return Finding(OK, "PyAV: clips can be written as MP4")
 
 
-CHECKS = (check_python, check_packages, check_blas, check_allocator, check_memory, check_disk)
+CHECKS = (check_python, check_packages, check_blas, check_compiled, check_allocator, check_memory, check_disk)
 CHECKS += (check_mnist, check_weights, check_kernels, check_gpu, check_mp4)
 
 

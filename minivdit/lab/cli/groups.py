@@ -16,14 +16,12 @@ WEIGHTS = """\
 def add_device(parser):
     device = "where to compute; gpu needs CuPy, auto takes it if it is there"
     parser.add("--device", ("cpu", "gpu", "auto"), device, "cpu")
-    kernels = "use minivdit's own CUDA kernels on a GPU; off leaves all to CuPy"
+    kernels = "compute by minivdit's own kernels, CUDA's on a GPU and Numba's on a CPU; off leaves all to CuPy or NumPy"
     parser.add("--kernels", ("on", "off"), kernels, "on")
 
 
 def prepare(options):
     """Choose the device, tune the allocator and limit the threads of BLAS: once, before arrays are made."""
-    if options.device == "cpu":
-        require_effect(options, "with --device cpu", "kernels")
     from ...base import backend
 
     backend.use(options.device, kernels=options.kernels == "on")

@@ -22,8 +22,6 @@ from minivdit.lab.cli import main as cli
         ("train small --start small --set autoencoder_loss.kl=1", "autoencoder_loss.kl has no effect on a training"),
         ("train small --start small --set text_training.steps=0", "text_training.steps has no effect on a training"),
         ("train tiny --data .", "--data has no effect with strokes"),
-        ("train tiny --kernels off", "--kernels has no effect with --device cpu"),
-        ("demo --kernels off", "--kernels has no effect with --device cpu"),
         ("sample 'a 3' --out strip.png --fps 4", "--fps has no effect for a .png"),
         ("keyframes --at 0 a.png --at 0 b.png", "--at 0 is given twice"),
         ("keyframes --at 3 a.png --at 03 b.png", "--at 3 is given twice"),
