@@ -116,6 +116,15 @@ def simple_normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     return layer_norm(x, eps=eps) * (scale + 1) + shift
 
 
+def check_modulation(x, shift, scale):
+    """Raise ValueError unless the shapes are those that `normalise_and_modulate` takes."""
+    expected = (*x.shape[:-2], 1, x.shape[-1])
+    if shift.shape != expected or scale.shape != expected:
+        raise ValueError(
+            f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, not {shift.shape} and {scale.shape}"
+        )
+
+
 @differentiable
 @with_twins
 def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
@@ -123,11 +132,7 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
 
     x: (..., S, D); shift and scale: (..., 1, D), one for each group of S rows (a frame of a clip).
     """
-    expected = (*x.shape[:-2], 1, x.shape[-1])
-    if shift.shape != expected or scale.shape != expected:
-        raise ValueError(
-            f"normalise_and_modulate: x {x.shape} needs shift and scale {expected}, not {shift.shape} and {scale.shape}"
-        )
+    check_modulation(x, shift, scale)
     xp, shape, like_shift = array_module(x), x.shape, shift.shape
     x = x.reshape(-1, *shape[-2:])  # (groups, S, D)
     shift, factor = shift.reshape(-1, 1, shape[-1]), (scale + 1).reshape(-1, 1, shape[-1])
@@ -152,6 +157,15 @@ def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
     return value.reshape(shape), pullback
 
 
+def check_gated_residual(x, gate, branch):
+    """Raise ValueError unless the shapes are those that `gated_residual` takes."""
+    if x.shape != branch.shape or gate.shape != (*x.shape[:-2], 1, x.shape[-1]):
+        raise ValueError(
+            f"gated_residual: x {x.shape} and branch {branch.shape} must be alike, and gate "
+            f"{(*x.shape[:-2], 1, x.shape[-1])}, not {gate.shape}"
+        )
+
+
 @differentiable
 @with_twins
 def gated_residual(x, gate, branch):
@@ -159,11 +173,7 @@ def gated_residual(x, gate, branch):
 
     x, branch: (..., S, D); gate: (..., 1, D).
     """
-    if x.shape != branch.shape or gate.shape != (*x.shape[:-2], 1, x.shape[-1]):
-        raise ValueError(
-            f"gated_residual: x {x.shape} and branch {branch.shape} must be alike, and gate "
-            f"{(*x.shape[:-2], 1, x.shape[-1])}, not {gate.shape}"
-        )
+    check_gated_residual(x, gate, branch)
     value = gate * branch
     value += x
 

@@ -7,12 +7,13 @@ import numpy as np
 from ..arrays import row_count, sum_rows
 from ..attend import EPS, check_attention, check_rotation
 from ..engine import is_recording, twin
-from ..fused import check_mlp
+from ..fused import check_gated_residual, check_mlp, check_modulation, check_rows
 from ..products import linear as numpy_linear
-from . import attention_loops, mlp_loops
+from . import attention_loops, mlp_loops, row_loops
 from .compiler import in_parallel, rows_whole, whole
 
 MLP_ROWS = 256
+NORM_ROWS = 64  # whose gradients of the weight are summed at a time
 
 
 @twin("compiled")
@@ -82,3 +83,86 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
 @twin("compiled")
 def linear(x, weight, bias=None, *, transposed=False):
     return numpy_linear.function.__wrapped__(x, weight, bias)
+
+
+def _normalise(x, scale, shift, step, centred, eps):
+    """The value (n, D) of `normalise_forward` for x (..., D), and a pullback that gives the three gradients in rows."""
+    rows = whole(x.reshape(row_count(x.shape), x.shape[-1]))
+    scale, shift = rows_whole(scale), rows_whole(shift)
+    mean, inverse_deviation = np.empty((2, len(rows)), x.dtype)
+    value = np.empty_like(rows)
+    arguments = step, centred, rows, scale, shift, x.dtype.type(eps), mean, inverse_deviation, value
+    in_parallel(row_loops.normalise_forward, len(scale), x.size, *arguments)
+
+    def pullback(grad):
+        grad = whole(grad.reshape(rows.shape))
+        x_grad, scale_grad, shift_grad = (
+            np.empty_like(rows),
+            np.empty(scale.shape, x.dtype),
+            np.empty(scale.shape, x.dtype),
+        )
+        arguments = step, centred, rows, scale, mean, inverse_deviation, grad, x_grad, scale_grad, shift_grad
+        in_parallel(row_loops.normalise_backward, len(scale), x.size, *arguments)
+        return x_grad.reshape(x.shape), scale_grad, shift_grad
+
+    return value.reshape(x.shape), pullback
+
+
+def _norm(x, weight, bias, centred, eps):
+    """The value of layer_norm or rms_norm, and a pullback that gives the gradients of x, weight and bias."""
+    groups, like = -(-row_count(x.shape) // NORM_ROWS), (x.shape[-1],)
+    scale = np.broadcast_to(np.ones(like, x.dtype) if weight is None else weight, (groups, *like))
+    shift = np.broadcast_to(np.zeros(like, x.dtype) if bias is None else bias, (groups, *like))
+    value, pullback_of_rows = _normalise(x, scale, shift, NORM_ROWS, centred, eps)
+
+    def pullback(grad):
+        x_grad, weight_grad, bias_grad = pullback_of_rows(grad)
+        return x_grad, None if weight is None else sum_rows(weight_grad), None if bias is None else sum_rows(bias_grad)
+
+    return value, pullback
+
+
+@twin("compiled")
+def layer_norm(x, weight=None, bias=None, *, eps=1e-6):
+    check_rows("layer_norm", x, weight, bias)
+    return _norm(x, weight, bias, True, eps)
+
+
+@twin("compiled")
+def rms_norm(x, weight=None, *, eps=1e-6):
+    check_rows("rms_norm", x, weight)
+    value, pullback = _norm(x, weight, None, False, eps)
+    return value, lambda grad: pullback(grad)[:2]
+
+
+@twin("compiled")
+def normalise_and_modulate(x, shift, scale, *, eps=1e-6):
+    check_modulation(x, shift, scale)
+    like, width = shift.shape, x.shape[-1]
+    scale, shift = (scale + 1).reshape(-1, width), shift.reshape(-1, width)
+    value, pullback_of_rows = _normalise(x, scale, shift, x.shape[-2], True, eps)
+
+    def pullback(grad):
+        x_grad, scale_grad, shift_grad = pullback_of_rows(grad)
+        return x_grad, shift_grad.reshape(like), scale_grad.reshape(like)
+
+    return value, pullback
+
+
+@twin("compiled")
+def gated_residual(x, gate, branch):
+    check_gated_residual(x, gate, branch)
+    step, width = x.shape[-2:]
+    rows, branch_rows = (whole(array).reshape(-1, width) for array in (x, branch))
+    gates = rows_whole(gate.reshape(-1, width))
+    value = np.empty_like(rows)
+    in_parallel(row_loops.gated_residual_forward, len(gates), x.size, step, rows, gates, branch_rows, value)
+
+    def pullback(grad):
+        grad_rows = whole(grad).reshape(-1, width)
+        gate_grad, branch_grad = np.empty(gates.shape, x.dtype), np.empty_like(rows)
+        arguments = step, gates, branch_rows, grad_rows, gate_grad, branch_grad
+        in_parallel(row_loops.gated_residual_backward, len(gates), x.size, *arguments)
+        return grad, gate_grad.reshape(gate.shape), branch_grad.reshape(x.shape)
+
+    return value.reshape(x.shape), pullback
