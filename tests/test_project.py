@@ -213,11 +213,7 @@ def functions():
 def test_a_function_fits_on_a_screen():
     """But for attention, whose forward and backward pass belong side by side."""
     found = sorted(functions(), reverse=True)
-    assert {(file, name) for lines, file, name in found if lines > 60} == {
-        ("attend.py", "attention"),
-        ("attention_loops.py", "attention_backward"),
-        ("attention_loops.py", "attention_forward"),
-    }
+    assert [(file, name) for lines, file, name in found if lines > 60] == [("attend.py", "attention")]
     assert found[len(found) // 2][0] < 10  # the median
 
 

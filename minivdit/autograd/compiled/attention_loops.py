@@ -1,8 +1,9 @@
 """Attention of one head after another, in tiles of scores that stay in a core's cache.
 
-See `attention` in attend.py for what it computes. An item is one head of one clip or group. np.dot is fastest for
-small products of contiguous matrices, so a head's rows are first copied into matrices of its own, normalised and
-rotated on the way; keys and values are also transposed.
+See `attention` in attend.py for what it computes. An item is one head of one clip or group. A tile of scores has a row
+for each key and a column for each query, so that what is done to each query's scores runs along all queries. Products
+of small contiguous matrices are fast, so a head's rows are first copied into matrices of its own, normalised and
+rotated on the way. Some are also kept as tiles: a few rows at a time, transposed.
 """
 
 import math
@@ -11,67 +12,88 @@ import numba
 import numpy as np
 
 from .compiler import OPTIONS, compiled
+from .products import add_product
 from .scalars import exp, in_one_piece, larger
 
-SIDE = 128  # of a tile of scores, at most: 64 KiB of float32
+TILE = 1 << 14  # entries of a tile of scores, at most: 64 KiB of float32
+QUICK_PRODUCT = 10**6  # multiplications, up to which BLAS has routines for small products
 HIDDEN = -3e38  # the score of a key that a query doesn't see
 LOWEST = -1e30  # below every other score
+NO_OVERFLOW = 30  # exp of scores up to this is far from overflow
+NONE, SOME, ALL = 0, 1, 2  # of a tile's keys that its queries see
 
 
 @numba.njit(**OPTIONS)
-def tile_side(length):
-    """The side of tiles that cover `length` rows and are nearly equal: a multiple of 16, at most SIDE."""
-    count = max(1, -(-length // SIDE))
+def cover(length, most):
+    """How long parts are that cover `length` and are nearly equal: a multiple of 16, at most `most`."""
+    count = max(1, -(-length // most))
     return max(16, -(-length // (16 * count)) * 16)
 
 
 @numba.njit(**OPTIONS)
+def tile_of(queries, keys, width):
+    """How many queries and how many keys a tile of scores has."""
+    entries = min(TILE, QUICK_PRODUCT // width)
+    across = cover(keys, int(math.sqrt(entries)) // 16 * 16)
+    return cover(queries, min(512, entries // across // 16 * 16)), across
+
+
+@numba.njit(**OPTIONS)
 def prepare(x, weight, cos, sin, factor, eps, out, inverse_rms):
-    """Write rows x (N, d) to `out`: normalised if there is a weight, rotated if there are angles, times a factor."""
-    width, half = x.shape[1], cos.shape[1]
+    """Write rows x (N, d) to `out`: normalised if there is a weight, rotated if there are angles, times a factor.
+
+    Returns the largest sum of a row's squares, or a number that is larger.
+    """
+    number, width, half = x.dtype.type, x.shape[1], cos.shape[1]
+    largest = number(0)
+    for j in range(len(weight)):
+        largest = larger(largest, number(width) * (weight[j] * weight[j]))
     for i in range(len(x)):
-        row = in_one_piece(x[i])
-        inverse = factor
+        row, ready = in_one_piece(x[i]), out[i]
+        squares = number(0)
+        for j in range(width):
+            squares += row[j] * row[j]
         if weight.size:
-            squares = row[0] * row[0]
-            for j in range(1, width):
-                squares += row[j] * row[j]
-            inverse_rms[i] = 1 / math.sqrt(squares / width + eps)
-            inverse = factor * inverse_rms[i]
+            inverse = number(1) / np.sqrt(squares / number(width) + eps)
+            inverse_rms[i] = inverse
+            inverse *= factor
             for j in range(width):
-                out[i, j] = row[j] * weight[j] * inverse
+                ready[j] = row[j] * weight[j] * inverse
         else:
+            largest = larger(largest, squares)
             for j in range(width):
-                out[i, j] = row[j] * factor
+                ready[j] = row[j] * factor
         for j in range(half):
-            first, second = out[i, j], out[i, j + half]
-            out[i, j] = first * cos[i, j] - second * sin[i, j]
-            out[i, j + half] = second * cos[i, j] + first * sin[i, j]
+            first, second = ready[j], ready[j + half]
+            ready[j] = first * cos[i, j] - second * sin[i, j]
+            ready[j + half] = second * cos[i, j] + first * sin[i, j]
+    return largest * factor * factor
 
 
 @numba.njit(**OPTIONS)
 def prepare_backward(grad, x, weight, cos, sin, factor, inverse_rms, x_grad, weight_grad):
     """Write the gradient of x in `prepare` from that of its result, which is overwritten; add to the weight's."""
-    width, half = x.shape[1], cos.shape[1]
+    number, width, half = x.dtype.type, x.shape[1], cos.shape[1]
     for i in range(len(x)):
-        row, out = in_one_piece(x[i]), in_one_piece(x_grad[i])
+        row, above, out = in_one_piece(x[i]), grad[i], in_one_piece(x_grad[i])
         for j in range(half):
-            first, second = grad[i, j], grad[i, j + half]
-            grad[i, j] = first * cos[i, j] + second * sin[i, j]
-            grad[i, j + half] = second * cos[i, j] - first * sin[i, j]
+            first, second = above[j], above[j + half]
+            above[j] = first * cos[i, j] + second * sin[i, j]
+            above[j + half] = second * cos[i, j] - first * sin[i, j]
         if weight.size:
             inverse = inverse_rms[i]
-            along = grad[i, 0] * row[0] * weight[0]
-            for j in range(1, width):
-                along += grad[i, j] * row[j] * weight[j]
-            along *= inverse * inverse / width
+            along = number(0)
+            for j in range(width):
+                along += above[j] * row[j] * weight[j]
+            along *= inverse * inverse / number(width)
             inverse *= factor
             for j in range(width):
-                weight_grad[j] += grad[i, j] * row[j] * inverse
-                out[j] = (grad[i, j] * weight[j] - row[j] * along) * inverse
+                weight_grad[j] += above[j] * row[j] * inverse
+            for j in range(width):
+                out[j] = (above[j] * weight[j] - row[j] * along) * inverse
         else:
             for j in range(width):
-                out[j] = grad[i, j] * factor
+                out[j] = above[j] * factor
 
 
 @numba.njit(**OPTIONS)
@@ -84,175 +106,227 @@ def copy_rows(x, out):
 
 
 @numba.njit(**OPTIONS)
-def transpose_tiles(x, side, out):
-    """Write x (N, d) to out (N d), each tile of `side` rows transposed."""
+def transpose_tiles(x, rows, out):
+    """Write a contiguous x (N, d) to out (N d), each tile of so many rows transposed."""
     tokens, width = x.shape
-    for first in range(0, tokens, side):
-        last = min(first + side, tokens)
-        tile = out[first * width : last * width].reshape(width, last - first)
-        for j in range(width):
-            for i in range(first, last):
-                tile[j, i - first] = x[i, j]
+    for top in range(0, tokens, rows):
+        bottom = min(top + rows, tokens)
+        tile = tile_at(out, top, bottom, width)
+        whole = (bottom - top) // 8 * 8
+        for i in range(0, whole, 8):
+            for j in range(width):
+                for step in range(8):  # so many at once are one instruction's to write
+                    tile[j, i + step] = x[top + i + step, j]
+        for i in range(whole, bottom - top):
+            for j in range(width):
+                tile[j, i] = x[top + i, j]
 
 
 @numba.njit(**OPTIONS)
-def hide(scores, query_time, key_time, first_query, first_key):
+def tile_at(tiles, top, bottom, width):
+    """The tile (width, rows) of rows from `top` to before `bottom`."""
+    return tiles[top * width : bottom * width].reshape(width, bottom - top)
+
+
+@numba.njit(**OPTIONS)
+def visible(query_time, key_time):
+    """How many of these keys these queries see, NONE, SOME or ALL: those whose time isn't later than theirs."""
+    if key_time.size == 0:
+        return ALL
+    first_query = last_query = query_time[0]
+    for time in query_time:
+        first_query, last_query = min(first_query, time), max(last_query, time)
+    first_key = last_key = key_time[0]
+    for time in key_time:
+        first_key, last_key = min(first_key, time), max(last_key, time)
+    if first_key > last_query:
+        return NONE
+    return ALL if last_key <= first_query else SOME
+
+
+@numba.njit(**OPTIONS)
+def hide(scores, query_time, key_time):
     """Set the scores of keys that queries don't see, which are those with a later time."""
-    for i in range(scores.shape[0]):
-        for j in range(scores.shape[1]):
-            if key_time[first_key + j] > query_time[first_query + i]:
-                scores[i, j] = HIDDEN
+    number = scores.dtype.type
+    for j in range(len(scores)):
+        row, time = scores[j], key_time[j]
+        for i in range(len(row)):
+            row[i] = number(HIDDEN) if time > query_time[i] else row[i]
 
 
-SHAPES = "f4[:,:,:,:], f4[:,:,:,:], f4[:,:,:,:], f4[::1], f4[::1], f4[:,:,::1], f4[:,:,::1], i8[:,::1]"
-TIMES = "i8[:,::1], i8[:,::1], i8[:,::1], i8[:,::1], f4, f4"
+@numba.njit(**OPTIONS)
+def raise_tops(scores, tops, sums, total):
+    """Raise each query's maximum by its new scores. What was summed before had an older one subtracted: shrink it."""
+    old = tops.copy()
+    for j in range(len(scores)):
+        row = scores[j]
+        for i in range(len(row)):
+            tops[i] = larger(tops[i], row[i])
+    for i in range(len(tops)):
+        shrink = exp(old[i] - tops[i])
+        sums[i] *= shrink
+        row = total[i]
+        for j in range(len(row)):
+            row[j] *= shrink
 
 
-@compiled(f"{SHAPES}, {TIMES}, f4[:,:,:,:], f4[:,:,::1]")
-def attention_forward(
-    start, stop, q, k, v, q_weight, k_weight, cos, sin, angles_of, query_time, queries_of, key_time, keys_of, scale,
-    eps, value, log_sums,
-):  # fmt: skip
-    """Write value, and for each query the logarithm of the sum of exp(score) over all keys.
+@numba.njit(**OPTIONS)
+def exponentiate(scores, tops, sums):
+    """Replace scores by exp(score - top), and add them to each query's sum."""
+    for j in range(len(scores)):
+        row = scores[j]
+        for i in range(len(row)):
+            row[i] = exp(row[i] - tops[i])
+            sums[i] += row[i]
 
-    q: (items, heads, Nq, d), k, v: like it; cos, sin: (tables, N, d/2), of which an item takes that of number
-    angles_of[item, head]; d = 0 without rotation. query_time, key_time: likewise, (tables, N), N = 0 without times.
-    """
+
+@numba.njit(**OPTIONS)
+def exponentiate_backward(scores, weights_grad, tops, along):
+    """Replace scores by exp(score - top), and the gradient of the weights by that of the scores."""
+    for j in range(len(scores)):
+        row, grad = scores[j], weights_grad[j]
+        for i in range(len(row)):
+            row[i] = exp(row[i] - tops[i])
+            grad[i] = row[i] * (grad[i] - along[i])
+
+
+@numba.njit(**OPTIONS)
+def average(total, sums, value):
+    """Write each query's average of the values, total / sum."""
+    number = total.dtype.type
+    for i in range(len(total)):
+        if sums[i] == 0:  # a query that sees no key
+            sums[i] = 1
+        inverse = number(1) / sums[i]
+        row, out = total[i], in_one_piece(value[i])
+        for j in range(len(row)):
+            out[j] = row[j] * inverse
+
+
+@numba.njit(**OPTIONS)
+def average_backward(grad, sums, value, total_grad, along):
+    """Write the gradient of the totals, and along each of its rows the value's share: their dot product."""
+    number = grad.dtype.type
+    for i in range(len(grad)):
+        row, out, mean, share = in_one_piece(grad[i]), total_grad[i], in_one_piece(value[i]), number(0)
+        inverse = number(1) / sums[i]
+        for j in range(len(row)):
+            out[j] = row[j] * inverse
+            share += out[j] * mean[j]
+        along[i] = share
+
+
+# q (items, heads, Nq, d), k and v like it; the weights of QK-norm, of length 0 without; cos, sin (tables, N, d/2), with
+# d = 0 without rotation, and the number of each head's table (items, heads); times of queries (tables, N), with N = 0
+# without, and the number of each head's; those of keys; the factor of scores; QK-norm's eps.
+GIVEN = (
+    "UniTuple(f4[:,:,:,:], 3), UniTuple(f4[::1], 2), Tuple((f4[:,:,::1], f4[:,:,::1], i8[:,::1])), "
+    "UniTuple(i8[:,::1], 4), f4, f4"
+)
+
+
+@compiled(f"{GIVEN}, f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1]")
+def attention_forward(start, stop, arrays, weights, angles, times, scale, eps, value, all_tops, all_sums):
+    """Write value, and for each query what was subtracted from its scores and the sum of their exponentials."""
+    (q, k, v), (cos, sin, table) = arrays, angles
     heads, queries, width = q.shape[1:]
     keys, value_width = v.shape[2:]
     number = q.dtype.type
-    rows, columns = tile_side(queries), tile_side(keys)
-    q_ready, k_ready = np.empty((queries, width), q.dtype), np.empty((keys, width), q.dtype)
-    k_tiles, v_rows = np.empty(keys * width, q.dtype), np.empty((keys, value_width), q.dtype)
+    rows, columns = tile_of(queries, keys, max(width, value_width))
+    q_ready, q_tiles = np.empty((queries, width), q.dtype), np.empty(queries * width, q.dtype)
+    k_ready, v_rows = np.empty((keys, width), q.dtype), np.empty((keys, value_width), q.dtype)
     inverse_rms = np.empty(max(queries, keys), q.dtype)
-    scores_room, out_room = np.empty(rows * columns, q.dtype), np.empty((rows, value_width), q.dtype)
-    sums, tops, total = np.empty(rows, q.dtype), np.empty(rows, q.dtype), np.empty((rows, value_width), q.dtype)
+    room, totals = np.empty(rows * columns, q.dtype), np.empty((rows, value_width), q.dtype)
     for index in range(start, stop):
         item, head = index // heads, index % heads
-        angles = angles_of[item, head]
-        prepare(q[item, head], q_weight, cos[angles], sin[angles], scale, eps, q_ready, inverse_rms)
-        prepare(k[item, head], k_weight, cos[angles], sin[angles], number(1), eps, k_ready, inverse_rms)
-        transpose_tiles(k_ready, columns, k_tiles)
+        turn = cos[table[item, head]], sin[table[item, head]]
+        squares = prepare(q[item, head], weights[0], turn[0], turn[1], scale, eps, q_ready, inverse_rms)
+        squares *= prepare(k[item, head], weights[1], turn[0], turn[1], number(1), eps, k_ready, inverse_rms)
+        transpose_tiles(q_ready, rows, q_tiles)
         copy_rows(v[item, head], v_rows)
-        for top_row in range(0, queries, rows):
-            n = min(rows, queries - top_row)
-            sums[:] = 0
-            tops[:] = LOWEST
+        query_time, key_time = times[0][times[1][item, head]], times[2][times[3][item, head]]
+        # A score is at most the product of its vectors' lengths. Where none can be large, nothing is subtracted.
+        small = squares < number(NO_OVERFLOW * NO_OVERFLOW)
+        for top in range(0, queries, rows):
+            bottom = min(top + rows, queries)
+            n = bottom - top
+            total, tops, sums = totals[:n], all_tops[item, head, top:bottom], all_sums[item, head, top:bottom]
             total[:] = 0
+            sums[:] = 0
+            tops[:] = 0 if small else LOWEST
             for left in range(0, keys, columns):
-                m = min(columns, keys - left)
-                scores = scores_room[: n * m].reshape(n, m)
-                out = out_room[:n]
-                k_tile = k_tiles[left * width : (left + m) * width].reshape(width, m)
-                np.dot(q_ready[top_row : top_row + n], k_tile, scores)
-                if key_time.size:
-                    times = query_time[queries_of[item, head]], key_time[keys_of[item, head]]
-                    hide(scores, times[0], times[1], top_row, left)
-                for i in range(n):
-                    row = scores[i]
-                    top = tops[i]
-                    for j in range(m):
-                        top = larger(top, row[j])
-                    subtotal = number(0)
-                    for j in range(m):
-                        row[j] = exp(row[j] - top)
-                        subtotal += row[j]
-                    # What was summed before had an older maximum subtracted.
-                    shrink = exp(tops[i] - top)
-                    sums[i] = sums[i] * shrink + subtotal
-                    tops[i] = top
-                    for j in range(value_width):
-                        total[i, j] *= shrink
-                np.dot(scores, v_rows[left : left + m], out)
-                for i in range(n):
-                    for j in range(value_width):
-                        total[i, j] += out[i, j]
-            for i in range(n):
-                sum_of_row = sums[i] if sums[i] > 0 else number(1)  # 0: a query that sees no key
-                log_sums[item, head, top_row + i] = tops[i] + math.log(sum_of_row)
-                row = in_one_piece(value[item, head, top_row + i])
-                inverse = number(1) / sum_of_row
-                for j in range(value_width):
-                    row[j] = total[i, j] * inverse
+                right = min(left + columns, keys)
+                seen = visible(query_time[top:bottom], key_time[left:right])
+                if seen == NONE:
+                    continue
+                scores = room[: (right - left) * n].reshape(right - left, n)
+                np.dot(k_ready[left:right], tile_at(q_tiles, top, bottom, width), scores)
+                if seen == SOME:
+                    hide(scores, query_time[top:bottom], key_time[left:right])
+                if not small:
+                    raise_tops(scores, tops, sums, total)
+                exponentiate(scores, tops, sums)
+                add_product(scores.T, v_rows[left:right], total)
+            average(total, sums, value[item, head, top:bottom])
 
 
 @compiled(
-    f"{SHAPES}, {TIMES}, f4[:,:,:,:], f4[:,:,::1], f4[:,:,:,:], "
-    "f4[:,:,:,:], f4[:,:,:,:], f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1]"
+    f"{GIVEN}, f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1], f4[:,:,:,:], UniTuple(f4[:,:,:,:], 3), UniTuple(f4[:,:,::1], 2)"
 )
 def attention_backward(
-    start, stop, q, k, v, q_weight, k_weight, cos, sin, angles_of, query_time, queries_of, key_time, keys_of, scale,
-    eps, value, log_sums, grad, q_grad, k_grad, v_grad, q_weight_grad, k_weight_grad,
-):  # fmt: skip
+    start, stop, arrays, weights, angles, times, scale, eps, value, tops, sums, grad, grads, weight_grads
+):
     """Write the gradients of q, k and v, and for each item and head those of the weights; the others as above.
 
-    With the weights P = exp(score - log_sum), the gradient of a score is P (v . grad - value . grad).
+    With the weights P = exp(score - top) / sum, the gradient of a score is P (v . grad - value . grad).
     """
+    (q, k, v), (cos, sin, table) = arrays, angles
     heads, queries, width = q.shape[1:]
     keys, value_width = v.shape[2:]
     number = q.dtype.type
-    rows, columns = tile_side(queries), tile_side(keys)
+    rows, columns = tile_of(queries, keys, max(width, value_width))
     q_ready, k_ready = np.empty((queries, width), q.dtype), np.empty((keys, width), q.dtype)
-    k_tiles, v_tiles = np.empty(keys * width, q.dtype), np.empty(keys * value_width, q.dtype)
+    q_tiles, grad_tiles = np.empty(queries * width, q.dtype), np.empty(queries * value_width, q.dtype)
     v_rows, grad_rows = np.empty((keys, value_width), q.dtype), np.empty((queries, value_width), q.dtype)
     q_inverse, k_inverse, along = np.empty(queries, q.dtype), np.empty(keys, q.dtype), np.empty(queries, q.dtype)
     q_sum, k_sum, v_sum = np.empty_like(q_ready), np.empty_like(k_ready), np.empty_like(v_rows)
-    weights_room, scores_room = np.empty(rows * columns, q.dtype), np.empty(rows * columns, q.dtype)
-    q_share = np.empty((rows, width), q.dtype)
-    k_share, v_share = np.empty((columns, width), q.dtype), np.empty((columns, value_width), q.dtype)
+    room, second_room = np.empty(rows * columns, q.dtype), np.empty(rows * columns, q.dtype)
     for index in range(start, stop):
         item, head = index // heads, index % heads
-        angles = angles_of[item, head]
-        prepare(q[item, head], q_weight, cos[angles], sin[angles], scale, eps, q_ready, q_inverse)
-        prepare(k[item, head], k_weight, cos[angles], sin[angles], number(1), eps, k_ready, k_inverse)
-        transpose_tiles(k_ready, columns, k_tiles)
+        turn = cos[table[item, head]], sin[table[item, head]]
+        prepare(q[item, head], weights[0], turn[0], turn[1], scale, eps, q_ready, q_inverse)
+        prepare(k[item, head], weights[1], turn[0], turn[1], number(1), eps, k_ready, k_inverse)
         copy_rows(v[item, head], v_rows)
-        transpose_tiles(v_rows, columns, v_tiles)
-        copy_rows(grad[item, head], grad_rows)
-        for i in range(queries):
-            row = in_one_piece(value[item, head, i])
-            along[i] = number(0)
-            for j in range(value_width):
-                along[i] += row[j] * grad_rows[i, j]
+        average_backward(grad[item, head], sums[item, head], value[item, head], grad_rows, along)
+        transpose_tiles(q_ready, rows, q_tiles)
+        transpose_tiles(grad_rows, rows, grad_tiles)
+        query_time, key_time = times[0][times[1][item, head]], times[2][times[3][item, head]]
         q_sum[:] = 0
         k_sum[:] = 0
         v_sum[:] = 0
-        for top_row in range(0, queries, rows):
-            n = min(rows, queries - top_row)
-            q_tile, grad_tile = q_ready[top_row : top_row + n], grad_rows[top_row : top_row + n]
+        for top in range(0, queries, rows):
+            bottom = min(top + rows, queries)
             for left in range(0, keys, columns):
-                m = min(columns, keys - left)
-                weights, scores_grad = weights_room[: n * m].reshape(n, m), scores_room[: n * m].reshape(n, m)
-                np.dot(q_tile, k_tiles[left * width : (left + m) * width].reshape(width, m), weights)
-                if key_time.size:
-                    times = query_time[queries_of[item, head]], key_time[keys_of[item, head]]
-                    hide(weights, times[0], times[1], top_row, left)
-                np.dot(
-                    grad_tile,
-                    v_tiles[left * value_width : (left + m) * value_width].reshape(value_width, m),
-                    scores_grad,
-                )
-                for i in range(n):
-                    log_sum, mean = log_sums[item, head, top_row + i], along[top_row + i]
-                    for j in range(m):
-                        weights[i, j] = exp(weights[i, j] - log_sum)
-                        scores_grad[i, j] = weights[i, j] * (scores_grad[i, j] - mean)
-                np.dot(weights.T, grad_tile, v_share[:m])
-                np.dot(scores_grad.T, q_tile, k_share[:m])
-                np.dot(scores_grad, k_ready[left : left + m], q_share[:n])
-                v_sum[left : left + m] += v_share[:m]
-                k_sum[left : left + m] += k_share[:m]
-                q_sum[top_row : top_row + n] += q_share[:n]
-        angles = angles_of[item, head]
+                right = min(left + columns, keys)
+                seen = visible(query_time[top:bottom], key_time[left:right])
+                if seen == NONE:
+                    continue
+                n, m = bottom - top, right - left
+                scores, scores_grad = room[: m * n].reshape(m, n), second_room[: m * n].reshape(m, n)
+                np.dot(k_ready[left:right], tile_at(q_tiles, top, bottom, width), scores)
+                if seen == SOME:
+                    hide(scores, query_time[top:bottom], key_time[left:right])
+                np.dot(v_rows[left:right], tile_at(grad_tiles, top, bottom, value_width), scores_grad)
+                exponentiate_backward(scores, scores_grad, tops[item, head, top:bottom], along[top:bottom])
+                add_product(scores, grad_rows[top:bottom], v_sum[left:right])
+                add_product(scores_grad, q_ready[top:bottom], k_sum[left:right])
+                add_product(scores_grad.T, k_ready[left:right], q_sum[top:bottom])
         prepare_backward(
-            q_sum, q[item, head], q_weight, cos[angles], sin[angles], scale, q_inverse, q_grad[item, head],
-            q_weight_grad[item, head],
+            q_sum, q[item, head], weights[0], turn[0], turn[1], scale, q_inverse, grads[0][item, head],
+            weight_grads[0][item, head],
         )  # fmt: skip
         prepare_backward(
-            k_sum, k[item, head], k_weight, cos[angles], sin[angles], number(1), k_inverse, k_grad[item, head],
-            k_weight_grad[item, head],
+            k_sum, k[item, head], weights[1], turn[0], turn[1], number(1), k_inverse, grads[1][item, head],
+            weight_grads[1][item, head],
         )  # fmt: skip
-        for i in range(keys):
-            row = in_one_piece(v_grad[item, head, i])
-            for j in range(value_width):
-                row[j] = v_sum[i, j]
+        copy_rows(v_sum, grads[2][item, head])

@@ -34,26 +34,23 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
         numbers = np.arange(len(rows)).reshape(x.shape[:-tail])
         return rows, np.broadcast_to(numbers, leading).reshape(items, heads).copy()
 
-    arrays = [four(x) for x in (q, k, v)]
-    weights = [np.zeros(0, number) if w is None else whole(w) for w in (q_weight, k_weight)]
-    (cos_rows, angles_of), (sin_rows, _) = (table(x, 2, number) for x in (cos, sin))
+    arrays = tuple(four(x) for x in (q, k, v))
+    weights = tuple(np.zeros(0, number) if w is None else whole(w) for w in (q_weight, k_weight))
+    (cos_rows, numbers), (sin_rows, _) = (table(x, 2, number) for x in (cos, sin))
     times = *table(query_time, 1, np.int64), *table(key_time, 1, np.int64)
-    given = *arrays, *weights, cos_rows, sin_rows, angles_of, *times, number(scale), number(EPS)
+    given = arrays, weights, (cos_rows, sin_rows, numbers), times, number(scale), number(EPS)
     value = np.empty_like(arrays[0], shape=(*arrays[0].shape[:-1], v.shape[-1]))
-    log_sums = np.empty((items, heads, q.shape[-2]), number)
+    tops, sums = (np.empty((items, heads, q.shape[-2]), number) for _ in range(2))
     work = q.size * k.shape[-2] // max(1, q.shape[-1])
-    in_parallel(attention_loops.attention_forward, items * heads, work, *given, value, log_sums)
+    in_parallel(attention_loops.attention_forward, items * heads, work, *given, value, tops, sums)
 
     def pullback(grad):
-        grads = [np.empty_like(x) for x in arrays]
-        weight_grads = [np.zeros((items, heads, w.size), number) for w in weights]
-        arguments = *given, value, log_sums, four(grad), *grads, *weight_grads
+        grads = tuple(np.empty_like(x) for x in arrays)
+        weight_grads = tuple(np.zeros((items, heads, w.size), number) for w in weights)
+        arguments = *given, value, tops, sums, four(grad), grads, weight_grads
         in_parallel(attention_loops.attention_backward, items * heads, 3 * work, *arguments)
-        q_grad, k_grad, v_grad = (g.reshape(x.shape) for g, x in zip(grads, (q, k, v)))
-        q_weight_grad, k_weight_grad = (
-            None if w is None else g.sum(axis=(0, 1)) for w, g in zip((q_weight, k_weight), weight_grads)
-        )
-        return q_grad, k_grad, v_grad, q_weight_grad, k_weight_grad, None, None
+        by_weight = (None if w is None else g.sum(axis=(0, 1)) for w, g in zip((q_weight, k_weight), weight_grads))
+        return *(g.reshape(x.shape) for g, x in zip(grads, (q, k, v))), *by_weight, None, None
 
     return value.reshape(*q.shape[:-1], v.shape[-1]), pullback
 
