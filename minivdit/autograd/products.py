@@ -91,6 +91,7 @@ def embedding(table, indices):
 
 
 @differentiable
+@with_twins
 def conv(x, weight, bias=None, *, stride=1, padding=0):
     """Convolution over any number of axes (cross-correlation, as in all deep-learning libraries).
 
@@ -99,7 +100,7 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
     each spatial axis a whole number or a pair (before, after).
     Returns (B, *out, Cout) with out = (size + before + after - kernel) // stride + 1.
     """
-    stride, padding = _check_convolution(x, weight, bias, stride, padding)
+    stride, padding = check_convolution(x, weight, bias, stride, padding)
     *kernel, size_in, size_out = weight.shape
     if set(kernel) == set(stride) == {1} and not any(map(sum, padding)):  # 1x1: a linear layer
         value, pullback_linear = linear.function(x, weight.reshape(size_in, size_out), bias)
@@ -116,15 +117,15 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
 
     def pullback(grad):
         return (
-            _scatter(grad, weight, x.shape, stride, padding),
-            _weight_gradient(x, grad, weight.shape, stride, padding),
+            scatter(grad, weight, x.shape, stride, padding),
+            weight_gradient(x, grad, weight.shape, stride, padding),
             None if bias is None else sum_rows(grad),
         )
 
     return value, pullback
 
 
-def _check_convolution(x, weight, bias, stride, padding):
+def check_convolution(x, weight, bias, stride, padding):
     """Raise ValueError unless the shapes fit; return stride and padding spelled out for each spatial axis."""
     axes = x.ndim - 2
     if axes < 1 or weight.ndim != x.ndim:
@@ -206,7 +207,7 @@ def _correlate(x, weight, stride, padding):
     return value
 
 
-def _weight_gradient(x, grad, weight_shape, stride, padding):
+def weight_gradient(x, grad, weight_shape, stride, padding):
     """The gradient of the convolution's weight."""
     *kernel, size_in, size_out = weight_shape
     entries = math.prod(kernel) * size_in
@@ -219,7 +220,7 @@ def _weight_gradient(x, grad, weight_shape, stride, padding):
     return result.reshape(weight_shape)
 
 
-def _scatter(grad, weight, x_shape, stride, padding):
+def scatter(grad, weight, x_shape, stride, padding):
     """The gradient of the convolution's input: each output position adds its window's share."""
     *kernel, size_in, size_out = weight.shape
     mirrored_padding = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(kernel, padding))
