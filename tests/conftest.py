@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivdit.base import backend
+from minivdit.base import backend, machine
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
@@ -19,6 +19,12 @@ _spec.loader.exec_module(_stand_in)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def no_word_of_slow_kernels(monkeypatch):
+    """Commands say the same where the environment sets OPENBLAS_CORETYPE, and don't measure what that costs."""
+    monkeypatch.setattr(machine, "forced_kernels", lambda: None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from minivdit.base import backend, machine
+from minivdit.base.machine import forced_kernels
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_older_kernels_that_a_variable_forces_are_told_with_loss_and_cure(forced
     monkeypatch.setattr(machine, "processor_vectors", lambda: own)
     monkeypatch.setattr(machine, "cores_speed", lambda: 275e9)
     monkeypatch.setattr(machine, "_cores_speed_without", lambda variable: 457e9)
-    text = machine.forced_kernels()
+    text = forced_kernels()
     assert (text is not None) == told
     if told:
         assert text.startswith(f"OPENBLAS_CORETYPE={forced} makes OpenBLAS use ") and f"has {own}" in text
