@@ -101,3 +101,16 @@ def test_attention_has_the_same_bits_with_one_and_with_two_threads_and_once_more
         results.append(both_ways(True, ag.attention, *inputs))
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("largest, error", [(1, 2e-7), (30, 2e-6), (80, 5e-6)])
+def test_quick_exp_is_as_exact_as_it_says(largest, error):
+    numba = pytest.importorskip("numba")
+    from minivdit.autograd.compiled.scalars import quick_exp
+
+    exp = numba.vectorize(lambda x: quick_exp(x))
+    x = np.linspace(-largest, largest, 200_001, dtype=np.float32)
+    np.testing.assert_allclose(exp(x), np.exp(x.astype(np.float64)), rtol=error)
+    ends = exp(np.array([-87.4, -3e38, -np.inf, np.nan, 0], np.float32))
+    assert ends.dtype == np.float32
+    np.testing.assert_array_equal(ends, [0, 0, 0, np.nan, 1])

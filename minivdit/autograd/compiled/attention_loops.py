@@ -13,7 +13,7 @@ import numpy as np
 
 from .compiler import OPTIONS, compiled
 from .products import add_product
-from .scalars import exp, in_one_piece, larger
+from .scalars import in_one_piece, larger, quick_exp
 
 TILE = 1 << 14  # entries of a tile of scores, at most: 64 KiB of float32
 QUICK_PRODUCT = 10**6  # multiplications, up to which BLAS has routines for small products
@@ -48,9 +48,9 @@ def prepare(x, weight, cos, sin, factor, eps, out, inverse_rms):
     largest = number(0)
     for j in range(len(weight)):
         largest = larger(largest, number(width) * (weight[j] * weight[j]))
+    copy_rows(x, out)  # memory is read faster when little else is done meanwhile
     for i in range(len(x)):
-        row, ready = in_one_piece(x[i]), out[i]
-        squares = number(0)
+        row, squares = out[i], number(0)
         for j in range(width):
             squares += row[j] * row[j]
         if weight.size:
@@ -58,15 +58,15 @@ def prepare(x, weight, cos, sin, factor, eps, out, inverse_rms):
             inverse_rms[i] = inverse
             inverse *= factor
             for j in range(width):
-                ready[j] = row[j] * weight[j] * inverse
+                row[j] *= weight[j] * inverse
         else:
             largest = larger(largest, squares)
             for j in range(width):
-                ready[j] = row[j] * factor
+                row[j] *= factor
         for j in range(half):
-            first, second = ready[j], ready[j + half]
-            ready[j] = first * cos[i, j] - second * sin[i, j]
-            ready[j + half] = second * cos[i, j] + first * sin[i, j]
+            first, second = row[j], row[j + half]
+            row[j] = first * cos[i, j] - second * sin[i, j]
+            row[j + half] = second * cos[i, j] + first * sin[i, j]
     return largest * factor * factor
 
 
@@ -163,7 +163,7 @@ def raise_tops(scores, tops, sums, total):
         for i in range(len(row)):
             tops[i] = larger(tops[i], row[i])
     for i in range(len(tops)):
-        shrink = exp(old[i] - tops[i])
+        shrink = quick_exp(old[i] - tops[i])
         sums[i] *= shrink
         row = total[i]
         for j in range(len(row)):
@@ -176,7 +176,7 @@ def exponentiate(scores, tops, sums):
     for j in range(len(scores)):
         row = scores[j]
         for i in range(len(row)):
-            row[i] = exp(row[i] - tops[i])
+            row[i] = quick_exp(row[i] - tops[i])
             sums[i] += row[i]
 
 
@@ -186,7 +186,7 @@ def exponentiate_backward(scores, weights_grad, tops, along):
     for j in range(len(scores)):
         row, grad = scores[j], weights_grad[j]
         for i in range(len(row)):
-            row[i] = exp(row[i] - tops[i])
+            row[i] = quick_exp(row[i] - tops[i])
             grad[i] = row[i] * (grad[i] - along[i])
 
 
