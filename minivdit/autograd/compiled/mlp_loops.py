@@ -3,6 +3,7 @@
 import numpy as np
 
 from .compiler import compiled
+from .products import add_product
 from .scalars import gelu_and_slope
 
 
@@ -34,7 +35,6 @@ def mlp_backward(start, stop, step, rows, before, grad, up, down, x_grad, up_gra
     """Add to the gradients of the weights, and write x_grad, from grad, the gradient of mlp_forward's value."""
     hidden = up.shape[1]
     scratch, activated = np.empty((step, hidden), rows.dtype), np.empty((step, hidden), rows.dtype)
-    up_share, down_share = np.empty_like(up_grad), np.empty_like(down_grad)
     up_across, down_across = np.ascontiguousarray(up.T), np.ascontiguousarray(down.T)
     for block in range(start, stop):
         first, last = block * step, min((block + 1) * step, len(rows))
@@ -47,7 +47,5 @@ def mlp_backward(start, stop, step, rows, before, grad, up, down, x_grad, up_gra
                 inner[i, j] *= slope
                 up_bias_grad[j] += inner[i, j]
         np.dot(inner, up_across, x_grad[first:last])
-        np.dot(rows[first:last].T, inner, up_share)
-        np.dot(active.T, above, down_share)
-        up_grad += up_share
-        down_grad += down_share
+        add_product(rows[first:last].T, inner, up_grad)
+        add_product(active.T, above, down_grad)
