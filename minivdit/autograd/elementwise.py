@@ -12,7 +12,7 @@ import numpy as np
 
 from ..base.backend import array_module
 from .arrays import blocks
-from .engine import differentiable, is_recording
+from .engine import differentiable, is_recording, with_twins
 
 GELU_SLOPE = math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715
@@ -137,6 +137,7 @@ def _logistic(x, out):
 
 
 @differentiable
+@with_twins
 def silu(x):
     """x * sigmoid(x), also called swish (Elfwing et al. 2017)."""
     value = _fresh(x)
@@ -153,6 +154,7 @@ def silu(x):
 
 
 @differentiable
+@with_twins
 def gelu(x):
     """Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016).
 

@@ -26,6 +26,10 @@ ON_ROWS = [
     ("layer_norm", [(3, 67, 37), (37,), (37,)], {}),
     ("layer_norm", [(3, 67, 37)], {}),
     ("rms_norm", [(3, 67, 37), (37,)], {}),
+    ("mlp", [(3, 171, 37), (37, 83), (83,), (83, 19), (19,)], {}),
+    ("linear", [(3, 171, 37), (37, 83), (83,)], {"transposed": True}),
+    ("gelu", [(5, 97, 151)], {}),
+    ("silu", [(5, 97, 151)], {}),
 ]
 on_rows = pytest.mark.parametrize("name, shapes, options", ON_ROWS)
 
@@ -72,6 +76,12 @@ WRITTEN = {
     "normalise_backward": ("x_grad", "scale_grad", "shift_grad"),
     "gated_residual_forward": ("value",),
     "gated_residual_backward": ("gate_grad", "branch_grad"),
+    "mlp_forward": ("before", "value"),
+    "mlp_backward": ("x_grad", "up_grad", "up_bias_grad", "down_grad"),
+    "gelu_forward": ("value",),
+    "gelu_backward": ("x_grad",),
+    "silu_forward": ("value",),
+    "silu_backward": ("x_grad",),
 }
 
 
@@ -88,4 +98,62 @@ def test_one_wrong_entry_of_what_a_loop_writes_is_noticed(loop, written, monkeyp
             array.flat[np.abs(array).argmax()] *= 1.001
 
     monkeypatch.setattr(compiler.Loop, "__call__", spoil)
+    monkeypatch.setattr(compiler, "ENTRIES", 1 << 60)  # one thread: another one can't write over it
     assert not all([same_as_numpy(*case) for case in ON_ROWS])
+
+
+# ---- Functions of one number --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compiled_exp():
+    import numba
+
+    from minivdit.autograd.compiled import scalars
+
+    @numba.njit(**scalars.OPTIONS)
+    def loop(x, value):
+        for j in range(len(x)):
+            value[j] = scalars.exp(x[j])
+
+    def exp(x):
+        value = np.empty_like(x)
+        loop(x, value)
+        return value
+
+    return exp
+
+
+def wrong_by(value, x):
+    """How far a float32 value is from the true exp(x), in units of the last bit of that."""
+    exact = np.exp(x.astype(np.float64))
+    return abs(value - exact) / np.spacing(exact.astype(np.float32))
+
+
+def test_exp_for_every_exponent_of_a_float32(compiled_exp):
+    bits = np.random.default_rng(0).integers(0, 1 << 23, (2, 256, 64), dtype=np.uint32)  # signs, exponents
+    bits |= np.arange(256, dtype=np.uint32)[:, None] << 23
+    bits[1] |= np.uint32(1 << 31)
+    x = bits.view(np.float32).ravel()
+    x = np.concatenate([x[np.isfinite(x)], np.linspace(-87.3, 88.7, 1 << 16, dtype=np.float32)])
+    value = compiled_exp(x)
+    usual = (x > -87.33) & (x < 88.72)  # elsewhere the result is no normal number
+    assert wrong_by(value[usual], x[usual]).max() <= 2
+    assert wrong_by(value[usual] * np.float32(1 + 4e-7), x[usual]).max() > 2  # it would have been noticed
+    with np.errstate(over="ignore", under="ignore"):
+        expected = np.exp(x[~usual])
+    np.testing.assert_array_equal(value[~usual], np.where(expected < 1.2e-38, 0, expected))
+
+
+def test_exp_of_infinity_and_nan_and_zero(compiled_exp):
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e30, -1e30, 89, -88] * 3, np.float32)  # several vectors long
+    np.testing.assert_array_equal(compiled_exp(x), [np.inf, 0, np.nan, 1, 1, np.inf, 0, np.inf, 0] * 3)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu"])
+def test_gelu_and_silu_far_from_zero(name):
+    """There the gate is 0 or 1, and nothing overflows."""
+    x = np.array([-1e4, -90, -20, 20, 90, 1e4] * 5, np.float32)
+    value, pullback = getattr(ag, name).function(x)
+    np.testing.assert_allclose(value, np.where(x > 0, x, 0), atol=1e-6)
+    np.testing.assert_allclose(pullback(np.ones_like(x)), x > 0, atol=1e-6)

@@ -6,10 +6,11 @@ import numpy as np
 
 from ..arrays import row_count, sum_rows
 from ..attend import EPS, check_attention, check_rotation
+from ..elementwise import BLOCK
 from ..engine import is_recording, twin
 from ..fused import check_gated_residual, check_mlp, check_modulation, check_rows
 from ..products import linear as numpy_linear
-from . import attention_loops, mlp_loops, row_loops
+from . import attention_loops, elementwise_loops, mlp_loops, row_loops
 from .compiler import in_parallel, rows_whole, whole
 
 MLP_ROWS = 256
@@ -163,3 +164,27 @@ def gated_residual(x, gate, branch):
         return grad, gate_grad.reshape(gate.shape), branch_grad.reshape(x.shape)
 
     return value.reshape(x.shape), pullback
+
+
+def _entry_by_entry(forward, backward, x):
+    """The value and the pullback of an operation with these loops in elementwise_loops.py."""
+    flat = whole(x).reshape(-1)
+    value, count = np.empty_like(flat), -(-x.size // BLOCK)
+    in_parallel(forward, count, x.size, BLOCK, flat, value)
+
+    def pullback(grad):
+        x_grad = np.empty_like(flat)
+        in_parallel(backward, count, x.size, BLOCK, flat, whole(grad).reshape(-1), x_grad)
+        return x_grad.reshape(x.shape)
+
+    return value.reshape(x.shape), pullback
+
+
+@twin("compiled")
+def gelu(x):
+    return _entry_by_entry(elementwise_loops.gelu_forward, elementwise_loops.gelu_backward, x)
+
+
+@twin("compiled")
+def silu(x):
+    return _entry_by_entry(elementwise_loops.silu_forward, elementwise_loops.silu_backward, x)
