@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import itertools
+import os
 import threading
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def in_parallel(loop, count, entries, *arguments):
 def compile_all():
     """Compile all loops, unless an earlier start has done so."""
     look_for_blas()
+    if hasattr(os, "register_at_fork"):  # forked processes then share them instead of reading each its own
+        os.register_at_fork(before=lambda: [loop.compile() for loop in loops])
     done = _folder() / "done"
     if done.exists():
         return
@@ -109,9 +112,12 @@ def compile_all():
 
 @functools.cache
 def _folder():
-    """Where compiled loops are kept: another folder for other sources, and for another Numba."""
-    text = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    name = hashlib.sha256(b"\0".join([numba.__version__.encode(), *text])).hexdigest()[:16]
+    """Where compiled loops are kept: another folder for other sources, and for another Numba.
+
+    Numba takes a source for another one if its path or its date differs, so this does, too.
+    """
+    sources = [(str(path), path.stat().st_mtime_ns) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    name = hashlib.sha256(repr([numba.__version__, *sources]).encode()).hexdigest()[:16]
     return private_folder(f"compiled-{name}")
 
 
