@@ -179,14 +179,17 @@ class Muon(_Optimiser):
             by_part -= update[place]
 
 
-def orthogonalise(matrices, steps=5):
+NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS = (3.4445, -4.7750, 2.0315), 5
+
+
+def orthogonalise(matrices, steps=NEWTON_SCHULZ_STEPS):
     """Bring all singular values of a stack of matrices (..., n, m) close to 1, keeping the directions.
 
     Newton-Schulz with Keller Jordan's quintic s -> 3.4445 s - 4.7750 s^3 + 2.0315 s^5. Its coefficients
     rise fast from 0 rather than settle: after 5 steps the values lie in about 0.7 to 1.2, close
     enough for an optimiser.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
+    a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = transposed(matrices) if tall else matrices  # the Gram matrix is then the smaller of the two
     x = x / ((x * x).sum(axis=(-2, -1), keepdims=True) ** 0.5 + 1e-7)  # no singular value above 1
@@ -289,13 +292,17 @@ class EMA(_Slots):
                 parameter.data = weights[name]
 
 
+def global_norm(gradients):
+    """The joint Euclidean norm of all gradients of a dict."""
+    return math.sqrt(float(sum(array_module(g).vdot(g, g) for g in gradients.values())))
+
+
 def clip_global_norm(gradients, limit):
     """Scale all gradients in place so that their joint Euclidean norm is at most `limit`; returns the norm before.
 
     A norm that is not finite is returned as it is and nothing is scaled: the caller decides.
     """
-    squares = [array_module(g).vdot(g, g) for g in gradients.values()]
-    norm = math.sqrt(float(sum(squares)))
+    norm = global_norm(gradients)
     if limit < norm < math.inf:
         for gradient in gradients.values():
             gradient *= limit / norm

@@ -27,8 +27,8 @@ from ..base.console import note
 from ..base.errors import InputError
 from ..base.sharing import Workers, batch_size, parallel_map, shared_memory, split_batch
 from ..base.stopping import Interrupted, listening
-from ..nn.optim import EMA, MuonAdamW, clip_global_norm, copy_state, equal_groups, warmup_cosine
-from ..nn.optim_on_gpu import UpdateOnGPU
+from ..nn.optim import EMA, MuonAdamW, copy_state, equal_groups, warmup_cosine
+from ..nn.update import make_update
 from . import checkpoint
 from .journal import Journal, Progress, measurable
 from .settings import MOST_STEPS
@@ -69,8 +69,7 @@ class Run:
             map=in_threads,
         )
         self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
-        by_kernel = not on_cpu and backend.with_kernels()
-        self.update = UpdateOnGPU(self.optimizer, self.average) if by_kernel else None
+        self.update = make_update(self.optimizer, self.average)
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
         self.minutes = None  # for which it was planned, if not by steps
@@ -89,20 +88,16 @@ class Run:
         """Take one step on a batch, a dict of arrays, and return its State.
 
         Weights change only after all gradients are known. InputError if the loss or a gradient isn't finite, and then
-        weights are as they were; but with a GPU's kernels they are not: a check before would have the GPU wait.
+        weights are as they were; but on a GPU they needn't be: a check before would have it wait.
 
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
         fraction = self.fraction(self.step, settings.steps)
         loss, gradients, extras = self.workers(batch)
-        if self.update is not None:
-            norm = self.update(gradients, fraction, settings.clip)
-            loss, norm = self._finite(loss, norm)
-        else:
-            loss, norm = self._finite(loss, clip_global_norm(gradients, settings.clip))
-            self.optimizer.step(gradients, fraction)
-            self.average.update()
+        if isinstance(loss, float):  # on a GPU it is an array, and reading it would have to wait
+            self._finite(loss)
+        loss, norm = self._finite(loss, self.update(gradients, fraction, settings.clip))
         self.step += 1
         extras = self.task.summary(_joined(extras))
         seconds = time.perf_counter() - started

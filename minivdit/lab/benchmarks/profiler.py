@@ -7,7 +7,6 @@ import time
 
 from ...autograd import engine
 from ...base.backend import blas_threads
-from ...nn.optim import clip_global_norm
 from . import workloads
 
 
@@ -68,14 +67,9 @@ def profile_step(name, threads=1, warm_up=3):
             _, gradients, _ = run.workers(batch)
         spent = time.process_time() - started
         profile.add("engine", "both", spent - sum(row.seconds for row in profile.rows.values()))
-        for part, work in (
-            ("clip_global_norm", lambda: clip_global_norm(gradients, run.settings.clip)),
-            ("optimizer", lambda: run.optimizer.step(gradients, 0.0)),
-            ("average", run.average.update),
-        ):
-            started = time.process_time()
-            work()
-            profile.add(part, "update", time.process_time() - started)
+        started = time.process_time()
+        run.update(gradients, 0.0, run.settings.clip)
+        profile.add("optimizer", "update", time.process_time() - started)
     return profile
 
 
