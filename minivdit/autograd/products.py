@@ -13,6 +13,7 @@ import numpy as np
 from ..base.backend import array_module, device_name
 from .arrays import blocks, row_count, sum_rows, transposed
 from .engine import differentiable, with_twins
+from .shaping import upsample
 
 BLOCK_ENTRIES = 1 << 18  # windows are gathered this many entries at a time: 1 MiB of float32 stays in cache
 GPU_BLOCK_ENTRIES = 1 << 24  # a GPU wants few large launches
@@ -92,15 +93,25 @@ def embedding(table, indices):
 
 @differentiable
 @with_twins
-def conv(x, weight, bias=None, *, stride=1, padding=0):
+def conv(x, weight, bias=None, *, stride=1, padding=0, upsampling=1):
     """Convolution over any number of axes (cross-correlation, as in all deep-learning libraries).
 
     x: (B, *spatial, Cin); weight: (*kernel, Cin, Cout); bias: (Cout,) or None.
     stride: a whole number, or one for each spatial axis. padding with zeros: a whole number, or for
-    each spatial axis a whole number or a pair (before, after).
-    Returns (B, *out, Cout) with out = (size + before + after - kernel) // stride + 1.
+    each spatial axis a whole number or a pair (before, after). upsampling: a factor, or one for each spatial axis, by
+    which x is enlarged first, see `upsample`.
+    Returns (B, *out, Cout) with out = (size * upsampling + before + after - kernel) // stride + 1.
     """
-    stride, padding = check_convolution(x, weight, bias, stride, padding)
+    stride, padding, factors = check_convolution(x, weight, bias, stride, padding, upsampling)
+    if max(factors) > 1:
+        enlarged, pullback_upsample = upsample.function(x, factors=factors)
+        value, pullback_conv = conv.function(enlarged, weight, bias, stride=stride, padding=padding)
+
+        def pullback_enlarged(grad):
+            grad_x, *others = pullback_conv(grad)
+            return pullback_upsample(grad_x), *others
+
+        return value, pullback_enlarged
     *kernel, size_in, size_out = weight.shape
     if set(kernel) == set(stride) == {1} and not any(map(sum, padding)):  # 1x1: a linear layer
         value, pullback_linear = linear.function(x, weight.reshape(size_in, size_out), bias)
@@ -125,8 +136,8 @@ def conv(x, weight, bias=None, *, stride=1, padding=0):
     return value, pullback
 
 
-def check_convolution(x, weight, bias, stride, padding):
-    """Raise ValueError unless the shapes fit; return stride and padding spelled out for each spatial axis."""
+def check_convolution(x, weight, bias, stride, padding, upsampling=1):
+    """Raise ValueError unless the shapes fit; return stride, padding and upsampling spelled out for each axis."""
     axes = x.ndim - 2
     if axes < 1 or weight.ndim != x.ndim:
         raise ValueError(
@@ -143,15 +154,18 @@ def check_convolution(x, weight, bias, stride, padding):
             f"conv with weight {weight.shape}: takes a bias of shape {weight.shape[-1:]}, not {bias.shape}"
         )
     stride = (stride,) * axes if isinstance(stride, int) else tuple(stride)
+    factors = (upsampling,) * axes if isinstance(upsampling, int) else tuple(upsampling)
     padding = (padding,) * axes if isinstance(padding, int) else tuple(padding)
     padding = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
     if len(stride) != axes or len(padding) != axes or min(stride) < 1 or any(min(p) < 0 for p in padding):
         raise ValueError(
             f"conv over {axes} axes takes that many strides >= 1 and paddings >= 0, not {stride} and {padding}"
         )
-    if any(n + sum(p) < k for n, k, p in zip(x.shape[1:-1], weight.shape[:-2], padding)):
+    if len(factors) != axes or min(factors) < 1:
+        raise ValueError(f"conv over {axes} axes takes that many upsampling factors >= 1, not {factors}")
+    if any(n * f + sum(p) < k for n, f, k, p in zip(x.shape[1:-1], factors, weight.shape[:-2], padding)):
         raise ValueError(f"conv of {x.shape}: padded by {padding} it is smaller than the kernel {weight.shape[:-2]}")
-    return stride, padding
+    return stride, padding, factors
 
 
 def _padded(x, padding):

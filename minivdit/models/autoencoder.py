@@ -92,7 +92,7 @@ class Autoencoder(Module):
         """Raw latents (n, h, w, latent_channels) -> frames (n, H, W, C), about [0, 1] but not clipped."""
         x = ag.silu(self.decoder_middle(self.from_latent(latents)))
         for conv in self.up:
-            x = ag.silu(conv(ag.upsample(x, factors=(2, 2))))
+            x = ag.silu(conv(x, upsampling=2))
         x = self.to_pixels(x)
         (n, h, w, _), channels = x.shape, self.config.image_channels
         x = x.reshape(n, h, w, 2, 2, channels).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, channels)

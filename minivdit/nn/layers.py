@@ -75,5 +75,6 @@ class Conv(Module):
         self.bias = Parameter(np.zeros(outputs))
         self.stride, self.padding = stride, padding
 
-    def forward(self, x):
-        return ag.conv(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+    def forward(self, x, *, upsampling=1):
+        options = {"stride": self.stride, "padding": self.padding, "upsampling": upsampling}
+        return ag.conv(x, self.weight, self.bias, **options)

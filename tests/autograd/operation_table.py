@@ -201,6 +201,10 @@ def convolution(channels_in, channels_out, *refusals):
             sample((4, 4, 4), (2, 2, 2), stride=(1, 2, 2), batch=1),
             sample((3, 3), (2, 2), batch=0, padding=1),
             sample((1, 1), (1, 1), batch=1),
+            sample((3, 2), (3, 3), padding=1, upsampling=2),
+            sample((3, 2), (2, 3), padding=((0, 3), 1), upsampling=(3, 2), bias=False),
+            sample((3, 2), (3, 1), stride=(2, 1), padding=1, upsampling=(1, 2), batch=1),
+            sample((2, 2, 1), (1, 1, 2), upsampling=(1, 2, 2), batch=1),
         ],
         [
             Refusal((zeros(1, 4, 4, 3), zeros(3, 3, 2, 5)), {}, "the input has 3 channels, the weight takes 2"),
@@ -210,6 +214,7 @@ def convolution(channels_in, channels_out, *refusals):
             Refusal((zeros(1, 4, 3), zeros(2, 3, 5)), {"stride": 0}, "strides >= 1"),
             Refusal((zeros(1, 4, 3), zeros(2, 3, 5)), {"stride": (1, 1)}, "over 1 axes"),
             Refusal((zeros(1, 4, 3), zeros(2, 3, 5)), {"padding": -1}, "paddings >= 0"),
+            Refusal((zeros(1, 4, 3), zeros(2, 3, 5)), {"upsampling": 0}, "upsampling factors >= 1"),
             *refusals,
         ],
     )

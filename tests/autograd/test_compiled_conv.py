@@ -1,10 +1,11 @@
 """The compiled convolution against NumPy's, at sizes that fill many blocks of windows."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.autograd.engine import twins
 from minivdit.base import backend
 
 pytestmark = pytest.mark.skipif(backend.numba_problem() is not None, reason="needs Numba and SciPy")
@@ -22,6 +23,10 @@ CASES = {
     "a long line": ((1, 3001, 5), (7, 5, 4), {"stride": 2, "padding": 3}),
     "no bias": ((2, 501, 4), (3, 4, 4), {}),
     "three axes": ((2, 7, 9, 8, 6), (3, 3, 2, 6, 5), {"stride": (1, 2, 3), "padding": ((2, 0), 1, 0)}),
+    "enlarged": ((3, 13, 11, 16), (3, 3, 16, 12), {"padding": 1, "upsampling": 2}),
+    "enlarged unevenly": ((2, 6, 7, 5, 3), (2, 3, 4, 3, 17), {"padding": ((0, 3), 1, 2), "upsampling": (3, 1, 2)}),
+    "enlarged, with a stride": ((2, 13, 11, 6), (3, 3, 6, 5), {"stride": 2, "upsampling": 3}),
+    "enlarged, without neighbours": ((2, 13, 11, 6), (1, 1, 6, 5), {"upsampling": 2}),
     "four axes": ((1, 4, 3, 4, 5, 2), (2, 1, 2, 3, 2, 3), {"padding": 1}),
 }
 
@@ -33,10 +38,14 @@ def computed(case, dtype=np.float32):
     shapes = [shape, weight_shape, *([] if case == "no bias" else [weight_shape[-1:]])]
     arrays = [generator.standard_normal(shape).astype(dtype) for shape in shapes]
     grad, results = None, []
-    for function in (twins("compiled")["conv"], ag.conv.function.__wrapped__):
-        value, pullback = function(*arrays, **options)
-        grad = generator.standard_normal(value.shape).astype(dtype) if grad is None else grad
-        results.append([value, *(g for g in pullback(grad) if g is not None)])
+    try:
+        for kernels in (True, False):
+            backend.use("cpu", kernels=kernels)
+            value, pullback = ag.conv.function(*arrays, **options)
+            grad = generator.standard_normal(value.shape).astype(dtype) if grad is None else grad
+            results.append([value, *(g for g in pullback(grad) if g is not None)])
+    finally:
+        backend.use("cpu")
     return results
 
 
@@ -70,3 +79,24 @@ def test_numbers_that_are_not_finite_stay_where_they_are_seen():
     x[0, 4, 4, 1] = np.nan
     seen = np.isnan(ag.conv(x, weight, padding=1).data[0, ..., 0])
     assert seen.sum() == 9 and seen[3:6, 3:6].all()
+
+
+@pytest.mark.parametrize("case", ["as in the autoencoder", "shrinking", "enlarged"])
+@pytest.mark.parametrize(
+    "loop, written",
+    [("convolution_forward", "value"), ("convolution_backward", "x_grad"), ("convolution_backward", "weight_grad")],
+)
+def test_one_wrong_entry_of_what_a_loop_writes_is_noticed(case, loop, written, monkeypatch):
+    compiler = pytest.importorskip("minivdit.autograd.compiled.compiler")
+    call = compiler.Loop.__call__
+
+    def spoil(self, *arguments):
+        call(self, *arguments)
+        if self.function.__name__ == loop:
+            array = arguments[list(inspect.signature(self.function).parameters).index(written)]
+            array.flat[np.abs(array).argmax()] *= 1.001
+
+    monkeypatch.setattr(compiler.Loop, "__call__", spoil)
+    monkeypatch.setattr(compiler, "ENTRIES", 1 << 60)  # one thread: another one can't write over it
+    with pytest.raises(AssertionError):
+        test_it_is_the_same_as_numpys(case)

@@ -113,9 +113,11 @@ def test_products():
     np.testing.assert_array_equal(value(ag.embedding, w, np.array([[3, 0], [0, 0]])), w[[[3, 0], [0, 0]]])
 
 
-def naive_convolution(x, weight, bias=None, stride=1, padding=0):
+def naive_convolution(x, weight, bias=None, stride=1, padding=0, upsampling=1):
     """One output number at a time."""
     axes = x.ndim - 2
+    for axis, factor in enumerate((upsampling,) * axes if isinstance(upsampling, int) else upsampling, start=1):
+        x = x.repeat(factor, axis=axis)
     stride = (stride,) * axes if isinstance(stride, int) else stride
     padding = (padding,) * axes if isinstance(padding, int) else padding
     padding = [(p, p) if isinstance(p, int) else p for p in padding]

@@ -1,5 +1,6 @@
 """The end of a training step, plain and compiled: the same as its parts in turn, and as the simple twins."""
 
+import inspect
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -147,3 +148,26 @@ def test_gradients_that_are_not_numbers_change_nothing(kind, size):
     assert not math.isfinite(make_update(*state[1:])(drawn(1, size), 1.0, 1.0))
     for name, array in everything(*state).items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+WRITTEN = {
+    "adamw_and_average": ("weights", "mean", "square", "average"),
+    "muon_and_average": ("weights", "momentum", "average"),
+}
+
+
+@pytest.mark.parametrize("loop, written", [(loop, written) for loop, names in WRITTEN.items() for written in names])
+def test_one_wrong_entry_of_what_a_loop_writes_is_noticed(needs_numba, loop, written, monkeypatch):
+    from minivdit.autograd.compiled import compiler
+
+    call = compiler.Loop.__call__
+
+    def spoil(self, *arguments):
+        call(self, *arguments)
+        if self.function.__name__ == loop:
+            array = arguments[list(inspect.signature(self.function).parameters).index(written)]
+            array *= 1.001
+
+    monkeypatch.setattr(compiler.Loop, "__call__", spoil)
+    with pytest.raises(AssertionError):
+        test_it_is_clipping_the_optimiser_and_the_average_one_after_the_other("compiled", 0.006)

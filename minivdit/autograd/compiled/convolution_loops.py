@@ -12,6 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler import OPTIONS, compiled
+from .products import add_product
 
 
 @intrinsic
@@ -65,8 +66,8 @@ def gather(x, first, last, counts, kernel, stride, before, windows):
 
 
 @numba.njit(**OPTIONS)
-def spread(rows, first, last, counts, stride, before, out):
-    """Write rows (positions, C) to where in `out` (B, D, H, W, C) windows of a single tap are gathered from."""
+def spread(rows, bias, first, last, counts, stride, before, out):
+    """Write rows (positions, C) + bias to where in `out` (B, D, H, W, C) windows of a single tap are gathered from."""
     position = first
     while position < last:
         line, w = position // counts[2], position % counts[2]
@@ -74,60 +75,53 @@ def spread(rows, first, last, counts, stride, before, out):
         b, d, h = line // (counts[0] * counts[1]), line // counts[1] % counts[0], line % counts[1]
         target = out[b, d * stride[0] - before[0], h * stride[1] - before[1]]
         for n in range(position, end):
-            place = (w + n - position) * stride[2] - before[2]
-            for c in range(rows.shape[1]):
-                target[place, c] = rows[n - first, c]
+            place, row = target[(w + n - position) * stride[2] - before[2]], rows[n - first]
+            for c in range(len(bias)):
+                place[c] = row[c] + bias[c]
         position = end
 
 
-TRIPLE = "UniTuple(i8, 3)"
+@compiled(
+    "i8, i8, f4[:,:,:,:,::1], f4[:,::1], f4[::1], UniTuple(i8, 3), UniTuple(UniTuple(UniTuple(i8, 3), 2), 2), "
+    "UniTuple(i8, 3), f4[:,:,:,:,::1]"
+)
+def convolution_forward(start, stop, step, positions, x, matrix, bias, counts, places, kernel, value):
+    """value = windows of x @ matrix (taps * Cin, Cout) + bias. Items are blocks of `step` positions.
 
-
-@compiled(f"i8, f4[:,:,:,:,::1], f4[:,::1], f4[::1], {TRIPLE}, {TRIPLE}, {TRIPLE}, {TRIPLE}, f4[:,::1]")
-def convolution_forward(start, stop, step, x, matrix, bias, counts, kernel, stride, before, value):
-    """value (positions, Cout) = windows of x @ matrix (taps * Cin, Cout) + bias.
-
-    Items are blocks of `step` positions.
+    places: (stride, before) of the windows in x, and of their results in value.
     """
-    windows = np.empty((step, len(matrix)), x.dtype)
+    windows, out = np.empty((step, len(matrix)), x.dtype), np.empty((step, len(bias)), x.dtype)
+    seen, written = places
     for block in range(start, stop):
-        first, last = block * step, min((block + 1) * step, len(value))
-        gather(x, first, last, counts, kernel, stride, before, windows)
-        out = value[first:last]
-        np.dot(windows[: last - first], matrix, out)
-        for i in range(last - first):
-            for j in range(len(bias)):
-                out[i, j] += bias[j]
+        first, last = block * step, min((block + 1) * step, positions)
+        gather(x, first, last, counts, kernel, seen[0], seen[1], windows)
+        np.dot(windows[: last - first], matrix, out[: last - first])
+        spread(out, bias, first, last, counts, written[0], written[1], value)
 
 
 @compiled(
-    f"i8, i8, f4[:,:,:,:,::1], f4[:,:,:,:,::1], f4[:,::1], {TRIPLE}, {TRIPLE}, {TRIPLE}, {TRIPLE}, {TRIPLE}, "
-    "f4[:,:,:,:,::1], f4[:,:,::1]"
+    "i8, i8, f4[:,:,:,:,::1], f4[:,:,:,:,::1], f4[:,::1], UniTuple(i8, 3), UniTuple(UniTuple(UniTuple(i8, 3), 2), 2), "
+    "UniTuple(i8, 3), f4[:,:,:,:,::1], f4[:,:,::1]"
 )
-def convolution_backward(
-    start, stop, step, positions, x, grad, matrix, counts, kernel, before, stride, x_before, x_grad, weight_grad
-):
-    """The gradients of x and of the kernel, from places of x that are `stride` apart: see `input_phases`.
+def convolution_backward(start, stop, step, positions, x, grad, matrix, counts, places, kernel, x_grad, weight_grad):
+    """The gradients of x and of the kernel, for some places of x.
 
     Windows of grad (B, .., Cout) meet the turned kernel, matrix (taps * Cout, Cin). An item is one of the parts
     weight_grad (parts, Cin, taps * Cout), which takes an equal share of the blocks of `step` positions.
+    places: (stride, before) of the windows in grad, and of their results in x_grad.
     """
     channels = x.shape[4]
     windows = np.empty((step, len(matrix)), x.dtype)
     x_room, x_grad_room = np.empty((step, channels), x.dtype), np.empty((step, channels), x.dtype)
-    share = np.empty((channels, len(matrix)), x.dtype)
+    nothing = np.zeros(channels, x.dtype)
+    seen, written = places
     blocks, parts = (positions + step - 1) // step, len(weight_grad)
     for part in range(start, stop):
-        total = weight_grad[part]
-        total[:] = 0
         for block in range(blocks * part // parts, blocks * (part + 1) // parts):
             first, last = block * step, min((block + 1) * step, positions)
             mine, rows, out = windows[: last - first], x_room[: last - first], x_grad_room[: last - first]
-            gather(grad, first, last, counts, kernel, (1, 1, 1), before, mine)
-            gather(x, first, last, counts, (1, 1, 1), stride, x_before, rows)
+            gather(grad, first, last, counts, kernel, seen[0], seen[1], mine)
+            gather(x, first, last, counts, (1, 1, 1), written[0], written[1], rows)
             np.dot(mine, matrix, out)
-            spread(out, first, last, counts, stride, x_before, x_grad)
-            np.dot(rows.T, mine, share)
-            for i in range(channels):
-                for j in range(len(matrix)):
-                    total[i, j] += share[i, j]
+            spread(out, nothing, first, last, counts, written[0], written[1], x_grad)
+            add_product(rows.T, mine, weight_grad[part])
