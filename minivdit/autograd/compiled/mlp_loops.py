@@ -35,17 +35,16 @@ def mlp_backward(start, stop, step, rows, before, grad, up, down, x_grad, up_gra
     """Add to the gradients of the weights, and write x_grad, from grad, the gradient of mlp_forward's value."""
     hidden = up.shape[1]
     scratch, activated = np.empty((step, hidden), rows.dtype), np.empty((step, hidden), rows.dtype)
-    up_across, down_across = np.ascontiguousarray(up.T), np.ascontiguousarray(down.T)
     for block in range(start, stop):
         first, last = block * step, min((block + 1) * step, len(rows))
         above = grad[first:last]
         inner, active = scratch[: last - first], activated[: last - first]
-        np.dot(above, down_across, inner)
+        np.dot(above, down.T, inner)
         for i in range(last - first):
             for j in range(hidden):
                 active[i, j], slope = gelu_and_slope(before[first + i, j])
                 inner[i, j] *= slope
                 up_bias_grad[j] += inner[i, j]
-        np.dot(inner, up_across, x_grad[first:last])
+        np.dot(inner, up.T, x_grad[first:last])
         add_product(rows[first:last].T, inner, up_grad)
         add_product(active.T, above, down_grad)
