@@ -157,3 +157,12 @@ def test_gelu_and_silu_far_from_zero(name):
     value, pullback = getattr(ag, name).function(x)
     np.testing.assert_allclose(value, np.where(x > 0, x, 0), atol=1e-6)
     np.testing.assert_allclose(pullback(np.ones_like(x)), x > 0, atol=1e-6)
+
+
+def test_attention_writes_gradients_that_split_need_not_join():
+    q, k, v = np.random.default_rng(0).standard_normal((3, 2, 4, 5, 6)).astype(np.float32)  # (B, h, N, d)
+    grads = ag.attention.function(q, k, v)[1](np.ones_like(q))[:3]
+    rows = [grad.transpose(0, 2, 1, 3).reshape(2, 5, 24) for grad in grads]
+    joined = ag.split.function(np.zeros((2, 5, 72), np.float32), parts=3)[1](tuple(rows))
+    assert np.shares_memory(joined, rows[0])
+    np.testing.assert_array_equal(joined, np.concatenate(rows, axis=-1))

@@ -301,3 +301,16 @@ def test_normalise_and_modulate_in_blocks(block, monkeypatch):
     inputs = normal(2, 3, 4, 6), normal(2, 3, 1, 6, seed=1), normal(2, 3, 1, 6, seed=2)
     assert_twins_agree(ag.simple_normalise_and_modulate, ag.normalise_and_modulate, inputs)
     assert ag.gradcheck(ag.normalise_and_modulate, *inputs) <= 1
+
+
+def test_gradients_of_split_are_joined_without_a_copy_only_if_they_lie_so_already():
+    _, pullback = ag.split.function(np.zeros((2, 3, 6)), parts=3)
+    whole = np.arange(36.0).reshape(2, 3, 6)
+    parts = np.split(whole, 3, axis=-1)
+    assert np.shares_memory(pullback(tuple(parts)), whole)
+    np.testing.assert_array_equal(pullback(tuple(parts)), whole)
+    large = np.arange(72.0).reshape(2, 3, 12)
+    for others in (parts[::-1], [parts[0], parts[0], parts[2]], [p.copy() for p in parts], np.split(large, 6, -1)[1:4]):
+        joined = pullback(tuple(others))
+        np.testing.assert_array_equal(joined, np.concatenate(others, axis=-1))
+        assert not np.shares_memory(joined, others[0])

@@ -46,7 +46,11 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     in_parallel(attention_loops.attention_forward, items * heads, work, *given, value, tops, sums)
 
     def pullback(grad):
-        grads = tuple(np.empty_like(x) for x in arrays)
+        if q.shape == k.shape == v.shape:  # likely they are parts of one array: `split` needn't join these then
+            whole_grad = np.empty((items, q.shape[-2], 3, heads, q.shape[-1]), number)
+            grads = tuple(whole_grad.transpose(2, 0, 3, 1, 4))
+        else:
+            grads = tuple(np.empty_like(x) for x in arrays)
         weight_grads = tuple(np.zeros((items, heads, w.size), number) for w in weights)
         arguments = *given, value, tops, sums, four(grad), grads, weight_grads
         in_parallel(attention_loops.attention_backward, items * heads, 3 * work, *arguments)
