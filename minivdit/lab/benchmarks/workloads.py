@@ -15,10 +15,11 @@ from ...base import backend
 from ...base.errors import InputError
 from ...data.grammar import MAX_WORDS
 from ...generation.batch import Predictor
-from ...models import Autoencoder, Tokenizer, VideoDiT, VideoDiTConfig, costs
+from ...models import Autoencoder, VideoDiT, VideoDiTConfig, costs
 from ...training import presets
 from ...training.loop import Run
 from ...training.settings import TrainingSettings
+from ...training.stages import tokenizer_of
 from ...training.tasks import AutoencoderTask, TransformerTask
 
 GRIDS = {64: (4, 4, 4), 160: (10, 4, 4), 256: (4, 8, 8), 1024: (16, 8, 8)}  # tokens -> (T, H, W)
@@ -157,7 +158,7 @@ def preset_task(kind, preset, generator):
         clips_a_batch = FRAMES // preset.data.num_frames
         settings = dataclasses.replace(preset.autoencoder_training, batch=clips_a_batch, shards=2)
         return AutoencoderTask(autoencoder, clips, clips_a_batch, preset.autoencoder_loss), settings
-    tokenizer = Tokenizer()
+    tokenizer = tokenizer_of(preset)
     model = VideoDiT(preset.transformer, len(tokenizer), generator)
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     return task, preset.training

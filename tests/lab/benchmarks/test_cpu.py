@@ -116,6 +116,13 @@ def test_a_worker_that_fails_says_why():
         cpu.Worker("ours", "train 3x4", 1)
 
 
+@pytest.mark.parametrize("preset", workloads.PRESETS)
+def test_the_captions_of_a_preset_can_be_read(preset):
+    """Each preset has a vocabulary of its own."""
+    _, batch = workloads.training("train", preset, 1)
+    assert len(batch["tokens"]) == len(batch["video"])
+
+
 def test_the_profile_accounts_for_a_step():
     profile = profiler.profile_step("train tiny", warm_up=1)
     rows = profile.rows
