@@ -14,6 +14,7 @@ from . import attention_loops, elementwise_loops, mlp_loops, row_loops
 from .compiler import in_parallel, rows_whole, whole
 
 MLP_ROWS = 256
+QUICK = 4  # how many entries a single pass works on in the time that other loops take for one
 NORM_ROWS = 64  # whose gradients of the weight are summed at a time
 
 
@@ -94,7 +95,7 @@ def _normalise(x, scale, shift, step, centred, eps):
     mean, inverse_deviation = np.empty((2, len(rows)), x.dtype)
     value = np.empty_like(rows)
     arguments = step, centred, rows, scale, shift, x.dtype.type(eps), mean, inverse_deviation, value
-    in_parallel(row_loops.normalise_forward, len(scale), x.size, *arguments)
+    in_parallel(row_loops.normalise_forward, len(scale), x.size // QUICK, *arguments)
 
     def pullback(grad):
         grad = whole(grad.reshape(rows.shape))
@@ -104,7 +105,7 @@ def _normalise(x, scale, shift, step, centred, eps):
             np.empty(scale.shape, x.dtype),
         )
         arguments = step, centred, rows, scale, mean, inverse_deviation, grad, x_grad, scale_grad, shift_grad
-        in_parallel(row_loops.normalise_backward, len(scale), x.size, *arguments)
+        in_parallel(row_loops.normalise_backward, len(scale), x.size // QUICK, *arguments)
         return x_grad.reshape(x.shape), scale_grad, shift_grad
 
     return value.reshape(x.shape), pullback
@@ -158,13 +159,13 @@ def gated_residual(x, gate, branch):
     rows, branch_rows = (whole(array).reshape(-1, width) for array in (x, branch))
     gates = rows_whole(gate.reshape(-1, width))
     value = np.empty_like(rows)
-    in_parallel(row_loops.gated_residual_forward, len(gates), x.size, step, rows, gates, branch_rows, value)
+    in_parallel(row_loops.gated_residual_forward, len(gates), x.size // QUICK, step, rows, gates, branch_rows, value)
 
     def pullback(grad):
         grad_rows = whole(grad).reshape(-1, width)
         gate_grad, branch_grad = np.empty(gates.shape, x.dtype), np.empty_like(rows)
         arguments = step, gates, branch_rows, grad_rows, gate_grad, branch_grad
-        in_parallel(row_loops.gated_residual_backward, len(gates), x.size, *arguments)
+        in_parallel(row_loops.gated_residual_backward, len(gates), x.size // QUICK, *arguments)
         return grad, gate_grad.reshape(gate.shape), branch_grad.reshape(x.shape)
 
     return value.reshape(x.shape), pullback
@@ -174,11 +175,11 @@ def _entry_by_entry(forward, backward, x):
     """The value and the pullback of an operation with these loops in elementwise_loops.py."""
     flat = whole(x).reshape(-1)
     value, count = np.empty_like(flat), -(-x.size // BLOCK)
-    in_parallel(forward, count, x.size, BLOCK, flat, value)
+    in_parallel(forward, count, x.size // QUICK, BLOCK, flat, value)
 
     def pullback(grad):
         x_grad = np.empty_like(flat)
-        in_parallel(backward, count, x.size, BLOCK, flat, whole(grad).reshape(-1), x_grad)
+        in_parallel(backward, count, x.size // QUICK, BLOCK, flat, whole(grad).reshape(-1), x_grad)
         return x_grad.reshape(x.shape)
 
     return value.reshape(x.shape), pullback
