@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minivdit.base import backend
 from minivdit.base.errors import InputError
 from minivdit.base.stopping import STOPS
 from minivdit.training.checkpoint import load_checkpoint, save_checkpoint
@@ -80,6 +81,30 @@ def test_resumed_is_the_same_bit_for_bit(tmp_path):
     ours, theirs = straight.state(), second.state()
     for group in ("weights", "average", "optimizer"):
         assert equal(ours[group], theirs[group]), group
+
+
+@pytest.mark.skipif(backend.numba_problem() is not None, reason="Numba isn't installed")
+@pytest.mark.parametrize("compiled_first", [True, False])
+def test_a_training_goes_on_with_compiled_operations_and_without(tmp_path, compiled_first):
+    path, settings, found = tmp_path / "run.safetensors", dataclasses.replace(toy.SETTINGS, steps=8), []
+    try:
+        backend.use("cpu", kernels=compiled_first)
+        first = Run(toy.ToyTask(), settings)
+        for state in train(first):
+            if state.step == 5:
+                break
+        save_checkpoint(path, first.state(), first.about())
+        for kernels in (True, False):
+            backend.use("cpu", kernels=kernels)
+            second = Run(toy.ToyTask(seed=5), settings)
+            second.resume(path)
+            assert [state.step for state in train(second)] == [6, 7, 8]
+            found.append(second.state())
+    finally:
+        backend.use("cpu")
+    for group in ("weights", "average"):
+        for name, array in found[0][group].items():
+            np.testing.assert_allclose(array, found[1][group][name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def start(path, steps=30):
