@@ -24,18 +24,11 @@ NONE, SOME, ALL = 0, 1, 2  # of a tile's keys that its queries see
 
 
 @numba.njit(**OPTIONS)
-def cover(length, most):
-    """How long parts are that cover `length` and are nearly equal: a multiple of 16, at most `most`."""
+def tile_side(length, width):
+    """How many queries or keys a tile has, of so many in all: a multiple of 16, such that tiles are nearly equal."""
+    most = int(math.sqrt(min(TILE, QUICK_PRODUCT // width))) // 16 * 16
     count = max(1, -(-length // most))
     return max(16, -(-length // (16 * count)) * 16)
-
-
-@numba.njit(**OPTIONS)
-def tile_of(queries, keys, width):
-    """How many queries and how many keys a tile of scores has."""
-    entries = min(TILE, QUICK_PRODUCT // width)
-    across = cover(keys, int(math.sqrt(entries)) // 16 * 16)
-    return cover(queries, min(512, entries // across // 16 * 16)), across
 
 
 @numba.njit(**OPTIONS)
@@ -205,14 +198,14 @@ def average(total, sums, value):
 
 @numba.njit(**OPTIONS)
 def average_backward(grad, sums, value, total_grad, along):
-    """Write the gradient of the totals, and along each of its rows the value's share: their dot product."""
+    """Write the gradient of the totals, and for each query how much of it the value has: their dot product."""
     number = grad.dtype.type
+    copy_rows(grad, total_grad)
     for i in range(len(grad)):
-        row, out, mean, share = in_one_piece(grad[i]), total_grad[i], in_one_piece(value[i]), number(0)
-        inverse = number(1) / sums[i]
+        row, mean, inverse, share = total_grad[i], in_one_piece(value[i]), number(1) / sums[i], number(0)
         for j in range(len(row)):
-            out[j] = row[j] * inverse
-            share += out[j] * mean[j]
+            row[j] *= inverse
+            share += row[j] * mean[j]
         along[i] = share
 
 
@@ -232,7 +225,8 @@ def attention_forward(start, stop, arrays, weights, angles, times, scale, eps, v
     heads, queries, width = q.shape[1:]
     keys, value_width = v.shape[2:]
     number = q.dtype.type
-    rows, columns = tile_of(queries, keys, max(width, value_width))
+    widest = max(width, value_width)
+    rows, columns = tile_side(queries, widest), tile_side(keys, widest)
     q_ready, q_tiles = np.empty((queries, width), q.dtype), np.empty(queries * width, q.dtype)
     k_ready, v_rows = np.empty((keys, width), q.dtype), np.empty((keys, value_width), q.dtype)
     inverse_rms = np.empty(max(queries, keys), q.dtype)
@@ -284,7 +278,8 @@ def attention_backward(
     heads, queries, width = q.shape[1:]
     keys, value_width = v.shape[2:]
     number = q.dtype.type
-    rows, columns = tile_of(queries, keys, max(width, value_width))
+    widest = max(width, value_width)
+    rows, columns = tile_side(queries, widest), tile_side(keys, widest)
     q_ready, k_ready = np.empty((queries, width), q.dtype), np.empty((keys, width), q.dtype)
     q_tiles, grad_tiles = np.empty(queries * width, q.dtype), np.empty(queries * value_width, q.dtype)
     v_rows, grad_rows = np.empty((keys, value_width), q.dtype), np.empty((queries, value_width), q.dtype)
