@@ -61,6 +61,8 @@ SHAPES = {
     "a tile and one more": ((129,), {"width": 32, "tables": (2, 1)}),
     "several tiles": ((300,), {"clips": 1, "width": 24, "tables": (), "norm": False}),
     "wide": ((140,), {"clips": 1, "width": 64, "tables": (1, 1)}),
+    "one head in parts": ((1027 * 2,), {"clips": 1, "heads": 1, "tables": ()}),
+    "two heads in parts": ((1200, 40), {"clips": 1}),
     "words": ((70, 12), {"width": 16}),
     "many keys": ((3, 300), {"norm": False}),
     "large scores": ((150,), {"size": 1e4, "norm": False}),
@@ -93,8 +95,9 @@ def test_attention_sees_what_times_say(name, size):
     assert_equal_to_numpy(ag.attention, *inputs, query_time=query_time, key_time=key_time)
 
 
-def test_attention_has_the_same_bits_with_one_and_with_two_threads_and_once_more(monkeypatch):
-    inputs = attention_inputs(300, clips=3, width=32, tables=())
+@pytest.mark.parametrize("shape", [(300,), (1024,)], ids=["heads", "parts"])
+def test_attention_has_the_same_bits_with_one_and_with_two_threads_and_once_more(shape, monkeypatch):
+    inputs = attention_inputs(*shape, clips=1, width=32, tables=())
     results = []
     for threads in (1, 2, 2):
         monkeypatch.setattr("minivdit.autograd.compiled.compiler.free_cores", lambda threads=threads: threads)

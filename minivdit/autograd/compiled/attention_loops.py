@@ -1,9 +1,11 @@
 """Attention of one head after another, in tiles of scores that stay in a core's cache.
 
-See `attention` in attend.py for what it computes. An item is one head of one clip or group. A tile of scores has a row
-for each key and a column for each query, so that what is done to each query's scores runs along all queries. Products
-of small contiguous matrices are fast, so a head's rows are first copied into matrices of its own, normalised and
-rotated on the way. Some are also kept as tiles: a few rows at a time, transposed.
+See `attention` in attend.py for what it computes. A loop's item is one head of one clip or group, or one of several
+parts of its queries; the gradients of keys from all parts are added up in the end.
+
+A tile of scores has a row for each key and a column for each query, so that what is done to each query's scores runs
+along all queries. Products of small contiguous matrices are fast, so a head's rows are first copied into matrices of
+its own, normalised and rotated on the way. Some are also kept as tiles: a few rows at a time, transposed.
 """
 
 import math
@@ -209,42 +211,44 @@ def average_backward(grad, sums, value, total_grad, along):
         along[i] = share
 
 
-# q (items, heads, Nq, d), k and v like it; the weights of QK-norm, of length 0 without; cos, sin (tables, N, d/2), with
-# d = 0 without rotation, and the number of each head's table (items, heads); times of queries (tables, N), with N = 0
-# without, and the number of each head's; those of keys; the factor of scores; QK-norm's eps.
+# How many parts each head's queries are cut into; q (items, heads, Nq, d), k and v like it; the weights of QK-norm, of
+# length 0 without; cos, sin (tables, N, d/2), with d = 0 without rotation, and the number of each head's table (items,
+# heads); times of queries (tables, N), with N = 0 without, and the number of each head's; those of keys; the factor of
+# scores; QK-norm's eps.
 GIVEN = (
-    "UniTuple(f4[:,:,:,:], 3), UniTuple(f4[::1], 2), Tuple((f4[:,:,::1], f4[:,:,::1], i8[:,::1])), "
+    "i8, UniTuple(f4[:,:,:,:], 3), UniTuple(f4[::1], 2), Tuple((f4[:,:,::1], f4[:,:,::1], i8[:,::1])), "
     "UniTuple(i8[:,::1], 4), f4, f4"
 )
 
 
 @compiled(f"{GIVEN}, f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1]")
-def attention_forward(start, stop, arrays, weights, angles, times, scale, eps, value, all_tops, all_sums):
+def attention_forward(start, stop, parts, arrays, weights, angles, times, scale, eps, value, all_tops, all_sums):
     """Write value, and for each query what was subtracted from its scores and the sum of their exponentials."""
     (q, k, v), (cos, sin, table) = arrays, angles
-    heads, queries, width = q.shape[1:]
+    heads, queries, width = q.shape[1], q.shape[2] // parts, q.shape[3]
     keys, value_width = v.shape[2:]
-    number = q.dtype.type
-    widest = max(width, value_width)
+    number, widest = q.dtype.type, max(width, value_width)
     rows, columns = tile_side(queries, widest), tile_side(keys, widest)
     q_ready, q_tiles = np.empty((queries, width), q.dtype), np.empty(queries * width, q.dtype)
     k_ready, v_rows = np.empty((keys, width), q.dtype), np.empty((keys, value_width), q.dtype)
     inverse_rms = np.empty(max(queries, keys), q.dtype)
     room, totals = np.empty(rows * columns, q.dtype), np.empty((rows, value_width), q.dtype)
     for index in range(start, stop):
-        item, head = index // heads, index % heads
+        item, head, part = index // parts // heads, index // parts % heads, index % parts
+        first, last = part * queries, (part + 1) * queries
         turn = cos[table[item, head]], sin[table[item, head]]
-        squares = prepare(q[item, head], weights[0], turn[0], turn[1], scale, eps, q_ready, inverse_rms)
+        my_q, my_turn = q[item, head, first:last], (turn[0][first:last], turn[1][first:last])
+        squares = prepare(my_q, weights[0], my_turn[0], my_turn[1], scale, eps, q_ready, inverse_rms)
         squares *= prepare(k[item, head], weights[1], turn[0], turn[1], number(1), eps, k_ready, inverse_rms)
         transpose_tiles(q_ready, rows, q_tiles)
         copy_rows(v[item, head], v_rows)
-        query_time, key_time = times[0][times[1][item, head]], times[2][times[3][item, head]]
+        query_time, key_time = times[0][times[1][item, head], first:last], times[2][times[3][item, head]]
         # A score is at most the product of its vectors' lengths. Where none can be large, nothing is subtracted.
         small = squares < number(NO_OVERFLOW * NO_OVERFLOW)
         for top in range(0, queries, rows):
             bottom = min(top + rows, queries)
-            n = bottom - top
-            total, tops, sums = totals[:n], all_tops[item, head, top:bottom], all_sums[item, head, top:bottom]
+            n, mine = bottom - top, slice(first + top, first + bottom)
+            total, tops, sums = totals[:n], all_tops[item, head, mine], all_sums[item, head, mine]
             total[:] = 0
             sums[:] = 0
             tops[:] = 0 if small else LOWEST
@@ -261,24 +265,23 @@ def attention_forward(start, stop, arrays, weights, angles, times, scale, eps, v
                     raise_tops(scores, tops, sums, total)
                 exponentiate(scores, tops, sums)
                 add_product(scores.T, v_rows[left:right], total)
-            average(total, sums, value[item, head, top:bottom])
+            average(total, sums, value[item, head, mine])
 
 
 @compiled(
     f"{GIVEN}, f4[:,:,:,:], f4[:,:,::1], f4[:,:,::1], f4[:,:,:,:], UniTuple(f4[:,:,:,:], 3), UniTuple(f4[:,:,::1], 2)"
 )
 def attention_backward(
-    start, stop, arrays, weights, angles, times, scale, eps, value, tops, sums, grad, grads, weight_grads
+    start, stop, parts, arrays, weights, angles, times, scale, eps, value, tops, sums, grad, grads, weight_grads
 ):
-    """Write the gradients of q, k and v, and for each item and head those of the weights; the others as above.
+    """Write the gradients of q (items, heads, Nq, d), of k and v (items * parts, heads, Nk, d), and of the weights.
 
     With the weights P = exp(score - top) / sum, the gradient of a score is P (v . grad - value . grad).
     """
     (q, k, v), (cos, sin, table) = arrays, angles
-    heads, queries, width = q.shape[1:]
+    heads, queries, width = q.shape[1], q.shape[2] // parts, q.shape[3]
     keys, value_width = v.shape[2:]
-    number = q.dtype.type
-    widest = max(width, value_width)
+    number, widest = q.dtype.type, max(width, value_width)
     rows, columns = tile_side(queries, widest), tile_side(keys, widest)
     q_ready, k_ready = np.empty((queries, width), q.dtype), np.empty((keys, width), q.dtype)
     q_tiles, grad_tiles = np.empty(queries * width, q.dtype), np.empty(queries * value_width, q.dtype)
@@ -287,18 +290,19 @@ def attention_backward(
     q_sum, k_sum, v_sum = np.empty_like(q_ready), np.empty_like(k_ready), np.empty_like(v_rows)
     room, second_room = np.empty(rows * columns, q.dtype), np.empty(rows * columns, q.dtype)
     for index in range(start, stop):
-        item, head = index // heads, index % heads
+        item, head, part = index // parts // heads, index // parts % heads, index % parts
+        mine, out = slice(part * queries, (part + 1) * queries), item * parts + part
         turn = cos[table[item, head]], sin[table[item, head]]
-        prepare(q[item, head], weights[0], turn[0], turn[1], scale, eps, q_ready, q_inverse)
+        my_q, my_turn, my_tops = q[item, head, mine], (turn[0][mine], turn[1][mine]), tops[item, head, mine]
+        prepare(my_q, weights[0], my_turn[0], my_turn[1], scale, eps, q_ready, q_inverse)
         prepare(k[item, head], weights[1], turn[0], turn[1], number(1), eps, k_ready, k_inverse)
         copy_rows(v[item, head], v_rows)
-        average_backward(grad[item, head], sums[item, head], value[item, head], grad_rows, along)
+        average_backward(grad[item, head, mine], sums[item, head, mine], value[item, head, mine], grad_rows, along)
         transpose_tiles(q_ready, rows, q_tiles)
         transpose_tiles(grad_rows, rows, grad_tiles)
-        query_time, key_time = times[0][times[1][item, head]], times[2][times[3][item, head]]
-        q_sum[:] = 0
-        k_sum[:] = 0
-        v_sum[:] = 0
+        query_time, key_time = times[0][times[1][item, head], mine], times[2][times[3][item, head]]
+        for total in (q_sum, k_sum, v_sum):
+            total[:] = 0
         for top in range(0, queries, rows):
             bottom = min(top + rows, queries)
             for left in range(0, keys, columns):
@@ -312,16 +316,14 @@ def attention_backward(
                 if seen == SOME:
                     hide(scores, query_time[top:bottom], key_time[left:right])
                 np.dot(v_rows[left:right], tile_at(grad_tiles, top, bottom, value_width), scores_grad)
-                exponentiate_backward(scores, scores_grad, tops[item, head, top:bottom], along[top:bottom])
+                exponentiate_backward(scores, scores_grad, my_tops[top:bottom], along[top:bottom])
                 add_product(scores, grad_rows[top:bottom], v_sum[left:right])
                 add_product(scores_grad, q_ready[top:bottom], k_sum[left:right])
                 add_product(scores_grad.T, k_ready[left:right], q_sum[top:bottom])
+        q_grad, k_grad = grads[0][item, head, mine], grads[1][out, head]
+        q_weight_grad, k_weight_grad = weight_grads[0][out, head], weight_grads[1][out, head]
+        prepare_backward(q_sum, my_q, weights[0], my_turn[0], my_turn[1], scale, q_inverse, q_grad, q_weight_grad)
         prepare_backward(
-            q_sum, q[item, head], weights[0], turn[0], turn[1], scale, q_inverse, grads[0][item, head],
-            weight_grads[0][item, head],
-        )  # fmt: skip
-        prepare_backward(
-            k_sum, k[item, head], weights[1], turn[0], turn[1], number(1), k_inverse, grads[1][item, head],
-            weight_grads[1][item, head],
-        )  # fmt: skip
-        copy_rows(v_sum, grads[2][item, head])
+            k_sum, k[item, head], weights[1], turn[0], turn[1], number(1), k_inverse, k_grad, k_weight_grad
+        )
+        copy_rows(v_sum, grads[2][out, head])

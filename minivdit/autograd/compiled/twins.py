@@ -15,6 +15,7 @@ from .compiler import in_parallel, rows_whole, whole
 
 MLP_ROWS = 256
 QUICK = 4  # how many entries a single pass works on in the time that other loops take for one
+PARTS, PART = 4, 512  # a lonely head has its queries cut into so many parts for threads, at least so long
 NORM_ROWS = 64  # whose gradients of the weight are summed at a time
 
 
@@ -32,6 +33,7 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     def table(x, tail, dtype):  # rows for each matrix of q, and which of them each item and head takes
         if x is None:
             return np.zeros((1, *(0,) * tail), dtype), np.zeros((items, heads), np.int64)
+        x = x[tuple(slice(1) if step == 0 else slice(None) for step in x.strides[:-tail])]  # what is all alike: once
         rows = whole(x.astype(dtype, copy=False)).reshape(-1, *x.shape[-tail:])
         numbers = np.arange(len(rows)).reshape(x.shape[:-tail])
         return rows, np.broadcast_to(numbers, leading).reshape(items, heads).copy()
@@ -40,11 +42,13 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     weights = tuple(np.zeros(0, number) if w is None else whole(w) for w in (q_weight, k_weight))
     (cos_rows, numbers), (sin_rows, _) = (table(x, 2, number) for x in (cos, sin))
     times = *table(query_time, 1, np.int64), *table(key_time, 1, np.int64)
-    given = arrays, weights, (cos_rows, sin_rows, numbers), times, number(scale), number(EPS)
+    most = max(1, min(PARTS // max(1, items * heads), q.shape[-2] // PART))
+    parts = next(count for count in range(most, 0, -1) if q.shape[-2] % count == 0)
+    given = parts, arrays, weights, (cos_rows, sin_rows, numbers), times, number(scale), number(EPS)
     value = np.empty_like(arrays[0], shape=(*arrays[0].shape[:-1], v.shape[-1]))
     tops, sums = (np.empty((items, heads, q.shape[-2]), number) for _ in range(2))
     work = q.size * k.shape[-2] // max(1, q.shape[-1])
-    in_parallel(attention_loops.attention_forward, items * heads, work, *given, value, tops, sums)
+    in_parallel(attention_loops.attention_forward, items * heads * parts, work, *given, value, tops, sums)
 
     def pullback(grad):
         if q.shape == k.shape == v.shape:  # likely they are parts of one array: `split` needn't join these then
@@ -52,11 +56,16 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
             grads = tuple(whole_grad.transpose(2, 0, 3, 1, 4))
         else:
             grads = tuple(np.empty_like(x) for x in arrays)
-        weight_grads = tuple(np.zeros((items, heads, w.size), number) for w in weights)
+        if parts > 1:  # each has its own gradients of the keys and values
+            grads = grads[0], *(np.empty((items * parts, *x.shape[1:]), number) for x in arrays[1:])
+        weight_grads = tuple(np.zeros((items * parts, heads, w.size), number) for w in weights)
         arguments = *given, value, tops, sums, four(grad), grads, weight_grads
-        in_parallel(attention_loops.attention_backward, items * heads, 3 * work, *arguments)
+        in_parallel(attention_loops.attention_backward, items * heads * parts, 3 * work, *arguments)
         by_weight = (None if w is None else g.sum(axis=(0, 1)) for w, g in zip((q_weight, k_weight), weight_grads))
-        return *(g.reshape(x.shape) for g, x in zip(grads, (q, k, v))), *by_weight, None, None
+        if parts > 1:
+            grads = grads[0], *(g.reshape(items, parts, *g.shape[1:]).sum(axis=1) for g in grads[1:])
+        q_grad, k_grad, v_grad = (g.reshape(x.shape) for g, x in zip(grads, (q, k, v)))
+        return q_grad, k_grad, v_grad, *by_weight, None, None
 
     return value.reshape(*q.shape[:-1], v.shape[-1]), pullback
 
