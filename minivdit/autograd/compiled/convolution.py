@@ -1,4 +1,10 @@
-"""The compiled twin of `conv`: its loops are in convolution_loops.py."""
+"""The compiled twin of `conv`: its loops are in convolution_loops.py.
+
+Three facts make do with two loops. The gradient of the input is a convolution of the result's gradient with the kernel
+turned around; with a stride it is one for each remainder of places (`input_phases`). The kernel's gradient is a product
+of the same windows with the input. And a convolution of an array that was enlarged f times is the input gradient of
+one with stride f, whose kernel is `_widened`.
+"""
 
 import itertools
 import math
@@ -39,10 +45,10 @@ def conv(x, weight, bias=None, *, stride=1, padding=0, upsampling=1):
     )
     value = np.empty((len(x), *counts, size_out), x.dtype)
     offset = np.zeros(size_out, x.dtype) if bias is None else whole(bias)
-    if enlarged:
+    if enlarged:  # the input gradient of a convolution with a stride, which has `value` for its input
         wide, wide_before = _widened(taps, factors), tuple(k - 1 - p for k, p in zip(kernel, before))
-        for some, seen, *places in input_phases(counts, wide.shape[:AXES], factors, wide_before):
-            _forward(given, _turned(wide[some]), offset, seen, *places, value)
+        for some, many, *places in input_phases(counts, wide.shape[:AXES], factors, wide_before):
+            _forward(given, _turned(wide[some]), offset, many, *places, value)
     else:
         _forward(given, taps, offset, counts, (strides, before), EVERY, value)
 
@@ -53,13 +59,13 @@ def conv(x, weight, bias=None, *, stride=1, padding=0, upsampling=1):
             return *grads, bias_grad
         grad = whole(grad).reshape(value.shape)
         x_grad, taps_grad = np.zeros_like(given), np.zeros_like(taps)
-        if enlarged:
+        if enlarged:  # that convolution itself
             places = (factors, wide_before), EVERY
             wide_grad = _backward(given, grad, wide, given.shape[1:-1], *places, x_grad)
             taps_grad[...] = _turned(_narrowed(wide_grad, factors))
         else:
-            for some, *places in input_phases(given.shape[1:-1], kernel, strides, before):
-                taps_grad[some] = _turned(_backward(given, grad, _turned(taps[some]), *places, x_grad))
+            for some, many, *places in input_phases(given.shape[1:-1], kernel, strides, before):
+                taps_grad[some] = _turned(_backward(given, grad, _turned(taps[some]), many, *places, x_grad))
         return x_grad.reshape(x.shape), taps_grad.reshape(weight.shape), bias_grad
 
     return value.reshape(len(x), *counts[missing:], size_out), pullback
