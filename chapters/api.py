@@ -17,7 +17,8 @@ def rooms():
         modules = pkgutil.iter_modules(
             [str(Path(found.module_finder.path) / room.rpartition(".")[2])], f"{found.name}."
         )
-        yield room, [found.name, *(part.name for part in modules if not part.name.rpartition(".")[2].startswith("_"))]
+        public = [part.name for part in modules if not (part.ispkg or part.name.rpartition(".")[2].startswith("_"))]
+        yield room, [found.name, *public]
 
 
 def page(names):

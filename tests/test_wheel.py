@@ -84,6 +84,7 @@ def test_the_doctor_finds_all_that_the_wheel_brings(installed, tmp_path):
     assert str(installed) in Path(program).read_bytes().decode(errors="ignore")  # it starts this environment's Python
     # Not `run`: the exit code tells of the machine too, such as little memory.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # the wheel's own code
+    run(python(installed), "-c", "from minivdit import autograd; autograd.load_twins()", cwd=tmp_path)  # compiles
     result = subprocess.run([program, "doctor"], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert result.stderr == ""
     assert f"[OK]   CUDA sources in {installed.parent}" in result.stdout
