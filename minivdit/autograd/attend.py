@@ -100,7 +100,8 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
     then runs along all queries, and NumPy is fast along long axes. An input that lies in memory like that, as by
     `linear` with transposed=True, needs no copy.
 
-    That is for a CPU. A GPU computes attention by a kernel, or by `composed_attention` in plain CuPy.
+    That is NumPy on a CPU; compiled/attention_loops.py has the same as loops over one head. A GPU computes
+    attention by a kernel, or by `composed_attention` in plain CuPy.
     """
     if array_module(q) is not np:
         return composed_attention(q, k, v, q_weight, k_weight, cos, sin, scale, query_time, key_time)
