@@ -287,6 +287,17 @@ def test_the_allocator_is_really_tuned_on_glibc():
     assert backend.tune_allocator() is True
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_huge_pages_are_asked_for_wherever_malloc_keeps_arrays(monkeypatch):
+    calls = []
+    for answer in (0, -1):
+        library = types.SimpleNamespace(madvise=lambda *asked, answer=answer: calls.append(asked) or answer)
+        monkeypatch.setattr(backend.ctypes, "CDLL", lambda name, library=library: library)
+        assert backend._use_huge_pages() is (answer == 0)
+    assert calls and {advice for _, _, advice in calls} == {14}
+    assert all(start.value % 4096 == 0 and length.value > 0 for start, length, _ in calls)
+
+
 def test_the_allocator_is_left_alone_elsewhere(monkeypatch):
     def missing(name):
         raise OSError("no such library")
