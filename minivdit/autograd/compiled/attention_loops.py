@@ -15,7 +15,7 @@ import numpy as np
 
 from .compiler import OPTIONS, compiled
 from .products import add_product
-from .scalars import in_one_piece, larger, quick_exp
+from .scalars import exp, in_one_piece, larger, quick_exp
 
 TILE = 1 << 14  # entries of a tile of scores, at most: 64 KiB of float32
 QUICK_PRODUCT = 10**6  # multiplications, up to which BLAS has routines for small products
@@ -158,7 +158,7 @@ def raise_tops(scores, tops, sums, total):
         for i in range(len(row)):
             tops[i] = larger(tops[i], row[i])
     for i in range(len(tops)):
-        shrink = quick_exp(old[i] - tops[i])
+        shrink = exp(old[i] - tops[i])
         sums[i] *= shrink
         row = total[i]
         for j in range(len(row)):

@@ -126,7 +126,8 @@ def gelu_and_slope(x):
     """GELU in its tanh form, x * sigmoid(2 u) with u = sqrt(2 / pi) * (x + 0.044715 x^3), and its slope."""
     number = type(x)
     squared = x * x
-    gate = number(1) / (number(1) + exp(x * (squared * number(-2 * GELU_SLOPE * GELU_CUBIC) - number(2 * GELU_SLOPE))))
+    minus_2u = x * (squared * number(-2 * GELU_SLOPE * GELU_CUBIC) - number(2 * GELU_SLOPE))
+    gate = number(1) / (number(1) + quick_exp(min(minus_2u, number(80))))  # 1 + e^80 is large enough
     value = x * gate
     along = squared * number(6 * GELU_SLOPE * GELU_CUBIC) + number(2 * GELU_SLOPE)  # d(2 u)/dx
     return value, gate + value * (number(1) - gate) * along
@@ -136,6 +137,6 @@ def gelu_and_slope(x):
 def silu_and_slope(x):
     """x * sigmoid(x), and its slope."""
     number = type(x)
-    gate = number(1) / (number(1) + exp(-x))
+    gate = number(1) / (number(1) + quick_exp(min(-x, number(80))))
     value = x * gate
     return value, gate + value * (number(1) - gate)
