@@ -172,7 +172,7 @@ PRESETS = {
             training=TrainingSettings(steps=20, batch=8, warmup=5),
             sampling=SamplingSettings(steps=4),
         ),
-        _small("quick", "32x32, 8 frames, one digit: a first look in 5 minutes on 2 cores", 900, 1400, 0.995),
+        _small("quick", "32x32, 8 frames, one digit: a first look in under 10 minutes on 2 cores", 900, 1400, 0.995),
         _small("small", "32x32, 8 frames, one digit: legible after 40 minutes on 2 cores", 900, 7000),
         Preset(
             name="full",

@@ -7,7 +7,7 @@ from pathlib import Path
 from .groups import MINUTES, SEED, add_device, prepare, tell_of_slow_products
 from .options import output_folder, seed, whole
 
-ENOUGH = 3  # minutes of training, in which digits become legible on 2 cores
+ENOUGH = 5  # minutes of training, in which digits become legible on 2 cores
 TOO_LITTLE = (
     "Expect grey squares instead of digits, and figures near chance: so short a training teaches next to nothing. "
     "It shows that everything runs."
@@ -16,7 +16,7 @@ USUAL = "Expect digits that can be read in most frames and go the right way, but
 
 
 def add_demo(commands):
-    text = """Train a small model and let it draw, in under 6 minutes.
+    text = """Train a small model and let it draw, in under 10 minutes.
 
     The model is trained on built-in digits. It draws clips, which are judged beside real ones. Nothing is downloaded.
     If the demo is stopped, the same command goes on.
@@ -28,7 +28,7 @@ def add_demo(commands):
     """
     parser = commands.add(demo, text)
     parser.add("--out", output_folder, "folder for everything that it makes", "demo")
-    parser.add("--minutes", MINUTES, "how long to train; drawing takes some more", 4.5)
+    parser.add("--minutes", MINUTES, "how long to train; drawing takes some more", 8)
     parser.add("--preset", str, "which preset to train", "quick", metavar="PRESET")
     parser.add("--prompts", whole(2), "how many clips to draw and judge", 64)
     parser.add("--seed", seed, SEED, 0)
@@ -93,7 +93,7 @@ def draw_and_judge(options, out, preset):
         print(f"   {name:14}{value:8.2f}{ceiling:12.2f}{floor:8.2f}   {MEASURES[name].meaning}")
     _, value, ceiling, floor = figures[0]
     if value < (ceiling + floor) / 2:
-        print(f"   {steps} steps are too few to learn digits. Legible ones take about 5 minutes: minivdit demo")
+        print(f"   {steps} steps are too few to learn digits. Legible ones take about 8 minutes: minivdit demo")
     print("   The nearer the first column is to the second, the better; at the third it knows nothing.")
 
 
