@@ -1,13 +1,17 @@
 """What all tests share: a stand-in for CuPy, so that what a GPU would do can be followed without one."""
 
+import atexit
 import importlib.util
+import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minivdit.base import backend, machine
+from minivdit.base import backend, files, machine
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
@@ -19,6 +23,12 @@ _spec.loader.exec_module(_stand_in)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Many tests start a Python of their own. Where this user has no cache folder, each would compile all operations again.
+if files.private_folder("tests").name != "tests":
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="minivdit-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+    files.private_folder.cache_clear()
 
 
 @pytest.fixture(autouse=True)
