@@ -24,7 +24,7 @@ import threading
 
 import numpy as np
 
-from ..base.backend import array_module, twins_for, xp
+from ..base.backend import array_module, do_without_numba, numba_problem, twins_for, xp
 from ..base.console import note
 
 USUAL = {np.dtype(np.float32), int, float, type(None)}  # inputs that need no further check
@@ -254,7 +254,8 @@ def twins(device):
                 except Exception as error:  # whatever it is, everything can be computed without
                     _twins[device] = {}
                     told = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-                    note(f"{device} operations can't be had ({told}); --kernels off does without them, as now")
+                    do_without_numba(f"Numba can't be used ({told}); pip install -U numba scipy")
+                    note(f"computing with NumPy: {numba_problem()}; --kernels off hides this note")
                 del _modules[device]
     return _twins.get(device, {})
 

@@ -23,7 +23,7 @@ OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-c
 
 COMPILED_TYPES = (np.float32, np.float64)  # of numbers for which operations are compiled
 
-_state = {"xp": np, "kernels": True}
+_state = {"xp": np, "kernels": True, "numba_problem": None}
 
 
 def array_module(*arrays):
@@ -58,11 +58,24 @@ def twins_for(*arrays):
     return "compiled" if numba_problem() is None and arrays[0].dtype in COMPILED_TYPES else None
 
 
-@functools.cache
 def numba_problem():
-    """None when Numba and SciPy are installed, which compile operations for the CPU, else one line with the cure."""
-    missing = [name for name in ("numba", "scipy") if importlib.util.find_spec(name) is None]
+    """None when Numba and SciPy are there, which compile operations for the CPU, else one line with the cure."""
+    if _state["numba_problem"]:
+        return _state["numba_problem"]
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT switches Numba off; unset it"
+    missing = [name for name in ("numba", "scipy") if not _is_installed(name)]
     return f"{' and '.join(missing)} can't be found; pip install 'minivdit[fast]'" if missing else None
+
+
+@functools.cache
+def _is_installed(name):
+    return importlib.util.find_spec(name) is not None
+
+
+def do_without_numba(problem):
+    """Leave all operations on a CPU to NumPy from now on, since Numba has this problem."""
+    _state["numba_problem"] = problem
 
 
 def gpu_problem(kernels=True):

@@ -115,7 +115,8 @@ def _cpuinfo(field):
 def description():
     """Processor and libraries, as figures are labelled: 'Intel Xeon, numpy 2.4.6, BLAS kernels for SkylakeX'."""
     kernels = f"BLAS kernels for {blas_kernels()}" if blas_kernels() else "BLAS kernels unknown"
-    return ", ".join([processor(), *versions("numpy", "numba"), kernels])
+    compiled = ["numba"] if backend.with_kernels() and backend.numba_problem() is None else []
+    return ", ".join([processor(), *versions("numpy", *compiled), kernels])
 
 
 def versions(*packages):

@@ -54,6 +54,27 @@ def test_a_loop_is_compiled_once_and_kept_in_the_cache(tmp_path):
 
 
 @needs_numba
+@pytest.mark.parametrize("kind", ["nbc", "nbi"])
+@pytest.mark.parametrize("left", [b"", b"garbage"])
+def test_a_damaged_cache_is_done_without_and_mends_itself(tmp_path, kind, left):
+    script, cache = tmp_path / "double.py", tmp_path / "cache"
+    script.write_text(DOUBLE)
+    python(script, XDG_CACHE_HOME=str(cache))
+    for path in cache.rglob(f"*.{kind}"):
+        path.write_bytes(left)
+    damaged, mended = (python(script, XDG_CACHE_HOME=str(cache)).stderr for _ in range(2))
+    assert "double is compiled for this run alone" in damaged and str(cache) in damaged
+    python(script, XDG_CACHE_HOME=str(cache))
+    assert not mended
+
+
+@needs_numba
+def test_a_switch_of_numba_itself_is_respected(monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert "unset it" in backend.numba_problem() and backend.twins_for(np.zeros(2, np.float32)) is None
+
+
+@needs_numba
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_without_a_folder_for_the_cache_it_is_a_temporary_one(tmp_path):
     script = tmp_path / "double.py"
@@ -84,12 +105,14 @@ def test_numba_is_imported_when_an_operation_wants_it():
 def test_without_compiled_twins_numpy_computes_and_a_note_says_so_once(monkeypatch, capsys, module):
     x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     expected = ag.layer_norm.function.__wrapped__(x)[0]
-    monkeypatch.setattr(engine, "twins_for", lambda *arrays: "compiled")
+    monkeypatch.setitem(backend._state, "numba_problem", None)  # as it will be again
+    monkeypatch.setattr(backend, "_is_installed", lambda name: True)
     monkeypatch.setitem(engine._modules, "compiled", module)
     monkeypatch.setitem(engine._twins, "compiled", {})
     for _ in range(2):
         np.testing.assert_array_equal(ag.layer_norm(x).data, expected)
-    assert capsys.readouterr().err.count("compiled operations can't be had (ModuleNotFoundError") == 1
+    assert capsys.readouterr().err.count("computing with NumPy: Numba can't be used (ModuleNotFoundError") == 1
+    assert "pip install" in backend.numba_problem() and backend.twins_for(x) is None
 
 
 def test_numbers_of_other_types_are_left_to_numpy():

@@ -4,8 +4,8 @@ A loop is a Python function on contiguous arrays. Its first two arguments say wh
 `start` to before `stop`, so that threads can share them. It runs without Python's lock. Matrix products inside are
 np.dot, which Numba hands to SciPy's BLAS.
 
-What was compiled is kept in the user's cache folder. The first start on a machine compiles all loops, which takes half
-a minute; later ones read what they need.
+What was compiled is kept in the user's cache folder, which may be deleted at any time. The first start on a machine
+compiles all loops, which takes a quarter of a minute; later ones read what they need.
 """
 
 import contextlib
@@ -13,12 +13,14 @@ import functools
 import hashlib
 import itertools
 import os
+import platform
 import threading
 from pathlib import Path
 
 import numba
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 (loads the BLAS that np.dot calls)
+from llvmlite.binding import get_host_cpu_name
 
 from ...base.backend import free_cores, look_for_blas
 from ...base.console import note, progress_bar
@@ -46,14 +48,28 @@ class Loop:
         self.compile(dtype)(start, stop, *arguments)
 
     def compile(self, dtype=FLOAT32):
-        """The loop for numbers of this type; it is read from the cache folder, or compiled and written there."""
+        """The loop for numbers of this type; it is read from the cache folder, or compiled and written there.
+
+        A file there that is damaged, or a disk that is full, doesn't stop it: it is then compiled for this process.
+        """
         if dtype not in self.compiled:
-            with _lock, _cache_in(_folder()):
-                dispatcher = numba.njit(cache=True, **OPTIONS)(self.function)
-                dispatcher.compile(f"void(i8, i8, {self.signature.replace('f4', LETTERS[dtype])})")
-            dispatcher.disable_compile()  # for arrays that are laid out otherwise: it would take seconds
-            self.compiled[dtype] = dispatcher
+            with _lock:
+                try:
+                    self.compiled[dtype] = self._compiled(dtype, cache=True)
+                except Exception as error:
+                    for damaged in folder().rglob(f"*.{self.function.__name__}-*"):
+                        damaged.unlink(missing_ok=True)
+                    told = f"what is kept in {folder()} can't be read or written ({type(error).__name__}: {error})"
+                    note(f"{self.function.__name__} is compiled for this run alone: {told}; delete that folder")
+                    self.compiled[dtype] = self._compiled(dtype, cache=False)
         return self.compiled[dtype]
+
+    def _compiled(self, dtype, cache):
+        with _cache_in(folder()):
+            dispatcher = numba.njit(cache=cache, **OPTIONS)(self.function)
+            dispatcher.compile(f"void(i8, i8, {self.signature.replace('f4', LETTERS[dtype])})")
+        dispatcher.disable_compile()  # for arrays that are laid out otherwise: it would take seconds
+        return dispatcher
 
 
 _lock = threading.RLock()
@@ -96,35 +112,36 @@ def in_parallel(loop, count, entries, *arguments):
 def compile_all():
     """Compile all loops, unless an earlier start has done so."""
     look_for_blas()
+    done = folder() / "done"
+    if not done.exists():
+        count = f"{len(loops)} operation{'s' * (len(loops) != 1)}"
+        note(f"compiling {count} for this processor, once, in about a quarter of a minute; kept in {folder()}")
+        with progress_bar("compiling", len(loops), unit="operation") as bar:
+            for loop in loops:
+                loop.compile()
+                bar.update()
+        with contextlib.suppress(OSError):  # a full disk
+            done.touch()
     if hasattr(os, "register_at_fork"):  # forked processes then share them instead of reading each its own
         os.register_at_fork(before=lambda: [loop.compile() for loop in loops])
-    done = _folder() / "done"
-    if done.exists():
-        return
-    count = f"{len(loops)} operation{'s' * (len(loops) != 1)}"
-    note(f"compiling {count} for this processor, which is done once and takes about half a minute")
-    with progress_bar("compiling", len(loops), unit="operation") as bar:
-        for loop in loops:
-            loop.compile()
-            bar.update()
-    done.touch()
 
 
 @functools.cache
-def _folder():
-    """Where compiled loops are kept: another folder for other sources, and for another Numba.
+def folder():
+    """Where compiled loops are kept: another folder for other sources, and another Numba, Python or processor.
 
     Numba takes a source for another one if its path or its date differs, so this does, too.
     """
+    for_whom = numba.__version__, platform.python_version(), get_host_cpu_name(), numba.config.CPU_NAME
     sources = [(str(path), path.stat().st_mtime_ns) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    name = hashlib.sha256(repr([numba.__version__, *sources]).encode()).hexdigest()[:16]
+    name = hashlib.sha256(repr([for_whom, sources]).encode()).hexdigest()[:16]
     return private_folder(f"compiled-{name}")
 
 
 @contextlib.contextmanager
-def _cache_in(folder):
+def _cache_in(place):
     """Inside this block Numba keeps what it compiles in this folder."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(place)
     try:
         yield
     finally:

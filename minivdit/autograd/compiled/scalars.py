@@ -127,7 +127,7 @@ def gelu_and_slope(x):
     number = type(x)
     squared = x * x
     minus_2u = x * (squared * number(-2 * GELU_SLOPE * GELU_CUBIC) - number(2 * GELU_SLOPE))
-    gate = number(1) / (number(1) + quick_exp(min(minus_2u, number(80))))  # 1 + e^80 is large enough
+    gate = number(1) / (number(1) + quick_exp(minus_2u)) if minus_2u < 80 else number(0)
     value = x * gate
     along = squared * number(6 * GELU_SLOPE * GELU_CUBIC) + number(2 * GELU_SLOPE)  # d(2 u)/dx
     return value, gate + value * (number(1) - gate) * along
@@ -137,6 +137,6 @@ def gelu_and_slope(x):
 def silu_and_slope(x):
     """x * sigmoid(x), and its slope."""
     number = type(x)
-    gate = number(1) / (number(1) + quick_exp(min(-x, number(80))))
+    gate = number(1) / (number(1) + quick_exp(-x)) if -x < 80 else number(0)
     value = x * gate
     return value, gate + value * (number(1) - gate)

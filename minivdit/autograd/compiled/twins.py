@@ -94,6 +94,7 @@ def mlp(x, up_weight, up_bias, down_weight, down_bias):
 
 @twin("compiled")
 def linear(x, weight, bias=None, *, transposed=False):
+    """NumPy's product is as fast as any loop; but the result isn't transposed, since compiled attention reads rows."""
     return numpy_linear.function.__wrapped__(x, weight, bias)
 
 

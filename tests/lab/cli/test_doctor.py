@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from minivdit.base import machine
+from minivdit.base import backend, machine
 from minivdit.base.errors import InputError
 from minivdit.lab.cli import doctor
 
@@ -117,3 +117,11 @@ def test_missing_cuda_sources_are_a_failure(monkeypatch):
 
     monkeypatch.setattr(sources, "folder", missing)
     assert next(doctor.examine([doctor.check_kernels])).state == doctor.FAIL
+
+
+def test_compiled_operations_are_told_of(monkeypatch):
+    problem = backend.numba_problem()
+    finding = doctor.check_compiled()
+    assert finding.state == (doctor.OK if problem is None else doctor.OPTIONAL)
+    monkeypatch.setitem(backend._state, "numba_problem", "Numba can't be used (of this test); pip install it")
+    assert doctor.check_compiled().state == doctor.OPTIONAL and "of this test" in doctor.check_compiled().text
