@@ -2,6 +2,7 @@
 
 import atexit
 import importlib.util
+import inspect
 import os
 import shutil
 import signal
@@ -43,6 +44,35 @@ def plain_numpy():
     backend.use("cpu", kernels=False)
     yield
     backend.use("cpu")
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def twins(request):
+    """The operations computed by NumPy, and once more compiled by Numba."""
+    if request.param == "compiled" and backend.numba_problem():
+        pytest.skip(backend.numba_problem())
+    backend.use("cpu", kernels=request.param == "compiled")
+    yield request.param
+    backend.use("cpu")
+
+
+@pytest.fixture
+def spoil(monkeypatch):
+    """spoil(loop, written): from now on one entry of the array of that name is wrong after each call of the loop."""
+    compiler = pytest.importorskip("minivdit.autograd.compiled.compiler")
+    call = compiler.Loop.__call__
+
+    def put(loop, written):
+        def spoilt(self, *arguments):
+            call(self, *arguments)
+            if self.function.__name__ == loop:
+                array = arguments[list(inspect.signature(self.function).parameters).index(written)]
+                array.flat[np.abs(array).argmax()] *= 1.001
+
+        monkeypatch.setattr(compiler.Loop, "__call__", spoilt)
+        monkeypatch.setattr(compiler, "ENTRIES", 1 << 60)  # one thread: another one can't write over it
+
+    return put
 
 
 @pytest.fixture

@@ -27,15 +27,6 @@ MATRICES = {"with Muon": 0.006, "without": 0.0}
 STEPS = ((1, 0.3, 1.0), (2, 1.0, 1e-3), (3, 0.7, 30.0))  # seed, fraction, size: clipped, not clipped, clipped a lot
 
 
-@pytest.fixture(params=["plain", "compiled"])
-def kind(request):
-    if request.param == "compiled" and backend.numba_problem():
-        pytest.skip(backend.numba_problem())
-    backend.use("cpu", kernels=request.param == "compiled")
-    yield request.param
-    backend.use("cpu")
-
-
 @pytest.fixture
 def needs_numba():
     if backend.numba_problem():
@@ -64,12 +55,12 @@ def assert_alike(found, expected):
         np.testing.assert_allclose(found[name], array, rtol=2e-5, atol=2e-6, err_msg=name)
 
 
-def test_which_one_is_made(kind):
-    assert (type(make_update(*prepared()[1:])) is Update) == (kind == "plain")
+def test_which_one_is_made(twins):
+    assert (type(make_update(*prepared()[1:])) is Update) == (twins == "numpy")
 
 
 @pytest.mark.parametrize("rate", MATRICES.values(), ids=MATRICES)
-def test_it_is_clipping_the_optimiser_and_the_average_one_after_the_other(kind, rate):
+def test_it_is_clipping_the_optimiser_and_the_average_one_after_the_other(twins, rate):
     ours, theirs = prepared(rate), prepared(rate)
     update = make_update(*ours[1:])
     for seed, fraction, size in STEPS:
@@ -81,7 +72,7 @@ def test_it_is_clipping_the_optimiser_and_the_average_one_after_the_other(kind, 
         assert_alike(everything(*ours), everything(*theirs))
 
 
-def test_it_is_what_the_simple_twins_do(kind):
+def test_it_is_what_the_simple_twins_do(twins):
     parameters, optimizer, average = prepared()
     weights = {name: p.data.copy() for name, p in parameters.items()}
     slots = {name: (np.zeros_like(w), np.zeros_like(w)) for name, w in weights.items()}
@@ -105,7 +96,7 @@ def test_it_is_what_the_simple_twins_do(kind):
             np.testing.assert_allclose(average.average[name], averages[name], rtol=2e-5, atol=2e-6, err_msg=name)
 
 
-def test_two_threads_change_no_bit(kind):
+def test_two_threads_change_no_bit(twins):
     alone = prepared()
     with ThreadPoolExecutor(2) as pool:
         together = prepared(map=pool.map)
@@ -133,7 +124,7 @@ def test_a_state_goes_on_under_the_other(needs_numba, first):
     assert_alike(everything(*there), everything(*here))
 
 
-def test_gradients_may_be_laid_out_otherwise(kind):
+def test_gradients_may_be_laid_out_otherwise(twins):
     plain, turned = prepared(), prepared()
     make_update(*plain[1:])(drawn(1), 1.0, 1.0)
     gradients = {name: g.copy("F") for name, g in drawn(1).items()}
@@ -142,7 +133,7 @@ def test_gradients_may_be_laid_out_otherwise(kind):
 
 
 @pytest.mark.parametrize("size", [np.nan, np.inf])
-def test_gradients_that_are_not_numbers_change_nothing(kind, size):
+def test_gradients_that_are_not_numbers_change_nothing(twins, size):
     state = prepared()
     before = {name: np.array(x) for name, x in everything(*state).items()}
     assert not math.isfinite(make_update(*state[1:])(drawn(1, size), 1.0, 1.0))

@@ -14,7 +14,7 @@ from . import attention_loops, elementwise_loops, mlp_loops, row_loops
 from .compiler import in_parallel, rows_whole, whole
 
 MLP_ROWS = 256
-QUICK = 4  # how many entries a single pass works on in the time that other loops take for one
+QUICK = 4  # loops of a single pass are quick: a second thread pays from 4 times as many entries on
 PARTS, PART = 4, 512  # a lonely head has its queries cut into so many parts for threads, at least so long
 NORM_ROWS = 64  # whose gradients of the weight are summed at a time
 
