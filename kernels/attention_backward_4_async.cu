@@ -8,7 +8,8 @@
    atomics, and bitwise the same each time.
 
    What a tile brings besides rows (log_sum_exp and row sums of queries) is read into a register when the tile's copies
-   begin, and written to shared memory a product later: a thread that wrote at once would wait for it.
+   begin, and written to shared memory a product later: a thread that wrote at once would wait for it. Times of the
+   block's own rows are read from memory where a mask needs them: without them two blocks of width 64 fit an sm_86.
 
    Arithmetic intensity. For each tile of n rows a block of 128 rows reads 4 n d bytes and does 8 * 128 n d FLOPs in
    ..._keys, 6 * 128 n d in ..._queries: 256 and 192 FLOPs a byte of the L2 cache; half of that at width 128.
@@ -38,7 +39,7 @@ template <int WIDTH, class PLAN> struct Shared {
     Own own[2];          // k and v of this block, or q and out_grad
     Others others[2][2]; // two buffers of the other two
     float of_queries[2][2 * PLAN::OTHERS]; // log_sum_exp (in base 2), then row sums, if the others are queries
-    int time[2][PLAN::OTHERS], own_time[16 * PLAN::TALL * WARPS];
+    int time[2][PLAN::OTHERS]; // of the others; the block's own are read from memory where they are needed
 };
 
 template <class T, int WIDTH> __global__ void attention_backward_4_async_row_sums(Backward<T> a) {
@@ -75,8 +76,6 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
     copy_async_commit();
     fetch(0, 0);
     write_mine(0);
-    if (threadIdx.x < OWN)
-        shared.own_time[threadIdx.x] = time_of_key(a.key_time, work, work.first + threadIdx.x, a.keys);
     copy_async_wait<1>(); // my part of this block's keys and values has landed
     __syncthreads();      // this block's keys and values are there
     TallLeft<WIDTH, TALL, Plan::IN_REGISTERS> k(shared.own[0]), v(shared.own[1]);
@@ -99,11 +98,15 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
 #pragma unroll
             for (int t = 0; t < TALL; t++)
 #pragma unroll
-                for (int j = 0; j < OTHERS / 8; j++)
+                for (int half = 0; half < 2; half++) {
+                    int key = work.first + tall_row<TALL>(t, half), key_time = time_of_key(a.key_time, work, key, a.keys);
 #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        if (shared.own_time[tall_row<TALL>(t, i / 2)] > shared.time[buffer][my_column(j) + i % 2])
-                            weights[t][j][i] = minus_infinity();
+                    for (int j = 0; j < OTHERS / 8; j++)
+#pragma unroll
+                        for (int i = 0; i < 2; i++)
+                            if (key_time > shared.time[buffer][my_column(j) + i])
+                                weights[t][j][2 * half + i] = minus_infinity();
+                }
         write_mine(buffer ^ 1); // read while the first product was made
         multiply_turned<T>(grads, v, shared.own[1], shared.others[buffer][1]);
 #pragma unroll
@@ -151,8 +154,6 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
     Copier<typename Memory::Own, T>(a.out_grad, work, work.first).next(shared.own[1], a.queries - work.first);
     copy_async_commit();
     fetch(0, 0);
-    if (threadIdx.x < OWN)
-        shared.own_time[threadIdx.x] = time_of_query(a.query_time, work, work.first + threadIdx.x, a.queries);
     float log_sum_exp[TALL][2], row_sums[TALL][2], q_grad[TALL][WIDTH / 8][4];
 #pragma unroll
     for (int t = 0; t < TALL; t++) {
@@ -179,11 +180,16 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
 #pragma unroll
             for (int t = 0; t < TALL; t++)
 #pragma unroll
-                for (int j = 0; j < OTHERS / 8; j++)
+                for (int half = 0; half < 2; half++) {
+                    int query = work.first + tall_row<TALL>(t, half);
+                    int query_time = time_of_query(a.query_time, work, query, a.queries);
 #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        if (shared.time[buffer][my_column(j) + i % 2] > shared.own_time[tall_row<TALL>(t, i / 2)])
-                            scores[t][j][i] = minus_infinity();
+                    for (int j = 0; j < OTHERS / 8; j++)
+#pragma unroll
+                        for (int i = 0; i < 2; i++)
+                            if (shared.time[buffer][my_column(j) + i] > query_time)
+                                scores[t][j][2 * half + i] = minus_infinity();
+                }
         multiply_turned<T>(grads, out_grad, shared.own[1], shared.others[buffer][1]);
 #pragma unroll
         for (int t = 0; t < TALL; t++)

@@ -172,7 +172,7 @@ FILES = {
         _backward_file("attention_backward_2_tiles", _own(BACKWARD_TILES), _backward_bytes),
         _backward_tiles_file("attention_backward_3_tensor_cores", BACKWARD_HALVES_TILES, 2, 2, 0, 3, types=HALVES),
         _backward_tiles_file("attention_backward_3b_split_floats", BACKWARD_HALVES_TILES, 4, 4, 0, 3, architecture=80),
-        _backward_tiles_file("attention_backward_4_async", BACKWARD_ASYNC_TILES, 2, 4, 1, 6, **_ON_80),
+        _backward_tiles_file("attention_backward_4_async", BACKWARD_ASYNC_TILES, 2, 4, 0, 6, **_ON_80),
     )
 }
 

@@ -61,6 +61,40 @@ def test_shared_memory_fits_the_oldest_gpu(file):
             assert function.shared_bytes(instance) <= SHARED_BYTES[str(file.architecture)]
 
 
+# Blocks that one multiprocessor of an sm_80, sm_86 (or 89) and sm_90 has shared memory for, at widths 32, 64 and 128.
+# Registers are cut to two blocks where tensor cores multiply: more than two only helps rungs that need fewer.
+BLOCKS_TOGETHER = {
+    "attention_forward_2_online": ((6, 3, 9), (4, 3, 6), (3, 2, 4)),
+    "attention_forward_3_tiles": ((4, 2, 5), (2, 1, 4), (2, 1, 3)),
+    "attention_forward_4_tensor_cores": ((10, 6, 14), (5, 3, 8), (3, 1, 4)),
+    "attention_forward_4b_split_floats": ((6, 3, 9), (3, 2, 4), (2, 1, 3)),
+    "attention_forward_5_swizzled": ((12, 7, 17), (6, 3, 9), (3, 2, 4)),
+    "attention_forward_6_async": ((7, 4, 10), (3, 2, 5), (2, 1, 2)),
+    "attention_forward_7_trimmed": ((6, 3, 8), (3, 2, 4), (2, 1, 3)),
+    "attention_forward_8_wgmma": ((6, 3, 8), (3, 2, 4), (1, 0, 1)),
+    "attention_backward_2_tiles": ((2, 1, 3), (2, 1, 3), (3, 1, 4)),
+    "attention_backward_3_tensor_cores": ((9, 5, 12), (6, 3, 8), (3, 2, 5)),
+    "attention_backward_3b_split_floats": ((4, 2, 6), (3, 2, 4), (2, 1, 2)),
+    "attention_backward_4_async": ((6, 3, 8), (3, 2, 4), (2, 1, 3)),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, file in attention.FILES.items() if file.functions[-1].shared_bytes(64)]
+)
+def test_so_many_blocks_share_a_multiprocessor(name):
+    from minivdit.kernels.compile import SHARED_BYTES
+
+    def together(architecture, width):
+        kept = 1024  # of each block's shared memory, for the system; a multiprocessor has one block's most, and this
+        largest = max(function.shared_bytes(width) for function in FILES[name].functions)
+        return (SHARED_BYTES[architecture] + kept) // (-(-largest // 128) * 128 + kept)
+
+    for width, expected in zip((32, 64, 128), BLOCKS_TOGETHER[name], strict=True):
+        assert tuple(together(architecture, width) for architecture in ("80", "86", "90")) == expected, width
+        assert together("89", width) == expected[1]
+
+
 def test_blocks_cover_all_rows():
     for file in attention.FILES.values():
         for function in file.functions:
