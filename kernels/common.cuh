@@ -71,6 +71,18 @@ __device__ __forceinline__ float exp2_fast(float x) {
     return power;
 }
 
+// One store of 16 or of 8 bytes to global memory, at a multiple of that. An assignment of a struct of four numbers isn't
+// always one: where another branch writes the same numbers one by one, nvcc and NVRTC make both of them the same.
+__device__ __forceinline__ void store_16_bytes(float *to, const float (&numbers)[4]) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "f"(numbers[0]),
+                 "f"(numbers[1]), "f"(numbers[2]), "f"(numbers[3])
+                 : "memory");
+}
+__device__ __forceinline__ void store_8_bytes(void *to, unsigned low, unsigned high) {
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)), "r"(low), "r"(high)
+                 : "memory");
+}
+
 // cp.async: 16 bytes from global to shared memory past the registers, or zeros if it isn't `wanted`. From sm_80.
 __device__ __forceinline__ void copy_async(void *to, const void *from, bool wanted = true) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address_in_shared(to)), "l"(from),
@@ -188,6 +200,12 @@ template <> __device__ __forceinline__ unsigned pair<float16>(float low, float h
 }
 template <> __device__ __forceinline__ unsigned pair<bfloat16>(float low, float high) {
     return pair_of_bfloat16(low, high);
+}
+
+// Four numbers, rounded, in one store; `to` is at a multiple of its size.
+__device__ __forceinline__ void store_four(float *to, const float (&numbers)[4]) { store_16_bytes(to, numbers); }
+template <class T> __device__ __forceinline__ void store_four(T *to, const float (&numbers)[4]) {
+    store_8_bytes(to, pair<T>(numbers[0], numbers[1]), pair<T>(numbers[2], numbers[3]));
 }
 
 // c (16 x 8) += a (16 x 16) b (16 x 8) in either format. sm_75 has half the depth only, and float16 only: the two

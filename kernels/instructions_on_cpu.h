@@ -66,6 +66,19 @@ inline void hide_from_products(const Copy &copy) { // until this thread has fenc
 
 } // namespace cuda_on_cpu
 
+// One store of 16 or of 8 bytes to global memory, at a multiple of that.
+inline void store_16_bytes(float *to, const float (&numbers)[4], cuda_on_cpu::Place place = cuda_on_cpu::here()) {
+    if (reinterpret_cast<size_t>(to) % 16)
+        cuda_on_cpu::fail(place, "a store of 16 bytes to an address that isn't a multiple of 16");
+    memcpy(to, numbers, 16);
+}
+inline void store_8_bytes(void *to, unsigned low, unsigned high, cuda_on_cpu::Place place = cuda_on_cpu::here()) {
+    if (reinterpret_cast<size_t>(to) % 8)
+        cuda_on_cpu::fail(place, "a store of 8 bytes to an address that isn't a multiple of 8");
+    unsigned both[2] = {low, high};
+    memcpy(to, both, 8);
+}
+
 // cp.async: 16 bytes from global to shared memory, or zeros if it isn't `wanted`.
 inline void copy_async(void *to, const void *from, bool wanted = true, cuda_on_cpu::Place place = cuda_on_cpu::here()) {
     using namespace cuda_on_cpu;

@@ -56,11 +56,8 @@ __device__ __forceinline__ void write_part(T *row, const float (&part)[Team<COLU
 #pragma unroll
         for (int n = 0; n < Team<COLUMNS>::MINE; n += 4)
             if (Team<COLUMNS>::column(n) < width) {
-                Four<T> four;
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-                    four.numbers[i] = rounded<T>(part[n + i]);
-                *reinterpret_cast<Four<T> *>(row + Team<COLUMNS>::column(n)) = four;
+                float four[4] = {part[n], part[n + 1], part[n + 2], part[n + 3]};
+                store_four(row + Team<COLUMNS>::column(n), four);
             }
     } else {
 #pragma unroll

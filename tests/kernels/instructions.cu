@@ -174,4 +174,8 @@ template <int RULE> __global__ void forbidden(Arguments arguments) {
         copy_async(&shared.number[1], arguments.a); // rule 6: not aligned
     if (RULE == 7)
         copy_async(&shared.number[64], arguments.a); // rule 7: past the end
+    if (RULE == 8)
+        store_16_bytes(arguments.c + 2, {1, 2, 3, 4}); // rule 8: not aligned
+    if (RULE == 9)
+        store_8_bytes(arguments.c + 3, 1, 2); // rule 9: nor this one
 }

@@ -1,6 +1,9 @@
 """Every kernel compiled for every architecture, whether a GPU is there or not."""
 
 import functools
+import re
+import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +55,62 @@ def test_compiles_without_spills(name, architecture):
     for report in reports:
         assert report.spilled_bytes == 0, report
         assert 0 < report.registers <= 255 and report.shared_bytes <= SHARED_BYTES[architecture], report
+
+
+def accesses(name, compiler, text=None):
+    """How often each kind of access to global memory, "st.global.v4.f32", stands in PTX, by kernel."""
+    file = replace(FILES[name], instances=FILES[name].instances[:2], types=FILES[name].types[:2])  # for time
+    text = text or whole_source(name)
+    if compiler == "nvrtc":
+        nvrtc = compiling._nvrtc()
+        program = nvrtc.createProgram(text, "kernel.cu", (), ())
+        for expression in file.expressions():
+            nvrtc.addNameExpression(program, expression)
+        nvrtc.compileProgram(program, ("-std=c++17", "-arch=compute_90"))
+        ptx = nvrtc.getPTX(program)
+        ptx = ptx.decode() if isinstance(ptx, bytes) else ptx
+    else:
+        text += "".join(f"\ntemplate __global__ void {kernel}({given});" for kernel, given in file.kernels().items())
+        command = ["nvcc", "-std=c++17", "-arch=compute_90", "-ptx", "-x", "cu", "-o", "-", "-"]
+        ptx = subprocess.run(command, input=text + "\n", capture_output=True, text=True, check=True).stdout
+    for entry in re.split(r"\.entry ", ptx)[1:]:
+        yield entry[: entry.index("(")], Counter(re.findall(r"(?:ld|st)\.global[.\w]*", entry))
+
+
+def fours_and_ones(of_kernel, instruction):
+    """How many accesses are of four numbers, and how many of one."""
+    fours = sum(count for kind, count in of_kernel.items() if re.match(rf"{instruction}\.global.*\.v[24]", kind))
+    return fours, sum(count for kind, count in of_kernel.items() if kind.startswith(f"{instruction}.global")) - fours
+
+
+IN_ROWS = [name for name in FILES if not name.startswith("attention")]
+
+
+@needs_compiler
+@pytest.mark.parametrize("compiler", ["nvcc", "nvrtc"])
+@pytest.mark.parametrize("name", IN_ROWS)
+def test_rows_are_read_and_written_four_numbers_at_a_time(name, compiler):
+    """Each place of a kernel that reads or writes rows has one access for four numbers, and four for rows that aren't
+    aligned. (What else is written are sums, a number a lane; what else is read is the factor of AdamW's gradients.)"""
+    if compiler not in compilers():
+        pytest.skip(f"{compiler} isn't here")
+    for kernel, of_kernel in accesses(name, compiler):
+        (read, read_one), (written, written_one) = (fours_and_ones(of_kernel, kind) for kind in ("ld", "st"))
+        assert read > 0 and read_one == 4 * read + (name == "adamw_ema"), (kernel, of_kernel)
+        if "_sums" not in kernel:
+            assert written > 0 and written_one >= 4 * written, (kernel, of_kernel)
+        if "_sums" not in kernel and "_backward" not in kernel:
+            assert written_one == 4 * written, (kernel, of_kernel)
+
+
+@needs_compiler
+def test_four_stores_of_a_number_each_are_noticed():
+    name, old = "bias_gelu", "{ store_16_bytes(to, numbers); }"
+    text = whole_source(name)
+    assert text.count(old) == 1
+    text = text.replace(old, "{ to[0] = numbers[0], to[1] = numbers[1], to[2] = numbers[2], to[3] = numbers[3]; }")
+    of_kernel = dict(accesses(name, compilers()[0], text))
+    assert fours_and_ones(of_kernel["_Z17bias_gelu_forwardIfLi128EEv8BiasGeluIT_E"], "st")[0] == 0
 
 
 @needs_compiler

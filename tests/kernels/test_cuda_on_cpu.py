@@ -25,7 +25,7 @@ FUNCTIONS = {
     name: Function(name, threads, lambda a, instance: a.count, lambda instance, name=name: SHARED.get(name, 0))
     for name, threads in THREADS.items()
 }
-FILE = KernelFile("instructions", tuple(FUNCTIONS.values()), Arguments, "Arguments", instances=tuple(range(8)))
+FILE = KernelFile("instructions", tuple(FUNCTIONS.values()), Arguments, "Arguments", instances=tuple(range(10)))
 TEXT = (Path(__file__).parent / "instructions.cu").read_text()
 
 
@@ -174,6 +174,8 @@ RULES = (
     r"__shfl_xor_sync from lane \d+, which isn't in mask 0xffff",
     r"an asynchronous copy of 16 bytes from or to an address that isn't a multiple of 16",
     r"an asynchronous copy to an address outside shared memory",
+    r"a store of 16 bytes to an address that isn't a multiple of 16",
+    r"a store of 8 bytes to an address that isn't a multiple of 8",
 )
 
 
