@@ -8,13 +8,13 @@
 
    A GPU runs threads in an order nobody promises, and a test that always sees one kind order misses bugs. So
    the emulation is unkind on purpose:
-     - one warp, chosen by the seed, runs as far as the barriers let it before any other moves; inside a warp
-       the same holds for threads. Whoever reads what a neighbour hasn't written yet, or overwrites what a
+     - one warp, chosen by the seed, runs as far as the barriers let it before any other moves, and the last one
+       moves when all others wait; inside a warp the same holds for threads. Whoever reads what a neighbour hasn't written yet, or overwrites what a
        neighbour hasn't read yet, is caught;
      - shared memory is full of NaN when a block starts, and exactly as large as the launch said;
      - asynchronous copies land as late as the waits allow (what they will overwrite is NaN meanwhile), or at
        once: run a kernel in both ways. So with products of a warpgroup, which read as late as that, or at once;
-     - a barrier that some threads never reach is an error that says who waits where.
+     - a barrier that some threads never reach is an error that says who waits where. So is an arrival that never comes.
    It can't show timing, bank conflicts, register limits, or races that need two threads at the same instant. */
 #pragma once
 
@@ -111,16 +111,18 @@ struct Registers { // what some registers held at a fence
     std::vector<char> held;
 };
 
-enum State { READY, AT_BARRIER, IN_WARP, RETURNED };
+enum State { READY, AT_BARRIER, AT_NAMED_BARRIER, AT_MBARRIER, IN_WARP, RETURNED };
 
 struct Thread {
     dim3 index;
     int id, lane;
     State state;
-    const char *waits_for; // AT_BARRIER and IN_WARP: for what, where,
+    const char *waits_for; // neither READY nor RETURNED: for what, where;
     Place place;
-    unsigned mask; // with which lanes of the warp,
-    void *record;  // and what this lane brings along
+    unsigned mask; // IN_WARP: with which lanes of the warp,
+    void *record;  // and what this lane brings along;
+    int barrier;   // AT_NAMED_BARRIER: at which; AT_MBARRIER: for the end of a phase of which parity,
+    const unsigned long long *mbarrier; // and of which mbarrier
     std::vector<Copy> copies;
     int groups; // of copies that were committed
     std::vector<Product> products;
@@ -131,6 +133,11 @@ struct Thread {
     ucontext_t start; // where a fiber begins
     jmp_buf context;  // where it goes on
     char *stack;
+};
+
+struct NamedBarrier {
+    int count; // of threads that have to arrive
+    std::vector<int> arrived;
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -149,6 +156,8 @@ inline unsigned long long chance;
 inline char *shared_bytes;
 inline std::vector<char> async_view; // shared memory as products of a warpgroup see it,
 inline std::vector<int> hidden_by;   // and whose copy to each 16 bytes of it awaits a fence: its thread + 1, or 0
+inline NamedBarrier named_barriers[16];
+inline bool changes_place; // the warp of the running thread, in the order in which warps go on
 inline std::string error, trace_text, answer;
 inline int phase; // how often all threads of the block have met
 
@@ -274,6 +283,14 @@ inline std::string who_waits_where() {
     return text;
 }
 
+inline bool phase_is_over(unsigned long long mbarrier, int parity);
+
+inline bool can_go_on(Thread &thread) {
+    if (thread.state == AT_MBARRIER && phase_is_over(*thread.mbarrier, thread.barrier))
+        thread.state = READY;
+    return thread.state == READY;
+}
+
 inline bool everyone_met() {
     for (const Thread &thread : threads)
         if (thread.state != AT_BARRIER || !(thread.place == threads[0].place))
@@ -306,6 +323,8 @@ inline void run_block() {
     memset(shared_bytes, 0xff, launch.shared_bytes); // all ones is NaN in every floating-point format
     async_view.assign(launch.shared_bytes, char(0xff));
     hidden_by.assign(launch.shared_bytes / 16 + 1, 0);
+    for (NamedBarrier &barrier : named_barriers)
+        barrier.arrived.clear();
     phase = 0;
     for (Thread &thread : threads) {
         thread.state = READY;
@@ -320,29 +339,35 @@ inline void run_block() {
     for (;;) {
         shuffle_order(warps);
         shuffle_order(lanes);
-        for (unsigned warp : warps)
-            for (bool moved = true; moved;) { // as far as this warp gets by itself
-                moved = false;
-                for (unsigned lane : lanes) {
-                    size_t id = warp * 32 + lane;
-                    if (id < threads.size() && threads[id].state == READY) {
-                        go_on(threads[id]);
-                        moved = true;
-                        if (!error.empty())
-                            return;
-                    }
+        for (size_t first = 0; first < warps.size();) { // the first warp in this order that can move at all
+            bool moved = changes_place = false;
+            for (unsigned i = 0; i < 32 && !changes_place; i++) {
+                size_t id = warps[first] * 32 + lanes[i];
+                if (id < threads.size() && can_go_on(threads[id])) {
+                    go_on(threads[id]);
+                    moved = true;
+                    if (!error.empty())
+                        return;
                 }
             }
-        if (const Thread *thread = unlike_its_warpgroup())
-            error = "thread " + std::to_string(thread->id) + " didn't do the same as others of its warpgroup";
-        if (everyone_returned() && with_products_under_way())
-            error = "a thread returned while a product of its warpgroup was under way";
-        if (everyone_returned() || !error.empty())
-            return;
-        if (!everyone_met()) {
+            if (changes_place) {
+                unsigned warp = warps[first];
+                warps.erase(warps.begin() + first);
+                warps.insert(warps.begin() + random_below(warps.size() + 1), warp);
+            }
+            first = moved ? 0 : first + 1;
+        }
+        bool returned = everyone_returned();
+        if (!returned && !everyone_met()) {
             error = "not all threads of the block meet: " + who_waits_where();
             return;
         }
+        if (const Thread *thread = unlike_its_warpgroup())
+            error = "thread " + std::to_string(thread->id) + " didn't do the same as others of its warpgroup";
+        if (returned && with_products_under_way())
+            error = "a thread returned while a product of its warpgroup was under way";
+        if (returned || !error.empty())
+            return;
         current = &threads[0];
         trace(current->place, "---- all %zu threads are at %s: phase %d begins", threads.size(), current->waits_for,
               ++phase);
@@ -501,3 +526,4 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, cuda_on_cpu::Place p
 
 #include "instructions_on_cpu.h"
 #include "warpgroup_on_cpu.h"
+#include "pipeline_on_cpu.h"

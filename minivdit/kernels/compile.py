@@ -43,7 +43,7 @@ def compile_file(file, architectures=ARCHITECTURES, compiler=None, text=None):
 
     compiler: 'nvcc' or 'nvrtc'; the first that is there unless given. text: compiled instead of the file's own.
     Raises InputError when there is no compiler, and when the source doesn't compile: with file, line, architecture
-    and the first error.
+    and the first error. So it does when the assembler says that it leaves instructions out, or can't overlap products.
     """
     compiler = compiler or next(iter(compilers()), None)
     if compiler not in compilers():
@@ -57,6 +57,8 @@ def compile_file(file, architectures=ARCHITECTURES, compiler=None, text=None):
         log = "".join(_with_nvcc(file, group, text) for group in together.values())
     else:
         log = "\n".join(with_nvrtc(file, architecture, text)[1] for architecture in wanted)
+    if loss := re.search("Potential Performance Loss: (.*)", log):  # instructions left out, or one after the other
+        raise InputError(f"{compiler} doesn't do all of {file.name} for {_named(wanted)}: {loss[1]}")
     reports = {(report.expression, report.architecture): report for report in _read(file, log)}
     return [
         reports[expression, architecture] for architecture in wanted for expression in file.expressions(architecture)
