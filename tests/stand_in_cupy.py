@@ -4,24 +4,30 @@ Its arrays live "on the device". They become NumPy arrays by `.get()` only, don'
 function, method or argument that the tables below don't name; the tables were checked against CuPy 14.2 (and are again
 by test_stand_in.py wherever CuPy can be imported). Results of ufuncs are contiguous, whatever their inputs were, as
 CuPy's are. A number that is looked at, or a mask as an index, counts as a copy to the host, because the host then
-waits. Work is refused in any other thread or process than the one that installed it. A RawModule runs the CUDA source
-that it is given, by the emulation (minivdit.kernels.emulate), which checks shared memory, barriers and the struct.
+waits. Work is refused in any other thread or process than the one that installed it. NVRTC has a stand-in, too. A
+RawModule runs the CUDA source that was given to that, by the emulation (minivdit.kernels.emulate), which checks shared
+memory, barriers and the struct.
 
 What it can't show: that CuPy computes what NumPy does where both have a function; how fast anything is; how much memory
 CuPy takes; anything that needs a real driver, NVRTC or cuBLAS; races between the host and the device, since every call
 here has finished when it returns.
 """
 
+import atexit
 import ctypes
 import functools
 import os
 import re
+import shutil
 import sys
+import tempfile
 import threading
 import types
+from pathlib import Path
 
 import numpy as np
 
+from minivdit.kernels import compile as compiling
 from minivdit.kernels import launch
 from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.emulate import Emulation
@@ -96,7 +102,8 @@ OPERATORS = {
 
 
 class Record:
-    """What went on: copies between host and device as (direction, bytes); launches, by the names of what was launched.
+    """What went on: copies between host and device as (direction, bytes); launches, by the names of what was launched;
+    kernel files that were compiled.
 
     Of the launches, one is noted for a call, though CuPy may need several, for a matrix product or a mean.
     """
@@ -105,7 +112,7 @@ class Record:
         self.clear()
 
     def clear(self):
-        self.copies, self.launches = [], []
+        self.copies, self.launches, self.compiled = [], [], []
 
     def to_device(self):
         return [size for direction, size in self.copies if direction == "to device"]
@@ -119,10 +126,6 @@ _home = None  # the process and thread that may work with the device
 
 
 class OutOfMemoryError(MemoryError):
-    pass
-
-
-class CompileException(Exception):
     pass
 
 
@@ -186,6 +189,7 @@ class ndarray:
     strides = property(lambda self: self._inside.strides)
     base = property(lambda self: None if self._inside.base is None else ndarray(self._inside.base))
     T = property(lambda self: ndarray(self._inside.T))
+    data = property(lambda self: types.SimpleNamespace(ptr=self._inside.__array_interface__["data"][0]))
     __cuda_array_interface__ = property(lambda self: {**self._inside.__array_interface__, "version": 3})
 
     def get(self):
@@ -329,22 +333,56 @@ def _as_strided(x, shape=None, strides=None):
     return ndarray(np.lib.stride_tricks.as_strided(_inside(x), shape, strides))
 
 
-class RawModule:
-    """Compiles nothing before it is launched: then the emulation does, from the very source that was given."""
+class NVRTCError(Exception):
+    pass
 
-    def __init__(self, code=None, *, options=(), name_expressions=None, backend="nvrtc"):
+
+class NVRTC:
+    """CuPy's module of that name. What it makes of a source is the source: it's compiled when it is launched."""
+
+    NVRTCError = NVRTCError
+    getVersion = staticmethod(lambda: (0, 0))
+
+    def __init__(self):
+        self.programs = {}
+
+    def createProgram(self, source, name, headers, include_names):
+        self.programs[len(self.programs)] = (source, [])
+        return len(self.programs) - 1
+
+    def addNameExpression(self, program, expression):
+        self.programs[program][1].append(expression)
+
+    def getLoweredName(self, program, expression):
+        assert expression in self.programs[program][1]
+        return f"_Z{expression}"
+
+    def compileProgram(self, program, options):
+        record.compiled.append(re.match(r'#line 1 "(\w+)\.cu"', self.programs[program][0]).group(1))
+        if "#error" in self.programs[program][0]:
+            raise NVRTCError("NVRTC_ERROR_COMPILATION (6)")
+
+    def getCUBIN(self, program):
+        return self.programs[program][0].encode()
+
+    def getProgramLog(self, program):
+        return 'kernel.cu(3): warning: unused\nkernel.cu(7): error: "nought" is undefined\nmore'
+
+    def destroyProgram(self, program):
+        pass
+
+
+class RawModule:
+    """Compiles nothing before it is launched: then the emulation does, from the very source that was given to NVRTC."""
+
+    def __init__(self, *, path):
+        code = Path(path).read_text(encoding="utf-8")
         self.file = FILES[re.match(r'#line 1 "(\w+)\.cu"', code).group(1)]
         self.emulation = Emulation(sources={self.file.name: code})
-        self.names, self.options = list(name_expressions), options
-
-    def compile(self, log_stream=None):
-        if "#error" in self.emulation.sources[self.file.name]:
-            raise CompileException('kernel.cu(3): warning: unused\nkernel.cu(7): error: "nought" is undefined\nmore')
+        self.names = {f"_Z{expression}": expression for expression in self.file.expressions()}
 
     def get_function(self, name):
-        if name not in self.names:
-            raise KeyError(name)
-        return RawKernel(self, name)
+        return RawKernel(self, self.names[name])
 
 
 class RawKernel:
@@ -436,14 +474,22 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, p
         get_elapsed_time=lambda start, end: end.time - start.time,
         runtime=types.SimpleNamespace(
             getDeviceCount=count,
+            getDevice=lambda: 0,
             getDeviceProperties=lambda number: properties,
             memGetInfo=lambda: (memory - pool.total_bytes(), memory),
             driverGetVersion=lambda: 13000,
         ),
-        compiler=types.SimpleNamespace(CompileException=CompileException),
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     )
     return module
+
+
+@functools.cache
+def _compiled():
+    """A folder for what was compiled, in place of the user's own."""
+    made = tempfile.mkdtemp(prefix="minivdit-stand-in-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 @functools.wraps(cupy)
@@ -451,8 +497,11 @@ def install(monkeypatch, **options):
     """Put the stand-in in CuPy's place, for one test, in this thread; returns the module."""
     global _home
     _home = os.getpid(), threading.get_ident()
-    launch.launcher.cache_clear()
+    launch._launcher.cache_clear()
     record.clear()
+    nvrtc, folder = NVRTC(), Path(_compiled())
+    monkeypatch.setattr(compiling, "_nvrtc", lambda: nvrtc)
+    monkeypatch.setattr(launch, "private_folder", lambda name: folder)
     module = cupy(**options)
     monkeypatch.setitem(sys.modules, "cupy", module)
     return module

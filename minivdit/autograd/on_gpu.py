@@ -140,7 +140,7 @@ def attention(q, k, v, q_weight=None, k_weight=None, cos=None, sin=None, *, scal
         _prepare(_with_four_axes(x), weight, *tables) for x, weight in ((q, q_weight), (k, k_weight))
     )
     runner = launcher()
-    wanted = q.dtype.name, width, runner.architecture, runner.shared_bytes
+    wanted = q.dtype.name, width, runner.architecture, runner.shared_bytes, runner.compiles
     forward, backward = (
         attention_kernels.best(kind, *wanted) for kind in (attention_kernels.Forward, attention_kernels.Backward)
     )

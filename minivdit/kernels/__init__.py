@@ -8,7 +8,7 @@ catalogue.py    all of these files, by name
 formats.py      float32, float16 and bfloat16, which NumPy doesn't have
 compile.py      by nvcc or NVRTC for every architecture, with registers and spills
 emulate.py      by g++ for the CPU, thread by thread
-launch.py       by CuPy for the GPU
+launch.py       by NVRTC for the GPU, once; launched by CuPy
 
 Nothing here needs CuPy, g++ or nvcc before it is used.
 """

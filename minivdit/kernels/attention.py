@@ -198,13 +198,14 @@ BEST = {
 }
 
 
-def best(kind, dtype, width, architecture, shared_bytes):
+def best(kind, dtype, width, architecture, shared_bytes, compiles=lambda file: True):
     """The name of the best file of a kind, Forward or Backward, for numbers of this dtype and heads of this width.
 
-    architecture: of the GPU, '90' for sm_90; shared_bytes: what it has for a block. Raises InputError if none will do.
+    architecture: of the GPU, '90' for sm_90; shared_bytes: what it has for a block; compiles(file): whether that can be
+    compiled, asked of the best last. Raises InputError if none will do.
     """
     for name in BEST[kind]:
-        if FILES[name].runs(dtype, width, architecture, shared_bytes):
+        if FILES[name].runs(dtype, width, architecture, shared_bytes) and compiles(FILES[name]):
             return name
     raise InputError(
         f"no attention kernel reads {dtype} in heads of {width} numbers on this GPU (sm_{architecture}, {shared_bytes} "

@@ -17,6 +17,8 @@ from .emulate import first_error
 from .sources import whole_source
 
 ARCHITECTURES = ("75", "80", "86", "89", "90", "90a")
+# Of nvcc and of NVRTC: numbers below 1.2e-38 count as 0, which saves a few instructions for every exponential and root.
+OPTIONS = ("-std=c++17", "-ftz=true")
 CURE = "install the CUDA toolkit, or pip install 'minivdit[cuda13]' (or cuda12)"
 
 # What each architecture can give to one block, in bytes (CUDA C++ Programming Guide, "Technical Specifications").
@@ -73,7 +75,7 @@ def _with_nvcc(file, architectures, text):
     with tempfile.TemporaryDirectory() as build:
         source = Path(build) / f"{file.name}.cu"
         source.write_text(text, encoding="utf-8")
-        command = ["nvcc", "-std=c++17", "-fatbin", *targets, "-Xptxas=-v", "-Werror=all-warnings", "--threads=0"]
+        command = ["nvcc", *OPTIONS, "-fatbin", *targets, "-Xptxas=-v", "-Werror=all-warnings", "--threads=0"]
         done = subprocess.run([*command, "-o", "out", source.name], cwd=build, capture_output=True, text=True)
     log = done.stdout + done.stderr
     if done.returncode:
@@ -82,20 +84,34 @@ def _with_nvcc(file, architectures, text):
 
 
 def with_nvrtc(file, architecture, text):
-    """Compile for one architecture; the machine code, and the log."""
-    nvrtc = _nvrtc()
+    """Compile for one architecture: the machine code, the log, and a dict of expression -> the function's name there.
+
+    Several threads can do that at the same time. Raises InputError.
+    """
+    nvrtc, expressions = _nvrtc(), file.expressions(architecture)
+    if nvrtc is None:
+        raise InputError(f"NVRTC isn't installed; {CURE}")
     program = nvrtc.createProgram(text, f"{file.name}.cu", (), ())
-    for expression in file.expressions(architecture):
+    for expression in expressions:
         nvrtc.addNameExpression(program, expression)
     try:
-        nvrtc.compileProgram(program, ("-std=c++17", f"-arch=sm_{architecture}", "--ptxas-options=-v"))
-        return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program)
+        nvrtc.compileProgram(program, (*OPTIONS, f"-arch=sm_{architecture}", "--ptxas-options=-v"))
+        names = {expression: nvrtc.getLoweredName(program, expression) for expression in expressions}
+        return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program), names
     except nvrtc.NVRTCError as error:
         log = nvrtc.getProgramLog(program) or str(error)
         message = f"NVRTC can't compile {file.name} for {_named([architecture])}: {first_error(log)}"
         raise InputError(message) from None
     finally:
         nvrtc.destroyProgram(program)
+
+
+def nvrtc_version():
+    """Such as '12.9'. Raises InputError where there is none."""
+    nvrtc = _nvrtc()
+    if nvrtc is None:
+        raise InputError(f"NVRTC isn't installed; {CURE}")
+    return ".".join(map(str, nvrtc.getVersion()))
 
 
 def _nvrtc():

@@ -17,7 +17,7 @@ from .formats import STORED_AS
 OLDEST_FOR_BFLOAT16 = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone: what is kept for it is found faster than by its fields
 class Function:
     """One __global__ function of a file: a template over one whole number, the instance (and see KernelFile.types).
 
@@ -31,7 +31,7 @@ class Function:
     shared_bytes: Callable[[int], int] = lambda instance: 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KernelFile:
     """One file of kernels/ and its functions, in the order in which they are launched.
 

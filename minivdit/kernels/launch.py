@@ -1,25 +1,45 @@
-"""Kernels on a GPU: compiled by NVRTC through CuPy, cached by CuPy, launched on CuPy arrays."""
+"""Kernels on a GPU: compiled by NVRTC, kept in the user's cache folder, loaded and launched by CuPy on its arrays.
 
+CuPy compiles, too, but asks NVRTC for the GPU's own architecture even where a file is for another one ("90a"): some
+versions of NVRTC refuse both together. So files are compiled here, all in one way, as the tests compile them.
+"""
+
+import ctypes
 import functools
+import hashlib
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..base.backend import gpu_problem
+from ..base.backend import cpu_count, gpu_problem
+from ..base.console import note
 from ..base.errors import InputError
-from .emulate import first_error
+from ..base.files import atomic_write, is_private_file, private_folder
+from .catalogue import FILES
+from .compile import OPTIONS, nvrtc_version, with_nvrtc
 from .sources import whole_source
 
 WITHOUT_ASKING = 48 << 10  # bytes of shared memory that a block gets; more has to be asked for
 
 
-@functools.cache
 def launcher():
-    """The Launcher of this process: what it compiled and loaded is kept."""
+    """The Launcher of the GPU that is CuPy's current one; each is made once, and what it loaded is kept."""
+    cupy = sys.modules.get("cupy")  # where there is none, _launcher says so
+    return _launcher(cupy and cupy.cuda.runtime.getDevice())
+
+
+@functools.cache
+def _launcher(device):
     return Launcher()
 
 
 class Launcher:
-    """Runs kernels on CuPy arrays, as emulate.Emulation does on NumPy arrays. Raises InputError without a GPU."""
+    """Runs kernels on CuPy arrays, as emulate.Emulation does on NumPy arrays; on the GPU that was current when made.
+
+    Raises InputError without a GPU.
+    """
 
     library = "cupy"
 
@@ -32,8 +52,9 @@ class Launcher:
         device = cupy.cuda.Device()
         self.architecture = device.compute_capability  # '90' for sm_90
         self.shared_bytes = device.attributes["MaxSharedMemoryPerBlockOptin"]
-        # Made once: a file's machine code, and a kernel that is ready to be launched.
-        self._module, self._kernel = functools.cache(self._load), functools.cache(self._make_ready)
+        # Made once: a file's functions, and a kernel that is ready to be launched.
+        self._functions, self._kernel = functools.cache(self._load), functools.cache(self._make_ready)
+        self.compiles = functools.cache(self._compiles)
 
     def array(self, array):
         """A NumPy array as an array of this library."""
@@ -45,12 +66,13 @@ class Launcher:
 
     def run(self, file, function, instance, blocks, arguments, number_type=None):
         """One launch, on CuPy's current stream; it returns at once, as launches do."""
-        kernel = self._kernel(file, function, instance, number_type)
+        kernel, shared, as_bytes = self._kernel(file, function, instance, number_type)
         # CuPy passes a NumPy array of one element by value, as so many bytes.
-        struct = np.frombuffer(bytes(arguments), np.dtype(type(arguments)))
-        kernel((blocks,), (function.threads,), (struct,), shared_mem=function.shared_bytes(instance))
+        struct = np.frombuffer(arguments, as_bytes)
+        kernel((blocks,), (function.threads,), (struct,), shared_mem=shared)
 
     def _make_ready(self, file, function, instance, number_type):
+        """A kernel, the bytes of shared memory that a block of it needs, and the dtype of its argument."""
         expression, shared = file.expression(function, instance, number_type), function.shared_bytes(instance)
         if file.target(self.architecture) is None:
             needed = f"sm_{file.architecture}{', no other' if file.only else ' or newer'}"
@@ -64,22 +86,70 @@ class Launcher:
                 f"{expression} needs {shared} bytes of shared memory a block, and this GPU (sm_{self.architecture}) "
                 f"has {self.shared_bytes}; use another rung"
             )
-        kernel = self._module(file).get_function(expression)
+        module, names = self._functions(file)
+        kernel = module.get_function(names[expression])
         if shared > WITHOUT_ASKING:
             kernel.max_dynamic_shared_size_bytes = shared
-        return kernel
+        # Bytes without a meaning: what NumPy makes of all the fields would be made, and read by CuPy, at each launch.
+        return kernel, shared, np.dtype((np.void, ctypes.sizeof(file.arguments)))
 
     def _load(self, file):
-        # CuPy adds the GPU's own architecture; NVRTC takes the one with more instructions.
-        target = (f"-arch=sm_{file.only}",) if file.only else ()
-        module = self.cupy.RawModule(
-            code=whole_source(file.name),
-            options=("-std=c++17", *target),
-            name_expressions=file.expressions(self.architecture),
-        )
+        path, names = compiled(file, self.architecture)
+        return self.cupy.RawModule(path=str(path)), names
+
+    def _compiles(self, file):
+        """Whether NVRTC compiles a file; a note says why not, once.
+
+        An old one may not know what one architecture alone has. Of other files it is taken for granted: they raise an
+        InputError where they are launched.
+        """
+        if file.only is None:
+            return True
         try:
-            module.compile()
-        except self.cupy.cuda.compiler.CompileException as error:
-            message = f"NVRTC can't compile {file.name} for sm_{self.architecture}: {first_error(str(error))}"
-            raise InputError(message) from None
-        return module
+            compiled(file, self.architecture)
+        except InputError as error:
+            note(f"the next best kernel is taken: {error}")
+            return False
+        return True
+
+
+def compiled(file, architecture):
+    """The path of a file's machine code, and a dict of expression -> the function's name there; made if need be.
+
+    architecture: of the GPU, '90' for sm_90. Both are kept in the user's cache folder under a name made from a hash of
+    all that they depend on. Raises InputError.
+    """
+    target, text = file.target(architecture), whole_source(file.name)
+    parts = (text, target, nvrtc_version(), *OPTIONS, *file.expressions(target))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    path = private_folder("kernels") / f"{file.name}-{target}-{key}.cubin"
+    names = path.with_suffix(".json")
+    if not (is_private_file(path) and is_private_file(names)):
+        code, _, found = with_nvrtc(file, target, text)
+        for kept, content in ((names, json.dumps(found).encode()), (path, code)):
+            kept.unlink(missing_ok=True)
+            with atomic_write(kept) as temporary:
+                temporary.write_bytes(content)
+                temporary.chmod(0o600)
+    return path, json.loads(names.read_bytes())
+
+
+def compile_all(architecture=None, threads=None):
+    """Compile every file that a GPU of this architecture runs, so many at a time, for later launches of any process.
+
+    architecture: by default that of the current GPU; with one given, no GPU is needed. threads: by default one a core;
+    NVRTC works in all at once, since CuPy lets other threads run meanwhile. Returns a dict of name -> None, or what is
+    wrong with that file in one line.
+    """
+    architecture = architecture or launcher().architecture
+
+    def attempt(file):
+        try:
+            compiled(file, architecture)
+        except InputError as error:
+            return str(error)
+
+    files = [file for file in FILES.values() if file.target(architecture) is not None]
+    private_folder("kernels")  # once, before several ask for it
+    with ThreadPoolExecutor(threads or cpu_count()) as pool:
+        return dict(zip([file.name for file in files], pool.map(attempt, files)))

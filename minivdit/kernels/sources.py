@@ -36,8 +36,8 @@ def source(name):
 def whole_source(name):
     """The text of one kernel file with the headers of this folder in place of their #include lines.
 
-    One text that holds everything: a cache keyed by it notices every change, which CuPy's own doesn't for
-    headers. #line directives keep the names and line numbers that a compiler's messages show.
+    One text that holds everything: a cache keyed by it notices every change, of headers too. #line directives keep the
+    names and line numbers that a compiler's messages show.
     """
     return inline_headers(source(name), f"{name}.cu")
 

@@ -1,68 +1,87 @@
 """The CuPy launcher: what it hands to a stand-in for CuPy; and the kernels themselves where a GPU is there."""
 
+import json
+import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minivdit.base.backend import gpu_problem
 from minivdit.base.errors import InputError
-from minivdit.kernels import attention, fused, launch, whole_source
+from minivdit.kernels import attention, catalogue, fused, launch, whole_source
 from minivdit.kernels.attention import FILES, Forward
 from minivdit.lab.benchmarks.kernel_attention_check import errors
 
 SHARED_BYTES = 65536  # of the stand-in, as an sm_75 has
 
 
-class CompileException(Exception):
-    pass
-
-
 class Kernel:
     """Stands in for what cupy.RawModule.get_function returns: writes down how it was called."""
 
-    def __init__(self, expression):
-        self.expression, self.calls, self.max_dynamic_shared_size_bytes = expression, [], None
+    def __init__(self):
+        self.calls, self.max_dynamic_shared_size_bytes = [], None
 
     def __call__(self, grid, block, args, *, shared_mem):
         self.calls.append((grid, block, args, shared_mem))
 
 
 class Module:
-    def __init__(self, code, options, name_expressions):
-        self.code, self.options, self.name_expressions = code, options, name_expressions
-        self.kernels = {name: Kernel(name) for name in name_expressions}
+    """Stands in for cupy.RawModule, of a file that `compiled` made of a source and of names."""
 
-    def compile(self):
-        if "nought" in self.code:
-            raise CompileException('kernel.cu(3): warning: unused\nkernel.cu(7): error: "nought" is undefined\nmore')
+    def __init__(self, path):
+        self.source, self.names = Path(path).read_text(), json.loads(Path(path).with_suffix(".json").read_text())
+        self.mangled = {name: Kernel() for name in self.names.values()}
+        self.kernels = {expression: self.mangled[name] for expression, name in self.names.items()}
 
     def get_function(self, name):
-        return self.kernels[name]
+        return self.mangled[name]
+
+
+class World:
+    """A machine with GPUs, of which one is current; what was compiled and loaded there."""
+
+    def __init__(self):
+        self.device, self.modules, self.compiled = 0, [], []
+
+    def load(self, path):
+        self.modules.append(Module(path))
+        return self.modules[-1]
+
+    def with_nvrtc(self, file, architecture, text):
+        self.compiled.append((file.name, architecture))
+        if "nought" in text:
+            raise InputError(f'can\'t compile {file.name} for sm_{architecture}: a.cu(7): error: "nought" is lost')
+        names = {name: f"_Z{number}" for number, name in enumerate(file.expressions(architecture))}
+        return text.encode(), "", names
 
 
 @pytest.fixture
-def launcher(monkeypatch):
-    """A Launcher on a stand-in for CuPy, whose arrays are NumPy's."""
-    modules = []
-
-    def raw_module(**given):
-        modules.append(Module(**given))
-        return modules[-1]
-
+def world(monkeypatch, tmp_path):
+    """A stand-in for CuPy, whose arrays are NumPy's, and for NVRTC."""
+    made = World()
     device = types.SimpleNamespace(
         compute_capability="75", attributes={"MaxSharedMemoryPerBlockOptin": SHARED_BYTES}
     )  # fmt: skip
     cuda = types.SimpleNamespace(
-        Device=lambda: device, compiler=types.SimpleNamespace(CompileException=CompileException)
-    )
-    cupy = types.SimpleNamespace(cuda=cuda, RawModule=raw_module, empty=np.empty, asarray=np.asarray)
+        Device=lambda: device, runtime=types.SimpleNamespace(getDevice=lambda: made.device)
+    )  # fmt: skip
+    cupy = types.SimpleNamespace(cuda=cuda, RawModule=made.load, empty=np.empty, asarray=np.asarray)
     monkeypatch.setattr(launch, "gpu_problem", lambda: None)
-    monkeypatch.setitem(__import__("sys").modules, "cupy", cupy)
-    made = launch.Launcher()
-    monkeypatch.setattr(made, "library", "numpy", raising=False)
-    made.modules = modules
-    return made
+    monkeypatch.setattr(launch, "with_nvrtc", made.with_nvrtc)
+    monkeypatch.setattr(launch, "nvrtc_version", lambda: "12.9")
+    monkeypatch.setattr(launch, "private_folder", lambda name: tmp_path)
+    monkeypatch.setattr(launch.Launcher, "library", "numpy")
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    launch._launcher.cache_clear()
+    yield made
+    launch._launcher.cache_clear()
+
+
+@pytest.fixture
+def launcher(world):
+    return launch.launcher()
 
 
 def numbers(queries, keys, width):
@@ -72,15 +91,17 @@ def numbers(queries, keys, width):
     return q, k, v
 
 
-def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher):
+def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher, world):
     q, k, v = numbers(70, 50, 128)
     name = "attention_forward_3_tiles"
     out, log_sum_exp = attention.forward(name, q, k, v, runner=launcher, scale=0.5)
     attention.forward(name, q, k, v, runner=launcher)
-    (module,) = launcher.modules  # compiled once for two calls
-    assert module.code == whole_source(name) and module.name_expressions == FILES[name].expressions("75")
+    (module,) = world.modules  # loaded once for two calls
+    assert world.compiled == [(name, "75")] and module.source == whole_source(name)
+    assert list(module.names) == FILES[name].expressions("75")
     kernel = module.kernels[f"{name}<128>"]
-    (grid, block, (struct,), shared), _ = kernel.calls
+    (grid, block, (struct,), shared), (*_, (other,), _) = kernel.calls
+    assert struct.dtype is other.dtype and not struct.dtype.names  # NumPy and CuPy look at no field
     assert grid == (2 * 2 * 3,) and block == (128,)  # two tiles of queries, two clips, three heads
     assert shared == kernel.max_dynamic_shared_size_bytes == FILES[name].functions[0].shared_bytes(128) > 48 << 10
     assert struct.shape == (1,)  # CuPy passes a NumPy array of one element by value
@@ -92,11 +113,11 @@ def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher):
     assert given.query_time.data is None and given.scores is None
 
 
-def test_kernels_beside_attention_are_launched_one_direction_at_a_time(launcher):
+def test_kernels_beside_attention_are_launched_one_direction_at_a_time(launcher, world):
     x, shift, scale = np.zeros((2, 3, 40, 200), np.float32), *np.zeros((2, 2, 3, 1, 200), np.float32)
     fused.normalise_and_modulate(x, shift, scale, runner=launcher)
     fused.normalise_and_modulate_backward(x, scale, x, runner=launcher)
-    kernels = launcher.modules[0].kernels
+    kernels = world.modules[0].kernels
     calls = {name: kernel.calls for name, kernel in kernels.items() if kernel.calls}
     forward, backward, sums = (
         f"normalise_and_modulate_{kind}<float32, 256>" for kind in ("forward", "backward", "sums")
@@ -105,12 +126,12 @@ def test_kernels_beside_attention_are_launched_one_direction_at_a_time(launcher)
     assert [calls[name][0][0] for name in (forward, backward, sums)] == [(12,), (12,), (6 * 7,)]  # 2 tiles of 6 groups
 
 
-def test_all_parameters_are_updated_in_one_launch(launcher):
+def test_all_parameters_are_updated_in_one_launch(launcher, world):
     arrays, factor = np.zeros((5, 1000), np.float32), np.ones(1, np.float32)
     segments = [(300, 0.5, 0.1), (700, 0.25, 0)]
     options = {"segments": segments, "step": 1, "share": 0.5, "betas": (0.5, 0.75), "gradient_factor": factor}
     fused.adamw_ema(*arrays, runner=launcher, **options)
-    ((grid, _, (struct,), _),) = launcher.modules[0].kernels["adamw_ema<128>"].calls
+    ((grid, _, (struct,), _),) = world.modules[0].kernels["adamw_ema<128>"].calls
     given = fused.AdamWEMA.from_buffer_copy(struct.tobytes())
     assert grid == (2,) and given.count == 1000 and given.gradient_factor == factor.ctypes.data and given.aligned
     assert list(given.end[:3]) == [300, 1000, 1000] and list(given.step_size[:2]) == [1.0, 0.5]
@@ -119,9 +140,9 @@ def test_all_parameters_are_updated_in_one_launch(launcher):
     assert given.square_bias == 0.5
 
 
-def test_little_shared_memory_is_not_asked_for(launcher):
+def test_little_shared_memory_is_not_asked_for(launcher, world):
     attention.forward("attention_forward_2_online", *numbers(5, 5, 32), runner=launcher)
-    kernel = launcher.modules[0].kernels["attention_forward_2_online<32>"]
+    kernel = world.modules[0].kernels["attention_forward_2_online<32>"]
     assert len(kernel.calls) == 1 and kernel.max_dynamic_shared_size_bytes is None
 
 
@@ -134,11 +155,11 @@ def test_a_gpu_with_too_little_shared_memory_or_too_old_is_told_in_one_line(laun
         attention.forward("attention_forward_3_tiles", *numbers(5, 5, 128), runner=launcher)
 
 
-def test_a_gpu_without_bfloat16_gets_the_float16_instances_only(launcher):
+def test_a_gpu_without_bfloat16_gets_the_float16_instances_only(launcher, world):
     name = "attention_forward_4_tensor_cores"
     q, k, v = (array.astype(np.float16) for array in numbers(70, 50, 64))
     out, _ = attention.forward(name, q, k, v, runner=launcher)
-    (module,) = launcher.modules
+    (module,) = world.modules
     assert set(module.kernels) == {f"{name}<float16, {width}>" for width in (32, 64, 128)}
     assert len(module.kernels[f"{name}<float16, 64>"].calls) == 1 and out.dtype == np.float16
     bits = [array.view(np.uint16) for array in (q, k, v)]
@@ -148,13 +169,13 @@ def test_a_gpu_without_bfloat16_gets_the_float16_instances_only(launcher):
         attention.forward("attention_forward_6_async", q, k, v, runner=launcher)
 
 
-def test_a_kernel_of_one_architecture_alone_is_compiled_for_it_and_refused_elsewhere(launcher):
+def test_a_kernel_of_one_architecture_alone_is_compiled_for_it_and_refused_elsewhere(launcher, world):
     name = "attention_forward_8_wgmma"
     given = [array.astype(np.float16) for array in numbers(130, 5, 32)]
     launcher.architecture = "90"
     attention.forward(name, *given, runner=launcher)
-    (module,) = launcher.modules
-    assert "-arch=sm_90a" in module.options
+    (module,) = world.modules
+    assert world.compiled == [(name, "90a")]
     ((grid, block, _, _),) = module.kernels[f"{name}<float16, 32>"].calls
     assert grid == (2 * 2 * 3,) and block == (256,)
     launcher._kernel.cache_clear()
@@ -166,8 +187,61 @@ def test_a_kernel_of_one_architecture_alone_is_compiled_for_it_and_refused_elsew
 
 def test_a_failed_compile_is_told_by_its_first_error(launcher, monkeypatch):
     monkeypatch.setattr(launch, "whole_source", lambda name: "nought")
-    with pytest.raises(InputError, match=r'online for sm_75: kernel.cu\(7\): error: "nought" is undefined$'):
+    with pytest.raises(InputError, match=r'online for sm_75: a.cu\(7\): error: "nought" is lost$'):
         attention.forward("attention_forward_2_online", *numbers(5, 5, 32), runner=launcher)
+
+
+def test_what_was_compiled_is_kept_for_the_next_process(world, monkeypatch):
+    name = "attention_forward_2_online"
+    for _ in range(2):
+        attention.forward(name, *numbers(5, 5, 32), runner=launch.Launcher())
+    assert len(world.compiled) == 1 and len(world.modules) == 2
+    path, names = launch.compiled(FILES[name], "75")
+    assert not any(kept.stat().st_mode & 0o077 for kept in (path, path.with_suffix(".json")))
+    for spoil in (path.unlink, path.with_suffix(".json").unlink, lambda: path.chmod(0o666)):
+        spoil()
+        assert launch.compiled(FILES[name], "75") == (path, names)
+    assert len(world.compiled) == 4
+    launch.compiled(FILES[name], "80")
+    monkeypatch.setattr(launch, "nvrtc_version", lambda: "13.0")
+    launch.compiled(FILES[name], "75")
+    monkeypatch.setattr(launch, "whole_source", lambda name: whole_source(name) + "// changed")
+    launch.compiled(FILES[name], "75")
+    assert len(world.compiled) == 7
+    assert len({entry.name for entry in path.parent.iterdir()}) == 8
+
+
+def test_every_gpu_has_kernels_of_its_own(world):
+    name = "attention_forward_3_tiles"
+    for world.device in (0, 1, 0, 1):
+        attention.forward(name, *numbers(5, 5, 128), runner=launch.launcher())
+    kernels = [module.kernels[f"{name}<128>"] for module in world.modules]
+    assert [len(kernel.calls) for kernel in kernels] == [2, 2] and len(world.compiled) == 1
+    assert len({kernel.max_dynamic_shared_size_bytes for kernel in kernels} - {None}) == 1
+
+
+def test_all_files_are_compiled_at_once(world, monkeypatch):
+    spoilt = "attention_forward_8_wgmma"
+    monkeypatch.setattr(launch, "whole_source", lambda name: "nought" if name == spoilt else whole_source(name))
+    for architecture, missing in (("90", set()), ("80", {spoilt}), ("75", {name for name in FILES if "8_" in name})):
+        found = launch.compile_all(architecture, threads=2)
+        there = {name for name, file in catalogue.FILES.items() if file.target(architecture)}
+        assert set(found) == there and missing <= set(catalogue.FILES) - there
+        assert {name for name, problem in found.items() if problem} == {spoilt} & there
+    assert "sm_90a: a.cu(7)" in launch.compile_all("90")[spoilt]
+    world.compiled.clear()
+    assert set(launch.compile_all()) < set(FILES) | set(catalogue.FILES) and not world.compiled  # of the current GPU
+
+
+def test_the_next_best_rung_takes_the_place_of_one_that_nvrtc_cannot_compile(launcher, monkeypatch, capsys):
+    launcher.architecture, launcher.shared_bytes = "90", 227 << 10
+    wanted = (Forward, "float16", 64, "90", 227 << 10, launcher.compiles)
+    assert attention.best(*wanted) == "attention_forward_8_wgmma"
+    launcher.compiles.cache_clear()
+    monkeypatch.setattr(launch, "whole_source", lambda name: "nought")
+    assert {attention.best(*wanted) for _ in range(3)} == {"attention_forward_7_trimmed"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the next best kernel is taken: can't compile attention_forward_8_wgmma for sm_90a" in line
 
 
 def test_arrays_of_the_other_library_are_refused(launcher):
