@@ -8,13 +8,14 @@ template <int TALL> __device__ __forceinline__ int tall_row(int t, int half) {
     return TALL * my_warps_row() + 16 * t + my_lane() / 4 + 8 * half;
 }
 
-// Copies the rows of an array tile by tile; a thread always has the same piece of every so many rows.
+// Copies the rows of an array tile by tile, by BLOCK neighbouring threads; a thread always has the same piece of every
+// so many rows.
 template <class TILE, class T, int BLOCK = THREADS> struct Copier {
     static constexpr int APART = BLOCK / TILE::PIECES;
     const T *from;
     long long apart;
 
-    __device__ __forceinline__ int row() { return threadIdx.x / TILE::PIECES; }
+    __device__ __forceinline__ int row() { return threadIdx.x % BLOCK / TILE::PIECES; }
     __device__ __forceinline__ int piece() { return threadIdx.x % TILE::PIECES; }
     __device__ __forceinline__ Copier(const Rows<const T> &rows, Work work, int first) : apart(APART * rows.token) {
         from = rows.row(work.batch, work.head, first + row()) + 8 * piece();

@@ -47,6 +47,7 @@ SPLIT_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 32)}
 HALVES_TILES = {32: (64, 64), 64: (64, 64), 128: (64, 64)}
 TRIMMED_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 32)}
 WARPGROUP_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
+SPECIALISED_TILES = {32: (192, 128), 64: (192, 128), 128: (128, 128)}
 BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
 HALVES = ("float16", "bfloat16")
@@ -95,16 +96,17 @@ def _own(tiles):
     return lambda width: tiles[width][0]
 
 
-def _tile_bytes(tiles, own_tiles, others_tiles, of_own, of_others, padding=0, aligned=4):
+def _tile_bytes(tiles, own_tiles, others_tiles, of_own, of_others, padding=0, aligned=4, beside=0):
     """Shared memory of so many tiles of 16-bit numbers of either side, and so many numbers of 4 bytes for each row.
 
-    aligned: what the size in bytes of all these is a multiple of.
+    beside: bytes of what else there is; aligned: what the size in bytes of all this is a multiple of.
     """
 
     def shared_bytes(width):
         own, others = tiles[width]
         in_tiles = (own_tiles * own + others_tiles * others) * (width + padding)
-        return -(-(2 * in_tiles + 4 * (of_own * own + of_others * others)) // aligned) * aligned
+        size = 2 * in_tiles + 4 * (of_own * own + of_others * others) + beside
+        return -(-size // aligned) * aligned
 
     return shared_bytes
 
@@ -139,6 +141,7 @@ _NAIVE = (
     _function("attention_forward_1_naive_output", 128, lambda a, width: a.queries * width, 128),
 )
 _ON_80 = {"types": HALVES, "architecture": 80}
+_ON_90A = {"types": HALVES, "architecture": 90, "only": "90a"}
 FILES = {
     file.name: file
     for file in (
@@ -164,9 +167,14 @@ FILES = {
             WARPGROUP_TILES,
             _tile_bytes(WARPGROUP_TILES, 1, 4, 1, 2, aligned=1024),
             threads=256,
-            types=HALVES,
-            architecture=90,
-            only="90a",
+            **_ON_90A,
+        ),
+        _forward_file(
+            "attention_forward_9_specialised",
+            SPECIALISED_TILES,
+            _tile_bytes(SPECIALISED_TILES, 1, 4, 1, 2, aligned=1024, beside=64),
+            threads=512,
+            **_ON_90A,
         ),
         _backward_file("attention_backward_1_warps", 4),
         _backward_file("attention_backward_2_tiles", _own(BACKWARD_TILES), _backward_bytes),
@@ -179,7 +187,8 @@ FILES = {
 
 # The files by direction, best first: `best` takes the first that runs. On an sm_80 or newer, float32 is multiplied by
 # tensor cores as pairs of bfloat16 (see rung 3b), on older GPUs as it is. For 16 bits rung 8 comes first (its head has
-# the sums). Chosen by arithmetic alone: nobody has measured.
+# the sums). Chosen by arithmetic alone: nobody has measured. Rung 9 should be faster where there are many queries, but
+# its blocks of 192 fit few lengths and fill a multiprocessor alone: it stays out until a GPU has compared the two.
 BEST = {
     Forward: (
         "attention_forward_8_wgmma",

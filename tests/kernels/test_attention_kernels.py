@@ -23,6 +23,7 @@ from minivdit.lab.benchmarks.kernel_attention_check import errors, reference
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 FORWARD = [name for name, file in FILES.items() if file.arguments is Forward]
 BACKWARD = [name for name in FILES if name not in FORWARD]
+SPECIALISED = "attention_forward_9_specialised"
 IN_FLOAT32 = [name for name, file in FILES.items() if not file.types]
 IN_16_BITS = [name for name in FILES if name not in IN_FLOAT32]
 # queries, keys, width, frames: on both sides of every tile's end, longer than one tile, and each length once alone
@@ -85,6 +86,23 @@ def test_equals_the_definition_in_16_bits(name, shape):
         dtype, *sizes = shape
         runner = Emulation(seed=seed, copies_land_late=seed == 0)
         result = errors(name, *sizes, seed, runner, heads=1 + seed, dtype=dtype)
+        assert is_close(result), result
+
+
+@pytest.mark.parametrize("copies_land_late", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "queries", "keys", "width", "frames"),
+    [
+        ("bfloat16", 191, 640, 32, None),
+        ("float16", 193, 513, 64, 5),
+        ("bfloat16", 192, 383, 64, None),
+        ("float16", 128, 769, 128, None),
+    ],
+)
+def test_tiles_go_around_through_the_stages(dtype, queries, keys, width, frames, copies_land_late):
+    for seed in (0, 1):
+        runner = Emulation(seed=seed, copies_land_late=copies_land_late)
+        result = errors(SPECIALISED, queries, keys, width, frames, seed, runner, heads=1, dtype=dtype)
         assert is_close(result), result
 
 
@@ -378,6 +396,45 @@ PLANTED = [
     ("attention_forward_8_wgmma", "warpgroup_wait<1>(scores[0]); // the scores are there", "//"),
     ("attention_forward_8_wgmma", "warpgroup_wait<0>(out[0], weights); // the output is there", ""),
     ("attention_forward_8_wgmma", "if (higher)\n", "if (false)\n"),
+    # producers and consumers: a stage read or overwritten too early, a wrong phase, a missing arrival, turns
+    (
+        SPECIALISED,
+        "mbarrier_wait(shared.values_full[values.stage], values.parity);\n        wait_for_turn();",
+        "wait_for_turn();",
+    ),
+    (SPECIALISED, "shared.keys_full[keys.stage], keys.parity)", "shared.keys_full[keys.stage], keys.parity ^ 1)"),
+    (SPECIALISED, "mbarrier_wait(shared.keys_empty[round.stage], round.parity ^ 1);", ""),
+    (SPECIALISED, "mbarrier_wait(shared.values_empty[round.stage], round.parity ^ 1);", ""),
+    (
+        SPECIALISED,
+        "shared.values_empty[round.stage], round.parity ^ 1)",
+        "shared.values_empty[round.stage], round.parity)",
+    ),
+    (
+        SPECIALISED,
+        "mbarrier_init(shared.keys_empty[stage], 4 * CONSUMERS)",
+        "mbarrier_init(shared.keys_empty[stage], 4)",
+    ),
+    (SPECIALISED, "mbarrier_arrive(*before);", ""),
+    (SPECIALISED, "read(shared.values_empty[values.stage]);", ""),
+    (
+        SPECIALISED,
+        "warpgroup_wait<0>(out[0], weights); // the output is there\n        read(shared.values_empty[values.stage]);",
+        "read(shared.values_empty[values.stage]);\n        warpgroup_wait<0>(out[0], weights);",
+    ),
+    (
+        SPECIALISED,
+        "hide(scores, shared.query_time, shared.key_time[stage]);\n        read(shared.keys_empty[stage]); // keys and",
+        "read(shared.keys_empty[stage]), hide(scores, shared.query_time, shared.key_time[stage]); //",
+    ),
+    (SPECIALISED, "async_proxy_fence(); // wgmma may read my part", ""),
+    (SPECIALISED, "copy_async_wait<1>(); // the copies before these", "//"),
+    (SPECIALISED, "copy_async_wait<0>(); // the last values have landed", ""),
+    (SPECIALISED, "named_barrier_wait<256>(1 + group);", ""),
+    (SPECIALISED, "named_barrier_arrive<256>(2 + group);", ";"),
+    (SPECIALISED, "__syncthreads(); // the mbarriers are ready", ""),
+    (SPECIALISED, "shared.q.along(64 * group)", "shared.q.along(0)"),
+    (SPECIALISED, "if (higher)\n", "if (false)\n"),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
@@ -430,11 +487,12 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
     monkeypatch.setitem(FILES, name, only_one_instance(FILES[name]))  # is compiled sooner
     text = whole_source(name)
     assert text.count(old) == 1, "the line to break isn't there once"
+    keys = 600 if name == SPECIALISED else 150  # more than one round through its stages
     caught = []
     for seed in (0, 1, 2):
         runner = Emulation(seed=seed, sources={name: text.replace(old, new)})
         try:
-            caught.append(not is_close(errors(name, 70, 150, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2))))
+            caught.append(not is_close(errors(name, 70, keys, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2))))
         except EmulationError:
             caught.append(True)
     assert any(caught)
