@@ -60,12 +60,15 @@ def reference(q, k, v, out_grad, *, scale=None, query_time=None, key_time=None, 
     return {"out": out, "log_sum_exp": log_sum_exp[..., 0], "q_grad": q_grad, **sides}
 
 
-def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None, steepness=1):
-    """An Error for everything that a kernel file computes, by name.
+def errors(
+    name, queries, keys, width, frames, seed, runner, batch=1, heads=2, dtype=None, steepness=1, apart=False
+):  # fmt: skip
+    """An Error for everything that a kernel file computes, by name. All is computed where the runner's arrays are.
 
-    frames: None, or how many frames the tokens lie in, none seeing a later one. runner: an Emulation or a Launcher.
+    frames: None, or how many frames the tokens lie in, none seeing a later one; or "any": each clip has times in no
+    order, with queries that see nothing and keys that nobody sees. runner: an Emulation or a Launcher.
     dtype: of the arrays; the first one that the file reads. steepness: how much longer the last key is than the first,
-    so that scores rise from tile to tile.
+    so that scores rise from tile to tile. apart: the arrays are views, between whose rows memory holds NaN.
     """
     generator = np.random.default_rng(seed)
     dtype = dtype or (FILES[name].types or ("float32",))[0]
@@ -73,33 +76,62 @@ def errors(name, queries, keys, width, frames, seed, runner, batch=1, heads=2, d
     def stored(array):
         return runner.array(to_format(array, dtype))
 
+    def as_given(array):
+        array = to_format(array, dtype)
+        return _apart(array, runner) if apart else runner.array(array)
+
     def normal(tokens):
         numbers = generator.standard_normal((batch, tokens, heads, width), dtype=np.float32).swapaxes(1, 2)
         return to_float32(to_format(numbers, dtype), dtype)
 
     q, k, v, out_grad = normal(queries), normal(keys), normal(keys), normal(queries)
     k = to_float32(to_format(k * np.linspace(1, steepness, keys, dtype=np.float32)[:, None], dtype), dtype)
-    times = {}
-    if frames is not None:
-        for field, tokens in (("query_time", queries), ("key_time", keys)):
-            times[field] = (np.arange(tokens) * frames // tokens).astype(np.int32)[None, None]
-    exact = reference(q, k, v, out_grad, **times)
-    in_plain = reference(q, k, v, out_grad, dtype=dtype, **times) | {"log_sum_exp": exact["log_sum_exp"]}
+    times = {field: runner.array(time) for field, time in _times(frames, batch, queries, keys, generator).items()}
+    there = [runner.array(array) for array in (q, k, v, out_grad)]
+    exact = reference(*there, **times)
+    in_plain = reference(*there, dtype=dtype, **times) | {"log_sum_exp": exact["log_sum_exp"]}
     if FILES[name].arguments is Forward:
-        out, log_sum_exp = forward(name, *map(stored, (q, k, v)), runner=runner, dtype=dtype, **times)
+        out, log_sum_exp = forward(name, *map(as_given, (q, k, v)), runner=runner, dtype=dtype, **times)
         got = {"out": to_float32(out, dtype), "log_sum_exp": log_sum_exp}
     else:
         out, log_sum_exp = (exact[field].astype(np.float32) for field in ("out", "log_sum_exp"))
-        given = *map(stored, (q, k, v, out)), runner.array(log_sum_exp), stored(out_grad)
+        given = *map(as_given, (q, k, v)), as_given(to_numpy(out)), log_sum_exp, as_given(out_grad)
         grads = backward(name, *given, runner=runner, dtype=dtype, **times)
         got = {field: to_float32(grad, dtype) for field, grad in zip(("q_grad", "k_grad", "v_grad"), grads)}
-
-    def largest(array):
-        return float(np.abs(array).max())
-
     return {
-        field: Error(
-            largest(to_numpy(array) - exact[field]), largest(exact[field]), largest(in_plain[field] - exact[field])
-        )
+        field: Error(_largest(array, exact[field]), _size(exact[field]), _largest(in_plain[field], exact[field]))
         for field, array in got.items()
     }
+
+
+def _times(frames, batch, queries, keys, generator):
+    """query_time and key_time, or nothing, as the arguments of `errors` say."""
+    if frames is None:
+        return {}
+    if frames == "any":  # of 6 frames; those at -1 see nothing, and nobody sees those at 9
+        query_time, key_time = (generator.integers(0, 6, (batch, 1, tokens), np.int32) for tokens in (queries, keys))
+        query_time[:, :, ::7], key_time[:, :, ::5] = -1, 9
+        return {"query_time": query_time, "key_time": key_time}
+    sides = {"query_time": queries, "key_time": keys}
+    return {side: (np.arange(tokens) * frames // tokens).astype(np.int32)[None, None] for side, tokens in sides.items()}
+
+
+def _apart(array, runner):
+    """The same array (batch, heads, tokens, width) as a part of a larger one: NaN before, behind and between rows."""
+    batch, heads, tokens, width = array.shape
+    room = np.empty((batch, tokens + 2, heads + 1, 2 * width), array.dtype)
+    room.view(np.uint8)[...] = 0xFF
+    room[:, 1:-1, :-1, width:] = array.swapaxes(1, 2)
+    return runner.array(room)[:, 1:-1, :-1, width:].swapaxes(1, 2)
+
+
+def _largest(array, exact):
+    """The largest distance between numbers of two arrays; none between equal infinities. NaN where there is NaN."""
+    with np.errstate(invalid="ignore"):
+        return float(abs(array_module(array).where(array == exact, 0, array - exact)).max())
+
+
+def _size(array):
+    """The largest number, infinity excluded."""
+    xp = array_module(array)
+    return float(abs(xp.where(xp.isfinite(array), array, 0)).max())
