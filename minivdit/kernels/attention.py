@@ -50,6 +50,8 @@ WARPGROUP_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
 SPECIALISED_TILES = {32: (192, 128), 64: (192, 128), 128: (128, 128)}
 BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
+WARPGROUP_KEYS_TILES = {32: (128, 128), 64: (128, 128), 128: (128, 64)}
+WARPGROUP_QUERIES_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
 HALVES = ("float16", "bfloat16")
 LARGEST_SCALE = 1e8  # times LOWEST of kernels/attention.cuh it is still a float32
 MOST_NUMBERS = 2**31 - 128  # of a head, in the naive rung: rounded up to whole blocks they must fit into an int
@@ -121,12 +123,15 @@ def _forward_file(name, tiles, shared_bytes, threads=128, **options):
     return _file(name, Forward, (_function(name, threads, _queries, _own(tiles), shared_bytes),), **options)
 
 
-def _backward_file(name, rows_of_a_block, shared_bytes=lambda width: 0, **options):
-    """A file of three functions: a warp for each row's sum, then blocks of keys, then blocks of queries."""
+def _backward_file(name, rows_of_a_block, shared_bytes=lambda width: 0, bytes_for_queries=None, threads=128, **options):
+    """A file of three functions: a warp for each row's sum, then blocks of keys, then blocks of queries.
+
+    bytes_for_queries: of shared memory for the last, where it isn't `shared_bytes` as for the keys.
+    """
     functions = (
         _function(f"{name}_row_sums", 128, _queries, 4),
-        _function(f"{name}_keys", 128, _keys, rows_of_a_block, shared_bytes),
-        _function(f"{name}_queries", 128, _queries, rows_of_a_block, shared_bytes),
+        _function(f"{name}_keys", threads, _keys, rows_of_a_block, shared_bytes),
+        _function(f"{name}_queries", threads, _queries, rows_of_a_block, bytes_for_queries or shared_bytes),
     )
     return _file(name, Backward, functions, **options)
 
@@ -181,6 +186,14 @@ FILES = {
         _backward_tiles_file("attention_backward_3_tensor_cores", BACKWARD_HALVES_TILES, 2, 2, 0, 3, types=HALVES),
         _backward_tiles_file("attention_backward_3b_split_floats", BACKWARD_HALVES_TILES, 4, 4, 0, 3, architecture=80),
         _backward_tiles_file("attention_backward_4_async", BACKWARD_ASYNC_TILES, 2, 4, 0, 6, **_ON_80),
+        _backward_file(
+            "attention_backward_5_wgmma",
+            _own(WARPGROUP_KEYS_TILES),  # as many as of queries
+            _tile_bytes(WARPGROUP_KEYS_TILES, 2, 4, 0, 6, aligned=1024),
+            _tile_bytes(WARPGROUP_QUERIES_TILES, 2, 4, 0, 6, aligned=1024),
+            threads=256,
+            **_ON_90A,
+        ),
     )
 }
 
@@ -189,6 +202,7 @@ FILES = {
 # tensor cores as pairs of bfloat16 (see rung 3b), on older GPUs as it is. For 16 bits rung 8 comes first (its head has
 # the sums). Chosen by arithmetic alone: nobody has measured. Rung 9 should be faster where there are many queries, but
 # its blocks of 192 fit few lengths and fill a multiprocessor alone: it stays out until a GPU has compared the two.
+# Backward rung 5 should be faster, too, and stays out until a GPU has run it: a training notices wrong gradients late.
 BEST = {
     Forward: (
         "attention_forward_8_wgmma",

@@ -150,6 +150,18 @@ def test_every_instruction_of_the_common_header_is_accepted(architecture, instan
     assert len(reports) == len(names) * len(instances)
 
 
+@needs_compiler
+def test_products_of_a_warpgroup_that_wait_for_each_other_are_an_error():
+    """Two blocks a multiprocessor leave too few registers: ptxas puts a wait behind every product."""
+    name = "attention_backward_5_wgmma"
+    _, keys, _ = FILES[name].functions
+    file = replace(FILES[name], functions=(keys,), types=("float16",), instances=(32,))
+    text = whole_source(name)
+    assert text.count("BLOCKS = 1;") == 1
+    with pytest.raises(InputError, match=f"{name} for sm_90a: wgmma.mma_async instructions are serialized"):
+        compile_file(file, ("90a",), text=text.replace("BLOCKS = 1;", "BLOCKS = 2;"))
+
+
 def test_no_compiler_is_one_line_with_the_cure(monkeypatch):
     monkeypatch.setattr(compiling, "compilers", list)
     with pytest.raises(InputError, match=r"isn't installed; install the CUDA toolkit, or pip install 'minivdit\[cuda"):

@@ -79,6 +79,7 @@ BLOCKS_TOGETHER = {
     "attention_backward_3_tensor_cores": ((9, 5, 12), (6, 3, 8), (3, 2, 5)),
     "attention_backward_3b_split_floats": ((4, 2, 6), (3, 2, 4), (2, 1, 2)),
     "attention_backward_4_async": ((6, 3, 8), (3, 2, 4), (2, 1, 3)),
+    "attention_backward_5_wgmma": ((3, 1, 4), (1, 1, 2), (0, 0, 1)),
 }
 
 
