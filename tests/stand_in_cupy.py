@@ -190,7 +190,6 @@ class ndarray:
     base = property(lambda self: None if self._inside.base is None else ndarray(self._inside.base))
     T = property(lambda self: ndarray(self._inside.T))
     data = property(lambda self: types.SimpleNamespace(ptr=self._inside.__array_interface__["data"][0]))
-    __cuda_array_interface__ = property(lambda self: {**self._inside.__array_interface__, "version": 3})
 
     def get(self):
         record.copies.append(("to host", self.nbytes))

@@ -285,10 +285,10 @@ def backward(
 
 def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
     """The file, those of its arguments that both directions have, and the name of the dtype, all checked."""
-    possible = [file.name for file in FILES.values() if file.arguments is kind]
-    if name not in possible:
+    file = FILES.get(name)
+    if file is None or file.arguments is not kind:
+        possible = [file.name for file in FILES.values() if file.arguments is kind]
         raise InputError(f"{name!r} is not a {kind.__name__.lower()} kernel of attention; there are {possible}")
-    file = FILES[name]
     check_library(runner, q, k, v)
     if q.ndim != 4 or k.ndim != 4 or 0 in q.shape or 0 in k.shape:
         raise InputError(f"attention needs q and k as (batch, heads, tokens, width), not {q.shape} and {k.shape}")

@@ -105,21 +105,25 @@ class Rows(ctypes.Structure):
 
 def address(array):
     """Where a NumPy or CuPy array's first number lies."""
-    interface = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
-    return interface["data"][0]
+    return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data.ptr
 
 
 def whole_rows(array):
     """An array (batch, heads, tokens, width) itself, if kernels can read it as it lies, or else a contiguous copy."""
     in_one_piece = array.shape[3] == 1 or array.strides[3] == array.dtype.itemsize
-    if in_one_piece and not any(place % 16 for place in _places(array)):
+    if in_one_piece and _aligned(address(array), array.strides, array.shape):
         return array
     return array.copy()
 
 
-def _places(array):
-    """Where its first row begins, and the steps to other rows, in bytes."""
-    return address(array), *(stride for stride, length in zip(array.strides[:3], array.shape) if length > 1)
+def _aligned(start, strides, shape):
+    """Whether all rows of (batch, heads, tokens, width) begin at multiples of 16 bytes."""
+    return not (
+        start % 16
+        or (shape[0] > 1 and strides[0] % 16)
+        or (shape[1] > 1 and strides[1] % 16)
+        or (shape[2] > 1 and strides[2] % 16)
+    )
 
 
 def contiguous(name, array, shape, dtype):
@@ -144,18 +148,18 @@ def rows(name, array, shape, dtype, aligned=True):
     Raises InputError if shape, dtype, order or alignment isn't what the kernel reads.
     """
     _check_shape(name, array, shape, dtype)
-    size = array.dtype.itemsize
+    start, strides, size = address(array), array.strides, array.dtype.itemsize
     if len(shape) == 4:
-        if shape[3] > 1 and array.strides[3] != size:
+        if shape[3] > 1 and strides[3] != size:
             raise InputError(
-                f"the kernel needs each row of {name} in one piece, but its numbers lie {array.strides[3]} bytes "
+                f"the kernel needs each row of {name} in one piece, but its numbers lie {strides[3]} bytes "
                 "apart; copy it first, with .copy()"
             )
-        if aligned and any(place % 16 for place in _places(array)):
+        if aligned and not _aligned(start, strides, shape):
             raise InputError(
                 f"the kernel needs rows of {name} that begin at multiples of 16 bytes; copy it first, with .copy()"
             )
-    return Rows(address(array), *(stride // size for stride in array.strides[:3]))
+    return Rows(start, strides[0] // size, strides[1] // size, strides[2] // size)
 
 
 def vectors(name, array, shape, dtype):

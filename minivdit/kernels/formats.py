@@ -10,7 +10,8 @@ from ..base.backend import array_module
 from ..base.errors import InputError
 
 # The dtype of arrays, by the name of the format.
-STORED_AS = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+STORED_AS = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "bfloat16": np.dtype("uint16")}
+_NAMES = {STORED_AS[name]: name for name in ("float32", "float16")}  # found faster than array.dtype.name is made
 
 
 def to_format(array, dtype):
@@ -36,8 +37,9 @@ def to_float32(array, dtype):
 def format_of(array, dtype, possible, name):
     """The format of an array that `name` is to read: `dtype`, or else the array's own. InputError if it can't."""
     if dtype is None:  # where the array's own can't be read, a later check of the dtype says so
-        dtype = array.dtype.name if array.dtype.name in possible else possible[0]
-        if array.dtype == np.uint16:
+        own = _NAMES.get(array.dtype)
+        dtype = own if own in possible else possible[0]
+        if array.dtype == STORED_AS["bfloat16"]:
             raise InputError('uint16 could be anything; say dtype="bfloat16" if these are the bits of such numbers')
     if dtype not in possible:
         raise InputError(f"{name} reads {' or '.join(possible)}, not {dtype}")
