@@ -103,7 +103,7 @@ OPERATORS = {
 
 class Record:
     """What went on: copies between host and device as (direction, bytes); launches, by the names of what was launched;
-    kernel files that were compiled.
+    kernel files that were compiled; how often the host waited for all that had been asked for, to copy something.
 
     Of the launches, one is noted for a call, though CuPy may need several, for a matrix product or a mean.
     """
@@ -112,7 +112,7 @@ class Record:
         self.clear()
 
     def clear(self):
-        self.copies, self.launches, self.compiled = [], [], []
+        self.copies, self.launches, self.compiled, self.waits = [], [], [], 0
 
     def to_device(self):
         return [size for direction, size in self.copies if direction == "to device"]
@@ -191,8 +191,10 @@ class ndarray:
     T = property(lambda self: ndarray(self._inside.T))
     data = property(lambda self: types.SimpleNamespace(ptr=self._inside.__array_interface__["data"][0]))
 
-    def get(self):
+    def get(self, stream=None):
+        assert stream is None or stream.event.time is not None
         record.copies.append(("to host", self.nbytes))
+        record.waits += stream is None
         return self._inside.copy(order="C")
 
     def item(self):
@@ -421,6 +423,17 @@ class Event:
         assert self.time is not None
 
 
+class Stream:
+    """cupy.cuda.Stream: for copies to the host that don't wait for what the usual stream has still to do."""
+
+    def __init__(self, non_blocking=False):
+        assert non_blocking, "it would wait for the usual stream"
+        self.event = None
+
+    def wait_event(self, event):
+        self.event = event
+
+
 class MemoryPool:
     """cupy.cuda.MemoryPool: so many bytes that arrays gave back. What arrays take isn't counted here."""
 
@@ -470,6 +483,7 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, p
     module.cuda = types.SimpleNamespace(
         Device=lambda number=None: device,
         Event=Event,
+        Stream=Stream,
         get_elapsed_time=lambda start, end: end.time - start.time,
         runtime=types.SimpleNamespace(
             getDeviceCount=count,

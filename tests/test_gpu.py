@@ -15,9 +15,11 @@ from minivdit.lab.benchmarks import workloads
 from minivdit.lab.cli import main as cli
 from minivdit.lab.pipeline import train as pipeline
 from minivdit.nn.optim_on_gpu import UpdateOnGPU
-from minivdit.training import presets
+from minivdit.nn.update import make_update
+from minivdit.training import loop, presets
 from minivdit.training.checkpoint import load_checkpoint
-from minivdit.training.loop import Run, train
+from minivdit.training.journal import read_journal
+from minivdit.training.loop import Run, fit, train
 
 SMALL = (
     *("autoencoder_training.steps=3", "autoencoder_training.batch=4", "training.steps=3", "training.batch=2"),
@@ -82,24 +84,67 @@ def test_a_training_step_copies_the_batch_in_and_a_few_numbers_out(gpu, variant)
     next(steps)
     assert sorted(gpu.to_device()) == sorted(array.nbytes for array in batch.values())
     pairs = batch["level"].nbytes
-    assert sorted(gpu.to_host()) == [4, 4, pairs, pairs]  # loss, norm of the gradients; level and error of each frame
+    # Of the step before: loss, norm of the gradients; level and error of each frame.
+    assert sorted(gpu.to_host()) == [4, 4, pairs, pairs] and gpu.waits == 0
     assert any(name.startswith("attention_backward_3b") for name in gpu.launches)
     steps.close()
 
 
-def test_the_host_asks_for_nothing_before_the_update_is_under_way(gpu, monkeypatch):
+def journal_of(device, path, record, monkeypatch, save_every=200, callbacks=()):
+    """Four steps of an autoencoder: lines of the journal, and for each update, what was read before and who waited."""
+
     def update(self, *given):
         norm = UpdateOnGPU.__call__(self, *given)
-        asked.append(list(gpu.to_host()))
+        found.append((len(record.to_host()), record.waits))
         return norm
 
-    asked = []
-    preset = presets.override(presets.get("tiny"), SMALL)
-    run = Run(*workloads.preset_task("train", preset, np.random.default_rng(0)))
-    run.update.__class__ = type("Watched", (UpdateOnGPU,), {"__call__": update})
-    for _ in train(run):
-        gpu.clear()
-    assert asked[1:] == [[], []]
+    found = []
+    backend.use(device)
+    task, settings = workloads.preset_task("autoencoder", small(()), np.random.default_rng(0))
+    settings = presets.dataclasses.replace(settings, steps=4)
+    if device == "gpu":
+        watched = type("Watched", (UpdateOnGPU,), {"__call__": update})
+        monkeypatch.setattr(loop, "make_update", watched)
+        launch.launcher()  # looks whether the GPU computes
+    record.clear()
+    fit(task, settings, path, log_every=1, save_every=save_every, callbacks=callbacks, progress=False)
+    return read_journal(path.with_suffix(".jsonl")), found
+
+
+def test_numbers_are_read_a_step_late_and_the_journal_is_that_of_the_cpu(gpu, monkeypatch, tmp_path):
+    ours, found = journal_of("gpu", tmp_path / "gpu.safetensors", gpu, monkeypatch)
+    # Four numbers and arrays a step: those of the first are read when the second is under way, and so on.
+    assert found == [(0, 0), (0, 0), (4, 0), (8, 0)]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "make_update", make_update)
+        theirs, _ = journal_of("cpu", tmp_path / "cpu.safetensors", gpu, patch)
+    assert [line["step"] for line in ours] == [line["step"] for line in theirs] == [0, 1, 2, 3, 4]
+    for mine, other in zip(ours[1:], theirs[1:]):
+        assert mine.keys() == other.keys()
+        for name in mine.keys() - {"minutes", "seconds"}:
+            assert mine[name] == pytest.approx(other[name], rel=1e-3), name
+    # Where a checkpoint or a callback looks at a step, that one is read before the next.
+    look = [(3, lambda run, state: {"step": run.step, "loss": state.loss})]
+    path = tmp_path / "saved.safetensors"
+    again, found = journal_of("gpu", path, gpu, monkeypatch, save_every=2, callbacks=look)
+    assert [reads > 4 * step for step, (reads, _) in enumerate(found)] == [False, False, True, True]
+    assert [line["loss"] for line in again[1:]] == [line["loss"] for line in ours[1:]]
+    assert again[3]["metrics"] == {"step": 3, "loss": again[3]["loss"]}
+
+
+def test_weights_that_are_not_numbers_are_not_saved(gpu, tmp_path):
+    path = tmp_path / "run.safetensors"
+    task, settings = workloads.preset_task("autoencoder", small(()), np.random.default_rng(0))
+    settings = presets.dataclasses.replace(settings, steps=9)
+
+    def spoil(run, state):
+        if state.step == 3:
+            next(iter(task.parameters.values())).data[...] = np.nan
+
+    with pytest.raises(InputError, match="is not a number at step 4; lower the learning rates"):
+        fit(task, settings, path, save_every=2, callbacks=[(1, spoil)], progress=False)
+    groups, _ = load_checkpoint(path)
+    assert groups["run"]["step"] == 2
 
 
 def test_a_gradient_that_is_not_a_number_ends_the_training(stand_in, monkeypatch):

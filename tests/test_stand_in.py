@@ -40,6 +40,7 @@ def test_it_has_only_what_cupy_has(stand_in):
     assert methods <= set(dir(cupy.get_default_memory_pool()))
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert cupy.cuda.runtime.CUDARuntimeError and cupy.cuda.runtime.getDevice and cupy.cuda.Event
+    assert hasattr(cupy.cuda.Stream, "wait_event")
 
 
 def test_nothing_is_brought_to_the_host_or_mixed_by_accident(gpu):

@@ -47,6 +47,25 @@ class State:
     extras: dict
 
 
+class UnreadState(State):
+    """A State of a GPU's step whose numbers are read when somebody looks at them, which waits for that step.
+
+    read(): loss, gradient norm and extras. Numbers that aren't finite are an InputError.
+    """
+
+    LATE = ("loss", "gradient_norm", "extras")
+
+    def __init__(self, read, **known):
+        vars(self).update(known, read=read)
+
+    def __getattr__(self, name):  # which Python asks for what isn't there
+        if name not in self.LATE:
+            raise AttributeError(name)
+        vars(self).update(zip(self.LATE, self.read()))
+        del vars(self)["read"]  # and what it holds on the device
+        return vars(self)[name]
+
+
 class Run:
     """A training at some point of its way: the task, its optimiser, the average of its weights, the steps done."""
 
@@ -70,6 +89,7 @@ class Run:
         )
         self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
         self.update = make_update(self.optimizer, self.average)
+        self.unread = None  # the State of the last step, if that may still be under way on a GPU
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
         self.minutes = None  # for which it was planned, if not by steps
@@ -88,30 +108,51 @@ class Run:
         """Take one step on a batch, a dict of arrays, and return its State.
 
         Weights change only after all gradients are known. InputError if the loss or a gradient isn't finite, and then
-        weights are as they were; but on a GPU they needn't be: a check before would have it wait.
+        weights are as they were. On a GPU nobody waits for that: the State is an UnreadState, the numbers are looked at
+        when the next step is under way, and by then weights aren't finite either.
 
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
-        fraction = self.fraction(self.step, settings.steps)
+        step, fraction = self.step + 1, self.fraction(self.step, settings.steps)
         loss, gradients, extras = self.workers(batch)
-        if isinstance(loss, float):  # on a GPU it is an array, and reading it would have to wait
-            self._finite(loss)
-        loss, norm = self._finite(loss, self.update(gradients, fraction, settings.clip))
-        self.step += 1
-        extras = self.task.summary(_joined(extras))
-        seconds = time.perf_counter() - started
-        self.seconds += seconds
-        return State(self.step, settings.steps, loss, norm, fraction, seconds, extras)
+        on_cpu = isinstance(loss, float)
+        if on_cpu:
+            self._finite(step, loss)
+        norm = self.update(gradients, fraction, settings.clip)
+        read_array = backend.to_numpy if on_cpu else backend.reader()
 
-    def _finite(self, *numbers):
-        """The numbers as floats, each read once from the device; InputError unless all are finite."""
+        def read():
+            numbers = self._finite(step, read_array(loss), read_array(norm))
+            return *numbers, self.task.summary(_joined(extras, read_array))
+
+        known = {"step": step, "total": settings.steps, "fraction": fraction}
+        if on_cpu:
+            known |= zip(UnreadState.LATE, read())
+        self.settle()
+        self.step = step
+        known["seconds"] = time.perf_counter() - started
+        self.seconds += known["seconds"]
+        if on_cpu:
+            return State(**known)
+        self.unread = UnreadState(read, **known)
+        return self.unread
+
+    def settle(self):
+        """Wait for the last step, where it may still be under way on a GPU. InputError if its numbers aren't finite."""
+        unread, self.unread = self.unread, None
+        if unread is not None:
+            _ = unread.loss  # reads all of them
+
+    def _finite(self, step, *numbers):
+        """The numbers of a step as floats; InputError unless all are finite."""
         numbers = [float(number) for number in numbers]
         if not all(map(math.isfinite, numbers)):
             names = ("learning_rate", "matrix_learning_rate")
             rates = ", ".join(f"{name}={getattr(self.settings, name)}" for name in names)
-            problem = f"the loss or a gradient is not a number at step {self.step + 1}"
-            raise InputError(f"{problem}; lower the learning rates ({rates})")
+            raise InputError(
+                f"the loss or a gradient is not a number at step {step}; lower the learning rates ({rates})"
+            )
         return numbers
 
     def fraction(self, step, steps):
@@ -123,7 +164,8 @@ class Run:
         copy_state(self.average.average, {name: parameter.data for name, parameter in self.parameters.items()})
 
     def state(self):
-        """Everything that a step changes, in groups: live arrays and numbers."""
+        """Everything that a step changes, in groups: live arrays and numbers. InputError if they aren't finite."""
+        self.settle()
         return {
             "weights": {name: parameter.data for name, parameter in self.parameters.items()},
             "average": self.average.state_dict(),
@@ -263,6 +305,7 @@ def train(run):
             batch = upcoming.result()
             upcoming = workshop.submit(make, run.step + 1)
             yield run.advance(batch, started)
+        run.settle()
 
 
 def steps_in(run, minutes, trial=5):
@@ -304,26 +347,29 @@ def fit(
         if changed := run.resume(path, minutes, prefix):
             note(f"{title} goes on from step {run.step}: {changed}", progress)
     elif minutes is not None:
-        run.settings = dataclasses.replace(settings, steps=MOST_STEPS)
-        run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps_in(run, minutes))
-    header, log = run.about(), path and path.with_suffix(".jsonl")
-    journal = Journal(
-        log, run.step, {name: header[name] for name in ("config", "settings", "seed")}, log_every, progress
-    )
+        _plan(run, minutes)
+    about, log = run.about(), path and path.with_suffix(".jsonl")
+    header = {name: about[name] for name in ("config", "settings", "seed")}
+    journal = Journal(log, run.step, header, log_every, progress)
     with (
         contextlib.closing(Progress(title, run.step, run.settings.steps, progress)) as bar,
         contextlib.closing(checkpoint.Writer(path)) as writer,
         listening() as asked_to_stop,
         contextlib.closing(train(run)) as states,
     ):
+        late = []  # a step whose numbers are on a GPU: shown when the next one is under way
         for state in states:
-            bar.add(state)
+            _show(late, bar, journal)
             last = state.step == state.total
             if last:
+                run.settle()
                 task.finish(run)
-            journal.add(state, run.seconds, _metrics(callbacks, run, state))
-            stop = asked_to_stop()
-            if path and (last or stop or state.step % save_every == 0):
+            metrics, stop = _metrics(callbacks, run, state), asked_to_stop()
+            save = path and (last or stop or state.step % save_every == 0)
+            late.append((state, run.seconds, metrics))
+            if stop or save or run.unread is None:
+                _show(late, bar, journal)
+            if save:
                 writer.save(run.state(), run.about())
             if stop:
                 writer.wait()
@@ -332,16 +378,32 @@ def fit(
     return run
 
 
+def _plan(run, minutes):
+    """Give a run as many steps as fit into `minutes`."""
+    settings = run.settings
+    run.settings = dataclasses.replace(settings, steps=MOST_STEPS)
+    run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps_in(run, minutes))
+
+
+def _show(late, bar, journal):
+    """Tell the bar and the journal of what waits in the list `late`: (State, seconds so far, metrics)."""
+    while late:
+        state, elapsed, metrics = late.pop()
+        bar.add(state)
+        journal.add(state, elapsed, metrics)
+
+
 def _metrics(callbacks, run, state):
     """Call those of the callbacks whose step it is, at the end all: their metrics, which the run keeps, too."""
     metrics = {}
     for every, function in callbacks:
         if state.step == state.total or state.step % every == 0:
+            run.settle()
             metrics |= measurable(function(run, state) or {})
     run.metrics.update(metrics)
     return metrics
 
 
-def _joined(extras):
-    """The extras of all shards as one dict of name -> flat NumPy array."""
-    return {name: np.concatenate([backend.to_numpy(part[name]).reshape(-1) for part in extras]) for name in extras[0]}
+def _joined(extras, read=backend.to_numpy):
+    """The extras of all shards as one dict of name -> flat NumPy array; `read` makes arrays NumPy's."""
+    return {name: np.concatenate([read(part[name]).reshape(-1) for part in extras]) for name in extras[0]}
