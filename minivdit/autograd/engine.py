@@ -269,9 +269,10 @@ def load_twins():
 def gradients(loss, parameters, cotangent=None):
     """The gradients of `loss` with respect to each Tensor in `parameters`, as a list of arrays.
 
-    loss: a Tensor; a scalar unless `cotangent` (an array of its shape and dtype) says how its
-    entries are weighted. A parameter that `loss` doesn't depend on gets zeros. The arrays are the
-    caller's own: no two share memory, and they may be changed in place.
+    loss: a Tensor; a scalar unless `cotangent` (an array of its shape and dtype) says how its entries are weighted. In
+    float16 most gradients of a mean are too small to be anything but 0: a cotangent such as 2**14 scales all of them,
+    and the caller divides by it again, in float32. A parameter that `loss` doesn't depend on gets zeros. The arrays are
+    the caller's own: no two share memory, and they may be changed in place.
     Each pullback is freed once used, so memory shrinks while the walk proceeds and a second call on
     the same graph raises RuntimeError.
     """

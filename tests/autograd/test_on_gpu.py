@@ -152,6 +152,24 @@ def test_float16_goes_through_tensor_cores(gpu):
     assert {"attention_forward_8_wgmma", "attention_backward_4_async_queries"} <= launched(gpu)
 
 
+def test_gradients_of_a_mean_in_float16_are_scaled_by_the_cotangent(gpu):
+    """They are some 1e-8, as in a large batch, and float16 has nothing between 0 and 6e-8."""
+    *given, factors = (x.astype(np.float16) for x in numbers((1, 2), 70, 33, 64))
+
+    def gradients(dtype, scale):
+        leaves = [ag.Tensor(backend.to_device(x.astype(dtype)), requires_grad=True) for x in given]
+        loss = ag.mean(ag.attention(*leaves) * backend.to_device((factors / 1024).astype(dtype)))
+        cotangent = backend.xp().full_like(loss.data, scale)
+        return [found.get().astype(np.float32) / scale for found in ag.gradients(loss, leaves, cotangent)]
+
+    exact = gradients(np.float32, 1)
+    worst = {
+        scale: max(abs(mine - x).max() / abs(x).max() for mine, x in zip(gradients(np.float16, scale), exact))
+        for scale in (1, 2**14)
+    }
+    assert worst[1] > 0.2 and worst[2**14] < 4e-3
+
+
 def test_what_kernels_cannot_read_is_told_with_the_cure(gpu):
     wide = numbers((1, 1), 3, 3, 136)
     with pytest.raises(InputError, match=r"heads of up to 128 numbers, not 136; .*--kernels off .*--device cpu"):
