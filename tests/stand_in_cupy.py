@@ -408,9 +408,12 @@ class RawKernel:
 
 
 class Event:
-    """cupy.cuda.Event: here every event is a millisecond after the one before."""
+    """cupy.cuda.Event: here every event is a millisecond after the one before. done: what the class says.
 
-    clock = 0.0
+    Work here has been done when its call returns; but so the GPU looks as busy as it is with real work.
+    """
+
+    clock, done = 0.0, False
 
     def __init__(self, **options):
         self.time = None
@@ -449,6 +452,20 @@ class MemoryPool:
     def total_bytes(self):
         return self.free_bytes() + self.used_bytes()
 
+    def free_all_blocks(self):
+        self.pooled = 0
+
+
+class Generator:
+    """cupy.random.Generator; other numbers than CuPy's."""
+
+    def __init__(self, seed):
+        self._inside = np.random.default_rng(seed)
+
+    def standard_normal(self, size=None, dtype=float):
+        record.launches.append("standard_normal")
+        return ndarray(self._inside.standard_normal(size, dtype))
+
 
 def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, pooled=0):
     """A module like cupy, for one GPU of this architecture with so many bytes of memory, and of shared memory a block.
@@ -471,6 +488,7 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, p
     for name, parameters in FUNCTIONS.items():
         setattr(module, name, _function(name, parameters))
     module.asarray, module.array = _asarray, _array
+    module.random = types.SimpleNamespace(default_rng=Generator)
     module.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
     device = types.SimpleNamespace(
         compute_capability=architecture,

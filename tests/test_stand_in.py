@@ -38,6 +38,7 @@ def test_it_has_only_what_cupy_has(stand_in):
     assert {name for name in vars(stand_in.NVRTC) if not name.startswith("_")} <= set(dir(nvrtc))
     methods = {name for name in vars(stand_in.MemoryPool) if not name.startswith("_")}
     assert methods <= set(dir(cupy.get_default_memory_pool()))
+    assert hasattr(cupy.cuda.Event, "done") and hasattr(cupy.random.default_rng(0), "standard_normal")
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert cupy.cuda.runtime.CUDARuntimeError and cupy.cuda.runtime.getDevice and cupy.cuda.Event
     assert hasattr(cupy.cuda.Stream, "wait_event")

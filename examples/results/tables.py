@@ -1,9 +1,10 @@
-"""The tables of README.md, examples/results/README.md and examples/results/speed.md that measurements fill in.
+"""The tables of README.md, kernels/README.md, examples/results/README.md and examples/results/speed.md.
 
 python examples/results/tables.py
 
-A table is found by its first line and made of examples/results/*/evaluation*.json or examples/results/speed.json alone:
-no figure is copied by hand. The last is what `minivdit bench cpu --out examples/results/speed.json` writes.
+A table is found by its first line and made of examples/results/*/evaluation*.json, speed.json or gpu.json alone: no
+figure is copied by hand. speed.json is what `minivdit bench cpu --out examples/results/speed.json` writes, and gpu.json
+what `python examples/gpu_session.py` does; where there is none, cells stay empty.
 """
 
 import json
@@ -13,6 +14,7 @@ import numpy as np
 
 from minivdit.base.files import write_file
 from minivdit.base.machine import amount
+from minivdit.lab.benchmarks import gpu_report
 from minivdit.lab.evaluation import MEASURES, Estimate
 from minivdit.lab.evaluation.pairwise import RENAMED, parts, read_evaluation
 from minivdit.lab.evaluation.statistics import CALLED, p_text
@@ -121,7 +123,7 @@ def _ratio(seconds, side):
 
 def tables():
     """{file: list of tables}."""
-    speed = RESULTS / "speed.json"
+    speed, gpu, kernels = RESULTS / "speed.json", RESULTS / "gpu.json", RESULTS.parents[1] / "kernels" / "README.md"
     one, both = ["1 digits"], list(KINDS)
     patterns, end = list(PATTERNS), ["real (ceiling)", "floor"]
     brief = [
@@ -142,8 +144,14 @@ def tables():
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
             of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
         ],
-        RESULTS / "speed.md": of_speed(json.loads(speed.read_text()) if speed.exists() else None),
+        RESULTS / "speed.md": of_speed(_read(speed)),
+        kernels: gpu_report.tables(_read(gpu), kernels.read_text(encoding="utf-8")),
     }
+
+
+def _read(path):
+    """What a JSON file holds, None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def cells(line):

@@ -78,6 +78,7 @@ class Timing:
     memory: dict
     difference: dict  # of the results, relative to the largest entry: for each side but ours
     launches: dict = dataclasses.field(default_factory=dict)  # of kernels on a GPU, for each side; None if not known
+    queued: dict = dataclasses.field(default_factory=dict)  # seconds in which the host queues a step there; likewise
 
     def median(self, side="ours"):
         return float(np.median(self.seconds[side]))
@@ -106,13 +107,13 @@ def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3, device=
             for side in sides if turn % 2 == 0 else reversed(sides):
                 time.sleep(PAUSE)
                 seconds[side].append(workers[side].ask("run"))
-        memory, launches = {}, {}
+        memory, launches, queued = {}, {}, {}
         for side, worker in workers.items():
             held = worker.ask("memory")
             memory[side] = held["peak"] - held["before"]
             if device == "gpu":
-                launches[side] = worker.ask("launches")
-        return Timing(name, workers["ours"].flops, seconds, memory, difference, launches)
+                queued[side], launches[side] = worker.ask("queue"), worker.ask("launches")
+        return Timing(name, workers["ours"].flops, seconds, memory, difference, launches, queued)
     finally:
         for worker in workers.values():
             worker.close()

@@ -81,13 +81,13 @@ def _training(run, batch, compiled, device):
     rates, steps = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups], itertools.count()
     average = [weight.detach().clone() for weight in weights.values()]
 
-    def step():
+    def step(wait=True):
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         value = loss(_tensors(batch, device))
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip)
-        if not math.isfinite(value.item() + norm.item()):
+        if wait and not math.isfinite(value.item() + norm.item()):
             raise FloatingPointError("the loss or a gradient is not a number")
         fraction = warmup_cosine(next(steps), settings.warmup, settings.steps, settings.final_fraction)
         groups = [group for optimiser in optimisers for group in optimiser.param_groups]
@@ -97,7 +97,7 @@ def _training(run, batch, compiled, device):
             optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(average, list(weights.values()), 1 - settings.ema_decay)
-        if device == "cuda":
+        if wait and device == "cuda":
             torch.cuda.synchronize()
 
     def results():
@@ -107,7 +107,7 @@ def _training(run, batch, compiled, device):
         gradients = torch_twin.gradient_arrays(getattr(network, "_orig_mod", network))
         return {"loss": value.detach().cpu().numpy(), **gradients}
 
-    return Prepared(step, results)
+    return Prepared(step, results, queue=lambda: step(wait=False))
 
 
 def _loss(task, network):

@@ -43,7 +43,7 @@ def give_back_memory():
 def main(side, name, threads, device):
     """side: of sides.SIDES. device: 'cpu' or 'gpu'.
 
-    Requests: 'run', 'memory', 'launches', or a path to write the results to.
+    Requests: 'run', 'memory', 'launches', 'queue', or a path to write the results to.
     """
     from . import sides
 
@@ -63,6 +63,8 @@ def serve(prepared, before):
             started = time.perf_counter()
             prepared.run()
             answer(time.perf_counter() - started)
+        elif request == "queue":
+            answer(queue_seconds(prepared))
         elif request == "launches":
             answer(launches(prepared.run))
         elif request == "memory":
@@ -76,11 +78,31 @@ def serve(prepared, before):
             answer(None)
 
 
+def queue_seconds(prepared, turns=3):
+    """Seconds in which the host queues the work for a GPU that is idle, the least of some turns; None if not known.
+
+    That isn't the whole of what the host does where the work is more than the queue holds: then it waits.
+    """
+    if prepared.queue is None:
+        return None
+    seconds = []
+    for _ in range(turns):
+        prepared.run()  # waits for all that came before
+        started = time.perf_counter()
+        prepared.queue()
+        seconds.append(time.perf_counter() - started)
+    prepared.run()
+    return min(seconds)
+
+
 def launches(work):
     """How many kernels work() launches on a GPU, ours or PyTorch's: counted by PyTorch's profiler; None without it."""
     try:
+        import torch
         from torch.profiler import ProfilerActivity, profile
     except ImportError:
+        return None
+    if not torch.cuda.is_available():  # a PyTorch for CPUs
         return None
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         work()

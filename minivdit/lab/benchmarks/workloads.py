@@ -33,12 +33,13 @@ FRAMES = 128  # that the autoencoder is timed with
 @dataclasses.dataclass
 class Prepared:
     """run(): the work, once. results(): dict of name -> array. flops: of matrix products in a run (0: not counted).
-    around: a context in which to do it."""
+    around: a context in which to do it. queue(): on a GPU, the work without any waiting for it."""
 
     run: object
     results: object
     flops: int = 0
     around: object = dataclasses.field(default_factory=contextlib.nullcontext)
+    queue: object = None
 
 
 def names():
@@ -68,7 +69,11 @@ def ours(name, threads):
         run.advance(batch)
         backend.wait()
 
-    return Prepared(step, results, 3 * _flops(run.task, batch), run.with_workers())
+    def queue():
+        _, gradients, _ = run.workers(batch)
+        run.update(gradients, run.fraction(run.step, run.settings.steps), run.settings.clip)
+
+    return Prepared(step, results, 3 * _flops(run.task, batch), run.with_workers(), queue)
 
 
 def split_name(name):

@@ -9,17 +9,18 @@ def add_bench(commands):
 
     Training, sampling, attention and the autoencoder are timed, also without compiled operations, and on PyTorch if it
     is installed. Each side works in a process of its own, and they alternate. First it is checked that all compute the
-    same.
+    same. On a GPU each kernel of attention takes turns with PyTorch's, and each kernel beside attention is
+    compared with a copy.
 
     examples:
       minivdit bench cpu                       everything, in about 5 minutes
       minivdit bench cpu --workload 'train small' --out small.json
       minivdit bench cpu --profile 'train small'
-      minivdit bench gpu --out gpu.json        attention kernels, training steps
+      minivdit bench gpu --out gpu.json        all kernels, training steps
     """
     parser = commands.add(bench, text)
     parser.add("where", ("cpu", "gpu"), "what to time", metavar="{cpu,gpu}")
-    workload = "time only this, such as 'train small'; may be given several times (default: all)"
+    workload = "time only this, such as 'train small' or 'attention S2'; may be given several times (default: all)"
     parser.add("--workload", str, workload, action="append", metavar="NAME")
     parser.add("--turns", whole(1, 10_000), "how often each side does the work", 15)
     parser.add("--threads", whole(1, 1024), "threads for either side (default: as many as cores)")
@@ -27,9 +28,8 @@ def add_bench(commands):
     parser.add("--jax", bool, "compare training steps with JAX's, too")
     profile = "time every operation of one training workload instead, with 1 thread (default: none)"
     parser.add("--profile", str, profile, metavar="NAME")
-    parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
-    readme = "on a GPU: fill in the table of this copy of kernels/README.md (default: none)"
-    parser.add("--readme", output_file, readme)
+    out = "write all figures there as JSON; on a GPU after each one, with a page beside it (default: only print them)"
+    parser.add("--out", output_file, out)
     parser.set_defaults(device="cpu", kernels="on")
 
 
@@ -38,10 +38,9 @@ def bench(options):
 
     if options.where == "gpu":
         require_effect(options, "on a GPU", "threads", "profile", "jax")
-        how = {name: getattr(options, name) for name in ("turns", "out", "readme", "compiled")}
+        how = {name: getattr(options, name) for name in ("turns", "out", "compiled")}
         gpu.bench(options.workload, **how)
         return
-    require_effect(options, "on a CPU", "readme")
     if options.profile:
         require_effect(options, "with --profile", "workload", "turns", "compiled", "jax", "out")
         prepare(options)

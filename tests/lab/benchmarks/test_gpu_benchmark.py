@@ -1,90 +1,143 @@
-"""The GPU's benchmark, with the stand-in for CuPy: what is computed around the figures, not the figures."""
+"""What is measured on a GPU, with the stand-in for CuPy: what is computed around the figures, not the figures."""
 
 import json
+import runpy
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minivdit.base import backend
 from minivdit.base.errors import InputError
 from minivdit.kernels import folder
 from minivdit.kernels.attention import FILES
-from minivdit.lab.benchmarks import cpu, workloads
+from minivdit.lab.benchmarks import cpu, gpu_attention, gpu_report, gpu_rows, gpu_timing, gpu_worker, workloads
 from minivdit.lab.benchmarks import gpu as bench
 from minivdit.lab.cli import main as cli
 
-TINY = bench.Shape(1, 2, 40, 32)
+TINY = gpu_attention.Shape(1, 2, 40, 32)
+TABLES = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "results" / "tables.py"))
 
 
 @pytest.fixture
 def tiny(gpu, monkeypatch):
-    monkeypatch.setattr(bench, "SHAPES", {"S1": TINY})
-    monkeypatch.setattr(bench, "keep_busy", lambda: lambda: None)
-    monkeypatch.setattr(bench, "cublas_rate", lambda: 1e15)
-    monkeypatch.setattr(bench, "RUNS", 3)
-    timed = bench.milliseconds
-    monkeypatch.setattr(bench, "milliseconds", lambda *given: timed(*given, warm_up=1, runs=3))
+    monkeypatch.setattr(gpu_attention, "SHAPES", {"S1": TINY, "causal": TINY._replace(causal=True)})
+    monkeypatch.setattr(gpu_timing, "RUNS", (3, 3))
+    monkeypatch.setattr(gpu_timing, "_keep_busy", lambda products: None)
     return gpu
 
 
+def measured(cells):
+    """{name: record} of cells, as a process of a session makes them."""
+    found = {}
+    for cell in cells:
+        found[cell.name] = {**found.get(cell.name, {}), **gpu_worker.guarded(cell.measure)}
+    return found
+
+
 def test_flops_are_those_of_the_products():
-    assert bench.SHAPES["M1"].flops("forward") == 4 * 12 * 8192**2 * 128
-    assert bench.SHAPES["S1"].flops("backward") == 10 * 64 * 6 * 256**2 * 64
-    assert list(bench.SHAPES) == ["S1", "S2", "M1", "M2"] and bench.SHAPES["M2"] == (1, 30, 17776, 64)
+    shapes = gpu_attention.SHAPES
+    assert shapes["M1"].flops("forward") == 4 * 12 * 8192**2 * 128
+    assert shapes["S1"].flops("backward") == 10 * 64 * 6 * 256**2 * 64
+    assert shapes["S2 causal"].flops("forward") == shapes["S2"].flops("forward") / 2
+    assert shapes["M2"] == (1, 30, 17776, 64, False) and shapes["W32"][:4] == (16, 4, 128, 32)
 
 
-def test_figures_are_medians_with_quartiles(monkeypatch):
-    figure = bench.Figure("x", "S1", "forward", milliseconds=[1.0, 5.0, 2.0, 3.0, 4.0])
-    summary = figure.summary()
-    assert summary["median"] == 3.0 and summary["quartiles"] == [2.0, 4.0]
-    assert summary["tflops"] == pytest.approx(bench.SHAPES["S1"].flops("forward") / 3e-3 / 1e12)
-    assert "3.000 ms (2.000-4.000)" in bench.line(figure)
-    assert bench.Figure("x", "S1", "forward", note="not here").summary() == {}
-
-
-def test_inputs_take_turns_after_a_warm_up(gpu):
+def test_inputs_take_turns_after_a_warm_up(tiny, monkeypatch):
     seen = []
-    times = bench.milliseconds(seen.append, [("a",), ("b",), ("c",)], lambda: seen.append("busy"), warm_up=4, runs=5)
-    assert seen == [*"abca", "busy", *"bcabc"] and times == [1.0] * 5
+    monkeypatch.setattr(gpu_timing, "_keep_busy", lambda products: seen.append(products))
+    times, note = gpu_timing.milliseconds(seen.append, [("a",), ("b",), ("c",)], runs=5, warm_up=4)
+    assert seen == [*"abca", 1, *"bcabc"] and times == [1.0] * 5 and note == ""
+
+
+@pytest.mark.parametrize(("busy_after", "note"), [(4, ""), (1000, gpu_timing.DRY)])
+def test_a_queue_that_ran_dry_is_measured_again_behind_more_work(tiny, stand_in, monkeypatch, busy_after, note):
+    """done says whether the GPU is idle when the last run is queued: it is until enough products are ahead."""
+    ahead = []
+    monkeypatch.setattr(gpu_timing, "_keep_busy", ahead.append)
+    monkeypatch.setattr(stand_in.Event, "done", property(lambda event: ahead[-1] < busy_after))
+    assert gpu_timing.milliseconds(lambda: None, [()], runs=2) == ([1.0, 1.0], note)
+    assert ahead == ([1, 4] if busy_after == 4 else list(gpu_timing.PRODUCTS))
+
+
+def test_runs_fill_a_time_between_limits():
+    assert [gpu_timing.runs_of(each) for each in (0.01, 100, 5000)] == [50, 15, 5]
 
 
 @pytest.mark.parametrize(
     ("size", "cache", "memory", "sets"),
     [(10, 50, 1000, 10), (30, 50, 1000, 4), (200, 50, 1000, 1), (10, 50, 45, 4), (10, 50, 5, 1)],
 )
-def test_sets_of_inputs_pass_the_cache_twice_or_fill_the_memory(size, cache, memory, sets):
-    assert bench.sets_past_the_cache(size, cache, memory) == sets
+def test_sets_of_inputs_pass_the_cache_twice_or_fill_the_memory(gpu, monkeypatch, size, cache, memory, sets):
+    backend.xp().cuda.Device().attributes["L2CacheSize"] = cache
+    monkeypatch.setattr(gpu_timing.machine, "available_memory", lambda: memory / gpu_timing.MEMORY_SHARE + 1e-6)
+    assert gpu_timing.sets_past_the_cache(size) == sets
 
 
-def test_every_rung_gets_a_figure_with_its_errors(tiny, tmp_path):
-    shown, path, readme = [], tmp_path / "gpu.json", tmp_path / "README.md"
-    readme.write_text((folder() / "README.md").read_text())
-    bench.bench(["attention S1"], out=path, readme=readme, show=shown.append)
-    saved = json.loads(path.read_text())
-    ours = {figure["name"]: figure for figure in saved["attention"] if not figure["name"].startswith("PyTorch")}
-    assert ours.keys() == FILES.keys() and saved["machine"]["gpu"] == "Stand-in" and saved["cublas"] == 1e15
-    for name, figure in ours.items():
-        assert figure["milliseconds"] == [1.0] * 3 and figure["median"] == 1.0, name
-        names = {"out", "log_sum_exp"} if "forward" in name else {"q_grad", "k_grad", "v_grad"}
-        assert figure["errors"].keys() == names
-        for error, plain in figure["errors"].values():
-            assert 0 < error <= max(2 * plain, 5e-5)
-        assert any(row.split()[0] == name for row in shown)
-    rows = [row for row in readme.read_text().splitlines() if row.startswith("| `attention_")]
-    assert len(rows) == len(FILES) and all("of plain |" in row and " 0.0 |" in row for row in rows)
-    before, after = ((place / "README.md").read_text().splitlines() for place in (folder(), tmp_path))
-    assert [row.split("|")[:3] for row in before] == [row.split("|")[:3] for row in after]
+def test_every_rung_is_measured_in_turns_with_its_errors(tiny):
+    names = [cell.name for cell in gpu_attention.cells("S1")]
+    found = measured(gpu_attention.cells("S1", "causal"))
+    assert {record["who"] for record in found.values()} == FILES.keys()
+    in_16_bits = [name for name in names if "forward" in name and "bfloat16" in name]
+    assert in_16_bits == 3 * in_16_bits[: len(in_16_bits) // 3]  # three rounds
+    assert in_16_bits[0].startswith("S1 forward attention_forward_8")
+    for name, record in found.items():
+        assert record["milliseconds"] == [1.0] * 3 and record["median"] == 1.0, name
+        results = {"out", "log_sum_exp"} if "forward" in name else {"q_grad", "k_grad", "v_grad"}
+        assert record["errors"].keys() == results and "note" not in record, name
     assert {name.split("<")[0] for name in tiny.launches if name.startswith("attention")} == {
         function.name for file in FILES.values() for function in file.functions
     }
 
 
-def test_what_does_not_fit_or_run_says_so(tiny, stand_in, monkeypatch):
-    monkeypatch.setattr(bench, "MEMORY_SHARE", 1e-9)
-    figure = bench.measure_kernel("attention_forward_1_naive", "S1", print)
-    assert figure.note.endswith("of scores don't fit") and not figure.milliseconds
+def test_a_wrong_result_is_a_mismatch_and_inputs_are_drawn_once(tiny, monkeypatch):
+    def wrong(*given, **options):
+        out, log_sum_exp = right(*given, **options)
+        out[...] = 0
+        return out, log_sum_exp
+
+    right, drawn = gpu_attention.forward, []
+    draw = gpu_attention.normal
+    monkeypatch.setattr(gpu_attention, "normal", lambda *given: drawn.append(given) or draw(*given))
+    monkeypatch.setattr(gpu_attention, "forward", wrong)
+    found = measured(cell for cell in gpu_attention.cells("S1") if "forward_7" in cell.name or "forward_3" in cell.name)
+    assert len(found) == 2
+    assert all(record["note"].startswith("mismatch: out is off by") and record["median"] for record in found.values())
+    assert len(drawn) == len(set(drawn)) and tiny.to_device() == []
+
+
+def test_what_does_not_run_here_or_fit_says_so_and_is_not_tried_again(tiny, stand_in, monkeypatch):
     stand_in.install(monkeypatch, architecture="75", shared_bytes=64 << 10)
-    backend.use("gpu")
-    assert bench.measure_kernel("attention_forward_6_async", "S1", print).note == "not on an sm_75"
+    monkeypatch.setattr(gpu_attention, "SLOW_UP_TO", 1)
+
+    def full(*given, **options):
+        raise stand_in.OutOfMemoryError("Out of memory allocating 1,073,741,824 bytes\nmore")
+
+    monkeypatch.setattr(gpu_attention, "forward", full)
+    cells = [cell for cell in gpu_attention.cells("S1") if "float32" in cell.name]  # asks for no record in between
+    assert not any("naive" in cell.name or "warps" in cell.name for cell in cells)
+    tried = {}
+    for cell in gpu_attention.cells("S1"):
+        if "forward_4b" in cell.name or "forward_3" in cell.name:
+            tried.setdefault(cell.name, []).append(gpu_worker.guarded(cell.measure))
+    assert tried == {
+        "S1 forward attention_forward_4b_split_floats float32": [{"note": "RuntimeError: not on an sm_75 in float32"}],
+        "S1 forward attention_forward_3_tiles float32": [
+            {"note": "OutOfMemoryError: Out of memory allocating 1,073,741,824 bytes"}
+        ],
+    }
+
+
+def test_kernels_beside_attention_count_each_byte_once(tiny, monkeypatch):
+    monkeypatch.setattr(gpu_rows, "SHAPES", {"1024 wide": (2, 3, 128)})
+    monkeypatch.setattr(gpu_rows, "DTYPES", ("float32",))
+    monkeypatch.setattr(gpu_timing, "short", lambda: True)
+    found = {(record["who"], record["direction"]): record for record in measured(gpu_rows.cells()).values()}
+    x, vector = 2 * 16 * 128 * 2, 2 * 128 * 2  # of the shape that is taken where all is cut short, in float32
+    assert found["gated_residual", "forward"]["bytes"] == 2 * (3 * x + vector)
+    assert found["normalise_and_modulate", "backward"]["bytes"] == 2 * (3 * x + 3 * vector)
+    assert found["adamw_ema", "forward"]["bytes"] == 9 * 4 * 1024
+    assert len(found) == 9 and all("note" not in record for record in found.values())
 
 
 @pytest.mark.parametrize("kernels", [True, False])
@@ -101,16 +154,84 @@ def test_a_training_workload_is_the_cpus_on_the_gpu(gpu, kernels):
     assert found.keys() == on_cpu.keys()
     for name, array in on_cpu.items():
         assert cpu._distance(backend.to_numpy(found[name]), array) < cpu.TOLERANCE, name
+    gpu.clear()
+    prepared.queue()
+    assert len(gpu.to_host()) == (not kernels) and len(gpu.launches) > 100  # CuPy alone waits for the gradients' norm
 
 
 def test_without_a_gpu_it_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "cupy", None)
     assert cli.main(["bench", "gpu"]) == 2
     assert "CuPy can't be imported" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"'train' is not measured on a GPU; there are attention S1, .* train full"):
+    with pytest.raises(
+        InputError, match=r"'train' is not measured on a GPU; there are ceilings, attention S2, .* full"
+    ):
         bench.bench(["train"])
 
 
-def test_the_table_stays_empty_until_somebody_has_measured(tmp_path):
+# --- texts -----------------------------------------------------------------------------------------------------
+
+
+def attention_record(who, direction, median, dtype="bfloat16", shape="S2", **more):
+    case = {"who": who, "direction": direction, "dtype": dtype, "shape": shape, "flops": 10**12}
+    return {**case, **gpu_timing.timing([median]), "errors": {"out": [0.002, 0.001]}, **more}
+
+
+def example():
+    """What a session might have measured."""
+    about = {"gpu": "G", "architecture": "90", "versions": "V"}
+    attention = {
+        "a": attention_record("attention_forward_7_trimmed", "forward", 4.0),
+        "b": attention_record("attention_forward_7_trimmed", "forward", 2.0, shape="M1"),
+        "c": attention_record("PyTorch flash", "forward", 5.0),
+        "d": attention_record("attention_forward_6_async", "forward", 8.0, note="mismatch: out"),
+        "e": {"note": "RuntimeError: not here"},
+    }
+    rows = {"who": "bias_gelu", "direction": "forward", "dtype": "float32", "shape": "1024 wide", "bytes": 3 * 10**9}
+    side = {**gpu_timing.timing([2.0]), "launches": 7, "host": 1.5}
+    other = {**gpu_timing.timing([4.0]), "launches": None, "host": None}
+    sections = {
+        "machine": {"machine": about},
+        "ceilings": {
+            "cuBLAS bfloat16": {"flops": 10**12, **gpu_timing.timing([1.25])},
+            "copy": {"bytes": 4 * 10**9, **gpu_timing.timing([1.0])},
+        },
+        "attention": attention,
+        "beside attention": {"f": {**rows, **gpu_timing.timing([1.0])}},
+        "training steps": {"train small": {"sides": {"ours": side, "eager": other}}},
+    }
+    return json.loads(json.dumps({"date": "2026-01-02", "began": "", "seconds": 1.0, "sections": sections}))
+
+
+def test_tables_are_made_of_what_was_measured():
     text = (folder() / "README.md").read_text()
-    assert bench.filled(text, [], 1e15) == text
+    machine, ladder, beside_pytorch, beside, steps = gpu_report.tables(example(), text)
+    assert machine[2:] == ["| G (sm_90) | V | 800 TFLOP/s | 4000 GB/s | 2026-01-02 |"]
+    (row,) = [row for row in ladder if "`attention_forward_7_trimmed.cu`" in row]
+    assert row.endswith(" | - / 250.0 / 500.0 / - | - / 31% / 62% / - | 2 of plain |")
+    assert sum(row.endswith("| | | |") for row in ladder) == len(FILES) - 2
+    shown = "| S2 | forward | bfloat16 | attention_forward_7_trimmed | 250.0 | 200.0 | - | - | 1.25 |"
+    assert shown in beside_pytorch and len(beside_pytorch) == 4
+    assert next(row for row in beside if "`bias_gelu.cu`" in row).endswith("| 3000 | - | 75% / - |")
+    assert steps[2:] == ["| small | 2.00 | 7 | 1.50 | - | 4.00 | 0.50 |"]
+
+
+def test_tables_stay_empty_until_somebody_has_measured_and_are_filled_again_and_again():
+    text = (folder() / "README.md").read_text()
+    assert TABLES["filled"](text, gpu_report.tables(None, text)) == text
+    full = TABLES["filled"](text, gpu_report.tables(example(), text))
+    assert full != text and "250.0" in full
+    assert TABLES["filled"](full, gpu_report.tables(None, full)) == text
+
+
+def test_the_page_and_the_short_table_tell_notes():
+    everything = example()
+    page, summary = gpu_report.page(everything), gpu_report.summary(everything)
+    assert "| e | NOTE RuntimeError: not here |" in page and "G (sm_90), V, 2026-01-02" in page
+    assert summary.splitlines()[-3:] == [
+        "10 cells, 2 with a note",
+        "  d: mismatch: out",
+        "  e: RuntimeError: not here",
+    ]
+    assert "train small: ours 2.00 ms, eager 4.00 ms" in summary and "copy: 4000 GB/s" in summary
+    assert np.isnan(gpu_report.worst({"errors": {"out": [1.0, 0.0]}}))

@@ -1,0 +1,196 @@
+"""A session on a GPU, from end to end with the stand-in for CuPy; and what it keeps where something goes wrong."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from minivdit.lab.benchmarks import gpu, gpu_report, gpu_session, gpu_training
+from minivdit.lab.benchmarks.gpu_session import LATE, Job, Results, Section, Session
+from minivdit.lab.cli import main as cli
+
+PROJECT = Path(__file__).parents[3]
+PLANTED = """
+import os, time
+from minivdit.lab.benchmarks.gpu_session import Cell
+
+
+def made(number):
+    return lambda: {"told": str(number), "pid": os.getpid()}
+
+
+def wrong():
+    raise ValueError("planted\\nin two lines")
+
+
+def raises():
+    yield Cell("first", made(1))
+    yield Cell("raises", wrong)
+    yield Cell("third", made(3))
+
+
+def dies(code):
+    yield Cell("one", made(1))
+    yield Cell("dies", lambda: os._exit(code) if code > 0 else os.kill(os.getpid(), -code))
+    yield Cell("three", made(3))
+
+
+def cannot_begin():
+    raise RuntimeError("no inputs")
+    yield
+
+
+def hangs(name):
+    yield Cell(f"{name} before", made(1))
+    yield Cell(f"{name} hangs", lambda: time.sleep(600))
+    yield Cell(f"{name} behind", made(3))
+
+
+def grows():
+    for number in range(3):
+        yield Cell("same", lambda: {"told": str(number), str(number): number})
+"""
+STAND_IN = """
+import importlib.util
+import pytest
+
+spec = importlib.util.spec_from_file_location("stand_in_cupy", {path!r})
+stand_in = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(stand_in)
+stand_in.install(pytest.MonkeyPatch())
+"""
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """A folder on the path of all processes, with the module `planted`."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "planted.py").write_text(PLANTED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (folder, PROJECT))))
+    return folder
+
+
+def job(function, *arguments, **options):
+    return Job(function, f"planted:{function}", arguments, **options)
+
+
+def test_what_goes_wrong_is_a_note_and_the_rest_goes_on(planted, tmp_path):
+    path, seen = tmp_path / "new" / "gpu.json", []
+
+    def show(line):
+        if line.startswith("  "):  # a cell: it's already in the file
+            everything = json.loads(path.read_text())
+            cells = {name for section in everything["sections"].values() for name in section}
+            assert any(line.startswith(f"  {name} ") for name in cells)
+            assert path.with_suffix(".md").read_text().startswith("# Measured on a GPU")
+        seen.append(line)
+
+    jobs = (
+        *(job("raises"), job("dies", 7), job("cannot_begin"), job("grows")),
+        *(job("hangs", "late"), job("hangs", "stuck", patience=8)),
+    )
+    sections = [Section("all", 30, jobs, 6), Section("signals", 40, (job("dies", -signal.SIGSEGV),))]
+    sections.append(Section("no time", -1000, (job("raises"),)))
+    assert Session(Results(path), show).run(sections) < 0
+    sections = json.loads(path.read_text())["sections"]
+    found = sections["all"]
+    measured = ("first", "third", "one", "three", "late before", "stuck before", "stuck behind")
+    for name in measured:
+        assert found[name]["told"] in "13" and "note" not in found[name], name
+    assert found["raises"] == {"note": "ValueError: planted"}
+    assert (
+        found["dies"] == {"note": "its process ended (exit code 7): "} and found["one"]["pid"] != found["three"]["pid"]
+    )
+    assert found["cannot_begin"] == {"note": "its process ended (exit code 1): RuntimeError: no inputs"}
+    assert found["same"] == {"told": "2", "0": 0, "1": 1, "2": 2}
+    assert found["late hangs"] == {"note": LATE} and "late behind" not in found
+    assert found["stuck hangs"] == {"note": "nothing came of it in 8 s"}
+    assert sections["signals"]["dies"]["note"].startswith("its process ended (SIGSEGV)")
+    assert sections["signals"]["three"]["told"] == "3"
+    assert sections["no time"] == {"raises": {"note": LATE}}
+    assert len([line for line in seen if line.startswith("  ")]) == 19
+
+
+def test_a_stop_in_the_middle_keeps_what_was_measured_and_ends_all_processes(planted, tmp_path):
+    program = (
+        "from minivdit.lab.benchmarks.gpu_session import *\n"
+        "jobs = tuple(Job(name, 'planted:hangs', (name,), 600) for name in ('a', 'b'))\n"
+        f"Session(Results({str(tmp_path / 'gpu.json')!r})).run([Section('s', 600, jobs), Section('t', 600, jobs)])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-uc", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert "s: 600 s" in process.stdout.readline() and "a before" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode and "KeyboardInterrupt" in errors
+    (cells,) = json.loads((tmp_path / "gpu.json").read_text())["sections"].values()
+    assert next(iter(cells)) == "a before" and "b before" not in cells
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(cells["a before"]["pid"], 0)
+            time.sleep(0.1)
+
+
+def test_a_page_that_fails_ends_nothing(tmp_path, monkeypatch):
+    def page(everything):
+        raise KeyError("planted")
+
+    monkeypatch.setattr(gpu_session.gpu_report, "page", page)
+    Results(tmp_path / "gpu.json").add("section", "cell", {"told": "1"})
+    assert json.loads((tmp_path / "gpu.json").read_text())["sections"] == {"section": {"cell": {"told": "1"}}}
+    assert (tmp_path / "gpu.md").read_text() == "page can't be made: KeyError('planted')"
+
+
+def test_the_whole_script_with_the_stand_in(tmp_path, monkeypatch, planted):
+    """Shortened: arrays of a few numbers, one kernel of each kind."""
+    (planted / "cupy.py").write_text(STAND_IN.format(path=str(PROJECT / "tests" / "stand_in_cupy.py")))
+    monkeypatch.setenv("MINIVDIT_SHORT", "1")
+    out = tmp_path / "there"
+    out.mkdir()
+    command = [sys.executable, "examples/gpu_session.py", "--budget", "3600", "--out", str(out), "--minutes", "0"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["gpu.json", "gpu.md"]
+    everything = json.loads((out / "gpu.json").read_text())
+    every = gpu_report.everything_measured(everything)
+    assert len(everything["sections"]) == 10 and every["machine"]["gpu"] == "Stand-in"
+    missing = {"cuBLAS bfloat16", "clocks at the beginning", "clocks after attention"}  # this machine has them not
+    missing |= {name for name in every if name.startswith(("memcheck", "racecheck", "synccheck"))}
+    noted = {name: record["note"] for name, record in every.items() if "note" in record}
+    assert noted.keys() <= missing, noted
+    for name in ("forward attention_forward_8_wgmma bfloat16", "backward attention_backward_3b_split_floats float32"):
+        record = every[f"S2 causal {name}"]
+        assert record["median"] == 1.0 and record["flops"] and record["errors"]
+    assert every["bias_gelu backward bfloat16 128 wide"]["bytes"] > 0
+    assert every["train small"]["sides"]["ours"]["median"] > every["train small"]["sides"]["ours"]["host"] / 2 > 0
+    last = done.stdout.splitlines()[-len(noted) - 1]
+    assert last == f"{len(every)} cells, {len(noted)} with a note"
+
+
+def test_the_training_in_the_end_is_a_command_that_there_is(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command, **options):
+        asked.append(cli.build_parser().parse_args(command[3:]))
+        out = Path(asked[0].out)
+        out.mkdir()
+        (out / "transformer.jsonl").write_text('{"settings": 1}\n{"step": 10, "loss": 0.5}\n')
+        return argparse.Namespace(returncode=1, stdout="", stderr="one\nminivdit: it stopped\n")
+
+    monkeypatch.setattr(gpu_training.subprocess, "run", run)
+    section = gpu.longer_training(tmp_path / "train", 1.5, data=str(tmp_path))
+    (cell,) = gpu_training.longer(*section.jobs[0].arguments)
+    record = cell.measure()
+    assert record["note"] == "minivdit: it stopped" and record["told"].startswith(
+        "1 logged steps, the last {'step': 10"
+    )
+    (options,) = asked
+    assert (options.preset, options.start, options.minutes, options.device) == ("full", "joint", 1.5, "gpu")
