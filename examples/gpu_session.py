@@ -26,14 +26,15 @@ options = parser.parse_args()
 SHARES = {  # of the budget, in order of worth
     gpu.machine: 0.03,
     gpu.compiling: 0.12,
-    gpu.tests: 0.08,
+    gpu.tests: 0.06,
     gpu.correctness: 0.17,
+    gpu.many_numbers: 0.05,
     gpu.ceilings: 0.03,
     gpu.attention: 0.25,
-    gpu.beside_attention: 0.08,
+    gpu.beside_attention: 0.07,
     gpu.training_steps: 0.12,
-    gpu.against_cpu: 0.08,
-    gpu.sanitizer: 0.04,
+    gpu.against_cpu: 0.07,
+    gpu.sanitizer: 0.03,
 }
 LEAST, BEYOND = 60, 45  # seconds of a training that is worth its beginning; and what it takes beside its steps
 

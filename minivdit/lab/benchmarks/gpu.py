@@ -48,6 +48,12 @@ def correctness(seconds=UNHURRIED):
     return Section("correctness", seconds, tuple(jobs), CHECKING)
 
 
+def many_numbers(seconds=UNHURRIED):
+    """Every kernel file with arrays of more numbers than 31 bits count."""
+    what = job("many numbers", "gpu_checks", "many_numbers", list(reversed(chosen_files())))
+    return Section("many numbers", seconds, (what,))
+
+
 def ceilings(seconds=UNHURRIED):
     """cuBLAS, and a copy."""
     return Section(gpu_report.CEILINGS, seconds, (job("ceilings", "gpu_rows", "ceilings"),))

@@ -1,6 +1,5 @@
 """What is done before anything is timed: what the GPU is, do all kernels compile, and are their results right?"""
 
-import functools
 import itertools
 import platform
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 from ...base import backend, machine
 from ...kernels import attention, launch
 from ...kernels.catalogue import FILES
-from . import gpu_timing, kernel_attention_check, kernel_fused_check
+from . import gpu_timing, kernel_attention_check, kernel_checks, kernel_fused_check
 from .gpu_session import Cell
 
 ASKED = (  # of nvidia-smi
@@ -80,47 +79,33 @@ def compiles(name):
 # --- results -------------------------------------------------------------------------------------------------
 
 
-LENGTHS = ((1, 1), (65, 63), (257, 130))  # queries and keys
-ROWS = ((1, 2), (70, 102), (33, 128), (2, 1000), (3000, 96))  # rows, and numbers in each
-
-
 def correct(name):
-    """Cells 'attention_forward_7_trimmed bfloat16 65 x 63 x 64 ...': a file's results against float64."""
+    """Cells 'attention_forward_7_trimmed bfloat16 65 x 63 x 64': all that a file is to be tried on."""
     backend.use("gpu")
-    runner, file = launch.launcher(), FILES[name]
-    yield from itertools.islice(_cases(file, runner), 1 if gpu_timing.short() else None)
+    short = gpu_timing.short()
+    cases = kernel_checks.cases(name, launch.launcher(), small=short)
+    for case in itertools.islice(cases, 1 if short else None):
+        yield _cell(case)
 
 
-def _cases(file, runner):
-    """Cells of every dtype that a file reads here, every width and some lengths, with and without a mask."""
-    for dtype in file.types_on(runner.architecture) or ("float32",):
-        if file.name in attention.FILES:
-            for width, (queries, keys), frames in itertools.product(file.instances, LENGTHS, (None, 3)):
-                if file.runs(dtype, width, runner.architecture, runner.shared_bytes):
-                    given = (file.name, queries, keys, width, frames, 0, runner)
-                    check = functools.partial(kernel_attention_check.errors, *given, batch=2, dtype=dtype)
-                    mask = "" if frames is None else ", masked"
-                    yield Cell(f"{file.name} {dtype} {queries} x {keys} x {width}{mask}", _judged(check, file.name))
-        else:
-            for rows, width in ROWS:
-                check = functools.partial(kernel_fused_check.errors, file.name, rows, width, 0, runner, dtype)
-                yield Cell(f"{file.name} {dtype} {rows} x {width}", _judged(check, file.name))
+def many_numbers(names):
+    """Cells: files with arrays of more numbers than 31 bits count, one after the other, since memory must do."""
+    backend.use("gpu")
+    runner = launch.launcher()
+    for name in names:
+        file, few = FILES[name], {"numbers": 1000} if gpu_timing.short() else {}
+        if file.target(runner.architecture) is not None:
+            dtype = (file.types_on(runner.architecture) or ("float32",))[-1]
+            yield _cell(kernel_checks.many_numbers(name, runner, dtype, **few))
 
 
-def _judged(check, name):
-    """A measurement that says how far off a check's results are, with a note where that is too far."""
-    near = 5e-5 if "split" in name else 1e-5
-
+def _cell(case):
     def measure():
-        wrong, errors = [], check()
-        for field, error in errors.items():
-            allowed = 1e-4 if field == "log_sum_exp" else max(2 * error.plain, near * max(1, error.size))
-            if not error.largest <= allowed:
-                wrong.append(f"{field} is off by {error.largest:.1e}, allowed {allowed:.1e}")
-        told = ", ".join(f"{field} {error.largest:.1e}" for field, error in errors.items())
-        return {"told": told, **gpu_timing.noted(", ".join(wrong))}
+        gpu_timing.free_memory()
+        found = case.check()
+        return {"told": ", ".join(f"{field} {error.largest:.1e}" for field, error in found.items()) or "the same bits"}
 
-    return measure
+    return Cell(case.label, measure)
 
 
 def tests(path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from minivdit.kernels.attention import FILES, Forward
 from minivdit.lab.benchmarks import gpu, gpu_report, gpu_session, gpu_training
 from minivdit.lab.benchmarks.gpu_session import LATE, Job, Results, Section, Session
 from minivdit.lab.cli import main as cli
@@ -161,12 +162,15 @@ def test_the_whole_script_with_the_stand_in(tmp_path, monkeypatch, planted):
     assert sorted(path.name for path in out.iterdir()) == ["gpu.json", "gpu.md"]
     everything = json.loads((out / "gpu.json").read_text())
     every = gpu_report.everything_measured(everything)
-    assert len(everything["sections"]) == 10 and every["machine"]["gpu"] == "Stand-in"
+    assert len(everything["sections"]) == 11 and every["machine"]["gpu"] == "Stand-in"
     missing = {"cuBLAS bfloat16", "clocks at the beginning", "clocks after attention"}  # this machine has them not
     missing |= {name for name in every if name.startswith(("memcheck", "racecheck", "synccheck"))}
     noted = {name: record["note"] for name, record in every.items() if "note" in record}
     assert noted.keys() <= missing, noted
-    for name in ("forward attention_forward_8_wgmma bfloat16", "backward attention_backward_3b_split_floats float32"):
+    last_of_16_bits = [name for name, file in FILES.items() if file.arguments is Forward and "bfloat16" in file.types][
+        -1
+    ]
+    for name in (f"forward {last_of_16_bits} bfloat16", "backward attention_backward_3b_split_floats float32"):
         record = every[f"S2 causal {name}"]
         assert record["median"] == 1.0 and record["flops"] and record["errors"]
     assert every["bias_gelu backward bfloat16 128 wide"]["bytes"] > 0
