@@ -44,6 +44,10 @@ def results(name, runner, x, out_grad, vectors):
     if name == "bias_gelu":
         bias = vectors[-1, 0].copy()
         return fused.bias_gelu(x, bias, **given), fused.bias_gelu_backward(x, bias, out_grad, **given)[0]
+    if name == "norm_and_rotary":
+        weight, x, out_grad = vectors[-1, 0].copy(), x[:, None], out_grad[:, None]  # one head
+        back = fused.norm_and_rotary_backward(x, weight, out_grad, **given)[0]
+        return fused.norm_and_rotary(x, weight, **given)[:, 0], back[:, 0]
     if name == "gated_residual":
         back = fused.gated_residual_backward(vectors, x, out_grad, **given)[1]
         return fused.gated_residual(x, vectors, out_grad, **given), back

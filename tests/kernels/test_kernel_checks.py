@@ -132,7 +132,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory 
 
 
 @linux
-@pytest.mark.parametrize("name", [name for name in BESIDE if name != "norm_and_rotary"])
+@pytest.mark.parametrize("name", BESIDE)
 def test_the_last_of_more_numbers_than_31_bits_count_is_right(name):
     done = last_block(name)
     if "Cannot allocate memory" in done.stderr:
