@@ -52,8 +52,17 @@ def test_cases_on_a_gpu_are_those_that_it_has(stand_in, monkeypatch):
     assert not list(cases("attention_forward_6_async", runner))
     labels = [case.label for case in cases(name, runner)]
     assert labels and all(" float16 " in label for label in labels)
-    (case,) = [case for case in cases(name, runner, small=True) if "33 x 67 x 32, masked anyhow" in case.label]
-    assert case.check() and f"{name}<float16, 32>" in stand_in.record.launches
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_is_computed_where_the_arrays_are(gpu, name):
+    """With the stand-in for CuPy, as strict about whose arrays meet as CuPy is."""
+    runner = launch.launcher()
+    (case, *_) = [case for case in cases(name, runner, small=True) if name in BESIDE or "masked anyhow" in case.label]
+    assert case.check() and any(launched.startswith(name) for launched in gpu.launches)
+    gpu.clear()
+    assert many_numbers(name, runner, numbers=20_000).check() == {}
+    assert any(launched.startswith(name) for launched in gpu.launches)
 
 
 # ---- Each kind of fault must be noticed --------------------------------------------------------------------------
