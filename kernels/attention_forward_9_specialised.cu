@@ -4,7 +4,7 @@
    Here warpgroups have jobs. Producers copy keys and values into two stages each, as far ahead as there is room;
    consumers multiply and exponentiate, each for 64 queries of its own. Nobody waits for the whole block: mbarriers
    (pipeline.cuh) say of each stage when it is full and when it is empty.
-     Registers go where they are needed: producers give up theirs, and each thread of a consumer gets 160 or 224 of
+     Registers go where they are needed: producers give up theirs, and each thread of a consumer gets 160 or 216 of
      them. That is room for 64 queries times 128 keys at every width.
      Consumers take turns at the tensor cores: who has issued its products lets the next one issue. So they get out of
      step, and while one exponentiates the others multiply. Within a consumer, as in rung 8, the scores of tile j + 1
@@ -44,7 +44,7 @@ constexpr int WARPGROUPS = 4, BLOCK = 128 * WARPGROUPS, KEYS = 128, STAGES = 2;
 // What to change first when tuning. A multiprocessor has 65,536 registers: 128 for each of a block's threads at first.
 template <int WIDTH> struct Plan {
     static constexpr int CONSUMERS = WIDTH == 128 ? 2 : 3, PRODUCERS = WARPGROUPS - CONSUMERS;
-    static constexpr int OF_CONSUMER = WIDTH == 128 ? 224 : 160, OF_PRODUCER = 32; // registers
+    static constexpr int OF_CONSUMER = WIDTH == 128 ? 216 : 160, OF_PRODUCER = WIDTH == 128 ? 40 : 32; // registers
     static constexpr int QUERIES = 64 * CONSUMERS;
     static_assert(CONSUMERS * OF_CONSUMER + PRODUCERS * OF_PRODUCER <= 65536 / 128, "somebody would wait forever");
 };
