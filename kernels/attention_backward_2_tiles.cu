@@ -25,6 +25,8 @@ template <int WIDTH> struct Shared {
     int time[OTHERS];
 };
 
+template <int WIDTH> __global__ void attention_backward_2_tiles_ranges(Backward<float> a) { write_ranges(a); }
+
 template <int WIDTH> __global__ void attention_backward_2_tiles_row_sums(Backward<float> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -45,6 +47,7 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     constexpr int R = OWN / ROW_THREADS, C = OTHERS / COLUMN_THREADS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.keys, OWN);
+    auto tiles = tiles_of_queries<OWN, OTHERS>(a, work);
 
     load_tile<OWN, WIDTH>(shared.own[0], a.k, work, work.first, a.keys);
     load_tile<OWN, WIDTH>(shared.own[1], a.v, work, work.first, a.keys);
@@ -56,7 +59,8 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     clear(k_grad);
     clear(v_grad);
 
-    for (int first = 0; first < a.queries; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.queries; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_tile<OTHERS, WIDTH>(shared.others[0], a.q, work, first, a.queries);
         load_tile<OTHERS, WIDTH>(shared.others[1], a.out_grad, work, first, a.queries);
@@ -98,6 +102,7 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     constexpr int R = OWN / ROW_THREADS, C = OTHERS / COLUMN_THREADS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, OWN);
+    auto tiles = tiles_of_keys<OWN, OTHERS>(a, work);
 
     load_tile<OWN, WIDTH>(shared.own[0], a.q, work, work.first, a.queries);
     load_tile<OWN, WIDTH>(shared.own[1], a.out_grad, work, work.first, a.queries);
@@ -113,7 +118,8 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     float q_grad[R][WIDTH / COLUMN_THREADS];
     clear(q_grad);
 
-    for (int first = 0; first < a.keys; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_tile<OTHERS, WIDTH>(shared.others[0], a.k, work, first, a.keys);
         load_tile<OTHERS, WIDTH>(shared.others[1], a.v, work, first, a.keys);

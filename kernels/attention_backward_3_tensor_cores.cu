@@ -68,6 +68,8 @@ __device__ __forceinline__ void multiply_turned(float (&sum)[N][4], Left<WIDTH> 
     }
 }
 
+template <class T, int WIDTH> __global__ void attention_backward_3_tensor_cores_ranges(Backward<T> a) { write_ranges(a); }
+
 template <class T, int WIDTH> __global__ void attention_backward_3_tensor_cores_row_sums(Backward<T> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -78,6 +80,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.keys, OWN);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_queries<OWN, OTHERS>(a, work);
 
     load_tile(shared.own[0], a.k, work, work.first, a.keys);
     load_tile(shared.own[1], a.v, work, work.first, a.keys);
@@ -90,7 +93,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
     clear(k_grad);
     clear(v_grad);
 
-    for (int first = 0; first < a.queries; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.queries; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_tile(shared.others[0], a.q, work, first, a.queries);
         load_tile(shared.others[1], a.out_grad, work, first, a.queries);
@@ -104,14 +108,14 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
 
         float weights[OTHERS / 8][4], grads[OTHERS / 8][4]; // of the weights, then of the scores
         multiply_turned<T>(weights, k, shared.own[0], shared.others[0]);
+        if (tile.masked)
+            hide<false>(weights, key_time, shared.time);
 #pragma unroll
         for (int j = 0; j < OTHERS / 8; j++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                int query = my_column(j) + i % 2;
-                bool visible = key_time[i / 2] <= shared.time[query];
-                float power = fmaf(weights[j][i], factor, -shared.log_sum_exp[query]);
-                weights[j][i] = visible ? exp2_fast(power) : 0;
+                float log_sum_exp = shared.log_sum_exp[my_column(j) + i % 2];
+                weights[j][i] = exp2_fast(fmaf(weights[j][i], factor, -log_sum_exp));
             }
         multiply_turned<T>(grads, v, shared.own[1], shared.others[1]);
 #pragma unroll
@@ -135,6 +139,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, OWN);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_keys<OWN, OTHERS>(a, work);
 
     load_tile(shared.own[0], a.q, work, work.first, a.queries);
     load_tile(shared.own[1], a.out_grad, work, work.first, a.queries);
@@ -151,7 +156,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
     float q_grad[WIDTH / 8][4];
     clear(q_grad);
 
-    for (int first = 0; first < a.keys; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the keys before have been read
         load_tile(shared.others[0], a.k, work, first, a.keys);
         load_tile(shared.others[1], a.v, work, first, a.keys);
@@ -161,13 +167,14 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3_tensor_cores_
 
         float scores[OTHERS / 8][4], grads[OTHERS / 8][4]; // of the weights, then of the scores
         multiply_turned<T>(scores, q, shared.own[0], shared.others[0]);
+        if (tile.masked)
+            hide(scores, query_time, shared.time);
         multiply_turned<T>(grads, out_grad, shared.own[1], shared.others[1]);
 #pragma unroll
         for (int j = 0; j < OTHERS / 8; j++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                bool visible = shared.time[my_column(j) + i % 2] <= query_time[i / 2];
-                float weight = visible ? exp2_fast(fmaf(scores[j][i], factor, -log_sum_exp[i / 2])) : 0;
+                float weight = exp2_fast(fmaf(scores[j][i], factor, -log_sum_exp[i / 2]));
                 grads[j][i] = weight * (grads[j][i] - row_sums[i / 2]);
             }
         TRACE("keys %d to %d: query %d: gradient of the score of key %d %.4f", first,

@@ -30,6 +30,8 @@ template <int WIDTH> struct Shared {
     int time[OTHERS];
 };
 
+template <int WIDTH> __global__ void attention_backward_3b_split_floats_ranges(Backward<float> a) { write_ranges(a); }
+
 template <int WIDTH> __global__ void attention_backward_3b_split_floats_row_sums(Backward<float> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -40,6 +42,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.keys, OWN);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_queries<OWN, OTHERS>(a, work);
 
     load_split(shared.own[0], a.k, work, work.first, a.keys);
     load_split(shared.own[1], a.v, work, work.first, a.keys);
@@ -50,7 +53,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
     clear(k_grad);
     clear(v_grad);
 
-    for (int first = 0; first < a.queries; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.queries; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_split(shared.others[0], a.q, work, first, a.queries);
         load_split(shared.others[1], a.out_grad, work, first, a.queries);
@@ -64,15 +68,15 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
 
         float weights[OTHERS / 8][4], grads[OTHERS / 8][4]; // of the weights, then of the scores
         multiply_split<WIDTH>(weights, shared.own[0], shared.others[0]);
+        if (tile.masked)
+            hide<false>(weights, key_time, shared.time);
         multiply_split<WIDTH>(grads, shared.own[1], shared.others[1]);
 #pragma unroll
         for (int j = 0; j < OTHERS / 8; j++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 int query = my_column(j) + i % 2;
-                bool visible = key_time[i / 2] <= shared.time[query];
-                float power = fmaf(weights[j][i], factor, -shared.log_sum_exp[query]);
-                weights[j][i] = visible ? exp2_fast(power) : 0;
+                weights[j][i] = exp2_fast(fmaf(weights[j][i], factor, -shared.log_sum_exp[query]));
                 grads[j][i] = weights[j][i] * (grads[j][i] - shared.row_sums[query]);
             }
         TRACE("queries %d to %d: key %d: weight of query %d %.4f, gradient of its score %.4f", first,
@@ -91,6 +95,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, OWN);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_keys<OWN, OTHERS>(a, work);
 
     load_split(shared.own[0], a.q, work, work.first, a.queries);
     load_split(shared.own[1], a.out_grad, work, work.first, a.queries);
@@ -105,7 +110,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
     float q_grad[WIDTH / 8][4];
     clear(q_grad);
 
-    for (int first = 0; first < a.keys; first += OTHERS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the keys before have been read
         load_split(shared.others[0], a.k, work, first, a.keys);
         load_split(shared.others[1], a.v, work, first, a.keys);
@@ -115,13 +121,14 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_3b_split_floats
 
         float scores[OTHERS / 8][4], grads[OTHERS / 8][4]; // of the weights, then of the scores
         multiply_split<WIDTH>(scores, shared.own[0], shared.others[0]);
+        if (tile.masked)
+            hide(scores, query_time, shared.time);
         multiply_split<WIDTH>(grads, shared.own[1], shared.others[1]);
 #pragma unroll
         for (int j = 0; j < OTHERS / 8; j++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                bool visible = shared.time[my_column(j) + i % 2] <= query_time[i / 2];
-                float weight = visible ? exp2_fast(fmaf(scores[j][i], factor, -log_sum_exp[i / 2])) : 0;
+                float weight = exp2_fast(fmaf(scores[j][i], factor, -log_sum_exp[i / 2]));
                 grads[j][i] = weight * (grads[j][i] - row_sums[i / 2]);
             }
         TRACE("keys %d to %d: query %d: gradient of the score of key %d %.4f", first,

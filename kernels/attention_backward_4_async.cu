@@ -42,6 +42,8 @@ template <int WIDTH, class PLAN> struct Shared {
     int time[2][PLAN::OTHERS]; // of the others; the block's own are read from memory where they are needed
 };
 
+template <class T, int WIDTH> __global__ void attention_backward_4_async_ranges(Backward<T> a) { write_ranges(a); }
+
 template <class T, int WIDTH> __global__ void attention_backward_4_async_row_sums(Backward<T> a) {
     write_row_sums<WIDTH>(a);
 }
@@ -56,15 +58,16 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
     float factor = LOG2_E * a.scale;
 
     Copier<typename Memory::Others, T> queries(a.q, work, 0), out_grads(a.out_grad, work, 0);
+    auto tiles = tiles_of_queries<OWN, OTHERS>(a, work);
     float mine; // the log_sum_exp or row sum that this thread has read for the next tile
-    auto fetch = [&](int first, int buffer) {
-        queries.next(shared.others[buffer][0], a.queries - first);
-        out_grads.next(shared.others[buffer][1], a.queries - first);
+    auto fetch = [&](Tile tile, int buffer) {
+        queries.copy(shared.others[buffer][0], tile.first, a.queries);
+        out_grads.copy(shared.others[buffer][1], tile.first, a.queries);
         copy_async_commit();
-        int query = first + threadIdx.x % OTHERS;
+        int query = tile.first + threadIdx.x % OTHERS;
         if (threadIdx.x < 2 * OTHERS)
             mine = threadIdx.x < OTHERS ? LOG2_E * log_sum_of_query(a, work, query) : row_sum_of_query(a, work, query);
-        if (a.query_time.data && threadIdx.x < OTHERS)
+        if (tile.masked && threadIdx.x < OTHERS)
             shared.time[buffer][threadIdx.x] = time_of_query(a.query_time, work, query, a.queries);
     };
     auto write_mine = [&](int buffer) {
@@ -74,7 +77,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
     Copier<typename Memory::Own, T>(a.k, work, work.first).next(shared.own[0], a.keys - work.first);
     Copier<typename Memory::Own, T>(a.v, work, work.first).next(shared.own[1], a.keys - work.first);
     copy_async_commit();
-    fetch(0, 0);
+    Tile tile = tiles.begin(), next;
+    fetch(tile, 0);
     write_mine(0);
     copy_async_wait<1>(); // my part of this block's keys and values has landed
     __syncthreads();      // this block's keys and values are there
@@ -86,15 +90,16 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
         clear(v_grad[t]);
     }
 
-    for (int first = 0, buffer = 0; first < a.queries; first += OTHERS, buffer ^= 1) {
+    for (int buffer = 0; tile.first < a.queries; tile = next, buffer ^= 1) {
+        next = tiles.after(tile);
         copy_async_wait<0>(); // my part of this tile has landed
         __syncthreads();      // this tile is there, and all have read the one before
-        if (first + OTHERS < a.queries)
-            fetch(first + OTHERS, buffer ^ 1);
+        if (next.first < a.queries)
+            fetch(next, buffer ^ 1);
 
         float weights[TALL][OTHERS / 8][4], grads[TALL][OTHERS / 8][4]; // of the weights, then of the scores
         multiply_turned<T>(weights, k, shared.own[0], shared.others[buffer][0]);
-        if (a.query_time.data) // queries past the end need no mask: their rows are zeros
+        if (tile.masked)
 #pragma unroll
             for (int t = 0; t < TALL; t++)
 #pragma unroll
@@ -119,8 +124,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_keys(Ba
                     weights[t][j][i] = exp2_fast(fmaf(weights[t][j][i], factor, -of_query[0]));
                     grads[t][j][i] = weights[t][j][i] * (grads[t][j][i] - of_query[OTHERS]);
                 }
-        TRACE("queries %d to %d: key %d: weight of query %d %.4f, gradient of its score %.4f", first,
-              min(first + OTHERS, a.queries) - 1, work.first + tall_row<TALL>(0, 0), first + my_column(0),
+        TRACE("queries %d to %d: key %d: weight of query %d %.4f, gradient of its score %.4f", tile.first,
+              min(tile.first + OTHERS, a.queries) - 1, work.first + tall_row<TALL>(0, 0), tile.first + my_column(0),
               weights[0][0][0], grads[0][0][0]);
         add_weighted<T>(v_grad, weights, shared.others[buffer][1]);
         add_weighted<T>(k_grad, grads, shared.others[buffer][0]);
@@ -143,17 +148,19 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
     float factor = LOG2_E * a.scale;
 
     Copier<typename Memory::Others, T> keys(a.k, work, 0), values(a.v, work, 0);
-    auto fetch = [&](int first, int buffer) {
-        keys.next(shared.others[buffer][0], a.keys - first);
-        values.next(shared.others[buffer][1], a.keys - first);
+    auto tiles = tiles_of_keys<OWN, OTHERS>(a, work);
+    auto fetch = [&](Tile tile, int buffer) {
+        keys.copy(shared.others[buffer][0], tile.first, a.keys);
+        values.copy(shared.others[buffer][1], tile.first, a.keys);
         copy_async_commit();
-        if ((a.key_time.data || first + OTHERS > a.keys) && threadIdx.x < OTHERS)
-            shared.time[buffer][threadIdx.x] = time_of_key(a.key_time, work, first + threadIdx.x, a.keys);
+        if (tile.masked && threadIdx.x < OTHERS)
+            shared.time[buffer][threadIdx.x] = time_of_key(a.key_time, work, tile.first + threadIdx.x, a.keys);
     };
     Copier<typename Memory::Own, T>(a.q, work, work.first).next(shared.own[0], a.queries - work.first);
     Copier<typename Memory::Own, T>(a.out_grad, work, work.first).next(shared.own[1], a.queries - work.first);
     copy_async_commit();
-    fetch(0, 0);
+    Tile tile = tiles.begin(), next;
+    fetch(tile, 0);
     float log_sum_exp[TALL][2], row_sums[TALL][2], q_grad[TALL][WIDTH / 8][4];
 #pragma unroll
     for (int t = 0; t < TALL; t++) {
@@ -168,15 +175,16 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
     __syncthreads();      // this block's queries are there
     TallLeft<WIDTH, TALL, Plan::IN_REGISTERS> q(shared.own[0]), out_grad(shared.own[1]);
 
-    for (int first = 0, buffer = 0; first < a.keys; first += OTHERS, buffer ^= 1) {
+    for (int buffer = 0; tile.first < a.keys; tile = next, buffer ^= 1) {
+        next = tiles.after(tile);
         copy_async_wait<0>(); // my part of these keys has landed
         __syncthreads();      // these keys are there, and all have read those before
-        if (first + OTHERS < a.keys)
-            fetch(first + OTHERS, buffer ^ 1);
+        if (next.first < a.keys)
+            fetch(next, buffer ^ 1);
 
         float scores[TALL][OTHERS / 8][4], grads[TALL][OTHERS / 8][4]; // of the weights, then of the scores
         multiply_turned<T>(scores, q, shared.own[0], shared.others[buffer][0]);
-        if (a.key_time.data || first + OTHERS > a.keys) // zeros for keys wouldn't do: their weights could be infinite
+        if (tile.masked) // zeros for keys past the end wouldn't do: their weights could be infinite
 #pragma unroll
             for (int t = 0; t < TALL; t++)
 #pragma unroll
@@ -200,8 +208,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_backward_4_async_queries
                     float weight = exp2_fast(fmaf(scores[t][j][i], factor, -log_sum_exp[t][i / 2]));
                     grads[t][j][i] = weight * (grads[t][j][i] - row_sums[t][i / 2]);
                 }
-        TRACE("keys %d to %d: query %d: gradient of the score of key %d %.4f", first,
-              min(first + OTHERS, a.keys) - 1, work.first + tall_row<TALL>(0, 0), first + my_column(0),
+        TRACE("keys %d to %d: query %d: gradient of the score of key %d %.4f", tile.first,
+              min(tile.first + OTHERS, a.keys) - 1, work.first + tall_row<TALL>(0, 0), tile.first + my_column(0),
               grads[0][0][0]);
         add_weighted<T>(q_grad, grads, shared.others[buffer][0]);
     }

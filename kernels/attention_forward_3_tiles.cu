@@ -23,11 +23,14 @@ template <int WIDTH> struct Shared {
     int key_time[KEYS];
 };
 
+template <int WIDTH> __global__ void attention_forward_3_tiles_ranges(Forward<float> a) { write_ranges(a); }
+
 template <int WIDTH> __global__ void __launch_bounds__(THREADS, 2) attention_forward_3_tiles(Forward<float> a) {
     constexpr int QUERIES = Shared<WIDTH>::QUERIES, KEYS = Shared<WIDTH>::KEYS;
     constexpr int R = QUERIES / ROW_THREADS, C = KEYS / COLUMN_THREADS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, QUERIES);
+    auto tiles = tiles_of_keys<QUERIES, KEYS>(a, work);
 
     load_tile<QUERIES, WIDTH>(shared.q, a.q, work, work.first, a.queries);
     int query_time[R];
@@ -40,7 +43,8 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS, 2) attention_for
     }
     clear(out);
 
-    for (int first = 0; first < a.keys; first += KEYS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the values of the tile before have been read
         load_tile<KEYS, WIDTH>(shared.k_or_v, a.k, work, first, a.keys);
         if (threadIdx.x < KEYS)

@@ -27,12 +27,15 @@ template <int WIDTH> struct Shared {
     int key_time[KEYS];
 };
 
+template <int WIDTH> __global__ void attention_forward_4b_split_floats_ranges(Forward<float> a) { write_ranges(a); }
+
 template <int WIDTH>
 __global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(Forward<float> a) {
     constexpr int KEYS = Shared<WIDTH>::KEYS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, QUERIES);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_keys<QUERIES, KEYS>(a, work);
 
     load_split(shared.q, a.q, work, work.first, a.queries);
     __syncthreads(); // the queries are there
@@ -46,7 +49,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(
     float out[WIDTH / 8][4];
     clear(out);
 
-    for (int first = 0; first < a.keys; first += KEYS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_split(shared.k, a.k, work, first, a.keys);
         load_split(shared.v, a.v, work, first, a.keys);
@@ -60,7 +64,9 @@ __global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(
         add_a_bt<bfloat16>(scores, q[1], shared.k[0]); // the small ones first
         add_a_bt<bfloat16>(scores, q[0], shared.k[1]);
         add_a_bt<bfloat16>(scores, q[0], shared.k[0]);
-        to_weights(scores, online, out, factor, query_time, shared.key_time);
+        if (tile.masked)
+            hide(scores, query_time, shared.key_time);
+        to_weights(scores, online, out, factor);
         add_weighted<bfloat16>(out, scores, shared.v[1]);
         add_weighted<bfloat16>(out, scores, shared.v[0]);
 #pragma unroll

@@ -30,10 +30,13 @@ template <int WIDTH> struct Shared {
     int key_time[KEYS];
 };
 
+template <class T, int WIDTH> __global__ void attention_forward_5_swizzled_ranges(Forward<T> a) { write_ranges(a); }
+
 template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) attention_forward_5_swizzled(Forward<T> a) {
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, QUERIES);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_keys<QUERIES, KEYS>(a, work);
 
     load_tile(shared.q, a.q, work, work.first, a.queries);
     __syncthreads(); // the queries are there
@@ -46,7 +49,8 @@ template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) atte
     float out[WIDTH / 8][4];
     clear(out);
 
-    for (int first = 0; first < a.keys; first += KEYS) {
+    for (Tile tile = tiles.begin(); tile.first < a.keys; tile = tiles.after(tile)) {
+        int first = tile.first;
         __syncthreads(); // the tile before has been read
         load_tile(shared.k, a.k, work, first, a.keys);
         load_tile(shared.v, a.v, work, first, a.keys);
@@ -58,7 +62,9 @@ template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) atte
         float scores[KEYS / 8][4];
         clear(scores);
         add_a_bt<T>(scores, q, shared.k);
-        to_weights(scores, online, out, factor, query_time, shared.key_time);
+        if (tile.masked)
+            hide(scores, query_time, shared.key_time);
+        to_weights(scores, online, out, factor);
         add_weighted<T>(out, scores, shared.v);
     }
     finish(a, work, factor, online, out);

@@ -40,14 +40,18 @@ __device__ __forceinline__ void fetch(Shared<WIDTH> &shared, const Forward<T> &a
     copy_async_commit();
 }
 
+template <class T, int WIDTH> __global__ void attention_forward_6_async_ranges(Forward<T> a) { write_ranges(a); }
+
 template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) attention_forward_6_async(Forward<T> a) {
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();
     Work work = my_work(a.heads, a.queries, QUERIES);
     float factor = LOG2_E * a.scale;
+    auto tiles = tiles_of_keys<QUERIES, KEYS>(a, work);
 
     copy_tile(shared.q, a.q, work, work.first, a.queries);
     copy_async_commit();
-    fetch(shared, a, work, 0, 0);
+    Tile tile = tiles.begin(), next;
+    fetch(shared, a, work, tile.first, 0);
     int query_time[2];
     for (int half = 0; half < 2; half++)
         query_time[half] = time_of_query(a.query_time, work, work.first + my_row(half), a.queries);
@@ -59,16 +63,19 @@ template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) atte
     float out[WIDTH / 8][4];
     clear(out);
 
-    for (int first = 0, buffer = 0; first < a.keys; first += KEYS, buffer ^= 1) {
+    for (int buffer = 0; tile.first < a.keys; tile = next, buffer ^= 1) {
+        next = tiles.after(tile);
         copy_async_wait<0>(); // my part of this tile has landed
         __syncthreads();      // this tile is there, and all have read the one before
-        fetch(shared, a, work, first + KEYS, buffer ^ 1);
-        TRACE("keys %d to %d are there, the next are on their way", first, min(first + KEYS, a.keys) - 1);
+        fetch(shared, a, work, next.first, buffer ^ 1);
+        TRACE("keys %d to %d are there, the next are on their way", tile.first, min(tile.first + KEYS, a.keys) - 1);
 
         float scores[KEYS / 8][4];
         clear(scores);
         add_a_bt<T>(scores, q, shared.tiles[buffer].k);
-        to_weights(scores, online, out, factor, query_time, shared.key_time[buffer]);
+        if (tile.masked)
+            hide(scores, query_time, shared.key_time[buffer]);
+        to_weights(scores, online, out, factor);
         add_weighted<T>(out, scores, shared.tiles[buffer].v);
     }
     finish(a, work, factor, online, out);

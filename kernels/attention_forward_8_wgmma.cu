@@ -47,6 +47,8 @@ template <int WIDTH> struct Shared {
     int key_time[2][Plan<WIDTH>::KEYS], query_time[QUERIES];
 };
 
+template <class T, int WIDTH> __global__ void attention_forward_8_wgmma_ranges(Forward<T> a) { write_ranges(a); }
+
 template <class T, int WIDTH>
 __global__ void __launch_bounds__(BLOCK, Plan<WIDTH>::BLOCKS) attention_forward_8_wgmma(Forward<T> a) {
     constexpr int KEYS = Plan<WIDTH>::KEYS, STEPS = KEYS / 16;
@@ -57,17 +59,19 @@ __global__ void __launch_bounds__(BLOCK, Plan<WIDTH>::BLOCKS) attention_forward_
     float factor = LOG2_E * a.scale;
 
     Copier<Keys, T, BLOCK> keys(a.k, work, 0), values(a.v, work, 0);
-    auto fetch_keys = [&](int first, int buffer) {
-        keys.next(shared.k[buffer], a.keys - first);
-        if ((a.key_time.data || first + KEYS > a.keys) && threadIdx.x < KEYS) // as in `hide_some`
-            shared.key_time[buffer][threadIdx.x] = time_of_key(a.key_time, work, first + threadIdx.x, a.keys);
+    auto tiles = tiles_of_keys<QUERIES, KEYS>(a, work);
+    auto fetch_keys = [&](Tile tile, int buffer) {
+        keys.copy(shared.k[buffer], tile.first, a.keys);
+        if (tile.masked && threadIdx.x < KEYS)
+            shared.key_time[buffer][threadIdx.x] = time_of_key(a.key_time, work, tile.first + threadIdx.x, a.keys);
     };
+    Tile tile = tiles.begin(), next = tiles.after(tile);
     Copier<Queries, T, BLOCK>(a.q, work, work.first).next(shared.q, a.queries - work.first);
-    fetch_keys(0, 0);
+    fetch_keys(tile, 0);
     copy_async_commit(); // queries and the first keys
-    values.next(shared.v[0], a.keys);
-    if (KEYS < a.keys)
-        fetch_keys(KEYS, 1);
+    values.copy(shared.v[0], tile.first, a.keys);
+    if (next.first < a.keys)
+        fetch_keys(next, 1);
     copy_async_commit(); // the first values and the second keys
     if (threadIdx.x < QUERIES)
         shared.query_time[threadIdx.x] = time_of_query(a.query_time, work, work.first + threadIdx.x, a.queries);
@@ -94,8 +98,8 @@ __global__ void __launch_bounds__(BLOCK, Plan<WIDTH>::BLOCKS) attention_forward_
             wgmma<true>(T(), out[0], weights[step], Keys::step_across(others, step), true);
         warpgroup_commit();
     };
-    auto exponentiate = [&](int first, int buffer) { // scores become weights; whether earlier sums have to shrink
-        if (a.key_time.data || first + KEYS > a.keys)
+    auto exponentiate = [&](int buffer) { // scores become weights; whether earlier sums have to shrink
+        if (tile.masked)
             hide(scores, shared.query_time, shared.key_time[buffer]);
         bool higher = new_references(scores, online, factor, shrink);
 #pragma unroll
@@ -117,29 +121,33 @@ __global__ void __launch_bounds__(BLOCK, Plan<WIDTH>::BLOCKS) attention_forward_
     warpgroup_fence(scores[0]);
     begin_scores(0);
     warpgroup_wait<0>(scores[0]);
-    exponentiate(0, 0); // nothing is summed yet that could shrink
+    TRACE("keys from %d on are exponentiated", tile.first);
+    exponentiate(0); // nothing is summed yet that could shrink
     round_weights();
 
     int buffer = 0; // of the values that are multiplied; the keys, a tile ahead, are in the other one
-    for (int first = KEYS; first < a.keys; first += KEYS, buffer ^= 1) {
+    while (next.first < a.keys) {
+        tile = next;
+        next = tiles.after(tile);
         copy_async_wait<0>(); // my part of these keys and of the values before has landed
         async_proxy_fence();  // wgmma may read that
         __syncthreads();      // they are there, and all have finished with what comes before them
         warpgroup_fence(scores[0], out[0], weights);
         begin_scores(buffer ^ 1);
         begin_output(buffer);
-        values.next(shared.v[buffer ^ 1], a.keys - first); // tensor cores are at work by now
-        if (first + KEYS < a.keys)
-            fetch_keys(first + KEYS, buffer);
+        values.copy(shared.v[buffer ^ 1], tile.first, a.keys); // tensor cores are at work by now
+        if (next.first < a.keys)
+            fetch_keys(next, buffer);
         copy_async_commit();
 
         warpgroup_wait<1>(scores[0]); // the scores are there, the output is under way
-        TRACE("keys from %d on are exponentiated, values from %d on multiplied", first, first - KEYS);
-        bool higher = exponentiate(first, buffer ^ 1);
+        TRACE("keys from %d on are exponentiated, values of the tile before multiplied", tile.first);
+        bool higher = exponentiate(buffer ^ 1);
         warpgroup_wait<0>(out[0], weights); // the output is there
         if (higher)
             shrink_sums(out, shrink);
         round_weights();
+        buffer ^= 1;
     }
     copy_async_wait<0>(); // my part of the last values has landed
     async_proxy_fence();  // and wgmma may read it

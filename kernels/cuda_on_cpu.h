@@ -54,6 +54,7 @@ inline dim3 threadIdx, blockIdx, blockDim, gridDim; // threadIdx is set each tim
 
 template <class T> T min(T a, T b) { return b < a ? b : a; }
 template <class T> T max(T a, T b) { return a < b ? b : a; }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline float __expf(float x) { return expf(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }

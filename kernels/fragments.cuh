@@ -34,7 +34,6 @@ template <int TILE_ROWS, int WIDTH> struct Swizzled {
     }
 };
 
-__device__ __forceinline__ int my_lane() { return threadIdx.x % 32; }
 __device__ __forceinline__ int my_warps_row() { return threadIdx.x / 32 * 16; }
 __device__ __forceinline__ int my_row(int half) { return my_warps_row() + my_lane() / 4 + 8 * half; }
 __device__ __forceinline__ int my_column(int j) { return 8 * j + my_lane() % 4 * 2; }
@@ -152,6 +151,19 @@ __device__ __forceinline__ float sum_of_row(float value) {
     return value + __shfl_xor_sync(0xffffffff, value, 2);
 }
 
+// Scores of keys that a query doesn't see get no weight. A lane's two rows are queries; or keys, and its columns queries.
+template <bool COLUMNS_ARE_KEYS = true, int N, int COLUMNS>
+__device__ __forceinline__ void hide(float (&scores)[N][4], const int (&row_time)[2], const int (&column_time)[COLUMNS]) {
+#pragma unroll
+    for (int j = 0; j < N; j++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int row = row_time[i / 2], column = column_time[my_column(j) + i % 2];
+            if (COLUMNS_ARE_KEYS ? column > row : row > column)
+                scores[j][i] = minus_infinity();
+        }
+}
+
 // ---- Online softmax on fragments ------------------------------------------------------------------------------
 
 // Of this lane's two queries: the highest score yet, before the scale; the sum of its own columns' weights.
@@ -161,21 +173,16 @@ struct Online {
 
 // Scores of a tile of keys become weights, and what was summed so far is brought to the new maximum.
 // factor = scale * log2(e), so that exp(scale (score - highest)) is one multiply-add and one exp2.
-template <int N, int C, int KEYS>
-__device__ __forceinline__ void to_weights(float (&scores)[N][4], Online &online, float (&out)[C][4], float factor,
-                                           const int (&query_time)[2], const int (&key_time)[KEYS]) {
+template <int N, int C>
+__device__ __forceinline__ void to_weights(float (&scores)[N][4], Online &online, float (&out)[C][4], float factor) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         float higher = online.highest[half];
 #pragma unroll
         for (int j = 0; j < N; j++)
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                float &score = scores[j][2 * half + i];
-                bool visible = key_time[my_column(j) + i] <= query_time[half];
-                score = visible ? score : minus_infinity();
-                higher = fmaxf(higher, score);
-            }
+            for (int i = 0; i < 2; i++)
+                higher = fmaxf(higher, scores[j][2 * half + i]);
         higher = highest_of_row(higher);
         float shrink = exp2_fast(factor * (online.highest[half] - higher)), offset = factor * higher;
         online.highest[half] = higher;

@@ -22,10 +22,15 @@ template <class TILE, class T, int BLOCK = THREADS> struct Copier {
     }
     // The next rows, of which so many are left until the array's end: zeros from there on, and nothing is read.
     __device__ __forceinline__ void next(TILE &tile, int left) {
+        copy(tile, 0, left);
+        from += TILE::ROWS / APART * apart;
+    }
+    // A tile `first` rows further on, where APART divides `first`; so many rows are left, counted from here.
+    __device__ __forceinline__ void copy(TILE &tile, int first, int left) {
+        const T *there = from + first / APART * apart;
 #pragma unroll
         for (int i = 0; i < TILE::ROWS / APART; i++)
-            copy_async(tile.piece(row() + i * APART, piece()), from + i * apart, row() + i * APART < left);
-        from += TILE::ROWS / APART * apart;
+            copy_async(tile.piece(row() + i * APART, piece()), there + i * apart, row() + i * APART < left - first);
     }
 };
 

@@ -21,6 +21,7 @@ class Forward(ctypes.Structure):
 
     _fields_ = [
         *[(name, Rows) for name in ("q", "k", "v", "out", "log_sum_exp", "query_time", "key_time")],
+        *[(name, ctypes.c_void_p) for name in ("query_ranges", "key_ranges")],
         ("scores", ctypes.c_void_p),
         *[(name, ctypes.c_int) for name in ("batch", "heads", "queries", "keys")],
         ("scale", ctypes.c_float),
@@ -33,6 +34,7 @@ class Backward(ctypes.Structure):
     _fields_ = [
         *[(name, Rows) for name in ("q", "k", "v", "out", "out_grad", "log_sum_exp", "row_sums")],
         *[(name, Rows) for name in ("q_grad", "k_grad", "v_grad", "query_time", "key_time")],
+        *[(name, ctypes.c_void_p) for name in ("query_ranges", "key_ranges")],
         *[(name, ctypes.c_int) for name in ("batch", "heads", "queries", "keys")],
         ("scale", ctypes.c_float),
     ]
@@ -52,6 +54,7 @@ BACKWARD_HALVES_TILES = {32: (64, 64), 64: (64, 32), 128: (64, 16)}
 BACKWARD_ASYNC_TILES = {32: (128, 32), 64: (128, 32), 128: (64, 32)}
 WARPGROUP_KEYS_TILES = {32: (128, 128), 64: (128, 128), 128: (128, 64)}
 WARPGROUP_QUERIES_TILES = {32: (128, 64), 64: (128, 64), 128: (128, 128)}
+IN_RANGE = 16  # tokens of which attention keeps the smallest and the largest time, to pass over what a mask hides whole
 HALVES = ("float16", "bfloat16")
 LARGEST_SCALE = 1e8  # times LOWEST of kernels/attention.cuh it is still a float32
 MOST_NUMBERS = 2**31 - 128  # of a head, in the naive rung: rounded up to whole blocks they must fit into an int
@@ -113,22 +116,37 @@ def _tile_bytes(tiles, own_tiles, others_tiles, of_own, of_others, padding=0, al
     return shared_bytes
 
 
+def _ranges_function(name):
+    """What runs before all else if there are times: one thread for each range of either side."""
+
+    def ranges(arguments, width):
+        return -(-arguments.queries // IN_RANGE) - (-arguments.keys // IN_RANGE) if arguments.query_time.data else 0
+
+    return _function(f"{name}_ranges", 128, ranges, 128)
+
+
 def _file(name, arguments, functions, types=(), architecture=75, only=None):
     argument_type = f"{arguments.__name__}<{'{type}' if types else 'float'}>"
     return KernelFile(name, functions, arguments, argument_type, (32, 64, 128), architecture, types, only)
 
 
-def _forward_file(name, tiles, shared_bytes, threads=128, **options):
-    """A file of one function, whose blocks take a tile of queries each."""
-    return _file(name, Forward, (_function(name, threads, _queries, _own(tiles), shared_bytes),), **options)
+def _forward_file(name, tiles, shared_bytes, threads=128, skips=True, **options):
+    """A file of one function, whose blocks take a tile of queries each, and of what it needs to skip hidden tiles."""
+    before = (_ranges_function(name),) if skips else ()
+    functions = (*before, _function(name, threads, _queries, _own(tiles), shared_bytes))
+    return _file(name, Forward, functions, **options)
 
 
-def _backward_file(name, rows_of_a_block, shared_bytes=lambda width: 0, bytes_for_queries=None, threads=128, **options):
+def _backward_file(
+    name, rows_of_a_block, shared_bytes=lambda width: 0, bytes_for_queries=None, threads=128, skips=True, **options
+):
     """A file of three functions: a warp for each row's sum, then blocks of keys, then blocks of queries.
 
-    bytes_for_queries: of shared memory for the last, where it isn't `shared_bytes` as for the keys.
+    bytes_for_queries: of shared memory for the last, where it isn't `shared_bytes` as for the keys; skips: with what it
+    needs to skip hidden tiles, before all else.
     """
     functions = (
+        *((_ranges_function(name),) if skips else ()),
         _function(f"{name}_row_sums", 128, _queries, 4),
         _function(f"{name}_keys", threads, _keys, rows_of_a_block, shared_bytes),
         _function(f"{name}_queries", threads, _queries, rows_of_a_block, bytes_for_queries or shared_bytes),
@@ -151,12 +169,13 @@ FILES = {
     file.name: file
     for file in (
         _file("attention_forward_1_naive", Forward, _NAIVE),
-        _forward_file("attention_forward_2_online", ONLINE_TILES, _online_bytes, threads=64),
+        _forward_file("attention_forward_2_online", ONLINE_TILES, _online_bytes, threads=64, skips=False),
         _forward_file("attention_forward_3_tiles", FORWARD_TILES, _forward_bytes),
         _forward_file(
             "attention_forward_4_tensor_cores",
             HALVES_TILES,
             _tile_bytes(HALVES_TILES, 1, 2, 0, 1, padding=8),
+            skips=False,
             types=HALVES,
         ),
         _forward_file(
@@ -166,7 +185,9 @@ FILES = {
             "attention_forward_5_swizzled", HALVES_TILES, _tile_bytes(HALVES_TILES, 1, 2, 0, 1), types=HALVES
         ),
         _forward_file("attention_forward_6_async", HALVES_TILES, _tile_bytes(HALVES_TILES, 1, 4, 0, 2), **_ON_80),
-        _forward_file("attention_forward_7_trimmed", TRIMMED_TILES, _tile_bytes(TRIMMED_TILES, 1, 4, 1, 2), **_ON_80),
+        _forward_file(
+            "attention_forward_7_trimmed", TRIMMED_TILES, _tile_bytes(TRIMMED_TILES, 1, 4, 1, 2), skips=False, **_ON_80
+        ),
         _forward_file(
             "attention_forward_8_wgmma",
             WARPGROUP_TILES,
@@ -179,9 +200,10 @@ FILES = {
             SPECIALISED_TILES,
             _tile_bytes(SPECIALISED_TILES, 1, 4, 1, 2, aligned=1024, beside=64),
             threads=512,
+            skips=False,
             **_ON_90A,
         ),
-        _backward_file("attention_backward_1_warps", 4),
+        _backward_file("attention_backward_1_warps", 4, skips=False),
         _backward_file("attention_backward_2_tiles", _own(BACKWARD_TILES), _backward_bytes),
         _backward_tiles_file("attention_backward_3_tensor_cores", BACKWARD_HALVES_TILES, 2, 2, 0, 3, types=HALVES),
         _backward_tiles_file("attention_backward_3b_split_floats", BACKWARD_HALVES_TILES, 4, 4, 0, 3, architecture=80),
@@ -192,6 +214,7 @@ FILES = {
             _tile_bytes(WARPGROUP_KEYS_TILES, 2, 4, 0, 6, aligned=1024),
             _tile_bytes(WARPGROUP_QUERIES_TILES, 2, 4, 0, 6, aligned=1024),
             threads=256,
+            skips=False,
             **_ON_90A,
         ),
     )
@@ -310,5 +333,7 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
         for field, time, length in (("query_time", query_time, queries), ("key_time", key_time, keys)):
             times = xp.broadcast_to(xp.asarray(time), (batch, heads, length))
             setattr(arguments, field, rows(field, times, times.shape, np.int32))
-            setattr(arguments, f"keep_{field}", times)  # a pointer alone wouldn't keep the array alive
+            ranges = runner.empty((batch, heads, -(-length // IN_RANGE)), np.int64)  # each a pair of int32
+            setattr(arguments, field.replace("time", "ranges"), address(ranges))
+            setattr(arguments, f"keep_{field}", (times, ranges))  # pointers alone wouldn't keep the arrays alive
     return file, arguments, dtype

@@ -21,7 +21,7 @@ OLDEST_FOR_BFLOAT16 = 80
 class Function:
     """One __global__ function of a file: a template over one whole number, the instance (and see KernelFile.types).
 
-    threads: of a block; blocks(arguments, instance): how many for one launch;
+    threads: of a block; blocks(arguments, instance): how many for one launch, or 0 if none is needed;
     shared_bytes(instance): of shared memory for each block.
     """
 
@@ -195,4 +195,5 @@ def run(file, functions, instance, arguments, runner, dtype):
         blocks = function.blocks(arguments, instance)
         if blocks >= 2**31:
             raise InputError(f"{function.name} would need {blocks} blocks, and a GPU takes 2**31 - 1; split the batch")
-        runner.run(file, function, instance, blocks, arguments, number_type)
+        if blocks:
+            runner.run(file, function, instance, blocks, arguments, number_type)

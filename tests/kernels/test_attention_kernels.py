@@ -1,6 +1,7 @@
 """Every attention kernel, emulated on the CPU from its own source, against NumPy in float64."""
 
 import mmap
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from minivdit.autograd import Tensor, gradients
 from minivdit.autograd.attend import simple_attention
 from minivdit.base import backend
 from minivdit.base.errors import InputError
-from minivdit.kernels import whole_source
+from minivdit.kernels import attention, whole_source
 from minivdit.kernels.attention import FILES, LARGEST_SCALE, Forward, backward, forward
 from minivdit.kernels.emulate import Emulation, EmulationError, sanitized_environment
 from minivdit.kernels.formats import to_float32, to_format
@@ -305,6 +306,105 @@ def test_rows_may_lie_further_apart_than_31_bits_count(name):
         np.testing.assert_array_equal(a, b)
 
 
+# ---- Tiles that a mask hides whole ---------------------------------------------------------------------------
+
+SKIPPING = [name for name, file in FILES.items() if file.functions[0].name.endswith("_ranges")]
+
+
+TILES = {  # of which tables the numbers of rows are
+    "attention_forward_3_tiles": attention.FORWARD_TILES,
+    "attention_forward_4b_split_floats": attention.SPLIT_TILES,
+    "attention_forward_5_swizzled": attention.HALVES_TILES,
+    "attention_forward_6_async": attention.HALVES_TILES,
+    "attention_forward_8_wgmma": attention.WARPGROUP_TILES,
+    "attention_backward_2_tiles": attention.BACKWARD_TILES,
+    "attention_backward_3_tensor_cores": attention.BACKWARD_HALVES_TILES,
+    "attention_backward_3b_split_floats": attention.BACKWARD_HALVES_TILES,
+    "attention_backward_4_async": attention.BACKWARD_ASYNC_TILES,
+}
+
+
+def masks(queries, keys):
+    """Times by name, (queries) and (keys): in order and not, all or nothing hidden, and the largest there are."""
+    generator = np.random.default_rng(0)
+    early, late = -(2**31) + 2, 2**31 - 2
+    return {
+        "causal": (np.arange(queries) * 16 // queries, np.arange(keys) * 16 // keys),
+        "backwards": (np.arange(queries)[::-1] * 16 // queries, np.arange(keys)[::-1] * 16 // keys),
+        "unsorted": (generator.permutation(queries) % 7, generator.permutation(keys) % 9),
+        "last tile hidden": (np.zeros(queries), np.arange(keys) >= keys - 1 - keys % 16),
+        "one key seen": (np.zeros(queries), np.arange(keys) != 130),
+        "one query sees": (np.where(np.arange(queries) == 70, 0, -1), np.zeros(keys)),
+        "all hidden": (np.zeros(queries), np.ones(keys)),
+        "all seen": (np.ones(queries), np.ones(keys)),
+        "extremes": (np.where(np.arange(queries) % 3, early, late), np.where(np.arange(keys) < 100, late, early)),
+    }
+
+
+def run_with_times(name, times, text=None, queries=150, keys=170, **how):
+    """All results of a kernel file under a mask; text: of the file, if not its own."""
+    q, k, v, out_grad = held(name, *numbers(queries, keys, heads=2))
+    given = {f"{side}_time": array.astype(np.int32) for side, array in zip(("query", "key"), times)}
+    given["runner"] = runner = Emulation(sources=text and {name: text}, **how)
+    if name in FORWARD:
+        return by_kernel(name, q, k, v, **given), runner
+    exact = reference(q, k, v, out_grad, query_time=given["query_time"], key_time=given["key_time"])
+    return by_kernel(name, q, k, v, exact["out"], exact["log_sum_exp"], out_grad, **given), runner
+
+
+def looks_at_all(name):
+    """A file's text with nothing skipped and every tile masked."""
+    text, line = whole_source(name), "if (!ranges)\n            return {first, first + THEIRS > end};"
+    assert text.count(line) == 1
+    return text.replace(line, "if (true)\n            return {first, true};")
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_skipping_what_is_hidden_changes_no_bit(name, monkeypatch):
+    monkeypatch.setitem(FILES, name, only_one_instance(FILES[name], dtype_of(name)))
+    everything = looks_at_all(name)
+    for mask, times in masks(150, 170).items():
+        skipped, _ = run_with_times(name, times, seed=1)
+        whole, _ = run_with_times(name, times, everything)
+        for a, b in zip(skipped, whole, strict=True):
+            np.testing.assert_array_equal(a.view(np.int32), b.view(np.int32), err_msg=mask)
+
+
+def tiles_looked_at(runner):
+    """How many tiles the trace of one thread tells of, by function."""
+    found, function = {}, None
+    for line in runner.trace:
+        if line.startswith("===="):
+            function = line.split()[1].split("<")[0]
+        elif re.search(r"(keys|queries) (from )?\d+ (to|on)", line):
+            first = int(re.search(r"(?:keys|queries) (?:from )?(\d+)", line).group(1))
+            found.setdefault(function, []).append(first)
+    return {function: len(set(tiles)) for function, tiles in found.items()}
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_as_many_tiles_are_looked_at_as_a_mask_lets_see(name, monkeypatch):
+    """16 frames of 20 tokens: of every block, the tiles that its trace tells of."""
+    monkeypatch.setitem(FILES, name, only_one_instance(FILES[name], dtype_of(name)))
+    tokens, width = 320, 32
+    time = np.arange(tokens) // 20
+    file = FILES[name]
+    own, theirs = TILES[name][width]
+    for block in range(-(-tokens // own)):
+        mine = time[block * own : (block + 1) * own]
+        _, runner = run_with_times(
+            name, (time, time), queries=tokens, keys=tokens, traced_threads=1, traced_block=block
+        )
+        found = tiles_looked_at(runner)
+        for function in file.functions:
+            if function.name.endswith(("_ranges", "_row_sums")):
+                continue
+            others = [time[first : first + theirs] for first in range(0, tokens, theirs)]
+            owns_keys = function.name.endswith("_keys")
+            seen = sum(other.max() >= mine.min() if owns_keys else other.min() <= mine.max() for other in others)
+            assert found[function.name] == seen, block
+
+
 def test_arrays_of_another_library_are_refused_on_the_way_back_too(gpu):
     q, k, v, out_grad = numbers(3, 3)
     out, sums = forward("attention_forward_2_online", q, k, v, runner=Emulation())
@@ -383,7 +483,7 @@ PLANTED = [
     # waits that leave copies under way, a commit forgotten
     ("attention_forward_6_async", "copy_async_wait<0>(); // my part of this tile", "copy_async_wait<1>(); //"),
     ("attention_forward_6_async", "copy_async_wait<1>(); // my part of the queries", "copy_async_wait<2>(); //"),
-    ("attention_forward_6_async", "copy_async_commit();\n    fetch", "fetch"),
+    ("attention_forward_6_async", "copy_async_commit();\n    Tile tile", "Tile tile"),
     ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of these keys", "copy_async_wait<1>(); //"),
     ("attention_forward_7_trimmed", "__syncthreads();      // they are there, and all have", "//"),
     ("attention_forward_7_trimmed", "copy_async_wait<0>(); // my part of the last values has landed", ""),
@@ -442,12 +542,12 @@ PLANTED = [
     ("attention_backward_3_tensor_cores", "__syncthreads(); // the tile before has been read", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // these keys are there", ""),
     ("attention_backward_3_tensor_cores", "__syncthreads(); // this block's queries are there", ""),
-    ("attention_backward_3_tensor_cores", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    ("attention_backward_3_tensor_cores", "hide<false>(weights, key_time, shared.time);", ";"),
     ("attention_backward_3b_split_floats", "__syncthreads(); // the tile before has been read", ""),
     ("attention_backward_3b_split_floats", "__syncthreads(); // this tile is there (and", "// (and"),
     ("attention_backward_3b_split_floats", "__syncthreads(); // the keys before have been read", ""),
     ("attention_backward_3b_split_floats", "__syncthreads(); // these keys are there (and", "// (and"),
-    ("attention_backward_3b_split_floats", "weights[j][i] = visible ? exp2", "weights[j][i] = true ? exp2"),
+    ("attention_backward_3b_split_floats", "hide<false>(weights, key_time, shared.time);", ";"),
     (
         "attention_backward_3b_split_floats",
         "left_of_sum<bfloat16>(low, rest, 0);",
@@ -511,11 +611,19 @@ PLANTED = [
     ("attention_forward_4_tensor_cores", "row + my_lane() / 16 * 8 + my_lane() % 8,", "row + my_lane() % 16,"),
     ("attention_forward_4_tensor_cores", "higher = highest_of_row(higher);", ""),
     ("attention_forward_4_tensor_cores", "online.total[half] *= shrink;", ""),
+    # tiles: one too many is skipped, one isn't masked, a range leaves somebody out
+    ("attention_forward_5_swizzled", "theirs.smallest <= own.largest", "theirs.smallest < own.largest"),
+    ("attention_forward_5_swizzled", "OF_KEYS ? theirs.largest <= own.smallest", "OF_KEYS ? true"),
+    ("attention_forward_5_swizzled", "int lane = __ffs(tiles) - 1;", "int lane = 0;"),
+    ("attention_forward_5_swizzled", "token < min(IN_RANGE * (index + 1), end)", "token < IN_RANGE * index + 1"),
+    ("attention_forward_8_wgmma", "theirs.smallest <= own.largest", "theirs.largest <= own.largest"),
+    ("attention_backward_4_async", "own.smallest <= theirs.largest", "own.largest <= theirs.largest"),
+    ("attention_backward_4_async", "own.largest <= theirs.smallest", "own.smallest <= theirs.largest"),
 ]
 
 
-def only_one_instance(file):
-    return replace(file, instances=(32,), types=file.types[:1])
+def only_one_instance(file, dtype=None):
+    return replace(file, instances=(32,), types=(dtype,) if dtype and file.types else file.types[:1])
 
 
 @pytest.mark.parametrize("bug", range(len(PLANTED)), ids=lambda i: f"{i}-{PLANTED[i][0]}")

@@ -8,6 +8,7 @@ from minivdit import kernels
 from minivdit.base.errors import InputError
 from minivdit.kernels import attention, fused
 from minivdit.kernels.catalogue import FILES
+from minivdit.kernels.describe import Rows
 
 
 def test_every_file_is_described_and_holds_the_functions_named_after_it():
@@ -103,10 +104,12 @@ def test_blocks_cover_all_rows():
     for file in attention.FILES.values():
         for function in file.functions:
             for width in file.instances:
-                one, same, more = (
-                    function.blocks(file.arguments(batch=2, heads=3, queries=n, keys=n), width) for n in (1, 2, 1000)
-                )
+                sizes = [{"batch": 2, "heads": 3, "queries": n, "keys": n} for n in (1, 2, 3000)]
+                given = [file.arguments(**size, query_time=Rows(data=1)) for size in sizes]  # as if there were times
+                one, same, more = (function.blocks(arguments, width) for arguments in given)
                 assert one % 6 == 0 and 6 <= one <= same < more, function.name
+                without = function.blocks(file.arguments(**sizes[0]), width)
+                assert without == (0 if function.name.endswith("_ranges") else one)
 
 
 def test_blocks_beside_attention_cover_everything():
