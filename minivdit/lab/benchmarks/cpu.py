@@ -38,6 +38,9 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
         self.side, self.name = side, name
+
+    def begin(self):
+        """Wait until all is prepared, which takes long: others may be started meanwhile."""
         self.flops = self._answer()["flops"]
 
     def ask(self, request):
@@ -98,6 +101,8 @@ def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3, device=
     try:
         for side in sides:
             workers[side] = Worker(side, name, threads, device)
+        for worker in workers.values():
+            worker.begin()
         difference = _compare(workers)
         for worker in workers.values():
             for _ in range(warm_up):

@@ -14,7 +14,7 @@ from .gpu_worker import guarded
 HERE = __package__
 COMPILING = 16  # files at a time; it takes the CPU alone,
 CHECKING = 6  # and these take both
-PATIENCE, LONGER, UNHURRIED = 20, 60, 24 * 3600  # seconds: for a cell; for one of many parts; where time is no object
+PATIENCE, LONGER, UNHURRIED = 30, 60, 24 * 3600  # seconds: for a cell; for one of many parts; where time is no object
 
 
 def job(title, module, function, *arguments, patience=PATIENCE):
@@ -75,7 +75,8 @@ def training_steps(seconds=UNHURRIED, presets=gpu_training.PRESETS, turns=15, co
     """Training steps of ours, plain CuPy and PyTorch."""
     presets = presets[:1] if gpu_timing.short() else presets
     jobs = [
-        job(f"train {preset}", "gpu_training", "steps", preset, turns, compiled, patience=LONGER) for preset in presets
+        job(f"train {preset}", "gpu_training", "steps", preset, turns, compiled, patience=UNHURRIED)
+        for preset in presets
     ]
     return Section("training steps", seconds, tuple(jobs))
 

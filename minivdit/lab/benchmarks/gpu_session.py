@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ...base.files import write_file
@@ -27,6 +27,7 @@ from . import gpu_report
 
 WORKER = "minivdit.lab.benchmarks.gpu_worker"
 LATE, STUCK = "its time was over", "nothing came of it in {:.0f} s"
+BEGINNING = 60  # seconds that a process may take at least before its first cell: libraries are read and inputs made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +111,11 @@ class Session:
             self.show(f"{section.title}: {max(0, deadline - time.monotonic()):.0f} s at most")
             with ThreadPoolExecutor(section.at_once) as pool:
                 try:
-                    for future in [pool.submit(self._job, section.title, job, deadline) for job in section.jobs]:
-                        future.result()
+                    pending = {pool.submit(self._job, section.title, job, deadline) for job in section.jobs}
+                    while pending:  # not all at once: a signal that another thread received is noticed in between
+                        done, pending = wait(pending, timeout=0.2)
+                        for future in done:
+                            future.result()
                 except BaseException:
                     self._stop()
                     raise
@@ -182,7 +186,7 @@ class Watch:
         self.process, self.patience, self.problem = process, patience, None
         self._timers = {}
         self._start(LATE, seconds)
-        self._start(STUCK.format(patience), patience)
+        self._start(STUCK.format(patience), max(patience, BEGINNING))
 
     def _start(self, problem, seconds):
         def end():

@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 import os
+import sys
 
 import numpy as np
 
@@ -118,10 +119,8 @@ def free_memory():
     """Give what nobody uses back to the GPU, from CuPy's pool and from PyTorch's: each would lack the other's."""
     if backend.device_name() == "gpu":
         backend.xp().get_default_memory_pool().free_all_blocks()
-    if torch_has_a_gpu():
-        import torch
-
-        torch.cuda.empty_cache()
+    if "torch" in sys.modules and torch_has_a_gpu():  # to import it only for this would take seconds
+        sys.modules["torch"].cuda.empty_cache()
 
 
 @functools.cache

@@ -69,11 +69,8 @@ def ours(name, threads):
         run.advance(batch)
         backend.wait()
 
-    def queue():
-        _, gradients, _ = run.workers(batch)
-        run.update(gradients, run.fraction(run.step, run.settings.steps), run.settings.clip)
-
-    return Prepared(step, results, 3 * _flops(run.task, batch), run.with_workers(), queue)
+    flops = 3 * _flops(run.task, batch)
+    return Prepared(step, results, flops, run.with_workers(), queue=lambda: run.advance(batch))
 
 
 def split_name(name):
