@@ -39,7 +39,7 @@ __device__ __forceinline__ Gate gate_of(float y) {
 // A block's columns begin at `first`; blocks that share rows stand side by side.
 template <int COLUMNS> struct Place {
     int across, first;
-    Tile tile;
+    RowTile tile;
     template <class T> __device__ __forceinline__ Place(const BiasGelu<T> &a) {
         across = (a.width + COLUMNS - 1) / COLUMNS;
         first = blockIdx.x % across * COLUMNS;

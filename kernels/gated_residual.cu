@@ -27,7 +27,7 @@ template <class T> struct GatedResidual {
 // A block's columns begin at `first`; blocks that share rows stand side by side.
 template <int COLUMNS> struct Place {
     int across, first;
-    Tile tile;
+    RowTile tile;
     template <class T> __device__ __forceinline__ Place(const GatedResidual<T> &a) {
         across = (a.width + COLUMNS - 1) / COLUMNS;
         first = blockIdx.x % across * COLUMNS;

@@ -93,7 +93,7 @@ __device__ __forceinline__ void turn(float (&x)[2][Team<HALF>::MINE], const Norm
 
 template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS) norm_and_rotary_forward(NormAndRotary<T> a) {
     constexpr int HALF = WIDTH / 2, MINE = Team<HALF>::MINE;
-    Tile tile = my_tile(blockIdx.x, a.tiles, a.batch * a.heads * a.tokens, a.rows_of_a_tile);
+    RowTile tile = my_tile(blockIdx.x, a.tiles, a.batch * a.heads * a.tokens, a.rows_of_a_tile);
     float x[2][MINE], weight[2][MINE];
     read_halves<HALF>(weight, a.weight, a.width / 2, a.aligned);
     for (int first = tile.first; first < tile.end; first += Team<HALF>::OF_A_BLOCK) {
@@ -115,7 +115,7 @@ template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS) norm_an
 
 template <class T, int WIDTH> __global__ void __launch_bounds__(THREADS) norm_and_rotary_backward(NormAndRotary<T> a) {
     constexpr int HALF = WIDTH / 2, MINE = Team<HALF>::MINE;
-    Tile tile = my_tile(blockIdx.x, a.tiles, a.batch * a.heads * a.tokens, a.rows_of_a_tile);
+    RowTile tile = my_tile(blockIdx.x, a.tiles, a.batch * a.heads * a.tokens, a.rows_of_a_tile);
     float x[2][MINE], grad[2][MINE], weight[2][MINE], sum[2][MINE] = {};
     read_halves<HALF>(weight, a.weight, a.width / 2, a.aligned);
     for (int first = tile.first; first < tile.end; first += Team<HALF>::OF_A_BLOCK) {

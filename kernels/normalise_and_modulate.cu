@@ -53,7 +53,7 @@ template <int WIDTH> __device__ __forceinline__ float standardise(float (&x)[Tea
 template <class T, int WIDTH>
 __global__ void __launch_bounds__(THREADS) normalise_and_modulate_forward(Modulate<T> a) {
     constexpr int MINE = Team<WIDTH>::MINE;
-    Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
+    RowTile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], shift[MINE], scale[MINE];
     int modulated = a.scale.data ? a.width : 0; // columns
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(THREADS) normalise_and_modulate_forward(Modula
 template <class T, int WIDTH>
 __global__ void __launch_bounds__(THREADS) normalise_and_modulate_backward(Modulate<T> a) {
     constexpr int MINE = Team<WIDTH>::MINE;
-    Tile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
+    RowTile tile = my_tile(blockIdx.x, a.tiles, a.rows, a.rows_of_a_tile);
     long long group = tile.group;
     float x[MINE], grad[MINE], scale[MINE], shift_sum[MINE] = {}, scale_sum[MINE] = {};
     read_part<WIDTH>(scale, a.scale.row(0, 0, tile.group), a.scale.data ? a.width : 0, a.aligned);

@@ -68,10 +68,10 @@ __device__ __forceinline__ void write_part(T *row, const float (&part)[Team<COLU
 }
 
 // Each group of rows is cut into tiles, and a block works on one of them.
-struct Tile {
+struct RowTile {
     int group, first, end; // rows of the group
 };
-__device__ __forceinline__ Tile my_tile(int block, int tiles, int rows, int rows_of_a_tile) {
+__device__ __forceinline__ RowTile my_tile(int block, int tiles, int rows, int rows_of_a_tile) {
     int first = block % tiles * rows_of_a_tile;
     return {block / tiles, first, min(first + rows_of_a_tile, rows)};
 }
