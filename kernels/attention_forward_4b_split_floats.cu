@@ -71,9 +71,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_forward_4b_split_floats(
         add_weighted<bfloat16>(out, scores, shared.v[0]);
 #pragma unroll
         for (int j = 0; j < KEYS / 8; j++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                scores[j][i] = rest_of(scores[j][i]);
+            keep_rests(scores[j][0], scores[j][1]), keep_rests(scores[j][2], scores[j][3]);
         add_weighted<bfloat16>(out, scores, shared.v[0]);
     }
     finish(a, work, factor, online, out);

@@ -3,13 +3,19 @@
 #pragma once
 #include "fragments.cuh"
 
-__device__ __forceinline__ float rest_of(float x) { return x - to_float(rounded<bfloat16>(x)); }
+// Two floats become what rounding them to bfloat16 leaves. Rounded together and taken apart by a shift and a mask:
+// rounding one alone goes through the unit that makes exponentials.
+__device__ __forceinline__ void keep_rests(float &x, float &y) {
+    unsigned rounded = pair<bfloat16>(x, y);
+    x -= __uint_as_float(rounded << 16);
+    y -= __uint_as_float(rounded & 0xffff0000);
+}
 
 // As load_tile, of float32 into two tiles.
 template <class TILE>
 __device__ __forceinline__ void load_split(TILE (&tiles)[2], const Rows<const float> &rows, Work work, int first,
                                            int end) {
-#pragma unroll 2
+#pragma unroll 1
     for (int i = threadIdx.x; i < TILE::ROWS * TILE::PIECES; i += THREADS) {
         int row = i / TILE::PIECES, piece = i % TILE::PIECES;
         float4 x = make_float4(0, 0, 0, 0), y = x;
@@ -19,9 +25,9 @@ __device__ __forceinline__ void load_split(TILE (&tiles)[2], const Rows<const fl
         }
         *static_cast<uint4 *>(tiles[0].piece(row, piece)) = make_uint4(
             pair<bfloat16>(x.x, x.y), pair<bfloat16>(x.z, x.w), pair<bfloat16>(y.x, y.y), pair<bfloat16>(y.z, y.w));
-        *static_cast<uint4 *>(tiles[1].piece(row, piece)) =
-            make_uint4(pair<bfloat16>(rest_of(x.x), rest_of(x.y)), pair<bfloat16>(rest_of(x.z), rest_of(x.w)),
-                       pair<bfloat16>(rest_of(y.x), rest_of(y.y)), pair<bfloat16>(rest_of(y.z), rest_of(y.w)));
+        keep_rests(x.x, x.y), keep_rests(x.z, x.w), keep_rests(y.x, y.y), keep_rests(y.z, y.w);
+        *static_cast<uint4 *>(tiles[1].piece(row, piece)) = make_uint4(
+            pair<bfloat16>(x.x, x.y), pair<bfloat16>(x.z, x.w), pair<bfloat16>(y.x, y.y), pair<bfloat16>(y.z, y.w));
     }
 }
 
@@ -58,9 +64,11 @@ __device__ __forceinline__ void add_weighted_split(float (&sum)[N][4], const flo
         unsigned high[4], low[4];
         float rest[2][4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            rest[0][i] = rest_of(weights[2 * step][i]);
-            rest[1][i] = rest_of(weights[2 * step + 1][i]);
+        for (int j = 0; j < 2; j++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                rest[j][i] = weights[2 * step + j][i];
+            keep_rests(rest[j][0], rest[j][1]), keep_rests(rest[j][2], rest[j][3]);
         }
         left_of_sum<bfloat16>(high, weights, step);
         left_of_sum<bfloat16>(low, rest, 0);
