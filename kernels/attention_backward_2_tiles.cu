@@ -97,7 +97,9 @@ template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backwa
     store_rows(a.v_grad, work, a.keys, v_grad, 1.0f);
 }
 
-template <int WIDTH> __global__ void __launch_bounds__(THREADS) attention_backward_2_tiles_queries(Backward<float> a) {
+// One block a multiprocessor will do: left alone, ptxas saves registers for more of them than shared memory allows.
+template <int WIDTH>
+__global__ void __launch_bounds__(THREADS, 1) attention_backward_2_tiles_queries(Backward<float> a) {
     constexpr int OWN = Shared<WIDTH>::OWN, OTHERS = Shared<WIDTH>::OTHERS;
     constexpr int R = OWN / ROW_THREADS, C = OTHERS / COLUMN_THREADS;
     Shared<WIDTH> &shared = shared_memory<Shared<WIDTH>>();

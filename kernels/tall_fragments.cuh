@@ -13,24 +13,25 @@ template <int TALL> __device__ __forceinline__ int tall_row(int t, int half) {
 template <class TILE, class T, int BLOCK = THREADS> struct Copier {
     static constexpr int APART = BLOCK / TILE::PIECES;
     const T *from;
-    long long apart;
+    const long long &token; // stays in the kernel's argument: registers are scarce here
 
     __device__ __forceinline__ int row() { return threadIdx.x % BLOCK / TILE::PIECES; }
     __device__ __forceinline__ int piece() { return threadIdx.x % TILE::PIECES; }
-    __device__ __forceinline__ Copier(const Rows<const T> &rows, Work work, int first) : apart(APART * rows.token) {
+    __device__ __forceinline__ Copier(const Rows<const T> &rows, Work work, int first) : token(rows.token) {
         from = rows.row(work.batch, work.head, first + row()) + 8 * piece();
     }
     // The next rows, of which so many are left until the array's end: zeros from there on, and nothing is read.
     __device__ __forceinline__ void next(TILE &tile, int left) {
         copy(tile, 0, left);
-        from += TILE::ROWS / APART * apart;
+        from += TILE::ROWS * token;
     }
     // A tile `first` rows further on, where APART divides `first`; so many rows are left, counted from here.
     __device__ __forceinline__ void copy(TILE &tile, int first, int left) {
-        const T *there = from + first / APART * apart;
+        const T *there = from + first * token;
 #pragma unroll
         for (int i = 0; i < TILE::ROWS / APART; i++)
-            copy_async(tile.piece(row() + i * APART, piece()), there + i * apart, row() + i * APART < left - first);
+            copy_async(tile.piece(row() + i * APART, piece()), there + i * APART * token,
+                       row() + i * APART < left - first);
     }
 };
 

@@ -97,7 +97,8 @@ def with_nvrtc(file, architecture, text):
     try:
         nvrtc.compileProgram(program, (*OPTIONS, f"-arch=sm_{architecture}", "--ptxas-options=-v"))
         names = {expression: nvrtc.getLoweredName(program, expression) for expression in expressions}
-        return nvrtc.getCUBIN(program), nvrtc.getProgramLog(program), names
+        # CuPy takes the last byte for the end of a text and cuts it off. It is a zero, and a whole file needs it.
+        return nvrtc.getCUBIN(program) + b"\0", nvrtc.getProgramLog(program), names
     except nvrtc.NVRTCError as error:
         log = nvrtc.getProgramLog(program) or str(error)
         message = f"NVRTC can't compile {file.name} for {_named([architecture])}: {first_error(log)}"

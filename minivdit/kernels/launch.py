@@ -123,15 +123,30 @@ def compiled(file, architecture):
     parts = (text, target, nvrtc_version(), *OPTIONS, *file.expressions(target))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     path = private_folder("kernels") / f"{file.name}-{target}-{key}.cubin"
-    names = path.with_suffix(".json")
-    if not (is_private_file(path) and is_private_file(names)):
-        code, _, found = with_nvrtc(file, target, text)
-        for kept, content in ((names, json.dumps(found).encode()), (path, code)):
-            kept.unlink(missing_ok=True)
-            with atomic_write(kept) as temporary:
+    notes = path.with_suffix(".json")
+    names = _kept(path, notes)
+    if names is None:
+        code, _, names = with_nvrtc(file, target, text)
+        about = json.dumps({"names": names, "sha256": hashlib.sha256(code).hexdigest()})
+        for written, content in ((path, code), (notes, about.encode())):
+            if not is_private_file(written):  # a private one may just be another process's, who is about to load it
+                written.unlink(missing_ok=True)
+            with atomic_write(written) as temporary:
                 temporary.write_bytes(content)
                 temporary.chmod(0o600)
-    return path, json.loads(names.read_bytes())
+    return path, names
+
+
+def _kept(path, notes):
+    """The names that stand beside machine code; None if either is missing or damaged, or if others can write to it."""
+    if not (is_private_file(path) and is_private_file(notes)):
+        return None
+    try:
+        about = json.loads(notes.read_bytes())
+        whole = about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        return about["names"] if whole else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def compile_all(architecture=None, threads=None):

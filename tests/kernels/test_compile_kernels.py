@@ -113,6 +113,16 @@ def test_four_stores_of_a_number_each_are_noticed():
     assert fours_and_ones(of_kernel["_Z17bias_gelu_forwardIfLi128EEv8BiasGeluIT_E"], "st")[0] == 0
 
 
+def test_machine_code_of_nvrtc_is_whole():
+    """An ELF file's table of what is to be loaded stands at its end."""
+    if "nvrtc" not in compilers():
+        pytest.skip("nvrtc isn't here")
+    name = "attention_forward_2_online"
+    code, _, _ = compiling.with_nvrtc(FILES[name], "80", whole_source(name))
+    begin, size, count = (int.from_bytes(code[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
+    assert code[:4] == b"\x7fELF" and begin + size * count <= len(code)
+
+
 @needs_compiler
 @pytest.mark.parametrize("compiler", ["nvcc", "nvrtc"])
 def test_what_does_not_compile_is_told_with_file_line_architecture_and_first_error(compiler):

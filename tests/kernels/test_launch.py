@@ -31,7 +31,8 @@ class Module:
     """Stands in for cupy.RawModule, of a file that `compiled` made of a source and of names."""
 
     def __init__(self, path):
-        self.source, self.names = Path(path).read_text(), json.loads(Path(path).with_suffix(".json").read_text())
+        self.source = Path(path).read_text()
+        self.names = json.loads(Path(path).with_suffix(".json").read_text())["names"]
         self.mangled = {name: Kernel() for name in self.names.values()}
         self.kernels = {expression: self.mangled[name] for expression, name in self.names.items()}
 
@@ -103,7 +104,7 @@ def test_a_launch_hands_over_grid_block_shared_memory_and_the_struct(launcher, w
     (grid, block, (struct,), shared), (*_, (other,), _) = kernel.calls
     assert struct.dtype is other.dtype and not struct.dtype.names  # NumPy and CuPy look at no field
     assert grid == (2 * 2 * 3,) and block == (128,)  # two tiles of queries, two clips, three heads
-    assert shared == kernel.max_dynamic_shared_size_bytes == FILES[name].functions[0].shared_bytes(128) > 48 << 10
+    assert shared == kernel.max_dynamic_shared_size_bytes == FILES[name].functions[-1].shared_bytes(128) > 48 << 10
     assert struct.shape == (1,)  # CuPy passes a NumPy array of one element by value
     given = Forward.from_buffer_copy(struct.tobytes())
     assert (given.q.data, given.k.data, given.v.data) == tuple(array.ctypes.data for array in (q, k, v))
@@ -198,16 +199,18 @@ def test_what_was_compiled_is_kept_for_the_next_process(world, monkeypatch):
     assert len(world.compiled) == 1 and len(world.modules) == 2
     path, names = launch.compiled(FILES[name], "75")
     assert not any(kept.stat().st_mode & 0o077 for kept in (path, path.with_suffix(".json")))
-    for spoil in (path.unlink, path.with_suffix(".json").unlink, lambda: path.chmod(0o666)):
+    notes = path.with_suffix(".json")
+    cut = [lambda kept=kept: kept.write_bytes(kept.read_bytes()[:-1]) for kept in (path, notes)]
+    for spoil in (path.unlink, notes.unlink, lambda: path.chmod(0o666), *cut, lambda: notes.write_text("[]")):
         spoil()
         assert launch.compiled(FILES[name], "75") == (path, names)
-    assert len(world.compiled) == 4
+    assert len(world.compiled) == 7
     launch.compiled(FILES[name], "80")
     monkeypatch.setattr(launch, "nvrtc_version", lambda: "13.0")
     launch.compiled(FILES[name], "75")
     monkeypatch.setattr(launch, "whole_source", lambda name: whole_source(name) + "// changed")
     launch.compiled(FILES[name], "75")
-    assert len(world.compiled) == 7
+    assert len(world.compiled) == 10
     assert len({entry.name for entry in path.parent.iterdir()}) == 8
 
 
