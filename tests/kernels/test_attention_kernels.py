@@ -611,14 +611,6 @@ PLANTED = [
     ("attention_forward_4_tensor_cores", "row + my_lane() / 16 * 8 + my_lane() % 8,", "row + my_lane() % 16,"),
     ("attention_forward_4_tensor_cores", "higher = highest_of_row(higher);", ""),
     ("attention_forward_4_tensor_cores", "online.total[half] *= shrink;", ""),
-    # tiles: one too many is skipped, one isn't masked, a range leaves somebody out
-    ("attention_forward_5_swizzled", "theirs.smallest <= own.largest", "theirs.smallest < own.largest"),
-    ("attention_forward_5_swizzled", "OF_KEYS ? theirs.largest <= own.smallest", "OF_KEYS ? true"),
-    ("attention_forward_5_swizzled", "int lane = __ffs(tiles) - 1;", "int lane = 0;"),
-    ("attention_forward_5_swizzled", "token < min(IN_RANGE * (index + 1), end)", "token < IN_RANGE * index + 1"),
-    ("attention_forward_8_wgmma", "theirs.smallest <= own.largest", "theirs.largest <= own.largest"),
-    ("attention_backward_4_async", "own.smallest <= theirs.largest", "own.largest <= theirs.largest"),
-    ("attention_backward_4_async", "own.largest <= theirs.smallest", "own.smallest <= theirs.largest"),
 ]
 
 
@@ -642,6 +634,43 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
         except EmulationError:
             caught.append(True)
     assert any(caught)
+
+
+# One tile too many is skipped, one isn't masked, a range leaves somebody out.
+PLANTED_IN_SKIPPING = [
+    ("attention_forward_5_swizzled", "theirs.smallest <= own.largest", "theirs.smallest < own.largest"),
+    ("attention_forward_5_swizzled", "OF_KEYS ? theirs.largest <= own.smallest", "OF_KEYS ? true"),
+    ("attention_forward_5_swizzled", "token < min(IN_RANGE * (index + 1), end)", "token < IN_RANGE * index + 1"),
+    ("attention_forward_8_wgmma", "theirs.smallest <= own.largest", "theirs.largest <= own.largest"),
+    ("attention_backward_4_async", "own.smallest <= theirs.largest", "own.largest <= theirs.largest"),
+    ("attention_backward_4_async", "own.largest <= theirs.smallest", "own.smallest <= theirs.largest"),
+]
+
+
+@pytest.mark.parametrize("bug", range(len(PLANTED_IN_SKIPPING)), ids=lambda i: f"{i}-{PLANTED_IN_SKIPPING[i][0]}")
+def test_a_planted_bug_in_skipping_is_caught(bug, monkeypatch):
+    name, old, new = PLANTED_IN_SKIPPING[bug]
+    monkeypatch.setitem(FILES, name, only_one_instance(FILES[name], dtype_of(name)))
+    text = whole_source(name)
+    assert text.count(old) == 1, "the line to break isn't there once"
+    everything, changed = looks_at_all(name), []
+    for times in masks(150, 170).values():
+        broken, _ = run_with_times(name, times, text.replace(old, new))
+        whole, _ = run_with_times(name, times, everything)
+        changed.append(any((a.view(np.int32) != b.view(np.int32)).any() for a, b in zip(broken, whole, strict=True)))
+    assert any(changed)
+
+
+def test_hidden_tiles_that_are_looked_at_all_the_same_are_counted(monkeypatch):
+    """No result tells of them."""
+    name = "attention_forward_5_swizzled"
+    monkeypatch.setitem(FILES, name, only_one_instance(FILES[name], dtype_of(name)))
+    old, new = "int lane = __ffs(tiles) - 1;", "int lane = 0;"
+    text, times = whole_source(name), masks(150, 170)["one key seen"]
+    assert text.count(old) == 1
+    for source, tiles in ((text, 1), (text.replace(old, new), 3)):
+        _, runner = run_with_times(name, times, source, traced_threads=1, traced_block=0)
+        assert tiles_looked_at(runner)[name] == tiles
 
 
 # ---- Accesses out of bounds, found by AddressSanitizer in a process of its own ----------------------------------
