@@ -13,6 +13,7 @@
    Expected limit: the fp32 units, if enough warps fit beside each other: 55 to 65 KB of shared memory a block.
 
    Launch: 128 threads a block.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_backward_2_tiles */
 #include "tiles.cuh"
 

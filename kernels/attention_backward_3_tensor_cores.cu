@@ -20,6 +20,7 @@
    Shared memory: swizzled (attention_forward_5_swizzled.cu). Each tile of the other side is read as it is for one
    product and turned around for another; ldmatrix does both.
    Launch: 128 threads a block, a block for 64 rows (..._row_sums: for 4).
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_backward_3_tensor_cores */
 #include "fragments.cuh"
 

@@ -17,6 +17,7 @@
 
    Shared memory: two swizzled tiles for each of k, v, q and out_grad.
    Launch: 128 threads a block, a block for 64 rows (..._row_sums: for 4).
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_backward_3b_split_floats */
 #include "split_fragments.cuh"
 

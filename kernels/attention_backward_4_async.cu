@@ -19,6 +19,7 @@
    usual kernel with atomics has 5.
 
    Launch: 128 threads a block, a block for 128 rows (at width 128: for 64; ..._row_sums: for 4).
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_backward_4_async */
 #include "tall_fragments.cuh"
 

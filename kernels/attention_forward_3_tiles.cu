@@ -12,6 +12,7 @@
    Expected limit: the fp32 units; tensor cores (rung 4) do many times as much.
 
    Launch: 128 threads a block, a block for 64 queries.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_forward_3_tiles */
 #include "tiles.cuh"
 

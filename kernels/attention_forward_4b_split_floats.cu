@@ -15,6 +15,7 @@
 
    Shared memory: two swizzled tiles for each of q, k and v.
    Launch: 128 threads a block, a block for 64 queries.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_forward_4b_split_floats */
 #include "split_fragments.cuh"
 

@@ -19,6 +19,7 @@
    Expected limit: as rung 4; what changes is that more blocks fit beside each other.
 
    Launch: 128 threads a block, a block for 64 queries.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_forward_5_swizzled */
 #include "fragments.cuh"
 

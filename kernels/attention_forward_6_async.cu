@@ -15,6 +15,7 @@
    more than the tensor cores of an sm_80 do and less than those of an sm_90.
 
    Launch: 128 threads a block, a block for 64 queries.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_forward_6_async */
 #include "fragments.cuh"
 

@@ -30,6 +30,7 @@
    Nobody has measured it: these are sums on paper.
 
    Launch: 256 threads a block, two warpgroups, for 128 queries. Compiled for sm_90a: an sm_90 runs it, no other.
+   With times, ..._ranges goes first, and tiles that a mask hides whole are passed over (`Tiles` in attention.cuh).
    Run: minivdit kernels emulate attention_forward_8_wgmma */
 #include "tall_fragments.cuh"
 #include "warpgroup.cuh"

@@ -1,5 +1,6 @@
 """The benchmark itself: both sides compute the same, disagreement is noticed, figures are those of the turns."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -112,8 +113,12 @@ def test_what_is_not_installed_is_told_and_what_a_side_does_not_do_is_a_dash(mon
 
 
 def test_a_worker_that_fails_says_why():
-    with pytest.raises(InputError, match=r"'train 3x4' \(ours\) stopped: .*neither a preset"):
-        cpu.Worker("ours", "train 3x4", 1)
+    worker = cpu.Worker("ours", "train 3x4", 1)
+    with (
+        contextlib.closing(worker),
+        pytest.raises(InputError, match=r"'train 3x4' \(ours\) stopped: .*neither a preset"),
+    ):
+        worker.begin()
 
 
 @pytest.mark.parametrize("preset", workloads.PRESETS)
