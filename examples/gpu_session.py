@@ -26,8 +26,8 @@ options = parser.parse_args()
 SHARES = {  # of the budget, in order of worth
     gpu.machine: 0.03,
     gpu.compiling: 0.11,
-    gpu.tests: 0.05,
     gpu.correctness: 0.15,
+    gpu.tests: 0.05,
     gpu.many_numbers: 0.05,
     gpu.ceilings: 0.03,
     gpu.attention: 0.25,

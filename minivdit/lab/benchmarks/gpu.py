@@ -72,10 +72,11 @@ def beside_attention(seconds=UNHURRIED):
 
 
 def training_steps(seconds=UNHURRIED, presets=gpu_training.PRESETS, turns=15, compiled=False):
-    """Training steps of ours, plain CuPy and PyTorch."""
+    """Training steps of ours and PyTorch; then the same with plain CuPy."""
     presets = presets[:1] if gpu_timing.short() else presets
     jobs = [
-        job(f"train {preset}", "gpu_training", "steps", preset, turns, compiled, patience=UNHURRIED)
+        job(f"train {preset}", "gpu_training", "steps", preset, turns, compiled, plain, patience=UNHURRIED)
+        for plain in (False, True)
         for preset in presets
     ]
     return Section("training steps", seconds, tuple(jobs))

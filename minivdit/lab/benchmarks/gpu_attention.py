@@ -1,4 +1,4 @@
-"""Attention on a GPU: every rung of both ladders, best first, in turn with PyTorch's ways of computing the same.
+"""Attention on a GPU: every rung of both ladders, and PyTorch's ways of computing the same, in turns.
 
 Errors are the largest deviations from float64, over all rows of one head, beside those of the same computation rounded
 step by step to the format of the arrays: a result that is more than twice as far off is noted as a mismatch.
@@ -23,6 +23,9 @@ from .kernel_attention_check import reference
 
 SLOW = ("attention_forward_1_naive", "attention_forward_2_online", "attention_backward_1_warps")
 SLOW_UP_TO = 1 << 27  # scores, of all heads together: beyond, the slow rungs are left out
+# Those that aren't among the best before a GPU has run them. Their warps wait for each other: they come last, and may
+# hang once, for so many seconds.
+UNTRIED, UNTRIED_PATIENCE = ("attention_forward_9_specialised", "attention_backward_5_wgmma"), 8
 NEAR = {"log_sum_exp": 1e-4}  # what any result may be off by; see also the tests of the kernels
 RIVALS = {  # PyTorch's attention: what computes it, and the dtypes that it takes
     "flash": ("FLASH_ATTENTION", ("bfloat16",)),
@@ -83,31 +86,48 @@ def cells_of(shape_name, only=None):
     for dtype, direction in itertools.product(("bfloat16", "float32"), ("forward", "backward")):
         if direction == "forward":
             problem = Problem(shape_name, dtype)
-        sides = [
-            Side(f"{shape_name} {direction} {name} {dtype}", functools.partial(make, problem, direction, name))
-            for name, make in _sides(problem, direction)
-            if only in (None, name)
-        ]
-        for _ in range(gpu_timing.rounds()):
-            for side in sides:
-                if not side.failed:
-                    yield Cell(side.name, side.measure)
+        for group in _groups(problem, direction):
+            sides = {
+                name: Side(
+                    f"{shape_name} {direction} {name} {dtype}", functools.partial(make, problem, direction, name)
+                )
+                for name, make in group
+                if only in (None, name)
+            }
+            patience = gpu_timing.patience(UNTRIED_PATIENCE) if group[0][0] in UNTRIED else None
+            for _ in range(gpu_timing.rounds()):
+                for name, side in sides.items():
+                    if not side.failed:
+                        yield Cell(side.name, side.measure, patience, part=name)
 
 
-def _sides(problem, direction):
-    """(name, function that prepares it) of all who compute a direction of a problem: rungs and rivals in turn."""
+def _groups(problem, direction):
+    """Lists of (name, function that prepares it) of those who compute a direction of a problem.
+
+    One is our best rungs, PyTorch's ways and other rungs. Then come the untried ones: should they hang, all rounds of
+    the others are over.
+    """
     kind = Forward if direction == "forward" else Backward
     ours = [
-        (name, _prepare_ours)
-        for name, file in reversed(FILES.items())
-        if file.arguments is kind
-        and problem.dtype in (file.types or ("float32",))
+        name
+        for name in dict.fromkeys((*BEST[kind], *FILES))
+        if FILES[name].arguments is kind
+        and problem.dtype in (FILES[name].types or ("float32",))
         and (name not in SLOW or problem.scores <= SLOW_UP_TO)
     ]
-    theirs = [(f"PyTorch {name}", _prepare_rival) for name, (_, dtypes) in RIVALS.items() if problem.dtype in dtypes]
-    ours, theirs = ours[: 1 if gpu_timing.short() else None], theirs if torch_has_a_gpu() else []
-    both = [side for pair in zip(ours, theirs) for side in pair]
-    return both + ours[len(theirs) :] + theirs[len(ours) :]
+    rivals = [f"PyTorch {name}" for name, (_, dtypes) in RIVALS.items() if problem.dtype in dtypes]
+    theirs = [(name, _prepare_rival) for name in (rivals if torch_has_a_gpu() else [])]
+    best, others, untried = (
+        [(name, _prepare_ours) for name in ours if part(name)]
+        for part in (
+            lambda name: name in BEST[kind],
+            lambda name: name not in (*BEST[kind], *UNTRIED),
+            lambda name: name in UNTRIED and name not in BEST[kind],
+        )
+    )
+    if gpu_timing.short():
+        return [[*best[:1], *theirs]]
+    return [group for group in ([*best, *theirs, *others], untried) if group]
 
 
 class Problem:

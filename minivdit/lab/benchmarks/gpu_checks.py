@@ -20,6 +20,7 @@ ASKED = (  # of nvidia-smi
 )
 PROJECT = Path(__file__).parents[3]  # where a checkout has its tests
 GPU_TESTS = ("tests/kernels/test_launch.py", "tests/kernels/test_fused_kernels.py", "tests/test_stand_in.py")
+RUN_PATIENCE = 30  # seconds for a file's first run: CuPy compiles its own kernels then
 SANITIZERS = ("memcheck", "racecheck", "synccheck")
 
 
@@ -63,17 +64,19 @@ def clocks(when):
 
 
 def compiles(name):
-    """A cell: the seconds until a file is compiled, which is then kept for all processes, and has run once."""
+    """Cells: the seconds until a file is compiled, which is then kept for all processes; and until it has run once."""
 
-    def measure():
+    def measure(work):
         backend.use("gpu")
-        runner, started = launch.launcher(), time.perf_counter()
-        if FILES[name].target(runner.architecture) is None:
-            return {"told": f"not for an sm_{runner.architecture}"}
-        run_once(name)
+        architecture, started = launch.launcher().architecture, time.perf_counter()
+        if FILES[name].target(architecture) is None:
+            return {"told": f"not for an sm_{architecture}"}
+        work(architecture)
         return {"seconds": time.perf_counter() - started}
 
-    yield Cell(f"compile {name}", measure)
+    yield Cell(f"compile {name}", lambda: measure(lambda architecture: launch.compiled(FILES[name], architecture)))
+    run = gpu_timing.patience(RUN_PATIENCE)
+    yield Cell(f"run {name}", lambda: measure(lambda architecture: run_once(name)), run)
 
 
 # --- results -------------------------------------------------------------------------------------------------

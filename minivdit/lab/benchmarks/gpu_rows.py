@@ -10,10 +10,11 @@ import numpy as np
 
 from ...base import backend
 from ...kernels import fused
+from ...kernels.formats import to_float32
 from ...kernels.launch import launcher
 from . import gpu_timing
 from .gpu_session import Cell
-from .gpu_timing import Side, bytes_of, normal, sets_past_the_cache
+from .gpu_timing import Side, bytes_of, normal, noted, sets_past_the_cache
 
 # Rows of two widths: of a small model and of a large one, (groups, rows, width), in heads of 64.
 SHAPES = {"128 wide": (64, 8192, 128), "1024 wide": (8, 8192, 1024)}
@@ -33,19 +34,24 @@ def _cublas():
     """Products of bfloat16, sums in float32, on random numbers."""
     from cupy_backends.cuda.libs import cublas
 
-    size = 8192
-    cupy, bfloat16, host = backend.xp(), 14, np.array([1, 0], np.float32)  # 14: CUDA_R_16BF
-    one, zero = (host.ctypes.data + 4 * i for i in range(2))
+    size = 64 if gpu_timing.short() else 8192
+    cupy, bfloat16, factors = backend.xp(), 14, np.array([1, 0], np.float32)  # 14: CUDA_R_16BF
     handle = cupy.cuda.Device().cublas_handle
     a, b = (normal((size, size), "bfloat16", seed) for seed in range(2))
     c = cupy.empty_like(a)
 
     def work():
+        one, zero = (factors.ctypes.data + 4 * i for i in range(2))  # taken here: so long the array is kept
         sides = (a.data.ptr, bfloat16, size, b.data.ptr, bfloat16, size)
         result = (c.data.ptr, bfloat16, size, cublas.CUBLAS_COMPUTE_32F, -1)  # -1: cuBLAS chooses how
         cublas.gemmEx(handle, 0, 0, size, size, size, one, *sides, zero, *result)
 
-    return work, [()], {"flops": 2 * size**3}
+    work()
+    few = slice(0, 8)  # of what cuBLAS takes for columns: the product is that of b and a
+    exact = to_float32(b[few], "bfloat16").astype(np.float64) @ to_float32(a[:, few], "bfloat16").astype(np.float64)
+    apart = float(abs(to_float32(c[few, few], "bfloat16") - exact).max() / abs(exact).max())
+    wrong = not apart <= 2**-8  # twice what rounding to bfloat16 makes of it
+    return work, [()], {"flops": 2 * size**3, **noted(f"mismatch: the product is {apart:.1e} off" if wrong else "")}
 
 
 def _float32_products():

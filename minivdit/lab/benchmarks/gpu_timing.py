@@ -51,6 +51,11 @@ def short():
     return os.environ.get("MINIVDIT_SHORT") == "1"
 
 
+def patience(seconds):
+    """Seconds that a cell may take, None where all is cut short: kernels are emulated then, which takes longer."""
+    return None if short() else seconds
+
+
 def rounds():
     """How many rounds to make."""
     return 1 if short() else ROUNDS

@@ -1,4 +1,4 @@
-"""The process of a job of gpu_session: makes its cells, and tells each one's beginning and end as a line of JSON."""
+"""The process of a job of gpu_session: makes cells, and tells in lines of JSON when each begins and what came of it."""
 
 import importlib
 import json
@@ -11,7 +11,7 @@ LOST = 3  # the exit code where the GPU doesn't work any more in this process
 
 
 def main(function, arguments, done):
-    """function: 'module:function', which yields cells. done: names of those that are left out."""
+    """function: 'module:function', which yields cells. done: names and parts of those that are left out."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anything else prints isn't taken for an answer
 
@@ -21,14 +21,15 @@ def main(function, arguments, done):
 
     module, _, name = function.partition(":")
     for cell in getattr(importlib.import_module(module), name)(*arguments):
-        if cell.name in done:
+        if cell.name in done or cell.part in done:
             continue
-        tell(cell=cell.name)
+        tell(cell=cell.name, patience=cell.patience, part=cell.part)
         record = guarded(cell.measure)
         tell(cell=cell.name, record=record)
         if "note" in record and not gpu_works():
             print(record["note"], file=sys.stderr)
             sys.exit(LOST)
+    tell(cell=None)
 
 
 def guarded(measure):

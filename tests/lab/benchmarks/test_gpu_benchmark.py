@@ -1,7 +1,11 @@
 """What is measured on a GPU, with the stand-in for CuPy: what is computed around the figures, not the figures."""
 
+import ctypes
+import gc
 import json
 import runpy
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +14,18 @@ import pytest
 from minivdit.base import backend
 from minivdit.base.errors import InputError
 from minivdit.kernels import folder
-from minivdit.kernels.attention import FILES
-from minivdit.lab.benchmarks import cpu, gpu_attention, gpu_report, gpu_rows, gpu_timing, gpu_worker, workloads
+from minivdit.kernels.attention import BEST, FILES, Forward
+from minivdit.kernels.formats import to_float32, to_format
+from minivdit.lab.benchmarks import (
+    cpu,
+    gpu_attention,
+    gpu_report,
+    gpu_rows,
+    gpu_timing,
+    gpu_training,
+    gpu_worker,
+    workloads,
+)
 from minivdit.lab.benchmarks import gpu as bench
 from minivdit.lab.cli import main as cli
 
@@ -79,8 +93,13 @@ def test_every_rung_is_measured_in_turns_with_its_errors(tiny):
     found = measured(gpu_attention.cells("S1", "causal"))
     assert {record["who"] for record in found.values()} == FILES.keys()
     in_16_bits = [name for name in names if "forward" in name and "bfloat16" in name]
-    assert in_16_bits == 3 * in_16_bits[: len(in_16_bits) // 3]  # three rounds
-    assert in_16_bits[0].split()[2] == [name for name in FILES if "forward" in name][-1]
+    last, best = f"S1 forward {gpu_attention.UNTRIED[0]} bfloat16", f"S1 forward {BEST[Forward][0]} bfloat16"
+    tried = in_16_bits[:-3]
+    assert in_16_bits[-3:] == [last] * 3 and last not in tried
+    assert tried == 3 * tried[: len(tried) // 3] and tried[0] == best  # three rounds
+    assert not set(gpu_attention.UNTRIED) & {name for names in BEST.values() for name in names}
+    patience = {cell.part: cell.patience for cell in gpu_attention.cells("S1")}
+    assert {name for name in patience if patience[name]} == set(gpu_attention.UNTRIED) <= FILES.keys()
     for name, record in found.items():
         assert record["milliseconds"] == [1.0] * 3 and record["median"] == 1.0, name
         results = {"out", "log_sum_exp"} if "forward" in name else {"q_grad", "k_grad", "v_grad"}
@@ -138,6 +157,53 @@ def test_kernels_beside_attention_count_each_byte_once(tiny, monkeypatch):
     assert found["normalise_and_modulate", "backward"]["bytes"] == 2 * (3 * x + 3 * vector)
     assert found["adamw_ema", "forward"]["bytes"] == 9 * 4 * 1024
     assert len(found) == 9 and all("note" not in record for record in found.values())
+
+
+def test_cublas_is_given_numbers_that_are_kept_and_its_product_is_checked(tiny, monkeypatch):
+    """gemmEx by NumPy, from the addresses that it is given; matrices lie column by column, as BLAS has them."""
+
+    def gemm(handle, trans_a, trans_b, m, n, k, alpha, a, type_a, lda, b, type_b, ldb, beta, c, *rest):
+        gc.collect()
+        assert [ctypes.c_float.from_address(at).value for at in (alpha, beta)] == [1, 0]
+        a, b, c = (np.ctypeslib.as_array((ctypes.c_uint16 * m**2).from_address(at)).reshape(m, m) for at in (a, b, c))
+        product = (to_float32(a.T, "bfloat16") @ to_float32(b.T, "bfloat16")).T
+        c[...] = to_format(factor * product, "bfloat16")
+
+    monkeypatch.setattr(gpu_timing, "short", lambda: True)
+    library = types.SimpleNamespace(gemmEx=gemm, CUBLAS_COMPUTE_32F=68)
+    for name in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["cupy_backends.cuda.libs"].cublas = library
+    monkeypatch.setattr(backend.xp().cuda.Device(), "cublas_handle", 1, raising=False)
+    notes, factor = [], None
+    for factor in (1, 1.01, np.nan):  # noqa: B007 (gemm reads it)
+        _, _, more = gpu_rows._cublas()
+        notes.append(more.get("note", "").partition(" is ")[0])
+    assert notes == ["", "mismatch: the product", "mismatch: the product"]
+
+
+def test_a_training_step_is_measured_without_plain_cupy_first(tiny, monkeypatch):
+    def measure(name, threads, sides, turns, warm_up, device):
+        asked.append(list(sides))
+        if set(sides) & failing:
+            raise InputError(f"{sides[-1]} is slow")
+        seconds = {side: [0.001] * turns for side in sides}
+        counts = dict.fromkeys(sides)
+        return cpu.Timing(name, 1, seconds, counts, {}, counts, counts)
+
+    monkeypatch.setattr(gpu_training.cpu, "measure", measure)
+    monkeypatch.setattr(gpu_timing, "torch_has_a_gpu", lambda: True)
+    asked, failing, found = [], {"cupy"}, {}
+    jobs = bench.training_steps(presets=("small", "full")).jobs
+    for job in jobs:
+        found = {
+            name: {**found.get(name, {}), **one} for name, one in measured(gpu_training.steps(*job.arguments)).items()
+        }
+    assert asked == [["ours", "eager"]] * 2 + [["ours", "eager", "cupy"]] * 2
+    assert found == {"train full": {"note": "InputError: cupy is slow"}}
+    asked, failing = [], {"eager"}
+    (record,) = measured(gpu_training.steps("small")).values()
+    assert record["sides"].keys() == {"ours"} and record["note"] == "eager is slow"
 
 
 @pytest.mark.parametrize("kernels", [True, False])

@@ -1,6 +1,7 @@
 """A session on a GPU, from end to end with the stand-in for CuPy; and what it keeps where something goes wrong."""
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from minivdit.kernels.attention import FILES, Forward
+from minivdit.kernels.attention import BEST, Forward
 from minivdit.lab.benchmarks import gpu, gpu_report, gpu_session, gpu_training
 from minivdit.lab.benchmarks.gpu_session import LATE, Job, Results, Section, Session
 from minivdit.lab.cli import main as cli
 
 PROJECT = Path(__file__).parents[3]
 PLANTED = """
-import os, time
+import os, subprocess, sys, time
 from minivdit.lab.benchmarks.gpu_session import Cell
 
 
@@ -53,6 +54,23 @@ def hangs(name):
     yield Cell(f"{name} behind", made(3))
 
 
+def hangs_in_parts():
+    for number in range(3):
+        yield Cell(f"quick {number}", made(number))
+        yield Cell(f"kernel {number}", lambda: time.sleep(600), patience=1, part="kernel")
+
+
+def saves(folder):  # starts what saves something when it is asked to end
+    program = (
+        "import pathlib, signal, sys, time; "
+        f"folder = pathlib.Path({folder!r}); "
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), (folder / 'saved').touch(), sys.exit())); "
+        "(folder / 'began').touch(); "
+        "time.sleep(600)"
+    )
+    yield Cell("training", lambda: subprocess.run([sys.executable, "-c", program]))
+
+
 def grows():
     for number in range(3):
         yield Cell("same", lambda: {"told": str(number), str(number): number})
@@ -84,22 +102,14 @@ def job(function, *arguments, **options):
 
 def test_what_goes_wrong_is_a_note_and_the_rest_goes_on(planted, tmp_path):
     path, seen = tmp_path / "new" / "gpu.json", []
-
-    def show(line):
-        if line.startswith("  "):  # a cell: it's already in the file
-            everything = json.loads(path.read_text())
-            cells = {name for section in everything["sections"].values() for name in section}
-            assert any(line.startswith(f"  {name} ") for name in cells)
-            assert path.with_suffix(".md").read_text().startswith("# Measured on a GPU")
-        seen.append(line)
-
     jobs = (
         *(job("raises"), job("dies", 7), job("cannot_begin"), job("grows")),
         *(job("hangs", "late"), job("hangs", "stuck", patience=8)),
     )
     sections = [Section("all", 30, jobs, 6), Section("signals", 40, (job("dies", -signal.SIGSEGV),))]
     sections.append(Section("no time", -1000, (job("raises"),)))
-    assert Session(Results(path), show).run(sections) < 0
+    assert Session(Results(path), seen.append).run(sections) < 0
+    assert path.with_suffix(".md").read_text().startswith("# Measured on a GPU")
     sections = json.loads(path.read_text())["sections"]
     found = sections["all"]
     measured = ("first", "third", "one", "three", "late before", "stuck before", "stuck behind")
@@ -117,6 +127,78 @@ def test_what_goes_wrong_is_a_note_and_the_rest_goes_on(planted, tmp_path):
     assert sections["signals"]["three"]["told"] == "3"
     assert sections["no time"] == {"raises": {"note": LATE}}
     assert len([line for line in seen if line.startswith("  ")]) == 19
+
+
+def test_a_part_that_hangs_is_not_tried_again(planted):
+    results = Results()
+    Session(results, [].append).run([Section("s", 60, (job("hangs_in_parts"),))])
+    cells = results.sections["s"]
+    assert [cells[f"quick {number}"]["told"] for number in range(3)] == ["0", "1", "2"]
+    assert cells["kernel 0"] == {"note": "nothing came of it in 1 s"} and len(cells) == 4
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_line_is_noted(planted, monkeypatch):
+    (planted / "cut_off.py").write_text(
+        "import os, sys\n"
+        "if 'cut' not in sys.argv[-1]:\n"
+        """    os.write(1, b'{"cell": "cut", "part": null}\\n{"cell": "cut", "rec')\n"""
+        "    os._exit(0)\n"
+        """print('{"cell": "next", "record": {"told": "whole"}}\\n{"cell": null}')\n"""
+    )
+    monkeypatch.setattr(gpu_session, "WORKER", "cut_off")
+    results = Results()
+    Session(results, [].append).run([Section("s", 60, (job("any"),))])
+    assert results.sections["s"] == {
+        "cut": {"note": "its process ended (exit code 0): "},
+        "next": {"told": "whole"},
+    }
+
+
+def test_a_process_that_nothing_ends_is_left_alone(planted, monkeypatch):
+    """As one that the GPU's driver holds: it keeps its pipe open, and neither signal ends it."""
+    monkeypatch.setattr(gpu_session, "GRACE", 0.2)
+    sent, kill, began = [], os.killpg, time.monotonic()
+    monkeypatch.setattr(gpu_session.os, "killpg", lambda group, number: sent.append((group, number)))
+    results = Results()
+    try:
+        Session(results, [].append).run([Section("s", 3, (job("hangs", "it"),)), Section("t", 60, (job("raises"),))])
+        assert time.monotonic() - began < 40 and results.sections["t"]["third"]["told"] == "3"
+        assert results.sections["s"]["it hangs"] == {"note": LATE}
+        assert len({group for group, number in sent if number == signal.SIGKILL and _is_there(group)}) == 1
+    finally:
+        for group, _ in sent:
+            if _is_there(group):
+                kill(group, signal.SIGKILL)
+
+
+def _is_there(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_is_ended_may_save_something_first(planted, tmp_path):
+    Session(Results(), [].append).run([Section("s", 3, (job("saves", str(tmp_path)),))])
+    assert (tmp_path / "began").exists() and (tmp_path / "saved").exists()
+
+
+def test_results_that_cannot_be_written_are_told_of_once_and_written_later(tmp_path, monkeypatch, capsys):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    results = Results(tmp_path / "gpu.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(gpu_session, "write_file", full)
+        for number in range(3):
+            results.add("section", f"cell {number}", {"told": "1"})
+            results.write()
+    assert capsys.readouterr().err.count("can't be written now (No space left on device)") == 1
+    results.write(after=60)
+    assert not results.path.exists()  # not so soon after the last attempt
+    results.write()
+    assert len(json.loads(results.path.read_text())["sections"]["section"]) == 3
 
 
 def test_a_stop_in_the_middle_keeps_what_was_measured_and_ends_all_processes(planted, tmp_path):
@@ -145,7 +227,9 @@ def test_a_page_that_fails_ends_nothing(tmp_path, monkeypatch):
         raise KeyError("planted")
 
     monkeypatch.setattr(gpu_session.gpu_report, "page", page)
-    Results(tmp_path / "gpu.json").add("section", "cell", {"told": "1"})
+    results = Results(tmp_path / "gpu.json")
+    results.add("section", "cell", {"told": "1"})
+    results.write()
     assert json.loads((tmp_path / "gpu.json").read_text())["sections"] == {"section": {"cell": {"told": "1"}}}
     assert (tmp_path / "gpu.md").read_text() == "page can't be made: KeyError('planted')"
 
@@ -167,10 +251,7 @@ def test_the_whole_script_with_the_stand_in(tmp_path, monkeypatch, planted):
     missing |= {name for name in every if name.startswith(("memcheck", "racecheck", "synccheck"))}
     noted = {name: record["note"] for name, record in every.items() if "note" in record}
     assert noted.keys() <= missing, noted
-    last_of_16_bits = [name for name, file in FILES.items() if file.arguments is Forward and "bfloat16" in file.types][
-        -1
-    ]
-    for name in (f"forward {last_of_16_bits} bfloat16", "backward attention_backward_3b_split_floats float32"):
+    for name in (f"forward {BEST[Forward][0]} bfloat16", "backward attention_backward_3b_split_floats float32"):
         record = every[f"S2 causal {name}"]
         assert record["median"] == 1.0 and record["flops"] and record["errors"]
     assert every["bias_gelu backward bfloat16 128 wide"]["bytes"] > 0
