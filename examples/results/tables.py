@@ -8,11 +8,13 @@ what `python examples/gpu_session.py` does; where there is none, cells stay empt
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from minivdit.base.files import write_file
+from minivdit.base.errors import InputError
+from minivdit.base.files import require_shape, write_file
 from minivdit.base.machine import amount
 from minivdit.lab.benchmarks import gpu_report
 from minivdit.lab.evaluation import MEASURES, Estimate
@@ -144,14 +146,23 @@ def tables():
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
             of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
         ],
-        RESULTS / "speed.md": of_speed(_read(speed)),
-        kernels: gpu_report.tables(_read(gpu), kernels.read_text(encoding="utf-8")),
+        RESULTS / "speed.md": of_speed(_read(speed, {"machine": dict, "workloads": dict})),
+        kernels: gpu_report.tables(
+            _read(gpu, {"date": str, "sections": {...: {...: dict}}}), kernels.read_text(encoding="utf-8")
+        ),
     }
 
 
-def _read(path):
-    """What a JSON file holds, None where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def _read(path, shape):
+    """What a JSON file of a shape holds, None where there is none. It may hold NaN, for an error without bounds."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        require_shape(found, shape)
+    except ValueError as error:
+        raise InputError(f"{path} isn't whole ({error}); copy it again") from error
+    return found
 
 
 def cells(line):
@@ -177,4 +188,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))

@@ -14,6 +14,7 @@ from .gpu_worker import guarded
 HERE = __package__
 COMPILING = 16  # files at a time; it takes the CPU alone,
 CHECKING = 6  # and these take both
+UNUSABLE = f"{InputError.__name__}: "  # how a note begins that says what backend.gpu_problem() does
 PATIENCE, LONGER, UNHURRIED = 30, 60, 24 * 3600  # seconds: for a cell; for one of many parts; where time is no object
 
 
@@ -28,6 +29,12 @@ def job(title, module, function, *arguments, patience=PATIENCE):
 def machine(seconds=UNHURRIED):
     """The GPU, its clocks and limits."""
     return Section(gpu_report.WHERE, seconds, (job("machine", "gpu_checks", "about_machine"),))
+
+
+def unusable(results):
+    """What is wrong with this machine's GPU, in one line, where machine() found that it can't be used; else None."""
+    note = results.sections.get(gpu_report.WHERE, {}).get("machine", {}).get("note", "")
+    return note.removeprefix(UNUSABLE) if note.startswith(UNUSABLE) else None
 
 
 def compiling(seconds=UNHURRIED):

@@ -20,9 +20,9 @@ def told(record):
     if "milliseconds" in record:
         low, high = record["quartiles"]
         parts.append(f"{record['median']:.3f} ms ({low:.3f}-{high:.3f})")
-    if "flops" in record and "median" in record:
+    if "flops" in record and record.get("median"):
         parts.append(f"{tflops(record):.1f} TFLOP/s")
-    if "bytes" in record and "median" in record:
+    if "bytes" in record and record.get("median"):
         parts.append(f"{gigabytes(record):.0f} GB/s")
     if "errors" in record:
         parts.append(f"error {worst(record):.2g} of plain")
@@ -86,7 +86,7 @@ def summary(everything):
     """A short table: ceilings, attention beside PyTorch's, training steps, and what has a note."""
     every, lines = everything_measured(everything), [where(everything)]
     for name, record in cells_of(everything, CEILINGS).items():
-        if "median" in record:
+        if record.get("median"):
             lines.append(f"{name}: {told(record).partition('; ')[2]}")
     rows = beside_pytorch(everything)
     lines += ["  ".join(f"{text:9}" for text in row) for row in [PYTORCH, *rows] if rows]
@@ -115,7 +115,7 @@ def everything_measured(everything):
 def _found(everything, **wanted):
     """Records with a time that have these entries."""
     for record in everything_measured(everything).values():
-        if "median" in record and all(record.get(name) == value for name, value in wanted.items()):
+        if record.get("median") and all(record.get(name) == value for name, value in wanted.items()):
             yield record
 
 
@@ -171,13 +171,13 @@ def _machine(everything):
 def _rate(everything):
     """FLOP/s of cuBLAS in bfloat16, None if not known."""
     record = cells_of(everything, CEILINGS).get("cuBLAS bfloat16", {})
-    return 1e12 * tflops(record) if "median" in record else None
+    return 1e12 * tflops(record) if record.get("median") else None
 
 
 def _copied(everything):
     """GB/s of a copy, None if not known."""
     record = cells_of(everything, CEILINGS).get("copy", {})
-    return gigabytes(record) if "median" in record else None
+    return gigabytes(record) if record.get("median") else None
 
 
 def _of_ladder(everything, file):
@@ -240,7 +240,7 @@ def _steps(everything):
         row = [name.removeprefix("train "), f"{ours['median']:.2f}", _or_dash(ours["launches"], "d")]
         row += [_or_dash(ours["host"], ".2f"), _or_dash(cupy and cupy["median"], ".2f")]
         row += [_or_dash(eager and eager["median"], ".2f")]
-        rows.append([*row, _or_dash(eager and ours["median"] / eager["median"], ".2f")])
+        rows.append([*row, _or_dash(ours["median"] / eager["median"] if eager and eager["median"] else None, ".2f")])
     return rows
 
 

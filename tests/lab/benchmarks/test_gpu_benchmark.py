@@ -290,6 +290,27 @@ def test_tables_stay_empty_until_somebody_has_measured_and_are_filled_again_and_
     assert TABLES["filled"](full, gpu_report.tables(None, full)) == text
 
 
+def test_a_median_of_nothing_divides_nothing():
+    everything = example()
+    for record in gpu_report.everything_measured(everything).values():
+        for one in (record, *record.get("sides", {}).values()):
+            one.update({"median": 0.0} if "median" in one else {})
+    text = (folder() / "README.md").read_text()
+    *_, steps = gpu_report.tables(everything, text)
+    assert steps[2:] == ["| small | 0.00 | 7 | 1.50 | - | 0.00 | - |"]
+    assert "NOTE" in gpu_report.page(everything) and "10 cells" in gpu_report.summary(everything)
+
+
+@pytest.mark.parametrize("content", ['{"date": "2026-01', '{"date": "2026-01-02"}', "[]"])
+def test_figures_that_are_not_whole_are_one_error(tmp_path, monkeypatch, content):
+    (tmp_path / "gpu.json").write_text(content)
+    shape = {"date": str, "sections": {...: {...: dict}}}
+    with pytest.raises(InputError, match=r"gpu.json isn't whole \(.*\); copy it again"):
+        TABLES["_read"](tmp_path / "gpu.json", shape)
+    (tmp_path / "gpu.json").write_text(json.dumps(example()))
+    assert TABLES["_read"](tmp_path / "gpu.json", shape) == example()
+
+
 def test_the_page_and_the_short_table_tell_notes():
     everything = example()
     page, summary = gpu_report.page(everything), gpu_report.summary(everything)

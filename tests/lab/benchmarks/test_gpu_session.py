@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minivdit.kernels.attention import BEST, Forward
-from minivdit.lab.benchmarks import gpu, gpu_report, gpu_session, gpu_training
+from minivdit.lab.benchmarks import gpu, gpu_checks, gpu_report, gpu_session, gpu_training
 from minivdit.lab.benchmarks.gpu_session import LATE, Job, Results, Section, Session
 from minivdit.lab.cli import main as cli
 
@@ -258,6 +258,52 @@ def test_the_whole_script_with_the_stand_in(tmp_path, monkeypatch, planted):
     assert every["train small"]["sides"]["ours"]["median"] > every["train small"]["sides"]["ours"]["host"] / 2 > 0
     last = done.stdout.splitlines()[-len(noted) - 1]
     assert last == f"{len(every)} cells, {len(noted)} with a note"
+
+
+def script(*options, **more):
+    command = [sys.executable, "-u", "examples/gpu_session.py", *options]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def test_the_script_ends_at_once_without_a_gpu(planted, tmp_path):
+    (planted / "cupy.py").write_text("raise ImportError('planted')")
+    process = script("--out", str(tmp_path / "out"))
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and errors.startswith("CuPy can't be imported (") and errors.count("\n") == 1
+    (section,) = json.loads((tmp_path / "out" / "gpu.json").read_text())["sections"].values()
+    assert section["machine"]["versions"].startswith("Python 3") and "planted" in section["machine"]["note"]
+
+
+def test_the_script_is_stopped_by_a_signal_without_a_word(planted, tmp_path):
+    """While CuPy is imported, which takes for ever here: what needs no CuPy has been measured before."""
+    (planted / "cupy.py").write_text("import time\ntime.sleep(600)")
+    process = script("--out", str(tmp_path))
+    assert any(line.startswith("  clocks") for line in process.stdout)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (143, "")
+    assert "versions" in json.loads((tmp_path / "gpu.json").read_text())["sections"]["machine"]["machine"]
+
+
+def test_options_that_cannot_be_are_refused_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    wrong = [("--budget", "0"), ("--budget", "-1"), ("--budget", "nan"), ("--minutes", "inf")]
+    wrong.append(("--out", str(tmp_path / "file")))
+    for process, (option, _) in [
+        (script(*options, "--out", str(tmp_path / "new")) if options[0] != "--out" else script(*options), options)
+        for options in wrong
+    ]:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 2 and f"argument {option}: " in errors.splitlines()[-1]
+    assert not (tmp_path / "new").exists()
+
+
+def test_tests_that_were_all_skipped_have_not_passed(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_checks, "PROJECT", tmp_path)
+    (tmp_path / "test_both.py").write_text("def test_on_a_gpu(): pass\n")
+    (tmp_path / "test_none.py").write_text("import pytest\ndef test_on_a_gpu(): pytest.skip('planted')\n")
+    found = [next(gpu_checks.tests(name)).measure() for name in ("test_both.py", "test_none.py")]
+    assert "note" not in found[0] and found[1]["note"].startswith("nothing has passed: 1 skipped")
 
 
 def test_the_training_in_the_end_is_a_command_that_there_is(tmp_path, monkeypatch):
