@@ -54,7 +54,8 @@ def test_a_trace_shows_threads_of_one_block_step_by_step(capsys):
 @needs_gcc
 @pytest.mark.parametrize("name", FILES)
 def test_every_kernel_can_be_traced(name, capsys):
-    assert main(["emulate", name, "--trace", "--threads", "1"]) == 0
+    masked = ["--frames", "2"] if name.startswith("attention") else []  # then ranges of times are launched, too
+    assert main(["emulate", name, "--trace", "--threads", "1", *masked]) == 0
     shown = capsys.readouterr().out
     instance = next(instance for instance in FILES[name].instances if instance >= 32)
     for function in FILES[name].functions:
@@ -72,7 +73,7 @@ def test_the_sanitizer_is_there_before_python_is(capfd):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["emulate", "attention_forward_9"], "'attention_forward_9' is not a kernel; there are attention_"),
+        (["emulate", "attention_forward_12"], "'attention_forward_12' is not a kernel; there are attention_"),
         (["emulate", "attention"], "'attention' is not a kernel"),
         (["emulate", "attention_forward_2", "--width", "48"], "exists for head widths 32, 64, 128, not 48"),
         (["emulate", "attention_forward_2", "--queries", "0"], "'0' is not a whole number from 1 to 100,000"),
