@@ -362,14 +362,9 @@ def _checked(name, x, dtype, axes):
     return format_of(x, dtype, TYPES, name)
 
 
-def rows_of_a_tile(rows, groups=1, backward=False):
-    """How many rows a block takes where there are so many groups of so many rows."""
-    return max(ROWS_OF_A_TILE, -(-rows * groups // TILES) if backward else 0)
-
-
 def _cut(arguments, rows, groups=1, backward=False):
     """Cut each group of so many rows into tiles, by shape alone: then sums have the same order each time."""
-    arguments.rows_of_a_tile = rows_of_a_tile(rows, groups, backward)
+    arguments.rows_of_a_tile = max(ROWS_OF_A_TILE, -(-rows * groups // TILES) if backward else 0)
     arguments.tiles = -(-rows // arguments.rows_of_a_tile)
 
 

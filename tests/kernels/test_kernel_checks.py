@@ -6,16 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from minivdit.base.backend import gpu_problem
 from minivdit.kernels import attention, fused, launch, whole_source
 from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.emulate import Emulation
-from minivdit.kernels.formats import STORED_AS
 from minivdit.lab.benchmarks.kernel_checks import MASKS, WrongResult, cases, check_attention, check_rows, many_numbers
-from minivdit.lab.benchmarks.kernel_fused_check import bytes_moved
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 BESIDE = list(fused.FILES)
@@ -156,43 +153,3 @@ def test_an_index_of_31_bits_is_noticed():
 
 
 # ---- Bytes ----------------------------------------------------------------------------------------------------------
-
-
-class Counting(Emulation):
-    """Runs nothing, and counts the bytes of the arrays that it made."""
-
-    made = 0
-
-    def empty(self, shape, dtype=np.float32):
-        array = super().empty(shape, dtype)
-        self.made += array.nbytes
-        return array
-
-    def run(self, *given):
-        pass
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("rows", [70, 40_000])
-def test_bytes_moved_are_those_of_all_arrays(rows, dtype):
-    """Of those given and those made, and once more of those made and not returned: the sums of blocks."""
-    zeros = lambda *shape: np.zeros(shape, STORED_AS[dtype])
-    x, vectors, floats = zeros(2, rows, 24), zeros(2, 1, 24), np.zeros(24, np.float32)
-    heads, table = zeros(1, 2, rows, 24), np.zeros((rows, 12), np.float32)
-    calls = {
-        ("normalise_and_modulate", "forward"): (fused.normalise_and_modulate, x, vectors, vectors),
-        ("normalise_and_modulate", "backward"): (fused.normalise_and_modulate_backward, x, vectors, x),
-        ("gated_residual", "forward"): (fused.gated_residual, x, vectors, x),
-        ("gated_residual", "backward"): (fused.gated_residual_backward, vectors, x, x),
-        ("bias_gelu", "forward"): (fused.bias_gelu, x, floats),
-        ("bias_gelu", "backward"): (fused.bias_gelu_backward, x, floats, x),
-        ("norm_and_rotary", "forward"): (fused.norm_and_rotary, heads, floats, table, table),
-        ("norm_and_rotary", "backward"): (fused.norm_and_rotary_backward, heads, floats, heads, table, table),
-    }
-    for (name, direction), (function, *given) in calls.items():
-        runner = Counting()
-        made = function(*given, runner=runner)
-        returned = sum(array.nbytes for array in (made if isinstance(made, tuple) else (made,)))
-        want = sum(array.nbytes for array in given) + 2 * runner.made - returned
-        assert bytes_moved(name, direction, (heads if name == "norm_and_rotary" else x).shape, dtype) == want, name
-    assert bytes_moved("adamw_ema", "forward", (1000,)) == 36_000  # five arrays read, four written

@@ -1,14 +1,12 @@
 """The kernels beside attention on random numbers, and the engine's own operations in float64: how far apart?"""
 
-import math
-
 import numpy as np
 
 from ... import autograd as ag
 from ...base.backend import to_numpy
 from ...base.errors import InputError
 from ...kernels import fused
-from ...kernels.formats import STORED_AS, to_float32, to_format
+from ...kernels.formats import to_float32, to_format
 from ...nn import optim
 from .kernel_attention_check import Error
 
@@ -28,31 +26,6 @@ def errors(name, rows, width, seed, runner, dtype=None):
             raise InputError(f"adamw_ema reads float32, not {dtype}")
         return _adamw_ema(generator, rows * width, runner)
     return _OPERATIONS[name](generator, rows, width, runner, dtype or "float32")
-
-
-def bytes_moved(name, direction, shape, dtype="float32"):
-    """Bytes that a kernel file reads and writes, each number once; of a GPU's bytes a second these are the useful ones.
-
-    direction: 'forward' or 'backward'; adamw_ema has the first only. shape: of x, as fused.py takes it: (..., rows,
-    width) for normalise_and_modulate (with shift and scale) and gated_residual, (..., width) for bias_gelu, (batch,
-    heads, tokens, width) for norm_and_rotary (with one table of cos and sin), (count,) for adamw_ema, all of which are
-    updated. Sums of blocks are written once and read once.
-    """
-    numbers, width, size = math.prod(shape), shape[-1], np.dtype(STORED_AS[dtype]).itemsize
-    if name == "adamw_ema":
-        return 9 * 4 * numbers
-    backward = direction == "backward"
-    rows = math.prod(shape[:-1])
-    vectors = rows // shape[-2] if name in ("normalise_and_modulate", "gated_residual") else 1  # each for so many rows
-    arrays = 3 if backward or name == "gated_residual" else 2
-    tile = fused.rows_of_a_tile(rows // vectors, vectors, backward)
-    sums = 2 * 4 * vectors * -(-rows // vectors // tile) * width if backward else 0
-    if name == "normalise_and_modulate":
-        return arrays * size * numbers + (3 if backward else 2) * size * vectors * width + 2 * sums
-    if name == "gated_residual":
-        return arrays * size * numbers + (2 if backward else 1) * size * vectors * width + sums
-    tables = 2 * 4 * shape[2] * (width // 2) if name == "norm_and_rotary" else 0
-    return arrays * size * numbers + (2 if backward else 1) * 4 * width + tables + sums
 
 
 def _modulate(generator, rows, width, runner, dtype):
