@@ -214,7 +214,7 @@ def test_pip_is_asked_only_for_extras_that_there_are():
 
 def test_short_work_is_smaller_and_no_other():
     parser = cli.build_parser()
-    for line in ("sample x --steps 30 --seed 4", "compare --preset full --seeds 5", "demo --prompts 9 --minutes 0.01"):
+    for line in ("sample x --steps 30 --seed 4", "study --steps 100 --seeds 5", "demo --prompts 9 --minutes 0.01"):
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("MINIVDIT_SHORT", "1")
             short = vars(cut_down(parser.parse_args(line.split())))

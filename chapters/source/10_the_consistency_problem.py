@@ -30,11 +30,24 @@ from minivdit import diffusion
 from minivdit.base.backend import blas_threads
 from minivdit.data import SPEEDS, CaptionedClips, digit_source
 from minivdit.lab import evaluation as ev
-from minivdit.lab.comparison.prompts import left_behind
-from minivdit.lab.comparison.study import CLASSIC_SIZE, PIXELS_PER_FRAME
 from minivdit.lab.display import show
 from minivdit.lab.evaluation import Estimate
 from minivdit.lab.lessons import check, size
+from minivdit.lab.study.ball import (
+    FRAMES,
+    GRID,
+    HEIGHT,
+    PACES,
+    PATCH,
+    SCALE,
+    TURNS,
+    WIDTH,
+    look_at,
+    rolling,
+    straight_line,
+)
+from minivdit.lab.study.digits import DIGIT_SIZE, PIXELS_PER_FRAME
+from minivdit.lab.study.worlds import left_behind
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import links, reachable
 from minivdit.models.schemes import SCHEMES
@@ -95,35 +108,14 @@ handwritten digits resemble each other. ([Ceiling and floor](glossary.md#ceiling
 To compare networks we must train several, so we shrink the world: a corridor of 4 x 20 pixels, six frames, one ball. Its
 *colour* is its identity, any hue of the circle. It rolls left or right, *slow* or *fast*, and the caption is this one
 word. Slow is a fraction of a pixel a frame; fast, more than the ball's own width. Pixels are the latents, and a
-[patch](glossary.md#patch) is 4 x 2 pixels: ten tokens a frame.
+[patch](glossary.md#patch) is 4 x 2 pixels: ten tokens a frame. (`rolling` and the rest of this world is in
+`minivdit/lab/study/ball.py`.)
 """
 
+
 # %%
-FRAMES, HEIGHT, WIDTH, BALL = 6, 4, 20, 3
-PACE = {"slow": 0.4, "fast": 3.2}  # px a frame
-PATCH = (1, 4, 2)
-GRID = tuple(length // side for length, side in zip((FRAMES, HEIGHT, WIDTH), PATCH))
-TURNS = np.exp(2j * np.pi * np.arange(3) / 3)  # red, green and blue on the circle of hues
-
-
-def rolling(generator, pace):
-    """Clips (B, T, H, W, 3) in [0, 1] of a ball at pace (B,) px a frame, and its hue (B,) in radians."""
-    hue = generator.uniform(-np.pi, np.pi, len(pace))
-    step = pace * generator.choice([-1, 1], len(pace))
-    first = generator.random(len(pace)) * (WIDTH - BALL - pace * (FRAMES - 1)) + np.where(
-        step < 0, pace * (FRAMES - 1), 0
-    )
-    x = (BALL - 1) / 2 + first[:, None] + step[:, None] * np.arange(FRAMES)  # (B, T)
-    y = (BALL - 1) / 2 + generator.random(len(pace)) * (HEIGHT - BALL)
-    rows, places = np.mgrid[:HEIGHT, :WIDTH]
-    far = np.hypot(rows - y[:, None, None, None], places - x[..., None, None])  # (B, T, H, W)
-    colour = 0.5 + 0.5 * np.real(np.exp(1j * hue[:, None]) * TURNS.conj())  # (B, 3)
-    ball = (BALL / 2 + 0.5 - far).clip(0, 1)
-    return (ball[..., None] * colour[:, None, None, None]).astype(np.float32), hue
-
-
 def at_pace(word, count, seed=1):
-    return rolling(np.random.default_rng(seed), np.full(count, PACE[word]))
+    return rolling(np.random.default_rng(seed), np.full(count, PACES[word]))
 
 
 def draw_clips(panels, clips):
@@ -135,7 +127,7 @@ def draw_clips(panels, clips):
 
 
 figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
-for half, word in zip((panels[:4], panels[4:]), PACE):
+for half, word in zip((panels[:4], panels[4:]), PACES):
     draw_clips(half, at_pace(word, 4)[0])
     half[0].set_title(word, loc="left", fontsize=9)
 panels[0].set_ylabel("time, downwards", fontsize=8)
@@ -160,25 +152,15 @@ def hue_by_loop(frame):  # (H, W, 3) -> radians
     return np.angle(total)
 
 
-def look_at(video):
-    """Hue (B, T) in radians and centre x (B, T) in pixels of the ink, 0 and 0 without; whether there is any (B, T)."""
-    ink = np.where(video.max(-1) > 0.25, video.max(-1), 0)  # (B, T, H, W)
-    hue = np.angle(np.einsum("bthw,bthwc,c->bt", ink, video, TURNS))
-    amount = ink.sum((2, 3))
-    return hue, (ink * np.arange(WIDTH)).sum((2, 3)) / np.maximum(amount, 1e-6), amount > 0
-
-
 def measure(video):
     """Values (B,) by name."""
-    hue, x, seen = look_at(video)
+    hue, x, seen = look_at(video)  # of all frames at once: hues, centres, whether there is a ball; each (B, T)
     away = np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1])))))
-    t = np.arange(FRAMES) - (FRAMES - 1) / 2
-    slope = x @ t / (t @ t)
-    line = x.mean(axis=1, keepdims=True) + slope[:, None] * t
+    off, speed = straight_line(x)
     return {
         "change of hue": np.where(seen[:, 1:] & seen[:, :1], away, 90).mean(axis=1),
-        "off the line": np.sqrt(((x - line) ** 2).mean(axis=1)),
-        "speed": np.abs(slope),
+        "off the line": off,
+        "speed": speed,
         "seen": seen.mean(axis=1),
     }
 
@@ -191,7 +173,7 @@ assert np.allclose(look_at(truth)[0], hues[:, None], atol=1e-3)  # the ball is t
 
 def table(rows, word):
     """Print the mean of each measure for {name: clips}."""
-    print(f"{word}, {PACE[word]} px a frame".ljust(28), *(f"{name:>15}" for name in measure(truth)))
+    print(f"{word}, {PACES[word]} px a frame".ljust(28), *(f"{name:>15}" for name in measure(truth)))
     for name, video in rows.items():
         print(name.ljust(28), *(f"{values.mean():15.2f}" for values in measure(video).values()))
 
@@ -201,7 +183,7 @@ def floors(video):
     return {"real": video, **mixed, "frozen": ev.frozen(video)}
 
 
-for word in PACE:
+for word in PACES:
     table(floors(at_pace(word, CLIPS)[0]), word)
 
 # %% [markdown]
@@ -217,7 +199,6 @@ network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_
 """
 
 # %%
-SCALE = 3  # brings the clips, mostly black, nearer to the noise's deviation of 1
 process = diffusion.Process(diffusion.make("rectified_flow"), "clean")
 
 
@@ -229,7 +210,7 @@ class Rolling(Task):
 
     def batch(self, generator):
         fast = generator.integers(2, size=BATCH)
-        clean = SCALE * rolling(generator, np.where(fast, PACE["fast"], PACE["slow"]))[0]
+        clean = SCALE * rolling(generator, np.where(fast, PACES["fast"], PACES["slow"]))[0]
         level = diffusion.training_levels(generator, BATCH, FRAMES, shared=1, given=0, independent=0)
         noise = generator.standard_normal(clean.shape, dtype=np.float32)
         return {"clean": clean, "noise": noise, "level": level, "words": 1 + fast[:, None].astype(np.int32)}
@@ -243,7 +224,7 @@ class Rolling(Task):
 @blas_threads(1)  # products this small are quicker with one
 def draw(model, word, noise, steps=20, sampler="ddpm"):
     """Clips (B, T, H, W, 3) from noise of that shape; any number of frames."""
-    words = np.full((len(noise), 1), 1 + list(PACE).index(word), np.int32)
+    words = np.full((len(noise), 1), 1 + list(PACES).index(word), np.int32)
     levels = diffusion.level_matrix(steps, *noise.shape[:2])
     with ag.no_grad():
         clean = diffusion.sample(
@@ -294,7 +275,9 @@ def trained(pattern, seed, **options):
         if state.step in MARKS:
             with run.average.applied():  # the running mean of the weights, better than the last ones
                 half = noise[: CLIPS // 2]
-                history[pattern, seed, state.step] = {word: measure(draw(model, word, half, steps=12)) for word in PACE}
+                history[pattern, seed, state.step] = {
+                    word: measure(draw(model, word, half, steps=12)) for word in PACES
+                }
     for name, averaged in run.average.average.items():
         run.parameters[name].data = averaged
     losses[pattern, seed] = told
@@ -359,7 +342,7 @@ for axes, values, title in (
     axes.plot(shares, values, "o-")
     axes.set(xlabel="share of noise that all frames have in common", title=title)
     axes.grid(alpha=0.3)
-right.axhline(PACE["fast"], color="C1", linestyle="--", label="asked for")
+right.axhline(PACES["fast"], color="C1", linestyle="--", label="asked for")
 right.legend(fontsize=8)
 figure.suptitle("frame by frame, with noise in common", fontsize=10)
 plt.show()
@@ -415,7 +398,7 @@ for name, matrix in [*looks.items(), *reach.items()]:
 # %% [markdown]
 r"""
 The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only
-background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on digits on 64 x 64 pixels at the three speeds of `minivdit compare` (its fast is chosen so that a digit
+background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on digits on 64 x 64 pixels at the three speeds of `minivdit study` (its fast is chosen so that a digit
 leaves its patch at once, and is four times that of the library's usual clips):
 """
 
@@ -433,16 +416,12 @@ def left_by_loop(video, patch):
     return left / total
 
 
-def brightest(video):
-    return video.max(axis=-1, keepdims=True)
-
-
-assert np.isclose(left_by_loop(truth[:4], PATCH[1:]), left_behind(brightest(truth[:4]), PATCH[1:]))
-for word in PACE:
-    share = left_behind(brightest(at_pace(word, CLIPS)[0]), PATCH[1:])
+assert np.isclose(left_by_loop(truth[:4], PATCH[1:]), left_behind(truth[:4], PATCH[1:]))
+for word in PACES:
+    share = left_behind(at_pace(word, CLIPS)[0], PATCH[1:])
     print(f"ball, {word}: {share:.0%} of its patches are background one frame later")
 
-digit_size = round(CLASSIC_SIZE * 64)
+digit_size = 2 * DIGIT_SIZE
 for word, pixels in zip(SPEEDS, PIXELS_PER_FRAME):
     form = {"digit_size": digit_size, "num_digits": (1,), "speeds": (word,), "pixels_per_frame": PIXELS_PER_FRAME}
     video = CaptionedClips(digit_source("strokes", split="test"), **form).batch(generator, size(24, 4)).video
@@ -469,14 +448,14 @@ frame too; so this `perframe` is a little wiser than our image model.)
 names = ("perframe", "framewise", "joint")
 models = {(name, 0): trained(name, 0) for name in names}
 
-drawn = {key: {word: draw(model, word, noise) for word in PACE} for key, model in models.items()}
+drawn = {key: {word: draw(model, word, noise) for word in PACES} for key, model in models.items()}
 figure, rows = plt.subplots(3, 10, figsize=(9.5, 4.8), layout="constrained")
 for row, name in zip(rows, names):
-    for half, word in zip((row[:5], row[5:]), PACE):
+    for half, word in zip((row[:5], row[5:]), PACES):
         draw_clips(half, drawn[name, 0][word])
         half[0].set_title(f"{name}, {word}", loc="left", fontsize=9)
 plt.show()
-for word in PACE:
+for word in PACES:
     table({"real": at_pace(word, CLIPS)[0], **{name: drawn[name, 0][word] for name in names}}, word)
     print()
 
@@ -498,7 +477,7 @@ LEVELS = np.array([0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97])
 @blas_threads(1)
 def errors(model, word):
     """Mean squared error of the clean clip at each of LEVELS, on the same clips and noise for all."""
-    clean, words = SCALE * at_pace(word, CLIPS, seed=2)[0], np.full((CLIPS, 1), 1 + list(PACE).index(word), np.int32)
+    clean, words = SCALE * at_pace(word, CLIPS, seed=2)[0], np.full((CLIPS, 1), 1 + list(PACES).index(word), np.int32)
     found = []
     for level in LEVELS:
         level = np.full((CLIPS, FRAMES), level, np.float32)
@@ -508,9 +487,9 @@ def errors(model, word):
     return np.array(found)
 
 
-loss = {key: {word: errors(model, word) for word in PACE} for key, model in models.items()}
+loss = {key: {word: errors(model, word) for word in PACES} for key, model in models.items()}
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 3), layout="constrained", sharey=True)
-for axes, word in zip(panels, PACE):
+for axes, word in zip(panels, PACES):
     for name, style in zip(names, ("o:", "s--", "D-")):
         axes.semilogy(LEVELS, loss[name, 0][word], style, markersize=4, label=name)
     axes.set(xlabel="noise level", title=word)
@@ -518,7 +497,7 @@ for axes, word in zip(panels, PACE):
 panels[0].set_ylabel("error of the clean clip")
 panels[0].legend(fontsize=8)
 plt.show()
-for word in PACE:
+for word in PACES:
     told = {name: round(float((loss[name, 0][word] / loss["perframe", 0][word])[4]), 2) for name in names[1:]}
     print(f"{word}: error at level {LEVELS[4]}, as a share of perframe's: {told}")
 
@@ -543,7 +522,7 @@ for seed in SEEDS[1:]:
 # %%
 figure, rows = plt.subplots(2, 2, figsize=(9.5, 5), layout="constrained", sharex=True, sharey="row")
 for row, what in zip(rows, ("change of hue", "off the line")):
-    for axes, word in zip(row, PACE):
+    for axes, word in zip(row, PACES):
         for name, style, colour in (("framewise", "s--", "C1"), ("joint", "D-", "C2")):
             for seed in SEEDS:
                 values = [history[name, seed, step][word][what].mean() for step in MARKS]
@@ -608,7 +587,7 @@ print("\nshare of frames that show a ball, and training loss of framewise as a s
 for step in MARKS:
     seen = [
         f"{name} {word} {np.mean([history[name, seed, step][word]['seen'] for seed in SEEDS]):.2f}"
-        for name, word in itertools.product(names[1:], PACE)
+        for name, word in itertools.product(names[1:], PACES)
     ]
     recent = [[np.mean(losses[name, seed][:step][-20:]) for seed in SEEDS] for name in names[1:]]
     shares = np.divide(*recent)
@@ -660,9 +639,9 @@ r"""
 ## At full size
 
 All this was in a corridor, with one ball, four blocks and a short training. The same comparison on moving digits, through captions,
-an autoencoder and the metrics at the top of this chapter, is one command: `minivdit compare` trains the patterns alike with
-several seeds, at equal steps and at equal FLOPs, and writes every figure beside ceiling and floor. The weights that ship
-are put beside each other by `minivdit compare --weights joint=joint --weights framewise=framewise --weights perframe=perframe`.
+an autoencoder and the metrics at the top of this chapter, is one command: `minivdit study` trains the patterns alike with
+several seeds, on this ball and on digits, at equal steps and at equal FLOPs, and writes every figure beside ceiling and
+floor. The weights that ship are put beside each other by `minivdit compare`.
 
 ## Exercises
 
@@ -741,7 +720,7 @@ r"""
 ## Further reading
 
 - [Chapter 11](11_joint_attention.ipynb): the same links by disturbing a patch, and in the attention of trained weights.
-- `minivdit/lab/comparison/`: how a fair comparison at full size is set up; `minivdit/lab/evaluation/`, how digits are followed.
+- `minivdit/lab/study/`: how a fair comparison is set up; `minivdit/lab/evaluation/`, how digits are followed.
 
 Next: [chapter 11](11_joint_attention.ipynb), who can influence whom.
 """

@@ -19,7 +19,7 @@ from minivdit.data import (
     paint,
     parse,
 )
-from minivdit.lab.comparison.prompts import left_behind
+from minivdit.lab.study.worlds import left_behind
 from minivdit.training import presets
 
 

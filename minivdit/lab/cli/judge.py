@@ -65,7 +65,7 @@ def evaluate(options):
         texts += [f"{count} digit{'s' * (count > 1)} a clip", str(report)]
         save(options.out, pairwise.as_json(found))
     if other:
-        rows = pairwise.against(found, other)
+        rows = pairwise.against(pairwise.parts(found), pairwise.parts(other))
         found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
         texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
         save(options.out, pairwise.as_json(found))

@@ -18,7 +18,7 @@ FAMILIES = {
     "begin": [demo.add_demo],
     "draw": [draw.add_sample, *abilities.ABILITIES],
     "see inside": [explore.add_explore],
-    "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, judge.add_card],
+    "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, compare.add_study, judge.add_card],
     "data and machine": [data.add_data, bench.add_bench, kernels.add_kernels, doctor.add_doctor],
 }
 

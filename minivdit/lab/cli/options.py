@@ -208,16 +208,6 @@ def path(text):
     return written
 
 
-@shown_as("NAME=FILE")
-def named_path(text):
-    """NAME=FILE as (name, path)."""
-    name, _, file = text.partition("=")
-    if not (name and file):
-        given = f"such as joint=model.safetensors, not {shorten(text)!r}"
-        raise argparse.ArgumentTypeError(f"it takes a name and a file, {given}")
-    return name, path(file)
-
-
 @shown_as("FILE")
 def output_file(text, folder=False):
     """A path at which a file (or a folder) can be written, checked before any work."""

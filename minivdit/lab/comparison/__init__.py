@@ -1,11 +1,8 @@
-"""The comparison of attention patterns: trained alike, judged alike, reported with intervals, ceilings and floors.
+"""Weights that differ in their attention pattern, put beside each other: the same captions and noise, on one page.
 
-study.py trains the patterns alike; given_weights.py takes weights that are trained already, and checks that they are
-alike. Then, for both: drawing.py draws the same prompts from the same noise; measures.py gives a figure for each run;
-tables.py, mean and interval over seeds; findings.py, sentences computed from them; plots.py and page.py, one HTML page.
-`compare` and `compare_weights` in run.py are all of it.
+weights.py loads them and checks that nothing else differs; compare.py draws, judges and tests; page.py shows it.
 """
 
-from .run import compare, compare_weights
+from .compare import compare_weights
 
-__all__ = ["compare", "compare_weights"]
+__all__ = ["compare_weights"]

@@ -1,164 +1,95 @@
-"""The report as one HTML page that needs nothing else, and as Markdown: both only print what the JSON report says."""
+"""The comparison as one HTML page, and as JSON: clips beside each other in motion, what measures say, the explorer."""
 
-import base64
-from html import escape
+import json
 
-from .findings import answer, cell_text, findings
-from .tables import CEILING, FLOOR
+from ..display import html
+from ..evaluation import MEASURES
+from ..evaluation.statistics import CALLED, Estimate, p_text
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #bbb; --soft: #f1f1ee }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #161616; --line: #555; --soft: #242424 } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
-  margin: 0 auto; padding: 1rem }
-h1 { font-size: 1.45rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-.answer { border-left: 4px solid #0072B2; padding-left: .8rem }
-figure { margin: 0 0 1rem } figcaption, .note { font-size: .85rem }
-img { max-width: 100%; height: auto; background: #fff } .clips { display: flex; flex-wrap: wrap; gap: .8rem }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
-th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
-th:first-child { text-align: left; white-space: normal; min-width: 9rem; position: sticky; left: 0;
-  background: var(--paper) }
-thead th { background: var(--soft) } small { display: block; opacity: .8; font-size: .75rem }
-"""
+QUESTION = "The same captions, the same noise: what does it change which patches see each other?"
+PATTERNS = {
+    "joint": "every patch sees all patches of all frames",
+    "framewise": "within a frame, then one place through all frames, in turn",
+    "perframe": "a patch sees its own frame only",
+    "window": "a patch sees a box around it, in space and time",
+    "skip": "a patch sees every other patch, or blocks of them",
+}
 
 
-def html(report, first, others=(), plots=()):
-    """The page, a str. first: [(caption, GIF bytes)] for the first screen; others: more of them, for further down;
-    plots: [(title, meaning, PNG bytes)]."""
-    about = report["about"]
-    body = [
-        _text("h1", report["question"]),
-        *(f'<p class="answer">{escape(sentence)}</p>' for sentence in answer(report)),
-        _clips(first),
-        _note(f"The same prompt and the same noise; the real clip shows what is meant. {_setting(about)}"),
-        *(f"<p><strong>{escape(note)}</strong></p>" for note in about["notes"]),
-        "<h2>Where patterns differ, and where they don't</h2>",
-        _note(report["rule"]),
-        "<ul>",
-        *(_text("li", sentence) for sentence in findings(report)),
-        "</ul>",
-        "<h2>How fast a digit moves</h2>",
-        _speeds(about),
-    ]
-    for title, meaning, picture in plots:
-        body.append(f"{_text('h2', title)}<figure>{_image(picture, 'png', title)}")
-        body.append(f"{_text('figcaption', meaning)}</figure>")
-    body += [_text("h2", one["title"]) + _table(one) for one in report["tables"]]
-    if others:
-        body += ["<h2>More clips</h2>", _clips(others)]
-    body += ["<h2>How it was done</h2>", *(_text("p", text) for text in method(report))]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>minivdit compare</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
+def files(report, clips, caption):
+    """{name: bytes}. clips: {kind: {"captions": [...], "real": clips, label: clips}}. caption: the explorer's."""
+    body = [html.text("h1", QUESTION)]
+    body += [html.text("p", sentence, "answer") for sentence in answer(report)]
+    for kind, found in clips.items():
+        captions = found.pop("captions")
+        body += [html.text("h2", kind.capitalize())]
+        rows = [
+            (text, html.gif({name: video[k : k + 1] for name, video in found.items()}))
+            for k, text in enumerate(captions)
+        ]
+        body += [html.clips(rows), html.table(*_rows(report, kind))]
+    body.append(
+        '<p><a href="explorer.html">Where does each patch look?</a> Click on a patch in the attention explorer: '
+        f"{html.escape(caption)}.</p>"
     )
+    body += ["<h2>How it was done</h2>", *(html.text("p", words) for words in _method(report))]
+    return {
+        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
+        "report.html": html.page("minivdit compare", body).encode(),
+    }
 
 
-def markdown(report):
-    """The answer and all tables for a README or an issue."""
-    parts = [report["question"], *answer(report), *(f"**{note}**" for note in report["about"]["notes"])]
-    for one in report["tables"]:
-        lines = [f"| {one['title']} | " + " | ".join(one["columns"]) + " |", "|---" * (len(one["columns"]) + 1) + "|"]
-        for row in one["rows"]:
-            cells = (cell_text(row["cells"].get(column), row["format"]) for column in one["columns"])
-            lines.append(f"| {row['label']}{_count(row)} | " + " | ".join(cells) + " |")
-        parts.append("\n".join(lines) + f"\n\n{one['note']}")
-    sentences = "\n".join(f"- {sentence}" for sentence in findings(report))
-    return "\n\n".join([*parts, report["rule"], sentences, *method(report)]) + "\n"
+def answer(report):
+    """What was found, in sentences that are computed."""
+    one, other = report["pair"]
+    for kind, parts in report["kinds"].items():
+        found = {label: part["columns"]["clips"] for label, part in parts.items()}
+        found["real clips"] = next(iter(parts.values()))["columns"]["real"]
+        obeys, flawless = (
+            ", ".join(f"{label} {measured[name]['mean'] or 0:.2f}" for label, measured in found.items())
+            for name in ("obeys", "flawless")
+        )
+        yield f"{kind.capitalize()}: the caption is obeyed in {obeys} of clips, and flawless are {flawless}."
+    called = [test for test in report["tests"] if test["corrected"] < CALLED]
+    found = [f"{MEASURES[test['metric']].title} ({test['kind']}): {test['difference']['mean']:+.2f}" for test in called]
+    if called:
+        yield f"{one} minus {other}, shown clip by clip: {'; '.join(found)}."
+    else:
+        yield (
+            f"Between {one} and {other} no difference is shown by {report['prompts']} clips a kind: so few show only "
+            "large ones. More: --prompts 100."
+        )
 
 
-def method(report):
+def _rows(report, kind):
+    """(head, rows) of the measures of a kind of captions."""
+    parts, (one, other) = report["kinds"][kind], report["pair"]
+    tests = {test["metric"]: test for test in report["tests"] if test["kind"] == kind}
+    head = ["", *parts, "real", "spoilt real", f"{one} - {other}", "p, corrected"]
+    real, rows = next(iter(parts.values()))["columns"], []
+    for name, test in tests.items():
+        measure, difference = MEASURES[name], test["difference"]
+        cells = [measure.title]
+        cells += [Estimate.read(part["columns"]["clips"][name]).text(measure.form) or "-" for part in parts.values()]
+        cells += [
+            Estimate.read(real[column][name]).text(measure.form, False) or "-" for column in ("real", measure.floor)
+        ]
+        cells.append(f"{difference['mean']:+.2f} ({difference['low']:.2f} to {difference['high']:.2f})")
+        cells.append(p_text(test["corrected"]))
+        rows.append(cells)
+    return head, rows
+
+
+def _method(report):
     """How the figures came about, in sentences."""
+    for label, name in report["weights"].items():
+        meaning = PATTERNS.get(label.split()[0])
+        yield f"{label}: weights {name}{f'; {meaning}' if meaning else ''}."
+    yield (
+        f"{report['prompts']} captions of each kind, seed {report['seed']}; the first are shown. All weights draw from "
+        "the same noise. They have the same data, network and autoencoder; steps and batches aren't checked. ± is half "
+        "the width of a 95% interval. Differences are tested clip by clip, by McNemar's exact test, and corrected by "
+        "Holm for all tests of this page."
+    )
     about = report["about"]
-    yield _setting(about)
-    yield (
-        "Within a seed all patterns have one autoencoder, the same first weights, the same batches in the same order "
-        "and the same number of parameters, so that they differ in nothing but which tokens attend to which; each seed "
-        "has an autoencoder of its own, so the intervals hold what it brings too. Beside a mean: its 95% interval over "
-        "seeds."
-        if about["trained"]
-        else "These weights were trained elsewhere. Checked: settings, data, noise levels and network are the same for "
-        "all but the pattern, and so is the autoencoder of the first files of all names, of the second, and so on; not "
-        "checked: steps, batches and first weights. Beside a mean: its 95% interval over files of one name."
-    )
-    pairs = f"; two digits only at speeds at which they can be followed ({', '.join(about['pair_speeds'])})"
-    yield (
-        f"{about['clips']} prompts: {', '.join(f'{count} with {kind}' for kind, count in about['kinds'].items())}, "
-        f"evenly over the speeds{pairs if about['pair_speeds'] else ''}."
-    )
-    yield f"{about['machine']}; {about['date']}. Models: {'; '.join(about['models'])}."
-
-
-def _setting(about):
-    n = ", ".join(f"{name} {count}" for name, count in about["runs"].items())
-    return f"{about['data']}. Runs (n): {n}."
-
-
-def _speeds(about):
-    head = ["speed", "patches a frame", "inked patches that are empty a frame later"]
-    rows = [
-        [_text("th", speed), f"<td>{length:.2f}</td>", f"<td>{about['left_behind'][speed]:.2f}</td>"]
-        for speed, length in about["patches_per_frame"].items()
-    ]
-    note = (
-        "In the share of patches in the last column, a link to the same place in the next frame sees nothing of the "
-        "digit; measured on real clips."
-    )
-    return _grid("<table>", head, rows, note)
-
-
-def _table(one):
-    rows = []
-    for row in one["rows"]:
-        count = _text("small", _count(row).strip())
-        cells = (f"<td>{_cell(row['cells'].get(column), row['format'])}</td>" for column in one["columns"])
-        rows.append([f"<th>{escape(row['label'])}{count}</th>", *cells])
-    return _grid(f'<table id="{one["id"]}">', ["", *one["columns"]], rows, one["note"])
-
-
-def _grid(table, head, rows, note):
-    """A table that can be moved sideways, with a note beneath. table: its first tag. rows: of cells in HTML."""
-    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    titles = "".join(_text("th", title) for title in head)
-    return (
-        f'<div class="scroll">{table}<thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>{_note(note)}'
-    )
-
-
-def _text(tag, text):
-    return f"<{tag}>{escape(text)}</{tag}>"
-
-
-def _note(text):
-    return f'<p class="note">{escape(text)}</p>'
-
-
-def _cell(cell, form):
-    mean, bracket, rest = cell_text(cell, form).partition(" (")
-    return mean + (f"<small>{rest.rstrip(')')}</small>" if bracket else "")
-
-
-def _count(row):
-    """How many clips stand behind a figure: of all patterns, or of each where they differ."""
-    counts = {column: cell["values"] for column, cell in row["cells"].items() if column not in (CEILING, FLOOR)}
-    if not counts or None in counts.values():
-        return ""
-    several = len(set(counts.values())) > 1
-    clips = ", ".join(f"{name} {count}" for name, count in counts.items()) if several else min(counts.values())
-    arrow = {1: "; higher is better", -1: "; lower is better"}.get(row["better"], "")
-    return f" (clips: {clips}{arrow})"
-
-
-def _clips(clips):
-    figures = (
-        f"<figure>{_image(gif, 'gif', caption)}{_text('figcaption', caption)}</figure>" for caption, gif in clips
-    )
-    return f'<div class="clips">{"".join(figures)}</div>'
-
-
-def _image(content, kind, meaning):
-    data = base64.b64encode(content).decode()
-    return f'<img alt="{escape(meaning)}" src="data:image/{kind};base64,{data}">'
+    yield f"{about['machine']}; {about['date']}."

@@ -23,6 +23,7 @@ PART = {"settings": SETTINGS, "columns": {"clips": {...: ESTIMATE}, "real": {...
 EVALUATION = {"weights": str, "seed": int, "held_out": bool}
 SAMPLED = {"settings": {"captions": [str]}, "samples": {...: [NUMBER]}}
 CURE = "write it with 'minivdit evaluate --out'"
+TESTED = tuple(name for name in EVALUATED if MEASURES[name].unit != "number")
 RENAMED = {"look": "likeness", "lawful": "on_path"}  # measures, in files of earlier versions
 
 
@@ -66,17 +67,17 @@ class Row:
         return self.corrected < CALLED
 
 
-def against(one, other):
+def against(one, other, measures=TESTED):
     """A Row for each kind of prompts that both evaluations have and each measure: one minus other, pair by pair.
 
-    Holm's correction is over all rows. Raises InputError where captions, noise, real clips or judge are not the same.
+    one, other: the parts of evaluations, by kind. Holm's correction is over all rows. Raises InputError where captions,
+    noise, real clips or judge are not the same.
     """
     rows = []
-    for kind, part in parts(one).items():
-        if kind in parts(other):
-            pair = part, parts(other)[kind]
+    for kind, part in one.items():
+        if kind in other:
+            pair = part, other[kind]
             _require_alike(kind, *pair)
-            measures = [name for name in EVALUATED if MEASURES[name].unit != "number"]
             rows += [(kind, name, _difference(name, *pair)) for name in measures]
     if not rows:
         raise InputError("the two evaluations have no kind of prompts in common; evaluate both with the same options")

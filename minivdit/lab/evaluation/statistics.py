@@ -97,13 +97,26 @@ def wilson(mean, n):
     return max(0.0, min(middle - half, mean)), min(1.0, max(middle + half, mean))
 
 
-def student_t(degrees):
-    """The 97.5% point of Student's t distribution: beyond it to either side lie 5%."""
+def student_t(degrees, beyond=0.05):
+    """The point of Student's t distribution beyond which, to either side, lies a share `beyond`: 97.5% for 0.05."""
     low, high = 0.0, 1000.0
     while high - low > 1e-9:
         middle = (low + high) / 2
-        low, high = (middle, high) if student_p(middle, degrees) > 0.05 else (low, middle)
+        low, high = (middle, high) if student_p(middle, degrees) > beyond else (low, middle)
     return high
+
+
+def detectable(values):
+    """The mean difference that nine in ten studies like this one would call: p below 0.05 by Student's t.
+
+    values: the differences found, one a run; their deviation is taken for the true one. NaN of fewer than two.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return math.nan
+    degrees = len(values) - 1
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return error * (student_t(degrees) + student_t(degrees, 0.2))
 
 
 def student_p(t, degrees):

@@ -11,6 +11,7 @@ from minivdit.generation import TextToVideo
 from minivdit.generation.weights import shipped
 from minivdit.kernels import compile
 from minivdit.lab import comparison, display, evaluation, explorer
+from minivdit.lab import study as studies
 from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check, profiler
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli import main as cli
@@ -68,7 +69,8 @@ def light(model, monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "available_memory", lambda: 3 * 10**8)
     monkeypatch.setattr(machine, "cores_speed", lambda: 1e11)
     for room, names in {
-        comparison: ["compare", "compare_weights"],
+        comparison: ["compare_weights"],
+        studies: ["run_study"],
         display: ["write_grid"],
         doctor: ["report"],
         evaluation: ["judge_model"],

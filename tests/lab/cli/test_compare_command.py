@@ -1,28 +1,25 @@
-"""`minivdit compare`, from the command to the report."""
+"""`minivdit compare` and `minivdit study`, from the command to the page."""
 
 import json
 
 
-def test_a_comparison_from_the_command_to_the_report(run, refused, capsys, tmp_path):
-    tiny = [
-        "--preset",
-        "tiny",
-        "--set",
-        "autoencoder_training.steps=2",
-        "--set",
-        "sampling.steps=1",
-        "--digits",
-        "strokes",
-    ]
-    arguments = [*tiny, "--patterns", "framewise,joint", "--seeds", 1, "--steps", 2, "--prompts", 3, "--equal", "steps"]
-    assert run("compare", *arguments, "--out", "study") == 0
+def test_weights_from_the_command_to_the_page(run, trained, capsys, monkeypatch, tmp_path):
+    other = tmp_path / "framewise"
+    changed = ["--set", "transformer.patterns=frame,time", "--start", trained / "model.safetensors"]
+    assert run("train", "tiny", "--steps", 4, "--out", other, *changed) == 0
+    weights = ["--weights", trained, "--weights", other]
+    monkeypatch.setattr("webbrowser.open", None)  # not without a terminal
+    assert run("compare", "--prompts", 2, "--out", "page", *weights) == 0
     printed = capsys.readouterr().out
-    assert "equal steps: 2 trainings to do" in printed and "no difference is called" in printed
-    for name in ("report.html", "report.md", "report.json", "clips-1.gif", "seed0/joint/model.safetensors"):
-        assert (tmp_path / "study" / name).stat().st_size > 0
-    before = json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0]
-    assert run("compare", "--report-only", "--out", "study", "--equal", "steps") == 0
-    assert json.loads((tmp_path / "study" / "report.json").read_text())["tables"][0] == before
-    skip = ["--patterns", "joint,skip"]  # which isn't there
-    assert "fewer than two patterns" in refused("compare", "--report-only", "--out", "study", *skip)
-    assert refused("compare", *arguments, "--out", "study", "--set", "training.batch=4").count("training.batch is 8")
+    assert "no difference is shown by 2 clips a kind" in printed and "page/report.html" in printed
+    assert list(json.loads((tmp_path / "page" / "report.json").read_text())["weights"]) == ["joint", "framewise"]
+
+
+def test_a_study_from_the_command_to_the_page(run, capsys, tmp_path):
+    few = ["--worlds", "ball", "--patterns", "joint,perframe", "--seeds", 1, "--steps", 2, "--out", "study"]
+    assert run("study", *few) == 0
+    printed = capsys.readouterr().out
+    assert "trained once, so nothing is called a difference" in printed and "study/report.html" in printed
+    before = (tmp_path / "study" / "report.md").read_text()
+    assert run("study", *few, "--report-only") == 0
+    assert (tmp_path / "study" / "report.md").read_text() == before

@@ -196,7 +196,7 @@ def test_two_trainings_in_one_folder_take_turns(run, refused, tmp_path):
         told = refused(*again)
         assert f"a training is at work in run (process {os.getpid()} on " in told and "wait for its end" in told
         assert run("demo", "--preset", "tiny", "--minutes", 0.01, "--out", "run") == 2
-        assert run("compare", "--preset", "tiny", "--steps", 2, "--digits", "strokes", "--out", "run") == 2
+        assert run("study", "--worlds", "ball", "--steps", 2, "--out", "run") == 2
     assert not (tmp_path / "run").exists()
     assert run(*again) == 0
     assert not (tmp_path / "run" / ".lock").exists()

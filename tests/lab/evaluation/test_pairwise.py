@@ -14,6 +14,10 @@ from minivdit.lab.evaluation.pairwise import against, as_json, parts, plain, rea
 CLIPS = 60
 
 
+def compared(one, other):
+    return against(parts(one), parts(other))
+
+
 def evaluation(right, weights="a", shift=0.0):
     """A report such as evaluate writes, in which this share of the clips is right in everything."""
     generator = np.random.default_rng(0)
@@ -29,8 +33,8 @@ def evaluation(right, weights="a", shift=0.0):
 
 def test_a_difference_is_called_only_if_it_survives_the_correction(tmp_path):
     one, same, other = evaluation(0.9), evaluation(0.9), evaluation(0.1, "b", shift=5.0)
-    assert not any(row.called for row in against(one, same))
-    rows = against(one, other)
+    assert not any(row.called for row in compared(one, same))
+    rows = compared(one, other)
     assert [row.metric for row in rows] == [name for name in EVALUATED if MEASURES[name].unit != "number"]
     assert all(row.called for row in rows) and all(row.corrected >= row.difference.p for row in rows)
     found = {row.metric: row.difference for row in rows}
@@ -38,7 +42,7 @@ def test_a_difference_is_called_only_if_it_survives_the_correction(tmp_path):
     assert found["one_class"].n == CLIPS - 1
     printed = table(rows, "mine", "theirs")
     assert "mine minus theirs" in printed and "1 digit a clip" in printed and printed.count("a difference") == len(rows)
-    assert "not shown" in table(against(one, same), "mine", "mine")
+    assert "not shown" in table(compared(one, same), "mine", "mine")
     json.dumps(plain(rows), allow_nan=False)
     (tmp_path / "e.json").write_text(as_json(one))
     assert read_evaluation(tmp_path / "e.json") == one and len(as_json(one).splitlines()) < 300
@@ -56,17 +60,17 @@ def test_evaluations_of_other_prompts_or_by_another_judge_are_not_paired(change,
     other = copy.deepcopy(evaluation(0.5))
     other["1 digits"]["settings"] |= change
     with pytest.raises(InputError, match=f"clip by clip: .*{named}"):
-        against(evaluation(0.5), other)
+        compared(evaluation(0.5), other)
 
 
 def test_evaluations_with_nothing_in_common_or_without_samples_are_refused():
     other = copy.deepcopy(evaluation(0.5))
     other["2 digits"] = other.pop("1 digits")
     with pytest.raises(InputError, match="no kind of prompts in common"):
-        against(evaluation(0.5), other)
+        compared(evaluation(0.5), other)
     del other["2 digits"]["samples"]
     with pytest.raises(InputError, match="without samples can't be compared"):
-        against({"2 digits": evaluation(0.5)["1 digits"]}, other)
+        compared({"2 digits": evaluation(0.5)["1 digits"]}, other)
 
 
 def damaged(change):

@@ -1,0 +1,150 @@
+"""From trainings to a report, plain JSON: curves of learning, differences between two patterns, and what they show.
+
+Each measure of each pace of each world gives a row. Two patterns are compared by the mean over all looks, the height of
+the learning curve: so nobody chooses the moment that suits him. Seeds are paired: a seed gives both patterns the same
+first weights and the same batches.
+"""
+
+import numpy as np
+
+from ..evaluation.statistics import CALLED, Estimate, detectable, holm, student_p
+from .worlds import left_behind
+
+EQUAL = {"steps": "equal steps", "flops": "equal FLOPs"}
+QUESTION = "Does joint attention keep what moves consistent, where frame-wise attention doesn't?"
+RULE = (
+    "Tested is the mean over the four looks, one pattern minus the other within each seed, by Student's t. A "
+    "difference is called one where p is below 0.05 after Holm's correction for all tests of this page. Intervals hold "
+    "95%, each for itself."
+)
+
+
+def build_report(study, found):
+    """The report of a Study. found: {(world, seed, pattern): what study.read_trial gives}."""
+    worlds = [_world(study, world, found) for world in study.worlds]
+    tests = [test for world in worlds for row in world["rows"] for test in row["tests"].values()]
+    for test, p in zip(tests, holm([np.nan if test["p"] is None else test["p"] for test in tests])):
+        test["corrected"] = None if np.isnan(p) else p
+    report = {"question": QUESTION, "rule": RULE, "patterns": list(study.patterns), "worlds": worlds}
+    return report | {"answer": [*_answer(report)]}
+
+
+def _world(study, world, found):
+    patterns = study.patterns
+    trials = {name: [found[world, seed, name] for seed in study.seeds_of(world)] for name in patterns}
+    marks = {name: study.marks(world, name) for name in patterns}
+    rows = []
+    for pace in world.paces:
+        judged = {name: world.judge(video, pace) for name, video in world.references(pace).items()}
+        for measure, meaning in world.measures.items():
+            curves = {
+                equal: {
+                    name: [[t["looks"][str(step)][pace][measure] for step in marks[name][equal]] for t in trials[name]]
+                    for name in patterns
+                }
+                for equal in EQUAL
+            }
+            rows.append(
+                {
+                    "pace": pace,
+                    "measure": measure,
+                    "meaning": meaning,
+                    "leaves": world.leaves_its_patch(pace),
+                    "references": {name: _mean(values[measure]) for name, values in judged.items()},
+                    "curves": curves,
+                    "tests": {equal: _test(*(curves[equal][name] for name in patterns[:2])) for equal in EQUAL},
+                }
+            )
+    return {
+        "name": world.name,
+        "title": world.title,
+        "paces": {
+            pace: {
+                "pixels": pixels,
+                "patches": round(pixels / world.patch[1], 4),
+                "left_behind": _number(left_behind(world.real(pace), world.patch)),
+            }
+            for pace, pixels in world.paces.items()
+        },
+        "clips": world.clips,
+        "seeds": len(study.seeds_of(world)),
+        "marks": marks,
+        "gflops": {name: world.cost(name) / 1e9 for name in patterns},
+        "seconds": {name: float(np.median([trial["seconds"] for trial in trials[name]])) for name in patterns},
+        "rows": rows,
+    }
+
+
+def _test(one, other):
+    """The paired difference of two patterns' means over all looks; one, other: a curve for each seed."""
+    differences = np.array(one, float).mean(1) - np.array(other, float).mean(1)
+    estimate = Estimate.over_runs(differences, -1.0, 1.0)
+    error = float(differences.std(ddof=1)) / len(differences) ** 0.5 if len(differences) > 1 else np.nan
+    p = np.nan
+    if error > 0:
+        p = student_p(estimate.mean / error, len(differences) - 1)
+    elif error == 0:
+        p = float(estimate.mean == 0)
+    return estimate.plain() | {"p": _number(p), "detectable": _number(detectable(differences))}
+
+
+def verdict(test):
+    """1 where a test of a row calls the first pattern better, -1 where the second, 0 where it calls nothing."""
+    if test["corrected"] is None or test["corrected"] >= CALLED:
+        return 0
+    return 1 if test["mean"] > 0 else -1
+
+
+def _answer(report):
+    """What a student should take home, in sentences that are computed."""
+    one, other = report["patterns"][:2]
+    rows = [(world, row) for world in report["worlds"] for row in world["rows"]]
+    if all(world["seeds"] < 2 for world in report["worlds"]):
+        yield "Each pattern was trained once, so nothing is called a difference: give --seeds 2 or more."
+        return
+    fast, slow = ([row for _, row in rows if row["leaves"] == leaves] for leaves in (True, False))
+    yield _sentence(one, other, fast, "Where what moves leaves its patch from one frame to the next")
+    yield _sentence(one, other, slow, "Where it stays in its patch")
+    for world, row in rows:
+        if row["measure"] == next(iter(world["rows"]))["measure"]:
+            yield _figures(one, other, world, row)
+
+
+def _sentence(one, other, rows, where):
+    verdicts = [verdict(row["tests"]["steps"]) for row in rows]
+    better, worse = verdicts.count(1), verdicts.count(-1)
+    if better and not worse:
+        said = f"{one} attention learns sooner than {other}"
+    elif worse and not better:
+        said = f"{other} attention learns sooner than {one}"
+    elif better:
+        said = f"{one} attention is better in some ways and {other} in others"
+    else:
+        said = f"no difference between {one} and {other} attention is shown"
+    return f"{where}, {said}: of {len(rows)} measures, {one} is better in {better} and {other} in {worse}."
+
+
+def _figures(one, other, world, row):
+    halfway, end = (
+        [np.mean([curve[k] for curve in row["curves"]["steps"][name]]) for name in (one, other)] for k in (2, 3)
+    )
+    test = row["tests"]["steps"]
+    told = {1: f"{one} is better", -1: f"{other} is better", 0: "not shown to differ"}[verdict(test)]
+    return (
+        f"{world['name'].capitalize()}, {row['pace']}, {row['meaning']}: halfway {one} {halfway[0]:.2f} and {other} "
+        f"{halfway[1]:.2f}, at the end {end[0]:.2f} and {end[1]:.2f} (mean difference on the way {test['mean']:+.2f}, "
+        f"{interval(test)}): {told}."
+    )
+
+
+def interval(test):
+    """'0.10 to 0.30', or 'no interval' of one seed."""
+    return "no interval" if test["low"] is None else f"{test['low']:.2f} to {test['high']:.2f}"
+
+
+def _mean(values):
+    return _number(np.nanmean(values) if np.isfinite(values).any() else np.nan)
+
+
+def _number(value):
+    return round(float(value), 6) if np.isfinite(value) else None
