@@ -59,7 +59,9 @@ class Abilities:
 
         They are drawn in rounds. In each, the last (first) `context` frames that there are begin (end) a clip as long
         as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
-        default what one round gives. Errors add up over the rounds: see evaluation.drift.
+        default what one round gives. Errors add up over the rounds: see evaluation.drift. prompt: here also a function
+        that takes the frames given in a round, (B, context, H, W, C), and gives the round's captions, since a caption
+        is false once a digit has bounced: see evaluation.going_on.
         """
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         context = min(values.whole("context", context, default=window // 2), video.shape[1])
@@ -75,7 +77,8 @@ class Abilities:
             edge = video[:, :context] if backwards else video[:, -context:]
             frames = {new * backwards + time: edge[:, time] for time in range(context)}
             drawing |= {"stream": (seeds.EXTEND, number), "part": (number, rounds)}
-            video = self._draw_others(frames, prompt, window, wanted, **drawing)
+            captions = prompt(edge) if callable(prompt) else prompt
+            video = self._draw_others(frames, captions, window, wanted, **drawing)
             parts.append(video[:, :new] if backwards else video[:, context:])
         video = np.concatenate(parts[::-1] if backwards else parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]

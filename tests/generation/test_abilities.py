@@ -104,6 +104,22 @@ def test_extend_keeps_the_clip_and_draws_in_rounds(model, calls, backwards, leng
     assert all(not equal(starts[0], other) for other in starts[1:])  # each round has noise of its own
 
 
+def test_each_round_of_extend_may_have_a_caption_of_its_own(model, monkeypatch):
+    clip, seen, asked = noise(1, 5, 16, 16, 1), [], []
+    draw = type(model).draw
+    monkeypatch.setattr(
+        type(model), "draw", lambda self, prompt, *a, **k: asked.append(prompt) or draw(self, prompt, *a, **k)
+    )
+
+    def follow(frames):
+        seen.append(frames)
+        return PROMPTS[len(seen) % 2 : len(seen) % 2 + 1]
+
+    longer = model.extend(clip, follow, 8, guidance_scale=1)
+    assert len(seen) == 2 and asked == [PROMPTS[1:2], PROMPTS[:1]]
+    assert equal(seen[0], longer[:, 1:5]) and equal(seen[1], longer[:, 5:9])  # the frames that the round is given
+
+
 def test_interpolate_keeps_the_frames_and_adds_between(model, calls):
     clip = noise(2, 6, 16, 16, 1)
     for factor in (2, 3):

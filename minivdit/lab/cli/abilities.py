@@ -126,7 +126,8 @@ def whole_time(text):
 def add_extend(commands):
     text = """Draw what follows a clip, or what came before it.
 
-    Many frames are drawn part by part. At the end, figures say how far the digit has drifted from what it was.
+    Many frames are drawn part by part. The caption says what moves; which way it goes is seen in the frames there are,
+    and asked for in each part. At the end, figures say how far the digit has drifted from what it was.
 
     examples:
       minivdit extend clip.gif "a 3 moving right" --frames 32
@@ -138,10 +139,17 @@ def add_extend(commands):
 
 
 def extend(options):
-    from ...data import parse
-    from ..evaluation import drift
+    from ...data import PIXELS_PER_FRAME, parse
+    from ..evaluation import drift, going_on
 
-    model, video = draw_from_files(options, [options.clip], backwards=options.backwards)
+    def draw(model, clip, *, prompt, **how):
+        settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
+        speeds = learnt.get("pixels_per_frame", PIXELS_PER_FRAME)
+        new = settings.num_frames - min(settings.num_frames // 2, len(clip.video))
+        follow = going_on(prompt, settings.digit_size, speeds, new * options.backwards)
+        return model.extend(clip, prompt=follow, backwards=options.backwards, **how)
+
+    model, video = draw_from_files(options, [options.clip], draw)
     try:
         digits = len(parse(options.prompt))
     except InputError:

@@ -8,7 +8,7 @@ from .options import names, output_folder, require_effect, seed, whole
 
 
 def add_compare(commands):
-    text = """Put attention patterns side by side: joint, frame-wise, frame by frame.
+    text = """Put attention patterns side by side on one page.
 
     The weights that ship draw the same captions from the same noise. One page shows the clips in motion, says by how
     much the patterns differ, and leads to the attention explorer. It takes about three minutes on 2 cores.
@@ -40,13 +40,13 @@ def compare(options):
 
 
 def add_study(commands):
-    text = """Train attention patterns alike in small worlds, and find out which learns what.
+    text = """Train attention patterns alike, several times, in small worlds.
 
     Each pattern is trained several times, from the same first weights and with the same batches, and looked at four
     times on the way. The report says which differences are shown. The worlds:
 
-      ball    a ball of any colour rolls slowly or fast: does it keep its colour? (about ten minutes on 2 cores)
-      digits  a digit moves slowly or fast: does it stay the same digit? (about forty minutes)
+      ball    a ball of any colour rolls slowly or fast: does it keep its colour?
+      digits  a digit moves slowly or fast: does it stay the same digit?
 
     If it is stopped, the same command goes on with the first training that isn't complete.
 

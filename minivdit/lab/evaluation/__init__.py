@@ -7,6 +7,7 @@ from .measures import EVALUATED, MEASURES
 from .metrics import identity_metrics, prompt_metrics, read_captions
 from .model_evaluation import judge_model, shares
 from .observation import observe
+from .recaption import going_on
 from .report import evaluate
 from .statistics import Estimate
 from .tracking import track, windows
@@ -19,6 +20,7 @@ __all__ = [
     "drift",
     "evaluate",
     "frozen",
+    "going_on",
     "identity_metrics",
     "judge_model",
     "kept_place",

@@ -2,11 +2,13 @@
 
 import json
 
+from minivdit.generation import TextToVideo
+from minivdit.lab.explorer import restricted
+
 
 def test_weights_from_the_command_to_the_page(run, trained, capsys, monkeypatch, tmp_path):
-    other = tmp_path / "framewise"
-    changed = ["--set", "transformer.patterns=frame,time", "--start", trained / "model.safetensors"]
-    assert run("train", "tiny", "--steps", 4, "--out", other, *changed) == 0
+    other = tmp_path / "framewise.safetensors"
+    restricted(TextToVideo.load(trained), "framewise").save(other)
     weights = ["--weights", trained, "--weights", other]
     monkeypatch.setattr("webbrowser.open", None)  # not without a terminal
     assert run("compare", "--prompts", 2, "--out", "page", *weights) == 0

@@ -1,0 +1,75 @@
+"""Captions of what goes on in a clip: while it is extended, a digit bounces, and "moving right" becomes false.
+
+A caption says which way a digit goes in the first frame of a clip, and each round of `TextToVideo.extend` draws a clip
+of its own. So what is asked for is what the tracker sees in the frames that are given.
+"""
+
+import numpy as np
+
+from ...base.backend import to_numpy
+from ...base.errors import InputError
+from ...data import DIRECTIONS, PIXELS_PER_FRAME, describe, parse
+from .bouncing_lines import NOWHERE, centre_limits, compass, fold
+from .observation import observe
+
+AHEAD = 1.0  # frames: which way a line goes there says where it gets to, should it start just before a wall
+LEAST = 0.3  # mean probability of its digit, from which a track is taken for the one that is asked for
+
+
+def going_on(prompt, digit_size, pixels_per_frame=PIXELS_PER_FRAME, before=0):
+    """A prompt for `TextToVideo.extend` that follows what it extends: a function from given frames to captions.
+
+    prompt: the caption that says which digits there are and how fast; its directions are replaced by those seen.
+    digit_size: px. pixels_per_frame: what the captions' speeds mean. before: how many frames are drawn before the given
+    ones, for clips that are extended backwards. The function takes clips (B, T, H, W, 1) and gives B captions. A digit
+    that isn't seen to move keeps the direction of the prompt. A prompt that can't be read as one caption of one or two
+    digits, such as one with "then", is returned as it is.
+    """
+    try:
+        asked = parse(prompt) if isinstance(prompt, str) else None
+    except InputError:
+        asked = None
+    if not asked:
+        return prompt
+    digits = [motion.digit for motion in asked]
+
+    def captions(frames):
+        seen = observe(to_numpy(frames), digit_size, len(asked), pixels_per_frame)
+        now = _directions(seen, before)
+        told = []
+        for directions, probabilities, readable in zip(now, seen.probabilities, seen.readable):
+            sure = np.stack(
+                [p[r].mean(0) if r.any() else p.mean(0) for p, r in zip(probabilities, readable)]
+            )  # (K, 10)
+            tracks = _pairing(sure[:, digits])
+            motions = [
+                motion._replace(direction=list(DIRECTIONS)[directions[track]])
+                if directions[track] != NOWHERE and sure[track, motion.digit] >= LEAST
+                else motion
+                for motion, track in zip(asked, tracks)
+            ]
+            told.append(describe(motions))
+        return told
+
+    return captions
+
+
+def _directions(seen, before):
+    """(B, K): which way each track goes `before` frames before the first one, NOWHERE where that can't be told."""
+    paths = seen.paths
+    if not before:
+        return paths.direction
+    places = []
+    for time in (-before, -before + AHEAD):
+        unfolded = paths.path[:, :, 0] + time * paths.velocity  # (B, K, 2)
+        axes = [fold(unfolded[..., k], *centre_limits(seen.canvas[k], seen.digit_size)) for k in (0, 1)]
+        places.append(np.stack(axes, axis=-1))
+    return np.where(paths.direction == NOWHERE, NOWHERE, compass(places[1] - places[0]))
+
+
+def _pairing(sure):
+    """For each motion its track: sure (tracks, motions), how surely each track shows each motion's digit."""
+    if sure.shape[1] == 1:
+        return [int(sure[:, 0].argmax())]
+    crossed = sure[0, 1] + sure[1, 0] > sure[0, 0] + sure[1, 1]
+    return [1, 0] if crossed else [0, 1]
