@@ -626,14 +626,15 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
     assert text.count(old) == 1, "the line to break isn't there once"
     # more than one round through a rung's stages
     sizes = (70, 600) if name == SPECIALISED else (300, 150) if "backward_5" in name else (70, 150)
-    caught = []
-    for seed in (0, 1, 2):
+
+    def is_caught(seed):
         runner = Emulation(seed=seed, sources={name: text.replace(old, new)})
         try:
-            caught.append(not is_close(errors(name, *sizes, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2))))
+            return not is_close(errors(name, *sizes, 32, 4, seed, runner, steepness=1 + 29 * (seed == 2)))
         except EmulationError:
-            caught.append(True)
-    assert any(caught)
+            return True
+
+    assert any(is_caught(seed) for seed in (0, 1, 2))
 
 
 # One tile too many is skipped, one isn't masked, a range leaves somebody out.
@@ -653,12 +654,14 @@ def test_a_planted_bug_in_skipping_is_caught(bug, monkeypatch):
     monkeypatch.setitem(FILES, name, only_one_instance(FILES[name], dtype_of(name)))
     text = whole_source(name)
     assert text.count(old) == 1, "the line to break isn't there once"
-    everything, changed = looks_at_all(name), []
-    for times in masks(150, 170).values():
+    everything = looks_at_all(name)
+
+    def is_changed(times):
         broken, _ = run_with_times(name, times, text.replace(old, new))
         whole, _ = run_with_times(name, times, everything)
-        changed.append(any((a.view(np.int32) != b.view(np.int32)).any() for a, b in zip(broken, whole, strict=True)))
-    assert any(changed)
+        return any((a.view(np.int32) != b.view(np.int32)).any() for a, b in zip(broken, whole, strict=True))
+
+    assert any(is_changed(times) for times in masks(150, 170).values())
 
 
 def test_hidden_tiles_that_are_looked_at_all_the_same_are_counted(monkeypatch):

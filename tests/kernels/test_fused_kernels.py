@@ -308,14 +308,15 @@ def test_a_planted_bug_is_caught(bug, monkeypatch):
     monkeypatch.setitem(FILES, name, of_one_kind(FILES[name]))
     text = whole_source(name)
     assert text.count(old) == 1, "the line to break isn't there once"
-    caught = []
-    for seed, width in enumerate((134, 34, 62)):
+
+    def is_caught(seed, width):
         runner = Emulation(seed, sources={name: text.replace(old, new)})
         try:
-            caught.append(not is_close(errors(name, 70, width, seed, runner)))
+            return not is_close(errors(name, 70, width, seed, runner))
         except EmulationError:
-            caught.append(True)
-    assert any(caught)
+            return True
+
+    assert any(is_caught(seed, width) for seed, width in enumerate((134, 34, 62)))
 
 
 # ---- Accesses out of bounds, found by AddressSanitizer in a process of its own -------------------------------------
