@@ -6,13 +6,16 @@ import inspect
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
-from minivdit.base import backend, files, machine
+from minivdit.base import backend, files, machine, sharing
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
@@ -25,11 +28,37 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# With -n, several processes share the tests. Each has a thread that waits for word of the next test, beside which it
+# may fork; and its share of the cores: BLAS's threads would mostly wait for each other, here and in what tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    sharing.WAITING.update(sys._current_frames().keys() - {threading.get_ident()})
+    share = max(1, backend.cpu_count() // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    threadpoolctl.threadpool_limits(share, user_api="blas")
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
+
 # Many tests start a Python of their own. Where this user has no cache folder, each would compile all operations again.
 if files.private_folder("tests").name != "tests":
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="minivdit-tests-")
     atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
     files.private_folder.cache_clear()
+
+
+# What takes longest, from a minute on, begins first: at the end no process works alone for long.
+LONGEST = ("test_attention_kernels.py", "test_chapters.py", "test_readme.py", "test_compile_kernels.py")
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With -n, one process has all tests of a file, so that what its fixtures make is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # by number of tests, which says little
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

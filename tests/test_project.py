@@ -177,7 +177,7 @@ def test_what_the_recipes_of_contributing_name_is_there():
 
 def test_ci_runs_the_test_command_of_the_readme():
     script = (PROJECT / ".ci" / "run").read_text()
-    install, test = "pip install", "python -m pytest"
+    install, test = "pip install", "python -m pytest -n auto"
     line = next(line for line in README.splitlines() if test in line)
     assert install in line and "-e '.[dev]'" in line
     assert re.search(r"^python -m pip install .*-e '\.\[dev,site\]'$", script, flags=re.M)

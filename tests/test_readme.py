@@ -100,7 +100,8 @@ def new_environment(root):
 
 def surroundings(programs, home):
     """The environment variables: short work, and none of ours that Python or minivdit listens to."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MINIVDIT", "PIP"))}
+    ours = ("PYTHON", "PYTEST", "MINIVDIT", "PIP")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), kept["PATH"]])
     return kept | {
         "PATH": path,

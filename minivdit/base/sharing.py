@@ -84,6 +84,8 @@ NEVER_COMPUTING = (
     *("ipykernel.parentpoller", "IPython.core.history", "tqdm._monitor"),
 )
 
+WAITING = set()  # the identifiers of more threads that never compute, entered by whoever knows of them
+
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG in Linux's prctl.h
 
 
@@ -96,7 +98,7 @@ def can_fork():
     if not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
         return False
     harmless = {thread.ident for thread in threading.enumerate() if _never_computes(thread)}
-    return sys._current_frames().keys() <= {threading.get_ident(), *harmless}
+    return sys._current_frames().keys() <= {threading.get_ident(), *harmless, *WAITING}
 
 
 def _never_computes(thread):

@@ -69,13 +69,13 @@ def test_words_that_people_use_are_brought_to_those_that_were_learnt_in_no_other
 
 @pytest.mark.parametrize("caption", [" " * 32_000 + "then", "," * 100_000, "a 3 moving right" * 100])
 def test_a_caption_of_any_length_is_refused_at_once(caption):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InputError, match="characters is too long; at most 1,000 fit"):
         Tokenizer().encode_over_time([caption], 4)
     for filling in (" ", ",", "then ", "right ", "a 3 and "):  # as long as may be
         with contextlib.suppress(InputError):
             Tokenizer().encode_over_time([filling * (LONGEST_CAPTION // len(filling))], 4)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("max_words", [-5, 0, 10**9])

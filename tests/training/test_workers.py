@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tqdm import TMonitor, tqdm
 
+from minivdit.base import sharing
 from minivdit.base.errors import InputError
 from minivdit.base.sharing import Workers, can_fork, parallel_map
 from minivdit.training.loop import GradientWorkers, Run, train
@@ -189,7 +190,7 @@ def test_beside_a_thread_that_multiplies_matrices_nothing_hangs(repetition):
     subprocess.run([sys.executable, "-c", BESIDE_BLAS], env=ENVIRONMENT, timeout=60, check=True)
 
 
-def test_only_a_process_without_other_computing_threads_forks():
+def test_only_a_process_without_other_computing_threads_forks(monkeypatch):
     """What waits by construction doesn't count: a progress bar's thread, and those of our own pool."""
     monitor, stop = TMonitor(tqdm, 10), threading.Event()
     assert parallel_map(abs, [-1, -2], 2) == [1, 2]
@@ -199,6 +200,8 @@ def test_only_a_process_without_other_computing_threads_forks():
     assert not can_fork()
     with Workers(lambda item: (item, os.getpid()), 2, "") as workers:
         assert workers([1, 2]) == [(1, os.getpid()), (2, os.getpid())]
+    monkeypatch.setattr(sharing, "WAITING", {*sharing.WAITING, other.ident})
+    assert can_fork()
     stop.set()
     other.join()
     monitor.exit()
