@@ -165,11 +165,11 @@ def batch_seconds(name):
     return median_seconds(lambda turn: task.batch(np.random.default_rng(turn)), 15)
 
 
-def startup_seconds(threads):
+def startup_seconds(threads, turns):
     """From starting Python to the end of the first training step of the preset small, in seconds."""
     program = f"from minivdit.lab.benchmarks import workloads; workloads.ours('train small', {threads}).run()"
     command = [sys.executable, "-c", program]
-    return median_seconds(lambda turn: subprocess.run(command, check=True, capture_output=True), 5)
+    return median_seconds(lambda turn: subprocess.run(command, check=True, capture_output=True), turns)
 
 
 def bench(chosen=None, *, threads=None, turns=15, sides=("ours", "numpy", "eager"), out=None, show=print):
@@ -204,7 +204,7 @@ def bench(chosen=None, *, threads=None, turns=15, sides=("ours", "numpy", "eager
     for preset, seconds in made.items():
         share = seconds / timings[f"train {preset}"].median()
         show(f"a batch of {preset}: {1e3 * seconds:.1f} ms, {share:.1%} of a step (made beside it, in a thread)")
-    startup = startup_seconds(threads)
+    startup = startup_seconds(threads, min(turns, 5))
     show(f"from starting Python to the end of the first step of small: {startup:.2f} s")
     if out is not None:
         figures = {name: {**dataclasses.asdict(timing), **summary(timing)} for name, timing in timings.items()}

@@ -99,7 +99,7 @@ def test_what_is_not_installed_is_told_and_what_a_side_does_not_do_is_a_dash(mon
         return cpu.Timing(name, 100, numbers, dict.fromkeys(chosen, 1), {})
 
     monkeypatch.setattr(cpu, "measure", measure)
-    monkeypatch.setattr(cpu, "startup_seconds", lambda threads: 1.0)
+    monkeypatch.setattr(cpu, "startup_seconds", lambda threads, turns: 1.0)
     monkeypatch.setattr(cpu, "installed", lambda side: side != "eager")
     monkeypatch.setattr(machine, "forced_kernels", lambda: "OPENBLAS_CORETYPE=Haswell costs; unset it")
     cpu.bench(["train tiny", "sample tiny"], sides=("ours", "numpy", "eager", "jax"), turns=2, show=shown.append)
