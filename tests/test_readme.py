@@ -60,6 +60,8 @@ def without_comment(line):
 
 PASTED = [(page, line) for page in PAGES for line in pasted(page)]
 RUN = [line for _, line in PASTED if without_comment(line) not in LEFT_OUT]
+(SITE,) = (line for line in RUN if "--site" in line)
+OF_SITE = ("sphinx", "myst_nb", "furo", "latex2mathml")
 
 
 def written(line):
@@ -113,15 +115,21 @@ def surroundings(programs, home):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def clone(tmp_path_factory):
+    """A folder with a copy of the project, in which all lines are run."""
+    folder = tmp_path_factory.mktemp("reader") / "minivdit"
+    folder.mkdir()
+    copy_of_the_project(folder)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(clone):
     """{line: (its exit code, what it printed, the files that it didn't write)}, after all were run in order."""
-    root = tmp_path_factory.mktemp("reader")
-    clone, home = root / "minivdit", root / "home"
-    clone.mkdir()
+    home = clone.with_name("home")
     home.mkdir()
-    copy_of_the_project(clone)
-    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
-    environment = surroundings(new_environment(root / "environment"), home)
+    environment = surroundings(new_environment(clone.with_name("environment")), home)
     told = {}
     for line in RUN:
         for name in written(line):  # what an earlier line wrote there doesn't count
@@ -141,9 +149,29 @@ def test_a_pasted_line_does_what_it_says(results, line):
     if "--device gpu" in line and not importlib.util.find_spec("cupy"):
         assert code == 2 and "pip install" in output, output
         return
+    if line == SITE and not all(map(importlib.util.find_spec, OF_SITE)):
+        assert code and "No module named" in output, output
+        return
     # The doctor's exit code tells of the machine too, such as little memory.
     assert code in ((0, 1) if "doctor" in line else (0,)), output
     assert not missing, output
+
+
+@pytest.mark.skipif(not all(map(importlib.util.find_spec, OF_SITE)), reason="no Sphinx: pip install -e '.[site]'")
+def test_the_site_has_every_page(results, clone):
+    assert results[SITE][0] == 0
+    chapters = clone / "chapters"
+    html = chapters / "_build" / "html"
+    kinds = ("*.md", "*.ipynb", "solutions/*.ipynb", "api/*.rst")
+    sources = [path for kind in kinds for path in chapters.glob(kind)]
+    assert len(sources) > 30
+    assert not [path for path in sources if not (html / path.relative_to(chapters)).with_suffix(".html").is_file()]
+    reference = (html / "api" / "autograd.html").read_text(encoding="utf-8")
+    assert 'id="minivdit.autograd.engine.gradients"' in reference
+    assert 'href="#minivdit.autograd.attend.simple_attention"' in reference
+    front = (html / "index.html").read_text(encoding="utf-8")
+    assert 'href="01_autograd.html"' in front and 'href="api/autograd.html"' in front
+    assert "<math" in (html / "03_adding_noise.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
