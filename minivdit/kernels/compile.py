@@ -71,7 +71,10 @@ def _with_nvcc(file, architectures, text):
     """Compile for all architectures in one go; the log."""
     kernels = file.kernels(architectures[0]).items()
     text += "".join(f"\ntemplate __global__ void {name}({argument_type});" for name, argument_type in kernels) + "\n"
-    targets = [f"-gencode=arch=compute_{name},code=sm_{name}" for name in architectures]
+    together = {}  # what is the same to the sources is translated to PTX once, and only assembled for each
+    for name in architectures:
+        together.setdefault(_told_to_sources(name), []).append(f"sm_{name}")
+    targets = [f"-gencode=arch=compute_{told},code=[{','.join(names)}]" for told, names in together.items()]
     with tempfile.TemporaryDirectory() as build:
         source = Path(build) / f"{file.name}.cu"
         source.write_text(text, encoding="utf-8")
@@ -81,6 +84,11 @@ def _with_nvcc(file, architectures, text):
     if done.returncode:
         raise InputError(f"nvcc can't compile {file.name} for {_named(architectures)}: {first_error(log)}")
     return log
+
+
+def _told_to_sources(architecture):
+    """The oldest architecture that sources take for this one: they ask whether it is sm_80 or newer, and no more."""
+    return architecture if architecture.endswith("a") else "80" if int(architecture) >= 80 else "75"
 
 
 def with_nvrtc(file, architecture, text):

@@ -11,50 +11,48 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.kernels import compile as compiling
-from minivdit.kernels import inline_headers, whole_source
+from minivdit.kernels import folder, inline_headers, whole_source
 from minivdit.kernels.catalogue import FILES
 from minivdit.kernels.compile import ARCHITECTURES, SHARED_BYTES, Report, compile_file, compilers, table
 
 needs_compiler = pytest.mark.skipif(not compilers(), reason="neither nvcc nor NVRTC (pip install 'minivdit[cuda13]')")
 
 
-# Both 16-bit formats make the same code but for the names of instructions, so, for time, both on one architecture only
-# (minivdit kernels compile takes all on all). Files that take float32, too, are small: all of theirs on all.
-TYPES = {"75": ("float16",), "80": ("float16", "bfloat16"), "86": ("bfloat16",)}
-TYPES |= {"89": ("float16",), "90": ("bfloat16",), "90a": ("float16",)}
+def architectures(name):
+    """All but sm_90a for files that need nothing of it: a GPU of that kind takes what they are for sm_90."""
+    return [architecture for architecture in ARCHITECTURES if architecture != "90a" or FILES[name].only == "90a"]
 
 
-def on(name, architecture):
-    """The file with those types of number that are compiled here for an architecture."""
+def on(name):
+    """The file; that of sm_90a with one 16-bit format, for time: both make the same code but for the names in it."""
     file = FILES[name]
-    if "float32" in file.types:
-        return replace(file, types=file.types_on(architecture))
-    return replace(file, types=TYPES[architecture] if file.types else ())
+    return replace(file, types=file.types[:1]) if file.only else file
 
 
 @functools.cache
 def compiled(name):
-    together = {}
-    for architecture in ARCHITECTURES:
-        together.setdefault(on(name, architecture).types, []).append(architecture)
-    return [
-        report
-        for architectures in together.values()
-        for report in compile_file(on(name, architectures[0]), architectures)
-    ]
+    return compile_file(on(name), architectures(name))
 
 
 @needs_compiler
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("name", "architecture"), [(name, architecture) for name in FILES for architecture in architectures(name)]
+)
 def test_compiles_without_spills(name, architecture):
     reports = [report for report in compiled(name) if report.architecture == architecture]
-    file = on(name, architecture)
+    file = on(name)
     there = file.compiles_for(architecture)
     assert [report.expression for report in reports] == (file.expressions(architecture) if there else [])
     for report in reports:
         assert report.spilled_bytes == 0, report
         assert 0 < report.registers <= 255 and report.shared_bytes <= SHARED_BYTES[architecture], report
+
+
+def test_sources_ask_for_no_other_architecture_than_sm_80():
+    """So nvcc's PTX is the same for all from there on, and made once."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in folder().glob("*.cu*"))
+    asked = re.findall(r"__CUDA_ARCH__ (?:>=|<) 800$", text, flags=re.M)
+    assert len(asked) == text.count("CUDA_ARCH") > 0
 
 
 def accesses(name, compiler, text=None):
