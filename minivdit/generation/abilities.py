@@ -32,7 +32,10 @@ class Abilities:
     A video is an array (B, T, H, W, C) of floats in [0, 1] or of bytes, an image is (B, H, W, C), of any size that the
     patches divide. For one clip B may be left out, and C for grey ones. The name of a file, a Pillow image, or a list
     of B of them will do, too, if they are of the kind that the model was trained on; `fit` makes them so.
-    prompt: one caption for all clips, or a list of B; "" for none. drawing: seed, steps, guidance_scale,
+    prompt: one caption for all clips, or a list of B; "" for none. By the time at which frames are added to a clip, what
+    moves may have bounced, and then its caption is false: extend, connect and loop also take a function that gives B
+    captions, see evaluation.going_on. It gets the given frames (B, T', H, W, C) with which the clip to be drawn begins,
+    or, if it begins with none, those with which it ends. drawing: seed, steps, guidance_scale,
     negative_prompt, sampler, progress; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
     """
 
@@ -59,9 +62,7 @@ class Abilities:
 
         They are drawn in rounds. In each, the last (first) `context` frames that there are begin (end) a clip as long
         as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
-        default what one round gives. Errors add up over the rounds: see evaluation.drift. prompt: here also a function
-        that takes the frames given in a round, (B, context, H, W, C), and gives the round's captions, since a caption
-        is false once a digit has bounced: see evaluation.going_on.
+        default what one round gives. Errors add up over the rounds: see evaluation.drift.
         """
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         context = min(values.whole("context", context, default=window // 2), video.shape[1])
@@ -77,8 +78,7 @@ class Abilities:
             edge = video[:, :context] if backwards else video[:, -context:]
             frames = {new * backwards + time: edge[:, time] for time in range(context)}
             drawing |= {"stream": (seeds.EXTEND, number), "part": (number, rounds)}
-            captions = prompt(edge) if callable(prompt) else prompt
-            video = self._draw_others(frames, captions, window, wanted, **drawing)
+            video = self._draw_others(frames, prompt, window, wanted, **drawing)
             parts.append(video[:, :new] if backwards else video[:, context:])
         video = np.concatenate(parts[::-1] if backwards else parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]
@@ -137,7 +137,9 @@ class Abilities:
             self.check_request(1, frames, self.settings.size if drawn else image.shape[1:3])
         parts = 2 + drawn
         if drawn:
-            image = self.generate(prompt, stream=(seeds.LOOP, 2), part=(0, parts), **drawing)[:, 0]
+            blank = np.zeros((1, 1, *self.settings.size, self.autoencoder.config.image_channels), np.float32)
+            first = prompt(blank) if callable(prompt) else prompt
+            image = self.generate(first, stream=(seeds.LOOP, 2), part=(0, parts), **drawing)[:, 0]
         drawing |= {"stream": (seeds.LOOP, 0), "part": (parts - 2, parts)}
         once = self.keyframes({0: image, length: image}, prompt, closed, **drawing)[:, :length]
         rotated, middle = np.roll(once, length // 2, axis=1), length // 2
@@ -197,6 +199,10 @@ class Abilities:
         """
         images = next(iter(frames.values()))
         self.check_request(len(images), num_frames, images.shape[1:3], kept)
+        if callable(prompt):
+            times = range(num_frames) if 0 in frames else range(num_frames - 1, -1, -1)
+            run = sorted(itertools.takewhile(frames.__contains__, times))
+            prompt = prompt(np.stack([frames[time] for time in run], axis=1))
         return self.draw(prompt, Given.at(frames, num_frames), **drawing)
 
     def _whole_patches(self, num_frames):

@@ -118,6 +118,12 @@ def test_each_round_of_extend_may_have_a_caption_of_its_own(model, monkeypatch):
     longer = model.extend(clip, follow, 8, guidance_scale=1)
     assert len(seen) == 2 and asked == [PROMPTS[1:2], PROMPTS[:1]]
     assert equal(seen[0], longer[:, 1:5]) and equal(seen[1], longer[:, 5:9])  # the frames that the round is given
+    earlier = model.extend(clip, follow, 4, backwards=True, guidance_scale=1)
+    assert equal(seen[2], earlier[:, 4:8])
+    seen.clear()
+    model.connect(clip, clip, follow, 4, guidance_scale=1)
+    model.loop(follow, guidance_scale=1)
+    assert [frames.shape[1] for frames in seen] == [2, 1, 1, 3]  # the last: before the seam, which lies in the middle
 
 
 def test_interpolate_keeps_the_frames_and_adds_between(model, calls):

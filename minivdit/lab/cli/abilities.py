@@ -34,11 +34,12 @@ def add_drawing_from_files(commands, run, text, files=CLIP, frames=None):
     return parser
 
 
-def draw_from_files(options, files, draw=None, faster=1, **more):
+def draw_from_files(options, files, draw=None, faster=1, follow=False, **more):
     """Read clips, draw, and write the one clip that comes of it: (model, video).
 
     files: paths. draw: draw(model, *clips, prompt=..., num_frames=..., **more and all that `drawing` gives); the
     model's method of the command's name unless given. faster: how many times as many frames a second there are.
+    follow: ask for the directions that are seen in what is given, see evaluation.going_on.
     """
     from ...data.reading import open_clip
 
@@ -58,9 +59,22 @@ def draw_from_files(options, files, draw=None, faster=1, **more):
     draw = draw or getattr(type(model), options.command)
 
     def draw_them(**how):
-        return draw(model, *clips, prompt=options.prompt, **more, **how)
+        prompt = going_on_from(options, model, clips) if follow else options.prompt
+        return draw(model, *clips, prompt=prompt, **more, **how)
 
     return model, draw_and_write(options, model, [options.prompt], (1, most, *size), rate, draw_them, given=bool(files))
+
+
+def going_on_from(options, model, clips):
+    """The prompt of a command that follows its clips."""
+    from ...data import PIXELS_PER_FRAME
+    from ..evaluation import going_on
+
+    settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
+    before = 0
+    if options.command == "extend" and options.backwards:  # so many frames come before those that are given
+        before = settings.num_frames - min(settings.num_frames // 2, len(clips[0].video))
+    return going_on(options.prompt, settings.digit_size, learnt.get("pixels_per_frame", PIXELS_PER_FRAME), before)
 
 
 def rate_of(options, clips, faster, notes):
@@ -139,17 +153,10 @@ def add_extend(commands):
 
 
 def extend(options):
-    from ...data import PIXELS_PER_FRAME, parse
-    from ..evaluation import drift, going_on
+    from ...data import parse
+    from ..evaluation import drift
 
-    def draw(model, clip, *, prompt, **how):
-        settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
-        speeds = learnt.get("pixels_per_frame", PIXELS_PER_FRAME)
-        new = settings.num_frames - min(settings.num_frames // 2, len(clip.video))
-        follow = going_on(prompt, settings.digit_size, speeds, new * options.backwards)
-        return model.extend(clip, prompt=follow, backwards=options.backwards, **how)
-
-    model, video = draw_from_files(options, [options.clip], draw)
+    model, video = draw_from_files(options, [options.clip], follow=True, backwards=options.backwards)
     try:
         digits = len(parse(options.prompt))
     except InputError:
@@ -189,7 +196,7 @@ def add_connect(commands):
 
 
 def connect(options):
-    draw_from_files(options, [options.before, options.after])
+    draw_from_files(options, [options.before, options.after], follow=True)
 
 
 def add_loop(commands):
@@ -211,7 +218,7 @@ def loop(options):
     def draw(model, image=None, **how):
         return model.loop(image=image, **how)
 
-    _, video = draw_from_files(options, [options.image] if options.image else [], draw)
+    _, video = draw_from_files(options, [options.image] if options.image else [], draw, follow=True)
     jump, step = (float(values[0]) for values in seam(video))
     print(f"from the last frame to the first, pixels change by {jump:.4f}, between frames by {step:.4f} (median)")
 

@@ -1,7 +1,7 @@
-"""Captions of what goes on in a clip: while it is extended, a digit bounces, and "moving right" becomes false.
+"""Captions of what goes on in a clip: a digit bounces, and "moving right" becomes false.
 
-A caption says which way a digit goes in the first frame of a clip, and each round of `TextToVideo.extend` draws a clip
-of its own. So what is asked for is what the tracker sees in the frames that are given.
+A caption says which way a digit goes in the first frame of a clip. Each round of `TextToVideo.extend` draws a clip of
+its own, and so do connect and loop at their ends. So what is asked for is what the tracker sees in the given frames.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ LEAST = 0.3  # mean probability of its digit, from which a track is taken for th
 
 
 def going_on(prompt, digit_size, pixels_per_frame=PIXELS_PER_FRAME, before=0):
-    """A prompt for `TextToVideo.extend` that follows what it extends: a function from given frames to captions.
+    """A prompt for extend, connect and loop that follows what there is: a function from given frames to captions.
 
     prompt: the caption that says which digits there are and how fast; its directions are replaced by those seen.
     digit_size: px. pixels_per_frame: what the captions' speeds mean. before: how many frames are drawn before the given
