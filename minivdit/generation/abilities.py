@@ -32,10 +32,10 @@ class Abilities:
     A video is an array (B, T, H, W, C) of floats in [0, 1] or of bytes, an image is (B, H, W, C), of any size that the
     patches divide. For one clip B may be left out, and C for grey ones. The name of a file, a Pillow image, or a list
     of B of them will do, too, if they are of the kind that the model was trained on; `fit` makes them so.
-    prompt: one caption for all clips, or a list of B; "" for none. By the time at which frames are added to a clip, what
-    moves may have bounced, and then its caption is false: extend, connect and loop also take a function that gives B
-    captions, see evaluation.going_on. It gets the given frames (B, T', H, W, C) with which the clip to be drawn begins,
-    or, if it begins with none, those with which it ends. drawing: seed, steps, guidance_scale,
+    prompt: one caption for all clips, or a list of B; "" for none. By the time at which frames are added to a clip,
+    what moves may have bounced, and then its caption is false: extend, connect and loop also take a function that gives
+    B captions, see evaluation.going_on. It gets the given frames (B, T', H, W, C) with which the clip to be drawn
+    begins, or, if it begins with none, those with which it ends. drawing: seed, steps, guidance_scale,
     negative_prompt, sampler, progress; see `TextToVideo.draw`. Every method returns float32 (B, T, H, W, C).
     """
 

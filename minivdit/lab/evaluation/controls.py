@@ -27,14 +27,10 @@ def shuffled_frames(clips, generator):
     return clips[np.arange(len(clips))[:, None], order]
 
 
-def recombined(clips, generator, kinds=None):
-    """Frame t of each clip comes from a random clip, one of the same kind (B,) if given; every frame is used once."""
-    mixed, kinds = clips.copy(), np.zeros(len(clips)) if kinds is None else kinds
-    for kind in np.unique(kinds):
-        own = clips[kinds == kind]
-        rows = generator.permuted(np.tile(np.arange(len(own))[:, None], (1, clips.shape[1])), axis=0)
-        mixed[kinds == kind] = own[rows, np.arange(clips.shape[1])]
-    return mixed
+def recombined(clips, generator):
+    """Frame t of each clip comes from a random clip; every frame is used once."""
+    rows = generator.permuted(np.tile(np.arange(len(clips))[:, None], (1, clips.shape[1])), axis=0)
+    return clips[rows, np.arange(clips.shape[1])]
 
 
 def frozen(clips):
@@ -43,9 +39,9 @@ def frozen(clips):
 
 
 OTHER_CAPTIONS = "other captions"
-SPOILT = {  # (clips, generator, kinds) -> clips
-    "shuffled frames": lambda clips, generator, kinds: shuffled_frames(clips, generator),
+SPOILT = {  # (clips, generator) -> clips
+    "shuffled frames": shuffled_frames,
     "recombined": recombined,
-    "frozen": lambda clips, generator, kinds: frozen(clips),
+    "frozen": lambda clips, generator: frozen(clips),
 }
 CONTROLS = (OTHER_CAPTIONS, *SPOILT)

@@ -1,7 +1,7 @@
 """The measures: what is said of clips, how it is added up, and which spoilt clips show what chance would reach.
 
-Evaluations, comparisons and previews each show some of them. How a clip's value is found stands in metrics.py,
-encounters.py and frechet.py.
+Evaluations, comparisons and previews each show some of them. How a clip's value is found stands in metrics.py
+and frechet.py.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Measure:
     name: of the clips' values (Scores.values) or of the distance (Scores.distances). title: in words, short.
     unit: "share" (from 0 to 1), "number", or "distance" between two sets of clips. better: 1 where more is better, -1
     where less is, 0 for neither. floor: the spoilt real clips, of controls.CONTROLS, that show what chance reaches; ""
-    where there are none. longer: the title at more length. kinds: the kinds of prompts that count, () for all.
+    where there are none. longer: the title at more length.
     """
 
     name: str
@@ -25,7 +25,6 @@ class Measure:
     better: int = 1
     floor: str = ""
     longer: str = ""
-    kinds: tuple = ()
 
     @property
     def meaning(self):
@@ -45,10 +44,6 @@ class Measure:
     def over_clips(self, values):
         """The Estimate of a set of clips, from a value for each."""
         return (Estimate.share if self.share else Estimate.average)(values)
-
-    def over_seeds(self, figures):
-        """The Estimate of several runs that differ in their seed, from a figure for each; a share's lies in [0, 1]."""
-        return Estimate.over_runs(figures, *((0.0, 1.0) if self.share else ()))
 
 
 MEASURES = {
@@ -71,16 +66,10 @@ MEASURES = {
             longer="clips that obey, in which digits stay on their paths and stay alike, with no other ink",
         ),
         Measure("speed", "digits nearest to the speed asked for"),
-        Measure("travel_ratio", "length of the path / length asked for", "number", 0, "frozen"),
         Measure("number", "frames with as many digits as asked for"),
         Measure("one_class", "digits read as one class in every frame", floor="recombined"),
         Measure("likeness", "correlation with the digit's first picture"),
         Measure("drift", "fall of that correlation, first to second half", "number", -1),
-        Measure(
-            "appearance_change", "change of the digit's picture since its first (lost: 1)", "number", -1, "recombined"
-        ),
-        Measure("permanence", "two digits that met: both are there again", floor="recombined"),
-        Measure("bounces", "digits reflected by the wall where a bounce is due", floor="shuffled frames"),
         Measure("on_path", "digits that move and follow one bouncing line", floor="shuffled frames"),
         Measure("residual", "distance to the best bouncing line, px", "number", -1),
         Measure("travel", "length of that line, px", "number", 0),

@@ -17,7 +17,6 @@ import numpy as np
 from ...base.errors import InputError
 from ...data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
 from .bouncing_lines import NOWHERE
-from .encounters import bounces, permanence
 from .flawless import flawless, nothing_else, on_path, one_class
 from .observation import mean_of_known, most_seen
 
@@ -62,10 +61,6 @@ def clip_values(observation, targets):
         **prompt_metrics(observation, targets),
         **identity_metrics(observation),
         **motion_metrics(observation),
-        "travel_ratio": travel_ratio(observation, targets),
-        "appearance_change": appearance_change(observation),
-        "bounces": bounces(observation),
-        "permanence": permanence(observation),
     }
 
 
@@ -131,23 +126,6 @@ def identity_metrics(observation):
     return _over_digits(observation, values)
 
 
-def appearance_change(observation):
-    """1 - correlation with the digit's first picture, (B,), mean over the frames after it; NaN where there are none.
-
-    `likeness` leaves out the frames in which the digit is lost. Here they count as correlation 0, so that nothing is
-    won by losing it.
-    """
-    likeness, later = likeness_with_lost(observation)
-    return mean_of_known(mean_of_known(np.where(later, 1 - likeness, np.nan), -1), -1)
-
-
-def likeness_with_lost(observation):
-    """(likeness, but 0 where a digit is lost after it was first seen; the frames after that): both (B, K, T)."""
-    seen = ~np.isnan(observation.likeness)
-    later = seen.cumsum(-1) - seen > 0
-    return np.where(later & observation.readable & ~observation.tracks.found, 0.0, observation.likeness), later
-
-
 def motion_metrics(observation):
     """Does a digit move as digits do? Values (B,) by name, means over the clip's digits.
 
@@ -159,12 +137,6 @@ def motion_metrics(observation):
     travel = paths.speed * (observation.tracks.positions.shape[2] - 1)
     values = {"on_path": on_path(observation), "residual": paths.residual, "travel": travel}
     return _over_digits(observation, values)
-
-
-def travel_ratio(observation, targets):
-    """Length of the path / length asked for, (B,), of a clip's digits together: 0 where nothing moves."""
-    moving = observation.paths.direction != NOWHERE
-    return (observation.paths.speed * moving).sum(-1) / np.nansum(targets.speed, axis=-1)
 
 
 def _over_digits(observation, values):

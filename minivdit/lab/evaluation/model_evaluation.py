@@ -68,9 +68,9 @@ def judge_model(
     return report, clips, real.video, real.captions
 
 
-def require_judging_memory(prompts, num_frames, size, clips=1):
-    """InputError, with the most that fit, if clips for so many prompts can't be judged. clips: of each prompt."""
-    pixels = clips * num_frames * size[0] * size[1]
+def require_judging_memory(prompts, num_frames, size):
+    """InputError, with the most that fit, if clips for so many prompts can't be judged."""
+    pixels = num_frames * size[0] * size[1]
     machine.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
 
 

@@ -48,16 +48,12 @@ class Scorer:
         distances = {name: frechet_distance(*pair) if len(pair[0]) > 1 else np.nan for name, pair in pairs.items()}
         return Scores(seen, clip_values(seen, self.targets), distances, found)
 
-    def controls(self, real, scores, generator, kinds=None, order=CONTROLS):
-        """{control: Scores} of real clips, whose own Scores are known, spoilt in each way.
-
-        kinds: (B,), kinds of clips, of which each keeps to itself when frames are recombined. order: of drawing random
-        numbers.
-        """
+    def controls(self, real, scores, generator):
+        """{control: Scores} of real clips, whose own Scores are known, spoilt in each way."""
         found = {}
-        for name in order:
+        for name in CONTROLS:
             if name in SPOILT:
-                found[name] = self(SPOILT[name](real, generator, kinds))
+                found[name] = self(SPOILT[name](real, generator))
             else:
                 targets = self._read(shuffled_captions(self.captions, generator))
                 found[name] = replace(scores, values=clip_values(scores.observation, targets))

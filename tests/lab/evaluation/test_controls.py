@@ -32,12 +32,3 @@ def test_frames_are_reordered_and_none_is_lost(clips):
     np.testing.assert_array_equal(np.sort(ink(crossed), 0), np.sort(ink(clips), 0))
     assert (ink(mixed) != ink(clips)).mean() > 0.5 and (ink(crossed) != ink(clips)).mean() > 0.8
     assert (frozen(clips) == clips[:, :1]).all() and frozen(clips).shape == clips.shape
-
-
-def test_kinds_of_clips_keep_to_themselves(clips):
-    kinds = np.array(["one", "two"])[np.arange(30) % 2]
-    crossed = recombined(clips, np.random.default_rng(3), kinds)
-    for kind in ("one", "two"):
-        before, after = ink(clips[kinds == kind]), ink(crossed[kinds == kind])
-        np.testing.assert_array_equal(np.sort(after, 0), np.sort(before, 0))
-        assert (after != before).mean() > 0.8

@@ -1,7 +1,6 @@
-"""The table of measures is whole, and adds up over clips and over seeds."""
+"""The table of measures is whole, and adds up over clips."""
 
 import numpy as np
-import pytest
 
 from minivdit.lab.evaluation import EVALUATED, MEASURES, Estimate
 from minivdit.lab.evaluation.controls import CONTROLS
@@ -21,13 +20,6 @@ def test_a_share_has_another_interval_than_a_number():
     values = np.array([1.0, 1, 1, np.nan, 0])
     assert MEASURES["obeys"].over_clips(values) == Estimate.share(values)
     assert MEASURES["travel"].over_clips(values) == Estimate.average(values)
-
-
-def test_over_seeds_a_share_stays_between_0_and_1():
-    share, number = (MEASURES[name].over_seeds([0.5, 0.9, 1.0]) for name in ("obeys", "travel"))
-    assert share.mean == number.mean == pytest.approx(0.8) and share.n == 3
-    assert share.high == 1 < number.high and share.low == number.low
-    assert np.isnan(MEASURES["obeys"].over_seeds([0.5]).low)
 
 
 def test_an_estimate_is_written_and_read():
