@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
+from minivdit.base import backend
 from minivdit.base.errors import InputError
 from minivdit.data.grammar import MAX_WORDS, VOCABULARY
 from minivdit.data.words import LONGEST_CAPTION
@@ -166,6 +167,7 @@ def test_captions_that_change_on_the_way_are_told_frame_by_frame():
         tokenizer.encode_over_time(["a 3 moving up, then right, then down"], 2)
 
 
+@backend.blas_threads(1)  # of products this small, two threads take fifteen times as much of the processor
 def share_bound(positions, seed=0, steps=150, width=32):
     """Which digit goes which way? How often it is told right, late in a short training on that question alone."""
     generator, ways = np.random.default_rng(seed), ("up", "down", "left", "right")
