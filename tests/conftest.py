@@ -44,7 +44,8 @@ if files.private_folder("tests").name != "tests":
 
 
 # What takes longest, from a minute on, begins first: at the end no process works alone for long.
-LONGEST = ("test_attention_kernels.py", "test_chapters.py", "test_readme.py", "test_compile_kernels.py")
+LONGEST = ("test_attention_kernels.py", "test_chapters.py", "test_compile_kernels.py", "test_readme.py")
+LONGEST += ("test_gpu_session.py", "test_wheel.py")
 
 
 def pytest_collection_modifyitems(items):
@@ -54,7 +55,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With -n, one process has all tests of a file, so that what its fixtures make is made once."""
+    """With -n and no --dist, one process has all tests of a file, so that what its fixtures make is made once."""
+    if config.option.dist != "load":
+        return None
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False  # by number of tests, which says little
