@@ -36,32 +36,41 @@ class SelfAttention(Module):
         self.k_norm = RMSNorm(width // heads) if qk_norm else None
         self.out = Linear(width, width, generator)
 
-    def forward(self, x, *, rotation=None, part=None, causal=False, key_time=None):
+    def forward(self, x, *, rotation=None, part=None, causal=False, key_time=None, words=None):
         """x: (B, ..., width), tokens along any number of axes. rotation: (cos, sin) of `rotary_angles`.
 
         part: a Partition. causal: tokens attend to no later frame.
         key_time: (B, 1, N) times that hide padding; only without a partition.
+        words: None, or (words (B, L, width), their times (B, 1, L)); only with a partition. They belong to every group:
+        tokens and words attend to each other, and what a word finds in several groups is averaged. A word's time is
+        a frame, or NEVER for padding; it counts as a token's does. Words have no rotary positions. Then the result is a
+        pair, for tokens and for words.
         """
-        q, k, v, preparation, times = self._project(x, rotation, part, causal, key_time)
+        q, k, v, preparation, times = self._project(x, rotation, part, causal, key_time, words)
         heads = join_heads(ag.attention(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
-        heads = heads if part is None else ungroup(heads, part=part)
-        return self.out(heads).reshape(x.shape)
+        if words is None:
+            heads = heads if part is None else ungroup(heads, part=part)
+            return self.out(heads).reshape(x.shape)
+        count = words[0].shape[1]
+        told, heads = ag.getitem(heads, key=np.s_[:, :, :count]), ag.getitem(heads, key=np.s_[:, :, count:])
+        return self.out(ungroup(heads, part=part)).reshape(x.shape), self.out(ag.mean(told, axis=1))
 
-    def weights(self, x, *, rotation=None, part=None, causal=False, key_time=None):
+    def weights(self, x, *, rotation=None, part=None, causal=False, key_time=None, words=None):
         """The attention weights, which `forward` never holds all at once; to look at, without gradients.
 
         Arguments as for `forward`. Returns an array (B, h, N, N), with a partition (B, G, h, S, S). Rows are queries
-        and add up to 1, except those of padding.
+        and add up to 1, except those of padding; with words, which aren't returned, to 1 with what goes to them.
         """
         with ag.no_grad():
-            q, k, _, (q_weight, k_weight, *tables), times = self._project(x, rotation, part, causal, key_time)
+            q, k, _, (q_weight, k_weight, *tables), times = self._project(x, rotation, part, causal, key_time, words)
         arrays = [tensor if tensor is None else tensor.data for tensor in (q, k, q_weight, k_weight)]
         # Attention averages values by its weights. The average of the rows of the identity is the weights themselves.
         identity = to_device(np.eye(k.shape[-2], dtype=k.dtype))
         values = array_module(identity).broadcast_to(identity, (*k.shape[:-1], k.shape[-2]))
-        return composed_attention(*arrays[:2], values, *arrays[2:], *tables, None, *times)[0]
+        found = composed_attention(*arrays[:2], values, *arrays[2:], *tables, None, *times)[0]
+        return found if words is None else found[..., words[0].shape[1] :, words[0].shape[1] :]
 
-    def _project(self, x, rotation, part, causal, key_time):
+    def _project(self, x, rotation, part, causal, key_time, words):
         """The inputs of attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
         qkv = self.qkv(x, transposed=part is None or part.in_order)
         qkv = qkv.reshape(len(x), -1, qkv.shape[-1])  # (B, N, 3 D)
@@ -75,12 +84,28 @@ class SelfAttention(Module):
                 # sees it. `ungroup` drops what padded queries see.
                 key_time = part.time[:, None, :]  # (G, 1, S): the same for every clip and head
                 query_time = key_time if causal else key_time * 0 + NEVER - 1
+            if words is not None:
+                qkv, rotation, query_time, key_time = self._beside_words(qkv, words, rotation, part, causal)
         elif key_time is not None:
             query_time = array_module(x.data).zeros_like(key_time)
         q, k, v = (split_heads(a, self.heads) for a in ag.split(qkv, parts=3))
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
         tables = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
         return q, k, v, (*weights, *tables), (query_time, key_time)
+
+    def _beside_words(self, qkv, words, rotation, part, causal):
+        """qkv (B, G, S, 3 D) with the words before each group's tokens; its rotation, query_time and key_time."""
+        words, time = words
+        xp, groups, (batch, count, _) = array_module(time), len(part.index), words.shape
+        own = self.qkv(words)[:, None] + xp.zeros((1, groups, 1, 1), np.float32)  # (B, G, L, 3 D)
+        if rotation is not None:  # by the angle 0
+            (cos, sin), shape = rotation, (groups, count, *rotation[0].shape[2:])
+            ones, zeros = xp.ones(shape, cos.dtype), xp.zeros(shape, sin.dtype)
+            rotation = xp.concatenate([ones, cos], axis=1), xp.concatenate([zeros, sin], axis=1)
+        times = (xp.broadcast_to(t, (batch, groups, 1, t.shape[-1])) for t in (time[:, None], part.time[:, None]))
+        key_time = xp.concatenate([*times], axis=-1)  # (B, G, 1, L + S)
+        query_time = xp.minimum(key_time, NEVER - 1) if causal else xp.full_like(key_time, NEVER - 1)
+        return ag.concatenate(own, qkv, axis=2), rotation, query_time, key_time
 
 
 class CrossAttention(Module):

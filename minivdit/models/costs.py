@@ -118,13 +118,20 @@ class Cost:
         return "\n".join(lines)
 
 
-def score_pairs(pattern, grid, occurrence=0):
+def score_pairs(pattern, grid, occurrence=0, words=0):
     """How many (query, key) pairs one attention of this pattern computes on a grid (T, H, W) of tokens.
 
-    Groups are filled up to the size of the largest, and what is filled in is computed too.
+    Groups are filled up to the size of the largest, and what is filled in is computed too. words: how many words belong
+    to every group.
     """
+    groups, size = _groups(pattern, grid, occurrence)
+    return groups * (size + words) ** 2
+
+
+def _groups(pattern, grid, occurrence):
+    """(number of groups, tokens of the largest)."""
     sizes = np.bincount(labels(pattern, grid, occurrence))
-    return int((sizes > 0).sum()) * int(sizes.max()) ** 2
+    return int((sizes > 0).sum()), int(sizes.max())
 
 
 def block_layers(tokens, width, pairs=None, *, batch=1, mlp_ratio=4, words=0, frames=0, heads=None, qk_norm=True):
@@ -186,32 +193,41 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     text = _text_layer(config, batch, words, vocabulary) + _linear("", batch, width, width)
     text += LayerCost("", flops=2 * caption * width)
 
-    blocks = {}
+    blocks, usual = {}, {"mlp_ratio": config.mlp_ratio, "heads": config.heads, "qk_norm": config.qk_norm}
     for pattern, occurrence in config.block_patterns():
-        for layer in block_layers(
-            tokens,
-            width,
-            score_pairs(pattern, grid, occurrence),
-            batch=batch,
-            mlp_ratio=config.mlp_ratio,
-            words=words,
-            frames=frames,
-            heads=config.heads,
-            qk_norm=config.qk_norm,
-        ):
+        if config.text == "cross":
+            pairs = score_pairs(pattern, grid, occurrence)
+            layers = block_layers(tokens, width, pairs, batch=batch, words=words, frames=frames, **usual)
+        else:  # words are tokens, with a modulation beside those of the frames
+            pairs = score_pairs(pattern, grid, occurrence, words)
+            layers = block_layers(tokens + words, width, pairs, batch=batch, frames=frames + 1, **usual)
+            layers.append(_words_in_groups(config, batch, tokens, words, *_groups(pattern, grid, occurrence)))
+        for layer in layers:
             blocks[layer.name] = blocks[layer.name] + layer if layer.name in blocks else layer
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
-    working = working_memory(config, grid, batch)
+    working = working_memory(config, grid, batch, words)
     return Cost(title, (text, levels, ends, *blocks.values()), working, *_sharing(batch, shards, threads))
 
 
-def working_memory(config, grid, batch):
+def _words_in_groups(config, batch, tokens, words, groups, size):
+    """What words cost that belong to every group of a block, beyond standing among the tokens once."""
+    width = config.width
+    copies = batch * (groups * (size + words) - tokens - words) * width * FLOAT
+    own = (width + 1) * 6 * width * config.expert_modulation
+    return LayerCost("words in groups", own, moved=4 * copies, kept=9 * copies)
+
+
+def working_memory(config, grid, batch, words=WORDS):
     """Bytes of temporary arrays at the moment of a forward pass without gradients that has most of them."""
     # It is in self-attention: x before and after the norm, q k v, the same in groups, the output, and a tile of
     # scores or two; or in the MLP, which computes some hidden rows at a time.
-    activation = batch * math.prod(grid) * config.width
-    return max(9 * activation + 2 * TILE_ENTRIES, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
+    activation = in_groups = batch * math.prod(grid) * config.width
+    if config.text == "sequence":
+        sizes = (_groups(pattern, grid, occurrence) for pattern, occurrence in config.block_patterns())
+        in_groups = batch * max(groups * (size + words) for groups, size in sizes) * config.width
+    attention = 3 * activation + 6 * in_groups + 2 * TILE_ENTRIES
+    return max(attention, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
 
 def text_cost(config, batch, *, words=WORDS, vocabulary=TOKENS, shards=1, threads=1):

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from .. import autograd as ag
+from ..autograd.attend import NEVER
 from ..base.backend import array_module
 from ..base.errors import InputError
 from ..nn import Linear, Module
@@ -21,6 +22,7 @@ from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
 MOST_BLOCKS = 1000
+TEXT = ("cross", "sequence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,9 @@ class VideoDiTConfig:
 
     patterns: one name for each block, or a shorter tuple that is repeated, such as ("joint",) or
     ("frame", "time"). positions: 'rotary', 'sincos' or 'both'. text_positions: 'rotary', or 'sincos', with
-    which a caption becomes a bag of words.
+    which a caption becomes a bag of words. text: how the caption enters the blocks. 'cross': tokens attend to its
+    words. 'sequence': words and tokens are one sequence, in which all attend to all (Esser et al. 2024, "MM-DiT").
+    expert_modulation: then words have modulations of their own (Yang et al. 2024, "CogVideoX").
     """
 
     latent_channels: int = 4
@@ -44,8 +48,14 @@ class VideoDiTConfig:
     text_positions: str = "rotary"
     qk_norm: bool = True
     causal: bool = False
+    text: str = "cross"
+    expert_modulation: bool = False
 
     def __post_init__(self):
+        if self.text not in TEXT:
+            raise InputError(f"text must be {' or '.join(TEXT)}, not {self.text!r}")
+        if self.expert_modulation and self.text != "sequence":
+            raise InputError("expert_modulation is for words that stand in the sequence; set text to sequence")
         if isinstance(self.patterns, str):
             raise InputError(f"patterns is a tuple of names, one for each block; write ({self.patterns!r},)")
         sizes = (self.width, self.heads, self.mlp_ratio, self.depth, self.latent_channels, *self.patch_size)
@@ -83,7 +93,8 @@ class VideoDiT(Module):
         self.level_in = Linear(LEVEL_FEATURES * config.patch_size[0], width, generator)
         self.level_out = Linear(width, width, generator)
         self.text_pooled = Linear(width, width, generator)
-        self.blocks = [Block(config, generator) for _ in range(config.depth)]
+        block = Block if config.text == "cross" else SequenceBlock
+        self.blocks = [block(config, generator) for _ in range(config.depth)]
         self.final_modulation = Linear(width, 2 * width, generator, zero=True)
         self.patch_out = Linear(width, patch, generator, zero=True)
 
@@ -109,13 +120,34 @@ class VideoDiT(Module):
         text, text_mean = self.text(tokens)  # (B F, L, D), (B F, D)
         visible = key_times(tokens != PAD)
         condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
+        if config.text == "sequence":
+            text, visible = self._in_sequence(text, visible, grid, batch)
 
         for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns()):
-            x = block(x, condition, text, visible, rotation, partition(pattern, grid, occurrence))
+            part = partition(pattern, grid, occurrence)
+            if config.text == "cross":
+                x = block(x, condition, text, visible, rotation, part)
+            else:
+                x, text = block(x, condition, text, visible, rotation, part)
 
         shift, scale = ag.split(self.final_modulation(condition), parts=2)
         x = ag.normalise_and_modulate(x, shift, scale)
         return unpatchify(self.patch_out(x.reshape(batch, -1, width)), grid, config.patch_size)
+
+    def _in_sequence(self, text, visible, grid, batch):
+        """The words (B F, L, D) as tokens beside the clip's, (B, F, L, D), and their times (B, 1, F L).
+
+        Of F captions that follow each other, each gets the mean of the positions of its part of the frames. It belongs
+        to the first of them, so that under a causal mask no frame knows a later caption.
+        """
+        words = text.reshape(batch, -1, *text.shape[1:])
+        captions = words.shape[1]
+        if self.config.positions != "rotary" or captions > 1:
+            places = sincos_positions(grid, self.config.width)
+            words = words + places.reshape(captions, -1, places.shape[-1]).mean(axis=1)[:, None]
+        xp, visible = array_module(visible), visible.reshape(batch, captions, -1)
+        first = xp.arange(0, grid[0], grid[0] // captions, dtype=np.int32)[:, None]
+        return words, xp.where(visible == NEVER, NEVER, first).reshape(batch, 1, -1)
 
     def _condition(self, noise_level, text_mean, frames):
         """The input of all modulations: each frame's noise level + its caption's mean, (B, T', 1, D)."""
@@ -177,3 +209,44 @@ class Block(Module):
         x = x + self.cross_attention(ag.layer_norm(x), text, visible)
         y = self.mlp(ag.normalise_and_modulate(x, shift2, scale2))
         return ag.gated_residual(x, gate2, y)
+
+
+class SequenceBlock(Module):
+    """A block in which the caption's words are tokens: modulate -> grouped self-attention -> modulate -> MLP, for both.
+
+    All weights are shared but, with expert_modulation, those of the modulations.
+    """
+
+    def __init__(self, config, generator):
+        width = config.width
+        self.causal = config.causal
+        self.modulation = Linear(width, 6 * width, generator, zero=True)
+        if config.expert_modulation:
+            self.word_modulation = Linear(width, 6 * width, generator, zero=True)
+        self.attention = SelfAttention(width, config.heads, generator, config.qk_norm)
+        self.mlp = MLP(width, config.mlp_ratio * width, generator)
+
+    def forward(self, x, condition, words, visible, rotation, part):
+        """x (B, T', S, D), condition (B, T', 1, D), rotation and part: see Block. words (B, F, L, D): F captions.
+
+        visible: times of all words, (B, 1, F L). Returns x and words.
+        """
+        batch, captions, _, width = words.shape
+        # Words have the noise level of the frames that they speak of: their mean, or the first where none sees a later.
+        spoken = condition.reshape(batch, captions, -1, width)
+        spoken = spoken[:, :, :1] if self.causal else ag.mean(spoken, axis=2, keepdims=True)  # (B, F, 1, D)
+        of_words = getattr(self, "word_modulation", self.modulation)(spoken)
+        shift1, scale1, gate1, shift2, scale2, gate2 = ag.split(self.modulation(condition), parts=6)
+        w_shift1, w_scale1, w_gate1, w_shift2, w_scale2, w_gate2 = ag.split(of_words, parts=6)
+        tokens = ag.normalise_and_modulate(words, w_shift1, w_scale1).reshape(batch, -1, width)
+        y, told = self.attention(
+            ag.normalise_and_modulate(x, shift1, scale1),
+            rotation=rotation,
+            part=part,
+            causal=self.causal,
+            words=(tokens, visible),
+        )
+        x, words = ag.gated_residual(x, gate1, y), ag.gated_residual(words, w_gate1, told.reshape(words.shape))
+        y = self.mlp(ag.normalise_and_modulate(x, shift2, scale2))
+        told = self.mlp(ag.normalise_and_modulate(words, w_shift2, w_scale2))
+        return ag.gated_residual(x, gate2, y), ag.gated_residual(words, w_gate2, told)

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import math
 import tracemalloc
@@ -23,7 +24,11 @@ ODD = VideoDiTConfig(
     positions="sincos",
     qk_norm=False,
 )
-CONFIGS = pytest.mark.parametrize("config", [SMALL, ODD, VideoDiTConfig(text_depth=0, heads=2, depth=1)])
+SEQUENCE = VideoDiTConfig(
+    width=64, depth=4, heads=2, patterns=("frame", "window:2x2x2"), text="sequence", expert_modulation=True
+)
+PLAIN = VideoDiTConfig(text_depth=0, heads=2, depth=1)
+CONFIGS = pytest.mark.parametrize("config", [SMALL, ODD, SEQUENCE, dataclasses.replace(PLAIN, text="sequence"), PLAIN])
 AUTOENCODERS = pytest.mark.parametrize(
     "config", [AutoencoderConfig(), AutoencoderConfig(image_channels=3, latent_channels=5, channels=(8, 24))]
 )
@@ -151,9 +156,10 @@ def peak(function):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("text", ["cross", "sequence"])
 @pytest.mark.parametrize("patterns", [("joint",), ("frame", "time")])
-def test_memory_is_what_training_and_sampling_really_take(patterns, plain_numpy):
-    config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=patterns), (4, 8, 8), 4
+def test_memory_is_what_training_and_sampling_really_take(patterns, text, plain_numpy):
+    config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=patterns, text=text), (4, 8, 8), 4
     network, (latents, level, tokens) = build(config), inputs(config, (4, 8, 8), 4)
     predicted = costs.clip_cost(config, grid, batch)
     weights = predicted.parameters * costs.FLOAT

@@ -110,6 +110,8 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
             if step.index in kept:
                 steps[step.index] = level
                 for block, (attention, x, options) in enumerate(calls):
+                    if options.get("words"):
+                        options = options | {"words": tuple(array[:1] for array in options["words"])}
                     weighed = to_numpy(attention.weights(x.data[:1], **options)[0])  # (G, h, S, S)
                     maps[step.index, block] = Rounded.of(_pairs(weighed, link[block], options["part"]), link[block])
             calls.clear()

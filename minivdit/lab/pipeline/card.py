@@ -44,8 +44,9 @@ def model_card(path, evaluations=()):
     facts = {
         "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
         "such as 'a 3 moving right'; it knows nothing else",
-        "attention": f"{_words(', '.join(preset.transformer.patterns))}; {model.transformer.parameter_count():,} "
-        f"weights in the transformer, {model.autoencoder.parameter_count():,} in the autoencoder",
+        "attention": f"{_words(', '.join(preset.transformer.patterns))}{_in_sequence(preset.transformer)}; "
+        f"{model.transformer.parameter_count():,} weights in the transformer, "
+        f"{model.autoencoder.parameter_count():,} in the autoencoder",
         "data": f"{_digits(data.digits)} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never captioned",
@@ -67,6 +68,11 @@ def model_card(path, evaluations=()):
 def _folded(text):
     """Text from a file in one line, without control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+
+
+def _in_sequence(config):
+    """What a card says of words that stand among the tokens."""
+    return f", words in the sequence{', experts' * config.expert_modulation}" if config.text == "sequence" else ""
 
 
 def _words(text):

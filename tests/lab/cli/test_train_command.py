@@ -115,6 +115,22 @@ def test_training_goes_on_from_trained_weights(run, refused, capsys, trained, tm
     assert refusal.endswith("transformer.width is 32, here 64; change the preset or these settings (--set)")
 
 
+def test_words_in_the_sequence_go_through_all_commands(run, capsys, tmp_path):
+    words = ["--set", "transformer.text=sequence", "--set", "transformer.expert_modulation=true", *FINETUNED]
+    for steps in (2, 3):  # stopped in between, as it were
+        run("train", "tiny", "--steps", steps, *words, "--out", f"run{steps}")
+    assert run("train", "tiny", "--steps", 3, *words, "--out", "run3") == 0
+    config = TextToVideo.load("run3").transformer.config
+    assert config.text == "sequence" and config.expert_modulation
+    for command in (
+        ("sample", "a 3 moving right, then up", "--out", "clip.gif"),
+        ("explore", "a 3 moving right", "--out", "page.html"),
+        ("extend", "clip.gif", "a 3 moving right", "--out", "longer.gif"),
+    ):
+        assert run(*command, "--weights", "run3", "--steps", 2) == 0
+    assert run("card", "run3") == 0 and "words in the sequence, experts" in capsys.readouterr().out
+
+
 def test_presets_and_their_settings_are_listed(run, capsys):
     assert run("train") == 0
     assert "tiny " in capsys.readouterr().out

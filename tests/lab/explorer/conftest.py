@@ -16,7 +16,7 @@ def make_model():
     return _make_model
 
 
-def _make_model(*patterns, size=(24, 32), num_frames=5, patch_size=(1, 2, 2), depth=3, causal=False, name="random"):
+def _make_model(*patterns, size=(24, 32), num_frames=5, patch_size=(1, 2, 2), depth=3, name="random", **more):
     """Nothing left at zero, so that attention is far from even. 5 frames of 3 x 4 patches unless told otherwise."""
     generator, tokenizer = np.random.default_rng(0), Tokenizer()
     config = VideoDiTConfig(
@@ -27,7 +27,7 @@ def _make_model(*patterns, size=(24, 32), num_frames=5, patch_size=(1, 2, 2), de
         heads=2,
         text_depth=1,
         patterns=patterns,
-        causal=causal,
+        **more,
     )
     transformer = VideoDiT(config, len(tokenizer), generator)
     for parameter in transformer.parameters().values():

@@ -72,6 +72,18 @@ def test_what_is_collected_is_the_softmax_of_queries_and_keys(make_model, monkey
         )  # far from even: another order of tokens would show
 
 
+@pytest.mark.parametrize("patterns", [("joint",), ("frame", "time"), ("skip:3",)])
+def test_words_in_the_sequence_take_their_share_of_what_is_shown(make_model, patterns):
+    """What goes to words isn't on the page, so a row adds up to less than 1; pairs are those of the pattern."""
+    recording = collect(make_model(*patterns, text="sequence"), PROMPT, moments=2, seed=4)
+    for (_, block), rounded in recording.maps.items():
+        link = recording.links[block]
+        found = rounded.matrix(link)
+        np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(~link, found.shape))
+        sums = np.nansum(found, axis=-1)
+        assert sums.max() < 1 and 0.1 < sums.mean() < 0.99
+
+
 def test_rounding_is_within_half_a_level_and_exact_at_the_largest():
     generator = np.random.default_rng(0)
     link = generator.random((40, 40)) < 0.3
