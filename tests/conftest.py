@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from minivdit import autograd
 from minivdit.base import backend, files, machine, sharing
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
@@ -51,6 +52,12 @@ LONGEST += ("test_gpu_session.py", "test_wheel.py")
 def pytest_collection_modifyitems(items):
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """Before processes share the tests, operations are compiled if need be: not in each of them, nor inside a test."""
+    autograd.load_twins()
 
 
 @pytest.hookimpl(optionalhook=True)
