@@ -13,7 +13,7 @@ import numpy as np
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import write_grid, write_strips
-from minivdit.lab.evaluation import drift, observe, prompt_metrics, read_captions, seam
+from minivdit.lab.evaluation import drift, going_on, observe, prompt_metrics, read_captions, seam
 
 model = TextToVideo.load()
 length, size, digit_size = model.settings.num_frames, model.settings.size, model.settings.digit_size
@@ -29,17 +29,20 @@ right_half[:, size[1] // 2 :] = True
 step = max(2, (length - 1) // 3)
 height, width = size
 
+follow = going_on(captions, digit_size)  # after a bounce a caption is false: ask for what is seen
+back = going_on(captions, digit_size, before=length - length // 2)
+
 in_turn = ["a 0 moving right, then up", "a 3 moving down, then right"]
 drawn = {  # name: (clips, the captions they should obey)
     "real": (real, captions),
     "generate": (model.generate(captions), captions),
     "animate": (model.animate(real[:, 0], captions), captions),
     "keyframes": (model.keyframes({time: real[:, time] for time in range(0, length, step)}, captions), captions),
-    "extend": (model.extend(real, captions, num_frames=length), captions),
-    "extend_backwards": (model.extend(real, captions, num_frames=length, backwards=True), captions),
+    "extend": (model.extend(real, follow, num_frames=length), captions),
+    "extend_backwards": (model.extend(real, back, num_frames=length, backwards=True), captions),
     "interpolate": (model.interpolate(real[:, ::2], captions), captions),
-    "connect": (model.connect(real[:1], real[:1, ::-1], captions[:1]), captions[:1]),
-    "loop": (model.loop(captions, seed=2), captions),
+    "connect": (model.connect(real[:1], real[:1, ::-1], going_on(captions[0], digit_size)), captions[:1]),
+    "loop": (model.loop(follow, seed=2), captions),
     "edit": (model.edit(real, others, level=0.8), others),
     "inpaint": (model.inpaint(real, right_half, captions), captions),
     "captions_in_turn": (model.generate(in_turn), ["a 0 moving right", "a 3 moving down"]),

@@ -19,39 +19,49 @@ LEAST = 0.3  # mean probability of its digit, from which a track is taken for th
 def going_on(prompt, digit_size, pixels_per_frame=PIXELS_PER_FRAME, before=0):
     """A prompt for extend, connect and loop that follows what there is: a function from given frames to captions.
 
-    prompt: the caption that says which digits there are and how fast; its directions are replaced by those seen.
-    digit_size: px. pixels_per_frame: what the captions' speeds mean. before: how many frames are drawn before the given
-    ones, for clips that are extended backwards. The function takes clips (B, T, H, W, 1) and gives B captions. A digit
-    that isn't seen to move keeps the direction of the prompt. A prompt that can't be read as one caption of one or two
-    digits, such as one with "then", is returned as it is.
+    prompt: a caption, or one for each clip, that says which digits there are and how fast; its directions are replaced
+    by those seen. digit_size: px. pixels_per_frame: what the captions' speeds mean. before: how many frames are drawn
+    before the given ones, for clips that are extended backwards. The function takes clips (B, T, H, W, 1) and gives B
+    captions. A digit that isn't seen to move keeps the direction of the prompt, and so does a prompt that can't be read
+    as one caption of one or two digits, such as one with "then".
     """
-    try:
-        asked = parse(prompt) if isinstance(prompt, str) else None
-    except InputError:
-        asked = None
-    if not asked:
-        return prompt
-    digits = [motion.digit for motion in asked]
 
     def captions(frames):
-        seen = observe(to_numpy(frames), digit_size, len(asked), pixels_per_frame)
-        now = _directions(seen, before)
-        told = []
-        for directions, probabilities, readable in zip(now, seen.probabilities, seen.readable):
-            sure = np.stack(
-                [p[r].mean(0) if r.any() else p.mean(0) for p, r in zip(probabilities, readable)]
-            )  # (K, 10)
-            tracks = _pairing(sure[:, digits])
-            motions = [
-                motion._replace(direction=list(DIRECTIONS)[directions[track]])
-                if directions[track] != NOWHERE and sure[track, motion.digit] >= LEAST
-                else motion
-                for motion, track in zip(asked, tracks)
-            ]
-            told.append(describe(motions))
-        return told
+        prompts = [prompt] * len(frames) if isinstance(prompt, str) else list(prompt)
+        frames = to_numpy(frames)
+        frames = np.broadcast_to(frames, (len(prompts), *frames.shape[1:]))  # one may be given for all
+        asked = [_motions(one) for one in prompts]
+        counts = np.array([max(1, len(motions)) for motions in asked])
+        seen = observe(frames, digit_size, counts, pixels_per_frame)
+        now, sure = _directions(seen, before), _sureness(seen)
+        for row, motions in enumerate(asked):
+            if motions:
+                tracks = _pairing(sure[row][: len(motions), [motion.digit for motion in motions]])
+                followed = [_follow(motion, now[row, k], sure[row, k]) for motion, k in zip(motions, tracks)]
+                prompts[row] = describe(followed)
+        return prompts
 
     return captions
+
+
+def _motions(prompt):
+    """The DigitMotions of a caption; [] for what isn't one."""
+    try:
+        return parse(prompt)
+    except InputError:
+        return []
+
+
+def _follow(motion, direction, sure):
+    """The motion in the direction seen, if its digit is seen to move."""
+    seen = direction != NOWHERE and sure[motion.digit] >= LEAST
+    return motion._replace(direction=list(DIRECTIONS)[direction]) if seen else motion
+
+
+def _sureness(seen):
+    """(B, K, 10): the mean probability of each digit in the frames of a track that count."""
+    counted = seen.readable[..., None]
+    return (seen.probabilities * counted).sum(2) / np.maximum(counted.sum(2), 1)
 
 
 def _directions(seen, before):

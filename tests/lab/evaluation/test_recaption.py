@@ -49,6 +49,10 @@ def test_what_is_not_seen_stays_as_it_was_asked():
     assert going_on(prompt, 28)(nothing) == [prompt] * 2
 
 
-@pytest.mark.parametrize("prompt", ["", "a 3 moving right, then up", ["a 3 moving right"]])
-def test_other_prompts_are_left_alone(prompt):
-    assert going_on(prompt, 28) is prompt
+def test_other_prompts_are_left_alone_and_each_clip_has_its_own(long_clips):
+    captions = ["", "a 3 moving right, then up", *long_clips.captions[2:6]]
+    window = long_clips.video[:6, 16:24]
+    told = going_on(captions, 28)(window)
+    assert told[:2] == captions[:2] and len(told) == 6
+    alone = [going_on(caption, 28)(window[row : row + 1])[0] for row, caption in enumerate(captions)]
+    assert told == alone
