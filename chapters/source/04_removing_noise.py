@@ -2,14 +2,15 @@
 r"""
 # 4. Removing it: from noise back to a clip
 
-*About 60 minutes with the exercises. Runs in about two minutes.*
+*About 80 minutes with the exercises. Runs in about two minutes.*
 
 **You'll do:** compute the best possible answer to "what was there before the noise?"; train a tiny network to give it for
-points in the plane; walk from noise back to points, by hand and with the library; then do the same with clips, and
-compare samplers by pictures and by numbers.
+points in the plane; walk from noise back to points, by hand and with the library; check the theory of it by numbers; then
+do the same with clips, and compare samplers by pictures and by numbers.
 
 **You'll learn:** why the best guess is an average, and hence a blur; what a [sampler](glossary.md#sampler) does with
-the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough, and how to find out.
+the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough, and how to find out; why
+training on single paths is enough, what the score is, why an ODE and an SDE draw the same, and where DDPM's loss comes from.
 
 **You need:** [chapter 3](03_adding_noise.ipynb); gradients as in [chapter 1](01_autograd.ipynb).
 """
@@ -461,6 +462,230 @@ plt.show()
 # %% [markdown]
 r"""
 With 2 steps the points lie between the strokes: averages, as we saw.
+
+## What a network learns: the marginal velocity
+
+Now the theory behind all this, each sentence beside its check. Take rectified flow. One clean point $c$ and one noise
+$\epsilon$ make a *conditional path*, a straight line with a velocity that doesn't change:
+
+$$x_t = (1-t)\,c + t\,\epsilon, \qquad v = \frac{dx_t}{dt} = \epsilon - c$$
+
+Many such lines go through one place $x$, each with a velocity of its own. The mean of these velocities is the
+[marginal velocity](glossary.md#marginal-velocity):
+
+$$u(x, t) = \mathrm{E}\,[\,v \mid x_t = x\,]$$
+
+It is what a sampler needs. But training never computes it: a step shows the network one line at a time.
+
+**Claim.** That is enough. For any network $f$, the loss on single lines is the loss on $u$ plus a number that doesn't
+depend on $f$. So both have the same gradient.
+
+$$\mathrm{E}\,|f(x_t) - v|^2 = \mathrm{E}\,|f(x_t) - u(x_t)|^2 + \mathrm{E}\,|v - u(x_t)|^2$$
+
+(The mixed term is $2\,\mathrm{E}\,[(f-u)\cdot(u-v)]$. At a fixed $x$ the first factor is fixed and the second has mean 0.) Training
+a network this way is called [flow matching](glossary.md#flow-matching) ([Lipman et al. 2023](references.md#lipman-2023)). For a finite data set $u$ is known
+exactly, from the best guess above. So we can look at both gradients:
+"""
+
+
+# %%
+few_data = data[: size(200, 40)]
+
+
+def guesses(x, t):  # x (n, 2), t a number or (n, 1) -> the best guesses of clean and noise, (n, 2) each
+    level = np.broadcast_to(t, (len(x), 1))[:, None]
+    square = (((x[:, None] - (1 - level) * few_data) / level) ** 2).sum(axis=-1)
+    clean = ag.softmax(-square / 2).data @ few_data
+    return clean, (x - (1 - t) * clean) / t
+
+
+def marginal_velocity(x, t):
+    clean, noise = guesses(x, t)
+    return noise - clean
+
+
+network = PointNet(np.random.default_rng(7))
+network.output.weight.data = 0.1 * np.random.default_rng(8).standard_normal((96, 2)).astype(np.float32)
+weights = list(network.parameters().values())
+total, lines = np.zeros((2, sum(w.data.size for w in weights))), size(2000, 200)
+for round_ in range(1, size(65, 3)):
+    clean = few_data[generator.integers(len(few_data), size=lines)]
+    noise, t = generator.standard_normal((lines, 2)), generator.uniform(0.05, 1, (lines, 1))
+    x = (1 - t) * clean + t * noise
+    inputs = [array[:, None].astype(np.float32) for array in (x, t[:, 0])]
+    for row, target in enumerate((noise - clean, marginal_velocity(x, t))):
+        loss = ag.mean_squared_error(network(*inputs), target[:, None].astype(np.float32))
+        total[row] += np.concatenate([gradient.ravel() for gradient in ag.gradients(loss, weights)])
+    apart = np.linalg.norm(total[0] - total[1]) / np.linalg.norm(total[1])
+    if round_ in (1, 4, 16, 64):
+        print(f"{round_ * lines:7,} lines: the two gradients differ by {apart:.1%}")
+assert apart < size(0.05, 1)
+
+# %% [markdown]
+r"""
+The difference is chance: it halves with four times as many lines.
+
+## Score, noise, velocity, clean: one answer in four forms
+
+The [score](glossary.md#score) is the direction in which the density of noisy points grows fastest, $\nabla \log p_t(x)$. It needs no network of its
+own. **Claim** ([Efron 2011](references.md#efron-2011), Tweedie's formula): it is the best guess of the noise, turned round and
+divided by $\sigma$. So from any one of the four best guesses follow the others:
+
+| | from the clean guess $\hat c$ |
+|---|---|
+| noise | $\hat\epsilon = (x - \alpha\hat c)/\sigma$ |
+| velocity | $\alpha'\hat c + \sigma'\hat\epsilon$, where $'$ is the derivative by $t$ |
+| score | $-\hat\epsilon/\sigma$ |
+
+The density is known here: noise blurs each data point into a round hill of width $\sigma$, and $p_t$ is the mean of the hills. We
+differentiate its logarithm by small steps.
+"""
+
+
+# %%
+def log_density(x, t):  # up to a constant
+    square = ((x[:, None] - (1 - t) * few_data) ** 2).sum(axis=-1) / t**2
+    return np.log(np.exp(-square / 2).mean(axis=1))
+
+
+t, step = 0.3, 1e-4
+x = (1 - t) * few_data[:50] + t * generator.standard_normal((len(few_data[:50]), 2))
+score = np.stack(
+    [(log_density(x + move, t) - log_density(x - move, t)) / (2 * step) for move in step * np.eye(2)], axis=-1
+)
+clean_guess, noise_guess = guesses(x, t)
+assert np.allclose(score, -noise_guess / t, atol=1e-3)
+print("score and -noise / sigma, three points:")
+print(np.round(np.stack([score, -noise_guess / t], axis=1)[:3], 3))
+
+# %% [markdown]
+r"""
+## Two ways back, one crowd
+
+A sampler without fresh noise solves a differential equation, the [probability flow ODE](glossary.md#probability-flow-ode): $dx = u\,dt$, from $t = 1$ down to 0. One
+with fresh noise solves a stochastic one (SDE): in each small step of length $h$ the point is also pushed along the score and shaken
+([Song et al. 2021](references.md#song-2021)):
+
+$$x \leftarrow x - h\,u + h\,\tfrac{g^2}{2}\,\nabla \log p_t(x) + g\sqrt{h}\;\text{fresh noise}$$
+
+**Claim.** For any $g$, at each moment the *crowd* of points is the same: that of data mixed with noise. Only single ways differ. The
+push and the shaking cancel for the crowd. We take $g^2 = 2t$, so the push is $-\hat\epsilon$. No network is needed, since $u$ is known.
+"""
+
+# %%
+marks, count = (0.75, 0.5, 0.25, 0.05), size(600, 60)
+first = generator.standard_normal((count, 2))
+crowds = {}
+for name, shaken in (("ODE", 0), ("SDE", 1)):
+    x, fresh, times = first, np.random.default_rng(9), np.linspace(1, 0.05, size(191, 20))
+    for now, after in itertools.pairwise(times):
+        h, (clean, noise) = now - after, guesses(x, now)
+        push = np.sqrt(2 * now * h) * fresh.standard_normal(x.shape) - h * noise
+        x = x - h * (noise - clean) + shaken * push
+        for mark in marks:
+            if after <= mark < now:
+                crowds[name, mark] = x
+
+
+def mixed(generator, t):  # what the forward process makes
+    clean = few_data[generator.integers(len(few_data), size=count)]
+    return (1 - t) * clean + t * generator.standard_normal((count, 2))
+
+
+figure, rows = plt.subplots(3, 4, figsize=(8, 6), layout="constrained")
+print("energy distance to the forward process; floor: two crowds of the forward process")
+for column, mark in zip(rows.T, marks):
+    forward, other = (mixed(np.random.default_rng(seed), mark) for seed in (1, 2))
+    shown = {"forward": forward, "ODE": crowds["ODE", mark], "SDE": crowds["SDE", mark]}
+    for axes, (name, crowd) in zip(column, shown.items()):
+        scatter(axes, crowd, f"{name}, t = {mark}", markersize=1.5)
+    away = {name: energy_distance(shown[name], forward) for name in ("ODE", "SDE")}
+    nothing = energy_distance(other, forward)
+    print(f"t = {mark:4}: " + ", ".join(f"{name} {value:.4f}" for name, value in away.items()), f"floor {nothing:.4f}")
+    assert size(max(away.values()) < 5 * nothing + 0.005, True)
+plt.show()
+apart = np.abs(crowds["ODE", 0.05] - crowds["SDE", 0.05]).mean()
+print(f"but from the same start the two ways end {apart:.2f} apart, on average")
+
+# %% [markdown]
+r"""
+Three rows, one crowd (noise and data would be 0.06 apart). So an ODE and an SDE are two samplers of one model. The ODE needs fewer steps, since its ways are smooth. The
+SDE forgives: what one step got wrong, fresh noise covers and the next step corrects.
+
+## Where DDPM's loss comes from
+
+The DDPM paper didn't begin with averages. It began with a bound. A model that walks back in $K$ steps gives each clean point $c$ a
+likelihood, which can't be computed; but the [evidence bound](glossary.md#evidence-bound) can ([Ho et al. 2020](references.md#ho-2020), equation 5):
+
+$$-\log p(c) \;\le\; \underbrace{\mathrm{KL}\big(q(x_K|c)\,\|\,\mathcal N(0,1)\big)}_{\text{what is left at the end}}
++ \sum_{k=2}^{K} \mathrm{E}\,\underbrace{\mathrm{KL}\big(q(x_{k-1}|x_k,c)\,\|\,p(x_{k-1}|x_k)\big)}_{\text{step } k}
+- \mathrm{E}\log p(c|x_1)$$
+
+In step $k$ both distributions are normal with equal variance $\tilde\beta_k$, so their divergence is a squared distance of means. And
+the means differ only by the noise that was guessed:
+
+$$\text{step } k = w_k\, \mathrm{E}\,|\epsilon - \hat\epsilon|^2, \qquad w_k = \frac{\beta_k^2}{2\tilde\beta_k (1-\beta_k)(1-\bar\alpha_k)}$$
+
+**Claim.** With the best guess the bound comes down to the true value as steps grow smaller. We take numbers instead of points,
+from two hills at -1 and 1, where everything is known. Steps are even in the log of the signal-to-noise ratio
+([chapter 3](03_adding_noise.ipynb)), so that all of them grow smaller alike.
+"""
+
+# %%
+width = 0.3  # of a hill
+
+
+def hills(count):
+    return generator.choice([-1.0, 1.0], count) + width * generator.standard_normal(count)
+
+
+def guess_clean(x, alpha, sigma):
+    """The mean of the clean number given x: for each hill its own, weighted by how likely the hill is."""
+    variance = alpha**2 * width**2 + sigma**2
+    means = [side + alpha * width**2 / variance * (x - alpha * side) for side in (-1, 1)]
+    right = 1 / (1 + np.exp(-2 * alpha * x / variance))
+    return (1 - right) * means[0] + right * means[1]
+
+
+def normal_log(x, mean, variance):
+    return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
+
+
+clean = hills(size(4000, 400))
+truth = -np.logaddexp(*(normal_log(clean, side, width**2) for side in (-1, 1))).mean() + np.log(2)
+bounds, chains = {}, (10, 30, 100, 300, 1000)[: size(5, 2)]
+for count in chains:
+    log_ratio = np.linspace(9, -9, count)  # of signal to noise: alpha_bar / (1 - alpha_bar)
+    alpha_bar = 1 / (1 + np.exp(-log_ratio))
+    bound = 0.5 * (alpha_bar[-1] * (clean**2).mean() - alpha_bar[-1] - np.log(1 - alpha_bar[-1]))
+    for k in range(count):
+        alpha, sigma = np.sqrt(alpha_bar[k]), np.sqrt(1 - alpha_bar[k])
+        noise = generator.standard_normal(clean.shape)
+        x = alpha * clean + sigma * noise
+        guess = guess_clean(x, alpha, sigma)
+        if k == 0:
+            bound -= normal_log(clean, guess, sigma**2 / alpha**2).mean()
+        else:
+            beta = 1 - alpha_bar[k] / alpha_bar[k - 1]
+            spread = beta * (1 - alpha_bar[k - 1]) / (1 - alpha_bar[k])
+            weight = beta**2 / (2 * spread * (1 - beta) * (1 - alpha_bar[k]))
+            bound += weight * ((noise - (x - alpha * guess) / sigma) ** 2).mean()
+    bounds[count] = bound
+    print(f"{count:4} steps: bound {bound:.3f}, true value {truth:.3f}")
+assert all(bound > truth - 0.03 for bound in bounds.values()) and bounds[chains[-1]] < bounds[chains[0]]
+assert size(bounds[chains[-1]] < truth + 0.05, True)
+
+beta = np.linspace(1e-4, 0.02, 1000)  # the paper's steps
+alpha_bar = np.cumprod(1 - beta)
+spread = beta[1:] * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
+weights = beta[1:] ** 2 / (2 * spread * (1 - beta[1:]) * (1 - alpha_bar[1:]))
+print(f"in the paper, the weight of step 2 is {weights[0]:.3f}, that of step 1,000 {weights[-1]:.4f}")
+
+# %% [markdown]
+r"""
+The bound holds and closes. In the paper's chain the weights make the first steps count tens of times as much as the last ones, though
+what a picture shows is decided at much noise. DDPM leaves the weights out and takes the plain mean of the squared errors: no longer a
+bound, but better pictures. That is the loss with which this chapter began.
 
 ## Now with clips
 
