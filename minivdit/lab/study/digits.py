@@ -46,7 +46,7 @@ class Digits(World):
         usual = presets.get("small")
         own = {"digit_size": DIGIT_SIZE, "speeds": USUAL_SPEEDS, "pixels_per_frame": PIXELS_PER_FRAME}
         clips = dataclasses.replace(usual.data, digits=digits or usual.data.digits, **own)
-        self.training = dataclasses.replace(usual.training, steps=1200, final_fraction=1.0, ema_decay=0.99)
+        self.training = dataclasses.replace(usual.training, steps=1000, final_fraction=1.0, ema_decay=0.99)
         sampling = dataclasses.replace(usual.sampling, steps=SAMPLING_STEPS)
         changed = {"data": clips, "training": self.training, "sampling": sampling}
         self.preset = with_known_digits(dataclasses.replace(usual, **changed), data)

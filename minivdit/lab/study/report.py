@@ -102,26 +102,19 @@ def _answer(report):
     if all(world["seeds"] < 2 for world in report["worlds"]):
         yield "Each pattern was trained once, so nothing is called a difference: give --seeds 2 or more."
         return
-    fast, slow = ([row for _, row in rows if row["leaves"] == leaves] for leaves in (True, False))
-    yield _sentence(one, other, fast, "Where what moves leaves its patch from one frame to the next")
-    yield _sentence(one, other, slow, "Where it stays in its patch")
+    for leaves, where in (
+        (True, "Where what moves leaves its patch from one frame to the next"),
+        (False, "Where it stays in its patch"),
+    ):
+        ahead = {1: [], -1: [], 0: []}
+        for world, row in rows:
+            if row["leaves"] == leaves:
+                ahead[verdict(row["tests"]["steps"])].append(f"{row['measure'].replace('_', ' ')} ({world['name']})")
+        first, second, none = (", ".join(found) or "nothing" for found in ahead.values())
+        yield f"{where}, {one} attention learns sooner in {first}, {other} in {second}; not shown to differ: {none}."
     for world, row in rows:
-        if row["measure"] == next(iter(world["rows"]))["measure"]:
+        if row["measure"] == world["rows"][0]["measure"]:
             yield _figures(one, other, world, row)
-
-
-def _sentence(one, other, rows, where):
-    verdicts = [verdict(row["tests"]["steps"]) for row in rows]
-    better, worse = verdicts.count(1), verdicts.count(-1)
-    if better and not worse:
-        said = f"{one} attention learns sooner than {other}"
-    elif worse and not better:
-        said = f"{other} attention learns sooner than {one}"
-    elif better:
-        said = f"{one} attention is better in some ways and {other} in others"
-    else:
-        said = f"no difference between {one} and {other} attention is shown"
-    return f"{where}, {said}: of {len(rows)} measures, {one} is better in {better} and {other} in {worse}."
 
 
 def _figures(one, other, world, row):
