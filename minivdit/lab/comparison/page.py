@@ -49,7 +49,7 @@ def answer(report):
             ", ".join(f"{label} {measured[name]['mean'] or 0:.2f}" for label, measured in found.items())
             for name in ("obeys", "flawless")
         )
-        yield f"{kind.capitalize()}: the caption is obeyed in {obeys} of clips, and flawless are {flawless}."
+        yield f"{kind.capitalize()}. Clips that obey: {obeys}. Flawless clips: {flawless}."
     called = [test for test in report["tests"] if test["corrected"] < CALLED]
     found = [f"{MEASURES[test['metric']].title} ({test['kind']}): {test['difference']['mean']:+.2f}" for test in called]
     if called:
