@@ -11,7 +11,7 @@ def add_compare(commands):
     text = """Put attention patterns side by side on one page.
 
     The weights that ship draw the same captions from the same noise. One page shows the clips in motion, says by how
-    much the patterns differ, and leads to the attention explorer. It takes about three minutes on 2 cores.
+    much the patterns differ, and leads to the attention explorer. It takes two or three minutes on 2 cores.
 
     examples:
       minivdit compare
@@ -19,7 +19,7 @@ def add_compare(commands):
       minivdit compare --weights joint --weights runs/mine
     """
     parser = commands.add(compare, text)
-    parser.add("--prompts", whole(2), "how many clips of each kind to draw", 16)
+    parser.add("--prompts", whole(2), "how many clips of each kind to draw", 24)
     parser.add("--seed", seed, "seed of the captions and the noise", 0)
     parser.add("--out", output_folder, "folder of the page", "runs/compare")
     parser.add("--no-open", bool, "don't open the page in a browser")

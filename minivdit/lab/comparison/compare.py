@@ -19,7 +19,7 @@ SHOWN = 2  # captions of each kind
 
 
 def compare_weights(
-    weights=None, out="runs/compare", prompts=16, *, seed=0, data=None, digits=None, progress=None, show=print
+    weights=None, out="runs/compare", prompts=24, *, seed=0, data=None, digits=None, progress=None, show=print
 ):
     """Write a page into the folder `out` that puts weights beside each other; returns its report, a dict.
 
