@@ -42,6 +42,7 @@ from minivdit.lab.study.ball import (
     SCALE,
     TURNS,
     WIDTH,
+    Rolling,
     look_at,
     rolling,
     straight_line,
@@ -53,7 +54,6 @@ from minivdit.models.patterns import links, reachable
 from minivdit.models.schemes import SCHEMES
 from minivdit.training.loop import Run, train
 from minivdit.training.settings import TrainingSettings
-from minivdit.training.tasks import Task
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -195,30 +195,12 @@ likely, so **90 degrees** on average. That is what "no link" looks like.
 
 One network for each [pattern](glossary.md#attention-pattern); all else is shared: the first weights (checked below), the batches,
 the noise, the steps. The
-network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest.
+network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest. (`Rolling`, the task, is in
+`minivdit/lab/study/ball.py`: draw clips, a level and noise; mix; compare the answer with the clean clip.)
 """
 
 # %%
 process = diffusion.Process(diffusion.make("rectified_flow"), "clean")
-
-
-class Rolling(Task):
-    """Clips of both paces, one noise level for all frames of a clip."""
-
-    def __init__(self, model):
-        self.model, self.parameters = model, model.parameters()
-
-    def batch(self, generator):
-        fast = generator.integers(2, size=BATCH)
-        clean = SCALE * rolling(generator, np.where(fast, PACES["fast"], PACES["slow"]))[0]
-        level = diffusion.training_levels(generator, BATCH, FRAMES, shared=1, given=0, independent=0)
-        noise = generator.standard_normal(clean.shape, dtype=np.float32)
-        return {"clean": clean, "noise": noise, "level": level, "words": 1 + fast[:, None].astype(np.int32)}
-
-    def loss(self, batch):
-        noisy = process.mix(batch["clean"], batch["noise"], batch["level"])
-        guess = self.model(noisy, batch["level"], batch["words"])
-        return ag.mean_squared_error(guess, batch["clean"]), {}
 
 
 @blas_threads(1)  # products this small are quicker with one
@@ -269,7 +251,7 @@ def trained(pattern, seed, **options):
         warmup=min(20, STEPS - 1),
         ema_decay=0.97,
     )
-    run, told = Run(Rolling(model), settings, seed), []
+    run, told = Run(Rolling(model, BATCH), settings, seed), []
     for state in train(run):
         told.append(state.loss)
         if state.step in MARKS:

@@ -5,15 +5,9 @@ import json
 from ..display import html
 from ..evaluation import MEASURES
 from ..evaluation.statistics import CALLED, Estimate, p_text
+from ..explorer.page import WORDS
 
 QUESTION = "The same captions, the same noise: what does it change which patches see each other?"
-PATTERNS = {
-    "joint": "every patch sees all patches of all frames",
-    "framewise": "within a frame, then one place through all frames, in turn",
-    "perframe": "a patch sees its own frame only",
-    "window": "a patch sees a box around it, in space and time",
-    "skip": "a patch sees every other patch, or blocks of them",
-}
 
 
 def files(report, clips, caption):
@@ -21,11 +15,11 @@ def files(report, clips, caption):
     body = [html.text("h1", QUESTION)]
     body += [html.text("p", sentence, "answer") for sentence in answer(report)]
     for kind, found in clips.items():
-        captions = found.pop("captions")
+        videos = {name: video for name, video in found.items() if name != "captions"}
         body += [html.text("h2", kind.capitalize())]
         rows = [
-            (text, html.gif({name: video[k : k + 1] for name, video in found.items()}))
-            for k, text in enumerate(captions)
+            (text, html.gif({name: video[k : k + 1] for name, video in videos.items()}))
+            for k, text in enumerate(found["captions"])
         ]
         body += [html.clips(rows), html.table(*_rows(report, kind))]
     body.append(
@@ -83,8 +77,7 @@ def _rows(report, kind):
 def _method(report):
     """How the figures came about, in sentences."""
     for label, name in report["weights"].items():
-        meaning = PATTERNS.get(label.split()[0])
-        yield f"{label}: weights {name}{f'; {meaning}' if meaning else ''}."
+        yield f"{label}: weights {name}. Where a patch looks: {WORDS.get(label.split()[0], 'as its blocks say.')}"
     yield (
         f"{report['prompts']} captions of each kind, seed {report['seed']}; the first are shown. All weights draw from "
         "the same noise. They have the same data, network and autoencoder; steps and batches aren't checked. ± is half "

@@ -63,13 +63,13 @@ class Rolling(Task):
 
     process = diffusion.Process(diffusion.make("rectified_flow"), "clean")
 
-    def __init__(self, model):
-        self.model, self.parameters = model, model.parameters()
+    def __init__(self, model, clips=BATCH):
+        self.model, self.parameters, self.clips = model, model.parameters(), clips
 
     def batch(self, generator):
-        fast = generator.integers(2, size=BATCH)
+        fast = generator.integers(2, size=self.clips)
         clean = SCALE * rolling(generator, np.where(fast, PACES["fast"], PACES["slow"]))[0]
-        level = diffusion.training_levels(generator, BATCH, FRAMES, shared=1, given=0, independent=0)
+        level = diffusion.training_levels(generator, self.clips, FRAMES, shared=1, given=0, independent=0)
         noise = generator.standard_normal(clean.shape, dtype=np.float32)
         return {"clean": clean, "noise": noise, "level": level, "words": 1 + fast[:, None].astype(np.int32)}
 

@@ -71,22 +71,25 @@ class Digits(World):
 
     def draw(self, task, pace):
         model = assemble(self.preset, task.model, task.autoencoder, task.tokenizer)
-        return as_floats(draw_in_batches(model, self._prompts(pace)[0]))
+        return as_floats(draw_in_batches(model, self.prompts[pace][0]))
 
     def real(self, pace):
-        return self._prompts(pace)[1]
+        return self.prompts[pace][1]
 
     def judge(self, video, pace):
-        values = self._prompts(pace)[2](video).values
+        values = self.prompts[pace][2](video).values
         return {name: np.asarray(values[name], float) for name in self.measures}
 
     def _with(self, pattern):
         transformer = dataclasses.replace(self.preset.transformer, patterns=SCHEMES[pattern])
         return dataclasses.replace(self.preset, transformer=transformer)
 
-    @functools.cache  # noqa: B019  a study has one of these, as long as it lasts
-    def _prompts(self, pace):
-        """(captions, real clips of them, the Scorer of clips drawn for them)."""
+    @functools.cached_property
+    def prompts(self):
+        """{pace: (captions, real clips of them, the Scorer of clips drawn for them)}."""
+        return {pace: self._prompts_of(pace) for pace in PACES}
+
+    def _prompts_of(self, pace):
         generator = seeds.generator(0, seeds.COMPARISONS, list(PACES).index(pace))
         maker = self.preset.data.clips("test", self.data, speeds=(pace,), held_out="exclude", synonyms=False)
         motions = [maker.draw_motions(generator) for _ in range(self.clips)]
