@@ -19,14 +19,21 @@ ALL = [f"source/{name}" for name in WRITTEN] + [f"solutions/source/{name}" for n
 
 
 @pytest.fixture(scope="module")
-def runs(build):
-    """Every source -> a future of its notebook, run in a kernel of its own; as many at a time as there are cores."""
+def runs(build, request):
+    """Every source that a test asks for -> a future of its notebook, run in a kernel of its own; one for each core."""
+    asked = {name for item in request.session.items if "runs" in item.fixturenames for name in names(item)}
     pool = ThreadPoolExecutor(cpu_count())
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MINIVDIT_LESSONS", "short")
         environment.setenv("OMP_NUM_THREADS", "1")  # as many kernels at a time as there are cores
-        yield {name: pool.submit(build.run, CHAPTERS / f"{name}.py") for name in ALL}
+        yield {name: pool.submit(build.run, CHAPTERS / f"{name}.py") for name in ALL if name in asked}
         pool.shutdown(cancel_futures=True)
+
+
+def names(item):
+    """The sources whose notebooks a test reads."""
+    name = item.callspec.params["name"]
+    return (f"source/{name}", f"solutions/source/{name}")
 
 
 def code(notebook):
