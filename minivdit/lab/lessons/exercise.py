@@ -6,10 +6,12 @@
         agree("the value", answer(x), np.sin(x))
 
 makes `ch01_sine(answer)`, which tries several random inputs and returns a Verdict. A check never raises, so that a
-notebook with an exercise still to be done runs to its end.
+notebook with an exercise still to be done runs to its end. The answer works on copies of the arrays that the case gives
+it: changing them in place is neither a mistake nor a way to change what is expected.
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,6 +42,8 @@ def exercise(case):
 
     @functools.wraps(case)
     def check(answer):
+        if callable(answer):
+            answer = _on_copies(answer)
         for seed in range(CASES):
             try:
                 case(answer, np.random.default_rng(seed))
@@ -52,13 +56,32 @@ def exercise(case):
     return check
 
 
+def _on_copies(answer):
+    @functools.wraps(answer, updated=())
+    def on_copies(*inputs):
+        return answer(*map(_copy, inputs))
+
+    return on_copies
+
+
+def _copy(thing):
+    if isinstance(thing, np.ndarray):
+        return thing.copy()
+    if type(thing) in (tuple, list):
+        return type(thing)(map(_copy, thing))
+    return {key: _copy(value) for key, value in thing.items()} if type(thing) is dict else thing
+
+
 def different(generator, count, low=2, high=9):
     """`count` random sizes, all different, so that no two axes can be confused unnoticed."""
     return [int(size) for size in low + generator.permutation(high - low)[:count]]
 
 
 def agree(what, got, expected, tolerance=1e-6):
-    """Raise Wrong, with a diagnosis, unless the array (or number) `got` is what was expected."""
+    """Raise Wrong, with a diagnosis, unless the array (or number) `got` is what was expected.
+
+    tolerance: of the largest number expected; where `got` is float32, whose own rounding adds up, at least 1e-5.
+    """
     expected = np.asarray(expected)
     if got is None or got is ...:
         raise Wrong(f"{what}: nothing was returned. Is the stub filled in?")
@@ -74,6 +97,8 @@ def agree(what, got, expected, tolerance=1e-6):
         raise Wrong(f"{what}: shape {got.shape}, where {expected.shape} is wanted{hint}")
     if not np.isfinite(got).all():
         raise Wrong(f"{what}: there is NaN or infinity in it")
+    if got.dtype == np.float32:
+        tolerance = max(tolerance, 1e-5)
     got, expected = got.astype(np.float64), expected.astype(np.float64)
     size = max(1e-12, float(np.abs(expected).max(initial=0)))
     if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
@@ -83,9 +108,9 @@ def agree(what, got, expected, tolerance=1e-6):
 def agree_all(request, got, expected):
     """`agree` for several results. expected: {what: array}, in the order in which the answer returns them.
 
-    request: what to return, for the reader whose answer isn't a tuple of so many.
+    request: what to return, for the reader whose answer isn't a sequence of so many.
     """
-    if not isinstance(got, tuple | list) or len(got) != len(expected):
+    if not isinstance(got, Sequence | np.ndarray) or isinstance(got, str) or len(got) != len(expected):
         raise Wrong(request)
     for one, (what, array) in zip(got, expected.items()):
         agree(what, one, array)

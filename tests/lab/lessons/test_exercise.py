@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivdit.lab.lessons.exercise import CASES, Wrong, agree, different, exercise
+from minivdit.lab.lessons.exercise import CASES, Wrong, agree, agree_all, different, exercise
 
 EXPECTED = np.random.default_rng(0).standard_normal((3, 5))
 
@@ -63,3 +63,34 @@ def test_an_exercise_tries_several_cases_and_never_raises():
     assert not double(lambda x: 1 / 0) and "ZeroDivisionError" in repr(double(lambda x: 1 / 0))
     # Right for some inputs only.
     assert not double(lambda x: 2 * x if x.shape == seen[0] else x)
+
+
+def test_an_answer_may_change_its_inputs_and_gains_nothing_by_it():
+    @exercise
+    def double(answer, generator):
+        x = generator.standard_normal(different(generator, 2))
+        agree("the double", answer([x], {"x": x})[0], 2 * x)
+
+    def in_place(inputs, named):
+        inputs[0] *= 2
+        named["x"] *= 0
+        return inputs
+
+    def spoilt(inputs, named):
+        inputs[0] *= 0
+        named["x"] *= 0
+        return inputs
+
+    assert double(in_place)
+    assert not double(spoilt)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.stack])
+def test_several_results_may_be_any_sequence(kind):
+    agree_all("return two arrays", kind([EXPECTED, -EXPECTED]), {"one": EXPECTED, "the other": -EXPECTED})
+
+
+@pytest.mark.parametrize("got", ["ab", None, EXPECTED, (EXPECTED,)])
+def test_what_is_no_sequence_of_so_many_is_refused(got):
+    with pytest.raises(Wrong, match="return two arrays"):
+        agree_all("return two arrays", got, {"one": EXPECTED, "the other": EXPECTED})
