@@ -4,14 +4,13 @@ r"""
 
 *About 50 minutes with the exercises. Runs in a minute.*
 
-**You'll do:** count what a transformer block computes, predict time and memory before anything runs, and hold the
-prediction against a measurement; draw five attention patterns and their prices.
+**You'll do:** count what a transformer block computes. Predict time and memory before anything runs, and then measure
+both. Compare the prices of five attention patterns. In the exercises, train the best network that a budget allows.
 
-**You'll learn:** what "100 frames cost 10,000 times one frame" means, and what it doesn't; when attention is the
-expensive part and when it isn't; what is bought, and what is given up, with frames and time in turn, windows and skips.
+**You'll learn:** what "100 frames cost 10,000 times one frame" means, and what it doesn't. When attention is the
+expensive part, and when it isn't. What windows, skips and factorised attention save, and what they give up.
 
-**You need:** [chapter 5](05_attention.ipynb); matrix products. No training: what the patterns do to *quality* is the
-matter of chapters 10 and 11.
+**You need:** [chapter 5](05_attention.ipynb); matrix products. Chapters 10 and 11 show what the patterns do to *quality*.
 """
 
 # %%
@@ -26,6 +25,7 @@ from minivdit import autograd as ag
 from minivdit.base import machine
 from minivdit.base.backend import blas_threads
 from minivdit.lab.lessons import check, size
+from minivdit.lab.lessons.ch12 import stills, stills_flops
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.patterns import average_attention_distance, labels, links
 
@@ -36,10 +36,14 @@ generator = np.random.default_rng(0)
 r"""
 ## Ten thousand times?
 
-**Claim.** With joint attention, the *scores* of a clip of 100 frames cost exactly 10,000 times those of one frame.
+**Claim.** With [full attention](glossary.md#full-attention), here called `joint`, the *scores* of a clip of 100 frames
+cost exactly 10,000 times those of one frame.
 
-Every token looks at every token. A frame has S tokens, so one frame needs S x S scores, and 100 frames need
-(100 S) x (100 S). Count them with a loop on a small grid, then let the library count.
+Every token looks at every token. If a frame has $S$ tokens, a clip of $T$ frames has $N = T S$, and the number of scores is
+
+$$P = N^2 = T^2 S^2.$$
+
+Count the pairs (query, key) with a loop on a small grid. Then let the library count.
 """
 
 # %%
@@ -56,12 +60,12 @@ assert hundred == 10_000 * one
 
 # %% [markdown]
 r"""
-True, and often quoted. But scores aren't all that a transformer computes. Let us write the rest of the bill.
+This is true, and often quoted. But a transformer computes more than scores. Here is the rest of the bill.
 
 ## A block, product by product
 
-A multiplication of (n, k) by (k, m) takes n k m multiplications and about as many additions: 2 n k m
-[FLOPs](glossary.md#flop). One block on N tokens of width d:
+A product of an (n, k) matrix and a (k, m) matrix takes n k m multiplications and about as many additions. That is 2 n k m
+[FLOPs](glossary.md#flop). One block on N tokens of width d computes:
 
 | product | sizes | FLOPs |
 |---|---|---|
@@ -73,7 +77,11 @@ A multiplication of (n, k) by (k, m) takes n k m multiplications and about as ma
 | MLP down | (N, 4 d) by (4 d, d) | 8 N d² |
 | together | | **24 N d² + 4 N² d** |
 
-(The number of heads doesn't matter: they share the width.) One part grows with N, the other with N².
+The number of heads doesn't matter, because they share the width. So the cost of a block is
+
+$$C(N, d) = \underbrace{24\, N d^2}_{\text{projections, MLP}} + \underbrace{4\, N^2 d}_{\text{attention}}.$$
+
+One part grows with $N$, the other with $N^2$.
 """
 
 # %%
@@ -94,11 +102,11 @@ assert abs(ours / published - 1) < 0.01
 
 # %% [markdown]
 r"""
-That figure is from [Peebles and Xie 2023](references.md#peebles-2023). Beware of the unit: many papers call a multiply-add a
-FLOP, and then everything is half.
+That figure is from [Peebles and Xie 2023](references.md#peebles-2023). Beware of the unit: many papers call a multiply-add
+one FLOP. Their numbers are half of ours.
 
-**Claim.** For the whole block, 100 frames cost far less than 10,000 times one frame, and how much less depends on
-the width.
+**Claim.** For the whole block, 100 frames cost far less than 10,000 times one frame. How much less depends on the width.
+(In [factorised attention](glossary.md#factorised-attention) a block within frames is followed by a block over time.)
 """
 
 # %%
@@ -107,7 +115,7 @@ for d, places in ((1152, 256), (64, 64)):
     print(f"width {d:>4}, {places} tokens a frame: a block on 100 frames costs {ratio:,.0f} times one on 1 frame")
 
 split = sum(costs.score_pairs(pattern, (100, 16, 16)) for pattern in ("frame", "time"))
-print(f"scores within frames and over time, one after the other: {split / one:,.0f} times those of one frame")
+print(f"scores of factorised attention, both blocks together: {split / one:,.0f} times those of one frame")
 
 frames = np.unique(np.round(np.logspace(0, 3, 40)).astype(int))
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.5), layout="constrained", sharey=True)
@@ -121,7 +129,7 @@ for axes, (d, places) in zip(panels, ((1152, 256), (64, 64))):
     ]
     axes.loglog(frames, frames.astype(float) ** 2, ":", color="k", label="scores alone, joint")
     axes.loglog(frames, whole, "-", label="whole block, joint")
-    axes.loglog(frames, in_turn, "--", label="whole block, frame and time in turn")
+    axes.loglog(frames, in_turn, "--", label="whole block, factorised")
     axes.loglog(frames, frames, "-.", color="0.6", label="in proportion to frames")
     axes.plot(100, 10_000, "ko")
     axes.set(xlabel="frames", title=f"width {d}, {places} tokens a frame")
@@ -133,8 +141,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-Both lines bend. For short clips the part in N d² rules and cost is in proportion to length; for long ones the scores
-rule, and the cost goes up with the square. They are equal where 24 N d² = 4 N² d, at N = 6 d tokens.
+The solid and the dashed line start along "in proportion to frames": in short clips the part with $N d^2$ is the larger one.
+Then they bend upwards, as the part with $N^2 d$ takes over. The two parts of the solid line are equal where
+
+$$24\, N d^2 = 4\, N^2 d \quad\Longleftrightarrow\quad N = 6\, d.$$
 """
 
 # %%
@@ -145,16 +155,20 @@ for d in (128, 1152, 3072):
 
 # %% [markdown]
 r"""
-So three statements hide in "10,000 times". For the scores it is exact. For a block it holds only in the limit of very long
-clips. And for a *system* there is more that is linear: the autoencoder, the text, and the number of sampling steps, which
-multiplies everything alike.
+So "10,000 times" is exact for the scores. A whole block comes near it only if the clip is very long. A whole *system* has
+more parts that grow in proportion to the length, such as the autoencoder. (The number of sampling steps multiplies every
+part alike.)
 
 ## Predicted, then measured
 
 **Claim.** The formula predicts how time grows, on your machine, today.
 
-No machine computes faster than its matrix products allow; `machine.matmul_speed` measures that speed. FLOPs divided by it
-are the *least* time. Then we run a small transformer on clips of growing length, on one core.
+No network runs faster than the machine's matrix products. `machine.matmul_speed` measures their speed, in FLOPs per second.
+So we have a lower bound:
+
+$$\text{seconds} \ge \frac{\text{FLOPs}}{\text{speed}}.$$
+
+Then we run a small transformer on clips of growing length, on one core.
 """
 
 # %%
@@ -203,12 +217,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-The measured line lies above: softmax, norms and copies aren't matrix products, small products don't reach full speed, and
-for the shortest clips what a call costs anyway rules. (A kink in it is another program on the machine.) With growing
-length the two run alongside each other, and that is what a prediction is for: to know before you start whether a clip
-twice as long takes twice or four times as long.
+The measured line lies above the predicted one, for three reasons. Softmax, norms and copies take time, but aren't matrix
+products. Small matrices don't reach full speed. And each call has a fixed cost, which is most of the time of the shortest
+clips. (If one point sticks out, another program was using the machine.)
 
-Memory can be predicted as well. Training keeps what the pullbacks will need; the list is long, but it is only a sum.
+As clips get longer, the two lines get the same slope. That is what you want from a prediction: you know before you start
+whether twice the length takes twice or four times as long.
+
+Memory can be predicted, too. Training keeps the arrays that the pullbacks will need. `clip_cost` adds up their sizes.
 """
 
 # %%
@@ -229,16 +245,23 @@ assert abs(kept / expected - 1) < 0.25
 
 # %% [markdown]
 r"""
-A training step is reckoned as three forward passes, as the table above does: each matrix product has two in the backward pass
-([chapter 1](01_autograd.ipynb)).
+The table counts a training step as three forward passes. Each matrix product of the forward pass has two in the backward
+pass ([chapter 1](01_autograd.ipynb)).
 
 ## Five patterns and their prices
 
-If scores are the trouble, let fewer tokens look at each other. In this project an [attention
-pattern](glossary.md#attention-pattern) is a partition of the tokens; attention happens inside each group. Five of them here: `frame`, the tokens of one frame; `time`, one place through all frames;
-`window:2x2x2`, boxes of 2 frames by 2 x 2 places, in every other block shifted by half a box; `skip:2`, every second token of the
-clip in one block, every second run of 2 tokens in the next; `joint`, all. The number of pairs is the sum of the squares of the
-groups' sizes. As a loop:
+If scores are too expensive, let fewer tokens look at each other. In this project an [attention
+pattern](glossary.md#attention-pattern) is a partition of the tokens into groups. Attention happens inside each group.
+
+- `frame`: all tokens of one frame.
+- `time`: the tokens at one place, in all frames. With `frame`, block by block, this is factorised attention.
+- `window:2x2x2`: boxes of 2 frames by 2 x 2 places. In every second block the boxes are shifted by half a box.
+- `skip:2`: every second token of the clip; in the next block, every second pair of neighbours.
+- `joint`: all tokens.
+
+The number of pairs is the sum over the groups $g$ of their sizes squared:
+
+$$P = \sum_g n_g^2.$$
 """
 
 
@@ -265,8 +288,12 @@ plt.show()
 
 # %% [markdown]
 r"""
-Cheaper is easy. What is given up? One measure is the *average attention distance*: how many attentions does it take, on
-average over all pairs of tokens, to get from one to the other ([Open-Sora Plan](references.md#lin-2024) has proposed it)?
+What do the cheaper patterns give up? One measure is the [average attention
+distance](glossary.md#average-attention-distance), proposed by [Open-Sora Plan](references.md#lin-2024):
+
+$$\bar{D} = \frac{1}{N^2} \sum_{i, j} D_{ij},$$
+
+where $D_{ij}$ is the least number of attentions that carry information from token $j$ to token $i$, and $D_{ii} = 0$.
 """
 
 # %%
@@ -304,20 +331,19 @@ plt.show()
 
 # %% [markdown]
 r"""
-(Shifted windows leave small boxes at the edges of the clip. Here they are filled up to full size, and what is filled in is
-paid for; a larger clip has fewer of them.)
+(Shifted windows leave small boxes at the edges of the clip. The library fills them up to full size, and the fill costs as
+much as real tokens. A larger clip has fewer such boxes, relative to its size.)
 
-With attention inside frames only, no information ever passes from one frame to another: a clip is a pile of unrelated
-pictures, and no depth cures it. Frame and time in turn *does* link all frames, in two steps and through one
-particular token; it is wrong to say that it can't. Joint attention links everything at once, at the highest price.
+With attention inside frames only, no information passes from one frame to another, however deep the network is. Such a clip
+is a pile of unrelated pictures. Factorised attention *does* link all frames: it takes two blocks, and the way leads
+through one particular token. Full attention links everything at once, at the highest price.
 
-What this table can't say is which one draws the better clips. Distance isn't quality. That takes equal training budgets,
-several seeds, and a measurement.
+The table doesn't say which pattern draws better clips, because distance isn't quality. To know that, you need equal training
+budgets, several seeds, and a measurement.
 
 ## A whole clip, end to end
 
-The bill of a real model, in one table: what is asked, per step, for the default transformer of this package on a clip of
-16 frames of 16x16 latent cells.
+Here is the bill of the default transformer of this package, for one call on a clip of 16 frames of 16x16 latent cells.
 """
 
 # %%
@@ -328,7 +354,7 @@ print(bill)
 steps = 40
 print(f"\ndrawing it with guidance, {steps} steps: {machine.amount(bill.sampling_flops(steps), 'FLOPs')}")
 in_turn = costs.clip_cost(VideoDiTConfig(patterns=("frame", "time")), grid)
-print(f"the same with frame and time in turn: {machine.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
+print(f"the same with factorised attention: {machine.amount(in_turn.sampling_flops(steps), 'FLOPs')}")
 
 # %%
 names = [layer.name for layer in bill.layers]
@@ -348,69 +374,87 @@ r"""
 
 Worked solutions are in [solutions/12_the_bill](solutions/12_the_bill.ipynb).
 
-**1. Pairs of frame and time attention.** For a grid (T, H, W): the pairs of one attention inside frames and one over
-time, together.
+**1. Looking back.** A clip that is drawn frame by frame can't look ahead. For a grid (T, H, W): the number of pairs if each
+token looks at all tokens of its own frame and of the `back` frames before it. (The first frames have fewer before them.)
 """
 
 
 # %%
-def pairs_in_turn(grid):
+def pairs_looking_back(grid, back):
     pass  # fill me in, about 2 lines
 
 
-check.ch12_pairs(pairs_in_turn)
+check.ch12_pairs(pairs_looking_back)
 
 # %% [markdown]
 r"""
-**2. A block.** The FLOPs of a forward pass of the textbook block (see the table) on `tokens` tokens of width `width`.
+**2. A block that reads.** Add two things to the table of products: the MLP is `ratio` times as wide as the tokens, not 4
+times; and after self-attention the tokens attend to a caption of `words` words, in cross-attention with its own
+projections for queries, keys, values and output. How many FLOPs, for one head or many?
 """
 
 
 # %%
-def block(tokens, width):
-    pass  # fill me in, about 1 line
+def block(tokens, width, ratio, words):
+    pass  # fill me in, about 3 lines
 
 
 check.ch12_block(block)
 
 # %% [markdown]
 r"""
-**3. The crossing.** From how many tokens on do scores (and weights times values) cost at least as much as everything else?
+**3. What a budget buys.** You may spend `budget` times the cost of a textbook block on a single frame of `places` tokens.
+How many whole frames can a clip have, if all its tokens attend to each other?
 """
 
 
 # %%
-def crossing(width):
-    pass  # fill me in, about 1 line
+def longest(budget, places, width):
+    pass  # fill me in, about 3 lines, or a loop
 
 
-check.ch12_crossing(crossing)
+check.ch12_longest(longest)
 
 # %% [markdown]
 r"""
-**4. How many times?** A clip of `frames` frames with `places` tokens each: how many times as much as a single frame does one
-block on it cost, all products counted?
+**4. Train within a budget.** `stills` trains a small transformer on clips that show one random picture in all 8 frames, each
+frame under its own noise. The network has to say what the picture was. Its best error from one frame is 1/2, from all eight
+1/9 (why?). Reach an error of 0.125 or less with at most $4 \cdot 10^9$ FLOPs. This first attempt does neither:
 """
 
-
 # %%
-def times_one_frame(frames, places, width):
-    pass  # fill me in, about 2 lines
+attempt = ("joint",), 32, 24
+print(f"error {stills(*attempt, rate=0.01):.3f} for {stills_flops(*attempt) / 1e9:.1f} GFLOPs")
 
 
-check.ch12_ratio(times_one_frame)
+def choose():
+    pass  # return your patterns (a tuple, one name for each block), width (a multiple of 4), steps and rate
+
+
+check.ch12_budget(choose)
+
+# %% [markdown]
+r"""
+**5. Break it.** In the table of distances, shift no windows: use `["window:4x4x4"]`, one block that is repeated for ever.
+Say first what the distance will be, then compute it. Which *smallest* change to the boxes makes it finite again without a
+shift? Try a second pattern with other sides, and look at what you pay.
+
+**6. An open question.** Six blocks may together compute at most a quarter of the pairs of six `joint` blocks, on 8 x 8 x 8
+tokens. Which six patterns would you choose for digits that move, and which for a camera that pans? Say what has to be
+linked with what, and which measurement would change your mind.
+"""
 
 # %% [markdown]
 r"""
 ## In practice
 
-- **Frame and time in turn** was the way of early video transformers such as **Latte** ([Ma et al.
-  2024](references.md#ma-2024)) and of **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
-- **Joint attention** is what **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al.
-  2024](references.md#kong-2024)) pay for, made affordable by strong compression in the autoencoder and by fast kernels.
-- **Skips** (Skiparse) are from **Open-Sora Plan** ([Lin et al. 2024](references.md#lin-2024)).
-- **The cheapest token** is one that isn't there: twice the compression along height and width leaves a quarter of the
-  tokens, and a sixteenth of the scores. That is why [chapter 9](09_latent_diffusion.ipynb) comes before any talk of long clips.
+- **Factorised attention** is in early video transformers such as **Latte** ([Ma et al. 2024](references.md#ma-2024)), and
+  in **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Full attention** is in **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al.
+  2024](references.md#kong-2024)). Strong compression in the autoencoder and fast kernels make it affordable.
+- **Skips** ([Skiparse](glossary.md#skiparse)) are from **Open-Sora Plan** ([Lin et al. 2024](references.md#lin-2024)).
+- **The cheapest token** is one that isn't there. Twice the compression of height and width leaves a quarter of the tokens
+  and a sixteenth of the scores. That is why [chapter 9](09_latent_diffusion.ipynb) comes before long clips.
 
 ## Further reading
 

@@ -6,57 +6,113 @@ Worked answers to the exercises of [chapter 12](../12_the_bill.ipynb). Try them 
 """
 
 # %%
+import numpy as np
+
 from minivdit.lab.lessons import check
+from minivdit.lab.lessons.ch12 import stills, stills_flops
+from minivdit.models import costs
+from minivdit.models.patterns import average_attention_distance
 
 # %% [markdown]
 r"""
-**1. Pairs of frame and time attention.** T groups of H W tokens, then H W groups of T tokens; each group of n has n² pairs.
+**1. Looking back.** Frame t looks at itself and at the `back` frames before it, but there are only t of those. Each pair of
+frames has (H W)² pairs of tokens.
 """
 
 
 # %%
-def pairs_in_turn(grid):
+def pairs_looking_back(grid, back):
     frames, places = grid[0], grid[1] * grid[2]
-    return frames * places**2 + places * frames**2
+    return sum(1 + min(t, back) for t in range(frames)) * places**2
 
 
-check.ch12_pairs(pairs_in_turn)
+check.ch12_pairs(pairs_looking_back)
 
 # %% [markdown]
 r"""
-**2. A block.** The sum of the table.
+**2. A block that reads.** Self-attention's four projections are 8 N d². The MLP's two products are 4 r N d² together. In
+cross-attention queries and output are made from N tokens (4 N d²), keys and values from M words (4 M d²), and each of
+the N x M pairs takes 4 d, as in self-attention.
 """
 
 
 # %%
-def block(tokens, width):
-    return 24 * tokens * width**2 + 4 * tokens**2 * width
+def block(tokens, width, ratio, words):
+    own = (8 + 4 * ratio) * tokens * width**2 + 4 * tokens**2 * width
+    cross = 4 * (tokens + words) * width**2 + 4 * tokens * words * width
+    return own + cross
 
 
 check.ch12_block(block)
 
 # %% [markdown]
 r"""
-**3. The crossing.** 4 N² d = 24 N d², so N = 6 d.
+**3. What a budget buys.** Count up until the next frame is too expensive. The quadratic formula does it at once, but is
+easier to get wrong.
 """
 
 
 # %%
-def crossing(width):
-    return 6 * width
+def longest(budget, places, width):
+    cost = lambda n: 24 * n * width**2 + 4 * n**2 * width
+    frames = 0
+    while cost((frames + 1) * places) <= budget * cost(places):
+        frames += 1
+    return frames
 
 
-check.ch12_crossing(crossing)
+check.ch12_longest(longest)
 
 # %% [markdown]
 r"""
-**4. How many times?** The ratio of two such sums. For frames without end it approaches the square of their number.
+**4. Train within a budget.** Look at what has to be linked: the same place in all frames, and nothing else. `time` links
+just that, for 8 pairs a token instead of 288. So more of the budget is left for steps. With eight frames, each
+of signal-to-noise ratio 1, the mean has a ratio of 8, and the best guess is off by 1 / (1 + 8).
+
+`joint` contains the solution as well, but it must first *learn* which 8 of 288 tokens to look at. It doesn't get
+that far within the budget. And `frame` stays at 1/2, because it never sees another frame.
 """
 
 
 # %%
-def times_one_frame(frames, places, width):
-    return block(frames * places, width) / block(places, width)
+def choose():
+    return ("time",), 8, 200, 0.03
 
 
-check.ch12_ratio(times_one_frame)
+for patterns, width, steps in ((("time",), 8, 200), (("joint",), 8, 100), (("frame",), 8, 200)):
+    error, flops = stills(patterns, width, steps, 0.03), stills_flops(patterns, width, steps)
+    print(f"{patterns[0]:6} error {error:.3f} for {flops / 1e9:.1f} GFLOPs")
+check.ch12_budget(choose)
+
+# %% [markdown]
+r"""
+**5. Break it.** Without a shift the distance is infinite: a token never leaves its box, however many blocks follow. It is the
+same failure as `frame`, with smaller pictures. A second partition that *crosses* the first one repairs it. Longer boxes in
+one direction alone don't: look at the second line.
+"""
+
+# %%
+grid = (8, 8, 8)
+for patterns in (
+    ["window:4x4x4"],
+    ["window:4x4x4", "window:8x4x4"],
+    ["window:4x4x4", "window:8x8x1"],
+    ["window:4x4x4", "window:8x8x8"],
+):
+    pairs = np.mean([costs.score_pairs(pattern, grid) for pattern in patterns]) / costs.score_pairs("joint", grid)
+    print(
+        f"{', '.join(patterns):28}{pairs:>7.1%} of the pairs, distance {average_attention_distance(patterns, grid):.2f}"
+    )
+assert np.isinf(average_attention_distance(["window:4x4x4"], grid))
+assert np.isinf(average_attention_distance(["window:4x4x4", "window:8x4x4"], grid))
+
+# %% [markdown]
+r"""
+With `window:8x8x1` the boxes reach across time and height, those of the first block across width in part; together, in
+three steps or fewer, they link everything.
+
+**6. An open question.** There is no right answer. A digit that moves must meet itself at *another* place of the next frame:
+`time` alone never links these two directly, a window of 2 frames and a few places does. A camera that pans moves everything by the
+same step, so it helps to compare whole frames: one `joint` block among five cheap ones costs a sixth of six `joint` blocks. The
+measurement that would decide is chapter 10's: consistency and motion at equal training FLOPs, for several seeds.
+"""

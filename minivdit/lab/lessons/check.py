@@ -13,7 +13,7 @@ from .ch08 import ch08_cross, ch08_encode, ch08_guide, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
-from .ch12 import ch12_block, ch12_crossing, ch12_pairs, ch12_ratio
+from .ch12 import ch12_block, ch12_budget, ch12_longest, ch12_pairs
 from .ch13 import ch13_blocks, ch13_online, ch13_roofline, ch13_traffic, ch13_turns
 from .ch14 import ch14_latents, ch14_levels, ch14_rounds, ch14_start
 from .ch15 import ch15_causal, ch15_skiparse, ch15_strata, ch15_tokens
