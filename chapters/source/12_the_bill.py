@@ -224,7 +224,8 @@ clips. (If one point sticks out, another program was using the machine.)
 As clips get longer, the two lines get the same slope. That is what you want from a prediction: you know before you start
 whether twice the length takes twice or four times as long.
 
-Memory can be predicted, too. Training keeps the arrays that the pullbacks will need. `clip_cost` adds up their sizes.
+Memory can be predicted, too. Training keeps the arrays that the pullbacks will need. `clip_cost` adds up their sizes, as
+NumPy's operations keep them. Compiled operations (Numba) keep somewhat less.
 """
 
 # %%
@@ -436,8 +437,8 @@ check.ch12_budget(choose)
 # %% [markdown]
 r"""
 **5. Break it.** In the table of distances, shift no windows: use `["window:4x4x4"]`, one block that is repeated for ever.
-Say first what the distance will be, then compute it. Which *smallest* change to the boxes makes it finite again without a
-shift? Try a second pattern with other sides, and look at what you pay.
+Say first what the distance will be, then compute it. Then add a second pattern with other sides, such
+as `"window:8x4x4"`. Which sides make the distance finite, what do they cost, and what do they have in common?
 
 **6. An open question.** Six blocks may together compute at most a quarter of the pairs of six `joint` blocks, on 8 x 8 x 8
 tokens. Which six patterns would you choose for digits that move, and which for a camera that pans? Say what has to be
