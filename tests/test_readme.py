@@ -216,7 +216,7 @@ def test_the_readme_is_short_and_its_figures_stand_in_tables():
     assert all(sentence.count("%") <= 1 for sentence in re.split(r"(?<=[.:;!?])\s", prose))
 
 
-def test_the_first_screen_leads_to_the_course(schematic):
+def test_the_first_screen_leads_to_the_course(overview):
     """A picture of at least 400 pixels, and the chapters, within the first twenty lines; all of it before any table."""
     screen = "\n".join(read("README.md").splitlines()[:20])
     with Image.open(PROJECT / re.search(r"!\[[^\]]*\]\(([^)]+)\)", screen)[1]) as picture:
@@ -225,7 +225,7 @@ def test_the_first_screen_leads_to_the_course(schematic):
     assert (PROJECT / "examples" / "pictures" / "side_by_side.gif").stat().st_size < 1e6
     assert "(chapters/00_start_here.ipynb)" in screen
     assert "minivdit sample" in screen and "minivdit demo" in screen and "python -m pytest" in screen
-    assert f"](examples/pictures/{schematic.OUT.name})\n\n{schematic.table()}\n" in read("README.md")
+    assert f"](chapters/pictures/{overview.OUT.name})\n\n{overview.table()}\n" in read("README.md")
 
 
 def test_pip_is_asked_only_for_extras_that_there_are():
@@ -256,23 +256,19 @@ def test_short_work_is_smaller_and_no_other():
 
 
 @pytest.fixture(scope="module")
-def schematic():
-    spec = importlib.util.spec_from_file_location("schematic", PROJECT / "examples" / "pictures" / "schematic.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def overview():
+    """The script that draws the picture; tests/chapters/test_pictures.py holds that the kept file is up to date."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PROJECT / "chapters" / "pictures"))
+        yield importlib.import_module("overview")
 
 
-def test_the_schematic_is_what_its_script_draws(schematic):
-    assert schematic.OUT.read_text(encoding="utf-8") == schematic.svg(), "run: python examples/pictures/schematic.py"
-
-
-def test_each_box_of_the_schematic_leads_to_its_code_and_its_chapter(schematic):
-    drawing = ElementTree.fromstring(schematic.svg())
+def test_each_box_of_the_overview_leads_to_its_code_and_its_chapter(overview):
+    drawing = ElementTree.fromstring(overview.svg())
     namespace = "{http://www.w3.org/2000/svg}"
     links = [link.get("href") for link in drawing.iter(f"{namespace}a")]
-    boxes = (*schematic.BOXES, schematic.SAMPLER)
+    boxes = (*overview.BOXES, overview.SAMPLER)
     assert sorted(links) == sorted(f"../../{link}" for box in boxes for link in box.links)
-    assert all((schematic.OUT.parent / link).exists() for link in links)
+    assert all((overview.OUT.parent / link).exists() for link in links)
     words = [words.text for words in drawing.iter(f"{namespace}text")]
     assert all(words.count(title) == 1 for title in ("Caption", "Text encoder", "Transformer", "Latents", "Clip"))

@@ -56,11 +56,10 @@ def test_the_reference_has_a_page_for_each_room_that_names_its_modules(api, tmp_
 
 @pytest.fixture
 def chapters(build, tmp_path):
-    """A copy of the chapters and of the pictures that they show, to be built elsewhere."""
+    """A copy of the chapters, to be built elsewhere."""
     for needed in ("sphinx", "myst_nb", "furo", "latex2mathml"):
         pytest.importorskip(needed, reason=f"{needed} isn't installed; pip install -e '.[site]'")
     made = shutil.ignore_patterns("_build", "api", "source")
-    shutil.copytree(build.CHAPTERS.parent / "examples" / "pictures", tmp_path / "examples" / "pictures")
     return shutil.copytree(build.CHAPTERS, tmp_path / "chapters", ignore=made)
 
 
