@@ -49,6 +49,7 @@ CONTENTS = """
 :hidden:
 :caption: Look up
 glossary
+paper_to_code
 references
 ```
 
