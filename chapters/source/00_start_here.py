@@ -4,11 +4,11 @@ r"""
 
 *About 30 minutes with the exercises. Runs in about a minute.*
 
-**You'll do:** check your machine, take a video apart as an array, and turn a sentence into a clip with the weights that
-come with this package. Then you'll ask how good the clips are, and against what that should be held.
+**You'll do:** check your machine. Take a video apart as an array. Turn a sentence into a clip with the weights that
+come with this package. Then measure how good such clips are.
 
-**You'll learn:** how videos are laid out in this project; what comes between a sentence and a clip; why a picture of
-success is not a measurement.
+**You'll learn:** how videos are laid out in this project; what comes between a sentence and a clip; why a good picture
+is not a measurement.
 
 **You need:** Python and a little NumPy. No GPU, no data set, no network.
 """
@@ -33,8 +33,8 @@ generator = np.random.default_rng(0)
 r"""
 ## Is everything there?
 
-Each line is a thing that the chapters want. `[OK]` is what you hope for; `[FAIL]` comes with its cure; `[--]` is something
-you can do without, such as a GPU. (`minivdit doctor` on the command line checks a few things more.)
+Each line is something that the chapters need. `[OK]` means that it is there. `[FAIL]` comes with its cure. `[--]` is
+something you can do without, such as a GPU. (`minivdit doctor` on the command line checks a few more things.)
 """
 
 # %%
@@ -46,9 +46,10 @@ to_mend = doctor.report(
 r"""
 ## A video is an array
 
-**Claim.** A video is a box of numbers, and everything one does with videos is done to numbers.
+**Claim.** A video is an array of numbers. Whatever you do to a video, you do to these numbers.
 
-All videos in this project have five axes, always in this order:
+All videos in this project have five axes, always in this order. A group of clips that are handled together is a
+[batch](glossary.md#batch).
 
 | axis | letter | what it counts |
 |---|---|---|
@@ -56,10 +57,10 @@ All videos in this project have five axes, always in this order:
 | 1 | T | frames |
 | 2 | H | rows of pixels, from the top |
 | 3 | W | columns of pixels, from the left |
-| 4 | C | channels: 1 for grey, 3 for colour |
+| 4 | C | [channels](glossary.md#channel): 1 for grey, 3 for colour |
 
-The numbers go from 0, black, to 1, white. Here are four clips from the endless supply that the models are trained on:
-digits that move, and captions that say so.
+The numbers go from 0 (black) to 1 (white). The models are trained on clips of moving digits. A generator makes them,
+each with a caption that says what moves and where. Here are four:
 """
 
 # %%
@@ -72,9 +73,9 @@ show(batch.video, captions=batch.captions, columns=4)
 
 # %% [markdown]
 r"""
-Being an array, a video can be cut along any axis. Along B: one clip. Along T: one frame. Along H: one row of pixels,
-through time; and that one is worth a look. Something that stands still leaves a vertical trace there, something that moves
-a slanted one. *Motion is a slope.*
+An array can be cut along any axis. A cut along B gives one clip, a cut along T gives one frame. A cut along H gives one
+row of pixels through time, and that one is worth a look. A thing that stands still leaves a vertical trace there. A thing
+that moves leaves a slanted one. *Motion is a slope.*
 """
 
 # %%
@@ -97,10 +98,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-The fast one leans further than the slow one, and where a trace turns round, the digit has bounced off the wall. The third
-moves down: it leaves its row, and no slope shows.
+The trace of the fast digit leans further than that of the slow one. Where a trace turns round, the digit has bounced off
+the wall. The third digit moves down. It leaves the marked row, so no slope shows.
 
-How fast does a digit move? Follow its centre of mass, the mean position of its ink. As a simple loop over all pixels:
+How fast does a digit move? Follow its centre of mass, the mean position of its ink. Let $I_{yx}$ be the brightness of the
+pixel in row $y$ and column $x$:
+
+$$\bar y = \frac{\sum_{y,x} y\, I_{yx}}{\sum_{y,x} I_{yx}}, \qquad \bar x = \frac{\sum_{y,x} x\, I_{yx}}{\sum_{y,x} I_{yx}}$$
+
+As a simple loop over all pixels:
 """
 
 
@@ -121,7 +127,8 @@ path = np.array([centre_by_loops(frame) for frame in fast])  # (T, 2)
 
 # %% [markdown]
 r"""
-Vectorised, with no loop at all (you will write the same for whole batches in an exercise):
+Vectorised, with no loop at all. `einsum` multiplies image and positions, and sums over `h` and `w`, which are missing
+on the right of the arrow:
 """
 
 # %%
@@ -138,8 +145,8 @@ assert abs(np.median(speed) - told) < 0.05
 r"""
 ## A sentence is numbers, too
 
-Captions have a small grammar. The parser turns one into what is meant, and the other way round a clip can be made from what
-is meant. A word outside the grammar is an error that says so, rather than a clip of something else.
+Captions have a small grammar. The parser turns a caption into a list of motions. The generator turns a list of motions into
+a clip. A word outside the grammar is an error. You won't get a clip of something else instead.
 """
 
 # %%
@@ -151,7 +158,8 @@ except ValueError as error:
 
 # %% [markdown]
 r"""
-A network takes numbers. The tokenizer gives each word its own; 1 starts a caption, 0 fills up.
+A network takes numbers. The [tokenizer](glossary.md#tokenizer) gives each word a number of its own. 1 starts a caption, and
+0 fills a short caption up to the length of the longest.
 """
 
 # %%
@@ -174,9 +182,9 @@ show(drawn, captions=prompts, columns=4)
 
 # %% [markdown]
 r"""
-What happened? The network began with pure noise and took a little of it away, step after step, each time asking
-itself: given this caption, what is the clip behind this noise? A sampler is a loop that yields each step, so we can watch
-what the network believed on the way.
+What happened? [Sampling](glossary.md#sampling) began with pure noise and took a little of it away, step after step. In each
+step the network answered one question: given this caption, what is the clip behind this noise? A
+[sampler](glossary.md#sampler) is a loop that yields each step. So we can watch how the network's answer changes.
 """
 
 # %%
@@ -190,10 +198,11 @@ plt.show()
 
 # %% [markdown]
 r"""
-At first a blur, then strokes that still change their mind from frame to frame, at last a digit. [Chapter 4](04_removing_noise.ipynb) is about this
-loop.
+At first the answer is a blur. Then strokes appear that differ from frame to frame. At the end there is a digit.
+[Chapter 4](04_removing_noise.ipynb) is about this loop.
 
-The noise comes from a seed. The same seed gives the same clip; another seed gives another clip for the same caption.
+The noise comes from a [seed](glossary.md#seed). The same seed gives the same clip. Another seed gives another clip for the
+same caption.
 """
 
 # %%
@@ -209,10 +218,12 @@ show(np.concatenate([again, *others]), captions=[f"seed {seed}" for seed in (1, 
 r"""
 ## Is it what was asked for?
 
-Four nice clips prove nothing: they may be lucky, or chosen. So count. A judge, a small network trained to read digits, looks
-at every frame; a tracker follows the digit and compares its way with the caption. And a number alone proves nothing
-either, so we put two others beside it: the same judgement on real clips, the *ceiling*, since the judge errs too; and
-on the drawn clips with the wrong captions, the *floor*.
+Four nice clips prove nothing. They may be luck, or chosen. So count. A small network that was trained to read digits, the
+[judge](glossary.md#judge), looks at every frame. A tracker follows the digit and compares its path with the caption.
+
+One number alone proves nothing either. We put two others beside it, the
+[ceiling and the floor](glossary.md#ceiling-and-floor). The ceiling is the same measure on real clips: the judge makes
+mistakes, too. The floor is the measure on the drawn clips with wrong captions: some are right by chance.
 """
 
 # %%
@@ -248,13 +259,13 @@ plt.show()
 
 # %% [markdown]
 r"""
-The thin lines are the ranges: few clips leave much open, even where all were right. `minivdit evaluate` takes more. And it
-is one model on one kind of clip: with two digits at a time the weights that ship mostly fail, as the README of the
-project says. To know where something doesn't work is part of knowing it.
+The thin lines are 95% [confidence intervals](glossary.md#confidence-interval). They are long, because the clips are few.
+`minivdit evaluate` takes more. And this is one model on one kind of clip. Two digits at a time are harder: they often melt
+or double. The README of the project has the figures. Knowing where a model fails is part of knowing the model.
 
-## The way through
+## From caption to clip
 
-Everything between sentence and clip has a chapter, and can be taken apart:
+Each part between sentence and clip has a chapter that takes it apart:
 
 ```
 caption -> words -> text encoder ------------------.                       chapter 8
@@ -267,7 +278,7 @@ noise -> patches -> transformer blocks: attention, text, levels -> less noise, a
 
 ## Exercises
 
-Fill in the stubs, run the cell, and read what `check` says. Worked solutions are in
+Fill in a stub, run its cell, and read what `check` says. The last two exercises have no check. Worked solutions are in
 [solutions/00_start_here](solutions/00_start_here.ipynb).
 
 **1. Play backwards.** `video` is (B, T, H, W, C).
@@ -283,7 +294,8 @@ check.ch00_backwards(backwards)
 
 # %% [markdown]
 r"""
-**2. Side by side.** Two batches of clips, alike in all but their width: put each pair next to each other, the first one left.
+**2. Side by side.** Two batches of clips differ in nothing but their width. Put each pair next to each other, the first clip
+on the left.
 """
 
 
@@ -296,16 +308,31 @@ check.ch00_beside(beside)
 
 # %% [markdown]
 r"""
-**3. The centre of mass** of every frame of every clip: from (B, T, H, W, 1) to (B, T, 2), as (y, x).
+**3. How far does the ink spread?** Write the standard deviation of the ink of every frame of every clip, from
+(B, T, H, W, 1) to (B, T):
+
+$$s = \sqrt{\frac{\sum_{y,x} I_{yx}\, \big((y - \bar y)^2 + (x - \bar x)^2\big)}{\sum_{y,x} I_{yx}}}$$
+
+where $(\bar y, \bar x)$ is the centre of mass of that frame. (A digit that melts grows by this measure.)
 """
 
 
 # %%
-def centre(video):
-    pass  # fill me in, about 4 lines
+def spread(video):
+    pass  # fill me in, about 6 lines
 
 
-check.ch00_centre(centre)
+check.ch00_spread(spread)
+
+# %% [markdown]
+r"""
+**4. Break it and explain.** Exchange rows and columns: `moving.video.swapaxes(2, 3)`. Nothing raises an error. First
+predict what you'll see: which way do the digits move, and which digits can still be read? Then show the clips, and measure
+with `share_right`. Why does a canvas of 32 x 32 pixels hide this mistake?
+
+**5. A question to explore.** Which digit, or which direction, does the model get wrong most often? Choose captions, draw
+clips with several seeds, and count. How many clips do you need before you believe your answer?
+"""
 
 # %% [markdown]
 r"""

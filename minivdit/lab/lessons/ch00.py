@@ -23,14 +23,14 @@ def ch00_beside(answer, generator):
 
 
 @exercise
-def ch00_centre(answer, generator):
+def ch00_spread(answer, generator):
     video = _video(generator)
     batch, frames, height, width, _ = video.shape
-    expected = np.zeros((batch, frames, 2))
+    expected = np.zeros((batch, frames))
     for b in range(batch):
         for t in range(frames):
             image = video[b, t, :, :, 0]
-            for y in range(height):
-                for x in range(width):
-                    expected[b, t] += np.array([y, x]) * image[y, x] / image.sum()
-    agree("the centre (B, T, 2)", answer(video), expected)
+            places = np.array(list(np.ndindex(height, width)))
+            centre = np.average(places, axis=0, weights=image.ravel())
+            expected[b, t] = np.average(((places - centre) ** 2).sum(axis=1), weights=image.ravel()) ** 0.5
+    agree("the standard deviation of the ink (B, T)", answer(video), expected)

@@ -1,7 +1,7 @@
 """The checks of all exercises: `check.ch01_sine(my_sine)`. Those of a chapter are in the file of its number."""
 # ruff: noqa: F401 (everything here is imported to be found here)
 
-from .ch00 import ch00_backwards, ch00_beside, ch00_centre
+from .ch00 import ch00_backwards, ch00_beside, ch00_spread
 from .ch01 import ch01_gradcheck, ch01_matmul, ch01_sine, ch01_softmax, ch01_unbroadcast
 from .ch02 import ch02_adamw, ch02_confusion, ch02_conv, ch02_cross_entropy, ch02_linear
 from .ch03 import ch03_alpha_bar, ch03_clean, ch03_level_of, ch03_mix
