@@ -4,17 +4,18 @@ r"""
 
 *About 60 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** write operations that know their own derivative, watch an engine put them together, catch wrong
-gradients, and train a small network with it.
+**You'll do:** write operations that know their own derivative. Watch an engine put them together. Catch wrong
+gradients. Train a small network.
 
-**You'll learn:** why one pass backwards gives the slope of a loss along every weight at once; what a
-[pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a gradient check that sums the
-output can be fooled; what goes wrong when an array is changed in place.
+**You'll learn:** why one pass backwards gives the slope of a [loss](glossary.md#loss) along every weight at once; what a
+[pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a
+[gradient check](glossary.md#gradient-check) that sums the output can be fooled; what goes wrong when an array is changed
+in place.
 
 **You need:** Python, NumPy, and the chain rule from school: the slope of `f(g(x))` is `f'(g(x)) * g'(x)`.
 
-Everything this project trains, up to the text-to-video transformer, is trained with the few hundred lines that this
-chapter takes apart: `minivdit/autograd/`.
+This chapter takes apart the few hundred lines in `minivdit/autograd/`. They train everything in this project, up to the
+text-to-video transformer.
 """
 
 # %%
@@ -35,8 +36,13 @@ generator = np.random.default_rng(0)
 r"""
 ## The slow way: nudge every weight
 
-To train is to ask, for every weight: if it grew a little, would the loss grow or fall, and how fast? The plainest answer
-is to try. Nudge one weight up and down, look at the loss both times, divide. This is a *central difference*.
+Training asks one question about every weight: if it grew a little, would the loss grow or fall, and how fast? The plainest
+way to find out is to try. Nudge one weight up and down by a small step $h$, look at the loss $L$ both times, and divide.
+This is a [central difference](glossary.md#central-difference):
+
+$$\frac{\partial L}{\partial w_i} \approx \frac{L(w + h\,e_i) - L(w - h\,e_i)}{2h}$$
+
+where $e_i$ is 1 at weight $i$ and 0 elsewhere.
 """
 
 # %%
@@ -61,7 +67,7 @@ print(slow_gradient(loss_of, weights))
 
 # %% [markdown]
 r"""
-It works, and it is hopeless: each weight costs two runs of the whole network. How many would that be for the model
+It works, but it is far too slow: each weight costs two runs of the whole network. How many runs would that be for the model
 that comes with this package?
 """
 
@@ -74,14 +80,20 @@ print(f"{count:,} weights: {2 * count:,} runs of the network for one gradient")
 r"""
 ## An operation is its value and its pullback
 
-**Claim.** If every operation can answer one question about itself, the gradient along *all* weights costs about as much
-as a few runs of the network, however many weights there are.
+**Claim.** If every operation can answer one question about itself, the [gradient](glossary.md#gradient) along *all* weights
+costs about as much as a few runs of the network. The number of weights doesn't matter.
 
 The question is: *if the loss changes at this rate with your output, at which rate does it change with each of your
-inputs?* A function that answers it is called a *pullback*, because it pulls a gradient back from output to inputs. The
-gradient that goes in, one number for each entry of the output, is called a *cotangent*.
+inputs?* For an operation from $x$ to $y$:
 
-In this project an operation is a plain function on arrays that returns both, side by side:
+$$\bar x_j = \sum_i \bar y_i\, \frac{\partial y_i}{\partial x_j}, \qquad \text{where}\quad
+\bar y_i = \frac{\partial L}{\partial y_i}, \quad \bar x_j = \frac{\partial L}{\partial x_j}$$
+
+A function that computes $\bar x$ from $\bar y$ is a *pullback*: it pulls a gradient back from the output to the inputs.
+The gradient that goes in, $\bar y$, is called a *cotangent*. It has one number for each entry of the output.
+
+In this project an operation is a plain function on arrays. It returns its value and its pullback, side by side. In code,
+$\bar y$ is called `grad`:
 """
 
 
@@ -104,10 +116,9 @@ def tanh(x):
 
 # %% [markdown]
 r"""
-`pullback` is defined inside the function, so it remembers `a`, `b` and `value`. That is all the memory an operation
-needs.
+`pullback` is defined inside the function, so it remembers `a`, `b` and `value`. An operation needs no other memory.
 
-Chaining two operations is the chain rule: forwards in one order, pullbacks in the other.
+The chain rule chains two operations: values in one order, pullbacks in the opposite order.
 """
 
 # %%
@@ -129,9 +140,13 @@ r"""
 
 **Claim.** A pullback is a product with a matrix that nobody ever builds.
 
-An operation from $n$ numbers to $m$ numbers has $m \times n$ slopes, one for each pair: its *Jacobian* $J$. The chain
-rule for arrays is a product of Jacobians, and a pullback computes one factor of it, `grad @ J`. Take softmax, which
-turns scores into weights that add up to 1. The simple loop fills the Jacobian entry by entry:
+An operation from $n$ numbers to $m$ numbers has $m \times n$ slopes, one for each pair. They form its
+[Jacobian](glossary.md#jacobian) $J_{ij} = \partial y_i / \partial x_j$. So the sum above is a product, `grad @ J`. Take
+[softmax](glossary.md#softmax), which turns scores $s$ into weights $w$ that add up to 1:
+
+$$w_i = \frac{e^{s_i}}{\sum_k e^{s_k}}, \qquad \frac{\partial w_i}{\partial s_j} = w_i\,(\delta_{ij} - w_j)$$
+
+where $\delta_{ij}$ is 1 if $i = j$, else 0. The simple loop fills the Jacobian entry by entry:
 """
 
 # %%
@@ -148,8 +163,11 @@ by_loop = grad @ jacobian
 
 # %% [markdown]
 r"""
-Vectorised, the same product takes one line and no matrix. Multiply it out once by hand: the first term is the diagonal
-of $J$, the second is everything else.
+Multiply it out by hand, and the matrix is gone:
+
+$$\bar s_j = \sum_i \bar w_i\, w_i\,(\delta_{ij} - w_j) = w_j\,\Big(\bar w_j - \sum_i \bar w_i\, w_i\Big)$$
+
+That is one line:
 """
 
 # %%
@@ -163,11 +181,11 @@ print(f"one row of {tokens:,} scores: {4 * tokens:,} bytes; its Jacobian: {4 * t
 r"""
 ## The engine
 
-**Claim.** With pullbacks in place, what is left is bookkeeping: remember what was computed from what, then call the
-pullbacks in the opposite order.
+**Claim.** With pullbacks in place, only bookkeeping is left. Remember what was computed from what. Then call the pullbacks
+in the opposite order.
 
-`ag.differentiable` does the remembering. It turns our function on arrays into one on Tensors, where a Tensor is an array
-together with the node that made it. This is the library's own decorator; all its operations are made with it.
+`ag.differentiable` does the remembering. It turns our function on arrays into one on [Tensors](glossary.md#tensor). A Tensor
+is an array together with the node that made it. All operations of the library are made with this decorator.
 """
 
 # %%
@@ -181,7 +199,8 @@ print(total)
 
 # %% [markdown]
 r"""
-Behind `total` there is a graph now. Each node knows the nodes that fed it; we can walk it and draw it.
+Behind `total` there is a [computational graph](glossary.md#computational-graph) now. Each node knows the nodes that its
+inputs came from. So we can walk through the graph and draw it.
 """
 
 
@@ -224,12 +243,12 @@ draw_graph(total, {w.node.birth: "w", v.node.birth: "v"})
 
 # %% [markdown]
 r"""
-The numbers are the order in which the nodes were made. A node is always older than everything computed from it, so going
-backwards from the youngest to the oldest, every node is reached only after all its gradients have arrived. `w` is used
-twice: two gradients arrive there, and they are added.
+The numbers give the order in which the nodes were made. A node is always older than everything computed from it. So the
+[backward pass](glossary.md#backward-pass) goes from the youngest node to the oldest. Then all gradients of a node have
+arrived before it is reached. `w` is used twice: two gradients arrive there, and they are added.
 
-`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. `gradients` finds the
-same. It also checks what each pullback returns, frees it once it is used, and takes operations with several outputs.
+`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. Both find the same.
+`gradients` also checks what each pullback returns, frees each pullback after use, and takes operations with several outputs.
 """
 
 # %%
@@ -248,8 +267,9 @@ print(grad_w, grad_v)
 
 # %% [markdown]
 r"""
-Two properties are worth a try. The walk is a loop, not a recursion, so depth has no limit. And a gradient costs
-about as much as a few runs forward, whatever the number of weights: the "cheap gradient principle". We measure it.
+Two properties are worth a try. First, the walk is a loop, not a recursion, so a graph may be as deep as you like. Second,
+a gradient costs about as much as a few runs forward, whatever the number of weights. This is the "cheap gradient
+principle". We measure it.
 """
 
 # %%
@@ -283,17 +303,20 @@ print(f"by nudging it would take about {8 * width**2 * 2 * forward / 3600:.0f} h
 
 # %% [markdown]
 r"""
-Expect the backward pass to take up to twice as long as the forward pass: each matrix product `a @ b` forward becomes two
-products backward, one for the gradient of `a`, one for that of `b` (only the first layer's input wants none). That
-rule of thumb, three times the forward pass in all, returns in [chapter 12](12_the_bill.ipynb) when we predict what training costs.
+Expect the backward pass to take up to twice as long as the forward pass. Each matrix product `a @ b` forward becomes two
+products backward: one for the gradient of `a`, one for that of `b`. (Only the input of the first layer needs none.) So
+training costs about three forward passes. [Chapter 12](12_the_bill.ipynb) uses this rule to predict what training costs.
 
 ## Broadcasting, backwards
 
 **Claim.** What is copied forward is summed backward.
 
-NumPy stretches a bias of shape (3,) over a (5, 3) array. The loss then depends on each bias entry through 5 places, so 5
-gradients must be added. The engine does it for every operation, in one function, `unbroadcast`. An exercise asks you to
-write it.
+NumPy stretches a bias of shape (3,) over a (5, 3) array. This is [broadcasting](glossary.md#broadcasting). The loss then
+depends on each entry of the bias through 5 places. So 5 gradients are added:
+
+$$y_{ij} = x_{ij} + b_j, \qquad \bar b_j = \sum_i \bar y_{ij}$$
+
+The engine does it for every operation, in one function, `unbroadcast`. You'll write it in an exercise.
 """
 
 # %%
@@ -311,9 +334,9 @@ assert grad_bias.shape == bias.shape and np.allclose(grad_bias, by_loop)
 r"""
 ## Is it right? The all-ones trap
 
-Every hand-written pullback may be wrong, and a network with a wrong gradient often still trains, only worse. So we
-compare each with central differences. Most outputs are arrays, and a derivative check needs one number; the obvious way
-to get one is to sum the output. Here is a softmax whose pullback is plainly broken: it returns zeros.
+Every hand-written pullback may be wrong. A network with a wrong gradient often still trains, only worse. So we compare each
+pullback with central differences. These need one number, but most outputs are arrays. The obvious way to get one
+number is to sum the output. Here is a softmax whose pullback is plainly broken: it returns zeros.
 """
 
 
@@ -341,10 +364,10 @@ assert difference(broken_softmax, x, ones) < 1e-6 < 1e-2 < difference(broken_sof
 
 # %% [markdown]
 r"""
-Summing finds nothing wrong. It can't: the outputs of a softmax add up to 1 whatever goes in, so the sum has slope zero,
-and zero is what the broken pullback says. Layer norm has the same blind spot, since its outputs add up to 0. To sum is
-to use a cotangent of ones, and these operations flatten exactly that direction. A random cotangent has no
-such blind spot, except with probability zero.
+Summing finds nothing wrong. It can't. The outputs of a softmax add up to 1 whatever goes in, so the sum has slope zero, and
+zero is what the broken pullback says. Layer norm has the same blind spot, since its outputs add up to 0. To sum is to use a
+cotangent of ones. For these operations, the right gradient for just this cotangent is zero. A random cotangent
+has a blind spot only with probability zero.
 """
 
 # %%
@@ -362,7 +385,7 @@ plt.show()
 # %% [markdown]
 r"""
 The library's `gradcheck` draws random cotangents, for any operation and any number of outputs. Its tests break each
-pullback of the project in a dozen ways and require that it notice every time.
+pullback of the project in a dozen ways. `gradcheck` must notice every time.
 """
 
 # %%
@@ -378,8 +401,9 @@ else:
 
 # %% [markdown]
 r"""
-How large should the nudge be? Too large, and the curve isn't straight over its length; too small, and rounding eats
-the difference. The picture shows both, and why gradient checks run in float64 though training runs in float32.
+How large should the step be? If it is too large, the curve isn't straight over its length. If it is too small, the
+difference drowns in rounding errors. Compare the lowest points of the two curves: with no step does float32 get near what
+float64 reaches. That is why gradient checks run in float64, though training runs in float32.
 """
 
 # %%
@@ -400,8 +424,8 @@ plt.show()
 r"""
 ## What may not be changed
 
-A pullback remembers arrays, not copies of them. If someone changes such an array before the walk backwards, the gradient
-is wrong, and nobody complains.
+A pullback remembers arrays, not copies of them. If such an array is changed before the backward pass, the gradient is wrong.
+There is no error message.
 """
 
 # %%
@@ -415,10 +439,10 @@ assert not np.allclose(grad_leaf, [2, 4, 6])
 
 # %% [markdown]
 r"""
-So the rule of this project: between forward and backward nobody changes an array in place, and a pullback never
-changes the gradient it is given, since the engine may have handed the same array to someone else. The optimiser does
-change weights in place, after `gradients` has returned. By then each pullback has been used and freed; a
-second walk over the same graph is an error rather than a wrong answer:
+So this project has two rules. Between forward and backward, nobody changes an array in place. And a pullback never changes
+the gradient that it is given, since another pullback may get the same array. The optimiser does change weights in place,
+but only after `gradients` has returned. By then each pullback has been used and freed. A second walk over the same graph is
+an error, not a wrong answer:
 """
 
 # %%
@@ -431,8 +455,11 @@ except RuntimeError as error:
 r"""
 ## It learns
 
-Enough to train a network: two layers of weights, plain gradient descent, and a curve to fit. Every operation here is
-the library's.
+This is enough to train a network: two layers of weights, a curve to fit, and plain gradient descent,
+
+$$w \leftarrow w - \eta\, \frac{\partial L}{\partial w}$$
+
+with a [learning rate](glossary.md#learning-rate) $\eta$ of 0.02. Every operation here is the library's.
 """
 
 # %%
@@ -481,7 +508,7 @@ assert losses[-1] < losses[0]
 r"""
 ## Exercises
 
-Each stub says how long a solution is. `check` tries random inputs of odd sizes and tells what is wrong. Worked
+Each stub says how long a solution is. `check` tries random inputs of odd sizes and says what is wrong. Worked
 solutions are in [solutions/01_autograd](solutions/01_autograd.ipynb).
 
 **1. Sine.** Write it as value and pullback.
@@ -497,8 +524,8 @@ check.ch01_sine(sine)
 
 # %% [markdown]
 r"""
-**2. Matrix product.** `a` is (n, k), `b` is (k, m). Hint: write the shapes of `grad`, `a` and `b` down; there is
-only one way to multiply two of them that gives the shape of `a`.
+**2. Matrix product.** `a` is (n, k), `b` is (k, m). Hint: write down the shapes of `grad`, `a` and `b`. There is only one
+way to multiply two of them (one transposed) that gives the shape of `a`.
 """
 
 
@@ -511,21 +538,26 @@ check.ch01_matmul(matmul)
 
 # %% [markdown]
 r"""
-**3. Softmax over the last axis**, for arrays (rows, n), with its pullback for any cotangent.
+**3. [RMS norm](glossary.md#rms-norm)** over the last axis of an array (rows, n), as value and pullback. Each row is divided
+by its root mean square $r$:
+
+$$y_i = \frac{x_i}{r}, \qquad r = \sqrt{\tfrac{1}{n} \textstyle\sum_j x_j^2}$$
+
+Find $\partial r/\partial x_j$ first, then the Jacobian. Then multiply it out, as above for softmax.
 """
 
 
 # %%
-def softmax(x):
-    pass  # fill me in, about 6 lines
+def rms_norm(x):
+    pass  # fill me in, about 7 lines
 
 
-check.ch01_softmax(softmax)
+check.ch01_rms_norm(rms_norm)
 
 # %% [markdown]
 r"""
-**4. Unbroadcast.** `grad` has the shape of an output; an input of shape `shape` was broadcast to it. Sum `grad` down
-to `shape`. NumPy may have added axes in front and stretched axes of length 1.
+**4. Unbroadcast.** `grad` has the shape of an output. An input of shape `shape` was broadcast to it. Sum `grad` down
+to `shape`. NumPy may have added axes in front, and it may have stretched axes of length 1.
 """
 
 
@@ -538,17 +570,33 @@ check.ch01_unbroadcast(unbroadcast)
 
 # %% [markdown]
 r"""
-**5. Your own gradient check.** `operation(x)` returns (value, pullback), both for float64 arrays. Return True if the
-pullback is right, False if not. It will meet right ones and liars, and one liar is right whenever the cotangent is ones.
+**5. A cheaper gradient check.** `difference` above nudges one entry at a time. Write a check that runs the operation at
+most 5 times, whatever the size of `x`: nudge *all* entries at once, along a random direction $d$. If the pullback is
+right, then for any cotangent $\bar y$
+
+$$\sum_j \bar x_j\, d_j \approx \sum_i \bar y_i\, \frac{y_i(x + h\,d) - y_i(x - h\,d)}{2h}$$
+
+`operation(x)` returns (value, pullback) for a float64 array. Return True if the pullback is right, False if not. Your check
+will meet right pullbacks and wrong ones, and one of the wrong ones is right for a cotangent of ones.
 """
 
 
 # %%
 def gradient_is_right(operation, x):
-    pass  # fill me in, about 6 lines
+    pass  # fill me in, about 7 lines
 
 
 check.ch01_gradcheck(gradient_is_right)
+
+# %% [markdown]
+r"""
+**6. Break it and explain.** Write a tanh whose pullback forgets the slope: `return grad`. Train the network of "It learns"
+with it (`ag.differentiable` makes it an operation). Does the loss still fall? How far, beside the right tanh? Explain why it
+falls at all.
+
+**7. A question to explore.** How many bytes do the pullbacks of `run(layers)` remember? Which of these arrays could be thrown
+away and computed again, and what would that cost in time?
+"""
 
 # %% [markdown]
 r"""
