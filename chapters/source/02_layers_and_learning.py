@@ -4,17 +4,19 @@ r"""
 
 *About 60 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** build linear layers and convolutions as loops and in one line; write the loss and the optimiser; train a
-network that reads digits; overfit it on purpose; find out which digits it confuses.
+**You'll do:** build linear layers and convolutions, as loops and in one line. Write the loss and the optimiser. Train a
+network that reads digits. Overfit it on purpose. Find out which digits it confuses.
 
 **You'll learn:** what a [module](glossary.md#module) is; why [cross entropy](glossary.md#cross-entropy) is the loss for
-classes; what AdamW does with a gradient; why a network is tested on what it hasn't seen, and what even that doesn't tell.
+classes; what [AdamW](glossary.md#adamw) does with a gradient; why a network is tested on examples that it hasn't seen, and
+what even such a test doesn't tell.
 
 **You need:** gradients and pullbacks from [chapter 1](01_autograd.ipynb).
 
-Why a judge? Later chapters make clips of moving digits. Whether "a 3 moving right" shows a 3 shouldn't be a matter of
-opinion, so this project has a network that reads the digits: `minivdit/lab/evaluation/judge.py`. Here we train a smaller copy
-of it, on digits that are drawn by strokes, so nothing needs to be downloaded.
+Why a digit judge? Later chapters make clips of moving digits. Does "a 3 moving right" show a 3? That shouldn't be a matter
+of opinion. So this project has a network that reads digits, the [judge](glossary.md#judge), in
+`minivdit/lab/evaluation/judge.py`. Here we train a smaller copy of it. Its digits are drawn by strokes, so nothing needs to
+be downloaded.
 """
 
 # %%
@@ -46,7 +48,12 @@ print(f"{len(train.images):,} images to learn from, {len(test.images):,} others 
 r"""
 ## A linear layer
 
-Each output is a weighted sum of all inputs, plus a bias. As loops, for `x` (n, in), `weight` (in, out), `bias` (out,):
+In a [linear layer](glossary.md#linear-layer), each output is a weighted sum of all inputs, plus a bias. For row $r$ of the
+inputs $x$ and output $o$, with weights $W$ and bias $b$:
+
+$$y_{ro} = \sum_i x_{ri}\, W_{io} + b_o$$
+
+As loops, for `x` (n, in), `weight` (in, out), `bias` (out,):
 """
 
 
@@ -67,9 +74,9 @@ assert np.allclose(linear_by_loops(x, weight, bias), ag.linear(x, weight, bias).
 
 # %% [markdown]
 r"""
-`ag.linear` is an operation: arrays in, array out. A *layer* is an object that keeps its weights. In this project it is a
-`Module`, and a weight is a `Parameter`: a Tensor that asks for its gradient. There is nothing to register. A module
-finds its weights by walking through its attributes, and names them by the way there.
+`ag.linear` is an operation: arrays go in, an array comes out. A *layer* is an object that keeps its weights. In this project
+it is a `Module`. A weight is a `Parameter`, a Tensor that asks for its gradient. You don't register weights. A module finds
+them in its attributes, and an attribute's name becomes part of the weight's name.
 """
 
 
@@ -92,11 +99,15 @@ print(f"together {two_layers.parameter_count():,} numbers")
 
 # %% [markdown]
 r"""
-**Claim.** First weights must be neither large nor small: with variance 1/in, the output of a layer is about as large as its
-input, however wide it is.
+**Claim.** The initial weights must be neither too large nor too small. With variance $1/n$, where $n$ is the number of
+inputs, the outputs of a layer are about as large as its inputs, however wide the layer is.
 
-A sum of `in` independent terms has `in` times the variance of one. Watch what happens to a signal that goes through
-20 linear layers, with weights half and twice as large as that.
+A sum of $n$ independent terms has $n$ times the variance of one term:
+
+$$\mathrm{Var}(y_o) = n\, \mathrm{Var}(W_{io})\, \mathrm{E}\,[x_i^2]$$
+
+We send a signal through 20 linear layers, with the right [standard deviation](glossary.md#standard-deviation) of the
+weights, with half of it, and with twice as much. Look at the scale: each grid line is a large factor.
 """
 
 # %%
@@ -119,9 +130,14 @@ plt.show()
 r"""
 ## A convolution
 
-A linear layer on pixels has a weight for every pixel and every output, and a stroke that it has learnt at the left
-means nothing to it at the right. A *convolution* looks through a small window, with the same weights wherever the window
-stands. For an `image` (H, W) and one `kernel` (kh, kw), moved on by `stride` pixels:
+A linear layer on pixels has a weight for every pixel and every output. What it learns about a stroke at the left doesn't
+help it at the right. A [convolution](glossary.md#convolution) looks through a small window, with the same weights wherever
+the window stands. These weights are its kernel $K$. If the window moves on by $s$ pixels (the
+[stride](glossary.md#stride)), the output at row $r$ and column $c$ is
+
+$$y_{rc} = \sum_{i,j} K_{ij}\; \mathrm{image}_{rs+i,\; cs+j}$$
+
+As loops, for an `image` (H, W) and one `kernel` (kh, kw):
 """
 
 
@@ -147,8 +163,8 @@ kernels = {
 
 # %% [markdown]
 r"""
-Vectorised, all windows stand in one array, and the loops become one sum of products. The library's `ag.conv` takes many
-images, with channels last, and many kernels at once: (B, H, W, in) with (kh, kw, in, out).
+Vectorised, one array holds all windows, and the loops become one sum of products. The library's `ag.conv` takes many images
+and many kernels at once, with channels: (B, H, W, in) and (kh, kw, in, out).
 """
 
 # %%
@@ -169,8 +185,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-Nobody gives the network such kernels: it learns its own. Two things come for free. **Few weights**, and: a digit that is
-moved gives the same answer, moved.
+We chose these kernels by hand. A network learns its own. Sharing one kernel over the whole image has two advantages. There
+are **few weights**. And if the digit moves, the output **moves along** and doesn't change otherwise. The next cell checks
+both.
 """
 
 # %%
@@ -183,11 +200,15 @@ print(f"{layer.parameter_count()} weights; a linear layer from the same input to
 
 # %% [markdown]
 r"""
-## What is wrong, as one number: cross entropy
+## The loss for classes: cross entropy
 
-The network gives ten numbers for an image, its *logits*; softmax makes probabilities of them. The loss is the surprise:
-minus the logarithm of the probability that was given to the right digit. Sure and right costs nothing, guessing costs
-$\log 10$, sure and wrong costs a lot. By loop, then vectorised:
+For each image the network gives ten numbers, the [logits](glossary.md#logits) $z$. Softmax turns them into probabilities $p$.
+The loss is minus the logarithm of the probability of the right digit $\ell$, the mean over $n$ images:
+
+$$p_{rk} = \frac{e^{z_{rk}}}{\sum_j e^{z_{rj}}}, \qquad L = -\frac{1}{n} \sum_r \log p_{r,\, \ell_r}$$
+
+If the network is sure and right, the loss is 0. If it guesses, the loss is $\log 10$. If it is sure and wrong, the loss is
+large. By loop, then vectorised:
 """
 
 
@@ -213,10 +234,12 @@ print(f"guessing costs log 10 = {np.log(10):.3f}: {cross_entropy_vectorised(np.z
 
 # %% [markdown]
 r"""
-**Claim.** Its gradient is as plain as can be: the probabilities, minus 1 at the right digit, over the number of images.
+**Claim.** Its gradient is simple: the probabilities, minus 1 at the right digit, over the number of images.
 
-So each image pulls its right logit up and all others down, the harder the more it was surprised; an image that is read
-well hardly pulls at all.
+$$\frac{\partial L}{\partial z_{rk}} = \frac{1}{n}\, \big(p_{rk} - [k = \ell_r]\big)$$
+
+where $[k = \ell_r]$ is 1 at the right digit, else 0. So a step against the gradient raises the right logit of each image
+and lowers the others. The less probable the right digit was, the stronger the pull. An image that is read well hardly counts.
 """
 
 # %%
@@ -227,15 +250,24 @@ print(f"gradient check: {ag.gradcheck(lambda l: ag.cross_entropy(l, answers), lo
 
 # %% [markdown]
 r"""
-## Which way down: AdamW
+## The optimiser: AdamW
 
-The gradient says which way is up. The plainest step goes against it: `weight -= rate * gradient`. But the loss may be a
-narrow valley, steep across and nearly flat along. A rate small enough not to bounce across is far too small to get
-along.
+The gradient points uphill. The simplest [optimiser](glossary.md#optimiser) goes against it: `weight -= rate * gradient`. But
+the loss may be a narrow valley, steep across and nearly flat along. A rate that is small enough for the steep direction is
+far too small for the flat one.
 
-**Adam** keeps two running means for every weight: of the gradient, and of its square. It steps by the first over
-the root of the second, so that each weight moves by about `rate`, whether its slope is steep or flat. Both means start at
-zero and are too small at first, which is corrected. The **W** adds weight decay: every weight shrinks a little by itself.
+**Adam** keeps two running means for every weight: $m$ of the gradient $g$, and $v$ of its square. It divides the first by the
+root of the second. So each weight moves by about the [learning rate](glossary.md#learning-rate) $\eta$, whether its slope is
+steep or flat. Both means start at zero, so at first they are too small. The second line corrects that. The **W** stands for
+[weight decay](glossary.md#weight-decay) $\lambda$: every weight shrinks a little in each step. In step $k$:
+
+$$m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1-\beta_2)\, g^2$$
+
+$$\hat m = \frac{m}{1-\beta_1^k}, \qquad \hat v = \frac{v}{1-\beta_2^k}$$
+
+$$w \leftarrow (1 - \eta\lambda)\, w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon}$$
+
+The tiny $\varepsilon$ stands outside the root. It only prevents a division by zero.
 """
 
 
@@ -280,13 +312,14 @@ print(f"after 20 steps, distance to the star: plain {np.hypot(*plain[20]):.2f}, 
 
 # %% [markdown]
 r"""
-AdamW overshoots the star and comes back. In a real training each gradient comes from another random batch, and with a
-constant rate the weights never quite settle. That is why rates are lowered towards the end.
+Plain steps jump from one side of the valley to the other, and still come closer only slowly. AdamW overshoots the star and
+comes back. In a real training each gradient comes from another random batch. With a constant rate the weights never quite
+settle. That is why learning rates are lowered towards the end.
 
 ## Train the judge
 
-All parts are there. The judge is three convolutions, each halving the picture, and two linear layers. We take a quarter of
-the channels of the one in the package.
+Now all parts are there. The judge has three convolutions, each of which halves height and width, and two linear layers. Ours
+has a quarter of the channels of the one in the package.
 """
 
 # %%
@@ -350,15 +383,18 @@ assert reached > size(0.9, 0)
 
 # %% [markdown]
 r"""
-The "give or take" belongs to every accuracy: a share $p$ counted on $n$ digits is uncertain by $\sqrt{p(1-p)/n}$. With 100 test
-digits, a difference of two percent is nothing.
+The "give or take" belongs to every accuracy. A share $p$ that was counted on $n$ digits has the
+[standard error](glossary.md#standard-error)
+
+$$\sqrt{\frac{p\,(1-p)}{n}}$$
+
+At 90% of 100 test digits this is 3%. So a difference of 2% between two networks means nothing there.
 
 ## Overfitting
 
-**Claim.** A network can learn its training digits by heart, and then its training accuracy says nothing.
+**Claim.** A network can learn its training digits by heart. Then its training accuracy says nothing.
 
-We train two judges with the same number of steps. One sees only a handful of digits, again and again; the other one sees
-many.
+We train two judges with the same number of steps. One sees only a few digits, again and again. The other one sees many.
 """
 
 # %%
@@ -389,13 +425,15 @@ assert gaps[0] > gaps[1] or size(0, 1)
 
 # %% [markdown]
 r"""
-On the left the dashed line tells a story of success and the solid one the truth. So a **test set** is put aside
-before anything is trained, and never trained on. And not *chosen* by, either: who tries a hundred networks and keeps the
-one with the best test accuracy has fitted the test set, slowly. For choosing there is a third set, called *validation*.
+Look at the gap between the lines. On the left, the network knows its own digits and fails on others:
+[overfitting](glossary.md#overfitting). So a [test set](glossary.md#test-set) is put aside before the training, and is never
+trained on. Don't *choose* by it, either. Whoever tries a hundred networks and keeps the one with the best test accuracy has
+fitted the test set, slowly. For choosing there is a third set, the *validation set*.
 
-## Who is taken for whom
+## Which digits are confused
 
-One number hides much. The *confusion matrix* counts, for each true digit (down), what was read (across).
+One number hides much. The [confusion matrix](glossary.md#confusion-matrix) counts, for each true digit (down), what was read
+(across).
 """
 
 # %%
@@ -435,15 +473,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-Always look at the worst cases. Some are simply hard to read; others may show a mistake in the data.
+Always look at the worst cases. Some are simply hard to read. Others may show a mistake in the data.
 
 ## What the test set doesn't tell
 
 **Claim.** A test set only speaks for digits like its own.
 
-Digits in a generated clip aren't neat: they are off centre, blurred, noisy, and another one passes by. The package has a
-function, `disturb`, that does this to digits. Our judge has never seen such; another one is trained on them from the
-start, with equal steps.
+Digits in a generated clip aren't neat. They may be off centre, blurred or noisy, and another digit may pass by. The
+package's function `disturb` does all this to digits. Our judge has never seen such digits. We train another one on them, with
+the same number of steps.
 """
 
 # %%
@@ -474,42 +512,46 @@ assert table["trained on neat digits"][0] > table["trained on neat digits"][1] o
 
 # %% [markdown]
 r"""
-A judge that will read generated clips must be trained, and tested, on what such clips do to digits. That is how the
-one in the package was made, with four times the channels, many more steps, and MNIST besides.
+So a judge for generated clips must be trained and tested on disturbed digits. The one in the package was made like that, with
+four times the channels, many more steps, and the digits of MNIST, too.
 
 ## Exercises
 
 Worked solutions are in [solutions/02_layers_and_learning](solutions/02_layers_and_learning.ipynb).
 
-**1. The pullback of a linear layer.** For `x` (n, in), `weight` (in, out) and a bias (out,): from `grad` (n, out) the
-gradients of x, weight and bias, as a tuple.
+**1. The pullback of a linear layer on sequences.** `x` is (B, N, in): B sequences of N tokens. `weight` is (in, out), and the
+bias is (out,). Given `grad` (B, N, out), return the gradients of x, weight and bias, in this order. Which axes are summed?
 """
 
 
 # %%
 def linear_pullback(x, weight, grad):
-    pass  # fill me in, about 1 line
+    pass  # fill me in, about 3 lines
 
 
 check.ch02_linear(linear_pullback)
 
 # %% [markdown]
 r"""
-**2. Cross entropy** for `logits` (n, K) and integer `labels` (n,), the mean over the rows. It has to survive logits of several
-thousand.
+**2. Cross entropy with soft targets.** Some images are ambiguous. So the targets $q$ are probabilities, too: each row of
+`targets` (n, K) adds up to 1.
+
+$$L = -\frac{1}{n} \sum_{r,k} q_{rk} \log p_{rk}$$
+
+Return the loss and its gradient along the `logits` (n, K). It must survive logits of several thousand.
 """
 
 
 # %%
-def cross_entropy(logits, labels):
-    pass  # fill me in, about 3 lines
+def soft_cross_entropy(logits, targets):
+    pass  # fill me in, about 5 lines
 
 
-check.ch02_cross_entropy(cross_entropy)
+check.ch02_soft_cross_entropy(soft_cross_entropy)
 
 # %% [markdown]
 r"""
-**3. A convolution with channels.** `image` (H, W, in), `kernel` (kh, kw, in, out), moved on by `stride`, no padding: the
+**3. A convolution with channels.** `image` (H, W, in), `kernel` (kh, kw, in, out), moved on by `stride`, no padding. The
 result is (rows, columns, out). Loops over rows and columns are fine.
 """
 
@@ -523,31 +565,45 @@ check.ch02_conv(convolve)
 
 # %% [markdown]
 r"""
-**4. One step of AdamW**, with betas 0.9 and 0.99 and eps = 1e-8. `mean` and `square` are the running means before this step,
-`step` is its number, counted from 1. Return the new (weight, mean, square), and leave the given arrays as they are.
+**4. A step of AdamW for a whole network**, as large models are trained. All arguments but the numbers are dicts, name to
+array. Two things are new. First the gradients are *clipped*: if the norm of all of them together, as one long vector, is
+above `clip`, all are multiplied by the same factor so that it is `clip`. And only matrices (arrays with two or more axes)
+get weight decay; biases don't. Use betas 0.9 and 0.99 and eps = 1e-8. `means` and `squares` are those before this step;
+`step` is its number, counted from 1. Return three dicts: the new weights, means and squares.
 """
 
 
 # %%
-def adamw(weight, gradient, mean, square, step, rate, decay):
-    pass  # fill me in, about 5 lines
+def adamw(weights, gradients, means, squares, step, rate, decay, clip):
+    pass  # fill me in, about 10 lines
 
 
 check.ch02_adamw(adamw)
 
 # %% [markdown]
 r"""
-**5. The confusion matrix** (10, 10) from integer arrays `labels` (n,), what is true, and `read` (n,), what was read: true
-digits down, read ones across, counts.
+**5. [Precision and recall](glossary.md#precision-and-recall).** `labels` (n,) says which digits are true, `read` (n,) what
+was read. The *recall* of a digit is the share of its images that were read as it. Its *precision* is the share of the images
+read as it that really are it. Return both, (10,) each. Where nothing can be counted, the answer is 0.
 """
 
 
 # %%
-def confusion_of(labels, read):
-    pass  # fill me in, about 3 lines
+def precision_and_recall(labels, read):
+    pass  # fill me in, about 6 lines
 
 
-check.ch02_confusion(confusion_of)
+check.ch02_precision_and_recall(precision_and_recall)
+
+# %% [markdown]
+r"""
+**6. Break it and explain.** Set all weights and biases of `TwoLayers` to 0 and train it with `train_on`. Which parameters
+have moved after 200 steps? What is the loss? Explain it by the pullback of exercise 1. And what happens if all weights start
+at 0.1 instead?
+
+**7. A question to explore.** `disturb` does several things to a digit. Which of them hurts the judge most? Write each by
+itself, measure, and say how sure you are.
+"""
 
 # %% [markdown]
 r"""

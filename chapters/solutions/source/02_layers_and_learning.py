@@ -8,37 +8,43 @@ Worked answers to the exercises of [chapter 2](../02_layers_and_learning.ipynb).
 # %%
 import numpy as np
 
-from minivdit.lab.lessons import check
+from minivdit import autograd as ag
+from minivdit.data import digit_source
+from minivdit.lab.lessons import check, size
+from minivdit.nn import Linear, Module
+from minivdit.nn.optim import AdamW
 
 # %% [markdown]
 r"""
-**1. The pullback of a linear layer.** Two matrix products, and for the bias, which every row has used, a sum over rows. The
-shapes alone nearly dictate it.
+**1. The pullback of a linear layer on sequences.** Every token of every sequence uses the same weights, so their gradients
+are summed over both axes. Flattened to rows, it is the pullback of a matrix product.
 """
 
 
 # %%
 def linear_pullback(x, weight, grad):
-    return grad @ weight.T, x.T @ grad, grad.sum(axis=0)
+    rows, grad_rows = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])  # (B * N, in), (B * N, out)
+    return grad @ weight.T, rows.T @ grad_rows, grad_rows.sum(axis=0)
 
 
 check.ch02_linear(linear_pullback)
 
 # %% [markdown]
 r"""
-**2. Cross entropy.** Logarithm and exponential are never taken one after the other: subtract the largest logit, which changes
-no probability, then the logarithm of the sum.
+**2. Cross entropy with soft targets.** Subtract the largest logit, which changes no probability, and never take the
+logarithm of a probability that may be 0. The gradient is $(p - q)/n$: the hard label of the chapter has become $q$.
 """
 
 
 # %%
-def cross_entropy(logits, labels):
+def soft_cross_entropy(logits, targets):
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return -log_probability[np.arange(len(labels)), labels].mean()
+    loss = -(targets * log_probability).sum() / len(logits)
+    return loss, (np.exp(log_probability) - targets) / len(logits)
 
 
-check.ch02_cross_entropy(cross_entropy)
+check.ch02_soft_cross_entropy(soft_cross_entropy)
 
 # %% [markdown]
 r"""
@@ -62,32 +68,90 @@ check.ch02_conv(convolve)
 
 # %% [markdown]
 r"""
-**4. One step of AdamW.** The corrections use the step's number, so it must count from 1. The decay takes its share of the weight
-itself; it doesn't go through the means (that is the W).
+**4. A step of AdamW for a whole network.** The norm is one number for all arrays, so the direction of the whole gradient
+stays the same. The decay takes its share of the weight itself and doesn't pass through the means (that is the W). And
+$\varepsilon$ is added to the root: under the root, 1e-8 would be 1e-4 beside it, as large as many gradients.
 """
 
 
 # %%
-def adamw(weight, gradient, mean, square, step, rate, decay):
-    mean = 0.9 * mean + 0.1 * gradient
-    square = 0.99 * square + 0.01 * gradient**2
-    move = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
-    return (1 - rate * decay) * weight - rate * move, mean, square
+def adamw(weights, gradients, means, squares, step, rate, decay, clip):
+    norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
+    factor = min(1.0, clip / norm)
+    new_weights, new_means, new_squares = {}, {}, {}
+    for name, weight in weights.items():
+        gradient = factor * gradients[name]
+        mean = new_means[name] = 0.9 * means[name] + 0.1 * gradient
+        square = new_squares[name] = 0.99 * squares[name] + 0.01 * gradient**2
+        move = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.99**step)) + 1e-8)
+        shrink = rate * decay if weight.ndim >= 2 else 0.0
+        new_weights[name] = (1 - shrink) * weight - rate * move
+    return new_weights, new_means, new_squares
 
 
 check.ch02_adamw(adamw)
 
 # %% [markdown]
 r"""
-**5. The confusion matrix.** `np.add.at` counts a pair as often as it comes; `matrix[labels, read] += 1` would count it once.
+**5. Precision and recall.** Both have the same numerator, the images that were read right. They differ in what it is divided
+by.
 """
 
 
 # %%
-def confusion_of(labels, read):
-    matrix = np.zeros((10, 10), int)
-    np.add.at(matrix, (labels, read), 1)
-    return matrix
+def precision_and_recall(labels, read):
+    right = np.bincount(labels[labels == read], minlength=10)
+    was_read, is_true = np.bincount(read, minlength=10), np.bincount(labels, minlength=10)
+    return right / np.maximum(was_read, 1), right / np.maximum(is_true, 1)
 
 
-check.ch02_confusion(confusion_of)
+check.ch02_precision_and_recall(precision_and_recall)
+
+# %% [markdown]
+r"""
+**6. All weights alike.**
+"""
+
+
+# %%
+class TwoLayers(Module):
+    def __init__(self, start):
+        generator = np.random.default_rng(0)
+        self.hidden, self.output = Linear(28 * 28, 32, generator), Linear(32, 10, generator)
+        if start is not None:
+            for parameter in self.parameters().values():
+                parameter.data[...] = start
+
+    def forward(self, images):
+        return self.output(ag.relu(self.hidden(images.reshape(len(images), -1))))
+
+
+source, generator = digit_source("strokes", "train"), np.random.default_rng(1)
+images, labels = source.draw(generator, np.arange(2000) % 10), np.arange(2000) % 10
+for start in (None, 0.0, 0.1):
+    network = TwoLayers(start)
+    weights = network.parameters()
+    before = {name: parameter.data.copy() for name, parameter in weights.items()}
+    optimiser = AdamW(weights, learning_rate=3e-3)
+    for _ in range(size(200, 10)):
+        pick = generator.integers(0, 2000, 64)
+        loss = ag.cross_entropy(network(images[pick]), labels[pick])
+        optimiser.step(dict(zip(weights, ag.gradients(loss, weights.values()))))
+    moved = [name for name, parameter in weights.items() if not np.array_equal(parameter.data, before[name])]
+    units = len(np.unique(network.hidden.weight.data.round(5), axis=1).T)
+    print(f"start {start!s:5} loss {loss.item():.2f}, {units:2} different hidden units; moved: {', '.join(moved)}")
+print(f"guessing costs {np.log(10):.2f}")
+
+# %% [markdown]
+r"""
+With zeros, the gradient of the output weights is `hidden.T @ grad`, and `hidden` is 0. The gradient of the hidden layer is
+`grad @ weight.T`, and `weight` is 0. So only the output bias moves. It can learn how frequent each digit is, nothing else, and
+the loss stays at that of guessing. With 0.1, everything moves, but all hidden units are equal and get equal gradients. They
+stay equal: 32 units do the work of one. Random weights are there to make the units different. (One layer of a network may
+start at zero, if the layers around it don't. [Chapter 7](../07_the_transformer_block.ipynb) uses that.)
+
+**7. Which disturbance hurts most?** Read `disturb` in `minivdit/lab/evaluation/train_judge.py` first. Measure all disturbances on
+the same test images: then the standard error of a *difference* is smaller than that of each accuracy, since most images are
+read alike. A disturbance has a strength, so say at which strength you compare, for example where a person still reads all
+digits.
+"""

@@ -1,28 +1,36 @@
-"""Checks of chapter 2: layers, the loss, the optimiser, counting mistakes."""
+"""Checks of chapter 2: layers, the loss, the optimiser, precision and recall."""
 
 import numpy as np
 
-from ...autograd import Tensor, conv, cross_entropy, linear
-from ...nn.optim import AdamW
-from .exercise import Wrong, agree, agree_gradients, different, exercise
+from ...autograd import Tensor, conv, gradients, linear, log_softmax
+from ...autograd import sum as total
+from ...nn.optim import simple_adamw
+from .exercise import Wrong, agree, agree_all, agree_gradients, different, exercise
 
 
 @exercise
 def ch02_linear(answer, generator):
-    rows, inputs, outputs = different(generator, 3)
-    x, weight, bias = (generator.standard_normal(shape) for shape in ((rows, inputs), (inputs, outputs), (outputs,)))
-    grad = generator.standard_normal((rows, outputs))
+    batch, tokens, inputs, outputs = different(generator, 4)
+    x = generator.standard_normal((batch, tokens, inputs))
+    weight, bias = generator.standard_normal((inputs, outputs)), generator.standard_normal(outputs)
+    grad = generator.standard_normal((batch, tokens, outputs))
     agree_gradients(answer(x, weight, grad), linear, {"x": x, "the weight": weight, "the bias": bias}, grad)
 
 
 @exercise
-def ch02_cross_entropy(answer, generator):
+def ch02_soft_cross_entropy(answer, generator):
     rows, classes = different(generator, 2)
-    logits, labels = 3 * generator.standard_normal((rows, classes)), generator.integers(0, classes, rows)
-    agree("the loss", answer(logits, labels), cross_entropy(logits, labels).data)
-    if not np.isfinite(answer(2000 * logits, labels)).all():
-        raise Wrong("logits of a few thousand overflow: NaN or infinity. What may be subtracted from them?")
-    agree("the loss of large logits", answer(2000 * logits, labels), cross_entropy(2000 * logits, labels).data)
+    logits = 3 * generator.standard_normal((rows, classes))
+    targets = generator.dirichlet(np.ones(classes), rows)
+    targets[0] = np.eye(classes)[0]  # one that is sure
+    for size in (1, 2000):
+        leaf = Tensor(size * logits, requires_grad=True)
+        loss = total(log_softmax(leaf) * (-targets / rows))
+        got = answer(size * logits, targets)
+        if size > 1 and not all(np.isfinite(part).all() for part in got):
+            raise Wrong("logits of a few thousand overflow: NaN or infinity. What may be subtracted from them?")
+        expected = {"the loss": loss.data, "the gradient": gradients(loss, [leaf])[0]}
+        agree_all("return the loss and its gradient along the logits", got, expected)
 
 
 @exercise
@@ -41,25 +49,52 @@ def ch02_conv(answer, generator):
 
 @exercise
 def ch02_adamw(answer, generator):
-    shape, step, rate, decay = different(generator, 2), int(generator.integers(1, 9)), 0.1, 0.3
-    weight, gradient, mean = generator.standard_normal((3, *shape))
-    square = generator.random(shape)
-    weights = {"w": Tensor(weight.copy(), requires_grad=True)}
-    optimiser = AdamW(weights, learning_rate=rate, weight_decay=decay)
-    optimiser.load_state_dict({"steps": step - 1, "mean.w": mean, "square.w": square})
-    optimiser.step({"w": gradient})
-    given = [weight, gradient, mean, square]
-    got = answer(*(array.copy() for array in given), step, rate, decay)
-    if not isinstance(got, tuple) or len(got) != 3:
-        raise Wrong("return three arrays: the new weight, mean and square")
-    agree("the new mean", got[1], optimiser.slots["mean"]["w"])
-    agree("the new square", got[2], optimiser.slots["square"]["w"])
-    agree("the new weight", got[0], weights["w"].data)
+    rows, columns = different(generator, 2)
+    step, rate, decay = int(generator.integers(1, 9)), 0.1, 0.3
+    shapes = {"weight": (rows, columns), "bias": (columns,), "timid": (rows,)}
+    # The gradients of one are so small that it matters where eps stands.
+    scales = {"weight": 1.0, "bias": 1.0, "timid": 1e-8}
+    weights = {name: generator.standard_normal(shape) for name, shape in shapes.items()}
+    gradients, means = (
+        {name: scales[name] * generator.standard_normal(shape) for name, shape in shapes.items()} for _ in range(2)
+    )
+    squares = {name: scales[name] ** 2 * generator.random(shape) for name, shape in shapes.items()}
+    norm = float(np.sqrt(sum((gradient**2).sum() for gradient in gradients.values())))
+    for clip, case in ((0.5 * norm, "clipped"), (2 * norm, "too small to be clipped")):
+        expected = {
+            name: simple_adamw(
+                weights[name],
+                gradients[name] * min(1, clip / norm),
+                means[name],
+                squares[name],
+                step,
+                rate,
+                weight_decay=decay if weights[name].ndim > 1 else 0.0,
+            )
+            for name in shapes
+        }
+        got = answer(weights, gradients, means, squares, step, rate, decay, clip)
+        if not isinstance(got, tuple | list) or len(got) != 3 or not all(isinstance(part, dict) for part in got):
+            raise Wrong("return three dicts: the new weights, means and squares")
+        for place, what in ((1, "mean"), (2, "square"), (0, "array")):
+            for name in shapes:
+                if name not in got[place]:
+                    raise Wrong(f"the new {what} of {name!r} is missing")
+                agree(f"gradients {case}: the new {what} of {name!r}", got[place][name], expected[name][place])
 
 
 @exercise
-def ch02_confusion(answer, generator):
-    labels = generator.integers(0, 10, 57)
+def ch02_precision_and_recall(answer, generator):
+    labels = generator.integers(0, 9, 57)  # there is no 9
     read = np.where(generator.random(57) < 0.6, labels, generator.integers(0, 8, 57))
-    expected = np.array([[np.sum((labels == i) & (read == j)) for j in range(10)] for i in range(10)])
-    agree("the matrix (true, read)", answer(labels, read), expected)
+    read[read == 3] = 5  # nothing is read as a 3
+
+    def share(of, among):
+        """How often two conditions hold together, among the images where one does."""
+        return np.mean(of[among]) if among.any() else 0.0
+
+    expected = {
+        "the precision": np.array([share(labels == k, read == k) for k in range(10)]),
+        "the recall": np.array([share(read == k, labels == k) for k in range(10)]),
+    }
+    agree_all("return two arrays: the precision and the recall of each digit", answer(labels, read), expected)
