@@ -729,6 +729,34 @@ def capstone():
     return y + 232, drawn
 
 
+def bridge():
+    y, wide, right = TOP + 14, 220, WIDTH - EDGE - 220
+    rows = (
+        (y, "blue", "minivdit", "VideoDiT, in NumPy", "peach", "PyTorch", "the same, in one short module"),
+        (y + 104, "blue", "a sampler", "of minivdit", "peach", "a scheduler", "of diffusers"),
+    )
+    drawn = []
+    for top, ours, name, words, theirs, other, more in rows:
+        drawn += [box(EDGE, top, wide, 62, ours, name, words), box(right, top, wide, 62, theirs, other, more)]
+    for x in (EDGE + wide / 2, right + wide / 2):
+        drawn += [arrow(x, y + 65, x, y + 101), arrow(x, y + 169, x, y + 195)]
+        drawn += [film(x - 78, y + 200, moving(12, 3), 4), text(x, y + 266, "clip (B, T, H, W, C)", 12, "soft")]
+    drawn += [
+        arrow(EDGE + wide + 6, y + 22, right - 6, y + 22, "forward"),
+        text(WIDTH / 2, y + 14, "weights, carried over", 13, "forward", bold=True),
+        arrow(right - 6, y + 42, EDGE + wide + 6, y + 42, "backward"),
+        text(WIDTH / 2, y + 62, "and back, after a step there", 13, "backward", bold=True),
+        text(WIDTH / 2, y + 139, "the same steps?", 13, "soft"),
+        text(WIDTH / 2, y + 232, "=", 26, "good", bold=True),
+        text(WIDTH / 2, y + 254, "equal, but for rounding", 13, "good", bold=True),
+        note(
+            y + 300,
+            "Goes in: trained weights. Comes out: the same clip, and who plays which part in CogVideoX and Open-Sora.",
+        ),
+    ]
+    return y + 318, drawn
+
+
 # number of the chapter: (what the picture says to those who can't see it, the parts of the way, what draws it)
 CHAPTERS = {
     0: ("A caption goes in, the model turns noise into a clip, a judge counts", WAY, start_here),
@@ -756,6 +784,7 @@ CHAPTERS = {
     14: ("Six tasks, each a row of given and noisy frames, and one network", ("noise", "sampler", "clip"), abilities),
     15: ("Nine ideas of nine systems, by the part that they change", WAY, systems),
     16: ("Ten steps from a world of one's own to weights with a card", WAY + UNDER, capstone),
+    18: ("Weights go to PyTorch and back; a sampler here and a scheduler there draw equal clips", WAY, bridge),
 }
 
 

@@ -42,7 +42,7 @@ def missing(row):
 def test_a_row_names_what_is_there(row):
     symbol, term, name, file, chapter = row
     assert re.search(r"\$[^$]+\$", symbol) and "](references.md#" in term
-    assert "`" in name and re.findall(r"\[([^\]]+)\]\(\.\./minivdit/\1\)", file)
+    assert "`" in name and re.fullmatch(r"(\[(\w+\.py)\]\(\.\./minivdit/[\w/]+/\2\)(, )?)+", file)
     assert re.fullmatch(r"\[(\d+)\]\(0?\1_\w+\.ipynb\)", chapter)
     assert not list(missing(row))
 
