@@ -11,6 +11,8 @@ come with this package. Then measure how good such clips are.
 is not a measurement.
 
 **You need:** Python and a little NumPy. No GPU, no data set, no network.
+
+![A caption goes in, the model turns noise into a clip, a judge counts](pictures/00.svg)
 """
 
 # %%

@@ -14,6 +14,8 @@ in place.
 
 **You need:** Python, NumPy, and the chain rule from school: the slope of `f(g(x))` is `f'(g(x)) * g'(x)`.
 
+![A graph of operations: values forward, gradients back](pictures/01.svg)
+
 This chapter takes apart the few hundred lines in `minivdit/autograd/`. They train everything in this project, up to the
 text-to-video transformer.
 """

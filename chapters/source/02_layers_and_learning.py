@@ -13,6 +13,8 @@ what even such a test doesn't tell.
 
 **You need:** gradients and pullbacks from [chapter 1](01_autograd.ipynb).
 
+![An image goes through convolutions to ten logits; the loss changes the weights](pictures/02.svg)
+
 Why a digit judge? Later chapters make clips of moving digits. Does "a 3 moving right" show a 3? That shouldn't be a matter
 of opinion. So this project has a network that reads digits, the [judge](glossary.md#judge), in
 `minivdit/lab/evaluation/judge.py`. Here we train a smaller copy of it. Its digits are drawn by strokes, so nothing needs to

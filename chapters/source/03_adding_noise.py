@@ -12,6 +12,8 @@ your eyes, with a formula and with a judge that reads digits; give every frame a
 sample is; why larger pictures and longer clips need more noise; what a network can be asked to predict.
 
 **You need:** NumPy, mean and variance. Nothing is trained here; taking the noise away again is the matter of [chapter 4](04_removing_noise.ipynb).
+
+![A clip and noise, mixed by two curves](pictures/03.svg)
 """
 
 # %%

@@ -13,6 +13,8 @@ the pair (clean, noise), and why any prediction goes with any sampler; how many 
 training on single paths is enough, what the score is, why an ODE and an SDE draw the same, and where DDPM's loss comes from.
 
 **You need:** [chapter 3](03_adding_noise.ipynb); gradients as in [chapter 1](01_autograd.ipynb).
+
+![Ways from noise to clips along a velocity](pictures/04.svg)
 """
 
 # %%

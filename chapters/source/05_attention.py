@@ -11,6 +11,8 @@ gradient and check it; compute a softmax without ever seeing all of its scores; 
 works, the idea behind [FlashAttention](references.md#dao-2022); why the backward pass computes everything twice and wins.
 
 **You need:** matrix products, softmax, and [pullbacks](glossary.md#pullback) from [chapter 1](01_autograd.ipynb).
+
+![Scores of attention, tile by tile, with a running maximum and sum](pictures/05.svg)
 """
 
 # %%

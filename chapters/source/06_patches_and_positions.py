@@ -12,6 +12,8 @@ written as waves; why *rotary* positions speak of distances only; why "it runs o
 are two claims.
 
 **You need:** reshape and transpose; dot products; [chapter 5](05_attention.ipynb) for attention.
+
+![A clip is cut into boxes, each of which becomes a token](pictures/06.svg)
 """
 
 # %%

@@ -12,6 +12,8 @@ a fresh block is the identity, and why that isn't a dead end; where a block's we
 
 **You need:** [attention](05_attention.ipynb), [patches and positions](06_patches_and_positions.ipynb), and the word
 *noise level* from [chapter 3](03_adding_noise.ipynb).
+
+![A block: three branches, with norm, modulation and gates, add to a stream](pictures/07.svg)
 """
 
 # %%

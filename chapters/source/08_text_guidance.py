@@ -14,6 +14,8 @@ failure of this project.
 
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block ([chapter 7](07_the_transformer_block.ipynb))
 helps.
+
+![A caption becomes keys and values; guidance goes further along a difference](pictures/08.svg)
 """
 
 # %%

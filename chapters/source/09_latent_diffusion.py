@@ -14,6 +14,8 @@ as important, what it doesn't; why big systems compress time, too.
 
 **You need:** [chapter 3](03_adding_noise.ipynb), convolutions from [chapter 2](02_layers_and_learning.ipynb), and the word
 [token](glossary.md#token).
+
+![An encoder makes frames small, a decoder large again; diffusion works between](pictures/09.svg)
 """
 
 # %%

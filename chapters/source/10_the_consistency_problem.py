@@ -14,6 +14,8 @@ out; what frames and time in turn can do and what they find hard; how to say hon
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb). Why a block sees what it
 sees is told in [chapter 11](11_joint_attention.ipynb); what that costs, in [chapter 12](12_the_bill.ipynb).
 
+![Frames whose pixels are linked to the same pixels of other frames](pictures/10.svg)
+
 *The article* is the text that this project set out from, on how diffusion transformers came to make video. Its Figure 1 links each
 pixel to the same pixel of the other frames, its Figure 2 links everything; it claims that with the first what moves *can't* stay
 consistent, and that 100 frames cost 10,000 times one.

@@ -14,6 +14,8 @@ are two questions.
 
 **You need:** [chapter 5](05_attention.ipynb) and [chapter 6](06_patches_and_positions.ipynb). What the patterns do to
 the quality of clips is measured in [chapter 10](10_the_consistency_problem.ipynb); what they cost, in [chapter 12](12_the_bill.ipynb).
+
+![A patch linked to all patches of all frames](pictures/11.svg)
 """
 
 # %%

@@ -11,6 +11,8 @@ both. Compare the prices of five attention patterns. In the exercises, train the
 expensive part, and when it isn't. What windows, skips and factorised attention save, and what they give up.
 
 **You need:** [chapter 5](05_attention.ipynb); matrix products. Chapters 10 and 11 show what the patterns do to *quality*.
+
+![Which pairs five attention patterns score, and what a block costs](pictures/12.svg)
 """
 
 # %%

@@ -14,6 +14,8 @@ cores, swizzles and asynchronous copies each take away one reason for being slow
 
 **You need:** [chapter 5](05_attention.ipynb) (online softmax), Numba (`pip install 'minivdit[fast]'`), and a C++ compiler (`g++`). No GPU: where one would be
 timed, the notebook looks for one and says "not measured" if there is none.
+
+![Registers, shared memory, cache and global memory, with their sizes](pictures/13.svg)
 """
 
 # %%

@@ -11,6 +11,8 @@ inpainting, editing and captions that change on the way, all with the same weigh
 to do so that a network can use it; how errors add up when a clip is extended again and again.
 
 **You need:** [chapter 3](03_adding_noise.ipynb), chapters 4 and 9, and [chapter 8](08_text_guidance.ipynb).
+
+![Six tasks, each a row of given and noisy frames, and one network](pictures/14.svg)
 """
 
 # %%

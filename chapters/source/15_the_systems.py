@@ -12,6 +12,8 @@ went from attention in turn to joint attention; what causal autoencoders, expert
 for.
 
 **You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and [chapter 14](14_every_ability.ipynb).
+
+![Nine ideas of nine systems, by the part that they change](pictures/15.svg)
 """
 
 # %%

@@ -12,6 +12,8 @@ comes next.
 promise down before looking; what changes, and what doesn't, when the world is your own.
 
 **You need:** the chapters before. Each step names the one it comes from.
+
+![Ten steps from a world of one's own to weights with a card](pictures/16.svg)
 """
 
 # %%
