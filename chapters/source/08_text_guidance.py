@@ -5,15 +5,15 @@ r"""
 *About 60 minutes with the exercises. Runs in two minutes.*
 
 **You'll do:** turn words into vectors and let patches of a clip look at them; measure how much worse the network gets with a
-wrong caption; turn the knob of guidance from nothing to far too much; and repeat the experiment that explained a real
+wrong caption; raise the guidance scale from nothing to far too much; and repeat the experiment that explained a real
 failure of this project.
 
-**You'll learn:** the two ways by which text enters; how to *measure* whether it is used; what
-[classifier-free guidance](glossary.md#classifier-free-guidance) buys and what it costs; how a caption becomes a
-[bag of words](glossary.md#bag-of-words), and why nothing crashes when it does.
+**You'll learn:** the two paths by which a caption [conditions](glossary.md#conditioning) the network; how to *measure*
+whether it is used; what [classifier-free guidance](glossary.md#classifier-free-guidance) buys and what it costs; how a
+caption becomes a [bag of words](glossary.md#bag-of-words), and why nothing crashes when it does.
 
-**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb); the transformer block ([chapter 7](07_the_transformer_block.ipynb))
-helps.
+**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb).
+[Chapter 7](07_the_transformer_block.ipynb), the transformer block, helps.
 
 ![A caption becomes keys and values; guidance goes further along a difference](pictures/08.svg)
 """
@@ -44,8 +44,9 @@ model = TextToVideo.load("small")  # 32 x 32 pixels, 8 frames, one digit
 r"""
 ## Words to numbers
 
-A network takes numbers, so each word of the grammar gets one: its place in a list. 1 starts every caption, so that
-an empty caption is still something to look at; 0 fills up to equal length. The simple loop, and the library's:
+A network takes numbers. So each word of the grammar gets one: its place in a list, plus 2. The number 1 starts every
+caption, so that even an empty one has something to look at. The number 0 is [padding](glossary.md#padding): it fills the
+captions up to equal length. First the simple loop, then the library's tokenizer:
 """
 
 # %%
@@ -61,9 +62,13 @@ print(tokens)
 
 # %% [markdown]
 r"""
-The numbers mean nothing: 14 isn't twice 7. So the first thing the [text encoder](glossary.md#text-encoder) does is
-replace each number by a row of a table, the *embedding*, which is learnt. Picking a row is the same as multiplying with a
-vector of zeros and a single one, and that is how its gradient comes about.
+The numbers mean nothing by themselves: 14 isn't twice 7. So the [text encoder](glossary.md#text-encoder) first replaces
+each number $n$ by row $n$ of a learnt table $E$, its [embedding](glossary.md#embedding). To pick a row is to multiply by a
+[one-hot](glossary.md#one-hot) vector $e_n$, which is 1 at place $n$ and 0 elsewhere:
+
+$$\text{embedding}(n) = e_n^\top E.$$
+
+This is a matrix product, so its pullback is the one of [chapter 1](01_autograd.ipynb).
 """
 
 # %%
@@ -76,8 +81,13 @@ r"""
 ## Words that see each other
 
 "3" and "right" say more together than apart. So the rows pass through a small transformer, in which words look at each
-other. Out come a vector for each word, (B, L, width), and the mean of them, (B, width). **Claim.** After training, the
-means lie apart where the meaning differs, and close where only the words do. We draw the distances between captions.
+other. Two things come out: a vector for each word, (B, L, width), and their mean, (B, width).
+
+**Claim.** After training, two captions have distant means if they mean different things, and close means if only the
+wording differs. We print the distances between the means.
+
+**What to look at.** Read each row from its 0. Which directions are nearest to "right"? Is any pair so close that the network
+could confuse the two?
 """
 
 
@@ -87,9 +97,9 @@ def text_mean(captions):
         return model.transformer.text(model.tokenizer.encode(captions))[1].data
 
 
-ways = list(DIRECTIONS)
-same = [f"a 3 moving {way}" for way in ways]
-other_words = [f"the digit three is drifting {way}" for way in ways]
+directions = list(DIRECTIONS)
+same = [f"a 3 moving {direction}" for direction in directions]
+other_words = [f"the digit three is drifting {direction}" for direction in directions]
 
 
 def distances(first, second):
@@ -97,27 +107,31 @@ def distances(first, second):
 
 
 apart, synonyms = distances(same, same), np.diagonal(distances(same, other_words))
-nearest = apart[~np.eye(len(ways), dtype=bool)].min()
-figure, axes = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
-picture = axes.imshow(apart, cmap="cividis")
-axes.set_xticks(range(len(ways)), ways, rotation=60, ha="right", fontsize=8)
-axes.set_yticks(range(len(ways)), ways, fontsize=8)
-axes.set_title("distance between the vectors of 'a 3 moving ...'", fontsize=10)
-figure.colorbar(picture, ax=axes)
-plt.show()
-print(f"two ways are at least {nearest:.2f} apart; the same way in other words is {synonyms.max():.2f} apart at most")
+nearest = apart[~np.eye(len(directions), dtype=bool)].min()
+print("a 3 moving ...".ljust(16), *(f"{direction:>7}" for direction in directions[:4]))
+for direction, row in zip(directions[:4], apart):
+    print(direction.ljust(16), *(f"{distance:7.2f}" for distance in row[:4]))
+print(f"any two directions are at least {nearest:.2f} apart; "
+      f"the same direction in other words is {synonyms.max():.2f} apart at most")  # fmt: skip
 
 # %% [markdown]
 r"""
-This picture once looked different. In an early training of this project left and right were 0.09 apart and up 1.8 away
-from both: the two had become one word, "sideways" (a trace of that is still there among right, left, up and down: opposite ways are
-nearer to each other than ways at right angles; among the slanted ones it is the other way round), and clips went either way (`examples/results/tried.md` tells how that was
-found). A distance matrix costs nothing; look at it before you blame the transformer.
+Opposite directions are nearer to each other than directions at right angles. That is the rest of an old failure. In an early
+training of this project "left" and "right" were 0.09 apart, and "up" was 1.8 away from both. The two had become one word,
+"sideways", and the clips went left or right by chance. `examples/results/tried.md` tells how that was found. A table of distances
+costs nothing. Look at it before you blame the transformer.
 
 ## Patches look at words
 
-*Cross-attention* is the attention of [chapter 5](05_attention.ipynb) with queries from one place and keys and values from
-another: patches ask, words answer. The simple loop, for one clip with the weights of the first block:
+[Cross-attention](glossary.md#cross-attention) is the attention of [chapter 5](05_attention.ipynb) with two sources. The
+queries come from the patches, the keys and values from the words: patches ask, words answer. In one head, patch $i$ receives
+
+$$o_i = \sum_j w_{ij}\, v_j, \qquad
+w_{ij} = \frac{m_j \exp(q_i \cdot k_j / \sqrt d)}{\sum_l m_l \exp(q_i \cdot k_l / \sqrt d)},$$
+
+where $q_i$ is the query of the patch, $k_j$ and $v_j$ are the key and the value of word $j$, $d$ is the width of a head, and
+$m_j$ is 1 for a word and 0 for padding. The simple loop, for one clip with the weights of the first block (`fit / fit.sum()`
+is $w_{ij}$):
 """
 
 # %%
@@ -157,18 +171,29 @@ for clip in range(len(tokens)):
 
 # %% [markdown]
 r"""
-Padding gets no weight: an exponential that is never counted. The output is *added* to the patch, and its last matrix starts
-at zero, so that a fresh block doesn't know that there is text.
+Padding gets the weight 0, because its term is left out of both sums. The output is *added* to the patch. Its last matrix
+starts at zero, so a fresh block draws as if there were no text.
 
-Text has a second way in. The mean of the words is added to what describes the [noise level](glossary.md#noise-level), and
-shifts and scales every normalisation of every block (adaLN). Every frame gets the same there; a
-*choice* of words for each patch only cross-attention can make.
+The caption has a second path. The mean of the words is added to the vector that describes the
+[noise level](glossary.md#noise-level), and this sum shifts and scales every normalisation
+([adaLN](glossary.md#adaln-zero)). On that path all patches of a frame get the same. Only cross-attention lets each patch
+choose its own words.
 
 ## Is the text used?
 
-A network that ignores its captions has no error to show: it draws fine clips of something else. Clips by themselves
-take long to judge. **Claim.** A quicker sign is the loss on real clips with the right and with a wrong caption, same
-noise, level by level. Only the *difference* counts, clip by clip; the loss itself varies far more from clip to clip.
+A network that ignores its captions raises no error. It draws fine clips of something else. To judge by clips takes long.
+
+**Claim.** The loss shows it sooner. Take real clips. Compute the loss with the right caption and with a wrong one, with the
+same noise $\epsilon$ at the same noise level $t$. For clip $b$ the rise is
+
+$$r_b(t) = \big\lVert f(x_t, t, \text{wrong}_b) - v_b \big\rVert^2 - \big\lVert f(x_t, t, \text{right}_b) - v_b \big\rVert^2,$$
+
+where $f$ is the network, $x_t$ the noisy clip, $v_b$ the velocity that it should predict, and both norms are means over
+all entries. The difference within a clip tells more than two averages do, since losses vary far more from clip to clip than
+from caption to caption.
+
+**What to look at.** First guess: at which noise level does a wrong caption cost most? Then look where each curve has its peak,
+which curve is highest, and whether an interval touches the line at 0.
 """
 
 
@@ -204,14 +229,14 @@ def other_digits(motions):
     return [motion._replace(digit=free[(motions[0].digit + k) % len(free)]) for k, motion in enumerate(motions)]
 
 
-def opposite_ways(motions):
+def opposite_directions(motions):
     return [motion._replace(direction=OPPOSITE[motion.direction]) for motion in motions]
 
 
 clips, clean = real(model, size(48, 4), digits=1)
 wrong = {
     "another digit": [describe(other_digits(motions)) for motions in clips.labels],
-    "opposite way": [describe(opposite_ways(motions)) for motions in clips.labels],
+    "opposite direction": [describe(opposite_directions(motions)) for motions in clips.labels],
     "no caption": [""] * len(clips.captions),
 }
 shown_levels = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
@@ -235,15 +260,16 @@ axes.legend()
 plt.show()
 for name in wrong:
     worst = max(shown_levels, key=lambda level: rise[name, level].mean)
-    print(f"{name:15} costs most at level {worst}: +{rise[name, worst].mean:.3f} on {right[worst].mean():.3f}")
+    print(f"{name:19} costs most at level {worst}: +{rise[name, worst].mean:.3f} on {right[worst].mean():.3f}")
 
 # %% [markdown]
 r"""
-At low noise the clip tells what it shows, and the caption is hardly needed. With more noise the caption knows what the clip
-doesn't show any more, and a wrong one hurts. Near pure noise it hurts less again: where the digit starts and how it is
-written nobody knows there, so that even with the right caption the answer is a blur. A flat line at 0 would be a text that is ignored, with or without nice clips.
+At low noise the clip itself shows the digit and its direction, so the caption is hardly needed. With more noise the caption
+knows what the clip no longer shows, and a wrong one hurts. Near pure noise it hurts less again: nobody knows where the digit
+starts or how it is written, so even the right caption yields a blur. A network that ignores its text would give a flat line
+at 0.
 
-Which of the two ways in carries what? Give the wrong caption to one of them only.
+Which of the two paths carries what? We give the wrong caption to one of them only.
 """
 
 
@@ -269,28 +295,31 @@ def with_mean_of(captions, told):
         model.transformer.text = text
 
 
-for name in ("another digit", "opposite way"):
+for name in ("another digit", "opposite direction"):
     in_words = Estimate.average(with_mean_of(clips.captions, wrong[name]))
     in_mean = Estimate.average(with_mean_of(wrong[name], clips.captions))
     print(
-        f"{name:15} in both {rise[name, 0.85].mean:+.3f}, in the words only {in_words.mean:+.3f}, "
+        f"{name:19} in both {rise[name, 0.85].mean:+.3f}, in the words only {in_words.mean:+.3f}, "
         f"in the mean only {in_mean.mean:+.3f}"
     )
 
 # %% [markdown]
 r"""
-Nearly all of it goes through cross-attention, though a mean could well carry a single digit's way. Which path a network
-takes isn't decided by the architecture alone; so it has to be measured.
+Nearly everything goes through cross-attention, though the mean could well carry the direction of a single digit. The
+architecture doesn't decide which path a network takes. It has to be measured.
 
 ## Guidance
 
-**Claim.** A network that was trained with *and* without captions can be made to follow them more closely than it does.
+**Claim.** A network that was trained with *and* without captions can follow them more closely than it was trained to.
 
-Training hides every tenth caption. So the same network answers two questions, and in sampling we ask both:
+In training, every tenth caption is hidden. So the same network answers two questions, and in sampling we ask both:
 
-$$\text{guided} = u + s\,(c - u), \qquad c \text{ with the caption, } u \text{ without}, \quad s \text{ the guidance scale.}$$
+$$\text{guided} = u + s\,(c - u),$$
 
-$s = 0$ ignores the caption, $s = 1$ is the network as it is, $s > 1$ goes on beyond it. Simple loop and library:
+where $c$ is the prediction with the caption, $u$ the prediction without, and $s$ the
+[guidance scale](glossary.md#guidance-scale).
+The scale $s = 0$ ignores the caption. $s = 1$ is the network as it is. $s > 1$ goes beyond it. The simple loop, and the
+library:
 """
 
 # %%
@@ -313,11 +342,18 @@ for clip in range(2):
 
 # %% [markdown]
 r"""
-Why beyond 1? Even a perfect $c$ draws the caption's kind as it is, overlap with other kinds included, and a network's $c$ is
-blurrier than that. By Bayes' rule, for guesses at the *clean* clip, $c - u$ is $\sigma^2/\alpha$ times the slope of
-$\log p(\text{caption} \mid x)$: it points to where the caption becomes *more certain*. (For noise and velocity the sign is the
-opposite one, and guiding them comes to the same.) In one dimension all can be computed exactly: two
-kinds of numbers, around $-1$ and $+1$; we ask for $+1$.
+Why beyond 1? The reason is Bayes' rule. Let $y$ be the caption, and let $c$ and $u$ be guesses of the *clean* clip. The best
+guess is tied to the [score](glossary.md#score) ([chapter 4](04_removing_noise.ipynb)):
+$c = (x + \sigma^2\, \nabla_x \log p(x \mid y)) / \alpha$, and the same for $u$ with $p(x)$. Subtract the two, and by Bayes' rule
+
+$$c - u = \frac{\sigma^2}{\alpha}\, \nabla_x \big[\log p(x \mid y) - \log p(x)\big]
+= \frac{\sigma^2}{\alpha}\, \nabla_x \log p(y \mid x).$$
+
+So $c - u$ points to where the caption becomes *more certain*. With scale $s$, the score at each noise level is that of
+$p(x)\, p(y \mid x)^s$: the larger $s$, the more a clip has to look like its caption and like no other.
+
+In one dimension all of it can be computed exactly. There are two kinds of numbers, around $-1$ and around $+1$, and we ask for
+$+1$. We first check the equation with central differences.
 """
 
 # %%
@@ -325,16 +361,36 @@ curve = make("rectified_flow")
 SPREAD = 0.8
 
 
-def exact(x, level, wanted):
-    """The best possible prediction of the clean number; wanted (B,): +1, or 0 for either kind. x (B, 1, 1, 1, 1)."""
+def terms(x, level):
+    """alpha, sigma, the variance of x (all kinds alike), and how likely +1 is. x (B, 1, 1, 1, 1), level (B, 1)."""
     t = level[:, :, None, None, None]
     alpha, sigma = curve.alpha(t), curve.sigma(t)
     variance = (alpha * SPREAD) ** 2 + sigma**2
+    return alpha, sigma, variance, 1 / (1 + np.exp(-2 * alpha * x / variance))
+
+
+def exact(x, level, wanted):
+    """The best possible prediction of the clean number; wanted (B,): +1, or 0 for either kind. x (B, 1, 1, 1, 1)."""
+    alpha, _, variance, share = terms(x, level)
     kinds = [k + alpha * SPREAD**2 / variance * (x - alpha * k) for k in (-1, 1)]
-    share = 1 / (1 + np.exp(-2 * alpha * x / variance))  # how likely +1 is
     return np.where(wanted.reshape(-1, 1, 1, 1, 1) == 1, kinds[1], (1 - share) * kinds[0] + share * kinds[1])
 
 
+x, level, ask = generator.standard_normal((5, 1, 1, 1, 1)), np.full((5, 1), 0.6), np.ones(5)
+alpha, sigma, *_ = terms(x, level)
+slope = (np.log(terms(x + 1e-4, level)[3]) - np.log(terms(x - 1e-4, level)[3])) / 2e-4  # of log p(y | x)
+assert np.allclose(exact(x, level, ask) - exact(x, level, 0 * ask), sigma**2 / alpha * slope)
+
+# %% [markdown]
+r"""
+Now sample with four scales.
+
+**What to look at.** The solid bell is the kind that we asked for, the dotted bell the other one. In which panel do the bars
+fill the solid bell exactly? In the panels after it, watch two things: what is left on the wrong side of 0, and where the
+middle of the bars has gone.
+"""
+
+# %%
 numbers = size(4000, 400)
 start = generator.standard_normal((numbers, 1, 1, 1, 1))
 figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.4), layout="constrained", sharey=True)
@@ -354,11 +410,14 @@ assert abs(deviations[1] - SPREAD) < 0.1  # scale 1 draws the kind as it is
 
 # %% [markdown]
 r"""
-(The solid bell is what was asked for, the dotted one the other kind.) Scale 1 draws exactly the kind that was asked
-for, overlap included. A larger scale clears the wrong side, and what it draws is no longer the kind: it is shifted
-away from the other one. Guidance isn't more truth; it trades truth and variety for certainty.
+Scale 0 draws both kinds. Scale 1 draws exactly the kind that was asked for, overlap with the other included. Larger scales
+clear the wrong side, but what they draw is no longer that kind: it is narrower, and pushed away from the other one. Guidance
+doesn't add truth. It trades truth and variety for certainty.
 
-The same knob on clips, from the same noise:
+The same on clips, from the same noise.
+
+**What to look at.** Go down the left column, then down the right one. In which row can you first read the digit? Where does it
+first move up? In which row do the strokes begin to break?
 """
 
 # %%
@@ -373,12 +432,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-One seed proves nothing; count, as in chapter 0. Beside the share that is right, we watch the latents: how far their deviation is
-from that of real clips, a sign of overdone guidance.
+One seed proves nothing, so we count, as in chapter 0. We also watch the standard deviation of the latents. If it is larger than
+that of real clips, guidance is overdone.
 """
 
 # %%
-asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "up", "down and left", "left")]
+asked = [
+    f"a {digit} moving {direction}" for digit in range(10) for direction in ("right", "up", "down and left", "left")
+]
 asked = asked[: size(24, 4)]
 deviation_of_real = clean.std()
 table_of_scales = {}
@@ -390,23 +451,12 @@ for scale in scales:
     print(f"scale {scale}: right {share.mean:4.0%} ({share.low:.0%} to {share.high:.0%}), "
           f"deviation {table_of_scales[scale][1]:.2f} of that of real latents")  # fmt: skip
 
-figure, (left, right_panel) = plt.subplots(1, 2, figsize=(8.5, 2.9), layout="constrained")
-shares = [table_of_scales[scale][0] for scale in scales]
-mean = np.array([share.mean for share in shares])
-left.errorbar(scales, mean, [mean - [s.low for s in shares], [s.high for s in shares] - mean], fmt="o-", capsize=3)
-left.set(xlabel="guidance scale", ylabel="digit and way right", ylim=(0, 1.02), title=f"{len(asked)} prompts")
-right_panel.plot(scales, [table_of_scales[scale][1] for scale in scales], "s--")
-right_panel.axhline(1, color="0.6", linewidth=1)
-right_panel.set(xlabel="guidance scale", ylabel="deviation / real", title="latents")
-for axes in (left, right_panel):
-    axes.grid(alpha=0.3)
-plt.show()
-
 # %% [markdown]
 r"""
-The first steps of the knob are the large ones. Beyond them little is won, while the latents spread further than real ones
-do, and at the largest scale the strokes come apart. Guidance doubles the cost of every step, and need not act at all levels:
-`interval` switches it on between two of them only, here from 0.2 to 0.9.
+The step from 1 to 2 wins most. Beyond it little is won: the latents spread further than real ones do, and at the
+largest scale the strokes come apart. (Each share has a wide interval: so few prompts can't tell 2 from 4.) Guidance also
+doubles the cost of every step. It need not act at all noise levels: `interval` switches it on between two of them, here 0.2
+and 0.9.
 """
 
 # %%
@@ -417,9 +467,12 @@ print([float(scale_at(np.array([[level]]))[0, 0]) for level in (0.1, 0.5, 0.95)]
 r"""
 ## Bags of words
 
-The text is used, then. But *how*? The weights `joint` draw two digits. Ask them with the two ways exchanged:
+The text is used, then. But *how*? The weights `joint` draw two digits. Give them a caption with the two directions exchanged:
 "a 3 moving up and a 7 moving right" for "a 3 moving right and a 7 moving up". The words are the same. Only who does
 what is different.
+
+**What to look at.** Compare the first line with the other two. If exchanged directions cost as good as nothing, the network
+knows the words and doesn't know which belong together.
 """
 
 # %%
@@ -440,33 +493,36 @@ level = 0.85
 base = losses(large, clean_pairs, truth, level)
 costs_of_error = {}
 for name, change in (
-    ("ways exchanged", exchanged),
+    ("directions exchanged", exchanged),
     ("other digits", other_digits),
-    ("opposite ways", opposite_ways),
+    ("opposite directions", opposite_directions),
 ):
     told = [describe(change(each)) for each in motions]
     costs_of_error[name] = Estimate.average(losses(large, clean_pairs, told, level) - base)
 for name, cost in costs_of_error.items():
-    print(f"{name:15} {cost.mean:+.4f} ({cost.low:+.4f} to {cost.high:+.4f}) on a loss of {base.mean():.3f}")
+    print(f"{name:20} {cost.mean:+.4f} ({cost.low:+.4f} to {cost.high:+.4f}) on a loss of {base.mean():.3f}")
 print(f"positions of the words in these weights: {large.transformer.config.text_positions}")
-share_of_opposite = costs_of_error["ways exchanged"].mean / costs_of_error["opposite ways"].mean
-print(f"an exchange costs {share_of_opposite:.1%} of what opposite ways cost")
+share_of_opposite = costs_of_error["directions exchanged"].mean / costs_of_error["opposite directions"].mean
+print(f"an exchange costs {share_of_opposite:.1%} of what opposite directions cost")
 
 # %% [markdown]
 r"""
-An exchange should cost something: it says of each digit what is true of the other. It wasn't always so. The first weights of
-this project that drew two digits had these rises at the same level, after 10,000 steps and on 48 clips (`examples/results/tried.md`):
+An exchange says of each digit what is true of the other, so it should cost something. It didn't always. The first weights of
+this project that drew two digits had these rises at the same noise level, after 10,000 steps and on 48 clips
+(`examples/results/tried.md`):
 
-| ways exchanged | other digits | opposite ways |
+| directions exchanged | other digits | opposite directions |
 |---|---|---|
 | -0.0006 | +0.024 | +0.304 |
 
-They knew which digits there are and which ways are gone, and nothing of who goes where: a *bag of words*. Nothing crashed, the
-loss fell as it should, and one prompt in ten came out right. Guidance didn't help: there is no direction "more bound" to go
-on in.
+They knew which digits there are and which directions, and nothing of who goes where. The caption was a *bag of words*. Nothing
+crashed, the loss fell as it should, and one prompt in ten came out right. Guidance couldn't help: it strengthens what the
+network knows, and this it didn't know.
 
-Why? Their words had other positions. To bind "right" to its "3", a word must find its *neighbour*, and for that it must know where words stand. Waves
-for the positions ([Vaswani et al. 2017](references.md#vaswani-2017)) are added to the words. Look at the lengths of both:
+What had gone wrong? To bind "right" to its "3", the encoder must see that the two words stand side by side. So it must
+know where each word stands. The encoder of that time learnt it from waves: a vector for each place, *added* to the word
+([Vaswani et al. 2017](references.md#vaswani-2017), [chapter 6](06_patches_and_positions.ipynb)). Compare the lengths of the
+two:
 """
 
 # %%
@@ -476,14 +532,21 @@ print(f"length of a word: {length:.1f}; of the waves added to it: 1.0")
 
 # %% [markdown]
 r"""
-The words drown their positions. It had a reason: longer words at the start were one of three changes after which left and right were
-no longer one word (the story further up; which of the three did it wasn't measured). The cure of one illness brought the other. *Rotary* positions ([chapter 6](06_patches_and_positions.ipynb))
-leave the words as they are and turn queries and keys, so that a fit depends on how far apart two words stand.
+The words drown their positions. Someone had made the words longer for a reason: it was one of three changes that ended the
+confusion of left and right. (Which of the three did it, nobody measured.) The cure of one fault had brought the other.
 
-**Claim.** With rotary positions a text encoder learns to bind, in a time in which the added waves don't. You needn't train a
-video model to see that: ask the encoder alone. A reader gets a caption and a digit, and answers with its way. A bag of
-words can only guess between the two ways it holds. It is right when they are equal (1 in 4) and half of the time
-otherwise: 5 in 8.
+*Rotary* positions ([chapter 6](06_patches_and_positions.ipynb)) leave the words as they are. They turn queries and keys
+instead, so that a score depends on how far apart two words stand.
+
+**Claim.** With rotary positions a text encoder learns to bind, in a time in which it doesn't with added waves. No video model
+is needed to see that. We ask the encoder alone: a reader gets a caption and a digit, and answers with the digit's direction.
+
+A bag of words can only guess between the two directions that it holds. In 1 caption of 4 they are equal, and the guess is right.
+Otherwise it is right half of the time:
+
+$$\tfrac14 \cdot 1 + \tfrac34 \cdot \tfrac12 = \tfrac58.$$
+
+**What to look at.** Does a row of the table stay at 62%, or does it pass it? And when?
 """
 
 # %%
@@ -499,92 +562,94 @@ def learning_curve(positions, steps, seed=0):
     optimizer = AdamW(reader.parameters(), 3e-3)
     for _ in range(steps):
         digits = np.array([generator.permutation(4)[:2] for _ in range(32)])
-        ways = generator.integers(4, size=(32, 2))
-        told = [f"a {a} {four[p]} and a {b} {four[q]}" for (a, b), (p, q) in zip(digits, ways)]
+        asked_for = generator.integers(4, size=(32, 2))
+        told = [f"a {a} {four[p]} and a {b} {four[q]}" for (a, b), (p, q) in zip(digits, asked_for)]
         answer = reader(reader_tokenizer.encode(told), digits)  # (B, 2, 11)
-        right.append((answer.data.argmax(axis=-1) == ways).mean())
+        right.append((answer.data.argmax(axis=-1) == asked_for).mean())
         parameters = reader.parameters()
-        found = ag.gradients(ag.cross_entropy(answer, ways), parameters.values())
+        found = ag.gradients(ag.cross_entropy(answer, asked_for), parameters.values())
         optimizer.step(dict(zip(parameters, found)))
     return np.array(right)
 
 
 steps_learnt = size(200, 20)
 learnt = {positions: learning_curve(positions, steps_learnt) for positions in ("rotary", "sincos")}
-figure, axes = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-for (positions, right_share), style in zip(learnt.items(), ("-", "--")):
-    smooth = np.convolve(right_share, np.ones(10) / 10, mode="valid")
-    axes.plot(np.arange(len(smooth)) + 10, smooth, style, label=positions)
-axes.axhline(5 / 8, color="0.6", linewidth=1)
-axes.annotate("a bag of words is right 5 times in 8", (100, 0.52), fontsize=8, color="0.35")
-axes.set(xlabel="step", ylabel="right (mean of 10 steps)", ylim=(0, 1.03), title="who goes where?")
-axes.grid(alpha=0.3)
-axes.legend()
-plt.show()
+marks = [steps_learnt // 8 * part for part in (1, 2, 4, 6, 8)]
+print("right answers up to step".ljust(26), *(f"{mark:>5}" for mark in marks))
+for positions, right_share in learnt.items():
+    print(positions.ljust(26), *(f"{right_share[max(0, mark - 10) : mark].mean():5.0%}" for mark in marks))
 last_share = {name: values[-size(30, 5) :].mean() for name, values in learnt.items()}
 print("; ".join(f"{name}: {share:.0%} right at the end" for name, share in last_share.items()))
 assert steps_learnt < 200 or (last_share["rotary"] > 0.95 and last_share["sincos"] < 0.75)
 
 # %% [markdown]
 r"""
-Two hundred steps, seconds on a laptop, for a question that 10,000 steps of a whole training hadn't answered. The text encoder has rotary
-positions by default now. That it *can* bind doesn't say that a whole video model *will*, or when: with rotary words,
-but other shapes and turning clips in the same training, an exchange of ways cost `full` no more than 0.0015 after 2,500 steps. Words are the last thing that a loss on
-latents asks for: most of a clip can be denoised without them.
+That took two hundred steps and some seconds. The whole training hadn't answered this question in 10,000. The text encoder has
+rotary positions by default now.
 
-So let the encoder read *before* it draws. The reader above is the library's `CaptionReader`, which can be asked how fast,
-too; a minute or two of it, with the whole language, is a stage of its own in `minivdit train full`, between
-autoencoder and transformer. Begun like that, and with other shapes and turns put off to the end, a training had tied each digit
-to its way by step 1,600: an exchange cost 0.028. Both changes were needed: with reading first, but shapes and turns from the
-start, it cost 0.001 at step 1,400 (`examples/results/tried.md`). It is what large systems do, too: their text encoders have read a library before they see a picture.
+That it *can* bind doesn't mean that a whole video model *will*. With rotary words, but with other shapes and turning clips in the
+same training, an exchange of directions cost `full` no more than 0.0015 after 2,500 steps. A loss on latents asks for the
+words last: most of a clip can be denoised without them.
+
+So let the encoder read *before* it draws. The reader above is the library's `CaptionReader`. In `minivdit train full` it is a
+stage of its own, between autoencoder and transformer, and takes a minute or two. After that stage, and with other shapes and
+turns put off to the end, an exchange cost 0.028 by step 1,600: each digit was tied to its direction. Both changes were needed.
+With reading first, but shapes and turns from the start, an exchange cost 0.001 at step 1,400 (`examples/results/tried.md`).
+Large systems do the same: their text encoders have read a library before they see a picture.
 
 ## Exercises
 
 Worked solutions are in [solutions/08_text_guidance](solutions/08_text_guidance.ipynb).
 
-**1. A tokenizer.** From a list of captions (known words, single spaces), the list `words` and a `length`, the numbers
-(B, length): 1 first, then for each word 2 + its place in `words`, then 0.
+**1. From words to pieces.** Large systems don't list words. They begin with letters and merge, again and again, the pair of
+neighbours that occurs most often: *byte-pair encoding*. Do one merge. `tokens` is a list of integers. Count every place where
+two stand side by side, find the pair that occurs most often, and go from left to right: replace each occurrence of the pair
+by the number `new`. Return the list.
 """
 
 
 # %%
-def encode(captions, words, length):
-    pass  # fill me in, about 5 lines
+def merge_pair(tokens, new):
+    pass  # fill me in, about 8 lines
 
 
-check.ch08_encode(encode)
+check.ch08_merge(merge_pair)
 
 # %% [markdown]
 r"""
-**2. Cross-attention with padding.** One head: `q` (N, d) of the patches, `k` (L, d) and `v` (L, dv) of the words, and `present`
-(L,), True where there is a word. The usual scale.
+**2. Cross-attention for a whole batch.** No loops: `q` (B, h, N, d), `k` (B, h, L, d), `v` (B, h, L, dv), and `present` (B, L),
+True where there is a word. A clip without a single word sees zeros. The result is (B, h, N, dv).
 """
 
 
 # %%
 def look_at_words(q, k, v, present):
-    pass  # fill me in, about 4 lines
+    pass  # fill me in, about 5 lines
 
 
 check.ch08_cross(look_at_words)
 
 # %% [markdown]
 r"""
-**3. Guidance with a scale for each frame.** `conditional` and `unconditional` are (B, T, H, W, C), `scale` is (B, T).
+**3. Guidance that doesn't spread.** You saw the latents spread too far. The remedy of
+[Lin et al. 2023](references.md#lin-2023): scale the guided prediction $g$ so that its standard deviation is that of $c$, in each
+clip; then mix, $\phi\, g\,\mathrm{std}(c)/\mathrm{std}(g) + (1 - \phi)\, g$. `conditional` and `unconditional` are (B, T, H,
+W, C). `scale` (B, T) is the guidance scale of each frame, and `phi` is a number.
 """
 
 
 # %%
-def guide(conditional, unconditional, scale):
-    pass  # fill me in, about 2 lines
+def guide(conditional, unconditional, scale, phi):
+    pass  # fill me in, about 4 lines
 
 
 check.ch08_guide(guide)
 
 # %% [markdown]
 r"""
-**4. Is the rise real?** From the losses `right` and `wrong` of the same n clips, (n,) each: the mean rise and its standard
-error (the deviation of the rises, with n - 1 in its denominator, over $\sqrt n$), as a pair. Think of what varies: clip to clip, or caption to caption on the same clip?
+**4. Is the rise real?** `right` and `wrong` (n,) are the losses of the same n clips with the right and with a wrong caption.
+Return the mean rise and its standard error: the standard deviation of the rises, with n - 1 in its denominator, over $\sqrt n$.
+Does it matter whether you subtract first?
 """
 
 
@@ -597,19 +662,44 @@ check.ch08_rise(rise_of)
 
 # %% [markdown]
 r"""
+**5. Train: cure the waves.** With `positions="sincos"` the encoder stayed a bag of words. Make it learn to bind, with the waves: keep
+`positions="sincos"`, the width, the depth and the 200 steps. Change something else, before the training or in it. Begin with a
+copy of `learning_curve` that returns the reader. Then fill in `which_way`: captions, a list of B strings such as
+`"a 2 left and a 0 up"`, and `digits` (B, 2), the digits in each. It returns the directions (B, 2), as places in `four`. **To
+reach: 90%.**
+"""
+
+
+# %%
+def which_way(captions, digits):
+    pass  # train a reader first; then about 2 lines
+
+
+check.ch08_bind(which_way)
+
+# %% [markdown]
+r"""
+**6. Break it: a negative scale.** Guidance with $s = -1$ goes away from the caption. Will "a 5 moving up" move down? Say what
+you expect, and why. Then draw 24 prompts and count the directions. Look at single frames, too, and explain what you see with
+the equation of $c - u$.
+
+**7. Open.** `interval(3.0, low, high)` guides only between two noise levels. How small can the interval be, and where does it lie,
+if the share of right prompts is to stay what it is with guidance everywhere? What would you measure to see what is won?
+
 ## In practice
 
 - **Stable Diffusion** lets the picture look at the text by cross-attention
   ([Rombach et al. 2022](references.md#rombach-2022)). **DiT** put its class label into adaLN alone
-  ([Peebles and Xie 2023](references.md#peebles-2023)). **CogVideoX** lets its text in by neither way: words and patches
+  ([Peebles and Xie 2023](references.md#peebles-2023)). **CogVideoX** takes neither path: words and patches
   stand in one sequence and look at each other ([Yang et al. 2024](references.md#yang-2024)).
-- **Text encoders** of large systems are often language models trained on text alone, such as T5, and aren't trained further. **Imagen** found that a larger one helps more than
-  a larger image model, and that large guidance scales drive pixels out of their range
-  ([Saharia et al. 2022](references.md#saharia-2022)).
-- **Guidance** is due to [Ho and Salimans 2022](references.md#ho-2022). At heavy noise it costs variety and at light noise it does
-  little, hence `interval` ([Kynkäänniemi et al. 2024](references.md#kynkaanniemi-2024)).
-- **Bags of words** are no toy illness: large vision-language models trained on pairs of pictures and captions behave like that,
-  too ([Yuksekgonul et al. 2022](references.md#yuksekgonul-2022)).
+- **Text encoders** of large systems are often language models such as T5. They were trained on text alone, and aren't trained
+  further. **Imagen** found that a larger text encoder helps more than a larger image model, and that large guidance scales
+  drive pixels out of their range ([Saharia et al. 2022](references.md#saharia-2022)).
+- **Guidance** is due to [Ho and Salimans 2022](references.md#ho-2022). At heavy noise it costs variety, and at light noise it
+  does little, hence `interval` ([Kynkäänniemi et al. 2024](references.md#kynkaanniemi-2024)). A
+  [negative prompt](glossary.md#negative-prompt) takes the place of the empty caption in $u$.
+- **Bags of words** aren't a fault of toys only. Large vision-language models trained on pairs of pictures and captions behave
+  like that, too ([Yuksekgonul et al. 2022](references.md#yuksekgonul-2022)).
 
 ## Further reading
 

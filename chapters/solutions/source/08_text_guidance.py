@@ -6,61 +6,80 @@ Worked answers to the exercises of [chapter 8](../08_text_guidance.ipynb). Try t
 """
 
 # %%
+from collections import Counter
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
 import numpy as np
 
-from minivdit.lab.lessons import check
+from minivdit import autograd as ag
+from minivdit.diffusion import interval
+from minivdit.generation import TextToVideo
+from minivdit.lab.display import draw_strip
+from minivdit.lab.evaluation import observe, prompt_metrics, read_captions
+from minivdit.lab.lessons import check, size
+from minivdit.models import CaptionReader, TextEncoder, Tokenizer
+from minivdit.nn.optim import AdamW
 
 # %% [markdown]
 r"""
-**1. A tokenizer.** Padding is there first; the words are written over it.
+**1. From words to pieces.** Count the pairs, then walk. What was just merged is a new token, so three equal tokens in a row
+become two, not one.
 """
 
 
 # %%
-def encode(captions, words, length):
-    tokens = np.zeros((len(captions), length), int)
-    for row, caption in zip(tokens, captions):
-        numbers = [1] + [2 + words.index(word) for word in caption.split()]
-        row[: len(numbers)] = numbers
-    return tokens
+def merge_pair(tokens, new):
+    (pair, _), *_ = Counter(pairwise(tokens)).most_common(1)
+    merged = []
+    for token in tokens:
+        if merged and (merged[-1], token) == pair:
+            merged[-1] = new
+        else:
+            merged.append(token)
+    return merged
 
 
-check.ch08_encode(encode)
+check.ch08_merge(merge_pair)
 
 # %% [markdown]
 r"""
-**2. Cross-attention with padding.** A score of minus infinity becomes a weight of exactly 0. A score of 0 wouldn't do: its
-weight is $e^0 = 1$ before the division.
+**2. Cross-attention for a whole batch.** Padding drops out of both sums, so multiply the exponentials by 0 there. The maximum
+may be that of all scores, padding included: any number cancels. Without a word the sum is 0, and 0 / 0 has to be avoided.
+(A *score* of 0 for padding wouldn't do: its exponential is 1.)
 """
 
 
 # %%
 def look_at_words(q, k, v, present):
-    scores = np.where(present, q @ k.T / np.sqrt(q.shape[-1]), -np.inf)
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ v
+    scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])  # (B, h, N, L)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True)) * present[:, None, None]
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights @ v / np.where(total > 0, total, 1)
 
 
 check.ch08_cross(look_at_words)
 
 # %% [markdown]
 r"""
-**3. Guidance.** The scale of a frame is the same for all its cells and channels.
+**3. Guidance that doesn't spread.** The guidance scale belongs to a frame, the standard deviation to a whole clip. Both are
+spread over the remaining axes.
 """
 
 
 # %%
-def guide(conditional, unconditional, scale):
-    scale = scale[:, :, None, None, None]
-    return unconditional + scale * (conditional - unconditional)
+def guide(conditional, unconditional, scale, phi):
+    guided = unconditional + scale[:, :, None, None, None] * (conditional - unconditional)
+    ratio = conditional.std(axis=(1, 2, 3, 4), keepdims=True) / guided.std(axis=(1, 2, 3, 4), keepdims=True)
+    return phi * ratio * guided + (1 - phi) * guided
 
 
 check.ch08_guide(guide)
 
 # %% [markdown]
 r"""
-**4. Is the rise real?** Take the difference first, clip by clip: an easy clip is easy with either caption, and that part of
-the spread drops out. Two means, each with its own error, would leave it in, and hide most rises.
+**4. Is the rise real?** Subtract first, clip by clip. An easy clip is easy with either caption, and that part of the spread
+drops out. Two means, each with its own error, would keep it, and hide most rises.
 """
 
 
@@ -71,3 +90,93 @@ def rise_of(right, wrong):
 
 
 check.ch08_rise(rise_of)
+
+# %% [markdown]
+r"""
+**5. Train: cure the waves.** The words drown the waves, so make the words shorter at the start: 0.3 times as long. Nothing else
+changes. (At 0.1 the waves are loud enough, but the words begin so small that they take longer to tell apart. Try it.)
+"""
+
+# %%
+four = CaptionReader.ANSWERS[:4]
+tokenizer = Tokenizer(("a", "and", *"0123", *four), max_words=8)
+
+
+def trained_reader(shorter, steps=200, seed=0):
+    generator = np.random.default_rng(seed)
+    text = TextEncoder(len(tokenizer), 32, 2, 2, generator, "sincos")
+    text.embedding.table.data *= shorter
+    reader = CaptionReader(text, 2, generator)
+    optimizer = AdamW(reader.parameters(), 3e-3)
+    for _ in range(steps):
+        digits = np.array([generator.permutation(4)[:2] for _ in range(32)])
+        directions = generator.integers(4, size=(32, 2))
+        told = [f"a {a} {four[p]} and a {b} {four[q]}" for (a, b), (p, q) in zip(digits, directions)]
+        answer = reader(tokenizer.encode(told), digits)
+        parameters = reader.parameters()
+        found = ag.gradients(ag.cross_entropy(answer, directions), parameters.values())
+        optimizer.step(dict(zip(parameters, found)))
+    return reader
+
+
+reader = trained_reader(shorter=0.3)
+
+
+def which_way(captions, digits):
+    with ag.no_grad():
+        return reader(tokenizer.encode(captions), digits).data.argmax(axis=-1)
+
+
+check.ch08_bind(which_way)
+
+# %% [markdown]
+r"""
+**6. Break it: a negative scale.** A first guess may be that "not up" means "down". The equation says something else:
+$u - c$ points to where the caption becomes *less certain*. Clips that move left or right are as far from "up" as those that
+move down, and so is a clip that shows no readable digit at all.
+"""
+
+# %%
+model = TextToVideo.load("small")
+OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
+asked = [(digit, direction) for digit in range(10) for direction in OPPOSITE][: size(24, 4)]
+captions = [f"a {digit} moving {direction}" for digit, direction in asked]
+opposite = [f"a {digit} moving {OPPOSITE[direction]}" for digit, direction in asked]
+steps = size(24, 2)
+
+
+def share(what, captions, video):
+    seen = observe(video, model.settings.digit_size, 1)
+    return prompt_metrics(seen, read_captions(captions, model.settings.size))[what].mean()
+
+
+figure, rows = plt.subplots(3, 1, figsize=(8, 3.3), layout="constrained")
+for axes, scale in zip(rows, (1, 0, -1)):
+    video = model.generate(captions, seed=5, steps=steps, guidance_scale=scale)
+    print(f"scale {scale:2}: {share('direction', captions, video):4.0%} in the direction of the caption, "
+          f"{share('direction', opposite, video):4.0%} in the opposite one, "
+          f"{share('digit', captions, video):4.0%} with its digit")  # fmt: skip
+    draw_strip(axes, video[1], label=f"scale {scale}")
+figure.suptitle(f"'{captions[1]}'", fontsize=10)
+plt.show()
+
+# %% [markdown]
+r"""
+Neither direction wins. With scale 0 the network draws some clip, and with scale -1 it is driven to where no caption is
+certain: away from clips that anybody could describe. To get the opposite direction you must ask for it. A
+[negative prompt](../glossary.md#negative-prompt) does both: it leads to one caption and away from another.
+
+**7. Open.** A first look: some intervals, and the share of right prompts.
+"""
+
+# %%
+for low, high in ((0.01, 0.5), (0.2, 0.9), (0.5, 0.9), (0.7, 1.0)):
+    video = model.generate(captions, seed=5, steps=steps, guidance_scale=interval(3.0, low, high))
+    print(f"guided from {low} to {high}: {share('obeys', captions, video):4.0%} right")
+
+# %% [markdown]
+r"""
+Where the clip is drawn from noise, the caption decides what it becomes; near the end there is little left to decide. So the
+upper part of the levels matters more. To say it with certainty takes more prompts and intervals, and the gain has two
+parts: the time of the steps without guidance, and latents that spread less.
+"""

@@ -9,7 +9,7 @@ from .ch04 import ch04_best, ch04_ddim_step, ch04_deviations, ch04_energy
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
 from .ch06 import ch06_patchify, ch06_places, ch06_rotate, ch06_tokens
 from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
-from .ch08 import ch08_cross, ch08_encode, ch08_guide, ch08_rise
+from .ch08 import ch08_bind, ch08_cross, ch08_guide, ch08_merge, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
