@@ -181,5 +181,5 @@ def film(left, top, frames, cell, gap=6):
 def moving(side, count, noise=0.0):
     """Frames of a 3 that moves right, each under its own noise; noise: one level for all, or one for each frame."""
     levels = [noise] * count if isinstance(noise, int | float) else noise
-    clean = [three(side, -0.05 + 0.4 * place / max(count - 1, 1), 0.15, 0.7) for place in range(count)]
+    clean = [three(side, 0.36 * place / max(count - 1, 1), 0.15, 0.7) for place in range(count)]
     return [noisy(frame, level, seed) for seed, (frame, level) in enumerate(zip(clean, levels))]

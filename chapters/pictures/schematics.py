@@ -493,7 +493,7 @@ def latent_diffusion():
 class Cards:
     """Frames as cards that stand one behind the other along time, each a grid of places, drawn aslant."""
 
-    def __init__(self, left, top, frames=4, side=5, step=118, across=11, up=5.5, down=25):
+    def __init__(self, left, top, frames=4, side=5, step=118, across=13, up=5.5, down=25):
         self.left, self.top, self.frames, self.side, self.step = left, top, frames, side, step
         self.across, self.up, self.down = across, up, down
 
@@ -523,7 +523,7 @@ BALL = ((3, 0), (2, 1), (1, 2), (1, 4))  # its row and column in each frame
 
 def consistency():
     """The article's Figure 1: links go from a pixel to the same pixel of the other frames."""
-    frames, y = Cards(204, TOP + 10), TOP + 10
+    frames, y = Cards(198, TOP + 10), TOP + 10
     places = [(row, column) for row in range(5) for column in range(5)]
     pairs = [((frame, *at), (frame + 1, *at)) for frame in range(3) for at in places]
     first = [((frame, *BALL[0]), (frame + 1, *BALL[0])) for frame in range(3)]
@@ -531,7 +531,7 @@ def consistency():
         *(frames.frame(number, ball) for number, ball in enumerate(BALL)),
         frames.links(pairs, "soft", 0.8),
         frames.links(first, "backward", 2.6),
-        *(text(204 + 118 * number + 27, y + 172, f"frame {number + 1}", 12, "soft") for number in range(4)),
+        *(text(198 + 118 * number + 32, y + 172, f"frame {number + 1}", 12, "soft") for number in range(4)),
         note(
             y + 198,
             "Figure 1: a pixel sees itself in all frames. Where the ball was, later frames have only background.",
@@ -547,7 +547,7 @@ def consistency():
 
 def joint_attention():
     """The article's Figure 2: every patch attends to every patch of all frames; drawn for one of them."""
-    frames, y = Cards(204, TOP + 10), TOP + 10
+    frames, y = Cards(198, TOP + 10), TOP + 10
     every = [(frame, row, column) for frame in range(4) for row in range(5) for column in range(5)]
     here = (0, *BALL[0])
     ball = [(here, (frame, *BALL[frame])) for frame in range(1, 4)]
@@ -555,7 +555,7 @@ def joint_attention():
         *(frames.frame(number, ball) for number, ball in enumerate(BALL)),
         frames.links([(here, there) for there in every if there != here], "soft", 0.6),
         frames.links(ball, "backward", 2.6),
-        *(text(204 + 118 * number + 27, y + 172, f"frame {number + 1}", 12, "soft") for number in range(4)),
+        *(text(198 + 118 * number + 32, y + 172, f"frame {number + 1}", 12, "soft") for number in range(4)),
         note(y + 198, "Figure 2: every patch attends to every patch of all frames (drawn for one of them)."),
         note(
             y + 220,

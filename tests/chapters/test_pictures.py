@@ -44,7 +44,7 @@ def test_every_picture_that_is_drawn_is_kept(drawn):
     assert set(KEPT) == set(drawn)
 
 
-@pytest.mark.parametrize("source", CHAPTERS.glob("source/[0-9]*.py"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(CHAPTERS.glob("source/[0-9]*.py")), ids=lambda path: path.stem)
 def test_a_chapter_shows_its_picture_in_its_opening_cell(scripts, source):
     number = int(source.name[:2])
     said, *_ = scripts["schematics"].CHAPTERS[number]
