@@ -201,9 +201,8 @@ def block_entries():
 
 
 def _blocks(out_shape, window_entries):
-    """Indices over (batch, first output axis) of blocks whose windows have about block_entries() entries together."""
-    batch, first, *rest = out_shape
-    return blocks((batch, first), block_entries() // max(1, math.prod(rest) * window_entries))
+    """Indices over (batch, *out) of blocks whose windows have about block_entries() entries together."""
+    return blocks(out_shape, block_entries() // window_entries)
 
 
 def _correlate(x, weight, stride, padding):

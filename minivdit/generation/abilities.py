@@ -65,7 +65,8 @@ class Abilities:
         default what one round gives. Errors add up over the rounds: see evaluation.drift.
         """
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
-        context = min(values.whole("context", context, default=window // 2), video.shape[1])
+        half = self._coded_together(window // 2, backwards)
+        context = min(values.whole("context", context, default=half), video.shape[1])
         if not 1 <= context < window:
             raise InputError(
                 f"context can't be {context}, since each round draws a clip of {window} frames; choose from 1 to "
@@ -205,7 +206,13 @@ class Abilities:
             prompt = prompt(np.stack([frames[time] for time in run], axis=1))
         return self.draw(prompt, Given.at(frames, num_frames), **drawing)
 
+    def _coded_together(self, num_frames, backwards=False):
+        """The most frames up to this number that the autoencoder codes by themselves, at the beginning or the end."""
+        each, first = self.autoencoder.config.time_factor, 0 if backwards else 1
+        return first + (num_frames - first) // each * each
+
     def _whole_patches(self, num_frames):
-        """The least number of frames from this one upwards that the patches divide."""
-        side = self.transformer.config.patch_size[0]
-        return math.ceil(num_frames / side) * side
+        """The least number of frames from this one upwards of which latents and patches can be made."""
+        side, pixels = self.transformer.config.patch_size[0], self.autoencoder.config
+        latent_frames = 1 + math.ceil((num_frames - 1) / pixels.time_factor)
+        return pixels.frames(math.ceil(latent_frames / side) * side)

@@ -22,9 +22,10 @@ def require_memory(model, clips, num_frames, size, kept=0):
         machine.require_memory(lambda frames: clips * frames * a_frame, kept, "frames")
 
     def bytes_for(clips, num_frames=num_frames):  # at the widest moment, inside the transformer or inside the decoder
-        grid = clip_grid(num_frames, size, pixels.factor, config.patch_size)
+        grid = clip_grid(num_frames, size, pixels, config.patch_size)
         transformer = costs.working_memory(config, grid, 2 * clips)  # guided: with the caption and without
-        decoder = costs.autoencoder_cost(pixels, clips * num_frames, size).working
+        at_once = num_frames if pixels.time_factor == 1 else pixels.time_factor  # a causal one goes step by step
+        decoder = costs.autoencoder_cost(pixels, at_once, size, clips=clips).working
         return max(transformer, decoder) + clips * num_frames * a_frame
 
     free = machine.available_memory()
@@ -32,7 +33,8 @@ def require_memory(model, clips, num_frames, size, kept=0):
         return
     side = config.patch_size[0]
     most = machine.largest_that_fits(free, bytes_for)
-    longest = machine.largest_that_fits(free, lambda patches: bytes_for(1, patches * side)) * side
+    longest = machine.largest_that_fits(free, lambda patches: bytes_for(1, pixels.frames(patches * side)))
+    longest = longest and pixels.frames(longest * side)
     if most:
         cure = f"draw {most} at a time"
     elif longest:
@@ -51,6 +53,6 @@ def teller(progress, part, model, shape, steps, guided):
         return lambda done: None
     clips, num_frames, *size, _ = shape
     config, (before, parts) = model.transformer.config, part
-    grid = clip_grid(num_frames, size, model.autoencoder.config.factor, config.patch_size)
+    grid = clip_grid(num_frames, size, model.autoencoder.config, config.patch_size)
     flops = parts * costs.clip_cost(config, grid, clips).sampling_flops(steps, guided)
     return lambda done: progress(before * steps + done, parts * steps, flops)

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from ..base.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Given:
@@ -31,14 +33,30 @@ class Given:
             video[:, time], known[:, time] = images, True
         return cls(video, known)
 
-    def known_latents(self, factor):
-        """Which latents are known, boolean (B, T, H/factor, W/factor, 1): those of which all pixels are.
+    def known_latents(self, factor, time_factor=1):
+        """Which latents are known, boolean (B, T', H/factor, W/factor, 1): those of which all pixels are.
 
-        factor: how many times smaller latents are than pixels, in height and in width.
+        factor, time_factor: how many times smaller latents are than pixels, and how many times fewer than frames.
         """
         clips, frames, height, width, _ = self.known.shape
         boxes = self.known.reshape(clips, frames, height // factor, factor, width // factor, factor, 1)
-        return boxes.all(axis=(3, 5))
+        known = boxes.all(axis=(3, 5))
+        known = np.concatenate([known[:, :1].repeat(time_factor - 1, axis=1), known], axis=1)  # the first stands alone
+        return known.reshape(clips, -1, time_factor, *known.shape[2:]).all(axis=2)
+
+    def check_whole(self, factor, time_factor):
+        """Raise InputError if a frame is given that the network won't see, since its latent frame isn't known."""
+        if time_factor == 1:
+            return
+        seen = self.known_latents(factor, time_factor).any(axis=(2, 3, 4)).repeat(time_factor, axis=1)
+        unseen = self.known.any(axis=(2, 3, 4)) & ~seen[:, time_factor - 1 :]
+        if unseen.any():
+            time, each = int(unseen.any(axis=0).argmax()), time_factor
+            raise InputError(
+                f"frame {time} is given, but not all frames that are coded with it: these weights code the first frame "
+                f"by itself and then {each} at a time; give whole groups (frame 0, 1 to {each}, {each + 1} to "
+                f"{2 * each}, ...)"
+            )
 
     def keep(self, drawn):
         """The drawn video with every known pixel as it was given, bit for bit."""

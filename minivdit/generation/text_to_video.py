@@ -132,7 +132,7 @@ class TextToVideo(Abilities):
         flops) before the first step and after each, with the number of steps and the FLOPs of them all. part: (k, n) if
         this is part k of n that are drawn one after the other, and progress is to know of all.
         """
-        settings, process = self.settings, self.settings.process
+        settings, process, pixels = self.settings, self.settings.process, self.autoencoder.config
         seed, level = values.whole("seed", seed), values.finite("level", level)
         steps = values.whole("steps", steps, 1, default=settings.steps)
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
@@ -142,7 +142,7 @@ class TextToVideo(Abilities):
         given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
         self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
-        known = given.known_latents(self.autoencoder.config.factor)
+        known = given.known_latents(pixels.factor, pixels.time_factor)
         levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), highest=level)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)
@@ -179,11 +179,11 @@ class TextToVideo(Abilities):
     def _check_given(self, given):
         """Raise an InputError if what isn't given can't be drawn."""
         clips, num_frames, *size, channels = given.video.shape
+        pixels = self.autoencoder.config
         self.check_request(clips, num_frames, size)
-        if channels != self.autoencoder.config.image_channels:
-            raise InputError(
-                f"a clip has {channels} channels; this model draws {self.autoencoder.config.image_channels}"
-            )
+        if channels != pixels.image_channels:
+            raise InputError(f"a clip has {channels} channels; this model draws {pixels.image_channels}")
+        given.check_whole(pixels.factor, pixels.time_factor)
         if given.known.all():
             raise InputError("every pixel is given, so there is nothing to draw; leave a frame or a part of one free")
 
@@ -192,7 +192,7 @@ class TextToVideo(Abilities):
         negative = _one_each("" if negative_prompt is None else negative_prompt, clips)
         if guidance_scale == 1 and any(negative):
             raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
-        patches = num_frames // self.transformer.config.patch_size[0]
+        patches = self.autoencoder.config.latent_frames(num_frames) // self.transformer.config.patch_size[0]
         return np.split(self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches), 2)
 
     def decode(self, latents):
@@ -213,7 +213,7 @@ class TextToVideo(Abilities):
 
         kept: how many frames the whole clip has, if this is a part of one.
         """
-        clip_grid(num_frames, size, self.autoencoder.config.factor, self.transformer.config.patch_size)
+        clip_grid(num_frames, size, self.autoencoder.config, self.transformer.config.patch_size)
         require_memory(self, clips, num_frames, size, kept)
 
 

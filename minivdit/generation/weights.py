@@ -16,7 +16,7 @@ from ..base.backend import to_numpy
 from ..base.errors import InputError, shorten
 from ..base.files import load_tensors, require_shape, save_tensors
 from ..diffusion import ProcessSettings, SamplingSettings
-from ..models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig, costs
+from ..models import AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig, costs, make_autoencoder
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT = SHIPPED / "joint.safetensors"
@@ -126,7 +126,7 @@ def _model(tensors, metadata):
     generator = np.random.default_rng(0)  # these first weights are all replaced
     found = {
         "transformer": VideoDiT(configs["transformer"], len(tokenizer), generator),
-        "autoencoder": Autoencoder(configs["autoencoder"], generator),
+        "autoencoder": make_autoencoder(configs["autoencoder"], generator),
     }
     for part, module in found.items():
         own = {name: array for name, array in tensors.items() if name.startswith(f"{part}.")}

@@ -1,10 +1,12 @@
-"""A per-frame convolutional autoencoder: video to a small latent grid and back (Rombach et al. 2022).
+"""Convolutional autoencoders: video to a small latent grid and back.
 
-Variational, so that nearby latents decode to nearby pictures; latents are then normalised per channel, so that
+One goes frame by frame (Rombach et al. 2022); see causal_autoencoder for one that also makes few frames of many. Both
+are variational, so that nearby latents decode to nearby pictures; latents are then normalised per channel, so that
 noise of variance 1 means the same in each.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -15,11 +17,17 @@ from ..nn import Buffer, Conv, Module, RMSNorm
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig:
-    """channels: one entry for each halving of height and width, so the factor is 2 ** len(channels)."""
+    """channels: one entry for each halving of height and width, so the factor is 2 ** len(channels).
+
+    time_factor: by how much the number of frames shrinks. 1: not at all; each frame is coded by itself. Else a power of
+    two, at most the factor: the first frame makes a latent frame by itself, and then each `time_factor` frames make
+    one, see CausalAutoencoder.
+    """
 
     image_channels: int = 1
     latent_channels: int = 8
     channels: tuple[int, ...] = (16, 32, 64)
+    time_factor: int = 1
 
     def __post_init__(self):
         if not self.channels or min(*self.channels, self.latent_channels, self.image_channels) < 1:
@@ -27,33 +35,62 @@ class AutoencoderConfig:
                 "an autoencoder has at least one level, and image_channels, latent_channels and all channels are 1 or "
                 f"more, not {self.image_channels}, {self.latent_channels} and {self.channels}"
             )
+        known = [2**halvings for halvings in range(len(self.channels) + 1)]
+        if self.time_factor not in known:
+            raise InputError(
+                f"time_factor must be one of {', '.join(map(str, known))} with {len(self.channels)} levels, not "
+                f"{self.time_factor}"
+            )
 
     @property
     def factor(self):
         """By how much height and width shrink."""
         return 2 ** len(self.channels)
 
+    def latent_frames(self, num_frames):
+        """How many latent frames so many frames make; InputError, with the nearest numbers that work, if none."""
+        count, over = divmod(num_frames - 1, self.time_factor)
+        if over:
+            nearest = f"{self.frames(1 + count)} or {self.frames(2 + count)}"
+            raise InputError(
+                f"num_frames {num_frames} must be 1 and a multiple of {self.time_factor}, such as {nearest}, since the "
+                f"first frame is coded by itself and then {self.time_factor} at a time"
+            )
+        return 1 + count
+
+    def frames(self, latent_frames):
+        """How many frames so many latent frames stand for."""
+        return 1 + self.time_factor * (latent_frames - 1)
+
 
 def latent_shape(config, shape):
-    """The shape of the latents of an autoencoder for frames or clips of `shape` (..., H, W, C)."""
-    *leading, height, width, _ = shape
-    return (*leading, height // config.factor, width // config.factor, config.latent_channels)
+    """The shape of the latents of an autoencoder for clips of `shape` (B, T, H, W, C) or frames (n, H, W, C)."""
+    *clips, height, width, _ = shape
+    if len(clips) == 2:
+        clips = clips[0], config.latent_frames(clips[1])
+    return (*clips, height // config.factor, width // config.factor, config.latent_channels)
+
+
+_same_size = functools.partial(Conv, padding=1)
 
 
 class ResidualBlock(Module):
-    """x + conv(silu(conv(silu(norm(x))))): starts as the identity."""
+    """x + conv(silu(conv(silu(norm(x))))): starts as the identity. make: what makes a convolution, such as Conv."""
 
-    def __init__(self, channels, generator):
+    def __init__(self, channels, generator, make=_same_size):
         self.norm = RMSNorm(channels)
-        self.conv1 = Conv(channels, channels, generator, padding=1)
-        self.conv2 = Conv(channels, channels, generator, padding=1, zero=True)
+        self.conv1 = make(channels, channels, generator)
+        self.conv2 = make(channels, channels, generator, zero=True)
 
-    def forward(self, x):
-        return x + self.conv2(ag.silu(self.conv1(ag.silu(self.norm(x)))))
+    def forward(self, x, **options):
+        return x + self.conv2(ag.silu(self.conv1(ag.silu(self.norm(x)), **options)), **options)
 
 
 class Autoencoder(Module):
-    """encode: video (B, T, H, W, C) in [0, 1] -> normalised latents (B, T, H/f, W/f, latent_channels); decode: back."""
+    """encode: video (B, T, H, W, C) in [0, 1] -> normalised latents (B, T, H/f, W/f, latent_channels); decode: back.
+
+    Each frame is coded by itself.
+    """
 
     def __init__(self, config, generator):
         self.config = config
@@ -68,13 +105,28 @@ class Autoencoder(Module):
         self.up = [Conv(b, a, generator, padding=1) for a, b in zip(config.channels, config.channels[1:])][::-1]
         # The last doubling is four numbers for each position, spread over 2 x 2 pixels: cheap at full size.
         self.to_pixels = Conv(first, 4 * config.image_channels, generator, padding=1)
-        self.latent_mean = Buffer(np.zeros(config.latent_channels))
-        self.latent_deviation = Buffer(np.ones(config.latent_channels))
+        self._start_buffers()
+
+    def _start_buffers(self):
+        self.latent_mean = Buffer(np.zeros(self.config.latent_channels))
+        self.latent_deviation = Buffer(np.ones(self.config.latent_channels))
+
+    def pieces(self, video):
+        """A video (B, T, H, W, C) as what `distribution` takes: its frames (B*T, H, W, C)."""
+        return video.reshape(-1, *video.shape[2:])
 
     def distribution(self, frames):
         """Frames (n, H, W, C) in [0, 1] -> mean and log-variance, each (n, H/f, W/f, latent_channels)."""
+        self._check(frames)
+        x = frames * 2 - 1
+        for conv in self.down:
+            x = ag.silu(conv(x))
+        return ag.split(self.to_latent(self.encoder_middle(x)), parts=2)
+
+    def _check(self, frames):
+        """Raise InputError unless frames (..., H, W, C) can be shrunk."""
         factor = self.config.factor
-        height, width, channels = frames.shape[1:]
+        height, width, channels = frames.shape[-3:]
         if channels != self.config.image_channels:
             raise InputError(f"frames have {channels} channels; this autoencoder takes {self.config.image_channels}")
         if height % factor or width % factor or not height or not width:
@@ -83,10 +135,6 @@ class Autoencoder(Module):
                 f"frames of {height}x{width} can't be shrunk {factor} times; use a height and width "
                 f"that are multiples of {factor}, such as {nearest}"
             )
-        x = frames * 2 - 1
-        for conv in self.down:
-            x = ag.silu(conv(x))
-        return ag.split(self.to_latent(self.encoder_middle(x)), parts=2)
 
     def reconstruct(self, latents):
         """Raw latents (n, h, w, latent_channels) -> frames (n, H, W, C), about [0, 1] but not clipped."""
@@ -105,15 +153,24 @@ class Autoencoder(Module):
                 "a video to encode is a float32 array (batch, frames, height, width, channels) in [0, 1], "
                 f"not {video.dtype} {video.shape}"
             )
-        frames = video.reshape(video.shape[0] * video.shape[1], *video.shape[2:])
-        with ag.no_grad():
-            mean, _ = self.distribution(frames)
-        latents = (mean.data - self.latent_mean.data) / self.latent_deviation.data
-        return latents.reshape(*video.shape[:2], *latents.shape[1:])
+        return self._normalised(self._mean(video))
 
     def decode(self, latents):
         """Array of normalised latents (B, T, h, w, c) -> array (B, T, H, W, C), clipped to [0, 1]; no gradients."""
-        raw = latents * self.latent_deviation.data + self.latent_mean.data
+        return self._rebuilt(self._raw(latents)).clip(0, 1)
+
+    def _normalised(self, raw):
+        return (raw - self.latent_mean.data) / self.latent_deviation.data
+
+    def _raw(self, latents):
+        return latents * self.latent_deviation.data + self.latent_mean.data
+
+    def _mean(self, video):
         with ag.no_grad():
-            frames = self.reconstruct(raw.reshape(-1, *raw.shape[2:])).data
-        return frames.reshape(*latents.shape[:2], *frames.shape[1:]).clip(0, 1)
+            mean, _ = self.distribution(self.pieces(video))
+        return mean.data.reshape(*video.shape[:2], *mean.shape[1:])
+
+    def _rebuilt(self, raw):
+        with ag.no_grad():
+            frames = self.reconstruct(self.pieces(raw)).data
+        return frames.reshape(*raw.shape[:2], *frames.shape[1:])

@@ -24,6 +24,7 @@ from ..autograd.products import block_entries
 from ..base.errors import InputError
 from ..base.machine import amount
 from ..data import grammar
+from .causal_autoencoder import TIME
 from .patterns import labels
 from .video_dit import LEVEL_FEATURES
 
@@ -238,30 +239,38 @@ def text_cost(config, batch, *, words=WORDS, vocabulary=TOKENS, shards=1, thread
     return Cost(title, layers, working, *_sharing(batch, shards, threads))
 
 
-def autoencoder_cost(config, frames, size, *, shards=1, threads=1):
-    """The Cost of the autoencoder `config` (an AutoencoderConfig) on `frames` frames of (height, width) pixels.
+def autoencoder_cost(config, frames, size, *, clips=1, shards=1, threads=1):
+    """The Cost of the autoencoder `config` (an AutoencoderConfig) on `clips` clips of (height, width) pixels.
 
     shards, threads: see clip_cost.
     """
-    places = [frames * size[0] * size[1] // 4**level for level in range(len(config.channels) + 1)]
-    widths = (config.image_channels, *config.channels)
+    levels, halvings = len(config.channels), config.time_factor.bit_length() - 1
+    widths, time = (config.image_channels, *config.channels), TIME if halvings else 1  # frames that a convolution sees
     last, latent = config.channels[-1], config.latent_channels
+    area = [clips * size[0] * size[1] // 4**level for level in range(levels + 1)]
+    # Time is halved at the last levels, where the first frame stays alone.
+    halved = [level > levels - halvings for level in range(levels + 1)]
+    lengths = [1 + (frames - 1) // 2 ** sum(halved[: level + 1]) for level in range(levels + 1)]
+    places = [length * here for length, here in zip(lengths, area)]
 
     encoder = LayerCost("encoder", kept=places[0] * widths[0] * FLOAT)
     for level, (before, after) in enumerate(itertools.pairwise(widths), start=1):
-        encoder += _conv("", places[level], 16, before, after)
-    encoder += _residual(places[-1], last) + _conv("", places[-1], 1, last, 2 * latent)
-    decoder = _conv("decoder", places[-1], 9, latent, last) + _residual(places[-1], last)
-    for level in range(len(config.channels) - 1, 0, -1):
-        decoder += _conv("", places[level], 9, widths[level + 1], widths[level])
-        decoder += LayerCost("", kept=places[level] * widths[level + 1] * FLOAT)  # enlarged, before the convolution
-    decoder += _conv("", places[1], 9, widths[1], 4 * config.image_channels)
+        encoder += _conv("", places[level], 16 * time, before, after)
+    encoder += _residual(places[-1], last, 9 * time) + _conv("", places[-1], 1, last, 2 * latent)
+    decoder = _conv("decoder", places[-1], 9 * time, latent, last) + _residual(places[-1], last, 9 * time)
+    for level in range(levels - 1, 0, -1):
+        enlarged = area[level] * lengths[level + 1] * (1 + halved[level + 1])
+        decoder += _conv("", enlarged, 9 * time, widths[level + 1], widths[level])
+        decoder += LayerCost("", kept=enlarged * widths[level + 1] * FLOAT)  # enlarged, before the convolution
+    decoder += _conv("", places[1], 9 * time, widths[1], 4 * (1 + halved[1]) * config.image_channels)
     # The moment with most arrays: a clip, the same enlarged four times, a convolution's output and SiLU of that.
     enlarged = (*config.channels[1:], 0)
     widest = max(n * (5 * before // 4 + 2 * after) for n, before, after in zip(places[1:], enlarged, config.channels))
     working = (widest + 3 * block_entries()) * FLOAT  # and the windows that are being gathered
-    title = f"{frames} frames of {size[0]} x {size[1]} pixels; {config.factor} times smaller, {latent} channels"
-    return Cost(title, (encoder, decoder), working, *_sharing(frames, shards, threads))
+    fewer = f", {config.time_factor} times fewer" if halvings else ""
+    title = f"{clips * frames} frames of {size[0]} x {size[1]} pixels; {config.factor} times smaller{fewer}, "
+    items = clips if halvings else clips * frames
+    return Cost(f"{title}{latent} channels", (encoder, decoder), working, *_sharing(items, shards, threads))
 
 
 def _sharing(batch, shards, threads):
@@ -282,8 +291,8 @@ def _conv(name, places, taps, size_in, size_out):
     return LayerCost(name, weights, 2 * places * taps * size_in * size_out, moved, 2 * places * size_out * FLOAT)
 
 
-def _residual(places, channels):
-    two = _conv("", places, 9, channels, channels).times(2)
+def _residual(places, channels, taps):
+    two = _conv("", places, taps, channels, channels).times(2)
     return two + LayerCost("", channels, moved=8 * places * channels * FLOAT, kept=2 * places * channels * FLOAT)
 
 

@@ -11,12 +11,12 @@ from ..base.errors import InputError
 LONGEST = 32.0
 
 
-def patch_grid(shape, patch_size, hint="; lengths are in latent cells"):
+def patch_grid(shape, patch_size, hint="; lengths are in latent cells", length_name="num_frames"):
     """The grid (T', H', W') of tokens for latents of shape (T, H, W) cut into patches (pt, ph, pw).
 
     Raises InputError, with the nearest lengths that work and this hint, where the patch doesn't divide the shape.
     """
-    for axis, length, side in zip(("num_frames", "height", "width"), shape, patch_size):
+    for axis, length, side in zip((length_name, "height", "width"), shape, patch_size):
         if length < side or length % side:
             nearest = sorted({max(side, length // side * side), (length // side + 1) * side})
             such = " or ".join(map(str, nearest))
@@ -25,17 +25,19 @@ def patch_grid(shape, patch_size, hint="; lengths are in latent cells"):
 
 
 def pixel_patch(factor, patch_size):
-    """A patch's (frames, height, width) in frames and pixels, where a latent cell has factor x factor pixels."""
+    """A patch's (latent frames, height, width), the last two in pixels, of which a latent cell has factor x factor."""
     frames, height, width = patch_size
     return frames, factor * height, factor * width
 
 
-def clip_grid(num_frames, size, factor, patch_size, hint=""):
-    """The grid of tokens of a clip of `size` (height, width) pixels, of which a latent cell has factor x factor.
+def clip_grid(num_frames, size, pixels, patch_size, hint=""):
+    """The grid of tokens of a clip of `size` (height, width) pixels. pixels: the AutoencoderConfig.
 
-    Raises InputError as `patch_grid` does, in pixels.
+    Raises InputError as `patch_grid` does, in frames and pixels.
     """
-    return patch_grid((num_frames, *size), pixel_patch(factor, patch_size), hint)
+    frames, sides = pixels.latent_frames(num_frames), pixel_patch(pixels.factor, patch_size)
+    name = "num_frames" if frames == num_frames else f"the number of latent frames of {num_frames} frames,"
+    return patch_grid((frames, *size), sides, hint, name)
 
 
 def patchify(latents, patch_size):

@@ -6,7 +6,7 @@ In all of them seed says which random weights a network begins with, and data is
 from ..base import seeds
 from ..base.backend import array_module
 from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
-from ..models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
+from ..models import CaptionReader, TextEncoder, Tokenizer, VideoDiT, make_autoencoder
 from ..nn import fingerprint
 from .tasks import AutoencoderTask, TextTask, TransformerTask
 
@@ -30,11 +30,16 @@ def tokenizer_of(preset):
     return Tokenizer(vocabulary(preset.data.speeds))
 
 
+def frames_a_clip(preset):
+    """How many frames the clips have that the autoencoder is trained on: 1, or 3 latent frames of a causal one."""
+    return 1 if preset.autoencoder.time_factor == 1 else preset.autoencoder.frames(3)
+
+
 def autoencoder_task(preset, *, seed=0, data=None):
-    """The first stage: single frames, and an Autoencoder that has them pass through few numbers."""
-    model = Autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
-    frames = preset.data.clips("train", data, num_frames=1, synonyms=False)
-    return AutoencoderTask(model, frames, preset.autoencoder_training.batch, preset.autoencoder_loss)
+    """The first stage: single frames (short clips, if it is causal), and an autoencoder that they pass through."""
+    model = make_autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
+    clips = preset.data.clips("train", data, num_frames=frames_a_clip(preset), synonyms=False)
+    return AutoencoderTask(model, clips, preset.autoencoder_training.batch, preset.autoencoder_loss)
 
 
 def text_task(preset, *, seed=0, data=None):

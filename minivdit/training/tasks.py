@@ -101,7 +101,7 @@ class DiffusionSettings(diffusion.ProcessSettings):
 
 
 class AutoencoderTask(Task):
-    """Frames in, the same frames out, through few numbers.
+    """Frames in, the same frames out, through few numbers. A causal autoencoder gets whole clips.
 
     clips: CaptionedClips; of each clip of a batch all frames are used. batch_size: clips a batch.
     """
@@ -113,8 +113,7 @@ class AutoencoderTask(Task):
         self.buffers = {"latent_mean": model.latent_mean, "latent_deviation": model.latent_deviation}
 
     def batch(self, generator):
-        video = self.clips.batch(generator, self.batch_size).video
-        frames = video.reshape(-1, *video.shape[2:])  # (n, H, W, C)
+        frames = self.model.pieces(self.clips.batch(generator, self.batch_size).video)  # (n, H, W, C), or a video
         shape = latent_shape(self.model.config, frames.shape)
         return {"frames": frames, "noise": generator.standard_normal(shape, dtype=np.float32)}
 
@@ -127,7 +126,7 @@ class AutoencoderTask(Task):
         divergence = ag.mean(mean * mean + ag.exp(log_variance) - log_variance - 1.0) * 0.5
         difference = rebuilt.data - frames
         extras = {
-            "squared_error": (difference * difference).mean(axis=(1, 2, 3)),
+            "squared_error": (difference * difference).mean(axis=tuple(range(1, difference.ndim))),
             "kl": array_module(frames).broadcast_to(divergence.data, (len(frames),)),
         }
         error = ag.mean_squared_error(rebuilt, frames) + self.weights.absolute * ag.mean(ag.absolute(rebuilt - frames))
@@ -139,9 +138,10 @@ class AutoencoderTask(Task):
         clips = max(1, count // self.clips.num_frames)
         with run.average.applied(), blas_threads(1), ag.no_grad():
             video = to_device(self.clips.batch(generator, clips).video)
-            mean, _ = self.model.distribution(video.reshape(-1, *video.shape[2:]))
-        self.model.latent_mean.data[...] = mean.data.mean(axis=(0, 1, 2))
-        self.model.latent_deviation.data[...] = mean.data.std(axis=(0, 1, 2)) + 1e-6
+            mean, _ = self.model.distribution(self.model.pieces(video))
+        places = tuple(range(mean.ndim - 1))
+        self.model.latent_mean.data[...] = mean.data.mean(axis=places)
+        self.model.latent_deviation.data[...] = mean.data.std(axis=places) + 1e-6
 
 
 class TextTask(Task):
@@ -196,11 +196,12 @@ class TransformerTask(Task):
 
     def batch(self, generator):
         settings, clips = self.settings, self.clips.batch(generator, self.batch_size)
+        shape = latent_shape(self.autoencoder.config, clips.video.shape)
         hidden = generator.random(len(clips.captions)) < settings.caption_dropout
         captions = ["" if hide else caption for hide, caption in zip(hidden, clips.captions)]
         level = diffusion.training_levels(
             generator,
-            *clips.video.shape[:2],
+            *shape[:2],
             shared=settings.shared,
             given=settings.given,
             independent=settings.independent,
@@ -213,9 +214,7 @@ class TransformerTask(Task):
             "video": clips.video,
             "tokens": self.tokenizer.encode_over_time(captions, 2),
             "level": level,
-            "noise": generator.standard_normal(
-                latent_shape(self.autoencoder.config, clips.video.shape), dtype=np.float32
-            ),
+            "noise": generator.standard_normal(shape, dtype=np.float32),
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
         }
 

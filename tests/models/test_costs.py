@@ -9,7 +9,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig, costs
+from minivdit.models import Autoencoder, AutoencoderConfig, VideoDiT, VideoDiTConfig, costs, make_autoencoder
 
 SMALL = VideoDiTConfig(width=64, depth=3, heads=2)
 ODD = VideoDiTConfig(
@@ -30,7 +30,13 @@ SEQUENCE = VideoDiTConfig(
 PLAIN = VideoDiTConfig(text_depth=0, heads=2, depth=1)
 CONFIGS = pytest.mark.parametrize("config", [SMALL, ODD, SEQUENCE, dataclasses.replace(PLAIN, text="sequence"), PLAIN])
 AUTOENCODERS = pytest.mark.parametrize(
-    "config", [AutoencoderConfig(), AutoencoderConfig(image_channels=3, latent_channels=5, channels=(8, 24))]
+    "config",
+    [
+        AutoencoderConfig(),
+        AutoencoderConfig(image_channels=3, latent_channels=5, channels=(8, 24)),
+        AutoencoderConfig(channels=(8, 24), time_factor=4),
+        AutoencoderConfig(channels=(8, 12, 24), time_factor=2),
+    ],
 )
 
 
@@ -103,7 +109,7 @@ def test_parameters_are_those_of_a_built_model(config):
 
 @AUTOENCODERS
 def test_parameters_are_those_of_a_built_autoencoder(config):
-    built = Autoencoder(config, np.random.default_rng(0))
+    built = make_autoencoder(config, np.random.default_rng(0))
     assert costs.autoencoder_cost(config, 1, (16, 16)).parameters == built.parameter_count()
 
 
@@ -139,10 +145,10 @@ def test_flops_are_those_carried_out(config, counted):
 
 @AUTOENCODERS
 def test_flops_of_the_autoencoder_are_those_carried_out(config, counted):
-    video = np.zeros((3, 16, 24, config.image_channels), np.float32)
-    network = Autoencoder(config, np.random.default_rng(0))
-    network.reconstruct(network.distribution(video)[0])
-    assert costs.autoencoder_cost(config, 3, (16, 24)).forward_flops == counted["flops"]
+    video = np.zeros((3, 9, 16, 24, config.image_channels), np.float32)
+    network = make_autoencoder(config, np.random.default_rng(0))
+    network.reconstruct(network.distribution(network.pieces(video))[0])
+    assert costs.autoencoder_cost(config, 9, (16, 24), clips=3).forward_flops == counted["flops"]
 
 
 def peak(function):

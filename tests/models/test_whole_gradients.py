@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minivdit import autograd as ag
-from minivdit.models import Autoencoder, AutoencoderConfig
+from minivdit.models import AutoencoderConfig, make_autoencoder
+from minivdit.models.autoencoder import latent_shape
 from minivdit.nn.optim import clip_global_norm
 
 
@@ -41,12 +42,14 @@ def test_transformer(tiny, inputs, in_double, options):
     assert_slopes(model, lambda: ag.mean_squared_error(model(latents, level, tokens), target))
 
 
-@pytest.mark.parametrize("channels", [(3,), (3, 4)])
-def test_autoencoder(randomise, in_double, channels):
-    model = in_double(randomise(Autoencoder(AutoencoderConfig(2, 2, channels), np.random.default_rng(0)), 0.1))
+@pytest.mark.parametrize("channels, time_factor", [((3,), 1), ((3, 4), 1), ((3,), 2), ((3, 4), 2), ((3, 4), 4)])
+def test_autoencoder(randomise, in_double, channels, time_factor):
+    config = AutoencoderConfig(2, 2, channels, time_factor)
+    model = in_double(randomise(make_autoencoder(config, np.random.default_rng(0)), 0.1))
     generator = np.random.default_rng(1)
-    factor = model.config.factor
-    video, noise = generator.random((2, 2 * factor, factor, 2)), generator.standard_normal((2, 2, 1, 2))
+    factor, frames = config.factor, 1 if time_factor == 1 else config.frames(2)
+    video = model.pieces(generator.random((2, frames, 2 * factor, factor, 2)))
+    noise = generator.standard_normal(latent_shape(config, video.shape))
 
     def loss():
         mean, log_variance = model.distribution(video)

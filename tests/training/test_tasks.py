@@ -297,3 +297,41 @@ def test_a_batch_with_a_turn_in_it_has_two_captions_a_clip(autoencoder):
     assert batch["tokens"].shape[:2] == (6, 2) and (batch["tokens"][:, 0] != batch["tokens"][:, 1]).any(axis=1).all()
     loss, _ = task.loss(batch)
     assert np.isfinite(loss.item())
+
+
+CAUSAL = presets.override(TINY, ["autoencoder.time_factor=4", "data.num_frames=9"])
+
+
+def test_with_a_causal_autoencoder_the_network_sees_fewer_frames(tmp_path):
+    network = trained("autoencoder", CAUSAL)
+    video = CAUSAL.data.clips("test").batch(np.random.default_rng(1), 40).video
+    latents = network.encode(video)
+    assert latents.shape == (40, 3, 4, 4, 4)
+    assert np.abs(latents.mean(axis=(0, 1, 2, 3))).max() < 0.5 and np.abs(latents.std() - 1) < 0.3
+    task = stages.transformer_task(CAUSAL, network)
+    batch = task.batch(np.random.default_rng(0))
+    assert batch["video"].shape[1] == 9 and batch["level"].shape[1] == batch["noise"].shape[1] == 3
+    loss, extras = task.loss(batch)
+    assert np.isfinite(loss.item()) and extras["error"].shape == (8, 3)
+
+
+def test_with_a_causal_autoencoder_the_loss_does_not_depend_on_the_number_of_shards():
+    task = stages.autoencoder_task(CAUSAL)
+    batch = task.batch(np.random.default_rng(0))
+    assert batch["frames"].shape == (32, 9, 16, 16, 1)
+    whole, halves = task.loss(batch)[0].item(), []
+    for part in (slice(0, 16), slice(16, 32)):
+        halves.append(task.loss({name: array[part] for name, array in batch.items()})[0].item())
+    assert np.mean(halves) == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (["data.num_frames=8"], "num_frames 8 must be 1 and a multiple of 4, such as 5 or 9"),
+        (["transformer.patch_size=2,2,2"], "the number of latent frames of 9 frames, 3 must be a multiple of 2"),
+    ],
+)
+def test_lengths_that_a_causal_autoencoder_cannot_code_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        presets.override(CAUSAL, changes)

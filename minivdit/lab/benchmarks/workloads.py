@@ -15,7 +15,7 @@ from ...base import backend
 from ...base.errors import InputError
 from ...data.grammar import MAX_WORDS
 from ...generation.batch import Predictor
-from ...models import Autoencoder, VideoDiT, VideoDiTConfig, costs
+from ...models import VideoDiT, VideoDiTConfig, costs, make_autoencoder
 from ...training import presets
 from ...training.loop import Run
 from ...training.settings import TrainingSettings
@@ -155,7 +155,7 @@ def _shape_task(subject, generator):
 
 def preset_task(kind, preset, generator):
     clips = dataclasses.replace(preset.data, digits="strokes").clips()
-    autoencoder = Autoencoder(preset.autoencoder, generator)
+    autoencoder = make_autoencoder(preset.autoencoder, generator)
     if kind == "autoencoder":
         clips_a_batch = FRAMES // preset.data.num_frames
         settings = dataclasses.replace(preset.autoencoder_training, batch=clips_a_batch, shards=2)
@@ -169,8 +169,9 @@ def preset_task(kind, preset, generator):
 def _flops(task, batch):
     """Of the matrix products of a forward pass (and, in the autoencoder's training, both halves)."""
     if isinstance(task, AutoencoderTask):
-        frames = batch["frames"]
-        return costs.autoencoder_cost(task.model.config, len(frames), frames.shape[1:3]).forward_flops
+        clips, *lengths, height, width, _ = batch["frames"].shape
+        size = (height, width)
+        return costs.autoencoder_cost(task.model.config, *lengths or [1], size, clips=clips).forward_flops
     config, (clips, *shape, _) = task.model.config, batch["noise"].shape
     grid = tuple(length // side for length, side in zip(shape, config.patch_size))
     return costs.clip_cost(config, grid, clips, vocabulary=costs.TOKENS).forward_flops

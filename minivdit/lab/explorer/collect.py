@@ -93,14 +93,14 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     model: a TextToVideo. weights: what the page says of them. The others as for TextToVideo.denoise. With guidance, the
     half that knows the caption is recorded. Returns a Recording. Raises InputError for clips of too many patches.
     """
-    config, settings, factor = model.transformer.config, model.settings, model.autoencoder.config.factor
+    config, settings, pixels = model.transformer.config, model.settings, model.autoencoder.config
     num_frames, size = check_room([model], num_frames, size)
     patterns = [pattern for pattern, _ in config.block_patterns()]
     steps, maps, level = {}, {}, 1.0
     # Products of one clip are small: threads that wait for each other cost far more than they save.
     with blas_threads(1), _recorded_calls(model) as calls:
         denoising = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
-        grid = clip_grid(num_frames, size, factor, config.patch_size)
+        grid = clip_grid(num_frames, size, pixels, config.patch_size)
         link = links(patterns, grid, config.causal)
         total = drawing.get("steps") or settings.steps
         kept = thin(range(total), moments)
@@ -119,7 +119,7 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     return Recording(
         pattern_name(config),
         weights,
-        model.decode(step.x)[0],
+        model.decode(step.x)[0, :: pixels.time_factor],  # one frame for each latent frame
         grid,
         config.patch_size[0],
         tuple(patterns),
@@ -193,19 +193,21 @@ def check_room(models, num_frames, size):
     Raises InputError, before anything is drawn, where recordings of all these models have no room in one page. It names
     the longest and the largest clip that have.
     """
-    config, factor, settings = models[0].transformer.config, models[0].autoencoder.config.factor, models[0].settings
+    config, pixels, settings = models[0].transformer.config, models[0].autoencoder.config, models[0].settings
     num_frames = values.whole("num_frames", num_frames, default=settings.num_frames)
     size = values.size(settings.size if size is None else size)
     frames, rows, columns = config.patch_size
 
     def weights(num_frames, size):
-        grid = (num_frames // frames, size[0] // (rows * factor), size[1] // (columns * factor))
+        latent_frames = 1 + (num_frames - 1) // pixels.time_factor
+        grid = (latent_frames // frames, size[0] // (rows * pixels.factor), size[1] // (columns * pixels.factor))
         return sum(_most_weights(model.transformer.config, grid) for model in models)
 
     if weights(num_frames, size) <= MOST_WEIGHTS:
         return num_frames, size
-    side = math.lcm(rows, columns) * factor
-    longest = frames * machine.largest_that_fits(MOST_WEIGHTS, lambda count: weights(count * frames, size))
+    side = math.lcm(rows, columns) * pixels.factor
+    longest = machine.largest_that_fits(MOST_WEIGHTS, lambda count: weights(pixels.frames(count * frames), size))
+    longest = longest and pixels.frames(longest * frames)
     widest = side * machine.largest_that_fits(MOST_WEIGHTS, lambda count: weights(num_frames, (count * side,) * 2))
     cures = [f"at this size --frames {longest} is the most"] * (longest > 0)
     cures += [f"at this length --size {widest}x{widest}"] * (widest > 0)

@@ -5,7 +5,7 @@ from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
 from ...models.patches import clip_grid
-from ...training.stages import STAGES, tokenizer_of
+from ...training.stages import STAGES, frames_a_clip, tokenizer_of
 
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
 # transformers of the presets small and full, 0.34 and 0.27 for their autoencoders. The progress bar knows better.
@@ -15,7 +15,7 @@ USUAL_SHARE = 0.25
 def token_grid(preset, shape=None):
     """(T, H, W) tokens of a clip of this shape (frames, height, width); of the preset's main one unless given."""
     num_frames, *size = shape or (preset.data.num_frames, *preset.data.size)
-    return clip_grid(num_frames, size, preset.autoencoder.factor, preset.transformer.patch_size)
+    return clip_grid(num_frames, size, preset.autoencoder, preset.transformer.patch_size)
 
 
 def stage_costs(preset, setting, batch=None):
@@ -28,7 +28,7 @@ def stage_costs(preset, setting, batch=None):
     shards = settings.shards if backend.device_name() == "cpu" else 1
     sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
     if setting == "autoencoder_training":
-        return [costs.autoencoder_cost(preset.autoencoder, batch, data.size, **sharing)]
+        return [costs.autoencoder_cost(preset.autoencoder, frames_a_clip(preset), data.size, clips=batch, **sharing)]
     sharing["vocabulary"] = len(tokenizer_of(preset))
     if setting == "text_training":
         return [costs.text_cost(preset.transformer, batch, **sharing)]
