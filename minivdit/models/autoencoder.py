@@ -35,10 +35,10 @@ class AutoencoderConfig:
                 "an autoencoder has at least one level, and image_channels, latent_channels and all channels are 1 or "
                 f"more, not {self.image_channels}, {self.latent_channels} and {self.channels}"
             )
-        known = [2**halvings for halvings in range(len(self.channels) + 1)]
-        if self.time_factor not in known:
+        halvings = self.time_factor.bit_length() - 1
+        if not 0 <= halvings <= len(self.channels) or self.time_factor != 2**halvings:
             raise InputError(
-                f"time_factor must be one of {', '.join(map(str, known))} with {len(self.channels)} levels, not "
+                f"time_factor is 1, 2, 4, ..., with a halving at most at each of the {len(self.channels)} levels, not "
                 f"{self.time_factor}"
             )
 
@@ -113,7 +113,7 @@ class Autoencoder(Module):
 
     def pieces(self, video):
         """A video (B, T, H, W, C) as what `distribution` takes: its frames (B*T, H, W, C)."""
-        return video.reshape(-1, *video.shape[2:])
+        return video.reshape(video.shape[0] * video.shape[1], *video.shape[2:])
 
     def distribution(self, frames):
         """Frames (n, H, W, C) in [0, 1] -> mean and log-variance, each (n, H/f, W/f, latent_channels)."""

@@ -36,7 +36,7 @@ def clip_grid(num_frames, size, pixels, patch_size, hint=""):
     Raises InputError as `patch_grid` does, in frames and pixels.
     """
     frames, sides = pixels.latent_frames(num_frames), pixel_patch(pixels.factor, patch_size)
-    name = "num_frames" if frames == num_frames else f"the number of latent frames of {num_frames} frames,"
+    name = "num_frames" if frames == num_frames else "the number of latent frames"
     return patch_grid((frames, *size), sides, hint, name)
 
 

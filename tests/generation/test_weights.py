@@ -161,13 +161,21 @@ class TestBadFiles:
             ("settings", "shift", float("nan"), "shift can't be nan"),
             ("settings", "digit_size", 0, "must all be at least 1"),
             ("settings", "sampler", "dpm", "'dpm' is not a sampler"),
+            (
+                "autoencoder",
+                "time_factor",
+                3,
+                "time_factor is 1, 2, 4, ..., with a halving at most at each of the 2 levels",
+            ),
+            ("autoencoder", "time_factor", 10**9, "with a halving at most at each of the 2 levels"),
+            ("autoencoder", "time_factor", 4, "promises .* weights but holds"),
             ("settings", "prediction", "noise", "noise prediction can't start from level 1"),
         ],
     )
     def test_hostile_settings_are_refused_before_memory_is_set_aside(
         self, path, monkeypatch, part, field, value, message
     ):
-        for network in ("VideoDiT", "Autoencoder"):
+        for network in ("VideoDiT", "make_autoencoder"):
             monkeypatch.setattr(f"minivdit.generation.weights.{network}", None)
         self.change(path, **{part: {**load_tensors(path)[1][part], field: value}})
         self.refused(path, message)

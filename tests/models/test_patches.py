@@ -5,6 +5,7 @@ import pytest
 
 from minivdit import autograd as ag
 from minivdit.base.errors import InputError
+from minivdit.models import AutoencoderConfig
 from minivdit.models.patches import (
     clip_grid,
     patch_grid,
@@ -64,9 +65,20 @@ def test_a_size_that_does_not_fit_names_the_nearest_that_do(shape, patch_size, m
 
 
 def test_the_grid_of_a_clip_of_pixels():
-    assert clip_grid(6, (24, 64), 4, (2, 3, 2)) == (3, 2, 8)
+    pixels = AutoencoderConfig(channels=(4, 4))
+    assert clip_grid(6, (24, 64), pixels, (2, 3, 2)) == (3, 2, 8)
     with pytest.raises(InputError, match="height 20 must be a multiple of 12, such as 12 or 24"):
-        clip_grid(6, (20, 64), 4, (2, 3, 2))
+        clip_grid(6, (20, 64), pixels, (2, 3, 2))
+
+
+def test_the_grid_of_a_clip_whose_frames_are_coded_four_at_a_time():
+    pixels = AutoencoderConfig(channels=(4, 4), time_factor=4)
+    assert clip_grid(29, (32, 32), pixels, (1, 2, 2)) == (8, 4, 4)
+    assert clip_grid(13, (32, 32), pixels, (2, 2, 2)) == (2, 4, 4)
+    with pytest.raises(InputError, match="num_frames 28 must be 1 and a multiple of 4, such as 25 or 29"):
+        clip_grid(28, (32, 32), pixels, (1, 2, 2))
+    with pytest.raises(InputError, match="the number of latent frames 8 must be a multiple of 3"):
+        clip_grid(29, (32, 32), pixels, (3, 2, 2))
 
 
 @pytest.mark.parametrize("width", [6, 12, 13, 16, 128])

@@ -24,7 +24,7 @@ def test_every_preset_is_whole(name):
 
 
 def test_unknown_preset():
-    with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, full"):
+    with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, causal, full"):
         presets.get("huge")
 
 

@@ -329,7 +329,7 @@ def test_with_a_causal_autoencoder_the_loss_does_not_depend_on_the_number_of_sha
     "changes, words",
     [
         (["data.num_frames=8"], "num_frames 8 must be 1 and a multiple of 4, such as 5 or 9"),
-        (["transformer.patch_size=2,2,2"], "the number of latent frames of 9 frames, 3 must be a multiple of 2"),
+        (["transformer.patch_size=2,2,2"], "the number of latent frames 3 must be a multiple of 2"),
     ],
 )
 def test_lengths_that_a_causal_autoencoder_cannot_code_are_refused(changes, words):
