@@ -4,12 +4,12 @@ r"""
 
 *About 50 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** cut clips into boxes and put them together again; show that attention can't tell first from last, and give it
-two kinds of positions that change that; run a trained model on sizes that it never saw.
+**You'll do:** cut clips into boxes and put them together again; show that attention can't tell first from last, and give it two
+kinds of positions that change that; run a trained model on sizes that it never saw.
 
-**You'll learn:** what a [token](glossary.md#token) of a video model is; why the order of axes matters; how positions are
-written as waves; why *rotary* positions speak of distances only; why "it runs on any size" and "it works on any size"
-are two claims.
+**You'll learn:** what a [token](glossary.md#token) of a video model is; why the order of axes matters; how positions are written as
+waves; why [rotary positions](glossary.md#rotary-positions) speak of distances only; why "it runs on any size" and "it works on any
+size" are two claims.
 
 **You need:** reshape and transpose; dot products; [chapter 5](05_attention.ipynb) for attention.
 
@@ -35,8 +35,13 @@ generator = np.random.default_rng(0)
 r"""
 ## A clip becomes a list of boxes
 
-A transformer works on a list of rows, the tokens. A video model's tokens are boxes of the clip: so many frames by so many
-rows by so many columns, each box written out as one row of numbers. The simple loop:
+A transformer works on a list of rows, the tokens. A video model's tokens are boxes of the clip, called
+[patches](glossary.md#patch): so many frames by so many rows by so many columns, each written out as one row of numbers. A clip of
+$T \times H \times W$ cells with $C$ channels, cut into patches of $p_t \times p_h \times p_w$, has
+
+$$N = \frac{T}{p_t} \cdot \frac{H}{p_h} \cdot \frac{W}{p_w} \quad\text{tokens of}\quad p_t\, p_h\, p_w\, C \quad\text{numbers.}$$
+
+The simple loop:
 """
 
 
@@ -55,8 +60,8 @@ def patchify_by_loops(clip, patch_size):
 
 # %% [markdown]
 r"""
-Vectorised, every axis is split in two, which box and where in the box; then the three "which" are moved in front. The
-library's `patchify` is these three lines, for batches, and with a pullback (which for free is the way back).
+Vectorised, every axis is split in two: which box, and where in the box. Then the three "which" are moved to the front. The library's
+`patchify` is these three lines for batches, with a [pullback](glossary.md#pullback). `unpatchify` is the way back.
 """
 
 # %%
@@ -73,8 +78,10 @@ assert np.array_equal(back, clip)  # nothing is lost
 
 # %% [markdown]
 r"""
-The `transpose` is where mistakes live. Without it the reshape still gives the right shape, and the tokens are something
-else: runs of pixels that lie behind each other in memory, not boxes. Here are both, on a clip.
+Mistakes live in the `transpose`. Without it the shape is still right, but the tokens are something else: not boxes, but runs of pixels
+that lie next to each other in memory.
+
+**What to look at.** Every other token is lighter. If tokens are boxes, that makes a chessboard. What does it make in the lower row?
 """
 
 # %%
@@ -107,8 +114,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-**Claim.** Nothing here assumes a square frame, a fixed length, or a power of two. All that is asked is that the patch
-divides the clip, and if it doesn't, the error names sizes that work.
+**Claim.** Nothing here assumes a square frame, a fixed length, or a power of two. The patch must divide the clip. If it doesn't, the
+error names sizes that work.
 """
 
 # %%
@@ -124,8 +131,12 @@ except InputError as error:
 r"""
 ## Attention can't tell first from last
 
-**Claim.** Without positions a transformer sees a bag of tokens. Shuffle what goes in, and what comes out is shuffled in the
-same way, and otherwise unchanged: the time order of a clip is invisible to it.
+**Claim.** Without positions a transformer sees a bag of tokens. Shuffle the tokens, and the result is shuffled in the same way and
+otherwise unchanged. With a permutation matrix $\Pi$,
+
+$$\mathrm{attention}(\Pi x) = \Pi\, \mathrm{attention}(x).$$
+
+So it can't see the order of the frames.
 """
 
 # %%
@@ -139,14 +150,19 @@ assert np.allclose(seen[shuffled], seen_shuffled)
 r"""
 ## Positions as waves
 
-So each token must be told where it is. A single number, such as the frame's, would be read poorly, since a network
-is good at comparing directions, not at reading sizes. The usual way ([Vaswani et al. 2017](references.md#vaswani-2017))
-describes a number by cosines and sines of many frequencies, like the hands of many clocks: fast ones tell neighbours
-apart, slow ones tell early from late.
+So each token must be told where it is. A single number, such as the frame's, would be read poorly: a network is good at comparing
+directions, and bad at reading sizes. The usual way ([Vaswani et al. 2017](references.md#vaswani-2017)) describes a number $n$ by
+$D/2$ cosines and $D/2$ sines:
 
-How slow should the slowest be? The fastest wave turns by 1 radian a step, the slowest by a little over 1/`longest`. For sentences
-`longest` is customarily 10,000. Our clips are some dozens of steps long, and the library takes 32: then the slowest wave turns
-by about a radian in the whole clip. The picture shows why.
+$$\cos(\omega_i n),\; \sin(\omega_i n), \qquad \omega_i = L^{-i / (D/2)}, \quad i = 0, \dots, D/2 - 1.$$
+
+These are the hands of many clocks. The fast ones tell neighbours apart. The slow ones tell early from late.
+
+How slow should the slowest be? That is what $L$ decides (`longest` in the code). The fastest wave turns by 1 radian a step, the
+slowest by a little over $1/L$. For sentences $L = 10{,}000$ is usual. Our clips are some dozens of steps long, and the library takes
+32: the slowest wave turns by about a radian in the whole clip.
+
+**What to look at.** Go down single columns. How many change from top to bottom, on the left and on the right?
 """
 
 # %%
@@ -166,12 +182,12 @@ for longest in (32.0, 10_000.0):
 
 # %% [markdown]
 r"""
-With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained that way, and learnt
-"moving left or right" as one word. Longer words at the start and another optimiser for them were part of the cure, too; what
-each was worth wasn't measured.)
+With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained that way, and learnt "moving left
+or right" as one word. Two other changes were part of the cure: longer words at the start, and another optimiser for them. What each was
+worth wasn't measured.)
 
-A clip has three axes. A third of the features goes to t, a third to y, a third to x. As a loop over the tokens, and then
-the library's `sincos_positions`:
+A clip has three axes. A third of the features goes to t, a third to y, a third to x. As a loop over the tokens, and then the library's
+`sincos_positions`:
 """
 
 # %%
@@ -195,13 +211,18 @@ plt.show()
 
 # %% [markdown]
 r"""
-Near places have similar positions, along all three axes. That is what a network can use.
+Near places have similar positions, along all three axes. A network can use that.
 
 ## Rotary: positions that speak of distance
 
-Waves are *added* to the tokens. *Rotary* positions ([Su et al. 2021](references.md#su-2021)) instead *turn* queries and
-keys: the entries of a row are taken in pairs, each pair is a point in the plane, and it is turned by an angle that grows
-with the position. One pair, as a loop and vectorised:
+Waves are *added* to the tokens. *Rotary* positions ([Su et al. 2021](references.md#su-2021)) instead *turn* queries and keys. The
+entries of a row are taken in pairs. Each pair $(a, b)$ is a point in the plane, and at position $n$ it is turned by the angle
+$\omega n$:
+
+$$R(\omega n) \begin{pmatrix} a \\ b \end{pmatrix} =
+\begin{pmatrix} \cos \omega n & -\sin \omega n \\ \sin \omega n & \cos \omega n \end{pmatrix} \begin{pmatrix} a \\ b \end{pmatrix}.$$
+
+Each pair has a frequency $\omega$ of its own, as the waves had. As a loop over pairs, and the library's `rotary`:
 """
 
 
@@ -227,10 +248,12 @@ for n in range(60):
 
 # %% [markdown]
 r"""
-**Claim.** After turning, the score of two tokens depends on how far apart they are, and not on where they are.
+**Claim.** After turning, the score of two tokens depends on how far apart they are, and not on where they are:
 
-Turning both points by the same angle changes no dot product; so only the *difference* of the angles counts. To check it, we
-put the same query and the same key at many pairs of places with equal distance.
+$$\big(R(\omega m)\, q\big) \cdot \big(R(\omega n)\, k\big) = q \cdot R\big(\omega (n - m)\big)\, k,$$
+
+since turning both points by the same angle changes no dot product. To check it, we put the same query and the same key at many pairs
+of places with the same distance.
 """
 
 # %%
@@ -246,8 +269,10 @@ assert scores.std() > 0.1  # while over all distances the score changes a lot
 
 # %% [markdown]
 r"""
-That suits videos: a digit that moves right does so in the same way in the first frame and in the tenth, at the top and at the
-bottom. Below, the score of a row with itself (all ones) as a function of the distance in two of the axes.
+That suits videos. A digit moves right in the same way in the first frame and in the tenth, at the top and at the bottom. Below, the
+score of a row with itself (all ones) as a function of the distance in two of the axes.
+
+**What to look at.** Where is the score largest? Is it the same along x and along y? Does it fall all the way, or come back?
 """
 
 # %%
@@ -265,8 +290,8 @@ plt.show()
 r"""
 ## Any size: it runs, but does it work?
 
-Grids of any size have positions, so a trained model *runs* on any size that its patches divide. Whether it *works* there
-is another matter. The small weights were trained on 8 frames of 32x32 pixels and on nothing else.
+Grids of any size have positions. So a trained model *runs* on any size that its patches divide. Whether it *works* there is another
+matter. The weights `small` were trained on 8 frames of 32x32 pixels and on nothing else.
 """
 
 # %%
@@ -282,57 +307,59 @@ show(wide, captions=[f"{prompt}, on a canvas twice as wide"])
 
 # %% [markdown]
 r"""
-It runs: the shapes are right. Look at what it drew before you call it success: the model has never seen a canvas of this
-shape, and you may find pale strokes, or more digits than were asked for. What large systems do about it is no secret: they *train* on many sizes, lengths and shapes, in batches of one shape
-each. The library does so, too (`minivdit/data/mixed.py`): `joint` was trained on six other shapes at the end, `small`
-never was. What that is worth, `examples/results/README.md` shows by length and size.
+It runs: the shapes are right. Look at what it drew before you call it a success. The model has never seen a canvas of this shape. You
+may find pale strokes, or more digits than you asked for. Large systems solve this by *training* on many sizes, lengths and shapes, in
+batches of one shape each. So does the library (`minivdit/data/mixed.py`): `joint` was trained on six other shapes at the end, `small`
+never was. `examples/results/README.md` shows what that is worth, by length and size.
 
 ## Exercises
 
 Worked solutions are in [solutions/06_patches_and_positions](solutions/06_patches_and_positions.ipynb).
 
-**1. Patchify** one clip (T, H, W, C) with a patch (pt, ph, pw): tokens in the order t, y, x, entries of a token in the order
-pt, ph, pw, C. No loops.
+**1. Put it together again.** `tokens` (N, pt * ph * pw * C) are in the order t, y, x, with the entries of a token in the order pt, ph, pw,
+C. From `grid`, the number of patches along each axis, and `patch_size`, return the clip (T, H, W, C). No loops.
 """
 
 
 # %%
-def patchify_clip(clip, patch_size):
+def clip_from(tokens, grid, patch_size):
     pass  # fill me in, about 4 lines
 
 
-check.ch06_patchify(patchify_clip)
+check.ch06_unpatchify(clip_from)
 
 # %% [markdown]
 r"""
-**2. Where is each token?** For a grid (T, H, W), an array (N, 3) with t, y and x of every token.
+**2. Who is near?** For a grid (T, H, W) of N tokens, the boolean array (N, N) that says which pairs of tokens are at most `reach` = (rt,
+ry, rx) steps apart, along each of the three axes.
 """
 
 
 # %%
-def places(grid):
-    pass  # fill me in, about 1 line
+def near(grid, reach):
+    pass  # fill me in, about 3 lines
 
 
-check.ch06_places(places)
+check.ch06_near(near)
 
 # %% [markdown]
 r"""
-**3. Turn.** `x` is (N, d), `angle` is (N, d / 2). Entries i and i + d / 2 of a row are a pair.
+**3. The other convention.** Many language models pair *neighbours*: entries 2i and 2i + 1 of a row are a point. `x` is (N, d), `angle` is
+(N, d / 2). Turn each point by its angle. No loops.
 """
 
 
 # %%
 def rotate(x, angle):
-    pass  # fill me in, about 3 lines
+    pass  # fill me in, about 5 lines
 
 
 check.ch06_rotate(rotate)
 
 # %% [markdown]
 r"""
-**4. How many tokens?** A clip of so many frames of `height` x `width` pixels; the autoencoder makes each frame `factor` times
-smaller along each side (and keeps the frames); then come patches (pt, ph, pw).
+**4. How many tokens?** A clip has so many frames of `height` x `width` pixels. The autoencoder makes each frame `factor` times smaller
+along each side (and keeps the frames). Then come patches (pt, ph, pw).
 """
 
 
@@ -345,17 +372,23 @@ check.ch06_tokens(count_tokens)
 
 # %% [markdown]
 r"""
+**5. Break it: wrong clocks.** Draw how alike the positions 0 to 31 are to position 16, by `wave_features` of width 32, for `longest` of 1,
+32 and a million. First say what you expect. Which places would a network confuse in each?
+
+**6. Open.** On which canvases does `small` still draw one clear digit? Try widths from 32 to 96 and count. Then think of positions for a
+large canvas that would look familiar to the network. What do they cost?
+
 ## In practice
 
 - **Sora**'s report calls its tokens *spacetime patches*, and says that training on native aspect ratios improves framing
   and composition ([Brooks et al. 2024](references.md#brooks-2024)).
 - **DiT** added sine and cosine positions to a square grid of image patches ([Peebles and Xie
   2023](references.md#peebles-2023)); the larger **CogVideoX** has rotary positions in three axes ([Yang et al.
-  2024](references.md#yang-2024)). The weights that ship here do both: waves are added to the patches, and queries and keys are
-  turned besides.
+  2024](references.md#yang-2024)). The weights that ship here use both: waves are added to the patches, and queries and keys are
+  turned.
 - **Patches in time.** Large models mostly compress time in the autoencoder and use patches of one latent frame by 2x2 cells.
-- **Rotary positions inside attention.** Turning queries and keys costs a pass over memory, so it is better done on the
-  way: see `attention` in `minivdit/autograd/attend.py`, which takes `cos` and `sin`.
+- **Rotary positions inside attention.** To turn queries and keys in a step of its own costs a pass over memory. So `attention` in
+  `minivdit/autograd/attend.py` takes `cos` and `sin`, and turns them on the way.
 
 ## Further reading
 

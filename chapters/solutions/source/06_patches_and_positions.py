@@ -6,57 +6,66 @@ Worked answers to the exercises of [chapter 6](../06_patches_and_positions.ipynb
 """
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
-from minivdit.lab.lessons import check
+from minivdit.generation import TextToVideo
+from minivdit.lab.display import draw_strip
+from minivdit.lab.lessons import check, size
+from minivdit.models.patches import wave_features
 
 # %% [markdown]
 r"""
-**1. Patchify.** Split each axis into "which box" and "where in the box", bring the three "which" to the front, and merge.
+**1. Put it together again.** The same steps backwards: split the rows, bring each "where in the box" behind its "which box", merge.
 """
 
 
 # %%
-def patchify_clip(clip, patch_size):
-    (frames, height, width, channels), (pt, ph, pw) = clip.shape, patch_size
-    boxes = clip.reshape(frames // pt, pt, height // ph, ph, width // pw, pw, channels)
-    return boxes.transpose(0, 2, 4, 1, 3, 5, 6).reshape(-1, pt * ph * pw * channels)
+def clip_from(tokens, grid, patch_size):
+    (t, y, x), (pt, ph, pw) = grid, patch_size
+    boxes = tokens.reshape(t, y, x, pt, ph, pw, -1).transpose(0, 3, 1, 4, 2, 5, 6)  # (t, pt, y, ph, x, pw, C)
+    return boxes.reshape(t * pt, y * ph, x * pw, -1)
 
 
-check.ch06_patchify(patchify_clip)
+check.ch06_unpatchify(clip_from)
 
 # %% [markdown]
 r"""
-**2. Where is each token?** `np.indices` gives (3, T, H, W): the coordinate of each cell, axis by axis. The last axis varies
-fastest, as in the order of the tokens.
+**2. Who is near?** `np.indices` gives (3, T, H, W): the coordinate of each cell, axis by axis. Flattened, its last axis runs in the order
+of the tokens. Then all pairs by broadcasting, and all three axes must agree.
 """
 
 
 # %%
-def places(grid):
-    return np.indices(grid).reshape(3, -1).T
+def near(grid, reach):
+    places = np.indices(grid).reshape(3, -1)
+    apart = np.abs(places[:, :, None] - places[:, None, :])  # (3, N, N)
+    return (apart <= np.reshape(reach, (3, 1, 1))).all(axis=0)
 
 
-check.ch06_places(places)
+check.ch06_near(near)
 
 # %% [markdown]
 r"""
-**3. Turn.** A point (a, b) turned by an angle is (a cos - b sin, a sin + b cos).
+**3. The other convention.** Even entries are the first coordinates, odd ones the second. The scores of queries and keys are the same in
+both conventions if the weights' columns are put into the other order. So weights can be carried from one to the other.
 """
 
 
 # %%
 def rotate(x, angle):
-    first, second = np.split(x, 2, axis=-1)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+    a, b = x[:, ::2], x[:, 1::2]
+    turned = np.empty_like(x)
+    turned[:, ::2] = a * np.cos(angle) - b * np.sin(angle)
+    turned[:, 1::2] = a * np.sin(angle) + b * np.cos(angle)
+    return turned
 
 
 check.ch06_rotate(rotate)
 
 # %% [markdown]
 r"""
-**4. How many tokens?** Time isn't compressed by the autoencoder, so `factor` counts twice only: for height and for width.
+**4. How many tokens?** The autoencoder doesn't compress time, so `factor` counts twice only: for height and for width.
 """
 
 
@@ -67,3 +76,44 @@ def count_tokens(frames, height, width, factor, patch_size):
 
 
 check.ch06_tokens(count_tokens)
+
+# %% [markdown]
+r"""
+**5. Break it: wrong clocks.**
+"""
+
+# %%
+figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+for longest, style in ((1.0, ":"), (32.0, "-"), (1e6, "--")):
+    features = wave_features(np.arange(32), 32, longest)
+    alike = features @ features[16] / (features[16] @ features[16])
+    axes.plot(alike, style, label=f"longest {longest:,.0f}")
+    print(f"longest {longest:>9,.0f}: a neighbour is alike by {alike[17]:.2f}, the first place by {alike[0]:.2f}")
+axes.set(xlabel="position", ylabel="likeness to position 16")
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+r"""
+With 1 all clocks have the same speed, so there is one clock, and it comes round every $2\pi$ steps. A network would confuse places 6 or
+13 steps apart. With a million most clocks stand still. All places look much alike, and what tells far ones apart is a small part of the
+row. With 32 likeness falls with the distance and stays low.
+
+**6. Open.** A first look at three widths. (Count with the judge, as in chapter 8, before you believe a picture.)
+"""
+
+# %%
+model = TextToVideo.load("small")
+figure, rows = plt.subplots(3, 1, figsize=(9, 4.6), layout="constrained")
+for axes, width in zip(rows, (32, 48, 96)):
+    clip = model.generate("a 3 moving right", size=(32, width), seed=1, steps=size(model.settings.steps, 2))[0]
+    draw_strip(axes, clip[::2], label=f"{width} px wide")
+plt.show()
+
+# %% [markdown]
+r"""
+One idea is *interpolation*: stretch the positions, so that the large canvas runs from 0 to the last place that the network knows. Then
+all positions look familiar, but neighbours are nearer than they ever were, so fine detail suffers. Language models do this to read
+longer texts, with a short training afterwards.
+"""

@@ -7,7 +7,7 @@ from .ch02 import ch02_adamw, ch02_conv, ch02_linear, ch02_precision_and_recall,
 from .ch03 import ch03_alpha_bar, ch03_clean, ch03_level_of, ch03_mix
 from .ch04 import ch04_best, ch04_ddim_step, ch04_deviations, ch04_energy
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
-from .ch06 import ch06_patchify, ch06_places, ch06_rotate, ch06_tokens
+from .ch06 import ch06_near, ch06_rotate, ch06_tokens, ch06_unpatchify
 from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
 from .ch08 import ch08_bind, ch08_cross, ch08_guide, ch08_merge, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
