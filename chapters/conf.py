@@ -1,6 +1,7 @@
 """The web site of the chapters: python chapters/build.py --site. It is built without Node.js and without a network."""
 
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def formula(display):
     """What writes a formula into a page; display: 'inline' or 'block'."""
 
     def visit(translator, node):
-        markup = convert(node.astext(), display=display)
+        # Bars are sized by themselves in MathML, and latex2mathml knows no size for them.
+        markup = convert(re.sub(r"\\[Bb]igg?[lr]?(?=[\\|])", "", node.astext()), display=display)
         if "\\" in markup:
             logging.getLogger(__name__).warning("unknown command in the formula %s", node.astext(), location=node)
         translator.body.append(markup)
