@@ -83,12 +83,17 @@ def mark_up(app, what, name, thing, options, lines):
     lines[:] = api.markup("\n".join(lines), thing, scopes).split("\n")
 
 
+def spelled(formula):
+    """A formula without what latex2mathml doesn't know: sizes of bars, which MathML sizes itself, and the name arg."""
+    formula = re.sub(r"\\[Bb]igg?[lr]?(?=[\\|])", "", formula)
+    return re.sub(r"\\arg(?![a-z])", r"\\mathrm{arg}", formula)
+
+
 def formula(display):
     """What writes a formula into a page; display: 'inline' or 'block'."""
 
     def visit(translator, node):
-        # Bars are sized by themselves in MathML, and latex2mathml knows no size for them.
-        markup = convert(re.sub(r"\\[Bb]igg?[lr]?(?=[\\|])", "", node.astext()), display=display)
+        markup = convert(spelled(node.astext()), display=display)
         if "\\" in markup:
             logging.getLogger(__name__).warning("unknown command in the formula %s", node.astext(), location=node)
         translator.body.append(markup)
