@@ -9,8 +9,8 @@ small autoencoder; look at latents, add noise to them and decode; find out what 
 latents.
 
 **You'll learn:** what an [autoencoder](glossary.md#autoencoder) keeps and what it throws away; why
-[latents](glossary.md#latents) are scaled to deviation 1 before a diffusion model sees them; what compression buys and,
-as important, what it doesn't; why big systems compress time, too.
+[latents](glossary.md#latents) are scaled to standard deviation 1 before a diffusion model sees them; what compression buys
+and what it doesn't; why large systems compress time, too.
 
 **You need:** [chapter 3](03_adding_noise.ipynb), convolutions from [chapter 2](02_layers_and_learning.ipynb), and the word
 [token](glossary.md#token).
@@ -52,9 +52,13 @@ print(f"{clips[0].size:,} numbers a clip, {np.mean(clips < 0.02):.0%} of them bl
 r"""
 ## How near is near? Decibels
 
-Whatever squeezes and stretches a clip again is judged by the squared error. It is usual to quote it as *peak
-signal-to-noise ratio*, [PSNR](glossary.md#psnr): the square of the largest possible value (1 here) over the mean squared
-error, in decibels. 10 dB more are a tenth of the error. As a loop, then in one line:
+A code that squeezes a clip and stretches it again is judged by its squared error. The error is usually quoted as *peak
+signal-to-noise ratio*, [PSNR](glossary.md#psnr), in decibels:
+
+$$\mathrm{PSNR}(a, b) = 10 \log_{10} \frac{\text{peak}^2}{\text{MSE}(a, b)}, \qquad
+\mathrm{MSE}(a, b) = \frac1n \sum_i (a_i - b_i)^2,$$
+
+where the peak is the largest possible value, here 1. Ten decibels more mean a tenth of the error. As a loop, then in one line:
 """
 
 
@@ -75,8 +79,8 @@ print(f"a black screen instead of the clips: {psnr(np.zeros_like(clips), clips):
 
 # %% [markdown]
 r"""
-That last line is the floor, and it isn't 0: most of a frame is black, and to guess black is right there. A decibel says
-nothing without its floor.
+That last line is the floor. It isn't 0, since most of a frame is black, and black is a good guess there. Decibels say nothing
+without their floor.
 
 ## Three ways to keep a quarter
 
@@ -104,9 +108,15 @@ assert np.allclose(average_by_loops(frames[3], 2), average(frames, 2)[3])
 
 # %% [markdown]
 r"""
-**The best linear code.** Cut frames into squares of 4 x 4 pixels, 16 numbers each, and keep 4 numbers of each. Not any 4 pixels, but
-weighted sums, chosen so that the weighted sums back lose least. Which ones is known: the directions in which the
-squares vary most, the eigenvectors of their covariance (*principal components*, PCA). They are found on training frames.
+**The best linear code.** Cut frames into squares of 4 x 4 pixels, 16 numbers each, and keep 4 numbers of each. They aren't 4 of
+the pixels but 4 weighted sums. Which sums lose least? The answer is known. With $x$ a square, $\mu$ the mean square and
+$V$ a matrix of 4 perpendicular directions as columns,
+
+$$z = V^\top (x - \mu), \qquad \hat x = V z + \mu,$$
+
+and the error is least if the directions are those in which the squares vary most: the eigenvectors of their covariance with
+the largest eigenvalues ([principal components](glossary.md#principal-components), PCA). They are found on training frames. `encode` and `decode` below are the
+two equations.
 """
 
 
@@ -155,11 +165,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-First the brightness, then slopes, then bends: much like the waves that JPEG uses, but found in the data.
+First the brightness, then slopes, then bends. They resemble the waves that JPEG uses, but they were found in the data.
 
-**A network.** An encoder of convolutions, each halving height and width, down to 4 numbers (*channels*) for each
-square of 4 x 4 pixels; and a decoder that goes back. It isn't tied to straight sums: it may know that strokes are
-strokes. The one that ships with the weights `small`:
+**A network.** The encoder is made of convolutions. Each halves height and width, until 4 numbers (*channels*) are left for each
+square of 4 x 4 pixels. The decoder goes back. A network isn't tied to weighted sums: it may learn what strokes look like. This
+one ships with the weights `small`.
+
+**What to look at.** Compare each row with the first one. Where do the strokes have stairs, where are they grey, where are they
+whole?
 """
 
 # %%
@@ -191,25 +204,30 @@ assert decibels["averaged"] < decibels["linear code"] < decibels["autoencoder"]
 
 # %% [markdown]
 r"""
-**Claim.** With equal numbers kept, the network is better than any linear code on squares of that size, and that better
+**Claim.** With equal numbers kept, the network is better than any linear code on squares of that size, and that code is better
 than averages.
 
-The first half is worth a second look. PCA *is* the best linear code for these squares, so what the network has won, it has won
-by being non-linear, and by looking over the edge of its square. And it was trained on other digits than these.
+PCA *is* the best linear code for these squares. So the network owes its lead to two things: it isn't linear, and it looks over the
+edge of its square. And it was trained on other digits than these.
 
 ## Train one
 
-The loss has three parts ([Kingma and Welling 2014](references.md#kingma-2014), [Rombach et al.
+The encoder doesn't give numbers but a mean $\mu$ and a standard deviation $s$ for each. The decoder $D$ gets a *draw*,
+$z = \mu + s\,\epsilon$ with fresh noise $\epsilon$. So it must cope with latents that are slightly off, and a diffusion model
+will give it such latents. The loss has three parts ([Kingma and Welling 2014](references.md#kingma-2014), [Rombach et al.
 2022](references.md#rombach-2022)):
 
-- the squared error, and a little of the absolute error, which likes crisp edges better;
-- the encoder doesn't give numbers but a mean and a variance for each, and the decoder gets a *draw* from them. So the decoder
-  must cope with latents that are slightly off, which is just what a diffusion model will give it;
-- a small fee (the *divergence*) for latents that aren't like standard normal noise. Without it the encoder would make its
-  latents huge, and the draw would be harmless. It is "variational": a [VAE](glossary.md#autoencoder).
+$$\text{mean}\,(D(z) - x)^2 \;+\; 0.1\; \text{mean}\,|D(z) - x| \;+\; \beta\; \text{mean}\,\tfrac12 \big(\mu^2 + s^2 - 1 - \log s^2\big).$$
 
-Everything is convolutions, so the network doesn't care about the size of a frame. We train on small crops, which is
-cheap, and test on whole frames.
+The first is the squared error. The second is the absolute error, which likes crisp edges better. The third, the [divergence](glossary.md#divergence), is a
+small fee for latents that aren't like standard normal noise; $\beta$ is `kl` in the code. Without it the encoder could make $\mu$
+huge, and the draw would be harmless. Such an autoencoder is "variational": a [VAE](glossary.md#autoencoder).
+
+All layers are convolutions, so the network works on frames of any size. We train on small crops, which is cheap, and test on whole
+frames.
+
+**What to look at.** On the right, compare heights at the same number kept: the circles against the squares, and the star against
+the circle below it. Where is the network far ahead, and where isn't it?
 """
 
 
@@ -258,16 +276,20 @@ for channels, value in zip(own, ours):
 
 # %% [markdown]
 r"""
-Where few numbers may be kept the network is ahead: there it counts to know strokes. Two warnings. The linear code is *solved*, a
-network has to be trained: with many channels, a training as short as this may end below the line, or even below a network with
-fewer channels. (The star had many more steps.) And more isn't simply better: what the autoencoder keeps,
-the diffusion model has to learn to make. Each further channel holds finer detail, which is harder to predict and matters
-less to the eye. The right number is where the *generated* clips are best, and that needn't be where the decibels are highest
-([Dieleman 2025](references.md#dieleman-2025)).
+With 4 channels the network is about 3 dB ahead: it has learnt what strokes look like. But the linear code is *solved*, and a network has to
+be trained. With other numbers of channels, a training as short as this may end on the line or below it, or below a network with fewer
+channels. (The star had many more steps.)
+
+And more isn't simply better. What the autoencoder keeps, the diffusion model has to learn to make. Each further channel holds finer
+detail, which is harder to predict and matters less to the eye. The right number of channels is the one with the best *generated*
+clips. It needn't be the one with the most decibels ([Dieleman 2025](references.md#dieleman-2025)).
 
 ## What a latent looks like
 
 A clip, and below it the channels of its latents, one row each.
+
+**What to look at.** Follow one channel from left to right. Can you see the digit, and that it moves? Does it keep its shape while
+it moves?
 """
 
 # %%
@@ -286,13 +308,13 @@ plt.show()
 
 # %% [markdown]
 r"""
-Still a film: the digit can be recognised, at 8 x 8, and it moves. So latents aren't abstract "concepts" but a coarse picture with
-more colours. That is what makes them fit for patches, positions and attention. (The frame around it is where the convolutions see
-beyond the edge of the picture.)
+It is still a film: at 8 x 8 one can recognise the digit, and it moves. So latents aren't abstract "concepts". They are a coarse
+picture with other colours, and that makes them fit for patches, positions and attention. (The frame around it is where the
+convolutions see beyond the edge of the picture.)
 
-**Claim.** A digit that moves by one square gives latents that move by one cell; and each frame is encoded by itself.
+**Claim.** A digit that moves by one square gives latents that move by one cell. And each frame is encoded by itself.
 
-The first holds wherever the edge of the frame is out of sight of the convolutions.
+The first holds where the edge of the frame is out of sight of the convolutions.
 """
 
 # %%
@@ -307,13 +329,15 @@ assert np.allclose(alone, z, atol=1e-4)
 
 # %% [markdown]
 r"""
-By half a cell is another matter: then the *numbers* in the cells must say where in its square a stroke runs. You can see it in the
-rows above, which flicker a little while the digit glides.
+A move of half a cell is another matter. Then the *numbers* in the cells must say where in its square a stroke runs. You saw it in
+the rows above, which flicker a little while the digit glides.
 
-## Deviation 1, and why
+## Standard deviation 1, and why
 
-The encoder's own numbers come in any size. The library measures mean and deviation of every channel once, after training, and
-`encode` undoes them. (The deviations are those of the shipped autoencoder.)
+The encoder's own numbers come in any size. The library measures the mean $m_c$ and the standard deviation $s_c$ of every channel
+$c$ once, after training. `encode` removes them, and `decode` puts them back:
+
+$$z_c = \frac{z^{\text{raw}}_c - m_c}{s_c}.$$
 """
 
 # %%
@@ -336,11 +360,14 @@ print("normalised, now", "".join(f"{value:8.2f}" for value in latents.std(axis=(
 
 # %% [markdown]
 r"""
-**Claim.** Latents of another deviation see another noise schedule. Raw latents of deviation $s$ at noise level $t$ are, up to
-brightness, unit latents at the level at which the signal-to-noise ratio is $s$ times as large in amplitude.
+**Claim.** Latents of another standard deviation see another noise schedule.
 
-In chapter 3 all that counted was $\alpha / \sigma$. Multiplying the clean latents by $s$ multiplies that ratio by $s$. On rectified flow
-$(1-t)/t \cdot s = (1-t')/t'$, and so $t' = t / (t + s (1 - t))$.
+In [chapter 3](03_adding_noise.ipynb) only $\alpha / \sigma$ counted. If the clean latents are $s$ times as large, so is that ratio. With
+rectified flow it is $(1-t)/t$. So raw latents at noise level $t$ are as noisy as unit latents at another level $t'$:
+
+$$s\,\frac{1-t}{t} = \frac{1-t'}{t'} \quad\Longrightarrow\quad t' = \frac{t}{t + s\,(1 - t)}.$$
+
+**What to look at.** The black line is what the noise schedule promises. How many decibels below it does a raw channel lie?
 """
 
 # %%
@@ -366,14 +393,17 @@ plt.show()
 
 # %% [markdown]
 r"""
-Without scaling every channel has a schedule of its own, and all are noisier than you think. Nothing breaks, and that is the
-trouble: training spends its time at the wrong levels, and a channel with small numbers is drowned first. The mean
-matters as well: at heavy noise a constant is still visible, like the brightness that leaked in chapter 3.
+Without scaling, every channel has a noise schedule of its own, and all are noisier than you think. Nothing breaks, and that is the
+trouble. Training spends its time at the wrong noise levels, and the channel with the smallest numbers drowns first. The mean matters,
+too: at heavy noise a constant is still visible, like the brightness that leaked in chapter 3.
 
 ## Noise in latents, decoded
 
-The diffusion now happens here. What does a half-noisy latent look like? Above, noise in pixels; below, the same level of noise in
-latents, decoded.
+The diffusion now happens here. What does a half-noisy latent look like? The upper row has noise in pixels. The lower row has the
+same noise level in latents, decoded.
+
+**What to look at.** At which level can you no longer read the upper digit, and at which the lower one? What do the errors look like:
+snow, or strokes?
 """
 
 # %%
@@ -397,21 +427,21 @@ figure, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
 axes.semilogx(added, hurt, "o-", label="noise added to latents")
 axes.axhline(decibels["autoencoder"], color="0.5", linestyle="--", label="no noise")
 axes.axvspan(unsure.min(), unsure.max(), color="C1", alpha=0.3, label="noise it was trained with")
-axes.set(xlabel="deviation of the noise (latents: 1)", ylabel="PSNR (dB)", title="how far off may latents be?")
+axes.set(xlabel="standard deviation of the noise (latents: 1)", ylabel="PSNR (dB)", title="how far off may latents be?")
 axes.grid(alpha=0.3)
 axes.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
 r"""
-Noise in latents doesn't look like snow: the decoder makes of every cell what it knows best, pieces of strokes. Errors as
-large as the draws that it met in training (the band) cost next to nothing, three times as large about half a decibel; from there on
-it falls. So a diffusion model needn't hit its latents exactly.
+Noise in latents doesn't look like snow. The decoder turns every cell into what it knows best: pieces of strokes. In the second
+picture, errors as large as the draws of its training (the band) cost next to nothing. Errors three times as large cost about half a
+decibel. From there on it falls. So a diffusion model needn't hit its latents exactly.
 
 ## What compression loses
 
-**Crispness**, a little: how steep are the edges, before and after? And **small digits**, a lot: a stroke of one pixel must live
-in the same 4 numbers as a thick one. We draw digits of many sizes somewhere on a frame, and let a judge like that of
+It loses some **crispness**: we compare how steep the edges are before and after. And it loses **small digits**, since a stroke of one
+pixel must live in the same 4 numbers as a thick one. We draw digits of many sizes and let a judge like that of
 [chapter 2](02_layers_and_learning.ipynb) read them, before and after.
 """
 
@@ -468,15 +498,18 @@ for side, (before, after) in zip(sides, shares):
 
 # %% [markdown]
 r"""
-Read it with care. Digits of 6 pixels are hard to read before anything is lost, and the autoencoder has only seen digits of 16 pixels
-in training, so two things come together: few numbers, and the unfamiliar. What holds in any case: *whatever the autoencoder
-loses, no diffusion model behind it can bring back.* Put real clips through the autoencoder and you have the ceiling
-of everything that will be generated. In large systems it is small faces and lettering.
+Read it with care. Digits of 6 pixels are hard to read before anything is lost. And the autoencoder has seen digits of 16 pixels only.
+So two things come together: few numbers, and the unfamiliar. One thing holds in any case: *what the autoencoder loses, no
+diffusion model behind it can bring back.* Put real clips through the autoencoder, and you have the ceiling of everything that will be
+generated. In large systems small faces and lettering suffer.
 
 ## What compression buys
 
-Now the bill. A transformer pays for tokens, and attention pays for their square. We price one call of the network of
-`small` for one clip: on latents in patches of 2 x 2 cells, as it is; and on pixels, in patches of 2 x 2.
+Now the bill. A transformer pays for tokens, and attention pays for the square of their number ([chapter 12](12_the_bill.ipynb)). We
+price one call of the network of `small` for one clip: on latents in patches of 2 x 2 cells, as it is; on pixels in patches of 2 x 2;
+and on pixels in patches of 8 x 8.
+
+**What to look at.** Compare the first row with the last one: tokens, numbers a token, cost.
 """
 
 # %%
@@ -513,15 +546,16 @@ print(f"decoding costs {decoder.flops / (calls * bill['latents, 2 x 2']):.1%} of
 
 # %% [markdown]
 r"""
-**Claim.** It isn't the autoencoder that makes it cheap. It is having few tokens.
+**Claim.** The autoencoder isn't what makes it cheap. Few tokens are.
 
-Look at the last row: pixels in patches of 8 x 8 cost the same as latents in patches of 2 x 2, with no autoencoder at all. What differs
-is what the network has to do for each token. On pixels it must get every one of 64 numbers right; on latents 16, of which the decoder makes
-the 64, with the fine grain that it has learnt once for all pictures. So the autoencoder buys *quality at few tokens*, and
-few tokens are what buys speed. (How much quality only trainings can tell, and we haven't trained the last row. Diffusion on
-pixels isn't hopeless: [Hoogeboom et al. 2023](references.md#hoogeboom-2023) make it work, with more noise for larger pictures and early downsampling.)
+The last row costs the same as the first one, and it has no autoencoder at all. What differs is the work for each token. On pixels, the
+network must get 64 numbers right. On latents, it must get 16 right. The decoder makes the 64 pixels of them, with the fine grain
+that it has learnt once for all pictures. So few tokens buy speed, and the autoencoder buys *quality at few tokens*.
 
-Predicted is one thing; the clock is another. One call on one core, with fresh weights (how long it takes doesn't depend on them):
+How much quality? Only a training can tell, and we haven't trained the last row. Diffusion on pixels isn't hopeless:
+[Hoogeboom et al. 2023](references.md#hoogeboom-2023) make it work, with more noise for larger pictures and early downsampling.
+
+That was the prediction. Now the clock: one call on one core, with fresh weights, which take as long as trained ones.
 """
 
 # %%
@@ -544,13 +578,16 @@ print(f"measured {took[second] / took[first]:.0f} times, predicted {bill[second]
 
 # %% [markdown]
 r"""
-The two needn't agree closely: small products don't use a core as well as large ones, so the cheap call is dearer than its FLOPs say.
+The two needn't agree closely. Small products use a core less well than large ones, so the cheap call takes longer than its FLOPs
+say.
 
 ## Time can be squeezed, too
 
-Frames are encoded one by one here, so nothing is saved in time. Yet neighbouring frames are nearly alike. How much is there to
-gain? A miniature: take the latents of 4 frames in a row at one cell, 16 numbers, and keep the 4 that the best linear code
-keeps. That makes 4 times fewer once more. We try it on clips that stand still, and that move slower or faster.
+Frames are encoded one by one here, so nothing is saved in time. Yet neighbouring frames are nearly alike. How much is there to gain?
+A miniature: take the latents of 4 frames in a row at one cell, 16 numbers, and keep the best 4, by the best linear code. That makes 4
+times fewer once more. We try clips that stand still and clips that move, slower and faster.
+
+**What to look at.** Go down the second column. Then compare it with the third, in which frames are simply left out.
 """
 
 # %%
@@ -584,80 +621,79 @@ assert found["still"][1] > found["slow"][1] > found["fast"][1]
 
 # %% [markdown]
 r"""
-As soon as something moves it is better than leaving frames out, and the faster, the worse it gets. (Even what stands still loses
-something: the code was fitted to clips that move.) One can say why: the code compares a cell with *the same cell* in other frames, and by then
-the digit is elsewhere. It is the mistake that [chapter 10](10_the_consistency_problem.ipynb)
-looks into, linking a place to the *same place* in other frames, here in the autoencoder. So the large systems use
-3-D convolutions, which look around in space and time, and train them.
+As soon as something moves, the code is better than leaving frames out. But the faster it moves, the worse it gets. (Clips that stand
+still lose something, too: the code was fitted to clips that move.) The reason: the code compares a cell with *the same cell* in other
+frames, and there the digit has moved on. [Chapter 10](10_the_consistency_problem.ipynb) looks into the same mistake in attention.
+So large systems train 3-D convolutions, which look around in space and time.
 
 One detail of theirs is worth an exercise. Their convolutions are [causal](glossary.md#causal): a frame sees earlier ones only. The first
-frame then stands alone, and each *further* 4 frames become one latent frame, so that a picture is simply a clip of one
-frame, and long clips can be encoded piece by piece.
+frame then stands alone, and each *further* 4 frames become one latent frame. So a picture is simply a clip of one frame, and long
+clips can be encoded piece by piece.
 
 ## Exercises
 
 Worked solutions are in [solutions/09_latent_diffusion](solutions/09_latent_diffusion.ipynb).
 
-**1. PSNR** of `a` against `b`, both (n, H, W, C) with values in [0, 1]: one number in decibels for all of them.
+**1. PSNR of the ink.** Black flatters every PSNR. `rebuilt` and `clips` (B, T, H, W, C) have values in [0, 1]. For each clip (B,): the
+decibels over those pixels only that aren't black in `clips` (above 0.02).
 """
 
 
 # %%
-def decibels_of(a, b):
-    pass  # fill me in, about 1 line
+def decibels_of_ink(rebuilt, clips):
+    pass  # fill me in, about 4 lines
 
 
-check.ch09_psnr(decibels_of)
+check.ch09_psnr(decibels_of_ink)
 
 # %% [markdown]
 r"""
-**2. The best linear code**, in one go: `patches` (n, d), rebuilt (n, d) from `kept` numbers each, fitted to these patches
-themselves. (`np.linalg.svd` sorts its directions by size, largest first.)
+**2. How many numbers?** `patches` (n, d) are to be kept by the best linear code, fitted to them. Return the smallest number of
+directions that keeps at least `share` of their variance. (`np.linalg.svd` sorts by size, largest first. What does a singular value
+have to do with a variance?)
 """
 
 
 # %%
-def best_linear(patches, kept):
+def numbers_needed(patches, share):
     pass  # fill me in, about 3 lines
 
 
-check.ch09_linear(best_linear)
+check.ch09_linear(numbers_needed)
 
 # %% [markdown]
 r"""
-**3. Unit latents.** From raw latents (B, T, h, w, C): a tuple of the normalised latents, the means (C,) and the deviations (C,), by
-which they can be undone.
+**3. Moments in one pass.** The latents of a whole data set don't fit into memory. `batches` is a list of arrays (b, T, h, w, C), not all
+of one length. Look at each batch once, and return the means (C,) and standard deviations (C,) of all of them together.
 """
 
 
 # %%
-def normalise(raw):
-    pass  # fill me in, about 3 lines
+def moments(batches):
+    pass  # fill me in, about 6 lines
 
 
-check.ch09_normalise(normalise)
+check.ch09_normalise(moments)
 
 # %% [markdown]
 r"""
-**4. Which level?** A model was trained on latents of deviation 1 with rectified flow. Somebody feeds it latents of deviation
-`deviation`, mixed at `level`. At which level would unit latents be as noisy (equal signal-to-noise ratio)? Both are arrays.
-
-Careful: latents that are too *large* look less noisy than they should.
+**4. The same for DDPM.** There $x_t = \sqrt{\bar\alpha}\, z + \sqrt{1 - \bar\alpha}\, \epsilon$. Somebody feeds latents of standard
+deviation `deviation` at `alpha_bar`. At which $\bar\alpha$ would unit latents be as noisy? Both are arrays.
 """
 
 
 # %%
-def level_as_seen(level, deviation):
-    pass  # fill me in, about 1 line
+def alpha_bar_as_seen(alpha_bar, deviation):
+    pass  # fill me in, about 2 lines
 
 
-check.ch09_level(level_as_seen)
+check.ch09_level(alpha_bar_as_seen)
 
 # %% [markdown]
 r"""
-**5. Tokens of a large system.** A causal autoencoder keeps the first frame as one latent frame and makes one of each further 4; height
-and width shrink 8 times; patches are 2 x 2 cells of one latent frame. How many tokens are `frames` (4 k + 1) frames
-of `height` x `width` pixels (multiples of 16)?
+**5. Tokens of a large system.** A causal autoencoder keeps the first frame as one latent frame and makes one of each further 4. Height
+and width shrink 8 times. Patches are 2 x 2 cells of one latent frame. How many tokens are `frames` (4 k + 1) frames of `height` x
+`width` pixels (multiples of 16)?
 """
 
 
@@ -670,20 +706,26 @@ check.ch09_tokens(tokens_of_clip)
 
 # %% [markdown]
 r"""
+**6. Break it: no fee, and a fee too high.** Train with `AutoencoderLoss(kl=0)` and with `kl=0.1`. What do you expect of the standard
+deviation of the raw latents, of the encoder's draws, of the PSNR, and of the PSNR with noise added to the latents? Measure all four,
+and explain.
+
+**7. Open.** Which latents are easy for a diffusion model? Think of a figure that you could compute from the latents alone, before any
+diffusion model is trained. Compute it for 2, 4 and 8 channels. How would you find out whether your figure is right?
+
 ## In practice
 
 - **Latent diffusion** is from [Rombach et al. 2022](references.md#rombach-2022), the paper behind Stable Diffusion: 8 x 8 pixels
   become one cell of 4 channels. **Stable Diffusion 3** has 16 channels, since that rebuilds better, and found that larger
   models profit more from them ([Esser et al. 2024](references.md#esser-2024)).
-- **Losses.** Real pictures have grain that squared errors blur. So their autoencoders are trained with a perceptual loss
-  ([Zhang et al. 2018](references.md#zhang-2018)) and against a discriminator ([Esser et al. 2021](references.md#esser-2021)) as well. Ours needs
-  neither: strokes have no grain.
+- **Losses.** Real pictures have grain, and squared errors blur it. So their autoencoders are also trained with a perceptual loss
+  ([Zhang et al. 2018](references.md#zhang-2018)) and against a discriminator ([Esser et al. 2021](references.md#esser-2021)). Ours
+  needs neither: strokes have no grain.
 - **Sora** compresses time as well as space before it cuts patches; by how much isn't published ([Brooks et al.
   2024](references.md#brooks-2024)).
-- **Open-Sora** 1.0 and 1.1 compressed frame by frame, as we do, and kept every third frame only, which made motion stutter.
-  In 1.2 a second, causal network squeezes the latents of 4 frames into one (from 1.3 on one network does both); the report on
-  1.2 also notes that each channel had
-  to be normalised for rectified flow ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Open-Sora** 1.0 and 1.1 compressed frame by frame, as we do, and kept every third frame only. Motion stuttered. In 1.2 a second,
+  causal network squeezes the latents of 4 frames into one; from 1.3 on one network does both. The report on 1.2 also notes that each
+  channel had to be normalised for rectified flow ([Zheng et al. 2024](references.md#zheng-2024)).
 - **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al. 2024](references.md#kong-2024)) each
   train a causal 3-D autoencoder, 4 x 8 x 8 with 16 channels, after the pattern of MAGVIT-v2 ([Yu et al. 2023](references.md#yu-2023)).
 - **LTX-Video** goes to 8 x 32 x 32 with 128 channels and no patches; its decoder does the last step of denoising
