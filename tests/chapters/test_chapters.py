@@ -75,6 +75,10 @@ def test_the_kept_notebook_is_its_source_with_the_outputs_of_a_whole_run(build, 
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
 
 
+def test_the_table_of_exercises_is_that_of_the_chapters(build):
+    assert build.STUBS.read_text(encoding="utf-8") == build.stubs(), "run: python chapters/build.py"
+
+
 def test_a_notebook_that_was_edited_is_noticed(build, tmp_path, monkeypatch):
     source = CHAPTERS / f"source/{WRITTEN[0]}.py"
     notebook = nbformat.read(build.notebook_of(source), as_version=4)

@@ -11,7 +11,7 @@ from ... import __version__
 from ...base import console
 from ...base.errors import InputError, shorten
 from ...base.stopping import told_of_signals
-from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, train
+from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, lessons, train
 from .options import Commands, Parser, cut_down
 
 FAMILIES = {
@@ -19,6 +19,7 @@ FAMILIES = {
     "draw": [draw.add_sample, *abilities.ABILITIES],
     "see inside": [explore.add_explore],
     "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, compare.add_study, judge.add_card],
+    "teach": [lessons.add_lessons],
     "data and machine": [data.add_data, bench.add_bench, kernels.add_kernels, doctor.add_doctor],
 }
 

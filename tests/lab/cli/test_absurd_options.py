@@ -43,6 +43,7 @@ POSITIONAL = {
     "train": ["tiny"],
     "bench": ["cpu"],
     "kernels emulate": ["bias_gelu"],
+    "lessons": ["report", "in.png"],
 }
 
 

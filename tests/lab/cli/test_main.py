@@ -33,6 +33,7 @@ COMMANDS = (
     "compare",
     "study",
     "card",
+    "lessons",
     "data",
     "bench",
     "kernels",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minivdit.lab.lessons import check
+from minivdit.lab.lessons.stubs import STUBS
 
 CHECKS = {name: thing for name, thing in vars(check).items() if name.startswith("ch") and callable(thing)}
 
@@ -56,3 +57,8 @@ def test_an_empty_stub_is_refused(name):
 
 def test_there_are_mistakes_for_every_check():
     assert set(WRONG) == set(CHECKS) and min(map(len, WRONG.values())) >= 2
+
+
+def test_every_exercise_is_known_to_who_grades():
+    known = {exercise for stubs in STUBS.values() for exercise in stubs}
+    assert known == set(CHECKS), "chapters/build.py writes minivdit/lab/lessons/stubs.py from the chapters: run it"

@@ -1,0 +1,59 @@
+"""`minivdit lessons report`: who solved which exercises of the chapters."""
+
+from ...base.errors import InputError, shorten
+from .options import number, output_file, path
+
+
+def add_lessons(commands):
+    text = """Grade students' notebooks: who solved what.
+
+    Each notebook is run anew, offline and in short form, and its answers are checked again in a process that the
+    student's code can't reach: what its outputs say doesn't count. A student is a folder in FOLDER, or the name of a
+    file: class/ann/01_autograd.ipynb and class/ann_01_autograd.ipynb are both ann's.
+
+    In the tables 'yes' is solved, 'no' isn't, and '-' wasn't handed in. Of several notebooks of a student a right
+    answer counts. Files beside a notebook aren't there when it runs.
+
+    This is a teacher's aid, not a sandbox. Code that students wrote runs here as you: it could read and delete your
+    files or use the network. Memory, time and the size of a file are limited where the system can. If you don't know
+    who wrote a notebook, do this in a container.
+
+    examples:
+      minivdit lessons report class
+      minivdit lessons report class --csv class.csv --why
+      minivdit lessons report ann/01_autograd.ipynb bob.py --timeout 60
+    """
+    parser = commands.add(lessons, text)
+    parser.add("action", ("report",), "what to do", metavar="report")
+    parser.add("paths", path, "notebooks (.ipynb, or .py with cells), and folders of them", nargs="+", metavar="PATH")
+    parser.add("--csv", output_file, "write a row a student, a column an exercise there (default: only print)")
+    seconds = "seconds that a notebook may take; a cell may take a quarter of it, an exercise a tenth"
+    parser.add("--timeout", number(0, 10**6), seconds, 300)
+    parser.add("--why", bool, "say of each exercise that isn't solved what its check says")
+
+
+def lessons(options):
+    from ...base import backend, console
+    from ...base.files import write_file
+    from ..lessons import report
+
+    found = report.find(options.paths)
+    backend.use("cpu", kernels=False)  # compiling would take some answer's time
+    sheets, problems = [], []
+    with console.progress_bar("notebooks", len(found), unit="notebook", delay=2, leave=False) as bar:
+        for student, path in found:
+            try:
+                sheets.append(report.sheet(student, path, options.timeout))
+            except InputError as error:
+                problems.append(str(error))
+            bar.update()
+    if not sheets:
+        raise InputError(shorten("; ".join(problems), 900))
+    students = report.gather(sheets)
+    if options.csv:
+        write_file(options.csv, report.as_csv(students))
+    lines = report.tables(students)
+    if options.why:
+        lines += ["", *report.reasons(students)]
+    lines += [""] * bool(problems) + [f"left out: {problem}" for problem in sorted(problems)]
+    print("\n".join(lines + [options.csv] * bool(options.csv)))
