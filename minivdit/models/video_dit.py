@@ -75,9 +75,10 @@ class VideoDiTConfig:
         for pattern in self.patterns:
             parse_pattern(pattern)
 
-    def block_patterns(self):
-        """The pattern of each block, (name, occurrence); see `with_occurrences`."""
-        return with_occurrences(self.patterns[block % len(self.patterns)] for block in range(self.depth))
+    def block_patterns(self, patterns=None):
+        """The pattern of each block, (name, occurrence); see `with_occurrences`. patterns: others than the config's."""
+        patterns = patterns or self.patterns
+        return with_occurrences(patterns[block % len(patterns)] for block in range(self.depth))
 
 
 class VideoDiT(Module):
@@ -98,10 +99,11 @@ class VideoDiT(Module):
         self.final_modulation = Linear(width, 2 * width, generator, zero=True)
         self.patch_out = Linear(width, patch, generator, zero=True)
 
-    def forward(self, latents, noise_level, tokens):
+    def forward(self, latents, noise_level, tokens, patterns=None):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
         tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
+        patterns: others than the config's; they have no weights, so any will do.
         Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
         multiple of its length, whatever the sizes in training were.
         """
@@ -123,7 +125,7 @@ class VideoDiT(Module):
         if config.text == "sequence":
             text, visible = self._in_sequence(text, visible, grid, batch)
 
-        for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns()):
+        for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns(patterns)):
             part = partition(pattern, grid, occurrence)
             if config.text == "cross":
                 x = block(x, condition, text, visible, rotation, part)

@@ -296,7 +296,8 @@ def train(run):
     """
 
     def make(step):
-        return run.task.batch(seeds.generator(run.seed, seeds.BATCHES, step))
+        batch = run.task.batch(seeds.generator(run.seed, seeds.BATCHES, step))
+        return batch | run.task.stage(step / run.settings.steps)
 
     with run.with_workers(), ThreadPoolExecutor(1) as workshop:
         upcoming = workshop.submit(make, run.step)

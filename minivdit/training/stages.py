@@ -3,6 +3,8 @@
 In all of them seed says which random weights a network begins with, and data is a folder of MNIST.
 """
 
+import dataclasses
+
 from ..base import seeds
 from ..base.backend import array_module
 from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
@@ -76,7 +78,8 @@ def finetuning_task(preset, autoencoder, transformer, *, data=None):
     """
     clips = preset.data.mixed_clips("train", data)
     words, batch = tokenizer_of(preset), preset.finetuning.batch
-    task = TransformerTask(transformer, autoencoder, words, clips, batch, preset.diffusion)
+    settings = dataclasses.replace(preset.diffusion, early_patterns=())  # they are for the stage before
+    task = TransformerTask(transformer, autoencoder, words, clips, batch, settings)
     task.config["start"] = fingerprint(transformer)
     return task
 

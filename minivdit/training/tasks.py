@@ -12,12 +12,14 @@ from .. import autograd as ag
 from .. import diffusion
 from ..base import seeds
 from ..base.backend import array_module, blas_threads, to_device
-from ..base.errors import InputError
+from ..base.errors import InputError, shorten
 from ..data import describe
 from ..data.grammar import THEN
 from ..models.autoencoder import latent_shape
+from ..models.patterns import parse_pattern
 from ..nn import fingerprint
 
+LATER = ("stratified", "early_patterns")  # settings that older checkpoints don't have
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
@@ -41,6 +43,10 @@ class Task:
         afterwards, and must not read the weights being trained.
         """
         raise NotImplementedError
+
+    def stage(self, share):
+        """What a batch has besides when this share of the steps is done, from 0 to 1: a dict of arrays as long."""
+        return {}
 
     def loss(self, batch):
         """(loss, extras) of a batch or a part of one: a scalar Tensor, the mean over its items, and what else to log.
@@ -80,6 +86,8 @@ class DiffusionSettings(diffusion.ProcessSettings):
     of the logit-normal they are drawn from, stratified or not; see diffusion.training_levels. weighting: 'velocity'
     counts the error as one of the velocity whatever is predicted, 'plain' as it is. caption_dropout: the share of
     clips whose caption is hidden, so that the model also learns to draw without one, which guidance needs.
+    early_patterns: attention patterns to begin with, each for a share of the steps, such as ('frame+time:0.5',
+    'window:0.3'); the rest has the transformer's own. Long clips become affordable so (Open-Sora, Zheng et al. 2024).
     """
 
     weighting: str = "velocity"
@@ -90,6 +98,7 @@ class DiffusionSettings(diffusion.ProcessSettings):
     level_deviation: float = 1.0
     stratified: bool = False
     caption_dropout: float = 0.1
+    early_patterns: tuple[str, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -98,6 +107,30 @@ class DiffusionSettings(diffusion.ProcessSettings):
             raise InputError(f"{self.weighting!r} is not a weighting; choose velocity or plain")
         if not 0 <= self.caption_dropout < 1:
             raise InputError(f"caption_dropout is a share from 0 to below 1, not {self.caption_dropout}")
+        if sum(share for _, share in self.pattern_schedule()) > 1:
+            raise InputError(f"the shares of early_patterns are more than 1 together: {', '.join(self.early_patterns)}")
+
+    def pattern_schedule(self):
+        """early_patterns as a list of (patterns, share of the steps)."""
+        return [_read_early(text) for text in self.early_patterns]
+
+
+def _read_early(text):
+    """'frame+time:0.5' as (('frame', 'time'), 0.5)."""
+    names, _, share = text.rpartition(":")
+    patterns = tuple(names.split("+"))
+    try:
+        share = float(share)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InputError(
+            f"{shorten(text)!r} doesn't say for which share of the steps; write patterns, a colon and a number above 0 "
+            "and up to 1, such as frame+time:0.5"
+        )
+    for pattern in patterns:
+        parse_pattern(pattern)
+    return patterns, share
 
 
 class AutoencoderTask(Task):
@@ -187,8 +220,8 @@ class TransformerTask(Task):
         self.parameters = model.parameters()
         self.config = {
             "transformer": model.config,
-            # Older checkpoints don't say whether levels are stratified, and must still match where they aren't.
-            "diffusion": {name: value for name, value in vars(settings).items() if name != "stratified" or value},
+            # Older checkpoints don't have these two, and must still match where nobody has set them.
+            "diffusion": {name: value for name, value in vars(settings).items() if value or name not in LATER},
             "data": clips.describe(),
             "words": len(tokenizer),
             "autoencoder": fingerprint(autoencoder),
@@ -218,11 +251,25 @@ class TransformerTask(Task):
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
         }
 
+    def stage(self, share):
+        """Which of the patterns it is that training has now come to, where they change on the way."""
+        if not self.settings.early_patterns:
+            return {}
+        ends = np.cumsum([share for _, share in self.settings.pattern_schedule()])
+        return {"patterns": np.full(self.batch_size, np.searchsorted(ends, share, side="right"), np.int32)}
+
+    def _patterns(self, batch):
+        """The option of the model's by which a batch has other patterns than its own, if it has."""
+        if "patterns" not in batch:
+            return {}
+        early, number = self.settings.pattern_schedule(), int(batch["patterns"][0])
+        return {"patterns": early[number][0]} if number < len(early) else {}
+
     def loss(self, batch):
         process, noise, level = self.process, batch["noise"], batch["level"]
         clean = self.autoencoder.encode(batch["video"])
         target = process.target(clean, noise, level)
-        prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"])
+        prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"], **self._patterns(batch))
         worth = process.velocity_weight(level) if self.settings.weighting == "velocity" else 1.0
         loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])
         error = worth * ((prediction.data - target) ** 2).mean(axis=(2, 3, 4))  # (B, T)

@@ -335,3 +335,80 @@ def test_with_a_causal_autoencoder_the_loss_does_not_depend_on_the_number_of_sha
 def test_lengths_that_a_causal_autoencoder_cannot_code_are_refused(changes, words):
     with pytest.raises(InputError, match=words):
         presets.override(CAUSAL, changes)
+
+
+EARLY = ["diffusion.early_patterns=frame+time:0.5,window:0.25"]
+
+
+def test_patterns_change_at_their_shares_of_the_steps(autoencoder):
+    task = stages.transformer_task(presets.override(TINY, EARLY), autoencoder)
+    batch = task.batch(np.random.default_rng(0))
+    for share, patterns in (
+        (0, ("frame", "time")),
+        (0.49, ("frame", "time")),
+        (0.5, ("window",)),
+        (0.74, ("window",)),
+        (0.75, None),
+    ):
+        moment = batch | task.stage(share)
+        whole, _ = task.loss(moment)
+        own = stages.transformer_task(
+            presets.override(TINY, [f"transformer.patterns={','.join(patterns or ['joint'])}"]), autoencoder
+        )
+        own.model.load_state_dict(task.model.state_dict())
+        assert own.loss(batch)[0].item() == whole.item()
+        assert len(moment["patterns"]) == len(batch["video"])
+
+
+def test_without_early_patterns_a_batch_and_a_checkpoint_are_as_they_were(autoencoder):
+    task = stages.transformer_task(TINY, autoencoder)
+    assert task.stage(0.0) == {} and "early_patterns" not in task.config["diffusion"]
+    early = stages.transformer_task(presets.override(TINY, EARLY), autoencoder)
+    assert early.config["diffusion"]["early_patterns"] == ("frame+time:0.5", "window:0.25")
+
+
+def test_a_training_whose_patterns_change_goes_on_bit_for_bit(autoencoder, tmp_path):
+    preset = presets.override(TINY, [*EARLY, "training.steps=8", "training.warmup=1"])
+    for parameter in (whole := stages.transformer_task(preset, autoencoder)).parameters.values():
+        parameter.data += 0.1  # a fresh network gives the same whatever the patterns
+    start = whole.model.state_dict()
+    plain = stages.transformer_task(presets.override(preset, ["diffusion.early_patterns="]), autoencoder)
+    plain.model.load_state_dict(start)
+    parts = stages.transformer_task(preset, autoencoder)
+    parts.model.load_state_dict(start)
+    losses = {
+        name: [state.loss for state in train(Run(task, preset.training))]
+        for name, task in (("early", whole), ("plain", plain))
+    }
+    run = Run(parts, preset.training)
+    for state in train(run):
+        if state.step == 5:
+            checkpoint.save_checkpoint(tmp_path / "half.safetensors", run.state(), run.about())
+            break
+    again = stages.transformer_task(preset, autoencoder)
+    run = Run(again, preset.training)
+    run.resume(tmp_path / "half.safetensors")
+    assert [state.loss for state in train(run)] == losses["early"][5:]
+    assert equal(again.model.state_dict(), whole.model.state_dict())
+    assert losses["early"][0] != losses["plain"][0]
+
+
+def test_finetuning_has_the_patterns_of_the_end(autoencoder):
+    preset = presets.override(TINY, [*EARLY, "finetuning.steps=2"])
+    task = stages.transformer_task(preset, autoencoder)
+    assert stages.finetuning_task(preset, autoencoder, task.model).stage(0.0) == {}
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ("frame", "doesn't say for which share of the steps; write patterns, a colon"),
+        ("frame:0", "doesn't say for which share"),
+        ("frame:nan", "doesn't say for which share"),
+        ("frame:0.6,joint:0.5", "the shares of early_patterns are more than 1 together"),
+        ("fram:0.5", "frame"),
+    ],
+)
+def test_early_patterns_that_make_no_sense_are_refused(value, words):
+    with pytest.raises(InputError, match=words):
+        presets.override(TINY, [f"diffusion.early_patterns={value}"])

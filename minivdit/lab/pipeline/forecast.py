@@ -1,5 +1,7 @@
 """What a training will cost on this machine, computed before anything runs."""
 
+import dataclasses
+
 from ...base import backend, machine
 from ...data import Shape
 from ...data.mixed import equal_clips
@@ -19,7 +21,8 @@ def token_grid(preset, shape=None):
 
 
 def stage_costs(preset, setting, batch=None):
-    """A list of the costs.Cost of a stage's training here, for each shape that its batches have, the main one first.
+    """A list of the costs.Cost of a stage's training here, the main one first: for each shape that its batches have, or
+    for the patterns with which it begins.
 
     setting: where the preset has the stage's settings, one of STAGES' values. batch: the preset's unless given.
     """
@@ -33,10 +36,22 @@ def stage_costs(preset, setting, batch=None):
     if setting == "text_training":
         return [costs.text_cost(preset.transformer, batch, **sharing)]
     main, others = (data.num_frames, *data.size), data.shapes if setting == "finetuning" else ()
-    return [
+    found = [
         costs.clip_cost(preset.transformer, token_grid(preset, shape), equal_clips(batch, main, shape), **sharing)
         for shape in (main, *(Shape.read(text)[:3] for text in others))
     ]
+    early = preset.diffusion.pattern_schedule() if setting == "training" else ()
+    for patterns, _ in early:
+        network = dataclasses.replace(preset.transformer, patterns=patterns)
+        found.append(costs.clip_cost(network, token_grid(preset), batch, **sharing))
+    return found
+
+
+def step_flops(preset, setting):
+    """FLOPs of a stage's training step on clips of the main shape, the mean over patterns that change on the way."""
+    own, *others = (cost.training_flops for cost in stage_costs(preset, setting))
+    shares = [share for _, share in preset.diffusion.pattern_schedule()] if setting == "training" else []
+    return own * (1 - sum(shares)) + sum(share * flops for share, flops in zip(shares, others))
 
 
 def transformer_cost(preset, batch=None):
@@ -64,11 +79,12 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
     lines = [f"{preset.name}: {preset.summary}"]
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
-        likely = settings.steps * cost.training_flops / (USUAL_SHARE * speed) / 60
+        flops = step_flops(preset, setting)
+        likely = settings.steps * flops / (USUAL_SHARE * speed) / 60
         about = f", {machine.about(likely)}" * on_cpu  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
-            f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(cost.training_flops, 'FLOPs')} a step, "
+            f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(flops, 'FLOPs')} a step, "
             f"{machine.amount(memory[name])} of memory{', ' * bool(time)}{time}"
         )
     lines.append(f"  this machine: matrix products at {machine.amount(speed, 'FLOP/s')}")

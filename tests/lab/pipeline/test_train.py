@@ -120,3 +120,12 @@ def test_real_clips_have_better_preview_scores_than_noise(preset):
     bad = model_evaluation.preview_scores(noise, real.captions, wide.data.digit_size)
     assert list(good) == list(measures.PREVIEWED) == list(bad)
     assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)
+
+
+def test_patterns_that_are_cheaper_at_the_beginning_make_a_training_cheaper():
+    small = presets.get("small")
+    early = presets.override(small, ["diffusion.early_patterns=frame+time:0.5,joint:0.25"])
+    cheap = presets.override(small, ["transformer.patterns=frame,time"])
+    plain, mixed, least = (forecast.step_flops(preset, "training") for preset in (small, early, cheap))
+    assert mixed == pytest.approx((plain + least) / 2) and least < plain
+    assert forecast.step_flops(early, "autoencoder_training") == forecast.step_flops(small, "autoencoder_training")
