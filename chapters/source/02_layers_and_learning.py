@@ -120,7 +120,7 @@ for factor, style in ((0.5, "v:"), (1, "o-"), (2, "^--")):
     for _ in range(20):
         stream = stream @ (factor * Linear(128, 128, generator).weight.data)
         sizes.append(stream.std())
-    axes.semilogy(sizes, style, markersize=4, label=f"deviation {factor} / root of width")
+    axes.semilogy(sizes, style, markersize=4, label=f"standard deviation {factor} / root of width")
     if factor == 1:
         assert 0.3 < sizes[-1] < 3
 axes.set(xlabel="layers", ylabel="size of the signal", title="first weights", xticks=range(0, 21, 5))

@@ -4,14 +4,15 @@ r"""
 
 *About 50 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** drown digits and clips in noise, step by step and then in one jump; compare four noise schedules with
-your eyes, with a formula and with a judge that reads digits; give every frame a noise level of its own.
+**You'll do:** add noise to digits and clips, step by step and then in one jump. Compare four
+[noise schedules](glossary.md#noise-schedule) by eye, by a formula, and by a judge that reads digits. Give every frame a noise
+level of its own.
 
-**You'll learn:** why a [diffusion process](glossary.md#diffusion-process) is two curves and nothing else; what the
-[signal-to-noise ratio](glossary.md#signal-to-noise-ratio) is and why it, and not the step number, says how hard a
-sample is; why larger pictures and longer clips need more noise; what a network can be asked to predict.
+**You'll learn:** why a [diffusion process](glossary.md#diffusion-process) is two curves and nothing else; why the
+[signal-to-noise ratio](glossary.md#signal-to-noise-ratio), and not the step number, says how hard a sample is; why larger
+pictures and longer clips need more noise; what a network can be asked to predict.
 
-**You need:** NumPy, mean and variance. Nothing is trained here; taking the noise away again is the matter of [chapter 4](04_removing_noise.ipynb).
+**You need:** NumPy, mean and variance. Nothing is trained here. [Chapter 4](04_removing_noise.ipynb) removes the noise again.
 
 ![A clip and noise, mixed by two curves](pictures/03.svg)
 """
@@ -42,9 +43,13 @@ def show(axes, image, title=""):
 r"""
 ## A little noise, a thousand times
 
-The idea of [DDPM](references.md#ho-2020): shrink the picture a little and add a little noise, again and again. In step
-$k$ the variance of what is added is called $\beta_k$, and the picture is shrunk by $\sqrt{1-\beta_k}$, so that the
-variance of all stays near 1. The simple loop is just that.
+This is the idea of [DDPM](references.md#ho-2020): shrink the picture a little and add a little noise, again and again. The
+number of a step, $k$, is called its [timestep](glossary.md#timestep):
+
+$$x_k = \sqrt{1-\beta_k}\; x_{k-1} + \sqrt{\beta_k}\; \epsilon_k$$
+
+where $\epsilon_k$ is fresh noise from a standard normal distribution, and $\beta_k$ is the variance of what is added. The
+picture is shrunk by just so much that the variance of the whole stays near 1. The simple loop:
 """
 
 # %%
@@ -62,15 +67,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-**Claim.** There is no need to walk: step $k$ can be reached in one jump.
+**Claim.** There is no need to go step by step. One jump reaches step $k$.
 
-Every step is a weighted sum of what was there and independent noise. The weights on the picture multiply, the
-variances of independent noises add up. After $k$ steps
+Every step is a weighted sum of the picture so far and independent noise. The weights on the picture multiply. The variances
+of independent noises add up. So after $k$ steps
 
 $$x_k = \sqrt{\bar\alpha_k}\; x_0 + \sqrt{1 - \bar\alpha_k}\; \epsilon, \qquad \bar\alpha_k = \prod_{i \le k} (1 - \beta_i),$$
 
-with one single noise $\epsilon$. To check it, we walk with many copies of one pixel of value 0.8 and compare mean
-and standard deviation with the jump.
+with one single noise $\epsilon$. To check it, we send many copies of one pixel of value 0.8 through the loop. Their mean and
+their [standard deviation](glossary.md#standard-deviation) must be those of the jump.
 """
 
 # %%
@@ -82,25 +87,26 @@ for i in range(k):
     walked = np.sqrt(1 - beta[i]) * walked + np.sqrt(beta[i]) * generator.standard_normal(copies)
 mean, deviation = np.sqrt(alpha_bar[k - 1]) * value, np.sqrt(1 - alpha_bar[k - 1])
 
-print(f"walked: mean {walked.mean():.3f}, deviation {walked.std():.3f}")
-print(f"jumped: mean {mean:.3f}, deviation {deviation:.3f}")
+print(f"loop: mean {walked.mean():.3f}, standard deviation {walked.std():.3f}")
+print(f"jump: mean {mean:.3f}, standard deviation {deviation:.3f}")
 assert abs(walked.mean() - mean) < 5 * deviation / copies**0.5  # as near as so many copies can tell
 assert abs(walked.std() / deviation - 1) < 5 / (2 * copies) ** 0.5
 
 # %% [markdown]
 r"""
-Note the index: `alpha_bar[k - 1]` is the product after `k` steps, because Python counts from 0. Such off-by-one
-errors are among the most common mistakes in diffusion code, and they hardly show: a picture one step too clean looks
-the same. The library avoids step numbers: a [noise level](glossary.md#noise-level) is a number from 0, clean, to 1, pure
-noise.
+Note the index: `alpha_bar[k - 1]` is the product after `k` steps, because Python counts from 0. Off-by-one errors are
+among the most common mistakes in diffusion code. They are hard to see, since a picture that is one step too clean looks the
+same. The library has no step numbers. Instead, a [noise level](glossary.md#noise-level) $t$ goes from 0 (clean) to 1 (pure
+noise). In DDPM, timestep $k$ is the level $k/1000$.
 
 ## A diffusion process is two curves
 
 **Claim.** All the usual processes have the form
 
-$$x_t = \alpha(t)\; \text{clean} + \sigma(t)\; \text{noise}$$
+$$x_t = \alpha(t)\; c + \sigma(t)\; \epsilon$$
 
-and differ in the two curves only.
+with the clean sample $c$ and noise $\epsilon$. They differ in the two curves only. In the library this is
+`curve.mix(clean, noise, level)`.
 
 | in the library | $\alpha$ and $\sigma$ | source |
 |---|---|---|
@@ -133,9 +139,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The linear schedule and its zero-terminal form lie so close that only their ends differ. The right panel forgets the time
-and shows only the way: three processes walk the same quarter circle at different speeds; rectified flow takes
-the straight line. Here is what they do to the same digit with the same noise.
+The linear schedule and its zero-terminal form differ only near the end. The right panel leaves out the time and shows alpha
+against sigma. Three processes follow the same quarter circle at different speeds. [Rectified
+flow](glossary.md#rectified-flow) takes the straight line. This is what they do to the same digit with the same noise:
 """
 
 # %%
@@ -152,9 +158,12 @@ plt.show()
 r"""
 ## What counts is the signal-to-noise ratio
 
-At level 0.5 the digit in the top row is gone, while in the bottom row it can almost be read. So a level by itself
-says little. What says it all is the ratio of the two variances, $\alpha^2 / \sigma^2$. It spans many powers of ten, so we
-draw its logarithm, in decibels (10 dB are a factor of 10).
+Look at level 0.5. In the top row the digit is gone. In the bottom row it can almost be read. So a level by itself says little.
+What matters is the ratio of the two variances. It spans many powers of ten, so we draw it in
+[decibels](glossary.md#decibel), where 10 dB are a factor of 10:
+
+$$\mathrm{SNR}(t) = \frac{\alpha(t)^2}{\sigma(t)^2}, \qquad \text{in decibels: } 10 \log_{10} \mathrm{SNR}
+= 20 \log_{10} \frac{\alpha}{\sigma}$$
 """
 
 # %%
@@ -177,10 +186,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-**Claim.** Two processes at equal ratio show the same picture, up to brightness.
+**Claim.** Two processes with equal ratios show the same picture, up to a factor.
 
-Take the cosine process at some level, look for the level at which rectified flow has the same ratio, and mix the same
-digit with the same noise. Divided by its own alpha, each is `clean + (sigma / alpha) * noise`, so they must agree.
+Take the cosine process at some level. Find the level at which rectified flow has the same ratio. Mix the same digit with the
+same noise in both. Divided by its own $\alpha$, each picture is
+
+$$\frac{x_t}{\alpha} = c + \frac{\sigma}{\alpha}\, \epsilon$$
+
+so they must agree.
 """
 
 # %%
@@ -195,10 +208,10 @@ assert np.allclose(one, other)
 
 # %% [markdown]
 r"""
-So a schedule doesn't choose *which* noisy pictures there are. It chooses how the levels, and with them the time of
-training and the steps of sampling, are spread over the ratios. Whether a digit can still be read must then depend on the
-ratio alone. Let us ask a judge: the small network of this package that reads digits (it never saw noise when it was
-trained, so a person, or a judge trained for it, would hold out longer).
+So a schedule doesn't choose *which* noisy pictures there are. It chooses how much training, and how many steps of sampling,
+each ratio gets. Whether a digit can still be read must then depend on the ratio alone. We ask the
+[judge](glossary.md#judge), the small network of this package that reads digits. (It wasn't trained on this much noise. You
+may still read a digit where it fails.)
 """
 
 # %%
@@ -232,15 +245,19 @@ print(f"without noise the judge reads {(judge.read(clean)[0].argmax(-1) == label
 
 # %% [markdown]
 r"""
-The linear schedule spends a good part of its levels where nothing can be read any more. That is
-why the cosine schedule was proposed.
+On the left, each schedule has its own curve. On the right they fall together. The linear schedule spends a good part of its
+levels where nothing can be read any more. That is why the cosine schedule was proposed.
 
 ## Larger pictures need more noise
 
 **Claim.** The same level hides less in a larger picture.
 
-Neighbouring pixels of a picture are alike; those of noise are not. Average blocks of 2x2: the noise loses half of its
-deviation, the picture stays much as it was, and the ratio grows by a factor of 4, about 6 dB. A network can average, too.
+Neighbouring pixels of a picture are alike. Those of noise are not. Average blocks of $n$ pixels: the picture stays much as it
+was, and the standard deviation of the noise shrinks to
+
+$$\frac{\sigma}{\sqrt{n}}$$
+
+With blocks of 2 x 2 it is halved, so the SNR grows by a factor of 4, about 6 dB. A network can average, too.
 """
 
 
@@ -266,9 +283,11 @@ plt.show()
 
 # %% [markdown]
 r"""
-The same holds along time: in a clip of 16 frames of a digit that stands still, averaging gains another factor
-of 16. So models of large pictures and long clips *shift* their levels towards noise. On rectified flow a shift by $s$
-divides the ratio of amplitudes $\alpha / \sigma$ by $s$ at every level.
+The same holds along time. In a clip of 16 frames of a digit that stands still, averaging gains another factor of 16. So
+models of large pictures and long clips *shift* their levels towards noise. On rectified flow, a shift by $s$ divides
+$\alpha / \sigma$ by $s$ at every level:
+
+$$\frac{\alpha_s(t)}{\sigma_s(t)} = \frac{1}{s} \cdot \frac{1 - t}{t}$$
 """
 
 # %%
@@ -308,15 +327,20 @@ plt.show()
 
 # %% [markdown]
 r"""
-A single pixel betrays nothing: alpha is less than a hundredth there. But the mean over a clip of 64x64 pixels and 16
-frames tells white from black quite well, and a network finds that out. In training, "pure noise" then carried a
-hint about brightness; in sampling we start from noise with no hint, and get clips of medium brightness, whatever the caption
-asks. With `zero_terminal_snr` the hint is gone. (We drew the mean of the noise from its own distribution, in place of 65,536 pixels a clip.)
+A single pixel shows nothing: alpha is less than a hundredth at level 1. But the mean over a clip of 64 x 64 pixels and 16
+frames tells white from black quite well (left), and a network finds that out. In training, its "pure noise" contains a hint
+about the brightness. In [sampling](glossary.md#sampling) we start from noise without a hint. Then the clips get a medium
+brightness, whatever the caption asks. With `zero_terminal_snr` the hint is gone (right). (We drew the mean of the noise from
+its own distribution, instead of 65,536 pixels for each clip.)
 
 ## Frames: a noise level for each
 
-A clip is an array (B, T, H, W, C): clips, frames, height, width, channels. In this project a level isn't one number
-for a clip but one for each frame, (B, T).
+A clip is an array (B, T, H, W, C): clips, frames, height, width, channels. In this project every frame of a clip has a level
+of its own. So the levels form an array (B, T):
+
+$$x_{b\tau} = \alpha(t_{b\tau})\; c_{b\tau} + \sigma(t_{b\tau})\; \epsilon_{b\tau}$$
+
+for frame $\tau$ of clip $b$.
 """
 
 # %%
@@ -351,8 +375,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-A network trained on all such mixtures can draw a clip from nothing, continue a picture, or fill a gap: the tasks
-differ only in their levels. That is [chapter 14](14_every_ability.ipynb); here is the mixture that training draws from.
+A network that is trained on all such mixtures can draw a clip from nothing, continue a picture, or fill a gap. These tasks
+differ only in their levels. [Chapter 14](14_every_ability.ipynb) does all of them. Here are the levels that training draws:
+some clips have one level for all frames, in some a few frames are given (dark), and in some each frame has its own.
 """
 
 # %%
@@ -368,11 +393,15 @@ plt.show()
 r"""
 ## What is the network asked?
 
-It sees `x` and the level. It may be asked for the noise, for the clean clip, or for the *velocity*, the direction in
-which `x` moves when the level grows: `noise - clean` for rectified flow, and `alpha * noise - sigma * clean` for the curves on
-which $\alpha^2 + \sigma^2 = 1$ (they walk a quarter circle; this is per radian).
+The network sees $x$ and the level. It may be asked for the noise, for the clean clip, or for the
+[velocity](glossary.md#velocity), which says how $x$ changes when the level grows:
 
-**Claim.** The three questions are one: from each answer follow the other two, since `x` is known too.
+$$v = \epsilon - c \;\;\text{(rectified flow)}, \qquad v = \alpha\, \epsilon - \sigma\, c \;\;\text{(where }
+\alpha^2 + \sigma^2 = 1)$$
+
+(The second is the derivative along the quarter circle, by its angle.)
+
+**Claim.** The three questions are one. Since $x$ is known, each answer gives the other two.
 """
 
 # %%
@@ -388,9 +417,12 @@ for name in ("ddpm_cosine", "rectified_flow"):
 
 # %% [markdown]
 r"""
-They are one question, yet not equally forgiving. If the answer is off by a small error $e$, the clean clip is off by $e$
-(predicting clean), by $e\,\sigma / \alpha$ (predicting noise), or by $e\,\sigma$ (predicting velocity, on every curve). The
-second one explodes when little signal is left:
+But they don't forgive errors equally. Let the answer be off by a small error $e$. Then the clean clip is off by
+
+$$e \;\;\text{(predicting clean)}, \qquad \frac{\sigma}{\alpha}\, e \;\;\text{(noise)}, \qquad \sigma\, e
+\;\;\text{(velocity)}$$
+
+The second one explodes when little signal is left:
 """
 
 # %%
@@ -410,49 +442,53 @@ plt.show()
 
 # %% [markdown]
 r"""
-Where alpha is 0, as at level 1 of rectified flow, a noise prediction says nothing about the clip at all, and the library refuses
-it there. Predicting clean has the same trouble at the other end: samplers need the noise, too, and it is then off by $e\,\alpha/\sigma$,
-which explodes near level 0. With velocity the clean clip is off by $e\,\sigma$ and the noise by $e\,\alpha$, harmless at both
-ends; that, and not a deep reason, makes it the usual choice.
+Where alpha is 0, as at level 1 of rectified flow, a noise prediction says nothing about the clip. The library refuses it there.
+Predicting clean has the same trouble at the other end. Samplers need the noise, too, and it is then off by
+$e\,\alpha/\sigma$, which explodes near level 0. With velocity, the clean clip is off by $e\,\sigma$ and the noise by
+$e\,\alpha$. Both are harmless at both ends. That is why velocity is the usual choice.
 
 ## Exercises
 
 Worked solutions are in [solutions/03_adding_noise](solutions/03_adding_noise.ipynb).
 
-**1. Mix with a level for each frame**, for rectified flow. `clean` and `noise` are (B, T, H, W, C), `level` is (B, T).
+**1. Add more noise.** `x` (B, T, H, W, C) is a clip that rectified flow has mixed at the levels `here` (B, T). Bring it to the
+levels `there` (B, T), which are nowhere lower, with fresh noise `fresh` (B, T, H, W, C). (`here` is below 1.) Shrink
+$x$ so that the clean part is right, then add as much fresh noise as is missing. Variances add up, as in the first section.
 """
 
 
 # %%
-def mix(clean, noise, level):
+def noisier(x, fresh, here, there):
+    pass  # fill me in, about 5 lines
+
+
+check.ch03_noisier(noisier)
+
+# %% [markdown]
+r"""
+**2. From alpha_bar back to beta.** `alpha_bar` (K,) is what is left after each step, from any schedule. Return the `beta` (K,)
+of the steps that lead there. Before the first step all is clean. No beta may be above 0.999, so that a schedule that ends at 0
+works, too ([Nichol and Dhariwal 2021](references.md#nichol-2021) do it like this).
+"""
+
+
+# %%
+def beta_of(alpha_bar):
     pass  # fill me in, about 2 lines
 
 
-check.ch03_mix(mix)
+check.ch03_beta(beta_of)
 
 # %% [markdown]
 r"""
-**2. From beta to alpha_bar.** `beta` is (K,); entry 0 of the answer is what is left after the first step.
+**3. Which level?** Rectified flow is shifted by `shift`, a number. At which levels does its signal-to-noise ratio have the
+values `decibels`, an array?
 """
 
 
 # %%
-def alpha_bar_of(beta):
-    pass  # fill me in, about 1 line
-
-
-check.ch03_alpha_bar(alpha_bar_of)
-
-# %% [markdown]
-r"""
-**3. Which level?** For rectified flow without a shift: the level at which $\alpha^2/\sigma^2$ is `ratio`, for an array
-of ratios.
-"""
-
-
-# %%
-def level_of(ratio):
-    pass  # fill me in, about 1 line
+def level_of(decibels, shift):
+    pass  # fill me in, about 2 lines
 
 
 check.ch03_level_of(level_of)
@@ -470,6 +506,17 @@ def clean_of(x, velocity, level):
 
 
 check.ch03_clean(clean_of)
+
+# %% [markdown]
+r"""
+**5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. On
+rectified flow, find the level at which the judge reads half of the digits, with both kinds of pixels (divide by 4 again before
+the judge reads). Which shift has the same effect? Would the network have more work or less at level 0.5?
+
+**6. A question to explore.** Design a schedule of your own: two functions `alpha(t)` and `sigma(t)`. For example, spread the
+levels evenly over the decibels between which the judge goes from reading all to reading nothing. Compare it with the four in
+the pictures of this chapter. What would you choose for clips of 128 x 128 pixels, and why?
+"""
 
 # %% [markdown]
 r"""

@@ -8,47 +8,53 @@ Worked answers to the exercises of [chapter 3](../03_adding_noise.ipynb). Try th
 # %%
 import numpy as np
 
-from minivdit.lab.lessons import check
+from minivdit.data import digit_source
+from minivdit.diffusion import make
+from minivdit.lab.evaluation import load_judge
+from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Mix with a level for each frame.** Three axes of length 1 behind (B, T) let NumPy stretch the levels over height,
-width and channels. Without them NumPy would line (B, T) up with the *last* two axes.
+**1. Add more noise.** The clean part has weight $1-s$ at level $s$ and $1-t$ at level $t$, so $x$ is multiplied by
+$r = (1-t)/(1-s)$. Its noise then has variance $r^2 s^2$, and $t^2$ is wanted. What is missing is $t^2 - r^2 s^2$. Three axes of
+length 1 behind (B, T) let NumPy stretch the levels over height, width and channels.
 """
 
 
 # %%
-def mix(clean, noise, level):
-    level = level[:, :, None, None, None]
-    return (1 - level) * clean + level * noise
+def noisier(x, fresh, here, there):
+    here, there = (level[:, :, None, None, None] for level in (here, there))
+    ratio = (1 - there) / (1 - here)
+    return ratio * x + np.sqrt(there**2 - (ratio * here) ** 2) * fresh
 
 
-check.ch03_mix(mix)
+check.ch03_noisier(noisier)
 
 # %% [markdown]
 r"""
-**2. From beta to alpha_bar.** A product of all factors so far. The first entry has one factor already: it belongs to step
-1, not to step 0.
+**2. From alpha_bar back to beta.** $\bar\alpha_k = \bar\alpha_{k-1}\,(1-\beta_k)$, and $\bar\alpha_0 = 1$. If alpha_bar ends
+at 0, the last beta would be 1: a step that keeps nothing, and that no step back can undo.
 """
 
 
 # %%
-def alpha_bar_of(beta):
-    return np.cumprod(1 - beta)
+def beta_of(alpha_bar):
+    before = np.concatenate([[1.0], alpha_bar[:-1]])
+    return np.minimum(1 - alpha_bar / before, 0.999)
 
 
-check.ch03_alpha_bar(alpha_bar_of)
+check.ch03_beta(beta_of)
 
 # %% [markdown]
 r"""
-**3. Which level?** $(1-t)/t = \sqrt{r}$, so $1/t = 1 + \sqrt{r}$. The square root is easily forgotten: the ratio is one of
-variances, the curves are amplitudes.
+**3. Which level?** $\alpha/\sigma = 10^{d/20}$ must be $(1-t)/(s\,t)$. So $1/t = 1 + s\,10^{d/20}$. It is 20 and not 10,
+since decibels are about variances, and the curves are amplitudes.
 """
 
 
 # %%
-def level_of(ratio):
-    return 1 / (1 + np.sqrt(ratio))
+def level_of(decibels, shift):
+    return 1 / (1 + shift * 10 ** (decibels / 20))
 
 
 check.ch03_level_of(level_of)
@@ -66,3 +72,44 @@ def clean_of(x, velocity, level):
 
 
 check.ch03_clean(clean_of)
+
+# %% [markdown]
+r"""
+**5. Pixels that are four times too large.** The clean part is four times as large, so $\alpha/\sigma$ is multiplied by 4: as with
+a shift of 1/4.
+"""
+
+# %%
+judge, source, flow = load_judge(), digit_source("strokes", "test"), make("rectified_flow")
+labels = np.arange(size(300, 20)) % 10
+clean = source.draw(np.random.default_rng(0), labels) * 2 - 1
+noise = np.random.default_rng(1).standard_normal(clean.shape)
+
+
+def share_read(factor, curve, level):
+    x = curve.mix(factor * clean, noise, level) / curve.alpha(level) / factor
+    pixels = np.clip((x + 1) / 2, 0, 1).astype(np.float32)
+    return (judge.read(pixels)[0].argmax(-1) == labels).mean()
+
+
+levels = np.linspace(0.02, 0.95, size(60, 6))
+for name, factor, curve in (
+    ("pixels in [-1, 1]", 1, flow),
+    ("pixels in [-4, 4]", 4, flow),
+    ("pixels in [-1, 1], shift 1/4", 1, make("rectified_flow", shift=0.25)),
+):
+    shares = np.array([share_read(factor, curve, level) for level in levels])
+    print(f"{name:29} half are read up to level {levels[shares >= 0.5].max(initial=0):.2f}")
+assert np.allclose(share_read(4, flow, 0.5), share_read(1, make("rectified_flow", shift=0.25), 0.5))
+
+# %% [markdown]
+r"""
+With the large pixels a digit can be read up to a much higher level. So level 0.5 is nearly clean there, and the network has less
+to do. That sounds good, but the hard part is then squeezed into the last few levels, with few steps and little training. That
+is why latents are scaled to standard deviation 1 before noise is added ([chapter 9](../09_latent_diffusion.ipynb)).
+
+**6. Your own schedule.** Let the decibels fall evenly from $d_0$ at level 0 to $d_1$ at level 1. With $r = 10^{d/20}$, the curves
+$\alpha = r/\sqrt{1+r^2}$ and $\sigma = 1/\sqrt{1+r^2}$ have this ratio and $\alpha^2+\sigma^2 = 1$. Check both ends: is level 0 clean
+enough, and level 1 pure noise? Twice the height and width mean four times as many pixels to average over, so about 6 dB
+less for the same difficulty.
+"""
