@@ -4,13 +4,13 @@ r"""
 
 *About 80 minutes with the exercises. Runs in about two minutes.*
 
-**You'll do:** compute the best possible answer to "what was there before the noise?"; train a tiny network to give it for
-points in the plane; walk from noise back to points, by hand and with the library; check the theory of it by numbers; then
-do the same with clips, and compare samplers by pictures and by numbers.
+**You'll do:** compute the best possible answer to "what was there before the noise?". Train a tiny network to give it for
+points in the plane. Go from noise back to points, by hand and with the library. Check the theory by numbers. Then do the
+same with clips, and compare samplers by pictures and by numbers.
 
 **You'll learn:** why the best guess is an average, and hence a blur; what a [sampler](glossary.md#sampler) does with
-the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough, and how to find out; why
-training on single paths is enough, what the score is, why an ODE and an SDE draw the same, and where DDPM's loss comes from.
+the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough; why training on single
+paths is enough; what the score is; why an ODE and an SDE draw the same distribution; where DDPM's loss comes from.
 
 **You need:** [chapter 3](03_adding_noise.ipynb); gradients as in [chapter 1](01_autograd.ipynb).
 
@@ -32,6 +32,7 @@ from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
 from minivdit.lab.evaluation import Estimate, identity_metrics, observe, prompt_metrics, read_captions
 from minivdit.lab.lessons import check, size
+from minivdit.lab.lessons.ch04 import moons
 from minivdit.nn import Linear, Module
 from minivdit.nn.optim import AdamW
 
@@ -42,8 +43,8 @@ generator = np.random.default_rng(0)
 r"""
 ## Data small enough to see
 
-A clip is a point in a space of thousands of dimensions, which can't be drawn. So we begin with two: our "data set" are places
-where a digit has ink. If all goes well, noise will turn into a digit made of points.
+A clip is a point in a space of thousands of dimensions, which can't be drawn. So we begin with two dimensions. Our "data set"
+is the places where a digit has ink. If all goes well, noise will turn into a digit made of points.
 
 The library's arrays are (B, T, ...), with a [noise level](glossary.md#noise-level) for each clip and frame. A point is a "clip" of
 one frame with two numbers: (B, 1, 2).
@@ -78,14 +79,18 @@ plt.show()
 r"""
 ## The best guess is an average
 
-A network sees a noisy `x` and the level, and is asked for the clean point. Many clean points could have become this `x`. It is
-punished by the square of its error, so
+A network sees a noisy $x$ and the level, and is asked for the clean point. Many clean points could have become this $x$. The
+loss is the square of the error, and the mean minimises a mean of squares. So
 
-**Claim.** The best answer is the *average* of all clean points, each weighted by how likely it is to have become `x`.
+**Claim.** The best answer is the *average* of all clean points, each weighted by how likely it is to have become $x$.
 
-(The mean is what minimises a sum of squares.) A point $c$ becomes $x$ if the noise was $(x - \alpha c)/\sigma$, and
-normal noise has a likelihood in proportion to $e^{-|\text{noise}|^2/2}$. For a finite data set this can be computed, with no
-network at all. As a simple loop:
+A point $c_i$ becomes $x$ if the noise was $(x - \alpha c_i)/\sigma$. Normal noise has a likelihood in proportion to
+$e^{-|\text{noise}|^2/2}$. So for a finite data set no network is needed:
+
+$$\hat c(x) = \mathrm{E}\,[\,c \mid x\,] = \frac{\sum_i w_i\, c_i}{\sum_i w_i}, \qquad
+w_i = \exp\Big(\!-\frac{|x - \alpha c_i|^2}{2\sigma^2}\Big)$$
+
+As a simple loop:
 """
 
 
@@ -116,8 +121,8 @@ assert np.allclose(best_guess_by_loops(few, data, alpha, sigma), best_guess(few,
 
 # %% [markdown]
 r"""
-The vectorised form is a softmax of distances times values. It looks like attention
-([chapter 5](05_attention.ipynb)): the noisy point asks, all data answer. What does the best guess look like?
+The vectorised form is a softmax of squared distances, times the data. [Attention](05_attention.ipynb) has the same form. What
+does the best guess look like?
 """
 
 # %%
@@ -133,15 +138,17 @@ plt.show()
 
 # %% [markdown]
 r"""
-At little noise the guesses lie on the digit. At much noise nothing is known, and all guesses sit near the middle of all
-data, whether or not there is ink: here at the edge of the 3's middle stroke, in a 0 it would be the hole. An average of digits isn't a digit. So one guess isn't a sample: one must walk, a little at a
-time, and guess anew at each step. That is the whole reason why diffusion takes many steps.
+At low noise the guesses lie on the digit. At high noise almost nothing is known, and all guesses lie near the mean of the
+data. There may be no ink there: in a 0 it would be the hole. An average of digits isn't a digit, so one guess isn't a sample.
+We must go a little way and then guess again. That is why diffusion takes many steps.
 
 ## A network that guesses
 
-The table of all data can't be kept for real videos, nor do we want it: its guesses at low level are copies of training
-data. A network, which must be smooth, fills what is between. Ours has four linear layers and sees the point and some waves of the
-level. As in the DDPM paper it is asked for the noise; chapter 3 showed that this is the same question.
+A sum over all data is too slow for real videos. And it isn't what we want: at low levels its guesses are copies of training
+data. A network is smooth, so it fills the gaps between them. Ours has four linear layers. It sees the point, and sines and
+cosines of the level. As in the DDPM paper it predicts the noise; chapter 3 showed that this is the same question. The loss is
+
+$$L = \mathrm{E}_{c,\,\epsilon,\,t}\, \big|\,\epsilon - \hat\epsilon(\alpha c + \sigma\epsilon,\; t)\,\big|^2$$
 """
 
 
@@ -192,9 +199,8 @@ print(f"trained in {time.perf_counter() - started:.0f} seconds")
 
 # %% [markdown]
 r"""
-That is all of training: mix, predict, compare, step. No walk, no sampler. Is the result any good? The loss by
-itself doesn't say: even the best guess has an error. But here we know the best guess, so we can tell how much is left
-to learn.
+That is all of training: mix, predict, compare, step. There is no sampler in it. Is the result any good? The loss alone doesn't
+say, since even the best guess has an error. But here we know the best guess. So we can see how much is left to learn.
 """
 
 # %%
@@ -219,19 +225,21 @@ plt.show()
 
 # %% [markdown]
 r"""
-The lines lie close together. So "the loss no longer falls" doesn't mean that a model is bad: most of the loss is noise that can't
-be known. And the loss is largest at *low* levels, where there is little noise to be seen. What a loss is
-worth depends on the level.
+The lines lie close together. So a loss that no longer falls doesn't mean that a model is bad: most of the loss is noise that
+can't be known. And the loss is largest at *low* levels, where there is little noise to see. Compare losses at the same level
+only.
 
-## Walking back: DDPM
+## Sampling: DDPM
 
-One step of the forward process added noise. Its reverse isn't "subtract that noise", which nobody knows. But if the clean
-point were known, the distribution of the previous `x` would be: it is normal, and its mean lies between `x` and the clean
-point ([Ho et al. 2020](references.md#ho-2020), equation 7). DDPM puts in the guess for the clean point, and draws. Written out with
-the paper's $\beta$, for step $k$:
+One step of the forward process added noise. We can't subtract that noise, since nobody knows it. But suppose that the clean
+point were known. Then the distribution of the previous $x$ is known, too. It is normal, and its mean lies between $x$ and
+the clean point ([Ho et al. 2020](references.md#ho-2020), equation 7). DDPM puts in the guess for the clean point, and draws
+from it. With the paper's $\beta$, for step $k$:
 
-$$x_{k-1} = \frac{1}{\sqrt{1-\beta_k}} \Big(x_k - \frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\, \text{noise}\Big)
-+ \sqrt{\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k} \beta_k}\;\, \text{fresh noise}$$
+$$x_{k-1} = \frac{1}{\sqrt{1-\beta_k}} \Big(x_k - \frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\, \hat\epsilon\Big)
++ \sqrt{\tilde\beta_k}\; z, \qquad \tilde\beta_k = \frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\, \beta_k$$
+
+where $\hat\epsilon$ is the predicted noise and $z$ is fresh noise.
 """
 
 # %%
@@ -246,8 +254,8 @@ for k in reversed(range(1000)):  # k counts from 0: entry k belongs to step k + 
         seen[k + 1] = x
     predicted = predict_noise(x, np.full((len(x), 1), (k + 1) / 1000, np.float32))
     mean = (x - beta[k] / np.sqrt(1 - alpha_bar[k]) * predicted) / np.sqrt(1 - beta[k])
-    deviation = np.sqrt((1 - before[k]) / (1 - alpha_bar[k]) * beta[k])
-    x = (mean + deviation * fresh.standard_normal(x.shape, dtype=np.float32)).astype(np.float32)
+    standard_deviation = np.sqrt((1 - before[k]) / (1 - alpha_bar[k]) * beta[k])
+    x = (mean + standard_deviation * fresh.standard_normal(x.shape, dtype=np.float32)).astype(np.float32)
 
 figure, panels = plt.subplots(1, 6, figsize=(10, 2), layout="constrained")
 for axes, (k, moment) in zip(panels, {**seen, 0: x}.items()):
@@ -256,8 +264,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-Noise became a digit. **Claim.** The library's `ddpm` does the same, though it knows no beta and no step numbers: it sees two levels
-and the pair (clean, noise). Same start, same fresh noise:
+Noise became a digit. **Claim.** The library's `ddpm` does the same, though it knows neither beta nor step numbers. It sees two
+levels and the pair (clean, noise). With the same start and the same fresh noise:
 """
 
 # %%
@@ -270,13 +278,12 @@ assert difference < 0.02
 
 # %% [markdown]
 r"""
-Since it only needs two levels, they needn't be neighbours: it can take 50 steps instead of 1,000. That makes it a family of
-samplers, and there are others.
+The two levels needn't be neighbours. So it can take 50 steps instead of 1,000.
 
 ## Any prediction, any sampler
 
-All samplers here begin a step alike: from the prediction and `x` follows the pair (clean, noise). Then they mix `x`
-for the next level:
+All samplers here begin a step alike. The prediction and $x$ give the pair (clean, noise). They differ in how they make $x$ for
+the next level:
 
 | sampler | how the next `x` is made | |
 |---|---|---|
@@ -285,7 +292,11 @@ for the next level:
 | `euler` | straight on along the [velocity](glossary.md#velocity) | [Liu et al. 2022](references.md#liu-2022) |
 | `dpm_solver` | as ddim, with `clean` extrapolated from the last two steps | [Lu et al. 2022](references.md#lu-2022) |
 
-`ddim` as a simple loop takes five lines.
+For `ddim`, from level $t$ to level $s$:
+
+$$x_s = \alpha(s)\, \hat c(x_t) + \sigma(s)\, \hat\epsilon(x_t)$$
+
+As a simple loop:
 """
 
 # %%
@@ -301,8 +312,8 @@ assert np.allclose(x, by_library, atol=1e-3)
 
 # %% [markdown]
 r"""
-**Claim.** Whether a network predicts noise, velocity or the clean point makes no difference to a sampler. We turn our network's answer
-into the two others, and tell the sampler so.
+**Claim.** It makes no difference to a sampler whether a network predicts noise, velocity or the clean point. We turn our
+network's answer into the two others, and tell the sampler which one it gets.
 """
 
 
@@ -333,10 +344,10 @@ for sampler in SAMPLERS:
 
 # %% [markdown]
 r"""
-For *training* it does make a difference: it decides which errors count how much.
+In *training* it does make a difference: the prediction decides how much an error counts at each level.
 
-How do the ways look? `steps` yields each step, so we can record a few points. `ddim` draws nothing after the start: equal starts
-have equal ends. `ddpm` jitters, and equal starts part.
+Which paths do points take? `steps` yields each step, so we can record them. Look at the three paths from one star. `ddim`
+draws no noise after the start, so all three are the same. `ddpm` draws fresh noise in each step, so they part.
 """
 
 # %%
@@ -364,9 +375,13 @@ plt.show()
 r"""
 ## How many steps?
 
-A measure is needed: how far is a set of drawn points from a set of real ones? The [energy distance](glossary.md#energy-distance)
-([Székely and Rizzo 2013](references.md#szekely-2013)) is twice the mean distance between the sets, less the mean distances within
-each. It is 0 only if both have the same distribution. As a loop, then vectorised:
+How far is a set of drawn points from a set of real ones? The [energy distance](glossary.md#energy-distance)
+([Székely and Rizzo 2013](references.md#szekely-2013)) compares distances between the sets with distances within them. For
+points $a, a'$ of one set and $b, b'$ of the other:
+
+$$D = 2\,\mathrm{E}\,|a - b| - \mathrm{E}\,|a - a'| - \mathrm{E}\,|b - b'|$$
+
+It is 0 only if both distributions are the same. As a loop, then vectorised:
 """
 
 
@@ -392,8 +407,8 @@ print(f"{energy_distance(start[:, 0], real):.4f}")
 
 # %% [markdown]
 r"""
-The first number is the *floor*: two sets of 1,000 real points differ by about that much, by chance, and to be below it is
-luck, not merit. We compare all samplers on two networks: ours, and one that is trained on rectified flow and predicts velocity.
+The first number is the *floor*: two sets of 1,000 real points differ by about that much, by chance. A sampler below it is only
+lucky. We compare all samplers on two networks: ours, and one that is trained on rectified flow and predicts velocity.
 """
 
 # %%
@@ -440,14 +455,14 @@ assert np.allclose(drawn[flow.curve.name, "euler", 8], drawn[flow.curve.name, "d
 r"""
 What to read from it:
 
-- With many steps all samplers arrive at the same distribution; what is then left is the network's error and chance.
-- With few steps no sampler wins everywhere (the table under the picture). On rectified flow the second-order `dpm_solver`
-  is nearest from 4 steps on. (With 2 steps it is `ddim`: the first step has nothing to extrapolate from, and the step to level 0
-  doesn't extrapolate.) On the linear schedule all samplers begin with a poor guess at clean, since a noise prediction is divided
-  by a tiny alpha; the others give that guess little weight, `dpm_solver` extrapolates from it in its second step. So with few
-  steps plain `euler` may be the better choice there. Random `ddpm` needs most steps on both.
-- On rectified flow, `euler` and `ddim` are one and the same (the last line of the cell checks it). On other curves they aren't.
-- Each step costs one call of the network, for every sampler, so steps are the fair measure of cost.
+- With many steps all samplers reach the same distribution. What is left is chance and the network's error.
+- With few steps no sampler is best everywhere (see the lines under the picture). `ddpm` needs the most steps on both.
+- On rectified flow (right), `dpm_solver` is nearest from 4 steps on. With only 2 steps it never extrapolates, so it has no
+  advantage.
+- On the linear schedule (left), the first guess at clean is poor, since a noise prediction is divided by a tiny alpha.
+  `dpm_solver` extrapolates from this guess. With few steps, plain `euler` may be better there.
+- On rectified flow, `euler` and `ddim` are the same (the last line of the cell checks it). On other curves they aren't.
+- For every sampler, a step costs one call of the network. So compare samplers at equal steps.
 
 And as pictures:
 """
@@ -463,16 +478,16 @@ plt.show()
 
 # %% [markdown]
 r"""
-With 2 steps the points lie between the strokes: averages, as we saw.
+With 2 steps many points lie between the strokes: these are the averages that we saw above.
 
 ## What a network learns: the marginal velocity
 
-Now the theory behind all this, each sentence beside its check. Take rectified flow. One clean point $c$ and one noise
-$\epsilon$ make a *conditional path*, a straight line with a velocity that doesn't change:
+Now the theory behind all this, with a check of each claim. Take rectified flow. One clean point $c$ and one noise
+$\epsilon$ make a [conditional path](glossary.md#conditional-path), a straight line with a constant velocity:
 
 $$x_t = (1-t)\,c + t\,\epsilon, \qquad v = \frac{dx_t}{dt} = \epsilon - c$$
 
-Many such lines go through one place $x$, each with a velocity of its own. The mean of these velocities is the
+Many such lines pass through one place $x$, each with its own velocity. The mean of these velocities is the
 [marginal velocity](glossary.md#marginal-velocity):
 
 $$u(x, t) = \mathrm{E}\,[\,v \mid x_t = x\,]$$
@@ -480,13 +495,14 @@ $$u(x, t) = \mathrm{E}\,[\,v \mid x_t = x\,]$$
 It is what a sampler needs. But training never computes it: a step shows the network one line at a time.
 
 **Claim.** That is enough. For any network $f$, the loss on single lines is the loss on $u$ plus a number that doesn't
-depend on $f$. So both have the same gradient.
+depend on $f$. So both losses have the same gradient.
 
 $$\mathrm{E}\,|f(x_t) - v|^2 = \mathrm{E}\,|f(x_t) - u(x_t)|^2 + \mathrm{E}\,|v - u(x_t)|^2$$
 
-(The mixed term is $2\,\mathrm{E}\,[(f-u)\cdot(u-v)]$. At a fixed $x$ the first factor is fixed and the second has mean 0.) Training
-a network this way is called [flow matching](glossary.md#flow-matching) ([Lipman et al. 2023](references.md#lipman-2023)). For a finite data set $u$ is known
-exactly, from the best guess above. So we can look at both gradients:
+(The mixed term is $2\,\mathrm{E}\,[(f-u)\cdot(u-v)]$. At a fixed $x$ the first factor is fixed and the second has mean 0.)
+Training a network this way is called [flow matching](glossary.md#flow-matching)
+([Lipman et al. 2023](references.md#lipman-2023)). For a finite data set, the best guess above gives $u$ exactly. So we can
+compare both gradients:
 """
 
 
@@ -529,9 +545,10 @@ The difference is chance: it halves with four times as many lines.
 
 ## Score, noise, velocity, clean: one answer in four forms
 
-The [score](glossary.md#score) is the direction in which the density of noisy points grows fastest, $\nabla \log p_t(x)$. It needs no network of its
-own. **Claim** ([Efron 2011](references.md#efron-2011), Tweedie's formula): it is the best guess of the noise, turned round and
-divided by $\sigma$. So from any one of the four best guesses follow the others:
+The [score](glossary.md#score), $\nabla \log p_t(x)$, is the direction in which the density $p_t$ of noisy points grows fastest.
+It needs no network of its own. **Claim** ([Tweedie's formula](glossary.md#tweedies-formula),
+[Efron 2011](references.md#efron-2011)): the score is minus the best guess of the noise, divided by $\sigma$. So each of the
+four answers gives the others:
 
 | | from the clean guess $\hat c$ |
 |---|---|
@@ -539,8 +556,8 @@ divided by $\sigma$. So from any one of the four best guesses follow the others:
 | velocity | $\alpha'\hat c + \sigma'\hat\epsilon$, where $'$ is the derivative by $t$ |
 | score | $-\hat\epsilon/\sigma$ |
 
-The density is known here: noise blurs each data point into a round hill of width $\sigma$, and $p_t$ is the mean of the hills. We
-differentiate its logarithm by small steps.
+The density is known here. Noise blurs each data point into a normal distribution with standard deviation $\sigma$, and $p_t$ is
+the mean of these. We take central differences of its logarithm.
 """
 
 
@@ -562,31 +579,33 @@ print(np.round(np.stack([score, -noise_guess / t], axis=1)[:3], 3))
 
 # %% [markdown]
 r"""
-## Two ways back, one crowd
+## ODE and SDE: different paths, one distribution
 
-A sampler without fresh noise solves a differential equation, the [probability flow ODE](glossary.md#probability-flow-ode): $dx = u\,dt$, from $t = 1$ down to 0. One
-with fresh noise solves a stochastic one (SDE): in each small step of length $h$ the point is also pushed along the score and shaken
-([Song et al. 2021](references.md#song-2021)):
+A sampler without fresh noise solves a differential equation, the
+[probability flow ODE](glossary.md#probability-flow-ode), $dx = u\,dt$, from $t = 1$ down to 0. A sampler with fresh noise
+solves a [stochastic differential equation](glossary.md#stochastic-differential-equation) (SDE). In each small step of length $h$
+it also moves the point along the score and adds fresh noise $z$ ([Song et al. 2021](references.md#song-2021)):
 
-$$x \leftarrow x - h\,u + h\,\tfrac{g^2}{2}\,\nabla \log p_t(x) + g\sqrt{h}\;\text{fresh noise}$$
+$$x \leftarrow x - h\,u + h\,\tfrac{g^2}{2}\,\nabla \log p_t(x) + g\sqrt{h}\; z$$
 
-**Claim.** For any $g$, at each moment the *crowd* of points is the same: that of data mixed with noise. Only single ways differ. The
-push and the shaking cancel for the crowd. We take $g^2 = 2t$, so the push is $-\hat\epsilon$. No network is needed, since $u$ is known.
+**Claim.** For any $g$, the points have the same distribution at each $t$: that of data mixed with noise. Only single paths
+differ. The noise spreads the points, and the score draws them together by just as much. We take $g^2 = 2t$, so the score
+term is $-h\,\hat\epsilon$. No network is needed, since $u$ is known.
 """
 
 # %%
 marks, count = (0.75, 0.5, 0.25, 0.05), size(600, 60)
 first = generator.standard_normal((count, 2))
-crowds = {}
-for name, shaken in (("ODE", 0), ("SDE", 1)):
+samples = {}
+for name, noisy in (("ODE", 0), ("SDE", 1)):
     x, fresh, times = first, np.random.default_rng(9), np.linspace(1, 0.05, size(191, 20))
     for now, after in itertools.pairwise(times):
         h, (clean, noise) = now - after, guesses(x, now)
         push = np.sqrt(2 * now * h) * fresh.standard_normal(x.shape) - h * noise
-        x = x - h * (noise - clean) + shaken * push
+        x = x - h * (noise - clean) + noisy * push
         for mark in marks:
             if after <= mark < now:
-                crowds[name, mark] = x
+                samples[name, mark] = x
 
 
 def mixed(generator, t):  # what the forward process makes
@@ -595,54 +614,56 @@ def mixed(generator, t):  # what the forward process makes
 
 
 figure, rows = plt.subplots(3, 4, figsize=(8, 6), layout="constrained")
-print("energy distance to the forward process; floor: two crowds of the forward process")
+print("energy distance to the forward process; floor: two draws of the forward process")
 for column, mark in zip(rows.T, marks):
     forward, other = (mixed(np.random.default_rng(seed), mark) for seed in (1, 2))
-    shown = {"forward": forward, "ODE": crowds["ODE", mark], "SDE": crowds["SDE", mark]}
-    for axes, (name, crowd) in zip(column, shown.items()):
-        scatter(axes, crowd, f"{name}, t = {mark}", markersize=1.5)
+    shown = {"forward": forward, "ODE": samples["ODE", mark], "SDE": samples["SDE", mark]}
+    for axes, (name, points_now) in zip(column, shown.items()):
+        scatter(axes, points_now, f"{name}, t = {mark}", markersize=1.5)
     away = {name: energy_distance(shown[name], forward) for name in ("ODE", "SDE")}
     nothing = energy_distance(other, forward)
     print(f"t = {mark:4}: " + ", ".join(f"{name} {value:.4f}" for name, value in away.items()), f"floor {nothing:.4f}")
     assert size(max(away.values()) < 5 * nothing + 0.005, True)
 plt.show()
-apart = np.abs(crowds["ODE", 0.05] - crowds["SDE", 0.05]).mean()
-print(f"but from the same start the two ways end {apart:.2f} apart, on average")
+apart = np.abs(samples["ODE", 0.05] - samples["SDE", 0.05]).mean()
+print(f"but from the same start the two paths end {apart:.2f} apart, on average")
 
 # %% [markdown]
 r"""
-Three rows, one crowd (noise and data would be 0.06 apart). So an ODE and an SDE are two samplers of one model. The ODE needs fewer steps, since its ways are smooth. The
-SDE forgives: what one step got wrong, fresh noise covers and the next step corrects.
+In each column, the three pictures show the same distribution, but for chance and the error of finite steps. So an ODE and an
+SDE are two samplers of one model. The ODE needs fewer steps, since its paths are smooth. The SDE forgives errors: fresh noise
+covers them, and later steps correct them.
 
 ## Where DDPM's loss comes from
 
-The DDPM paper didn't begin with averages. It began with a bound. A model that walks back in $K$ steps gives each clean point $c$ a
-likelihood, which can't be computed; but the [evidence bound](glossary.md#evidence-bound) can ([Ho et al. 2020](references.md#ho-2020), equation 5):
+The DDPM paper began with a bound. A model that samples in $K$ steps gives each clean point $c$ a likelihood $p(c)$. It can't be
+computed, but the [evidence bound](glossary.md#evidence-bound) can ([Ho et al. 2020](references.md#ho-2020), equation 5). In
+it, $q$ is the forward process and KL the [KL divergence](glossary.md#kl-divergence):
 
 $$-\log p(c) \;\le\; \underbrace{\mathrm{KL}\big(q(x_K|c)\,\|\,\mathcal N(0,1)\big)}_{\text{what is left at the end}}
 + \sum_{k=2}^{K} \mathrm{E}\,\underbrace{\mathrm{KL}\big(q(x_{k-1}|x_k,c)\,\|\,p(x_{k-1}|x_k)\big)}_{\text{step } k}
 - \mathrm{E}\log p(c|x_1)$$
 
-In step $k$ both distributions are normal with equal variance $\tilde\beta_k$, so their divergence is a squared distance of means. And
-the means differ only by the noise that was guessed:
+In step $k$ both distributions are normal with the same variance $\tilde\beta_k$. So their divergence is the squared distance
+of their means, over $2\tilde\beta_k$. And the means differ only by the error of the predicted noise:
 
 $$\text{step } k = w_k\, \mathrm{E}\,|\epsilon - \hat\epsilon|^2, \qquad w_k = \frac{\beta_k^2}{2\tilde\beta_k (1-\beta_k)(1-\bar\alpha_k)}$$
 
-**Claim.** With the best guess the bound comes down to the true value as steps grow smaller. We take numbers instead of points,
-from two hills at -1 and 1, where everything is known. Steps are even in the log of the signal-to-noise ratio
-([chapter 3](03_adding_noise.ipynb)), so that all of them grow smaller alike.
+**Claim.** With the best guess, the bound comes down to the true value as the steps get smaller. We take numbers instead of
+points, from two normal distributions around -1 and 1. Everything is known there. The steps are even in the logarithm of the
+signal-to-noise ratio ([chapter 3](03_adding_noise.ipynb)).
 """
 
 # %%
-width = 0.3  # of a hill
+width = 0.3  # the standard deviation of each of the two
 
 
-def hills(count):
+def two_peaks(count):
     return generator.choice([-1.0, 1.0], count) + width * generator.standard_normal(count)
 
 
 def guess_clean(x, alpha, sigma):
-    """The mean of the clean number given x: for each hill its own, weighted by how likely the hill is."""
+    """The mean of the clean number given x: that of each peak, weighted by how likely the peak is."""
     variance = alpha**2 * width**2 + sigma**2
     means = [side + alpha * width**2 / variance * (x - alpha * side) for side in (-1, 1)]
     right = 1 / (1 + np.exp(-2 * alpha * x / variance))
@@ -653,7 +674,7 @@ def normal_log(x, mean, variance):
     return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
 
 
-clean = hills(size(4000, 400))
+clean = two_peaks(size(4000, 400))
 truth = -np.logaddexp(*(normal_log(clean, side, width**2) for side in (-1, 1))).mean() + np.log(2)
 bounds, chains = {}, (10, 30, 100, 300, 1000)[: size(5, 2)]
 for count in chains:
@@ -685,15 +706,16 @@ print(f"in the paper, the weight of step 2 is {weights[0]:.3f}, that of step 1,0
 
 # %% [markdown]
 r"""
-The bound holds and closes. In the paper's chain the weights make the first steps count tens of times as much as the last ones, though
-what a picture shows is decided at much noise. DDPM leaves the weights out and takes the plain mean of the squared errors: no longer a
-bound, but better pictures. That is the loss with which this chapter began.
+The bound holds, and the gap closes. In the paper's chain, the weights of the steps near clean are tens of times as large as
+those near pure noise. But what a picture shows is decided at high noise. DDPM drops the weights and takes the plain mean of
+the squared errors. It is no longer a bound, but the pictures are better. This is the loss with which this chapter began.
 
 ## Now with clips
 
-Nothing changes but the network. The weights `small` are a transformer that predicts velocity on a shifted rectified flow; its points
-have 8 x 8 x 8 x 4 numbers (they are [latents](09_latent_diffusion.ipynb)), and it also reads a caption ([chapter 8](08_text_guidance.ipynb)). The loop, the levels and
-the samplers are those from above. (`guidance_scale=1` asks for the network's plain guess; chapter 8 says what guidance adds.)
+Only the network changes. The weights `small` are a transformer that predicts velocity on a shifted rectified flow. Its "points"
+have 8 x 8 x 8 x 4 numbers ([latents](09_latent_diffusion.ipynb)), and it also reads a caption
+([chapter 8](08_text_guidance.ipynb)). The loop, the levels and the samplers are the same. (`guidance_scale=1` asks for
+the network's plain guess. Chapter 8 says what guidance adds.)
 """
 
 # %%
@@ -714,11 +736,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-Look at the first row on the right: a blur. That is what to expect: the best guess is an average of all the clips
-that fit, as in the plane. But look where it is: already where the digit will be. A perfect network couldn't know that at level
-1, where `x` says nothing of the clip; its guess would be the same for every noise, and smeared over all places. Ours was hardly
-trained so near to level 1, and leans to one side at once. How the strokes go is decided during the next steps, by guessing
-again from an `x` that has already leaned.
+Look at the first row on the right: a blur. As in the plane, the best guess is an average of all clips that fit. But it is
+already where the digit will be. A perfect network couldn't know this at level 1, where $x$ says nothing about the clip. Its
+guess would be smeared over all places. Ours was hardly trained so near to level 1, and picks a place at once. The next steps
+decide the strokes.
 
 How many steps does a clip need? One caption, one start, three samplers:
 """
@@ -738,8 +759,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-One clip may be lucky, so we count. Two measures: is the digit and its way as the caption asks, by the judge and the tracker of
-[chapter 0](00_start_here.ipynb); and is it read as *one and the same digit* in every frame? Real clips give the ceiling.
+One clip may be lucky, so we count, with the judge and the tracker of [chapter 0](00_start_here.ipynb). Are digit and direction
+as the caption asks? And is the same digit read in every frame? Real clips give the ceiling.
 """
 
 # %%
@@ -791,27 +812,28 @@ for name, share in zip(("as the caption asks", "one digit in all frames"), ceili
 
 # %% [markdown]
 r"""
-The bars are 95% ranges. Bars that don't touch tell two samplers apart; bars that overlap settle nothing either way (comparing
-prompt by prompt would say more, see [chapter 8](08_text_guidance.ipynb)), however nice one of the pictures may look. What they do tell: one step isn't enough, and most is gained within the first few. The default of these weights,
-`ddpm` (with more steps than are tried here), is the sampler that needed most steps in the plane. It may have another virtue:
-fresh noise can also wash out errors that the network made earlier, which a deterministic walk carries along to its end
-([Karras et al. 2022](references.md#karras-2022)).
+The bars are 95% [confidence intervals](glossary.md#confidence-interval). Where two bars don't touch, the samplers differ. Where
+they overlap, we can't say. (Comparing prompt by prompt would say more, see [chapter 8](08_text_guidance.ipynb).) One step isn't
+enough, and the first few steps gain the most. The default of these weights is `ddpm`, with more steps than here. In the
+plane it needed the most steps. But fresh noise also removes errors that the network made earlier, and a sampler without fresh
+noise carries them to the end ([Karras et al. 2022](references.md#karras-2022)).
 
 ## Exercises
 
 Worked solutions are in [solutions/04_removing_noise](solutions/04_removing_noise.ipynb).
 
-**1. The best guess.** `x` is (n, d), `data` is (m, d); `alpha` and `sigma` are numbers. Return (n, d). It must
-survive a sigma so small that all weights, written naively, are 0.
+**1. How uncertain is the best guess?** Return, for each of the points `x` (n, d), the mean squared distance of the clean points
+`data` (m, d) from the best guess, weighted by $w_i$ as above: $\mathrm{E}\,[\,|c - \hat c(x)|^2 \mid x\,]$, an array (n,). No
+network can have a smaller loss at $x$. It must survive a sigma so small that all $w_i$, written naively, are 0.
 """
 
 
 # %%
-def best(x, data, alpha, sigma):
-    pass  # fill me in, about 4 lines
+def uncertainty(x, data, alpha, sigma):
+    pass  # fill me in, about 6 lines
 
 
-check.ch04_best(best)
+check.ch04_uncertainty(uncertainty)
 
 # %% [markdown]
 r"""
@@ -829,13 +851,14 @@ check.ch04_ddim_step(ddim_step)
 
 # %% [markdown]
 r"""
-**3. The spread of DDPM's steps.** `beta` is (K,). Return (K,): the standard deviation of the fresh noise in the step that
-undoes each beta. The entry for the very last step of the walk back, `[0]`, must come out as 0.
+**3. DDPM in fewer steps.** `alpha_bar` (J,) belongs to the J timesteps that are kept of the 1,000, from clean to noisy. Return
+(J,): the standard deviation of the fresh noise of each step between them. Find the beta of a long step first. `[0]` belongs to
+the last step, the one to the clean point, and must be 0.
 """
 
 
 # %%
-def deviations(beta):
+def deviations(alpha_bar):
     pass  # fill me in, about 3 lines
 
 
@@ -843,16 +866,46 @@ check.ch04_deviations(deviations)
 
 # %% [markdown]
 r"""
-**4. Energy distance** between sets of points (n, d) and (m, d): a number.
+**4. Energy distance without bias.** The floor above isn't 0. `mean_distance(a, a)` counts each point's distance to
+itself, which is 0. Leave these out, for both sets. `a` is (n, d), `b` is (m, d); the answer is a number, and may be below 0.
 """
 
 
 # %%
 def energy(a, b):
-    pass  # fill me in, about 2 lines
+    pass  # fill me in, about 5 lines
 
 
 check.ch04_energy(energy)
+
+# %% [markdown]
+r"""
+**5. Train your own.** The data are two half-moons. A label, 0 or 1, says which one: a caption of one word. Train a network on
+rectified flow that also reads the label, and wrap it as `predict`. The check samples 400 points of each label in 20 steps of
+Euler. The figure to reach: energy distance (exercise 4) below 0.03, the mean of both labels.
+"""
+
+# %%
+figure, axes = plt.subplots(figsize=(3, 2.4), layout="constrained")
+for label in (0, 1):
+    scatter(axes, moons(generator, np.full(300, label)), "two half-moons: (n,) labels to (n, 2) points")
+
+
+def predict(x, level, label):  # (n, 2), (n,), (n,) -> the velocity (n, 2)
+    pass  # train a network before, about 30 lines
+
+
+check.ch04_train(predict)
+
+# %% [markdown]
+r"""
+**6. Break it and explain.** Sample from your network of exercise 5, but start from noise with half the standard
+deviation, then with twice. What becomes of the moons? Do the same with `ddpm` in place of Euler. Which one forgives more, and
+why?
+
+**7. A question to explore.** You may call the network 8 times. Where should the levels lie? Try even levels, more of them
+near noise, more near clean, with Euler and with `dpm_solver`. Does your answer hold for the digit of this chapter, too?
+"""
 
 # %% [markdown]
 r"""

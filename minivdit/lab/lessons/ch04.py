@@ -1,21 +1,26 @@
-"""Checks of chapter 4: the best guess, a step of DDIM, the spread of DDPM, energy distance."""
+"""Checks of chapter 4: how uncertain the best guess is, steps of DDIM and DDPM, energy distance, a training."""
+
+import itertools
 
 import numpy as np
 
 from ...autograd import softmax
 from ...diffusion import make
-from .exercise import agree, different, exercise
+from .exercise import Wrong, agree, different, exercise
 
 
 @exercise
-def ch04_best(answer, generator):
+def ch04_uncertainty(answer, generator):
     count, points, axes = different(generator, 3)
     data, noise = generator.standard_normal((points, axes)), generator.standard_normal((count, axes))
     for sigma in (float(generator.uniform(0.3, 0.9)), 0.01):
         alpha = float(np.sqrt(1 - sigma**2))
-        x = alpha * data[generator.integers(0, points, count)] + 0.7 * noise  # 70 sigmas away where sigma is small
+        # Where sigma is small, x is many sigmas away from two points, which are equally likely.
+        x = alpha * data[generator.integers(0, points, count)] + 0.7 * noise
+        x[0] = alpha * (data[0] + data[1]) / 2
         weights = softmax(-((x[:, None] - alpha * data) ** 2).sum(-1) / (2 * sigma**2)).data
-        agree(f"the guess at sigma {sigma:.2f}", answer(x, data, alpha, sigma), weights @ data)
+        square = ((data - (weights @ data)[:, None]) ** 2).sum(-1)  # (n, m)
+        agree(f"the uncertainty at sigma {sigma:.2f}", answer(x, data, alpha, sigma), (weights * square).sum(1))
 
 
 @exercise
@@ -31,21 +36,66 @@ def ch04_ddim_step(answer, generator):
 
 @exercise
 def ch04_deviations(answer, generator):
-    beta = generator.uniform(0.01, 0.3, different(generator, 1, 5, 12))
-    expected, left = [], 1.0  # alpha_bar so far
-    for added in beta:
-        variance = (1 - left) * added / (1 - left * (1 - added))
+    alpha_bar = np.cumprod(1 - generator.uniform(0.01, 0.3, different(generator, 1, 5, 12)))
+    expected, before = [], 1.0  # alpha_bar before the step
+    for after in alpha_bar:
+        variance = (1 - before) * (1 - after / before) / (1 - after)
         expected.append(np.sqrt(variance))
-        left *= 1 - added
-    agree("the deviations", answer(beta), expected)
+        before = after
+    agree("the standard deviations", answer(alpha_bar), expected)
 
 
 @exercise
 def ch04_energy(answer, generator):
     first, second, axes = different(generator, 3)
     a, b = generator.standard_normal((first, axes)), 1 + generator.standard_normal((second, axes))
+    agree("the energy distance", answer(a, b), _energy_distance(a, b))
 
-    def distance(a, b):
-        return np.mean([np.linalg.norm(p - q) for p in a for q in b])
 
-    agree("the energy distance", answer(a, b), 2 * distance(a, b) - distance(a, a) - distance(b, b))
+def _energy_distance(a, b):
+    """Of the distributions that points (n, d) and (m, d) were drawn from; 0 on average where they are the same."""
+
+    def within(points):
+        distances = np.linalg.norm(points[:, None] - points, axis=-1)
+        return distances.sum() / (len(points) * (len(points) - 1))
+
+    return 2 * np.linalg.norm(a[:, None] - b, axis=-1).mean() - within(a) - within(b)
+
+
+def moons(generator, label):
+    """Random points (n, 2) on two half-moons, the upper one where label (n,) is 0 and the lower one where it is 1."""
+    angle = np.pi * generator.random(len(label))
+    upper = 1.5 * np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], axis=-1)
+    return np.where(label[:, None] == 0, upper, -upper) + 0.08 * generator.standard_normal(upper.shape)
+
+
+FIGURE = 0.03  # the energy distance that a training has to reach
+POINTS, STEPS = 400, 20
+
+
+@exercise
+def ch04_train(answer, generator):
+    distance = [
+        _energy_distance(_sampled(answer, generator, label), moons(generator, np.full(POINTS, label)))
+        for label in (0, 1)
+    ]
+    if np.mean(distance) > FIGURE:
+        raise Wrong(
+            f"energy distance {distance[0]:.3f} for label 0 and {distance[1]:.3f} for label 1; "
+            f"the mean is to be below {FIGURE}"
+        )
+
+
+def _sampled(predict, generator, label):
+    """Points (POINTS, 2) by Euler's method on rectified flow, from pure noise."""
+    x, labels = generator.standard_normal((POINTS, 2)), np.full(POINTS, label)
+    for now, after in itertools.pairwise(np.linspace(1, 0, STEPS + 1)):
+        velocity = predict(x.copy(), np.full(POINTS, now), labels.copy())
+        if velocity is None:
+            raise Wrong("nothing was returned. Is the stub filled in?")
+        if np.shape(velocity) != x.shape:
+            raise Wrong(f"the velocity has shape {np.shape(velocity)}, and the points have {x.shape}")
+        x = x - (now - after) * np.asarray(velocity, dtype=np.float64)
+        if not np.isfinite(x).all():
+            raise Wrong("there is NaN or infinity in the velocity")
+    return x

@@ -5,7 +5,7 @@ from .ch00 import ch00_backwards, ch00_beside, ch00_spread
 from .ch01 import ch01_gradcheck, ch01_matmul, ch01_rms_norm, ch01_sine, ch01_unbroadcast
 from .ch02 import ch02_adamw, ch02_conv, ch02_linear, ch02_precision_and_recall, ch02_soft_cross_entropy
 from .ch03 import ch03_beta, ch03_clean, ch03_level_of, ch03_noisier
-from .ch04 import ch04_best, ch04_ddim_step, ch04_deviations, ch04_energy
+from .ch04 import ch04_ddim_step, ch04_deviations, ch04_energy, ch04_train, ch04_uncertainty
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
 from .ch06 import ch06_near, ch06_rotate, ch06_tokens, ch06_unpatchify
 from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
