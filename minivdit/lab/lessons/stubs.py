@@ -22,16 +22,17 @@ STUBS = {
         "ch02_precision_and_recall": "precision_and_recall",
     },
     "03_adding_noise": {
-        "ch03_mix": "mix",
-        "ch03_alpha_bar": "alpha_bar_of",
+        "ch03_noisier": "noisier",
+        "ch03_beta": "beta_of",
         "ch03_level_of": "level_of",
         "ch03_clean": "clean_of",
     },
     "04_removing_noise": {
-        "ch04_best": "best",
+        "ch04_uncertainty": "uncertainty",
         "ch04_ddim_step": "ddim_step",
         "ch04_deviations": "deviations",
         "ch04_energy": "energy",
+        "ch04_train": "predict",
     },
     "05_attention": {
         "ch05_attention": "attention",
