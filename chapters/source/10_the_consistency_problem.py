@@ -4,21 +4,24 @@ r"""
 
 *About 60 minutes with the exercises. Runs in about three minutes.*
 
-**You'll do:** measure consistency, and see how the measure is fooled; train a network that has no link between frames and
-watch its ball change colour; train one whose links go from a pixel to the same pixel (the article's Figure 1), and one that
-links everything (Figure 2), alike; compare them with several seeds and two speeds.
+**You'll do:** measure consistency, and see how the measure is fooled; train a network without links between frames, and
+watch its ball change colour; train one whose links go from a pixel to the same pixel, and one that links everything; compare
+them with several seeds and at two speeds.
 
-**You'll learn:** why consistency means nothing without motion; why starting all frames from the same noise is no way
-out; what frames and time in turn can do and what they find hard; how to say honestly how sure a comparison is.
+**You'll learn:** why consistency means nothing without motion; why equal noise for all frames is no way out; what
+[factorised attention](glossary.md#factorised-attention) can do and what it finds hard; how to say honestly how sure a
+comparison is.
 
-**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb). Why a block sees what it
-sees is told in [chapter 11](11_joint_attention.ipynb); what that costs, in [chapter 12](12_the_bill.ipynb).
+**You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb).
+[Chapter 11](11_joint_attention.ipynb) tells who can influence whom, and [chapter 12](12_the_bill.ipynb) what it costs.
+
+This project set out from an article on how diffusion transformers came to make video. We call it *the article*. Its Figure 1
+links each pixel to the same pixel of the other frames. Its Figure 2 links everything. The article makes three claims. With the
+links of Figure 1, what moves *can't* stay consistent: this chapter tests that. The cost of attention grows *exponentially* with
+the length of a clip: that is wrong, it grows with the *square*. And 100 frames cost 10,000 times one frame: that is the square of
+100, and true of the scores alone.
 
 ![Frames whose pixels are linked to the same pixels of other frames](pictures/10.svg)
-
-*The article* is the text that this project set out from, on how diffusion transformers came to make video. Its Figure 1 links each
-pixel to the same pixel of the other frames, its Figure 2 links everything; it claims that with the first what moves *can't* stay
-consistent, and that 100 frames cost 10,000 times one.
 """
 
 # %%
@@ -64,12 +67,18 @@ generator = np.random.default_rng(0)
 r"""
 ## What it is, and how to be fooled
 
-A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and this 3 remains this 3. The library measures it
-on moving digits: `one_class`, does the judge of [chapter 2](02_layers_and_learning.ipynb) read the same digit in every
-frame; `likeness`, how well the digit's picture correlates with its first one. A figure like that says nothing by itself, so
-beside it stand a ceiling, real clips, and floors: real clips spoilt in one way each.
+A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and it remains this 3. The
+library measures this on moving digits. `one_class` asks if the judge of [chapter 2](02_layers_and_learning.ipynb) reads the
+same digit in every frame. `likeness` is the correlation of the digit's picture with its picture in the first frame. `on_path`
+asks if the digit follows one line that bounces at the walls. `travel` says how far it goes, in pixels.
+
+A figure says nothing by itself. So beside it stands a ceiling, real clips. And there are floors: real clips, each spoilt in one
+way ([ceiling and floor](glossary.md#ceiling-and-floor)).
 
 **Claim.** A frozen clip wins everything that is about consistency.
+
+**What to look at.** Go down each column. Which spoilt clips get the same figure as the real ones? Which measure catches each
+of them?
 """
 
 # %%
@@ -79,39 +88,30 @@ real, others = (maker.render(generator, asked) for _ in range(2))
 with blas_threads(1):
     report = ev.evaluate(real.video, real.captions, (real.video, others.video), maker.digit_size)
 
-columns = {
-    "real": "real",
-    "recombined": "frames of\nother clips",
-    "shuffled frames": "frames\nshuffled",
-    "frozen": "frozen",
-}
-figure, panels = plt.subplots(1, 4, figsize=(9.5, 2.6), layout="constrained", sharey=True)
-for axes, name in zip(panels, ("one_class", "likeness", "on_path", "travel")):
-    values = [report[column][name].mean for column in columns]
-    axes.barh(range(len(columns)), values, color=["C0", "C1", "C1", "C1"])
-    title = "travel (px)" if name == "travel" else name
-    axes.set(title=title, yticks=range(len(columns)), yticklabels=columns.values(), xlim=(0, max(1, *values)))
-panels[0].invert_yaxis()
-plt.show()
-for name in ("one_class", "likeness", "on_path", "travel"):
-    print(f"{name:10}", {column: round(float(report[column][name].mean), 2) for column in columns})
+columns = {"real": "real", "recombined": "frames of other clips", "shuffled frames": "shuffled", "frozen": "frozen"}
+measures = ("one_class", "likeness", "on_path", "travel")
+print(" " * 22, *(f"{name:>10}" for name in measures))
+for column, name in columns.items():
+    print(f"{name:22}", *(f"{report[column][measure].mean:10.2f}" for measure in measures))
 assert report["frozen"]["likeness"].mean >= report["real"]["likeness"].mean > report["recombined"]["likeness"].mean
 assert report["frozen"]["travel"].mean == 0
 
 # %% [markdown]
 r"""
-Each of the three floors is caught by another measure. *Frozen* is as consistent as the real clips, so a measure of motion must stand beside it: `travel`, how far the
-digit goes. But *frames of other clips* travel, too: to jump is to move. It is `on_path` that refuses both, since it asks for one
-bouncing line. *Shuffled* clips have identity and travel, and again only `on_path` notices. And the floor of `likeness` isn't 0: two
-handwritten digits resemble each other. ([Ceiling and floor](glossary.md#ceiling-and-floor) will stand beside every figure here.)
+*Frozen* is as consistent as the real clips. Only a measure of motion catches it: `travel`. *Frames of other clips* have plenty
+of travel, since to jump is to move. `one_class` and `on_path` catch them. *Shuffled* frames keep the digit and travel far. Only
+`on_path` catches them, since it asks for a line. So one measure is never enough. And note that the floor of `likeness` isn't 0:
+any two handwritten digits are somewhat alike.
 
 ## A world that trains in seconds
 
-To compare networks we must train several, so we shrink the world: a corridor of 4 x 20 pixels, six frames, one ball. Its
-*colour* is its identity, any hue of the circle. It rolls left or right, *slow* or *fast*, and the caption is this one
-word. Slow is a fraction of a pixel a frame; fast, more than the ball's own width. Pixels are the latents, and a
-[patch](glossary.md#patch) is 4 x 2 pixels: ten tokens a frame. (`rolling` and the rest of this world is in
-`minivdit/lab/study/ball.py`.)
+To compare networks we must train several. So we shrink the world to a corridor of 4 x 20 pixels with one ball, for six frames.
+The ball's *colour* is its identity. It may be any hue of the circle. The ball rolls left or right, *slow* or *fast*, and the
+caption is this one word. Slow is a fraction of a pixel a frame. Fast is more than the ball's own width. Pixels are the latents.
+A [patch](glossary.md#patch) is 4 x 2 pixels, which makes ten tokens a frame. (This world is in `minivdit/lab/study/ball.py`.)
+
+**What to look at.** All pictures of this chapter are drawn like these: a clip is one picture, with its frames one beneath the
+other. A ball that rolls steadily is a slanted stripe. The stripe has one colour if the ball keeps its colour.
 """
 
 
@@ -137,10 +137,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-The measures are as simple. Where is the ball: the centre of its ink. What is its hue: the ink's mean colour as an angle. Then
-for each clip: by how many degrees the hue differs from that of the first frame; how far the centre is from the best
-straight line, in pixels; and the speed of that line. To show nothing must not count as consistent: a frame without a ball gets the 90
-degrees of chance (in a moment), and `seen` is the share of frames that show one. First as a loop, then for all clips at once.
+The measures are simple, too. The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with
+$c_R, c_G, c_B$ the summed red, green and blue of the ink,
+
+$$h_t = \arg\big(c_R + c_G\, e^{2\pi i/3} + c_B\, e^{4\pi i/3}\big), \qquad
+\text{change of hue} = \frac{1}{T-1} \sum_{t=2}^{T} \big|h_t - h_1\big|_{\text{short way round the circle}}.$$
+
+`off the line` is how far the centres are from the best straight line, in pixels (root mean square), and `speed` is the speed of
+that line. A frame without a ball gets 90 degrees, the value of chance (see below), so that to show nothing doesn't count as
+consistent. `seen` is the share of frames with a ball. First a loop, then all clips at once.
 """
 
 
@@ -190,15 +195,19 @@ for word in PACES:
 
 # %% [markdown]
 r"""
-The floor of the hue can be had without a clip: two independent hues are between 0 and 180 degrees apart, all equally
-likely, so **90 degrees** on average. That is what "no link" looks like.
+One floor is known without any clip. Two independent hues are between 0 and 180 degrees apart, and every distance is equally
+likely. The mean is **90 degrees**. That is what "no link between frames" looks like.
 
 ## Train alike
 
-One network for each [pattern](glossary.md#attention-pattern); all else is shared: the first weights (checked below), the batches,
-the noise, the steps. The
-network says what the *clean* clip is (the prediction `clean` of [chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest. (`Rolling`, the task, is in
-`minivdit/lab/study/ball.py`: draw clips, a level and noise; mix; compare the answer with the clean clip.)
+We train one network for each [attention pattern](glossary.md#attention-pattern). All else is shared: the first weights (checked
+below), the batches, the noise, the number of steps. The network predicts the *clean* clip (`clean` in
+[chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest. With $x_0$ the clip, $\epsilon$ the noise and
+$t$ the noise level, the loss is
+
+$$\big\lVert f\big((1 - t)\, x_0 + t\, \epsilon,\; t,\; \text{word}\big) - x_0 \big\rVert^2.$$
+
+`Rolling`, the training task of `minivdit/lab/study/ball.py`, is these two lines: mix, and compare.
 """
 
 # %%
@@ -223,6 +232,7 @@ def draw(model, word, noise, steps=20, sampler="ddpm"):
 
 
 def network(pattern, seed, positions="both"):
+    """pattern: the name of a scheme, or a tuple of patterns, one for each of the 4 blocks."""
     config = VideoDiTConfig(
         latent_channels=3,
         patch_size=PATCH,
@@ -231,7 +241,7 @@ def network(pattern, seed, positions="both"):
         heads=4,
         text_depth=0,
         positions=positions,
-        patterns=SCHEMES[pattern],
+        patterns=SCHEMES.get(pattern, pattern),
     )
     return VideoDiT(config, 3, np.random.default_rng(seed))
 
@@ -256,7 +266,7 @@ def trained(pattern, seed, **options):
     run, told = Run(Rolling(model, BATCH), settings, seed), []
     for state in train(run):
         told.append(state.loss)
-        if state.step in MARKS:
+        if state.step in (MARKS if pattern != "perframe" else MARKS[-1:]):
             with run.average.applied():  # the running mean of the weights, better than the last ones
                 half = noise[: CLIPS // 2]
                 history[pattern, seed, state.step] = {
@@ -276,9 +286,11 @@ assert first.keys() == second.keys() and all(np.array_equal(first[name], second[
 r"""
 ## Frames one by one
 
-The pattern `frame` lets a token look only inside its own frame. An image model doesn't know a frame's number either, so this
-first network gets rotary positions only, which tell how far apart two tokens are and nothing else. **Claim.** It is exactly
-an image model that is called once for each frame.
+With the pattern `frame`, a token attends only to tokens of its own frame. An image model doesn't know a frame's number either.
+So this first network gets rotary positions only, which tell how far apart two tokens are and nothing else.
+
+**Claim.** It is exactly an image model that is called once for each frame. We draw the frames all at once, and one by one, and
+compare.
 """
 
 # %%
@@ -287,72 +299,66 @@ at_once = draw(image, "fast", noise, sampler="euler")
 one_by_one = np.concatenate([draw(image, "fast", noise[:, t : t + 1], sampler="euler") for t in range(FRAMES)], axis=1)
 assert np.allclose(at_once, one_by_one, atol=1e-3)
 
-figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
-draw_clips(panels, at_once)
-figure.suptitle("fast, frame by frame", fontsize=10)
-plt.show()
 table({"frame by frame": at_once}, "fast")
 
 # %% [markdown]
 r"""
-Nearly every frame by itself is a good picture: a round ball of one colour. As a clip it is worthless, with a new ball in each
-frame, and the change of hue at its floor of 90 degrees. Longer training won't help: the network has no way to know what
-it draws in the next frame, and the caption doesn't say which colour.
+The change of hue is at its floor of 90 degrees. Longer training won't help: the network can't know what it draws in the next
+frame, and the caption doesn't name the colour.
 
-**A way out?** Euler's sampler makes the picture out of its noise and nothing else. So give all frames *the same*
-noise. Between the two lie all degrees of sharing: a part common to all frames and a part of each frame's own, weighted so that the
-deviation stays 1 and the correlation between frames is the share c:
+**A way out?** Euler's sampler turns noise into a picture, and nothing else comes in. So give all frames *the same* noise. Between
+"the same" and "independent" lie all degrees of sharing. One part is common to all frames, one belongs to each frame:
 
-$$\text{noise}_t = \sqrt{c}\;\text{common} + \sqrt{1-c}\;\text{own}_t$$
+$$\epsilon_t = \sqrt{c}\;\epsilon_{\text{common}} + \sqrt{1-c}\;\epsilon_{\text{own},t}$$
+
+The weights keep the standard deviation at 1, and $c$ is the correlation between the noise of two frames (checked below).
+
+**What to look at.** On the left, $c = 0$: is each *frame* a good picture? Is the clip? On the right, $c = 1$. In the middle,
+look for one slanted stripe, as in the real clips.
 """
 
 # %%
 common = generator.standard_normal((CLIPS, 1, HEIGHT, WIDTH, 3), dtype=np.float32)
-shares = np.array([0, 0.5, 0.8, 0.9, 0.99, 1])
-mixed = {
-    share: draw(image, "fast", np.sqrt(share) * common + np.sqrt(1 - share) * noise, sampler="euler")
-    for share in shares
-}
+mixed = {0: at_once}
+for share in (0.5, 0.9, 0.99, 1):
+    mixed[share] = draw(image, "fast", np.sqrt(share) * common + np.sqrt(1 - share) * noise, sampler="euler")
 
 correlation = np.corrcoef((np.sqrt(0.8) * common + np.sqrt(0.2) * noise)[:, :2].swapaxes(0, 1).reshape(2, -1))[0, 1]
 assert abs(correlation - 0.8) < 0.05  # between the noise of two frames
 
-jumps = [np.abs(np.diff(look_at(video)[1])).mean() for video in mixed.values()]
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
-for axes, values, title in (
-    (left, [measure(video)["change of hue"].mean() for video in mixed.values()], "change of hue (degrees)"),
-    (right, jumps, "way from frame to frame (px)"),
-):
-    axes.plot(shares, values, "o-")
-    axes.set(xlabel="share of noise that all frames have in common", title=title)
-    axes.grid(alpha=0.3)
-right.axhline(PACES["fast"], color="C1", linestyle="--", label="asked for")
-right.legend(fontsize=8)
-figure.suptitle("frame by frame, with noise in common", fontsize=10)
+figure, panels = plt.subplots(1, 9, figsize=(9.5, 1.9), layout="constrained")
+for third, share in zip((panels[:3], panels[3:6], panels[6:]), (0, 0.9, 1)):
+    draw_clips(third, mixed[share])
+    third[0].set_title(f"c = {share:g}", loc="left", fontsize=9)
 plt.show()
-
-figure, panels = plt.subplots(1, 8, figsize=(9, 1.9), layout="constrained")
-for half, share in zip((panels[:4], panels[4:]), (0.9, 1)):
-    draw_clips(half, mixed[share])
-    half[0].set_title(f"share {share:g}", loc="left", fontsize=9)
-plt.show()
-table({f"share {share:g}": mixed[share] for share in (0.9, 0.99, 1)}, "fast")
+table({f"c = {share:g}": video for share, video in mixed.items()}, "fast")
 assert np.allclose(mixed[1], mixed[1][:, :1], atol=1e-3)  # frozen, exactly
 
 # %% [markdown]
 r"""
-That is the dilemma. With the same noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its
-colour nor rolls: it stays for some frames, then jumps somewhere else. Nowhere on the way is there a rolling ball, though at
-some share the *length* of the steps is right, by chance: one more reason to ask for the straight line as well. Noise in common is used in
-practice, but as a help for networks that have links.
+Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With the same
+noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its colour nor rolls. It stays for some
+frames, then jumps. There is no rolling ball at any $c$. Shared noise is used in practice, but to help networks that do have
+links.
 
 ## Pixel to same pixel
 
-The next cheapest: after each block inside frames, one in which a token looks at *the same place* in all frames, the
-pattern `time`. This is the article's Figure 1, in the library `framewise`. The corridor is one token high, so tokens can be
-drawn as a map of place and time. The large dot is a token that holds the fast ball in the third frame, the small dots are the
-ball's places in the others; what the token sees is yellow. The last two maps ask what it has *heard of* after two blocks, at
-second hand, too.
+The next cheapest thing: after each block inside frames comes a block in which a token attends to *the same place* in all
+frames. That is the pattern `time`. Together they are *factorised attention*, the article's Figure 1, and `framewise` in the
+library. [Full attention](glossary.md#full-attention) is its Figure 2, and `joint` in the library. In all of them a token at
+frame $t$ and place $p$ receives
+
+$$o_{tp} = \sum_{(t', p') \in G(t, p)} w_{tp,\,t'p'}\; v_{t'p'},$$
+
+with weights from a softmax over the group $G$, and only the group differs:
+
+$$G_{\text{frame}} = \{(t, p') : \text{all } p'\}, \qquad G_{\text{time}} = \{(t', p) : \text{all } t'\}, \qquad
+G_{\text{joint}} = \{(t', p') : \text{all}\}.$$
+
+**What to look at.** The corridor is one token high, so the tokens form a map of place (across) and time (down). The large dot is
+a token that holds the fast ball in the third frame. The small dots are the ball's places in the other frames. Yellow is the
+group of the large dot. How many small dots are in the yellow of `time`? The last two maps show what the token has *heard of* after two
+blocks, at second hand, too.
 """
 
 # %%
@@ -381,9 +387,10 @@ for name, matrix in [*looks.items(), *reach.items()]:
 
 # %% [markdown]
 r"""
-The direct link of the pattern `time` leads away from a fast ball: to the same place, where in the other frames there is only
-background. How often does this happen? The library counts the patches with ink that have none one frame later. On our balls, and on digits on 64 x 64 pixels at the three speeds of `minivdit study` (its fast is chosen so that a digit
-leaves its patch at once, and is four times that of the library's usual clips):
+The links of `time` lead away from a fast ball. They go to the same place, and in the other frames there is only background
+there. How often does that happen? The library counts the patches with ink that have none one frame later. We count on our balls,
+and on digits of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the usual clips, so
+that a digit leaves its patch at once.)
 """
 
 
@@ -415,17 +422,22 @@ for word, pixels in zip(SPEEDS, PIXELS_PER_FRAME):
 
 # %% [markdown]
 r"""
-So a slow thing is linked to itself, and a fast one to the background that it has left. It is tempting to conclude, as the article
-does, that such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fourth map shows why: after a
-block inside frames and one over time, everything has heard of everything. (Frames alone, the fifth, never get there.) The background token at the ball's old place can learn,
-inside its frame, where the ball is now and what colour it has, and hand that on. What is lost isn't the link but its
-directness: news travels through a token that must carry it beside its own business, and it takes two blocks, so that a
-network of four has two exchanges where `joint` has four. Whether that matters isn't to be settled by argument.
+So what is slow is linked to itself, and what is fast is linked to the background that it has left. The article concludes that
+such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fourth map shows why. After a block inside
+frames and a block over time, every token has heard of every other. (With frames alone, in the fifth map, that never happens.)
+
+The news takes a detour. Inside its frame, the background token at the ball's old place can learn where the ball is now and
+which colour it has. Over time, it hands that on. The link isn't lost, but it is indirect. A token must carry the news beside its own
+business, and each exchange takes two blocks. So four blocks make two exchanges in `framewise` and four in `joint`. Does that
+matter? No argument can settle it.
 
 ## The experiment
 
-Train all three alike: equal weights at the start, equal batches, equal steps. (All know absolute positions now, the number of the
-frame too; so this `perframe` is a little wiser than our image model.)
+We train all three alike: equal weights at the start, equal batches, equal steps. (All have absolute positions now and know the
+number of a frame, so this `perframe` knows a little more than our image model.)
+
+**What to look at.** Left half slow, right half fast. First the colour: in which row is each stripe of one colour? Then the slant:
+does a fast ball really roll, or does it stay and jump? Compare with the real clips at the top.
 """
 
 # %%
@@ -450,8 +462,8 @@ show(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frame
 r"""
 (Moving, a clip in each row: `perframe`, `framewise`, `joint` from left to right, all fast.)
 
-Where in the process is the difference made? The network's error on fixed test clips, at every
-[noise level](glossary.md#noise-level), tells.
+Where is the difference made? We ask for the network's error on fixed test clips, at several
+[noise levels](glossary.md#noise-level), and divide by that of `perframe`. Below 1 means: the links helped.
 """
 
 # %%
@@ -472,29 +484,22 @@ def errors(model, word):
 
 
 loss = {key: {word: errors(model, word) for word in PACES} for key, model in models.items()}
-figure, panels = plt.subplots(1, 2, figsize=(9.5, 3), layout="constrained", sharey=True)
-for axes, word in zip(panels, PACES):
-    for name, style in zip(names, ("o:", "s--", "D-")):
-        axes.semilogy(LEVELS, loss[name, 0][word], style, markersize=4, label=name)
-    axes.set(xlabel="noise level", title=word)
-    axes.grid(alpha=0.3)
-panels[0].set_ylabel("error of the clean clip")
-panels[0].legend(fontsize=8)
-plt.show()
+print("noise level".ljust(18), *(f"{level:6.2f}" for level in LEVELS))
 for word in PACES:
-    told = {name: round(float((loss[name, 0][word] / loss["perframe", 0][word])[4]), 2) for name in names[1:]}
-    print(f"{word}: error at level {LEVELS[4]}, as a share of perframe's: {told}")
+    for name in names[1:]:
+        share = loss[name, 0][word] / loss["perframe", 0][word]
+        print(f"{name}, {word}".ljust(18), *(f"{value:6.2f}" for value in share))
 
 # %% [markdown]
 r"""
-At low noise a frame shows all by itself and the three are alike: links have nothing to add. At the highest nobody sees
-anything. In between, where the other frames hold what this one has lost in noise, is where a clip is decided, and where links
-pay. Between `framewise` and `joint`, though, these curves hardly tell.
+At low noise a frame shows everything by itself, and links have little to add. Near pure noise nobody sees anything. In between,
+the other frames hold what this frame has lost in noise. There links pay, and there a clip is decided. But `framewise` and `joint`
+can hardly be told apart by these errors.
 
 ## How sure, and after how long?
 
-One training proves little: another seed, another result. And one moment of it proves little: who is behind may catch up. So
-train with two further seeds, and look at all of them on the way. (`perframe` is shown at its end.)
+One training proves little: another seed gives another result. And one moment of it proves little: the network that is behind
+may catch up. So we train with two more seeds, and measure at four moments.
 """
 
 # %%
@@ -503,32 +508,40 @@ for seed in SEEDS[1:]:
     for name in ("framewise", "joint"):
         models[name, seed] = trained(name, seed)
 
+# %% [markdown]
+r"""
+**What to look at.** Three lines of a colour are three seeds. Begin with the right panel, the fast ball: is there a moment at
+which all of `joint` lie below all of `framewise`? Then the left one: who is first there? Last, compare the ends: is a
+network of either kind near 90 degrees, the floor of `perframe`?
+"""
+
 # %%
-figure, rows = plt.subplots(2, 2, figsize=(9.5, 5), layout="constrained", sharex=True, sharey="row")
-for row, what in zip(rows, ("change of hue", "off the line")):
-    for axes, word in zip(row, PACES):
-        for name, style, colour in (("framewise", "s--", "C1"), ("joint", "D-", "C2")):
-            for seed in SEEDS:
-                values = [history[name, seed, step][word][what].mean() for step in MARKS]
-                label = name if seed == 0 else None
-                axes.plot(MARKS, values, style, color=colour, markersize=4, alpha=0.8, label=label)
-        end = history["perframe", 0, STEPS][word][what].mean()
-        axes.plot(STEPS, end, "o", color="C0", label="perframe")
-        axes.set_title(f"{what}, {word}", fontsize=10)
-        axes.grid(alpha=0.3)
-    row[0].set(ylim=(0, None), ylabel="degrees" if what == "change of hue" else "px")
-for axes in rows[1]:
-    axes.set(xlabel="steps of training", xticks=MARKS)
-rows[0, 0].legend(fontsize=8)
-figure.suptitle("less is better; a line for each seed", fontsize=10)
+figure, panels = plt.subplots(1, 2, figsize=(9.5, 2.9), layout="constrained", sharey=True)
+for axes, word in zip(panels, PACES):
+    for name, style, colour in (("framewise", "s--", "C1"), ("joint", "D-", "C2")):
+        for seed in SEEDS:
+            values = [history[name, seed, step][word]["change of hue"].mean() for step in MARKS]
+            label = name if seed == 0 else None
+            axes.plot(MARKS, values, style, color=colour, markersize=4, alpha=0.8, label=label)
+    axes.plot(STEPS, history["perframe", 0, STEPS][word]["change of hue"].mean(), "o", color="C0", label="perframe")
+    axes.set(title=f"{word} ball", xlabel="steps of training", xticks=MARKS)
+    axes.grid(alpha=0.3)
+panels[0].set(ylim=(0, None), ylabel="change of hue (degrees)")
+panels[0].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
 r"""
-What a seed does is common to both patterns (the same first weights, the same batches), so take the *difference* within each
-seed, `framewise` - `joint`, and give its mean an interval: Student's t, wide for so few. Above 0, `joint` is better. And if it is the
-*pace* that makes the difference, as the count of patches left behind suggests, then the gap must be wider for the fast ball than
-for the slow one: that, too, is a difference within each seed.
+A seed acts on both patterns alike: it gives them the same first weights and the same batches. So we take the *difference* within
+each seed, $g_s = \text{framewise}_s - \text{joint}_s$. With $n$ seeds, the mean $\bar g$ and the standard deviation $d$ of the
+$g_s$, the 95% interval is Student's:
+
+$$\bar g \pm t_{n-1}\, \frac{d}{\sqrt n}.$$
+
+It is wide for so few seeds: $t_2 = 4.3$. An interval wholly above 0 says that `joint` is better.
+
+One question more. If it is the *speed* that makes the difference, as the count of patches suggests, then the gap must be wider for
+the fast ball than for the slow one. That is a difference within each seed, too.
 """
 
 
@@ -543,24 +556,11 @@ def with_interval(estimate):
     return f"{estimate.mean:6.2f} ({estimate.low:7.2f} to {estimate.high:6.2f})"
 
 
-figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.2), layout="constrained")
-for axes, what, unit in zip(panels, ("change of hue", "off the line"), ("degrees", "px")):
-    for word, style, aside in (("slow", "o", 0.95), ("fast", "D", 1.05)):
-        found = [Estimate.over_runs(gap(what, word, step)) for step in MARKS]
-        means = np.array([one.mean for one in found])
-        reach = means - [one.low for one in found]
-        axes.errorbar(np.array(MARKS) * aside, means, reach, fmt=style, capsize=4, label=word)
-        for step, one in zip(MARKS, found):
-            verdict = "joint is better" if one.low > 0 else "framewise is better" if one.high < 0 else "not shown"
-            print(f"{what}, {word}, step {step:3}: {with_interval(one)}  {verdict}")
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_xticks(MARKS, MARKS)
-    axes.set_xticks([], minor=True)
-    axes.set(xlabel="steps of training", ylabel=unit, title=f"{what}: framewise - joint")
-    axes.grid(alpha=0.3)
-panels[0].legend(fontsize=8)
-plt.show()
+for what, word in itertools.product(("change of hue", "off the line"), PACES):
+    for step in MARKS:
+        one = Estimate.over_runs(gap(what, word, step))
+        verdict = "joint is better" if one.low > 0 else "framewise is better" if one.high < 0 else "not shown"
+        print(f"{what}, {word}, step {step:3}: {with_interval(one)}  {verdict}")
 
 print("\nchange of hue: the gap with the fast ball, minus that with the slow one")
 for step in MARKS:
@@ -584,55 +584,57 @@ assert size(np.all(sooner) and np.all(shares < 1), True)  # in every seed; a few
 r"""
 Read it with care.
 
-- **Identity.** Without links it stays at the floor, however long the training. With links all networks end near the ceiling,
-  those that are linked pixel to same pixel, too: "cannot" is refuted.
-- **Pace.** But who gets there first depends on it. With the fast ball `joint` leads, and halfway all its seeds hold their colour
-  while those of `framewise` don't yet. With the slow ball `framewise` leads at first, as links from pixel to same pixel should for what
-  stays where it is, and is overtaken. Early in the training the gap between the paces has its whole interval above 0: the detour
-  is real. It doesn't say *can't*, it says *later*.
-- **Motion.** With the slow ball `framewise` is the first to keep to the line, too; at the end no difference is shown. To roll
-  straight when fast, neither has learned in so few steps: look at the floors again.
-- **Loss.** That of `framewise` is the *lower* one at each of these steps, even while its fast balls change their colour. A loss
-  adds up everything and doesn't say which part of it is the colour. Who chooses by the loss alone chooses the other network.
-- **How sure?** Three seeds, one learning rate, one small world; and of some twenty intervals of 95%, one in twenty misses
-  by chance. "Not shown" doesn't mean "the same": halfway, with the fast ball, all of `joint` lie below all of `framewise`, but by
-  amounts so different that the interval can't exclude 0. And early on `joint` leaves many frames without a ball, which
-  counts as chance: with the fast ball it leads in spite of that, and a part of its lag with the slow one may be no more than that. (The
-  gap between the paces is hardly touched, since the balls are missing about equally at both.)
+- **Identity.** Without links the hue stays at the floor. With links, all networks end far from it, `framewise` too. So "cannot"
+  is refuted.
+- **Speed.** But who is first depends on the speed. With the fast ball `joint` leads early. With the slow ball `framewise` leads at
+  first, as it should, since what stays in its place is linked to itself. Early in the training, the gap between the two
+  speeds has its whole interval above 0. The detour is real. It doesn't mean *can't*. It means *later*.
+- **Motion.** `framewise` is also the first to keep the slow ball on its line. To roll straight when fast, neither has learnt in so
+  few steps: compare with the floors.
+- **Loss.** `framewise` has the *lower* loss at all four moments, even while its fast balls change their colour. A loss adds up
+  everything, and the colour is a small part of it. Who chooses by the loss alone chooses the other network.
+- **How sure?** There are three seeds, one learning rate, one small world. And of some twenty intervals of 95%, about one misses by
+  chance. "Not shown" doesn't mean "the same". Early on, `joint` leaves many frames without a ball, and they count as
+  chance: a part of its lag with the slow ball may be no more than that.
 
-The article's claim thus wants a correction. Linked pixel to same pixel, frames *can* be consistent; for what moves fast it takes
-longer to learn. How much of that is left in a large network after a long training, this corridor can't say.
+So the article's claim needs a correction. Frames linked pixel to same pixel *can* be consistent. For what moves fast, they take
+longer to learn it. How much of that is left in a large network after a long training, this corridor can't say.
 """
 
 # %% [markdown]
 r"""
 ## What it costs
 
-Steps were equal; their price isn't. It is in the pairs of tokens for which scores are computed. ([Chapter 12](12_the_bill.ipynb) has the
-whole bill.)
+The steps were equal. Their price isn't: it grows with the pairs of tokens whose scores are computed. With $T$ frames of $S$ tokens,
+
+$$\text{frame}: T S^2, \qquad \text{time}: S\, T^2, \qquad \text{joint}: (T S)^2.$$
+
+None of this is exponential, whatever the article says. It is *quadratic*: twice the length costs `joint` four times as many
+scores. ([Chapter 12](12_the_bill.ipynb) has the whole bill.)
 """
 
 # %%
 for grid in (GRID, (16, 8, 8)):
     pairs = {name: np.mean([costs.score_pairs(one, grid) for one in SCHEMES[name]]) for name in names}
     print(grid, ", ".join(f"{name} {value:,.0f} pairs a block" for name, value in pairs.items()))
-    assert pairs["joint"] == np.prod(grid) ** 2
+    frames, tokens = grid[0], grid[1] * grid[2]
+    assert pairs["joint"] == (frames * tokens) ** 2
+    assert pairs["framewise"] == (frames * tokens**2 + tokens * frames**2) / 2
 
 # %% [markdown]
 r"""
 ## At full size
 
-All this was in a corridor, with one ball, four blocks and a short training. The same comparison on moving digits, through captions,
-an autoencoder and the metrics at the top of this chapter, is one command: `minivdit study` trains the patterns alike with
-several seeds, on this ball and on digits, at equal steps and at equal FLOPs, and writes every figure beside ceiling and
-floor. The weights that ship are put beside each other by `minivdit compare`.
+`minivdit study` makes the same comparison on this ball and
+on moving digits, through captions, an autoencoder and the measures at the top of this chapter. It trains with several seeds,
+at equal steps and at equal FLOPs. `minivdit compare` puts the weights that ship beside each other.
 
 ## Exercises
 
 Worked solutions are in [solutions/10_the_consistency_problem](solutions/10_the_consistency_problem.ipynb).
 
-**1. The worst pair.** A mean over frames can hide one bad frame. `hue` (B, T) in radians, anywhere from -pi to pi. For each clip
-(B,): by how many *degrees* the two frames differ that differ most, the short way round the circle.
+**1. The worst pair.** A mean over frames can hide one bad frame. `hue` (B, T) is in radians, anywhere from -pi to pi. For each
+clip (B,): by how many *degrees* do the two frames differ that differ most, the short way round the circle?
 """
 
 
@@ -646,9 +648,9 @@ check.ch10_hue(worst_pair)
 # %% [markdown]
 r"""
 **2. Noise that is handed on.** Instead of one noise in common, each frame may take over a part of the noise of the frame before.
-From `own` (B, T, H, W, C), independent standard normal: noise of deviation 1 in which the first frame is its own, and each
-further one a weighted sum of the noise before it and its own, so that neighbours correlate by `share`. (By how much, then, do frames
-that are k apart?)
+`own` (B, T, H, W, C) is independent standard normal. Return noise of standard deviation 1. Its first frame is `own`'s. Each
+further frame is a weighted sum of the noise before it and its own, so that neighbours have the correlation `share`. (What, then,
+is the correlation of frames that are k apart?)
 """
 
 
@@ -661,27 +663,29 @@ check.ch10_noise(noise_handed_on)
 
 # %% [markdown]
 r"""
-**3. Left behind.** `inked` (B, T, rows, columns) says which patches show ink. Of those that do: the share that doesn't
-in the next frame. A patch of the last frame has no next one.
+**3. How far does a link reach?** The chapter counted the patches left behind after one frame. A link of `time` reaches further.
+`inked` (B, T, rows, columns) says which patches show ink. Return an array of T - 1 numbers, for k = 1, 2, ..., T - 1: of the
+patches with ink that have a frame k later, the share without ink there.
 """
 
 
 # %%
-def share_left(inked):
-    pass  # fill me in, about 2 lines
+def left_behind_after(inked):
+    pass  # fill me in, about 4 lines
 
 
-check.ch10_left(share_left)
+check.ch10_left(left_behind_after)
 
 # %% [markdown]
 r"""
-**4. How sure?** `a` and `b` (n,) are a figure of two patterns, trained with the same n seeds. The interval (low, high) of the mean of
-a - b: the mean, plus and minus t times its standard error, the deviation of the differences (divide by n - 1) over the root of n.
+**4. Is the gap wider?** `framewise` and `joint` (2, n) are a figure of two patterns, trained with the same n seeds: row 0 with
+the fast ball, row 1 with the slow one. Return the interval (low, high) by which the gap framewise - joint is wider for the fast
+ball. `t` is Student's factor.
 """
 
 
 # %%
-def interval(a, b, t):
+def interval(framewise, joint, t):
     pass  # fill me in, about 3 lines
 
 
@@ -689,17 +693,42 @@ check.ch10_paired(interval)
 
 # %% [markdown]
 r"""
+**5. Train: the colour for less.** Find four patterns out of `frame`, `time` and `joint` that keep the colour of the *fast* ball
+with at most 40% of `joint`'s pairs. Train them with `trained(patterns, 0)` in 240 steps. Then give a function from noise
+(B, 6, 4, 20, 3) to clips: `draw` is there. **To reach: a mean change of hue below 3 degrees** (`framewise` is above it), with a
+ball in nearly every frame, that moves, and not always in the same colour.
+"""
+
+# %%
+patterns = ("frame", "time", "frame", "time")  # choose others
+assert np.mean([costs.score_pairs(one, GRID) for one in patterns]) <= 0.4 * np.prod(GRID) ** 2
+
+
+def roll_fast(noise):
+    pass  # train first; then about 1 line
+
+
+check.ch10_rolls(roll_fast)
+
+# %% [markdown]
+r"""
+**6. Break it: time alone.** Train `("time",) * 4`. No token ever hears of its neighbours in the same frame. First say what
+becomes of a slow ball, and of a fast one. Then draw both, measure them, and explain each picture by the groups $G$.
+
+**7. Open.** At which speed does `framewise` begin to lag? Train with balls of more speeds than two. Is it the speed in pixels that
+counts, or in patches? What would you change in the world to tell these two apart?
+
 ## In practice
 
-- **An image model with links over time added**: **Video Diffusion Models** puts an attention over time, pixel to same pixel, after each
-  attention inside frames ([Ho, Salimans and others 2022](references.md#ho-salimans-2022)). **AnimateDiff** inserts such layers
+- **An image model with links over time**: **Video Diffusion Models** puts an attention over time, pixel to same pixel, after
+  each attention inside frames ([Ho, Salimans and others 2022](references.md#ho-salimans-2022)). **AnimateDiff** inserts such layers
   into an image model that stays as it was ([Guo et al. 2023](references.md#guo-2023)).
-- **Frames and time in turn** in transformers: **Latte** ([Ma et al. 2024](references.md#ma-2024)) tried four ways to divide them;
-  the STDiT of **Open-Sora** 1.0 to 1.2 puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
-- **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part or handed on, as in
+- **Frames and time in turn** in transformers: **Latte** ([Ma et al. 2024](references.md#ma-2024)) tried four ways to divide
+  them. The STDiT of **Open-Sora** 1.0 to 1.2 puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part, or handed on as in
   exercise 2 ([Ge et al. 2023](references.md#ge-2023)).
-- **All at once**: **CogVideoX** gives the reason of this chapter: a head that moves can't attend to itself in the next frame,
-  the news has to go through patches of background ([Yang et al. 2024](references.md#yang-2024)).
+- **All at once**: **CogVideoX** gives the reason of this chapter. A head that moves can't attend to itself in the next frame,
+  so the news has to go through patches of background ([Yang et al. 2024](references.md#yang-2024)).
 
 ## Further reading
 

@@ -1,10 +1,15 @@
-"""Checks of chapter 10: the worst pair of hues, noise handed on, what is left behind, how sure a comparison is."""
+"""Checks of chapter 10: the worst pair of hues, noise handed on, patches left behind, a gap of gaps, a ball trained."""
 
 import itertools
 
 import numpy as np
 
-from .exercise import agree, different, exercise
+from ..study.ball import FRAMES, HEIGHT, WIDTH, look_at, straight_line
+from .exercise import Wrong, agree, different, exercise
+
+# What a trained network has to reach with the fast ball: change of hue in degrees, frames with a ball, px a frame, and
+# how alike the hues of all clips may be, from 0 (all hues alike often) to 1 (always the same one).
+CHANGE, SEEN, SPEED, ALIKE = 3, 0.95, 0.8, 0.6
 
 
 @exercise
@@ -23,23 +28,50 @@ def ch10_noise(answer, generator):
     expected = [own[:, 0]]
     for t in range(1, own.shape[1]):
         expected.append(share * expected[-1] + (1 - share**2) ** 0.5 * own[:, t])
-    agree("the noise (B, T, H, W, C)", answer(own.copy(), share), np.stack(expected, axis=1))
+    agree("the noise (B, T, H, W, C)", answer(own, share), np.stack(expected, axis=1))
 
 
 @exercise
 def ch10_left(answer, generator):
-    inked = generator.random(different(generator, 4, 3, 8)) < 0.4  # (B, T, rows, columns)
-    left = sum(int((now & ~then).sum()) for clip in inked for now, then in itertools.pairwise(clip))
-    agree("the share", answer(inked), left / inked[:, :-1].sum())
+    inked = generator.random(different(generator, 4, 4, 9)) < 0.5  # (B, T, rows, columns)
+    expected = []
+    for apart in range(1, inked.shape[1]):
+        pairs = [(clip[t], clip[t + apart]) for clip in inked for t in range(len(clip) - apart)]
+        expected.append(sum((now & ~then).sum() for now, then in pairs) / sum(now.sum() for now, _ in pairs))
+    agree("the shares (T - 1,)", answer(inked), expected)
 
 
 @exercise
 def ch10_paired(answer, generator):
     seeds = different(generator, 1, 3, 9)[0]
-    luck = 5 * generator.standard_normal(seeds)  # what a seed does to both
-    a, b = luck + generator.standard_normal(seeds), luck + generator.standard_normal(seeds)
+    luck = 5 * generator.standard_normal((2, seeds))  # what a seed does to both patterns
+    framewise, joint = luck + generator.standard_normal((2, 2, seeds)) + generator.uniform(-3, 3, (2, 2, 1))
     t = float(generator.uniform(2, 5))
-    gaps = [one - other for one, other in zip(a, b)]
-    mean = sum(gaps) / seeds
-    error = (sum((gap - mean) ** 2 for gap in gaps) / (seeds - 1) / seeds) ** 0.5
-    agree("the interval (low, high)", answer(a, b, t), [mean - t * error, mean + t * error])
+    wider = [float(a - b - c + d) for a, b, c, d in zip(framewise[0], joint[0], framewise[1], joint[1])]
+    mean = sum(wider) / seeds
+    error = (sum((one - mean) ** 2 for one in wider) / (seeds - 1) / seeds) ** 0.5
+    agree("the interval (low, high)", answer(framewise, joint, t), [mean - t * error, mean + t * error])
+
+
+@exercise
+def ch10_rolls(answer, generator):
+    noise = generator.standard_normal((24, FRAMES, HEIGHT, WIDTH, 3), dtype=np.float32)
+    video = answer(noise)
+    if video is None or video is ...:
+        raise Wrong("the clips: nothing was returned. Is the stub filled in?")
+    if np.shape(video) != noise.shape:
+        raise Wrong(f"the clips: shape {np.shape(video)}, where {noise.shape} is wanted")
+    video = np.asarray(video)
+    if not (video.min() >= -0.01 and video.max() <= 1.01):  # NaN fails, too
+        raise Wrong("the clips: pixels lie between 0 and 1, as `draw` returns them")
+    hue, x, seen = look_at(video)
+    if seen.mean() < SEEN:
+        raise Wrong(f"only {seen.mean():.0%} of the frames show a ball")
+    change = np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1]))))).mean()
+    if change > CHANGE:
+        raise Wrong(f"the hue changes by {change:.1f} degrees; less than {CHANGE} are to be reached")
+    speed = straight_line(x)[1].mean()
+    if speed < SPEED:
+        raise Wrong(f"the ball hardly moves: {speed:.2f} px a frame. Is this the fast one?")
+    if np.abs(np.exp(1j * hue[:, 0]).mean()) > ALIKE:
+        raise Wrong("nearly all balls have one and the same colour")

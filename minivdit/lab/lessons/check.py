@@ -11,7 +11,7 @@ from .ch06 import ch06_near, ch06_rotate, ch06_tokens, ch06_unpatchify
 from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
 from .ch08 import ch08_bind, ch08_cross, ch08_guide, ch08_merge, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
-from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired
+from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired, ch10_rolls
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
 from .ch12 import ch12_block, ch12_budget, ch12_longest, ch12_pairs
 from .ch13 import ch13_blocks, ch13_online, ch13_roofline, ch13_traffic, ch13_turns

@@ -69,8 +69,9 @@ STUBS = {
     "10_the_consistency_problem": {
         "ch10_hue": "worst_pair",
         "ch10_noise": "noise_handed_on",
-        "ch10_left": "share_left",
+        "ch10_left": "left_behind_after",
         "ch10_paired": "interval",
+        "ch10_rolls": "roll_fast",
     },
     "11_joint_attention": {
         "ch11_windows": "window_links",
