@@ -145,7 +145,7 @@ $$h_t = \arg\big(c_R + c_G\, e^{2\pi i/3} + c_B\, e^{4\pi i/3}\big), \qquad
 
 `off the line` is how far the centres are from the best straight line, in pixels (root mean square), and `speed` is the speed of
 that line. A frame without a ball gets 90 degrees, the value of chance (see below), so that to show nothing doesn't count as
-consistent. `seen` is the share of frames with a ball. First a loop, then all clips at once.
+consistent. `seen` is the share of frames with a ball.
 """
 
 
@@ -498,8 +498,7 @@ can hardly be told apart by these errors.
 
 ## How sure, and after how long?
 
-One training proves little: another seed gives another result. And one moment of it proves little: the network that is behind
-may catch up. So we train with two more seeds, and measure at four moments.
+One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we train with two more seeds, and measure at four moments.
 """
 
 # %%
@@ -590,7 +589,7 @@ Read it with care.
   first, as it should, since what stays in its place is linked to itself. Early in the training, the gap between the two
   speeds has its whole interval above 0. The detour is real. It doesn't mean *can't*. It means *later*.
 - **Motion.** `framewise` is also the first to keep the slow ball on its line. To roll straight when fast, neither has learnt in so
-  few steps: compare with the floors.
+  few steps.
 - **Loss.** `framewise` has the *lower* loss at all four moments, even while its fast balls change their colour. A loss adds up
   everything, and the colour is a small part of it. Who chooses by the loss alone chooses the other network.
 - **How sure?** There are three seeds, one learning rate, one small world. And of some twenty intervals of 95%, about one misses by
