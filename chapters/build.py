@@ -1,16 +1,18 @@
-"""Run the chapters and write the notebooks; make the site.
+"""Run the chapters and write the notebooks; make the site and slides.
 
 python chapters/build.py            the notebooks whose source has changed; they are run where code has
 python chapters/build.py 01 03      the notebooks of these chapters, changed or not
 python chapters/build.py --all      all notebooks
 python chapters/build.py --check    only say which notebooks don't agree with their source, and which links are broken
 python chapters/build.py --site     all of it and the reference of the library as a web site, in chapters/_build/html
+python chapters/build.py --slides 03   chapter 3 as slides, in chapters/_build/slides; without a number all chapters
 
 The sources are py:percent files in `source`, beside the notebooks; a notebook is its source, run from top to bottom.
 """
 
 import argparse
 import base64
+import copy
 import io
 import re
 import shutil
@@ -25,7 +27,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 # Where the project is found on GitHub, such as "owner/minivdit", and the branch. From these the badges that open a
-# chapter in Colab and on Binder are made; while it is empty there are none.
+# chapter in Colab and on Binder are made, and the cell that installs the package; while it is empty there are none.
 REPOSITORY, BRANCH = "", "main"
 
 CHAPTERS = Path(__file__).resolve().parent
@@ -47,7 +49,8 @@ def read(source):
     """A source as a notebook without outputs, badges included; equal sources give equal notebooks."""
     notebook = jupytext.read(source, fmt="py:percent")
     if REPOSITORY:
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(badges(notebook_of(source))))
+        opening = [nbformat.v4.new_markdown_cell(badges(notebook_of(source))), nbformat.v4.new_code_cell(launch())]
+        notebook.cells[1:1] = opening
     for number, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{number}", {}
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
@@ -61,8 +64,15 @@ def badges(path):
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"(https://colab.research.google.com/github/{REPOSITORY}/blob/{BRANCH}/{file})\n"
         "[![Open on Binder](https://mybinder.org/badge_logo.svg)]"
-        f"(https://mybinder.org/v2/gh/{REPOSITORY}/{BRANCH}?urlpath=%2Fdoc%2Ftree%2F{file})\n\n"
-        f"In Colab, first run `%pip install git+https://github.com/{REPOSITORY}`."
+        f"(https://mybinder.org/v2/gh/{REPOSITORY}/{BRANCH}?urlpath=%2Fdoc%2Ftree%2F{file})"
+    )
+
+
+def launch():
+    """A cell that installs the package where it is missing, as in Colab. [fast]: chapter 13 compiles with Numba."""
+    return (
+        "try:\n    import minivdit\nexcept ImportError:  # as in Colab\n"
+        f'    %pip install --quiet "minivdit[fast] @ git+https://github.com/{REPOSITORY}@{BRANCH}"'
     )
 
 
@@ -178,15 +188,75 @@ def make_site(chapters=CHAPTERS):
     return done.returncode
 
 
+def slide_cells(cells):
+    """A notebook's cells as slides: a heading begins one, and each further cell is one below it.
+
+    Cells are divided at their headings. A heading of level 3 or more begins a slide below, too.
+    """
+    for cell in cells:
+        parts = at_headings(cell.source) if cell.cell_type == "markdown" else [cell.source]
+        for number, part in enumerate(parts):
+            slide = copy.deepcopy(cell)
+            slide.source, slide.id = part, f"{cell.id}-{number}"
+            kind = "slide" if cell.cell_type == "markdown" and re.match("##? ", part) else "subslide"
+            slide.metadata["slideshow"] = {"slide_type": kind}
+            yield slide
+
+
+def at_headings(text):
+    """The parts of a Markdown text, each but the first beginning with a heading; code in fences has none."""
+    parts, fenced = [""], False
+    for line in text.splitlines(keepends=True):
+        fenced ^= line.startswith("```")
+        if not fenced and re.match("#+ ", line) and parts[-1].strip():
+            parts.append("")
+        parts[-1] += line
+    return parts
+
+
+def make_slides(source, folder=CHAPTERS / "_build" / "slides"):
+    """Write a chapter as slides of reveal.js, pictures included. Returns the path."""
+    from nbconvert import SlidesExporter  # of the extra `site`
+
+    notebook = nbformat.read(notebook_of(source), as_version=4)
+    notebook.cells = list(slide_cells(notebook.cells))
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # links to other files of the chapters, seen from the folder of the slides
+            cell.source = re.sub(r"(?<!!)(\[[^\]]*\]\()(?!\w+:|#)", r"\1../../", cell.source)
+    unseen = {f"exclude_{what}": True for what in ("input_prompt", "output_prompt", "anchor_links")}
+    exporter = SlidesExporter(embed_images=True, reveal_scroll=True, reveal_number="c/t", **unseen)
+    resources = {"metadata": {"name": source.stem, "path": str(CHAPTERS)}}
+    page, _ = exporter.from_notebook_node(notebook, resources=resources)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{source.stem[:2]}.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def loaded_by(page):
+    """The hosts from which a page fetches scripts and styles when it is shown."""
+    parts = re.findall(r"<(?:script|link)\b[^>]*>|import [^\n]*|\"https://[^\n\"]*\.js\"", page)
+    return sorted({host for part in parts for host in re.findall(r"https://([\w.]+)", part)})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("numbers", nargs="*", help="chapters to run, such as 01")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--site", action="store_true")
+    parser.add_argument("--slides", action="store_true")
     options = parser.parse_args()
     if options.site:
         return make_site()
+    if options.slides:
+        chapters = [source for source in sources() if source.parents[1] == CHAPTERS]
+        for source in chapters:
+            if not options.numbers or source.name[:2] in options.numbers:
+                path = make_slides(source)
+                hosts = ", ".join(loaded_by(path.read_text(encoding="utf-8")))
+                print(f"{path.relative_to(CHAPTERS.parent)}; when it is shown it loads scripts from {hosts}")
+        return 0
     broken = list(broken_links()) if options.check else []
     if broken:
         print("\n".join(broken))
