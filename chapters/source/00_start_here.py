@@ -161,7 +161,7 @@ except ValueError as error:
 # %% [markdown]
 r"""
 A network takes numbers. The [tokenizer](glossary.md#tokenizer) gives each word a number of its own. 1 starts a caption, and
-0 fills a short caption up to the length of the longest.
+0 fills it up to a fixed length.
 """
 
 # %%
@@ -328,9 +328,10 @@ check.ch00_spread(spread)
 
 # %% [markdown]
 r"""
-**4. Break it and explain.** Exchange rows and columns: `moving.video.swapaxes(2, 3)`. Nothing raises an error. First
-predict what you'll see: which way do the digits move, and which digits can still be read? Then show the clips, and measure
-with `share_right`. Why does a canvas of 32 x 32 pixels hide this mistake?
+**4. Break it and explain.** Exchange rows and columns of the real clips: `real.swapaxes(2, 3)`. Nothing raises an error. First
+predict what you'll see: which way do the digits move now, and which can still be read? Then show some, and measure with
+`share_right`, once with `asked` and once with captions that say the new directions. Why does a canvas of 32 x 32 pixels hide
+this mistake?
 
 **5. A question to explore.** Which digit, or which direction, does the model get wrong most often? Choose captions, draw
 clips with several seeds, and count. How many clips do you need before you believe your answer?

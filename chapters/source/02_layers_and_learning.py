@@ -599,9 +599,9 @@ check.ch02_precision_and_recall(precision_and_recall)
 
 # %% [markdown]
 r"""
-**6. Break it and explain.** Set all weights and biases of `TwoLayers` to 0 and train it with `train_on`. Which parameters
-have moved after 200 steps? What is the loss? Explain it by the pullback of exercise 1. And what happens if all weights start
-at 0.1 instead?
+**6. Break it and explain.** Set all weights and biases of `TwoLayers` to 0 (`parameter.data[...] = 0`) and train it with
+`list(train_on(...))`. Which parameters have moved after 200 steps? What is the loss? Explain it by the pullback of exercise 1.
+And what happens if all weights start at 0.1 instead?
 
 **7. A question to explore.** `disturb` does several things to a digit. Which of them hurts the judge most? Write each by
 itself, measure, and say how sure you are.

@@ -510,8 +510,9 @@ check.ch03_clean(clean_of)
 # %% [markdown]
 r"""
 **5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. On
-rectified flow, find the level at which the judge reads half of the digits, with both kinds of pixels (divide by 4 again before
-the judge reads). Which shift has the same effect? Would the network have more work or less at level 0.5?
+rectified flow, find the level at which the judge reads half of the digits, with both kinds of pixels. (Before it reads, divide
+by alpha, then by 4, and bring the pixels to [0, 1].) Which shift has the same effect? Would a network have more work or
+less at level 0.5?
 
 **6. A question to explore.** Design a schedule of your own: two functions `alpha(t)` and `sigma(t)`. For example, spread the
 levels evenly over the decibels between which the judge goes from reading all to reading nothing. Compare it with the four in

@@ -900,8 +900,8 @@ check.ch04_train(predict)
 # %% [markdown]
 r"""
 **6. Break it and explain.** Sample from your network of exercise 5, but start from noise with half the standard
-deviation, then with twice. What becomes of the moons? Do the same with `ddpm` in place of Euler. Which one forgives more, and
-why?
+deviation, then with twice. What becomes of the moons? Do the same with `ddpm` in place of Euler. (The library's points are
+(B, 1, 2) and its levels (B, 1), so write a small function around `predict`.) Which one forgives more, and why?
 
 **7. A question to explore.** You may call the network 8 times. Where should the levels lie? Try even levels, more of them
 near noise, more near clean, with Euler and with `dpm_solver`. Does your answer hold for the digit of this chapter, too?
