@@ -7,11 +7,11 @@ r"""
 **You'll do:** take the block of a video transformer apart and put it together again; see what each piece lets through;
 start networks with shut and with open gates and train both; count a block's FLOPs and hold them against the clock.
 
-**You'll learn:** what layer norm and [modulation](glossary.md#modulation) do; how one network serves all noise levels; why
-a fresh block is the identity, and why that isn't a dead end; where a block's weights are, and where its time goes.
+**You'll learn:** what [layer norm](glossary.md#layer-norm) and [modulation](glossary.md#modulation) do; how one network serves all noise
+levels; why a fresh block is the identity, and why it can learn all the same; where a block's weights are, and where its time goes.
 
-**You need:** [attention](05_attention.ipynb), [patches and positions](06_patches_and_positions.ipynb), and the word
-*noise level* from [chapter 3](03_adding_noise.ipynb).
+**You need:** [attention](05_attention.ipynb), [patches and positions](06_patches_and_positions.ipynb), and
+[noise levels](glossary.md#noise-level) from [chapter 3](03_adding_noise.ipynb).
 
 ![A block: three branches, with norm, modulation and gates, add to a stream](pictures/07.svg)
 """
@@ -44,20 +44,20 @@ generator = np.random.default_rng(0)
 r"""
 ## One stream, and branches that add to it
 
-A transformer is a stack of equal blocks. Tokens come in as an array `x`, go out with the same shape, and each block only
-*adds* to them, three times:
+A transformer is a stack of equal blocks. Tokens come in as an array $x$ and go out with the same shape. Each block only *adds* to them,
+three times:
 
-```
-x = x + gate1 * attention(modulate(norm(x)))       tokens look at each other
-x = x + cross_attention(norm(x), text)             tokens look at the caption
-x = x + gate2 * mlp(modulate(norm(x)))             each token thinks by itself
-```
+$$\begin{aligned}
+x &\leftarrow x + g_1 \cdot \mathrm{attention}(\mathrm{modulate}(x)) && \text{tokens look at each other} \\
+x &\leftarrow x + \mathrm{crossattention}(\mathrm{norm}(x), \text{words}) && \text{tokens look at the caption} \\
+x &\leftarrow x + g_2 \cdot \mathrm{mlp}(\mathrm{modulate}(x)) && \text{each token is processed by itself}
+\end{aligned}$$
 
-The sum that runs through all blocks is called the *residual stream*. This chapter takes the three lines apart, piece by
-piece: norm, modulation, gates, and what stands between them.
+The sum that runs through all blocks is called the [residual stream](glossary.md#residual-stream). $g_1$ and $g_2$ are
+[gates](glossary.md#gate). This chapter takes the three lines apart: norm, modulation, gates, and what stands between them.
 
-Here is the library's block, on a clip of 3 frames with 4x4 tokens each, with a caption of 5 words. The array `condition`
-is what the network knows about a frame besides its tokens: its noise level, and the caption's mean.
+Here is the library's block, on a clip of 3 frames with 4x4 tokens each, with a caption of 5 words. The array `condition` is what the
+network knows about a frame besides its tokens: its noise level, and the caption's mean.
 """
 
 # %%
@@ -78,11 +78,15 @@ for name, parameter in block.parameters().items():
 r"""
 Note which layers start at zero: the modulation, and the last layer of cross-attention. (Biases always do.)
 
-## Layer norm: every token at the same volume
+## Layer norm: every token at the same size
 
-Each block adds to the stream, so its numbers grow from block to block. A layer that is used to numbers around 1 would be
-overrun. So each branch reads the stream through a norm: every token's row is shifted to mean 0 and scaled to variance 1.
-As a loop:
+Each block adds to the stream, so its numbers grow from block to block. A layer that is used to numbers around 1 couldn't cope. So each
+branch reads the stream through a norm, which brings every token's row $x$ of $D$ numbers to mean 0 and variance 1:
+
+$$\mathrm{norm}(x) = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \qquad
+\mu = \frac1D \sum_i x_i, \qquad \sigma^2 = \frac1D \sum_i (x_i - \mu)^2.$$
+
+A small $\varepsilon$ keeps the root away from 0. As a loop, and vectorised:
 """
 
 
@@ -102,25 +106,25 @@ def layer_norm_vectorised(x):
 loud = x * np.exp(generator.standard_normal((1, 3, 16, 1), dtype=np.float32))  # tokens of very different size
 assert np.allclose(layer_norm_by_loop(loud), layer_norm_vectorised(loud), atol=1e-5)
 assert np.allclose(layer_norm_by_loop(loud), ag.layer_norm(loud).data, atol=1e-5)
-assert np.allclose(ag.layer_norm(100 * loud + 7).data, ag.layer_norm(loud).data, atol=1e-3)  # volume is forgotten
+assert np.allclose(ag.layer_norm(100 * loud + 7).data, ag.layer_norm(loud).data, atol=1e-3)  # the size is forgotten
 
 # %% [markdown]
 r"""
-The last line says what is lost: how large a token was, and its mean. Only the *direction* is left. The stream itself
-isn't normed, only what the branches read; nothing is forgotten on the main road.
+The last line says what is lost: a token's size and its mean. Only the *direction* is left. But the stream itself isn't normed, only what
+the branches read. So the stream forgets nothing.
 
 ## Modulation: one network for all noise levels
 
-At level 0.9 the network has to guess where a digit might be; at 0.1 it has to polish edges. Same weights, different work.
-How is it told the level? One could add it to every token. What works better
-([Peebles and Xie 2023](references.md#peebles-2023) tried four ways) is to let the condition turn the knobs behind each norm:
+At noise level 0.9 the network has to guess where a digit might be. At 0.1 it has to polish edges. The weights are the same, the work
+isn't. How is the network told the level? It could be added to every token. Something else works better
+([Peebles and Xie 2023](references.md#peebles-2023) tried four ways): the condition sets a scale and a shift behind each norm,
 
-$$\text{modulate}(x) = \text{norm}(x) \cdot (1 + \text{scale}) + \text{shift}$$
+$$\mathrm{modulate}(x) = \mathrm{norm}(x) \cdot (1 + \text{scale}) + \text{shift}.$$
 
-A linear layer makes the knobs from the condition: a shift and a scale for each of D channels, for attention and again
-for the MLP, and two gates. Six vectors in all. It is called *adaptive layer norm*, adaLN.
+A linear layer makes these from the condition: a shift and a scale for each of $D$ channels, for attention and again for the MLP, and two
+gates. Six vectors in all. It is called *adaptive layer norm*, [adaLN](glossary.md#adaln-zero).
 
-In this project each *frame* has a noise level, so each frame has its own six vectors; its tokens share them.
+In this project each *frame* has a noise level, so each frame has its own six vectors. Its tokens share them.
 """
 
 # %%
@@ -137,10 +141,13 @@ assert np.allclose(by_loop, ag.normalise_and_modulate(x, shift, scale).data, ato
 
 # %% [markdown]
 r"""
-Why `1 + scale`? So that a layer of zeros means "change nothing" and not "silence everything".
+Why `1 + scale`? So that a layer of zeros changes nothing. Without the 1 it would silence everything.
 
-What does a trained network do with its knobs? We ask the one that comes with this package. All levels at once: a
-"clip" of 41 frames, each with a level of its own.
+What does a trained network do with the six vectors? We ask the one that comes with this package, at all levels at once: a "clip" of 41
+frames, each with a noise level of its own.
+
+**What to look at.** Each curve is one block. In the middle and right panels, 0 is a shut gate. Which way do most curves go as the noise
+grows? Do early and late blocks differ?
 """
 
 # %%
@@ -149,7 +156,7 @@ network = model.transformer
 levels = np.linspace(0, 1, 41, dtype=np.float32)
 with ag.no_grad():
     _, caption_mean = network.text(model.tokenizer.encode(["a 3 moving right"]))
-    knobs = [
+    vectors = [
         ag.split(layer.modulation(network._condition(levels[None], caption_mean, 41)), parts=6)
         for layer in network.blocks
     ]  # for each block: shift1, scale1, gate1, shift2, scale2, gate2, each (1, 41, 1, D)
@@ -157,16 +164,16 @@ with ag.no_grad():
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
 parts = {"1 + scale before attention": (1, 1), "gate of attention": (2, 0), "gate of the MLP": (5, 0)}
 for axes, (name, (which, offset)) in zip(panels, parts.items()):
-    for number, six in enumerate(knobs):
+    for number, six in enumerate(vectors):
         size_of = np.sqrt(np.mean((offset + six[which].data[0, :, 0]) ** 2, axis=-1))
-        axes.plot(levels, size_of, color=plt.cm.cividis(number / len(knobs)), label=f"block {number}")
+        axes.plot(levels, size_of, color=plt.cm.cividis(number / len(vectors)), label=f"block {number}")
     axes.set(title=name, xlabel="noise level")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
 panels[0].set_ylabel("root mean square over channels")
 panels[0].legend(fontsize=7, ncol=3, loc="lower right")
 plt.show()
-openness = np.array([np.sqrt(np.mean(six[2].data[0, :, 0] ** 2, axis=-1)) for six in knobs])  # (blocks, levels)
+openness = np.array([np.sqrt(np.mean(six[2].data[0, :, 0] ** 2, axis=-1)) for six in vectors])  # (blocks, levels)
 wider = openness[:, levels > 0.7].mean(axis=1) > openness[:, levels < 0.3].mean(axis=1)
 print(f"with the level the attention gates change by {np.ptp(openness, axis=1).min():.2f} to "
       f"{np.ptp(openness, axis=1).max():.2f}; {wider.sum()} of {len(wider)} are wider open at heavy noise")  # fmt: skip
@@ -174,16 +181,15 @@ assert np.ptp(openness, axis=1).max() > 0.05
 
 # %% [markdown]
 r"""
-The gates were all 0 when training began. Each block has found its own curve: the higher it is, the more of what the branch
-found is added to the stream. The line under the picture counts the blocks whose attention is wider open at heavy noise
-than at little. Where most are, it can be read like this: a noisy token by itself says little, and its neighbours have to
-help. That is a reading, not a proof.
+All gates were 0 when training began. Each block has found its own curve: the higher it is, the more of the branch is added to the stream.
+The line under the picture counts the blocks whose attention gate is wider open at heavy noise than at little noise. Where most are, one
+can read it like this: a noisy token says little by itself, so its neighbours have to help. That is a reading, not a proof.
 
 ## What stands between: three branches
 
-**Attention** splits the width into heads, and each looks for something of its own. The library hands all heads to one
-operation; by loop it is one head after the other. (Here without positions and without the norm of queries and
-keys, which we come back to *in practice*.)
+**Attention** splits the width into [heads](glossary.md#head), and each looks for something of its own. The library hands all heads to one
+operation. By loop it is one head after the other. (Here without positions, and without the norm of queries and keys, which comes up under
+*In practice*.)
 """
 
 # %%
@@ -202,8 +208,9 @@ assert np.allclose(by_loop, at_once)
 
 # %% [markdown]
 r"""
-**Cross-attention** is the same with one difference: queries come from the tokens of the clip, keys and values from the
-words. **The MLP** takes every token by itself: widen to four times the width, bend, narrow.
+**[Cross-attention](glossary.md#cross-attention)** is the same with one difference: queries come from the tokens of the clip, keys and
+values from the words. **The [MLP](glossary.md#mlp)** takes every token by itself: a linear layer to four times the width, a nonlinearity,
+a linear layer back.
 """
 
 # %%
@@ -215,8 +222,11 @@ r"""
 **Claim.** Only attention carries anything from token to token. Single words come in by cross-attention, and the condition
 (noise level, and the mean of all words) by modulation.
 
-We can see who influences whom by changing one thing and looking at what changes. Zero layers would hide it, so
-in a second block we fill them at random.
+We can see who influences whom: change one thing, and look at what changes. Zero layers would hide it, so in a second block we fill them
+with random numbers.
+
+**What to look at.** A row is what was changed, a column is a piece of the block, and yellow tokens noticed. Which pieces keep a change
+inside its token, which inside its frame, and which spread it everywhere?
 """
 
 
@@ -269,16 +279,16 @@ assert influence["level of frame 1", "modulation"][1].all() and influence["level
 
 # %% [markdown]
 r"""
-Grey tokens don't notice. The top row is why a transformer needs attention at all, and
-[attention patterns](glossary.md#attention-pattern) change only its second picture. In the whole block everything has
-reached everyone: even the level of frame 1 moves the tokens of other frames, since attention has carried it on.
+Grey tokens don't notice. The top row is why a transformer needs attention at all.
+[Attention patterns](glossary.md#attention-pattern) change only its second picture. In the whole block everything has reached everyone:
+even the noise level of frame 1 moves the tokens of other frames, since attention has carried it on.
 
 ## Gates that start at zero
 
 **Claim.** A fresh block is the identity, exactly.
 
-The gates come from a layer of zeros, and the last layer of cross-attention is zero. So each of the three lines adds 0. The
-name for the whole is *adaLN-Zero*.
+The gates come from a layer of zeros, and the last layer of cross-attention is zero. So each of the three lines adds 0. This is called
+*adaLN-Zero*.
 """
 
 # %%
@@ -289,13 +299,13 @@ assert not np.allclose(full(x, condition, text, visible, **surroundings).data, x
 r"""
 **Claim.** Zero isn't a dead end.
 
-It looks like one: behind a shut gate no gradient reaches the branch. But the gate itself has a gradient. From
-$y = x + \text{gate} \cdot \text{branch}$ follow, in the words of chapter 1,
+It looks like one: behind a shut gate no gradient reaches the branch. But the gate itself has a gradient. In the notation of
+[chapter 1](01_autograd.ipynb), from $y = x + g \cdot b$ with the branch $b$ and the gate $g$ follow
 
-$$d\text{branch} = \text{gate} \cdot dy = 0, \qquad d\text{gate} = \sum_{\text{tokens}} \text{branch} \cdot dy \ne 0.$$
+$$db = g \cdot dy = 0, \qquad dg = \sum_{\text{tokens}} b \cdot dy \ne 0.$$
 
-So the first step opens the gates a little, and from the second on the branches learn. (Two layers of zeros in a row *would*
-be a dead end: both gradients are products with zero.) Let us watch, with the plainest training step there is:
+So the first step opens the gates a little, and from the second step on the branches learn. (Two layers of zeros in a row *would* be a dead
+end: both gradients are products with zero.) We watch it with the plainest training step there is:
 """
 
 # %%
@@ -316,9 +326,11 @@ for step in range(3):
 r"""
 ## And without zero gates?
 
-Set the gates to 1 instead, and give cross-attention an ordinary last layer: a plain residual block. First, no training at
-all: 24 fresh blocks in a row, and three questions after each. How loud is the stream? How much of what came in at the
-bottom is still to be seen (as a correlation)? How large is the gradient on its way back?
+Set the gates to 1 instead, and give cross-attention an ordinary last layer: a plain residual block. First without training: 24 fresh blocks
+in a row.
+
+**What to look at.** After each block we ask three questions, one a panel. How large are the numbers of the stream? How much of the input is
+still in it (as a correlation)? How large is the gradient on its way back? What would you wish for in each panel?
 """
 
 
@@ -337,7 +349,7 @@ stacks = {
     "gates at 1": [with_open_gates(Block(config, generator)) for _ in range(depth)],
 }
 figure, panels = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained")
-loudness = {}
+sizes = {}
 for (name, stack), style in zip(stacks.items(), ("o-", "s--")):
     stream = [ag.Tensor(x, requires_grad=True)]  # each block's input is a leaf, so that its gradient can be asked for
     outputs = []
@@ -347,10 +359,10 @@ for (name, stack), style in zip(stacks.items(), ("o-", "s--")):
     back = [np.random.default_rng(1).standard_normal(x.shape, dtype=np.float32)]
     for into, output in zip(stream[-2::-1], outputs[::-1]):  # the last block first
         back.append(ag.gradients(output, [into], back[-1])[0])
-    loudness[name] = [float(np.sqrt(np.mean(s.data**2))) for s in stream]
+    sizes[name] = [float(np.sqrt(np.mean(s.data**2))) for s in stream]
     kept = [np.corrcoef(x.ravel(), s.data.ravel())[0, 1] for s in stream]
     slopes = [float(np.sqrt(np.mean(g**2))) for g in back[::-1]]
-    for axes, values in zip(panels, (loudness[name], kept, slopes)):
+    for axes, values in zip(panels, (sizes[name], kept, slopes)):
         axes.plot(values, style, markersize=3, label=name)
 for axes, title in zip(panels, ("size of the stream", "what is left of the input", "gradient, coming back")):
     axes.set(title=title, xlabel="blocks passed")
@@ -358,17 +370,17 @@ for axes, title in zip(panels, ("size of the stream", "what is left of the input
     axes.grid(alpha=0.3)
 panels[0].legend(fontsize=8)
 plt.show()
-assert np.allclose(loudness["gates at 0"], loudness["gates at 0"][0]) and loudness["gates at 1"][-1] > 1.5
-print(f"after {depth} blocks with open gates the stream is {loudness['gates at 1'][-1]:.1f} times as large")
+assert np.allclose(sizes["gates at 0"], sizes["gates at 0"][0]) and sizes["gates at 1"][-1] > 1.5
+print(f"after {depth} blocks with open gates the stream is {sizes['gates at 1'][-1]:.1f} times as large")
 
 # %% [markdown]
 r"""
-With shut gates depth does nothing, and nothing is lost. With open gates every block adds noise of its own, made
-by weights that have learnt nothing, and what came in is drowned. The network must first learn to undo its own beginning.
+With shut gates depth does nothing, and nothing is lost. With open gates every block adds the output of weights that have learnt nothing, and
+the input is drowned. The network must first learn to undo its own beginning.
 
-Does that matter for training? Measure it: small transformers on small clips of moving digits, velocity prediction, same
-data, same rate, same number of steps. The output layer starts at zero in both, so that both begin with the same loss.
-Several seeds each, since one run proves little.
+Does that matter for training? We measure: small transformers on small clips of moving digits, velocity prediction, same data, same learning
+rate, same number of steps. The output layer starts at zero in both, so both begin with the same loss. Each has several seeds, since one
+run proves little.
 """
 
 # %%
@@ -428,17 +440,21 @@ print(f"gates at 0 are ahead in {better} of {len(seeds)} pairs")
 
 # %% [markdown]
 r"""
-Read the picture with its small print: one depth, one learning rate, few steps. The open gates are late rather than stuck; with
-another rate, warm-up or more steps they may catch up, and we haven't tried. What the zeros give is an easy start. In the paper on DiT, with
-far larger networks and long training, adaLN-Zero was clearly ahead of the same network without zeros.
+This is one depth, one learning rate, few steps. The open gates are late rather than stuck. With another rate, a warm-up or more steps they
+may catch up; we haven't tried (exercise 6). Zeros give an easy start. In the paper on DiT, with far larger networks and long trainings,
+adaLN-Zero was clearly ahead of the same network without zeros.
 
 ## Weights, FLOPs and time
 
-A block's parameters and its FLOPs are two different lists. Every weight of a linear layer costs 2 FLOPs *for each row that
-passes through it*. Rows are tokens for attention and MLP, words for the keys of cross-attention, and frames for modulation.
+A block's parameters and its [FLOPs](glossary.md#flop) are two different lists. Every weight of a linear layer costs 2 FLOPs *for each row
+that passes through it*: rows are tokens for attention and MLP, words for the keys of cross-attention, and frames for modulation.
 
-**Claim.** From the shapes of the weights, the whole bill follows. First the loop over the block's own weights, then the
-library's formula.
+**Claim.** The whole cost follows from the shapes of the weights. With $N$ tokens, $L$ words and width $D$,
+
+$$\text{FLOPs} = \sum_{\text{matrices } W} 2\, \mathrm{rows}(W)\, |W| \;+\; 4 N^2 D \;+\; 4 N L D,$$
+
+where $|W|$ is the number of weights in $W$. The second term is scores and weighted values among tokens, the third the same with the
+words. First the loop over the block's own weights, then the library's formula.
 """
 
 # %%
@@ -465,11 +481,12 @@ for layer in layers:
 
 # %% [markdown]
 r"""
-The modulation holds more than a quarter of all weights and costs almost no work. That is the charm of telling a network
-something *per frame*: it is paid once a frame, not once a token.
+The modulation holds more than a quarter of all weights and costs almost no work, since it is computed once a frame, not once a token.
 
-FLOPs divided by the speed of matrix products are the least time that a layer can take. How near do we come? One core, forward
-only:
+FLOPs divided by the speed of matrix products are the least time that a layer can take. How near do we come, on one core, forward only?
+
+**What to look at.** Compare the two bars of each piece. Which piece is farthest from its least time? Which one has no least time at all, and
+still takes some?
 """
 
 # %%
@@ -535,76 +552,86 @@ plt.show()
 
 # %% [markdown]
 r"""
-Norms and gates have no matrix product, so the formula gives them nothing; they take time all the same, because they read
-and write the whole stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not four.
-Attention needs an exponential for every score besides, which the formula doesn't count either.
+Norms and gates have no matrix product, so the formula gives them nothing. They take time all the same, because they read and write the whole
+stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not four. Attention also needs an exponential for
+every score, which the formula doesn't count either.
 
 ## Exercises
 
 Worked solutions are in [solutions/07_the_transformer_block](solutions/07_the_transformer_block.ipynb).
 
-**1. Layer norm** of `x` (..., D) over the last axis, with `eps` = 1e-6 under the root, without learnt scale and shift.
+**1. The pullback of layer norm.** From `x` (..., D) and `grad`, the gradient of the output, return the gradient of `x`. Without learnt
+scale and shift, `eps` = 1e-6. (Mean and variance depend on `x`, too.)
 """
 
 
 # %%
-def layer_norm(x):
-    pass  # fill me in, about 2 lines
+def norm_pullback(x, grad):
+    pass  # fill me in, about 4 lines
 
 
-check.ch07_layer_norm(layer_norm)
+check.ch07_norm(norm_pullback)
 
 # %% [markdown]
 r"""
-**2. Modulation by frame.** `x` is (B, T, S, D), not yet normed; `shift` and `scale` are (B, T, D): one row a frame.
+**2. Fold it away.** If the condition never changes, modulation needn't be computed. A linear layer reads modulated tokens:
+`modulate(x) @ weight`, with `shift` and `scale` (D,) and `weight` (D, M). Return a weight (D, M) and a bias (M,) with which
+`norm(x) @ new_weight + new_bias` is the same.
 """
 
 
 # %%
-def modulate(x, shift, scale):
+def fold(shift, scale, weight):
     pass  # fill me in, about 2 lines
 
 
-check.ch07_modulate(modulate)
+check.ch07_fold(fold)
 
 # %% [markdown]
 r"""
-**3. The pullback of a gate.** For `x + gate * branch` with `x` and `branch` (B, T, S, D) and `gate` (B, T, 1, D): from
-`grad` (B, T, S, D) the gradients of x, gate and branch, as a tuple.
+**3. The pullback of a dropped branch.** *Stochastic depth* skips a branch for some clips in training and makes it larger for the others:
+`x + keep / rate * gate * branch`, where `keep` (B,) is 0 or 1 and `rate` a number. `x` and `branch` are (B, T, S, D), `gate` is
+(B, T, 1, D). From `grad` (B, T, S, D) return the gradients of x, gate and branch.
 """
 
 
 # %%
-def gate_pullback(x, gate, branch, grad):
-    pass  # fill me in, about 3 lines
+def gate_pullback(x, gate, branch, keep, rate, grad):
+    pass  # fill me in, about 4 lines
 
 
 check.ch07_gate(gate_pullback)
 
 # %% [markdown]
 r"""
-**4. How many weights?** The number of parameters in all *matrices* of a block of width `width` (modulation, self-attention,
-cross-attention, and an MLP `ratio` times as wide). No biases, no norms.
+**4. How many weights?** A network has `depth` blocks of width `width`: modulation, self-attention, cross-attention, and an MLP `ratio` times as
+wide. Return two numbers of weights in all *matrices* of the blocks (no biases, no norms): with a modulation in each block, and with one that
+all blocks share.
 """
 
 
 # %%
-def matrix_parameters(width, ratio):
-    pass  # fill me in, about 2 lines
+def matrix_parameters(width, ratio, depth):
+    pass  # fill me in, about 3 lines
 
 
 check.ch07_parameters(matrix_parameters)
 
 # %% [markdown]
 r"""
+**5. Break it: zeros in a row.** Set `attention.out.weight` of a fresh block to zero as well, and train it like `learner` for some steps. Say
+first which gradients will be zero, and for how long. Then look.
+
+**6. Open.** Do open gates catch up? Vary the learning rate, the number of steps or the depth in `losses_of`. What would be a fair comparison
+of two networks that want different learning rates?
+
 ## In practice
 
 - **adaLN-Zero** is from **DiT** ([Peebles and Xie 2023](references.md#peebles-2023)). Modulating by a condition is older and
   known as FiLM ([Perez et al. 2018](references.md#perez-2018)); so is a residual branch that starts at zero
   ([Goyal et al. 2017](references.md#goyal-2017), [Bachlechner et al. 2020](references.md#bachlechner-2020)).
-- **PixArt-alpha** shares one modulation among all blocks, with a small learnt table for each (*adaLN-single*), and so saves
-  most of what our table shows ([Chen et al. 2023](references.md#chen-2023)). It also starts the last layer of
-  cross-attention at zero, as we do.
+- **PixArt-alpha** shares one modulation among all blocks, with a small learnt table for each (*adaLN-single*). That saves most of the
+  modulation's weights ([Chen et al. 2023](references.md#chen-2023)). It also starts the last layer of cross-attention at zero, as we do.
 - **CogVideoX** has no cross-attention: words and patches stand in one sequence, and each kind has a modulation of its own
   (*expert adaLN*, [Yang et al. 2024](references.md#yang-2024)).
 - **Queries and keys are normalised** too, for each head, so that scores keep a bound

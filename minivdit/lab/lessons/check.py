@@ -8,7 +8,7 @@ from .ch03 import ch03_beta, ch03_clean, ch03_level_of, ch03_noisier
 from .ch04 import ch04_ddim_step, ch04_deviations, ch04_energy, ch04_train, ch04_uncertainty
 from .ch05 import ch05_attention, ch05_merge, ch05_pullback, ch05_visible
 from .ch06 import ch06_near, ch06_rotate, ch06_tokens, ch06_unpatchify
-from .ch07 import ch07_gate, ch07_layer_norm, ch07_modulate, ch07_parameters
+from .ch07 import ch07_fold, ch07_gate, ch07_norm, ch07_parameters
 from .ch08 import ch08_bind, ch08_cross, ch08_guide, ch08_merge, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired, ch10_rolls

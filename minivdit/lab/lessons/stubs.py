@@ -47,8 +47,8 @@ STUBS = {
         "ch06_tokens": "count_tokens",
     },
     "07_the_transformer_block": {
-        "ch07_layer_norm": "layer_norm",
-        "ch07_modulate": "modulate",
+        "ch07_norm": "norm_pullback",
+        "ch07_fold": "fold",
         "ch07_gate": "gate_pullback",
         "ch07_parameters": "matrix_parameters",
     },
