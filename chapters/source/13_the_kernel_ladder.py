@@ -4,16 +4,16 @@ r"""
 
 *About 80 minutes with the exercises. Runs in three quarters of a minute, most of it for compiling.*
 
-**You'll do:** make attention ten times faster on one core; run the project's own CUDA kernels on your CPU, thread by thread; let them tell what they read and count
-it; plant a bug and see it caught; find bank conflicts from a kernel's real addresses; work out for three GPUs what
-limits each rung.
+**You'll do:** make attention several times faster on one core. Run the project's own CUDA kernels on your CPU, thread by
+thread, and count what they read. Plant a bug and see it caught. Find bank conflicts from a kernel's real addresses. Work
+out for three GPUs what limits each rung.
 
-**You'll learn:** why the plain way of computing attention waits for memory; what [arithmetic
-intensity](glossary.md#arithmetic-intensity) and a [roofline](glossary.md#roofline) are; how tiles, registers, tensor
-cores, swizzles and asynchronous copies each take away one reason for being slow.
+**You'll learn:** why the plain way of computing attention waits for memory. What [arithmetic
+intensity](glossary.md#arithmetic-intensity) and a [roofline](glossary.md#roofline) are. How tiles, registers, tensor
+cores, swizzles and asynchronous copies each remove one reason for being slow.
 
-**You need:** [chapter 5](05_attention.ipynb) (online softmax), Numba (`pip install 'minivdit[fast]'`), and a C++ compiler (`g++`). No GPU: where one would be
-timed, the notebook looks for one and says "not measured" if there is none.
+**You need:** [chapter 5](05_attention.ipynb) (online softmax), Numba (`pip install 'minivdit[fast]'`), and a C++ compiler
+(`g++`). You need no GPU. Where one would be timed, the notebook looks for one and says "not measured" if there is none.
 
 ![Registers, shared memory, cache and global memory, with their sizes](pictures/13.svg)
 """
@@ -48,9 +48,12 @@ generator = np.random.default_rng(0)
 r"""
 ## First on a CPU
 
-A kernel is a loop that a compiler turns into machine code. On a CPU [Numba](https://numba.pydata.org) does that for
-Python. Here is attention as the formula is written, for one head: for each query all scores, their softmax, and the
-average of the values.
+For each query $i$, attention computes all scores, their softmax, and the average of the values:
+
+$$o_i = \sum_j \frac{e^{q_i \cdot k_j}}{\sum_l e^{q_i \cdot k_l}}\, v_j.$$
+
+($q$ is divided by $\sqrt{d}$ beforehand, where $d$ is the width of the head.) Here is this formula as a loop, for one head.
+[Numba](https://numba.pydata.org) turns the Python loop into machine code.
 """
 
 # %%
@@ -102,9 +105,9 @@ measure("loop", loop)
 
 # %% [markdown]
 r"""
-**Products.** Every score reads a whole row of the keys again. A library for matrix products (BLAS) keeps pieces of both
-matrices in registers, so that a number that was read serves many multiply-adds; each does 16 of them at a time. Numba
-hands `np.dot` to it. `FAST` lets the compiler add in another order than written, which it needs for vectors of its own.
+**Products.** In the loop, every score reads a whole row of the keys again. A library for matrix products (BLAS) keeps pieces
+of both matrices in registers, so that each number it reads serves many multiply-adds. Numba hands `np.dot` to such a
+library. `FAST` lets the compiler add numbers in another order than written. Then it can work on 8 or 16 of them at a time.
 """
 
 # %%
@@ -131,9 +134,13 @@ measure("products", products)
 
 # %% [markdown]
 r"""
-**Fused.** All scores are 16 MB. They are written to memory and read again, three times. With tiles of 128 x 128 scores and
-the online softmax of chapter 5 they never leave the cache. The sums so far are scaled down whenever a larger score turns
-up.
+**Fused.** The scores take 16 MB. They are written to memory and read again, three times. With [tiles](glossary.md#tile) of
+128 x 128 scores and the online softmax of [chapter 5](05_attention.ipynb) they never leave the cache. Keep a running maximum
+$m$, sum $l$ and output $o$. A tile with scores $s_j$ and values $v_j$ changes them to
+
+$$m' = \max\bigl(m, \max_j s_j\bigr), \qquad l' = e^{m - m'} l + \sum_j e^{s_j - m'}, \qquad o' = e^{m - m'} o + \sum_j e^{s_j - m'} v_j.$$
+
+The factor $e^{m - m'}$ is `shrink` in the code. At the end the output is $o / l$.
 """
 
 # %%
@@ -180,10 +187,14 @@ measure("fused", fused_with(math.exp))
 
 # %% [markdown]
 r"""
-**A vectorised exponential.** Most of what is left is `math.exp`, a call for each score. With $n = \mathrm{round}(x / \ln 2)$
-we have $e^x = 2^n e^r$ with a small $r = x - n \ln 2$, for which a polynomial of degree 7 is exact to the last bit. And $2^n$ is
-written straight into the bits where a float keeps its exponent. That is `exp` in `minivdit/autograd/compiled/scalars.py`:
-sums, products and shifts, which a compiler does for 8 or 16 scores at a time.
+**A vectorised exponential.** Most of the time that is left goes into `math.exp`, a call for each score. There is a faster
+way. Let $n$ be $x / \ln 2$, rounded to a whole number, and $r = x - n \ln 2$ the small rest. Then
+
+$$e^x = 2^n\, e^r.$$
+
+For so small an $r$ a polynomial of degree 7 is exact to the last bit. And $2^n$ needs no arithmetic: a float keeps its
+exponent in 8 bits of its own, and $n$ is added there. So `exp` in `minivdit/autograd/compiled/scalars.py` has only sums,
+products and shifts. A compiler does these for 8 or 16 scores at a time.
 """
 
 # %%
@@ -211,12 +222,13 @@ assert rungs[0] > 4 * rungs[3] and rungs[2] > rungs[3]
 
 # %% [markdown]
 r"""
-What minivdit does on a CPU is the last rung (`minivdit/autograd/compiled/attention_loops.py`), with normalised and
-rotated queries and keys, masks, and the backward pass. NumPy's form goes by tiles, too, but each of its passes over a
-tile is a call of its own.
+On a CPU, minivdit uses the last rung (`minivdit/autograd/compiled/attention_loops.py`). It adds masks, the normalisation and
+rotation of queries and keys, and the backward pass. Its NumPy form uses tiles, too, but each pass over a tile is a call
+of its own.
 
-The rungs on a GPU take away the same reasons for being slow, in the same order: products from registers, tiles from fast
-memory, nothing written that isn't needed. Then come some that a CPU takes care of by itself.
+A GPU is slow for the same reasons: numbers are read too often, from too slow a memory, and scores are written that nobody
+needs. The rungs on a GPU remove these first. The later rungs concern what a CPU does by itself. Here is the whole ladder of
+[kernels](glossary.md#kernel):
 """
 
 # %%
@@ -229,9 +241,10 @@ for name in LADDER:
 r"""
 ## A GPU in four numbers
 
-A GPU is a few dozen [multiprocessors](glossary.md#multiprocessor). Each runs *blocks* of threads, 32 threads (a *warp*)
-in step, and owns a small fast memory that a block shares. Far away is a large slow one, the global memory. Here are
-three GPUs as their maker's data sheets have them (peaks, which no program quite reaches):
+A GPU has dozens of [multiprocessors](glossary.md#multiprocessor). Each runs *blocks* of threads, of which 32 at a time (a
+[warp](glossary.md#warp)) run in step. The threads of a block share a small fast memory, the [shared
+memory](glossary.md#shared-memory). The large [global memory](glossary.md#global-memory) is far away and slow. Here are three
+GPUs with the peak rates of their data sheets. No program quite reaches these.
 
 | | 16-bit tensor cores | fp32 | global memory | multiprocessors |
 |---|---|---|---|---|
@@ -253,18 +266,18 @@ for name, (tensor, plain, bandwidth) in GPUS.items():
 
 # %% [markdown]
 r"""
-A program that does fewer FLOPs for each byte than that waits for memory, however clever its arithmetic. The ratio of
-what it does to what it moves is its *arithmetic intensity*. The *roofline* ([Williams et al.
-2009](references.md#williams-2009)) says what is possible:
+A program that does fewer FLOPs for each byte than that waits for memory, however fast the arithmetic is. The number of FLOPs
+for each byte that it moves is its *arithmetic intensity* $I$. With the peak rate $F$ and the bandwidth $B$ of the GPU, the
+*roofline* ([Williams et al. 2009](references.md#williams-2009)) is
 
-$$\text{FLOP/s} \le \min(\text{peak},\ \text{intensity} \times \text{bandwidth}).$$
+$$\text{FLOP/s} \le \min(F,\ I B).$$
 
-It is a bound, not a prediction: below the roof there are many ways to be slow. The ladder is a list of them.
+This is an upper bound. A program can be slower for many other reasons, and each rung removes one.
 
 ## Rung 1: as the formula is written
 
-Three kernels: scores, softmax, weights times values. A thread makes one score. This is its loop, from the source that a
-GPU would run:
+Rung 1 has three kernels: scores, softmax, weights times values. Each thread computes one score. This is its loop, from the
+source that a GPU would run:
 """
 
 # %%
@@ -274,8 +287,8 @@ print(naive[start : naive.index("\n}", start) + 2])
 
 # %% [markdown]
 r"""
-You have no GPU at hand? Then `Emulation` compiles the same file with `g++` against a header that gives CUDA's words a
-meaning on a CPU. Every thread becomes a fiber, and barriers are real. What it gives must be attention, as in float64:
+You have no GPU at hand? `Emulation` compiles the same file with `g++`, against a header that defines CUDA's words for a CPU.
+Threads take turns on the CPU, and barriers really hold them up. The result must agree with attention in float64:
 """
 
 
@@ -292,9 +305,9 @@ assert close(errors)
 
 # %% [markdown]
 r"""
-3 queries, 4 keys, and what two threads of each kernel said. Now let them say what they *read*. The emulation compiles
-any text we hand it; so we wrap each read in the source in a note of how many bytes it is, run, and count the notes.
-Nothing is guessed: the kernel itself does the counting.
+The trace shows what two threads of each kernel did, for 3 queries and 4 keys. Now let them report what they *read*. The
+emulation compiles any text that we give it. So we add to each read in the source a note that says how many bytes it is. Then
+we run the kernel and count the notes.
 """
 
 
@@ -337,16 +350,21 @@ print(f"{flops / sum(asked.values()):.2f} FLOPs for each byte asked for")
 
 # %% [markdown]
 r"""
-**Claim.** Rung 1 asks for about four bytes for every FLOP. Caches rescue some of it: neighbouring threads ask for the
-same numbers at the same time. But even if every number came from memory once only, the N² scores are written, read,
-read again, turned into weights and read again; 20 bytes for each score against 4 d FLOPs: d / 5 FLOPs a byte, far below
-what any GPU in the table needs. And they have to fit.
+**Claim.** Rung 1 asks for about four bytes for every FLOP. Caches serve a part of these requests, since neighbouring threads
+ask for the same numbers at the same time. But even if each number came from memory only once, the N² scores cost too much.
+They are written, read for the maximum, read for the sum, written as weights, and read once more. That is 20 bytes for each
+score and 4 d FLOPs, so
+
+$$I \le \frac{4 d}{20} = \frac{d}{5} \text{ FLOPs a byte},$$
+
+far below what the tensor cores in the table need. And all scores have to fit into memory.
 
 ## Rung 2: online softmax, one thread a query
 
-Chapter 5's loop, as a kernel. A thread keeps a running maximum, a sum and its row of the output in registers, and no
-score ever reaches memory. The 64 threads of a block look at the same keys: together they fetch a *tile* of keys and
-values into shared memory, all wait at a barrier, and all read it there. Watch the first thread:
+This rung is the online softmax as a kernel. A thread keeps a running maximum, a sum and its row of the output in registers,
+so no score ever reaches memory. The 64 threads of a block look at the same keys. Together they fetch a tile of keys and
+values into shared memory. All wait at a *barrier* until all have arrived, and then read the tile there. This is what the
+first thread does:
 """
 
 # %%
@@ -357,11 +375,15 @@ assert close(errors)
 
 # %% [markdown]
 r"""
-Two phases end at barriers: nobody reads before all have written, nobody writes the next tile before all have read this
-one.
+There are two barriers for each tile. Nobody reads a tile before all have written it. Nobody writes the next tile before all
+have read this one.
 
-**Claim.** Tiles cut what is asked of global memory by the number of queries in a block. Each block reads its queries
-once and all keys and values once. The simple loop, and the formula:
+**Claim.** A block of $R$ queries asks global memory for about $R$ times fewer bytes than $R$ separate threads would. Each
+block reads its own queries once, and all keys and values once. For $N$ tokens, width $d$ and $b$ bytes a number that is
+
+$$b\, d\, \bigl(N + 2 \lceil N / R \rceil N\bigr) \text{ bytes}.$$
+
+First the simple loop, then this formula:
 """
 
 
@@ -399,11 +421,11 @@ print(f"of shared memory: {online_shared:,} bytes, {flops / online_shared:.2f} F
 
 # %% [markdown]
 r"""
-Global memory is happy now. But the trouble has moved: every multiply-add takes one or two numbers from *shared* memory.
+Now shared memory is the bottleneck: every multiply-add takes one or two numbers from it. Rung 3 will change that.
 
-First, though: are the barriers needed? Take one away. Most runs on a GPU would look right, and one in a thousand
-wouldn't; the emulation is unkind on purpose (one warp runs ahead as far as barriers let it, and shared memory is NaN at
-first), so it shows at once:
+But first, are the barriers needed? Take one away. On a GPU most runs would still be right, because warps usually keep pace with
+each other. So such a bug can stay hidden for long. The emulation provokes it: one warp runs ahead as far as the barriers let it, and
+shared memory is full of NaN at first.
 """
 
 # %%
@@ -424,8 +446,13 @@ assert caught
 r"""
 ## Rung 3: tiles in registers
 
-A thread now makes not one score but 8 rows by 4 columns of them. It reads 8 + 4 numbers for 32 multiply-adds:
-**claim:** a register tile of R by C needs (R + C) / (R C) reads for each multiply-add, where a single one needs 2.
+A thread now computes not one score but 8 rows by 4 columns of them. It reads 8 + 4 numbers for 32 multiply-adds.
+
+**Claim.** A tile of $R$ rows by $C$ columns in registers needs
+
+$$\frac{R + C}{R\, C}$$
+
+reads for each multiply-add. A single score needs 2.
 """
 
 # %%
@@ -466,11 +493,12 @@ plt.show()
 r"""
 ## Rung 4: tensor cores
 
-A tensor core multiplies whole small matrices: `mma.sync` takes 16 x 16 by 16 x 8 numbers of 16 bits, spread over the
-registers of a warp, and adds in float32. Scores become weights in registers, without ever seeing shared memory.
+A [tensor core](glossary.md#tensor-core) multiplies whole small matrices. The instruction `mma.sync` multiplies 16 x 16 by
+16 x 8 numbers of 16 bits, which are spread over the registers of a warp, and adds in float32. Scores become weights in
+registers and never go to shared memory.
 
-16-bit numbers are coarse. The rule of this project: a kernel may be at most twice as far from float64 as plain
-arithmetic in the same format, step by step, is. (NumPy has no bfloat16; `kernels/formats.py` makes the bits by hand.)
+16-bit numbers are coarse. So this project compares a kernel with plain arithmetic in the same format, step by step. The
+kernel may be at most twice as far from float64. (NumPy has no bfloat16. `kernels/formats.py` makes its bits by hand.)
 """
 
 # %%
@@ -485,15 +513,16 @@ for dtype in ("float16", "bfloat16"):
 r"""
 ## Rung 5: banks and swizzles
 
-Shared memory has 32 *banks*, 4 bytes wide each, side by side. In one turn each bank hands out one word (to as many
-threads as want that same word). If several threads want different words of one bank, they queue: a [bank
+Shared memory has 32 *banks*. Word $w$ (4 bytes) is in bank $w \bmod 32$. In one turn each bank hands out one word, to all
+threads that want that word. If threads want different words of one bank, they wait for each other: a [bank
 conflict](glossary.md#bank-conflict).
 
-A row of 64 numbers of 16 bits is 128 bytes: once around all banks. `ldmatrix`, which feeds the tensor cores, reads 8
-pieces of 16 bytes at a time, from 8 rows *below each other*. Without any care they all begin at the same bank. Rung 4
-pads each row; rung 5 stores piece p of row r at place `p ^ (r % 8)`, which costs no memory.
+A row of 64 numbers of 16 bits is 128 bytes. It fills all 32 banks exactly once. The instruction `ldmatrix`, which feeds the
+tensor cores, reads 8 pieces of 16 bytes at a time, from 8 rows *below each other*. So all 8 pieces begin at the same bank.
+Rung 4 pads each row, so that the next one begins at another bank. Rung 5 [swizzles](glossary.md#swizzle): it stores piece
+$p$ of row $r$ at place $p \oplus (r \bmod 8)$, written `p ^ (r % 8)`. That costs no memory.
 
-The emulation can't show queues. But a kernel's *addresses* are real, and from these we can count turns ourselves.
+The emulation has no banks. But the *addresses* are those of the real kernel, and from these we can count turns ourselves.
 """
 
 
@@ -542,14 +571,14 @@ assert {turns(call, 16) for call in layouts["swizzled (rung 5)"]} == {1}
 
 # %% [markdown]
 r"""
-The results of all three are the same. Only the time would differ, and only on a GPU: eight turns for one.
+The results of all three are the same. Only the time differs, on a GPU: eight turns instead of one.
 
 ## Rung 6: copies that don't wait
 
-In rungs 4 and 5 everybody loads, then everybody multiplies. `cp.async` starts a copy and goes on: with two buffers the
-next tile arrives while this one is multiplied. Waits become explicit, and so do mistakes: a wait that is too short
-reads what hasn't arrived. Since nobody promises when a copy lands, the emulation runs both extremes: as late as waits
-allow, and at once.
+In rungs 4 and 5 all threads load a tile, then all multiply. The instruction `cp.async` starts a copy and goes on at once.
+With two buffers, the next tile arrives while this one is multiplied. Now the program must say where it waits. If it waits
+too early, it reads numbers that haven't arrived. A GPU doesn't promise when a copy lands, so the emulation runs both
+extremes: as late as the waits allow, and at once.
 """
 
 # %%
@@ -584,19 +613,22 @@ plt.show()
 
 # %% [markdown]
 r"""
-With one buffer times add up; with two only the longer one counts. How long the two really take on a GPU we don't know:
-the picture is a model.
+With one buffer the times add up. With two, only the longer one counts. The times in this picture are made up; we don't
+know how long loading and multiplying take on a given GPU.
 
-Rung 7 lets each warp own 32 queries, so that what is read serves twice as many products, and takes exponentials while
-tensor cores multiply. Rung 8 uses an instruction of Hopper's, with which four warps multiply straight from shared
-memory.
+Rung 7 gives each warp 32 queries, so that each number it reads serves twice as many products. It also computes exponentials
+while the tensor cores multiply. Rung 8 uses an instruction of the H100, with which four warps together multiply straight
+from shared memory.
 
 ## How many blocks beside each other?
 
-While one block waits, another can compute, if both fit. **Claim.** The number of blocks on a multiprocessor is the
-smallest of what its memory, its threads and its registers allow. Here are the first two, from the descriptions that the
-launcher itself uses. (Registers are up to the compiler: `minivdit kernels compile` prints them where NVIDIA's
-is installed.)
+While one block waits, another can compute, if both fit on the multiprocessor. **Claim.** With $M$ bytes of shared memory,
+$T$ threads and $G$ registers on a multiprocessor, and $m$, $t$ and $g$ of them needed by a block, the number of blocks is
+
+$$\min\bigl(\lfloor M / m \rfloor,\ \lfloor T / t \rfloor,\ \lfloor G / g \rfloor\bigr).$$
+
+Here are the first two, from the descriptions that the launcher itself uses. (The compiler decides on registers. `minivdit
+kernels compile` prints them if NVIDIA's compiler is installed.)
 """
 
 # %%
@@ -624,13 +656,15 @@ assert FILES["attention_forward_5_swizzled"].functions[-1].shared_bytes(64) == 2
 
 # %% [markdown]
 r"""
-(A `-`: not on that GPU.) Swizzling gives back what padding took; two buffers cost memory, and with it neighbours.
+(A `-` means that the rung doesn't run on that GPU.) Compare the columns of shared memory: swizzling (5) needs less than
+padding (4). Two buffers (6) need more, so fewer blocks fit.
 
 ## The whole ladder under the roof
 
-Bytes asked of global memory follow from the tile of queries alone: `bytes_read`, which the kernels themselves have
-confirmed above. Two ends for each rung: as if every request went to memory, and as if the L2 cache served all repeated
-ones, so that each number comes once (blocks that run at the same time read the same keys; the truth lies between).
+The bytes asked of global memory follow from the tile of queries alone. The kernels themselves have confirmed `bytes_read`
+above. Each rung gets a bar with two ends. At the left end, every request goes to memory. At the right end, the L2 cache
+serves all repeated requests, so that each number comes from memory once. The truth lies between, because blocks that run at
+the same time read the same keys.
 """
 
 # %%
@@ -678,10 +712,15 @@ for name, (least, most) in intensity.items():
 
 # %% [markdown]
 r"""
-Rungs 2 and 3 lie right of the fp32 ridge of all three GPUs: memory no longer limits them, their arithmetic does. The
-tensor-core rungs need more, because their roof is higher, and they lean on the L2 cache. And beyond there are limits
-the picture doesn't have: shared memory (rung 3's reason), conflicts (5), waiting (6), exponentials (7), instructions
-(8).
+How to read it: follow a bar up to the roof of your GPU. If it meets the slope, memory is the limit. If it meets the flat part,
+arithmetic is.
+
+- Rung 1 meets the slope of every GPU at its left end.
+- Rungs 2 and 3 lie right of the corners of all three fp32 roofs. Memory no longer limits them.
+- The rungs with tensor cores have a higher roof, whose corner lies further right. They depend on the L2 cache.
+
+The picture leaves out other limits: shared memory (the reason for rung 3), bank conflicts (5), waiting (6), exponentials
+(7), and the number of instructions (8).
 
 ## Measured, if there is a GPU
 """
@@ -701,94 +740,107 @@ else:
 
 # %% [markdown]
 r"""
-`minivdit bench gpu` measures all rungs, both directions, beside PyTorch's attention, and writes machine and date into
-its report; `kernels/README.md` has the table.
+`minivdit bench gpu` measures all rungs, forward and backward, beside PyTorch's attention. Its report names the machine and
+the date. `kernels/README.md` has the table.
 
 ## Exercises
 
 Worked solutions are in [solutions/13_the_kernel_ladder](solutions/13_the_kernel_ladder.ipynb).
 
-**1. One turn of the loop.** A thread of rung 2 has `(highest, total, out)` for its query: the largest score so far, the
-sum of exponentials relative to it, and the weighted sum of values (dv,), not divided yet. A tile arrives: `scores` (n,)
-and `values` (n, dv). Return the new three. (At the start highest is -1e30 and the rest 0.)
+**1. Backwards, a tile at a time.** The forward pass has kept its output `out` (n, dv) and, for each query, the logarithm of
+the sum of the exponentials of its scores, `log_sum` (n,). The backward pass gets `grad` (n, dv), the gradient of the output. A block
+has one tile of the keys and values, `k` (m, d) and `v` (m, dv), and no others. Return the gradients of these two. Queries `q` (n, d)
+are scaled already. (Chapter 5 has the formula for the whole; which sums over *all* keys does it need, and where are they?)
 """
 
 
 # %%
-def online_step(state, scores, values):
+def tile_gradients(q, k, v, out, log_sum, grad):
     pass  # fill me in, about 5 lines
 
 
-check.ch13_online(online_step)
+check.ch13_backward(tile_gradients)
 
 # %% [markdown]
 r"""
-**2. What a tiled kernel reads.** Bytes of q, k and v asked of global memory for one head, if a block takes `own`
-queries and walks over all keys: `queries` and `keys` may differ, and the last block may have fewer queries than `own`.
+**2. What a causal kernel reads.** `tokens` queries and as many keys; query i may look at keys 0 to i. A block takes `own` queries
+and fetches `tile` keys and values at a time. It skips a tile that none of its queries may look at. How many bytes of q, k
+and v does it ask of global memory for one head? (The last block and the last tile may be shorter.)
 """
 
 
 # %%
-def tile_traffic(queries, keys, width, own, bytes_each):
-    pass  # fill me in, about 2 lines
+def causal_traffic(tokens, width, own, tile, bytes_each):
+    pass  # fill me in, about 6 lines
 
 
-check.ch13_traffic(tile_traffic)
+check.ch13_causal(causal_traffic)
 
 # %% [markdown]
 r"""
-**3. Bank conflicts.** 32 threads of a warp each read one 4-byte word of shared memory, at `addresses` (32,), in bytes,
-multiples of 4. In how many turns? Threads that want the same word share it.
+**3. How much padding?** A row has `row` words of shared memory. A warp reads a column of pieces: 32 / `piece` rows below each
+other, `piece` words (1, 2 or 4) from the beginning of each. `row` is a multiple of `piece`. What is the least number of words
+to add to every row, in whole pieces, such that no bank is asked twice?
 """
 
 
 # %%
-def bank_turns(addresses):
-    pass  # fill me in, about 3 lines
+def least_padding(row, piece):
+    pass  # fill me in, about 4 lines
 
 
-check.ch13_turns(bank_turns)
+check.ch13_padding(least_padding)
 
 # %% [markdown]
 r"""
-**4. Under the roof.** The least seconds that `flops` FLOPs on `bytes_moved` bytes take, on a GPU of `peak` FLOP/s and
-`bandwidth` bytes a second that can compute and load at the same time.
+**4. How large a tile?** For one head of `tokens` tokens, a kernel asks for the bytes of q, k and v as above, and writes the output
+once, all in numbers of `bytes_each` bytes. It does 4 N² d FLOPs. No cache helps. What is the least number of queries in a block such
+that the roofline lets it reach `peak` FLOP/s at `bandwidth` bytes a second? (Does the width matter?)
 """
 
 
 # %%
-def least_seconds(flops, bytes_moved, peak, bandwidth):
-    pass  # fill me in, about 1 line
+def least_queries(tokens, width, bytes_each, peak, bandwidth):
+    pass  # fill me in, about 4 lines
 
 
-check.ch13_roofline(least_seconds)
+check.ch13_tile(least_queries)
 
 # %% [markdown]
 r"""
-**5. Beside each other.** How many blocks fit on one multiprocessor, if a block needs `threads` threads, `shared` bytes
-of shared memory and `registers` registers for each of its threads, and the multiprocessor has `limits`, a dict of the
-same three: 'threads', 'shared', 'registers' (of all threads together)?
+**5. Beside each other, for real.** As above, with what a GPU adds. A block has `threads` threads (a multiple of 32), needs `shared`
+bytes of shared memory, and each thread `registers` registers. Registers are handed out to whole warps, 256 at a time. The dict
+`limits` says what a multiprocessor has: 'threads', 'shared', 'registers', and the most 'blocks' that it runs.
 """
 
 
 # %%
 def blocks_that_fit(threads, shared, registers, limits):
-    pass  # fill me in, about 3 lines
+    pass  # fill me in, about 5 lines
 
 
 check.ch13_blocks(blocks_that_fit)
 
 # %% [markdown]
 r"""
+**6. Break it.** We took away rung 2's second barrier. Now take away the first, the line with `// all have read the tile before`. Say
+first: which thread can do harm to which? With 70 queries and `keys` keys, from how many keys on can a test notice? (A tile has 64
+keys at width 32.) Then run it with 50, 64, 65 and 200 keys, and say what the test with 50 is worth.
+
+**7. An open question.** A language model that writes has *one* query and 10,000 keys. Which rungs help then, and which don't? Begin
+with the intensity. What would you share out among the multiprocessors, if there is only one query?
+"""
+
+# %% [markdown]
+r"""
 ## In practice
 
-- **FlashAttention** ([Dao et al. 2022](references.md#dao-2022)) is rungs 2 to 4 for training, forward and backward; its
-  second version ([Dao 2023](references.md#dao-2023)) divides the work between warps as rung 4 does, each with its own
-  queries; the third ([Shah et al. 2024](references.md#shah-2024)) is made of Hopper's asynchronous instructions, as
-  rung 8.
+- **FlashAttention** ([Dao et al. 2022](references.md#dao-2022)) is rungs 2 to 4 for training, forward and backward. In
+  version 2 ([Dao 2023](references.md#dao-2023)) each warp has its own queries, as in rung 4. Version 3 ([Shah et al.
+  2024](references.md#shah-2024)) uses the asynchronous instructions of the H100, as rung 8 does.
 - **Cloud notebooks** often lend a T4 (sm_75): rungs 1 to 3 run there, and 4 and 5 in float16.
-- **What this can't show:** the emulation knows no clock. It finds wrong results, missing barriers, reads out of bounds;
-  not how fast anything is. That takes the GPU.
+- **What this can't show:** the emulation finds wrong results, missing barriers and reads out of bounds. It can't say how fast
+  anything is. That takes the GPU.
 
 ## Further reading
 

@@ -4,12 +4,12 @@ r"""
 
 *About 75 minutes with the exercises. Runs in a minute.*
 
-**You'll do:** take one idea from each of nine systems, run it in miniature with this library's parts, and put a number
-on it: what it costs, who sees whom, what it changes.
+**You'll do:** take one idea from each of nine systems, run it in miniature with this library's parts, and measure it: what
+it costs, which tokens it links, what it changes. In the exercises, train a small causal compressor.
 
-**You'll learn:** which of these ideas are documented, by whom, and which are a sentence on a web page; why the field
-went from attention in turn to joint attention; what causal autoencoders, expert modulation and stratified levels are
-for.
+**You'll learn:** which of these ideas are documented, and which are a sentence on a web page. Why the field went from
+[factorised](glossary.md#factorised-attention) to [full attention](glossary.md#full-attention). What causal autoencoders,
+[expert modulation](glossary.md#expert-modulation) and [stratified](glossary.md#stratified-sampling) noise levels are for.
 
 **You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and [chapter 14](14_every_ability.ipynb).
 
@@ -27,7 +27,7 @@ from minivdit.base import machine
 from minivdit.data import CaptionedClips, DigitMotion, MixedClips, digit_source
 from minivdit.generation import TextToVideo
 from minivdit.lab.display.strips import draw_strip
-from minivdit.lab.evaluation import seam, track
+from minivdit.lab.evaluation import seam
 from minivdit.lab.lessons import check, size
 from minivdit.models import costs
 from minivdit.models.patches import patch_grid, patchify
@@ -80,10 +80,10 @@ these hardly more is public than what their makers chose to announce.
 
 ## Sora: any size, any length
 
-A transformer doesn't know how many tokens it gets. If a clip is cut into [patches](glossary.md#patch), and each carries
-its position, one network takes a picture (a clip of one frame), a wide clip and a long one. To train on all of them
-there are three ways, as Open-Sora's report 1.1 lists: masks in one batch, padding, or *buckets*: a batch has one shape.
-This project has buckets, `MixedClips`.
+A transformer takes any number of tokens. If a clip is cut into [patches](glossary.md#patch), and each carries its position,
+one network takes a picture (a clip of one frame), a wide clip and a long one. Open-Sora's report 1.1 lists three ways to
+train on all of them: masks in one batch, padding, or [buckets](glossary.md#bucket), where each batch has one shape. This
+project has buckets, `MixedClips`.
 
 **Claim.** If each batch has as many clips as fit into the main shape's pixels, every batch costs about the same in all
 that is in proportion to tokens.
@@ -103,8 +103,11 @@ for _ in range(8):
 
 # %% [markdown]
 r"""
-The network runs on all of these shapes. Whether it is *good* on them is another matter: the weights `small` were
-trained on 8 frames of 32x32 only. Their error on real clips, relative to that shape, and what they draw:
+The network runs on all of these shapes. Whether it is *good* on them is another question. The weights `small` were trained
+on 8 frames of 32x32 only. Here is their error on real clips, relative to that shape, and what they draw.
+
+**What to look at:** the first strip is the shape of training. In the second, look for a digit that isn't one piece. In the
+third, look at the last four frames, which are later than any frame in training.
 """
 
 # %%
@@ -124,10 +127,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-That is what Sora's report argues for the other way round: train on native sizes, and framing and composition get
-better.
+Sora's report draws the conclusion: train on native sizes, and framing and composition get better.
 
-## Open-Sora and Open-Sora Plan: who sees whom, at what price
+## Open-Sora and Open-Sora Plan: which tokens are linked, at what price
 
 Two open projects, and in their reports the same road:
 
@@ -138,9 +140,11 @@ Two open projects, and in their reports the same road:
   the next block, every k-th run of k tokens.
 - **Kling** and **CogVideoX** are joint.
 
-Here all are patterns, and the same code puts a price on each. The clip: 49 frames of 480x720 as the smaller CogVideoX
-sees it, 13 x 30 x 45 tokens of width 1,920. How far tokens are from each other we measure on a small grid, where all
-pairs can be listed.
+Here all of these are patterns, and the same code puts a price on each. The clip has 49 frames of 480x720. The smaller
+CogVideoX sees it as 13 x 30 x 45 tokens of width 1,920. The [distance](glossary.md#average-attention-distance) between tokens
+is measured on a small grid, where all pairs can be listed.
+
+**What to look at:** compare the two bars of a pattern. Which pattern is short on both sides?
 """
 
 # %%
@@ -180,15 +184,16 @@ plt.show()
 
 # %% [markdown]
 r"""
-Read both panels together. Scores shrink to a quarter with `skip:4`, yet any two tokens are two blocks apart at most.
-Frame and time in turn is cheaper still, and there too any two tokens are two blocks apart at most; but fewer are linked directly
-(its distance is the larger one), and none of the direct links joins different places of different frames. The measure doesn't know which links a moving thing needs. That takes training
-with equal budgets: `minivdit compare`.
+With `skip:4` only a quarter of the scores remain, and yet any two tokens are at most two blocks apart. Factorised attention
+is cheaper still, and its tokens are at most two blocks apart as well. But fewer of them are linked directly. And no direct link joins
+different places of different frames, which is where a moving thing is. The distance doesn't know which links a clip needs. To
+know that, one has to train with equal budgets: `minivdit compare`.
 
 ## CogVideoX, Open-Sora Plan: a causal autoencoder in space and time
 
-This project's autoencoder shrinks frames one by one; time isn't compressed. The big systems compress time as well, 4
-frames to one in CogVideoX (Kling's announcement says "3D VAE", not by how much). **Claim.** That pays twice, because scores grow with the square.
+The autoencoder of this project compresses each frame by itself. The big systems compress time as well, in CogVideoX 4 frames
+to one. (Kling's announcement says "3D VAE", but not by how much.) **Claim.** The cost of a block falls by more than the
+number of tokens, because the scores grow with its square.
 """
 
 # %%
@@ -199,8 +204,12 @@ for name, frames in (("frames one by one", 49), ("4 to 1 in time, the first alon
 
 # %% [markdown]
 r"""
-The first frame stands alone so that a picture is a clip. That asks for *causal* convolutions: a frame sees itself and
-earlier ones only. The simple loop, for one number a frame, with the first frame repeated before the beginning:
+The first frame stands alone so that a picture can be a clip of one frame. That takes [causal
+convolutions](glossary.md#causal-convolution). With a kernel $w$ of $k$ numbers, newest first, the output at time $t$ is
+
+$$y_t = \sum_{j=0}^{k-1} w_j\, x_{\max(t - j,\, 0)}.$$
+
+It depends on no later frame, and the first frame is repeated before the beginning. First as a loop, for one number a frame:
 """
 
 
@@ -240,29 +249,35 @@ print("chunks of 5, 1, 6 and 5 frames give what the whole clip gives")
 
 # %% [markdown]
 r"""
-That last check is Open-Sora Plan's *causal cache*: with the last k - 1 frames of a chunk kept, in each layer, a clip of
-any length is encoded in pieces, with no seams and no overlaps.
+The last check is Open-Sora Plan's *causal cache*. Each layer keeps the last k - 1 frames of a chunk. So a clip of any length
+can be encoded in pieces, with no seams and no overlaps.
 
 ## CogVideoX: expert adaptive layer norm
 
-CogVideoX puts text and video into *one* sequence and lets attention run over both. But numbers that describe words and
-numbers that describe patches differ in kind. So each kind has a shift and a scale of its own (an *expert*) in every
-modulation, made from the same noise level. In this project text comes in by cross-attention instead, and never meets
-that trouble.
+CogVideoX puts text and video into *one* sequence, and attention runs over both. But words and patches have different
+statistics. So each kind has a shift and a scale of its own (an *expert*) in every [modulation](glossary.md#modulation):
 
-**Claim.** After layer norm the two kinds still differ channel by channel; one shared shift and scale can't bring both
-to the same statistics, two can. We take the words and the patches of the `small` network, and give each way its best:
-to make every channel of all tokens mean 0, deviation 1.
+$$y = \mathrm{norm}(x)\,(1 + \mathrm{scale}_{\text{kind}}) + \mathrm{shift}_{\text{kind}}.$$
+
+In this project text usually comes in by cross-attention, and needs no experts.
+
+**Claim.** A shift and a scale that are shared leave words and patches far apart. We take the words and the patches of the
+`small` network and ask for mean 0 and standard deviation 1 in every channel. On the batch where they are fitted, experts reach
+that by construction. So we fit them on one batch and measure on another.
 """
 
+
 # %%
-made = clips_of(*main).batch(np.random.default_rng(2), size(16, 4))
-with ag.no_grad():
-    tokens_of_text = model.tokenizer.encode(made.captions)
-    text = model.transformer.text(tokens_of_text)[0].data[tokens_of_text != 0]  # (words, D)
-    noisy = generator.standard_normal(model.autoencoder.encode(made.video).shape, dtype=np.float32)
-    video = model.transformer.patch_in(patchify(noisy, model.transformer.config.patch_size)).data
-video = video.reshape(-1, text.shape[1])[: len(text)]  # as many patches as words
+def words_and_patches(seed):
+    """Rows of numbers of width D as the network's blocks get them: words of captions, and as many patches of latents."""
+    made = clips_of(*main).batch(np.random.default_rng(seed), size(64, 8))
+    with ag.no_grad():
+        tokens = model.tokenizer.encode(made.captions)
+        text = model.transformer.text(tokens)[0].data[tokens != 0]  # (words, D)
+        latents = model.autoencoder.encode(made.video)
+        patches = model.transformer.patch_in(patchify(latents, model.transformer.config.patch_size)).data
+    patches = patches.reshape(-1, text.shape[1])
+    return text, patches[np.random.default_rng(seed).permutation(len(patches))[: len(text)]]
 
 
 def normalised(x, shift, scale):
@@ -270,37 +285,37 @@ def normalised(x, shift, scale):
 
 
 def best(x):
-    """The shift and scale with which layer norm of these tokens gets mean 0, deviation 1 in each channel."""
+    """The shift and scale with which layer norm of these tokens gets mean 0, standard deviation 1 in each channel."""
     plain = normalised(x, np.zeros(x.shape[1], np.float32), np.zeros(x.shape[1], np.float32))
     return -plain.mean(axis=0) / plain.std(axis=0), 1 / plain.std(axis=0) - 1  # modulate: x (1 + scale) + shift
 
 
-shared = best(np.concatenate([text, video]))
-gaps = {}
+text, video = words_and_patches(2)
+shared, gaps = best(np.concatenate([text, video])), {}
 for name, for_text, for_video in (("shared", shared, shared), ("experts", best(text), best(video))):
-    words, patches = normalised(text, *for_text), normalised(video, *for_video)
-    gaps[name] = np.abs(words.mean(axis=0) - patches.mean(axis=0))
-    print(f"{name:8} mean distance between words and patches, a channel: {gaps[name].mean():.3f} deviations")
-assert gaps["experts"].max() < 1e-3 < gaps["shared"].mean()
-
-figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
-axes.plot(np.sort(gaps["shared"])[::-1], label="one shift and scale for both")
-axes.plot(np.sort(gaps["experts"])[::-1], "--", label="one for each (experts)")
-axes.set(xlabel="channel, sorted", ylabel="distance of the means", title="words and patches after modulation")
-axes.grid(alpha=0.3)
-axes.legend()
-plt.show()
+    new_text, new_video = words_and_patches(3)
+    words, patches = normalised(new_text, *for_text), normalised(new_video, *for_video)
+    gaps[name] = np.abs(words.mean(axis=0) - patches.mean(axis=0)).mean()
+    print(f"{name:8} mean distance of words and patches, in a channel of a new batch: {gaps[name]:.2f}")
+assert gaps["experts"] < gaps["shared"] / 2
 
 # %% [markdown]
 r"""
-(These two kinds were never trained to share a sequence, so the gap is larger than it would be in CogVideoX. The paper
-shows by ablation that experts helped there.)
+(The `small` network was never trained on both kinds in one sequence. So the distance is larger than in CogVideoX. Its paper shows
+by ablation that experts helped.)
 
-## CogVideoX: levels in strata
+## CogVideoX: noise levels in strata
 
-Training draws a noise level for each clip. The loss depends strongly on it, so a batch's loss jumps about, just because
-of its levels. CogVideoX divides the range into as many intervals as there are workers, each of which draws in its own
-(*explicit uniform sampling*). **Claim.** The mean stays, the jumps shrink several times.
+Training draws a noise level for each clip. The loss depends strongly on the level, so the loss of a batch varies just because
+of its levels. CogVideoX divides the range into as many intervals as there are workers, and each worker draws in its own
+(*explicit uniform sampling*). For a batch of $B$ clips:
+
+$$t_b = \frac{\pi(b) + u_b}{B}, \qquad u_b \sim U(0, 1), \quad \pi \text{ a random order of } 0, \ldots, B - 1.$$
+
+**Claim.** The mean of the loss stays, and its standard deviation shrinks several times.
+
+**What to look at:** at the left, the steeper the curve, the more a level matters. At the right, both histograms have the same
+middle. The one with strata is narrow, and nothing else about the training has changed.
 """
 
 # %%
@@ -328,25 +343,31 @@ for name, stratified, hatch in (("each clip at random", False, ""), ("one in eac
     values = batch_losses(stratified)
     spread[name] = values.std()
     right.hist(values, bins, density=True, alpha=0.6, hatch=hatch, label=name)
-right.set(xlabel="mean loss of a batch of 16", yticks=(), title="the same network, only other levels")
+right.set(xlabel="mean loss of a batch of 16", ylabel="density", title="the same network, only other levels")
 right.legend(fontsize=8)
+left.grid(alpha=0.3)
 plt.show()
 random, strata = spread.values()
-print(f"deviation of a batch's loss: at random {random:.4f}, in strata {strata:.4f}, {random / strata:.0f} times less")
+print(
+    f"standard deviation of a batch's loss: at random {random:.4f}, in strata {strata:.4f} ({random / strata:.0f} times less)"
+)
 assert strata < random / 2
 
 # %% [markdown]
 r"""
-It also adopts zero-terminal SNR and velocity prediction ([chapter 3](03_adding_noise.ipynb)), and its larger model rotary positions in
-three axes ([chapter 6](06_patches_and_positions.ipynb); the smaller one has fixed sines and cosines).
+CogVideoX also has zero-terminal SNR and velocity prediction ([chapter 3](03_adding_noise.ipynb)). Its larger model has rotary
+positions along three axes ([chapter 6](06_patches_and_positions.ipynb)); the smaller one has fixed sines and cosines.
 
 ## Open-Sora's masks, Luma's loops: frames with level 0
 
-Open-Sora 1.1 gave frames that are known timestep 0, found that a network that never saw mixed timesteps can't use them,
-and trained with random masks: first frames, last ones, both ends, any. That is `diffusion.training_levels` here, nearly
-word for word. Luma offers start and end frames and loops, and doesn't say how. With levels for each frame both are one
-line: draw one frame more than wanted, with the same picture at both ends, leave out the last, and the clip closes. How well, `seam` measures: the jump from last frame to first,
-against a median step.
+Open-Sora 1.1 gave known frames timestep 0. A network that had never seen mixed timesteps couldn't use them. So they
+trained with random masks: first frames, last ones, both ends, any. `diffusion.training_levels` does the same here. Luma
+offers start and end frames and loops, and doesn't say how. With a noise level for each frame both are easy. For a loop, draw
+one frame more than wanted, with the same picture at both ends, and leave out the last.
+
+`seam` measures the jump from the last frame to the first, relative to the median step between neighbours.
+
+**What to look at:** in the strip, the loop stands twice. Follow the digit across the middle, from frame 8 to frame 9.
 """
 
 # %%
@@ -359,11 +380,9 @@ ends = {0: plain[:, 0], 7: plain[:, 4]}
 between = model.keyframes(ends, "a 7 moving down", 8, seed=3, steps=steps)
 assert all(np.array_equal(between[:, time], image) for time, image in ends.items())  # bit for bit
 
-figure, rows = plt.subplots(3, 1, figsize=(9, 3.9), layout="constrained")
-for axes, drawn, name in zip(
-    rows, (plain, np.concatenate([loop, loop], axis=1), between), ("clip", "loop, twice", "ends given")
-):
-    draw_strip(axes, drawn[0], label=name)
+figure, rows = plt.subplots(2, 1, figsize=(9, 2.6), layout="constrained")
+draw_strip(rows[0], np.concatenate([loop, loop], axis=1)[0], label="loop, twice")
+draw_strip(rows[1], between[0], label="ends given")
 plt.show()
 
 # %% [markdown]
@@ -372,9 +391,9 @@ r"""
 
 ## CogVideo: key frames, then frames between
 
-CogVideo, the oldest here, isn't a diffusion model: it writes a clip as a sequence of discrete tokens, one after the
-other, 9 billion parameters guessing the next. Two of its ideas outlived that: tell the model the *frame rate*, and draw
-few frames far apart first, then fill in between, again and again. In miniature: 4 frames at a fast pace, to 7, to 13.
+CogVideo, the oldest here, isn't a diffusion model. It writes a clip as a sequence of discrete tokens, one after the other,
+with 9 billion parameters. Two of its ideas are still in use. Tell the model the *frame rate*. And draw a few
+[keyframes](glossary.md#keyframe) first, then the frames between them, again and again. In miniature: 4 frames, then 7, then 13.
 """
 
 # %%
@@ -382,16 +401,17 @@ sparse = model.generate("a 0 moving quickly right", num_frames=4, seed=2, steps=
 dense = model.interpolate(sparse, "a 0 moving right", steps=steps)
 denser = model.interpolate(dense, "a 0 moving slowly right", steps=steps)
 assert np.array_equal(denser[:, ::4], sparse) and denser.shape[1] == (sparse.shape[1] - 1) * 4 + 1
-figure, rows = plt.subplots(3, 1, figsize=(9, 3.6), layout="constrained")
-for axes, drawn in zip(rows, (sparse, dense, denser)):
-    draw_strip(axes, drawn[0], label=f"{drawn.shape[1]} frames")
-plt.show()
+print("frames:", " to ".join(str(drawn.shape[1]) for drawn in (sparse, dense, denser)))
 
 # %% [markdown]
 r"""
-**Claim.** Frame after frame is dear when each frame is a diffusion of its own; all at once isn't. Suppose each needs
-the same number of steps, and attention runs over what is there so far. Pairs of frames that attention computes, for one
-step:
+**Claim.** To draw one frame after the other by diffusion costs much more than to draw all at once. Suppose that each frame
+needs the same number of sampling steps, and that attention runs over the frames that are there so far. Then one after the
+other takes
+
+$$\sum_{t=1}^{T} t^2 \approx \frac{T^3}{3}$$
+
+pairs of frames for each step, and all at once takes $T^2$:
 """
 
 # %%
@@ -407,24 +427,18 @@ for frames in (9, 17, 33, 65):
 
 # %% [markdown]
 r"""
-(A language model keeps the keys and values of what is fixed, and pays for the new frame only; then one after the other
-comes to about half of all at once for a single pass, but a clip of T frames waits for T of them.)
+A language model does better. It keeps the keys and values of the earlier frames, so frame t costs only t pairs: T² / 2 for the
+whole clip. But each frame must wait for the one before it.
 
 ## Runway: captions along the clip, and a brush
 
-"Temporally dense captions" says the announcement: the text tells what happens when. Here a caption with "then" becomes
-one caption for each frame ([chapter 14](14_every_ability.ipynb)). A motion brush paints where things may move; how theirs works isn't public. The
-nearest thing here is inpainting: outside the brushed part every pixel is given. **Claim.** Nothing leaks.
+"Temporally dense captions", says the announcement: the text tells what happens when. Here a caption with "then" becomes one
+caption for each frame ([chapter 14](14_every_ability.ipynb)). A motion brush paints where things may move. How Runway's works
+isn't public. The nearest thing here is [inpainting](glossary.md#inpainting): every pixel outside the brush is given.
+**Claim.** Nothing outside the brush changes.
 """
 
 # %%
-turning = model.generate(["a 4 moving right, then up"] * size(4, 1), seed=4, steps=steps)
-path = track(turning, settings.digit_size).positions[:, 0]  # (B, T, 2), as (y, x); NaN where lost
-half = path.shape[1] // 2
-for name, part in (("first", path[:, :half]), ("second", path[:, half:])):
-    down, right = np.nanmean(np.diff(part, axis=1), axis=(0, 1))
-    print(f"in the {name} half: {right:+.1f} pixels a frame to the right, {-down:+.1f} up")
-
 still = clips_of(*main).render(np.random.default_rng(3), [[DigitMotion(6, "right", "slow")]]).video
 brushed = np.zeros((32, 32), bool)
 brushed[:, :24] = True
@@ -432,22 +446,18 @@ moved = model.inpaint(still, brushed, "a 6 moving quickly up", seed=5, steps=ste
 outside = np.abs(moved - still)[:, :, ~brushed].max()
 print(f"largest change outside the brush: {outside}")
 assert outside == 0
-figure, rows = plt.subplots(3, 1, figsize=(9, 3.3), layout="constrained")
-for axes, drawn, name in zip(rows, (turning, still, moved), ("right, then up", "given", "under the brush")):
-    draw_strip(axes, drawn[0], label=name)
-plt.show()
 
 # %% [markdown]
 r"""
-(The weights `small` never saw a clip that turns; what the tracker says is what it says.)
-
 ## Mira: longer clips, structured captions
 
-Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. Length and size trade against each
-other in tokens. And its data set has *structured* captions: descriptions from four points of view, and a dense one.
-Which part of a caption does a network use? Drop one at a time and see how the error on real clips rises, clip for clip. Read it
-with care: a caption without digit or direction is one that the network never saw, and one without "slowly" or "quickly" isn't
-silent about the speed but says *normal*, which for slow and fast clips is false.
+Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. For the same number of tokens, a longer clip
+must be smaller. And its data set has *structured* captions: descriptions from four points of view, and a dense one.
+
+Which part of a caption does a network use? We drop one part at a time and see how much the error on real clips rises.
+
+**What to look at:** a rise that is larger than its uncertainty. And beware: the network has never seen a caption without
+a digit or a direction. A caption without "slowly" or "quickly" says *normal* speed, which is false for slow and fast clips.
 """
 
 # %%
@@ -470,17 +480,10 @@ fields = {
     "the adverb": without("slowly", "quickly", "fast"),
     "everything": [""] * count,
 }
-figure, axes = plt.subplots(figsize=(6.5, 2.4), layout="constrained")
-for place, (name, captions) in enumerate(fields.items()):
+for name, captions in fields.items():
     rise = losses(clips, level, captions) / full.mean() - full / full.mean()
     error = 2 * rise.std(ddof=1) / count**0.5
-    axes.barh(place, rise.mean(), xerr=error, color="C0", capsize=3)
-    print(f"without {name:11} the error rises by {rise.mean():+.1%} (give or take {error:.1%})")
-axes.set_yticks(range(len(fields)), [f"without {name}" for name in fields])
-axes.invert_yaxis()
-axes.set(xlabel="rise of the error at level 0.7, as a share", title=f"{count} real clips")
-axes.grid(alpha=0.3, axis="x")
-plt.show()
+    print(f"without {name:11} the error at level 0.7 rises by {rise.mean():+.1%} ± {error:.1%}")
 
 # %% [markdown]
 r"""
@@ -488,32 +491,32 @@ r"""
 
 Worked solutions are in [solutions/15_the_systems](solutions/15_the_systems.ipynb).
 
-**1. A causal layer that halves time.** From `x` (T, C) with odd T and `kernel` (3,), newest first: the causal
-convolution, with the first frame repeated before the beginning, at times 0, 2, 4, ... only: (1 + (T - 1) / 2, C).
+**1. A layer that halves time, as the clip comes in.** The causal convolution with `kernel` (3,), newest first, at times 0, 2, 4, ...
+of the *clip*. The clip comes in chunks `x` (T, C) of any length, 1 included. `state` is None for the first chunk, and
+afterwards what you returned with the chunk before. Return the outputs of this chunk, and the state.
 """
 
 
 # %%
-def causal_half(x, kernel):
-    pass  # fill me in, about 3 lines
+def causal_half(x, kernel, state):
+    pass  # fill me in, about 6 lines
 
 
 check.ch15_causal(causal_half)
 
 # %% [markdown]
 r"""
-**2. Tokens of CogVideoX.** For a clip of `frames` frames (one more than a multiple of `in_time`), `height` and `width`:
-the number of tokens, if the autoencoder makes one latent frame of the first frame, one of each `in_time` further ones,
-shrinks height and width by `in_space`, and a patch is 1 x `side` x `side`.
+**2. What padding wastes.** Clips of several shapes (T, H, W) go into one batch. Each is padded along all three axes to the largest
+of the batch. What share of the batch is padding? (That is what buckets save.)
 """
 
 
 # %%
-def number_of_tokens(frames, height, width, in_time, in_space, side):
-    pass  # fill me in, about 2 lines
+def padded_share(shapes):
+    pass  # fill me in, about 3 lines
 
 
-check.ch15_tokens(number_of_tokens)
+check.ch15_waste(padded_share)
 
 # %% [markdown]
 r"""
@@ -531,8 +534,9 @@ check.ch15_skiparse(skiparse)
 
 # %% [markdown]
 r"""
-**4. Strata.** Noise levels (batch,) in [0, 1), exactly one in each of `batch` equal intervals, anywhere in it, in
-random order (else the first clip of every batch would be the cleanest), from a NumPy `generator`.
+**4. Strata, one in each.** Noise levels (batch,) in [0, 1): exactly one in each of `batch` equal intervals, anywhere in it,
+from a NumPy `generator`. No clip's level may say anything about the level of another, beyond its interval being taken. (Our
+`batch_losses` sorts the levels. Why would that harm a training?)
 """
 
 
@@ -545,15 +549,41 @@ check.ch15_strata(stratified_levels)
 
 # %% [markdown]
 r"""
+**5. Train a causal compressor.** `clips` (500, 9, 6) are clips of 9 frames with 6 numbers each. A mixture of 3 hidden numbers makes
+them, and a little noise. The hidden numbers wander, so a frame can't be guessed well from its neighbours. From these clips
+learn two functions, by gradient descent or otherwise. `encode` turns clips (B, 9, 6) into latents (B, 5, 6), and latent t sees
+only frames 0 to 2 t. `decode` turns latents into clips again.
+
+To keep every second frame and interpolate the others gives an error of about 0.1. Reach 0.015 on clips that you haven't seen.
+How can half the numbers be enough?
+"""
+
+
+# %%
+def train_compressor(clips):
+    pass  # fill me in, about 6 lines; return encode, decode
+
+
+check.ch15_compress(train_compressor)
+
+# %% [markdown]
+r"""
+**6. Break it.** In the chapter's `causal`, forget the cache: give every chunk `cache=None`. Which outputs are wrong, and by how much?
+Now apply three such layers in a row. How far does the damage reach, and why does the first chunk stay right?
+
+**7. An open question.** Choose a product from the first table. You can only ask it for clips. Which prompts and which
+measurement could tell whether it has factorised or full attention? What else could explain the same result?
+"""
+
+# %% [markdown]
+r"""
 ## In practice
 
-- What is documented best is what is open: for [Open-Sora](references.md#zheng-2024), [Open-Sora
-  Plan](references.md#lin-2024), [CogVideoX](references.md#yang-2024) and [HunyuanVideo](references.md#kong-2024) you
-  can read the code. Of Sora, Luma, Kling and Runway you know what they announced; diagrams of their insides are
-  guesses.
-- The ideas travel: causal 3D autoencoders, joint attention, rectified flow and level-0 frames are by now found together
-  in most open systems.
-- A miniature shows what an idea *does*. Whether it makes better clips at scale, only its authors' ablations say.
+- Of [Open-Sora](references.md#zheng-2024), [Open-Sora Plan](references.md#lin-2024), [CogVideoX](references.md#yang-2024) and
+  [HunyuanVideo](references.md#kong-2024) you can read the code. Of Sora, Luma, Kling and Runway you know what was announced.
+  Diagrams of their insides are guesses.
+- Most open systems today combine causal 3D autoencoders, full attention, rectified flow and given frames at level 0.
+- A miniature shows what an idea *does*. Whether it makes better clips at scale, only ablations at scale say.
 
 ## Further reading
 

@@ -8,76 +8,122 @@ Worked answers to the exercises of [chapter 13](../13_the_kernel_ladder.ipynb). 
 # %%
 import numpy as np
 
+from minivdit.kernels import whole_source
+from minivdit.kernels.emulate import Emulation, EmulationError
+from minivdit.lab.benchmarks import kernel_attention_check as example
 from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""
-**1. One turn of the loop.** What was summed is brought to the new maximum by one factor; a new one is never lower than
-the old.
+**1. Backwards, a tile at a time.** Two sums run over all keys. The sum of exponentials is in `log_sum`: `exp(score - log_sum)` is
+the weight at once. The other one is the sum of weight times weight's gradient in the softmax's pullback. It equals the product
+of `grad` and `out`, row by row, because `out` is the weighted sum of all values. So each tile can be done by itself, and no
+N x N array is needed.
 """
 
 
 # %%
-def online_step(state, scores, values):
-    highest, total, out = state
-    higher = max(highest, scores.max())
-    shrink, weights = np.exp(highest - higher), np.exp(scores - higher)
-    return higher, shrink * total + weights.sum(), shrink * out + weights @ values
+def tile_gradients(q, k, v, out, log_sum, grad):
+    weights = np.exp(q @ k.T - log_sum[:, None])  # (n, m)
+    weights_grad = grad @ v.T
+    scores_grad = weights * (weights_grad - (grad * out).sum(axis=1, keepdims=True))
+    return scores_grad.T @ q, weights.T @ grad
 
 
-check.ch13_online(online_step)
+check.ch13_backward(tile_gradients)
 
 # %% [markdown]
 r"""
-**2. What a tiled kernel reads.** Each query is in one block; each block reads all keys and all values.
+**2. What a causal kernel reads.** The last query of a block decides how far it goes; the tile that contains this key is fetched whole,
+unless the clip ends first. For many blocks that is about half of what `bytes_read` says.
 """
 
 
 # %%
-def tile_traffic(queries, keys, width, own, bytes_each):
-    blocks = -(-queries // own)  # rounded up
-    return bytes_each * width * (queries + 2 * blocks * keys)
+def causal_traffic(tokens, width, own, tile, bytes_each):
+    numbers = tokens  # each query once
+    for first in range(0, tokens, own):
+        last = min(first + own, tokens) - 1
+        keys = min((last // tile + 1) * tile, tokens)
+        numbers += 2 * keys
+    return bytes_each * width * numbers
 
 
-check.ch13_traffic(tile_traffic)
+check.ch13_causal(causal_traffic)
 
 # %% [markdown]
 r"""
-**3. Bank conflicts.** Words that several threads want count once; then the fullest bank decides.
+**3. How much padding?** Count in pieces: there are 32 / piece places for a piece in a turn, a power of two. Steps of an odd number of
+pieces visit all of them; steps of an even number don't. So an even row needs one piece more, and an odd one none.
 """
 
 
 # %%
-def bank_turns(addresses):
-    words = np.unique(addresses // 4)
-    return np.bincount(words % 32).max()
+def least_padding(row, piece):
+    return 0 if row // piece % 2 else piece
 
 
-check.ch13_turns(bank_turns)
+check.ch13_padding(least_padding)
 
 # %% [markdown]
 r"""
-**4. Under the roof.** Both go on at the same time, so the longer one counts.
+**4. How large a tile?** With B blocks the bytes are b d N (2 + 2 B), so the intensity is 2 N / (b (1 + B)). The width is in both and
+drops out. Try blocks of growing size.
 """
 
 
 # %%
-def least_seconds(flops, bytes_moved, peak, bandwidth):
-    return max(flops / peak, bytes_moved / bandwidth)
+def least_queries(tokens, width, bytes_each, peak, bandwidth):
+    for own in range(1, tokens + 1):
+        blocks = -(-tokens // own)
+        if 2 * tokens / (bytes_each * (1 + blocks)) * bandwidth >= peak:
+            return own
 
 
-check.ch13_roofline(least_seconds)
+check.ch13_tile(least_queries)
 
 # %% [markdown]
 r"""
-**5. Beside each other.** Whatever runs out first. Registers are counted for each thread.
+**5. Beside each other, for real.** A warp of 32 threads with 33 registers each needs 1,056, and gets 1,280.
 """
 
 
 # %%
 def blocks_that_fit(threads, shared, registers, limits):
-    needed = {"threads": threads, "shared": shared, "registers": registers * threads}
+    of_a_warp = -(-32 * registers // 256) * 256
+    needed = {"threads": threads, "shared": shared, "registers": threads // 32 * of_a_warp, "blocks": 1}
     return min(limits[what] // needed[what] for what in limits)
 
 
 check.ch13_blocks(blocks_that_fit)
+
+# %% [markdown]
+r"""
+**6. Break it.** A fast warp writes the next tile while a slow one still reads this one. So it takes a next tile: 65 keys. With 50 keys
+the broken kernel is right, and the test is worth nothing here. Test sizes belong on both sides of every border: of a tile, of a
+block, of a warp.
+"""
+
+# %%
+barrier = "__syncthreads(); // all have read the tile before"
+text = whole_source("attention_forward_2_online")
+assert text.count(barrier) == 1
+found = {}
+for keys in (50, 64, 65, 200):
+    runner = Emulation(sources={"attention_forward_2_online": text.replace(barrier, "")})
+    try:
+        error = example.errors("attention_forward_2_online", 70, keys, 32, None, 0, runner, heads=1)["out"].largest
+        found[keys] = not error < 1e-4
+        print(f"{keys:>3} keys: largest error {error:.1e}")
+    except EmulationError as error:
+        found[keys] = True
+        print(f"{keys:>3} keys: {error}")
+assert found == {50: False, 64: False, 65: True, 200: True}
+
+# %% [markdown]
+r"""
+**7. An open question.** With one query, each key and value is read for 4 d FLOPs, 2 d numbers: one FLOP a byte in 16 bits, whatever
+the tile. Memory is the limit on every GPU, and tensor cores can't help; asynchronous copies do. What can be shared out are the *keys*:
+each block takes a stretch of them, and the partial results are merged as in chapter 5 (that is known as flash decoding). Several heads
+that share their keys, or several clips at a time, raise the intensity.
+"""

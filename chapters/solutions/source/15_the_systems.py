@@ -8,37 +8,41 @@ Worked answers to the exercises of [chapter 15](../15_the_systems.ipynb). Try th
 # %%
 import numpy as np
 
+from minivdit import autograd as ag
 from minivdit.lab.lessons import check
+from minivdit.lab.lessons.ch15 import walks
 
 # %% [markdown]
 r"""
-**1. A causal layer that halves time.** Two copies of the first frame before the beginning; then each output is three
-frames, the newest first; every second one stays.
+**1. A layer that halves time, as the clip comes in.** The state is the last two frames, and whether the next frame is even. Whoever
+forgets the second part is right for chunks of even length only.
 """
 
 
 # %%
-def causal_half(x, kernel):
-    padded = np.concatenate([x[:1], x[:1], x])
-    whole = kernel[0] * padded[2:] + kernel[1] * padded[1:-1] + kernel[2] * padded[:-2]
-    return whole[::2]
+def causal_half(x, kernel, state):
+    before, odd = (x[[0, 0]], 0) if state is None else state
+    padded = np.concatenate([before, x])
+    y = kernel[0] * padded[2:] + kernel[1] * padded[1:-1] + kernel[2] * padded[:-2]
+    return y[odd::2], (padded[-2:], (odd + len(x)) % 2)
 
 
 check.ch15_causal(causal_half)
 
 # %% [markdown]
 r"""
-**2. Tokens of CogVideoX.** 49 frames of 480x720, 4 in time, 8 in space and patches of 2: 13 x 30 x 45 = 17,550.
+**2. What padding wastes.** Along three axes the shares multiply: a clip of half the length, height and width fills an eighth.
 """
 
 
 # %%
-def number_of_tokens(frames, height, width, in_time, in_space, side):
-    latent_frames = 1 + (frames - 1) // in_time
-    return latent_frames * (height // (in_space * side)) * (width // (in_space * side))
+def padded_share(shapes):
+    shapes = np.array(shapes)
+    filled = shapes.prod(axis=1).sum() / (len(shapes) * shapes.max(axis=0).prod())
+    return 1 - filled
 
 
-check.ch15_tokens(number_of_tokens)
+check.ch15_waste(padded_share)
 
 # %% [markdown]
 r"""
@@ -56,7 +60,8 @@ check.ch15_skiparse(skiparse)
 
 # %% [markdown]
 r"""
-**4. Strata.** One number in each interval, then shuffled.
+**4. Strata, one in each.** One number in each interval, in random order. Sorted levels would give the first clips of every batch low
+levels. If a batch is cut into shards, some workers would only see clean clips.
 """
 
 
@@ -66,3 +71,81 @@ def stratified_levels(batch, generator):
 
 
 check.ch15_strata(stratified_levels)
+
+# %% [markdown]
+r"""
+**5. Train a causal compressor.** Six numbers a frame are only three and some noise. So the numbers of *two* frames fit into one
+latent: time is compressed, but the room comes from what repeats within a frame. Latent t takes frames 2 t - 1 and 2 t, and the
+first frame stands before itself. Two matrices are enough, trained by gradient descent:
+"""
+
+
+# %%
+def in_pairs(clips):  # (B, T, C) -> (B, 1 + (T - 1) / 2, 2 C)
+    return np.concatenate([clips[:, :1], clips], axis=1).reshape(len(clips), -1, 2 * clips.shape[-1])
+
+
+def train_compressor(clips, steps=400, rate=0.2):
+    generator = np.random.default_rng(0)
+    pairs = in_pairs(clips)[:, 1:].reshape(-1, 12)
+    down, up = (ag.Tensor(0.3 * generator.standard_normal(shape), requires_grad=True) for shape in ((12, 6), (6, 12)))
+    momentum = [0.0, 0.0]
+    for _ in range(steps):
+        loss = ag.mean_squared_error(ag.Tensor(pairs) @ down @ up, pairs)
+        for number, gradient in enumerate(ag.gradients(loss, [down, up])):
+            momentum[number] = 0.9 * momentum[number] + gradient
+            (down, up)[number].data -= rate * momentum[number]
+    encode = lambda clips: in_pairs(clips) @ down.data
+    decode = lambda latents: (latents @ up.data).reshape(len(latents), -1, 6)[:, 1:]
+    return encode, decode
+
+
+check.ch15_compress(train_compressor)
+
+# %% [markdown]
+r"""
+The best that any two matrices can do is known: keep the six directions in which pairs of frames vary most (the singular value
+decomposition). How near is the training?
+"""
+
+# %%
+generator = np.random.default_rng(1)
+mixing = np.linalg.qr(generator.standard_normal((6, 6)))[0][:3] * 2**0.5
+clips, new = walks(generator, mixing, 500), walks(generator, mixing, 500)
+encode, decode = train_compressor(clips)
+directions = np.linalg.svd(in_pairs(clips)[:, 1:].reshape(-1, 12), full_matrices=False)[2][:6].T
+best = (in_pairs(new) @ directions @ directions.T).reshape(len(new), -1, 6)[:, 1:]
+every_second = new.copy()
+every_second[:, 1::2] = (new[:, :-2:2] + new[:, 2::2]) / 2
+for name, rebuilt in (("every second frame", every_second), ("trained", decode(encode(new))), ("best", best)):
+    print(f"{name:20} mean squared error {((rebuilt - new) ** 2).mean():.4f}")
+
+# %% [markdown]
+r"""
+**6. Break it.** Without the cache, the first k - 1 = 2 outputs of each later chunk see a frame that is repeated instead of the true
+ones. Every further layer spreads the damage by two frames. With three layers 6 outputs are wrong, and one sees a jump at
+each border. The first chunk stays right because nothing is missing before it.
+"""
+
+
+# %%
+def layers(x, kernel, number, cuts):
+    for _ in range(number):
+        padded = [np.concatenate([chunk[[0, 0]], chunk]) for chunk in np.split(x, cuts)]  # no cache
+        x = np.concatenate([kernel[0] * p[2:] + kernel[1] * p[1:-1] + kernel[2] * p[:-2] for p in padded])
+    return x
+
+
+x, kernel = generator.standard_normal(24), generator.standard_normal(3)
+for number in (1, 2, 3):
+    wrong = np.flatnonzero(~np.isclose(layers(x, kernel, number, []), layers(x, kernel, number, [12])))
+    print(f"{number} layers, chunks of 12 frames: wrong at {wrong.tolist()}")
+    assert wrong.tolist() == list(range(12, 12 + 2 * number))
+
+# %% [markdown]
+r"""
+**7. An open question.** One way: ask for a thing with a detail that was never asked for, such as the colour of a hat. Let the thing
+leave the picture and come back, or move fast. Count how often the detail changes, as chapter 10 does. If it changes more often
+for fast things, direct links between different places may be missing. But a strong compression of time, little training on fast
+motion, or a clip drawn in pieces would look the same. So this is evidence, and not a proof.
+"""
