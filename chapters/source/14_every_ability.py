@@ -4,11 +4,11 @@ r"""
 
 *About 60 minutes with the exercises. Runs in two minutes.*
 
-**You'll do:** bring a picture to life with ten lines of sampling loop; then keyframes, extension, interpolation, loops,
+**You'll do:** bring a picture to life with ten lines of sampling loop. Then keyframes, extension, interpolation, loops,
 inpainting, editing and captions that change on the way, all with the same weights and the same loop.
 
-**You'll learn:** that a frame at [noise level](glossary.md#noise-level) 0 is a frame that is given; what training has
-to do so that a network can use it; how errors add up when a clip is extended again and again.
+**You'll learn:** that a frame at [noise level](glossary.md#noise-level) 0 is a frame that is given. What training has to do
+so that a network can use it. How errors add up when a clip is extended again and again.
 
 **You need:** [chapter 3](03_adding_noise.ipynb), chapters 4 and 9, and [chapter 8](08_text_guidance.ipynb).
 
@@ -48,12 +48,13 @@ def clips_for(model):
 
 
 def strips(**clips):
-    """A strip of frames for the first clip of each batch."""
+    """The frames of the first clip of each batch, 8 in a row."""
     _, frames, height, width, _ = next(iter(clips.values())).shape
-    strip = 8 * height / (width * min(frames, 16)) + 0.15  # inches
+    lines = -(-frames // 8)
+    strip = lines * height / width + 0.15  # inches
     figure, rows = plt.subplots(len(clips), 1, figsize=(9, strip * len(clips)), layout="constrained", squeeze=False)
     for axes, (name, video) in zip(rows[:, 0], clips.items()):
-        draw_strip(axes, video[0], label=name.replace("_", " "))
+        draw_strip(axes, video[0], label=name.replace("_", " "), rows=lines)
     plt.show()
 
 
@@ -61,9 +62,14 @@ def strips(**clips):
 r"""
 ## One level for each frame
 
-The network of this project takes noise levels of shape (B, T): one for each frame. Sampling is then a walk through a
-*matrix* of levels, steps down, frames across. From text alone all frames fall from 1 to 0 together. **Claim.** Every task in which whole frames are given is that matrix with their columns put to 0, and clean frames standing
-there. (An edit starts further down, a staircase tilts it, inpainting needs one thing more.)
+The network of this project takes noise levels of shape (B, T): one for each frame. So sampling follows a *matrix* of levels
+$t_{s,f}$, with a row for each step $s$ and a column for each frame $f$. From text alone, all columns fall from 1 to 0
+together. **Claim.** If whole frames are given, only the matrix changes:
+
+$$t_{s,f} = \begin{cases} 0 & \text{if frame } f \text{ is given (and clean)}, \\ 1 - s / S & \text{if it is drawn in } S \text{ steps.} \end{cases}$$
+
+**What to look at:** each panel is one task, and time in the sampler runs downwards. Dark blue columns are given frames. An
+edit begins below level 1. In a *staircase* the early frames are done first.
 """
 
 # %%
@@ -77,22 +83,35 @@ tasks = {
     "extend\nbackwards": frame >= 4,
     "interpolate": frame % 2 == 0,
 }
-figure, panels = plt.subplots(1, 7, figsize=(10, 2.5), layout="constrained", sharey=True)
-for axes, (name, given) in zip(panels, tasks.items()):
-    levels = diffusion.level_matrix(10, 1, T, given=given)  # (11, 1, 8)
-    assert not levels[:, 0, given].any() and (levels[0, 0, ~given] == 1).all()
+matrices = {name: diffusion.level_matrix(10, 1, T, given=given) for name, given in tasks.items()}  # (11, 1, 8)
+for name, given in tasks.items():
+    assert not matrices[name][:, 0, given].any() and (matrices[name][0, 0, ~given] == 1).all()
+
+
+def staircase(steps, frames, lag):
+    """Levels (steps + lag (frames - 1) + 1, 1, frames): frame t falls from step lag t on, in so many steps."""
+    step = np.arange(steps + lag * (frames - 1) + 1)[:, None]
+    return np.clip(1 - (step - lag * np.arange(frames)) / steps, 0, 1).astype(np.float32)[:, None]
+
+
+matrices["edit"] = diffusion.level_matrix(10, 1, T, highest=0.6)
+matrices["staircase"] = staircase(10, T, lag=2)
+figure, panels = plt.subplots(1, 8, figsize=(11, 2.5), layout="constrained")
+for axes, (name, levels) in zip(panels, matrices.items()):
     picture = axes.imshow(levels[:, 0], cmap="cividis", vmin=0, vmax=1, aspect="auto")
-    axes.set(title=name, xlabel="frame", xticks=(0, 7))
-panels[6].imshow(diffusion.level_matrix(10, 1, T, highest=0.6)[:, 0], cmap="cividis", vmin=0, vmax=1, aspect="auto")
-panels[6].set(title="edit", xlabel="frame", xticks=(0, 7))
+    axes.set(title=name, xlabel="frame", xticks=(0, 7), yticks=(0, len(levels) - 1))
 panels[0].set_ylabel("step")
 figure.colorbar(picture, ax=panels, label="noise level")
 plt.show()
 
 # %% [markdown]
 r"""
-Let us do it by hand. The simple loop: a picture is frame 0, the others begin as noise, and each frame goes along its
-own velocity by its own step (Euler's rule for rectified flow; the picture's step is always 0, so it stays).
+First a simple loop, to bring a picture to life. The picture is frame 0. The other frames begin as noise. Each frame moves along
+its own velocity by its own step (Euler's rule for rectified flow):
+
+$$x_f \leftarrow x_f + \bigl(\sigma(t_{s+1,f}) - \sigma(t_{s,f})\bigr)\, v_f.$$
+
+For the picture both levels are 0, so its step is 0 and it stays as it is.
 """
 
 # %%
@@ -121,33 +140,26 @@ by_hand = small.decode(x)
 ready = small.animate(image, caption, seed=0, steps=steps, sampler="euler", guidance_scale=1)
 assert np.array_equal(ready[:, 0], image)  # bit for bit
 assert np.allclose(by_hand[:, 1:], ready[:, 1:], atol=1e-2)
-strips(given=video, by_hand=by_hand, library=ready)
+print(f"largest difference of a drawn pixel, by hand and by the library: {np.abs(by_hand - ready)[:, 1:].max():.1e}")
 
 # %% [markdown]
 r"""
-The library's `animate` is the same walk, vectorised over frames, with guidance and any sampler. Two details: the
-autoencoder isn't perfect, so given pixels are put back exactly at the end; and wherever something is
-known, the network's *answer* is replaced by the true one, so that known parts go their own way from noise to clean. That also
-serves where only a part of a frame is known and the frame's level can't be 0: the network isn't told which part
-(`diffusion/inpainting.py`).
+The library's `animate` does the same for all frames at once, with guidance and any sampler. It adds two things:
+
+- The autoencoder isn't perfect. So the given pixels are put back exactly at the end.
+- Sometimes only a *part* of a frame is known. Then its level can't be 0, and the network doesn't learn from the level which
+  part that is. So at every step the network's prediction is replaced by the true one wherever the clip is known
+  (`diffusion/inpainting.py`; exercise 2).
 
 ## What training has to do
 
-A network that has only seen clips with one level for all frames can't do this: Open-Sora's report 1.1 says that they
-tried it, and it worked poorly ([Zheng et al. 2024](references.md#zheng-2024)). So training draws *matrices*: clips with
-one level, clips in which some frames are given, and clips with independent levels ([Chen et al.
-2024](references.md#chen-2024) call that diffusion forcing).
+A network that has only seen clips with one level for all frames can't do this. Open-Sora tried it, and it worked poorly
+(report 1.1, [Zheng et al. 2024](references.md#zheng-2024)). So training must show it such clips. Some clips have one level for all
+frames, in some clips a few frames are given, and in some each frame has a level of its own. The last kind is called
+[diffusion forcing](glossary.md#diffusion-forcing) ([Chen et al. 2024](references.md#chen-2024)).
 """
 
 # %%
-drawn = diffusion.training_levels(generator, 36, T)
-order = np.lexsort((drawn.std(axis=1), (drawn == 0).any(axis=1)))
-figure, axes = plt.subplots(figsize=(8, 2.6), layout="constrained")
-picture = axes.imshow(drawn[order].T, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-axes.set(xlabel="clips of a training batch, sorted", ylabel="frame", title="noise levels in training")
-figure.colorbar(picture, label="noise level")
-plt.show()
-
 many = diffusion.training_levels(generator, 20_000, T)
 some_given = (many == 0).any(axis=1)
 one_level = (many == many[:, :1]).all(axis=1)
@@ -157,9 +169,12 @@ assert abs(one_level.mean() - 0.6) < 0.02 and abs(some_given.mean() - 0.2) < 0.0
 
 # %% [markdown]
 r"""
-**Claim.** The trained network uses what it is given, and it matters that it is *told* what is given. Take real clips.
-The last frame is at level 0.7; of the frames before it, the first n are given, the rest are at 0.7 too. How well is the
-last frame predicted, if the levels are told, and if the network is told 0.7 for all?
+**Claim.** The trained network uses what it is given, and it must be *told* what is given. Take real clips. The first n
+frames are given, and all others are at level 0.7. How well does the network predict the last frame? Compare two cases: it is
+told the true levels, or it is told 0.7 for all frames.
+
+**What to look at:** the solid line should fall. If the dashed line is higher, telling the levels helps, although both networks
+see the same frames.
 """
 
 # %%
@@ -201,7 +216,10 @@ assert errors["levels told"][-1].mean() < errors["not told"][-1].mean()
 r"""
 ## Pictures come to life
 
-From here on: the larger weights, and one line for each ability. The same picture, two captions:
+From here on we use the larger weights, and each ability is one line. Here is one picture with two captions.
+
+**What to look at:** the first frame is exact by construction. Does the digit jump or double in the second frame? Does it move to the
+side that the caption says? (The numbers say how fast.) The drawing is by another hand than those of training.
 """
 
 # %%
@@ -221,14 +239,13 @@ strips(right=alive[:1], up=alive[1:])
 
 # %% [markdown]
 r"""
-The first frame is exact by construction; whether the others go on from it is up to the network. Look for a digit that jumps or
-doubles in the second frame, and for the sign of the speed: this digit was drawn by another hand than those of training, so it
-may fail.
-
 ## Keyframes, extension, interpolation
 
-What is given stays, bit for bit; what lies between, before or after is drawn to fit it. Compare with the real clip
-above each.
+The given frames stay, bit for bit. The frames between, before or after them are drawn to fit.
+
+**What to look at:** compare each clip with the real one, column by column. [Keyframes](glossary.md#keyframe) are given at the
+beginning, in the middle and at the end. In the extended clip the whole first row is given. Look at the border between given
+and drawn: does the digit keep its speed, its thickness, its shape?
 """
 
 # %%
@@ -243,13 +260,13 @@ assert all(np.array_equal(between[:, time], image) for time, image in keys.items
 assert np.array_equal(longer[:, : length // 2], half)
 assert np.array_equal(earlier[:, length // 2 :], video[:, length // 2 :])
 assert np.array_equal(dense[:, ::2], video[:, ::2])
-strips(real=video, three_keyframes=between, second_half_drawn=longer, first_half_drawn=earlier, every_2nd_given=dense)
+strips(real=video, three_keyframes=between, second_half_drawn=longer)
 
 # %% [markdown]
 r"""
-How near is what was drawn to what really happened? There isn't one right answer: a digit may move on at another speed.
-The more is given, and the nearer, the less room there is for that: least where every second frame is given. (One clip each; the
-order of the others may be chance.)
+How near are the drawn frames to the real ones? There isn't one right answer, since a digit may move on at another speed.
+The more frames are given nearby, the less freedom is left. So the error should be least where every second frame is given.
+(This is one clip for each task. The order of the others may be chance.)
 """
 
 # %%
@@ -268,9 +285,11 @@ for name, (clip, times) in free.items():
 r"""
 ## Loops
 
-For a loop one frame more is drawn, with the same picture at both ends, and the last is left out. `loop` draws it, rotates it in time so that the seam lies in the middle, and
-draws the frames about the seam anew. Repeated, it should have no jump: `seam` compares the step from last to first
-frame with the median step.
+For a loop, `loop` draws one frame more, with the same picture at both ends, and leaves out the last. Then it rotates the clip
+in time so that the seam is in the middle, and draws the frames around the seam again. `seam` divides the jump from the last
+frame to the first by the median step between neighbours. Without a visible seam that is about 1.
+
+**What to look at:** the player shows the loop twice. Can you tell where it begins again?
 """
 
 # %%
@@ -284,8 +303,10 @@ show(np.concatenate([looped, looped], axis=1), columns=1)
 r"""
 ## Inpainting: a part of space and time
 
-`Given` says for each *pixel* whether it is known. The network works on latents, so a latent is known only if all of its
-pixels are; the simple loop and the vectorised form:
+`Given` says for each *pixel* whether it is known. The network works on latents, and a latent is known only if all of its
+pixels are. The loop and `known_latents` must agree.
+
+**What to look at:** the grey part is drawn anew. Does the digit go on across its border, at the same height?
 """
 
 # %%
@@ -309,10 +330,15 @@ strips(real=video, given=np.where(right_half[None, None, :, :, None], 0.3, video
 r"""
 ## Editing: from a clip under noise
 
-For an edit no frame is given: the whole clip is put under noise of some level, and drawn from there with another
-caption (SDEdit, [Meng et al. 2021](references.md#meng-2021)). **Claim.** The level decides between keeping and
-changing: with little noise the old digit stays, with much the new one comes. A judge, the small network that reads
-digits, says which there is.
+For an edit no frame is given. The whole clip is put under noise of some level $s$,
+
+$$x_s = (1 - s)\, x_0 + s\, \varepsilon,$$
+
+and drawn from there with another caption ([SDEdit](glossary.md#sdedit), [Meng et al. 2021](references.md#meng-2021)).
+**Claim.** With little noise the old digit stays, with much noise the new one comes. A judge, the small network that reads
+digits, says which digit is there.
+
+**What to look at:** where do the two lines cross? To the left of it an edit keeps the clip, to the right it follows the caption.
 """
 
 # %%
@@ -343,13 +369,17 @@ plt.show()
 
 # %% [markdown]
 r"""
-Near level 1 nothing of the old clip is left and editing is drawing from text. (The levels of these weights are shifted
-towards noise, as in chapter 3: level 0.7 is more noise than it sounds.)
+Near level 1 nothing of the old clip is left, and editing becomes drawing from text. (The noise schedule of these weights is
+shifted towards noise, as in [chapter 3](03_adding_noise.ipynb). So level 0.7 is noisier than $s = 0.7$ above.)
 
 ## Captions that change on the way
 
-"a 4 moving right, then up" becomes two captions, one for the first half of the frames and one for the second. Every
-frame's tokens look at their own caption, while attention between frames is what *can* keep the digit the same.
+"a 4 moving right, then up" becomes two captions, one for each half of the frames. The tokens of a frame look at their own
+caption. Only attention between frames can keep the digit the same.
+
+**What to look at:** in the first half the speed to the right should be positive, in the second half the speed upwards. And
+is it still a 4? A speed alone would count a broken digit as a success. (`joint.notes` says whether clips that turn were
+in the training.)
 """
 
 # %%
@@ -364,18 +394,16 @@ for name, half in (("first", slice(length // 2)), ("second", slice(length // 2, 
     down, right = np.nanmean(np.diff(places[half], axis=0), axis=0)
     read = (classes[half] == 4).mean()
     print(f"{name:6} half: {right:+.1f} pixels a frame to the right, {-down:+.1f} up; read as a 4 in {read:.0%}")
-strips(turned=turned)
 
 # %% [markdown]
 r"""
-Whether it turns *and is still a 4*, the two lines above and the strip say, not the caption (a speed alone would count a broken
-digit as a success): which clips a network saw in training decides.
-(Whether turning clips were among them is in its notes: `joint.notes`.)
-
 ## Again and again: errors add up
 
-`extend` can be repeated without end, each round seeing only the last frames. **Claim.** It drifts: what is drawn becomes
-what is given, mistakes included.
+`extend` can be repeated without end. Each round sees only the last frames of the round before. **Claim.** The clip
+[drifts](glossary.md#drift): drawn frames become given ones, with their mistakes.
+
+**What to look at:** both lines fall. Where the dashed line falls, digits have turned into others. Where only the solid one
+does, they have changed their shape.
 """
 
 # %%
@@ -395,24 +423,16 @@ axes.set(xlabel="frame", ylabel="mean over clips", ylim=(0, 1.05), title=f"{coun
 axes.grid(alpha=0.3)
 axes.legend()
 plt.show()
-strips(extended=long)
 
 # %% [markdown]
 r"""
 ## Any order you like
 
-Levels needn't fall together. In a *staircase* frame t begins to fall a little after frame t - 1: early frames are
-nearly done while late ones are still noise. One more matrix, the same sampler.
+The levels needn't fall together. In a *staircase* (the last panel of the first figure) frame t begins to fall a little after
+frame t - 1. Early frames are nearly done while late ones are still noise. It is one more matrix for the same sampler:
 """
 
-
 # %%
-def staircase(steps, frames, lag):
-    """Levels (steps + lag (frames - 1) + 1, 1, frames): frame t falls from step lag t on, in so many steps."""
-    step = np.arange(steps + lag * (frames - 1) + 1)[:, None]
-    return np.clip(1 - (step - lag * np.arange(frames)) / steps, 0, 1).astype(np.float32)[:, None]
-
-
 told, nothing = small.tokenizer.encode(["a 6 moving right"]), small.tokenizer.encode([""])
 
 
@@ -424,67 +444,66 @@ def predict(x, level, tokens):
 levels = staircase(steps, T, lag=size(3, 1))
 noise = generator.standard_normal((1, *clean.shape[1:]), dtype=np.float32)
 denoise = diffusion.guided(predict, told, nothing, 3.0)
-drawn = diffusion.sample(denoise, noise, levels, process, sampler="euler")
-figure, axes = plt.subplots(figsize=(3.4, 2.2), layout="constrained")
-axes.imshow(levels[:, 0], cmap="cividis", aspect="auto")
-axes.set(xlabel="frame", ylabel="step", title="a staircase")
-plt.show()
-strips(staircase=small.decode(drawn))
+drawn = small.decode(diffusion.sample(denoise, noise, levels, process, sampler="euler"))
+read = observe(drawn, small.settings.digit_size, 1).classes[0, 0] == 6
+print(f"drawn by a staircase of {len(levels) - 1} steps: read as a 6 in {read.mean():.0%} of frames")
 
 # %% [markdown]
 r"""
-With the stairs moving on for ever, a clip without end comes out at one side while noise goes in at the other: long
-rollouts that aren't cut into rounds.
+Let the staircase move on for ever. Then finished frames come out at one side while noise goes in at the other, and a clip has no
+end and no rounds.
 
 ## Exercises
 
 Worked solutions are in [solutions/14_every_ability](solutions/14_every_ability.ipynb).
 
-**1. The matrix.** Levels (steps + 1, T): from 1 down to 0 in equal steps, and 0 all along in frames where the boolean
-`given` (T,) is True.
+**1. From given frames outwards.** Levels (S, T) for a clip in which the frames of the boolean `given` (T,) are given (at least
+one). A free frame at distance k from the nearest given one begins to fall at step `lag` (k - 1), and takes `steps` equal steps
+from 1 to 0. S is as small as possible, such that the last row is all 0.
 """
 
 
 # %%
-def levels_for(steps, given):
-    pass  # fill me in, about 2 lines
+def outwards(steps, given, lag):
+    pass  # fill me in, about 5 lines
 
 
-check.ch14_levels(levels_for)
+check.ch14_outwards(outwards)
 
 # %% [markdown]
 r"""
-**2. Where the walk begins.** On rectified flow, from level `start`: given frames clean, the others mixed. `clean` and
-`noise` are (B, T, h, w, C), `given` is boolean (B, T).
+**2. Put the truth in its place.** `x` (B, T, h, w, C) is on its way on rectified flow, frame by frame at `level` (B, T), all above 0. The
+network predicts `velocity`, of x's shape. Where the boolean `known` (B, T, h, w, 1) is True, the clean latents are known: `clean`. Return
+the velocity with the right one there: the one that leads `x` straight to `clean`, whichever noise is in `x`.
 """
 
 
 # %%
-def first_state(clean, noise, given, start):
-    pass  # fill me in, about 2 lines
-
-
-check.ch14_start(first_state)
-
-# %% [markdown]
-r"""
-**3. Known latents.** From `known`, boolean (T, H, W), pixels that are given: boolean (T, H / factor, W / factor),
-latents all of whose pixels are given.
-"""
-
-
-# %%
-def known_latents(known, factor):
+def with_truth(velocity, x, clean, known, level):
     pass  # fill me in, about 3 lines
+
+
+check.ch14_truth(with_truth)
+
+# %% [markdown]
+r"""
+**3. Known latents, with time compressed.** As above, but the autoencoder also compresses time: latent frame 0 is frame 0, and latent
+frame t is frames 1 + (t - 1) n to t n, with n = `in_time`. From `known`, boolean (1 + m n, H, W): boolean (1 + m, H / factor,
+W / factor), latents all of whose pixels are known.
+"""
+
+
+# %%
+def known_latents(known, in_time, factor):
+    pass  # fill me in, about 5 lines
 
 
 check.ch14_latents(known_latents)
 
 # %% [markdown]
 r"""
-**4. Rounds.** A clip of `frames` frames is extended to `wanted` frames by a network that draws clips of `window` frames,
-of which the first `context` are given. The list of how many new frames each round adds; the last round's surplus is cut
-off.
+**4. Rounds.** A clip of `frames` frames is extended to `wanted` frames. The network draws clips of `window` frames, of which the
+first `context` are given. Return the list of how many new frames each round adds. The last round's surplus is cut off.
 """
 
 
@@ -497,16 +516,25 @@ check.ch14_rounds(new_frames)
 
 # %% [markdown]
 r"""
+**5. Break it.** We told the network too much noise for frames that were given. Now lie the other way. Put the first four frames under
+noise of level 0.7, and tell the network that they are at level 0. Say first whether the last frame is then predicted better or
+worse than with the truth. Then measure it, with `last_frame_errors` as a model.
+
+**6. An open question.** Two frames of a clip are rough sketches, right about where the digit is, and wrong about how it looks. Which
+matrix of levels would you use, and which tasks would training have to contain? What would you measure?
+"""
+
+# %% [markdown]
+r"""
 ## In practice
 
-- **Sora**'s report lists the same family: animating pictures, extending in both directions, editing with SDEdit,
-  connecting clips, loops ([Brooks et al. 2024](references.md#brooks-2024)). How it is done isn't told.
+- **Sora**'s report lists the same abilities: animating pictures, extending in both directions, editing with SDEdit,
+  connecting clips, loops ([Brooks et al. 2024](references.md#brooks-2024)). It doesn't say how they are done.
 - **Open-Sora** 1.1 gives known frames timestep 0 and trains with random masks, as here ([Zheng et al.
   2024](references.md#zheng-2024)).
-- **Diffusion forcing** ([Chen et al. 2024](references.md#chen-2024)) is where independent levels come from, with the
-  staircase as one use of many.
-- **Inpainting** by keeping the known part on its own way from noise to clean: [Lugmayr et al.
-  2022](references.md#lugmayr-2022).
+- **Diffusion forcing** ([Chen et al. 2024](references.md#chen-2024)) trains with independent levels. The staircase is one of
+  its uses.
+- **Inpainting**: RePaint ([Lugmayr et al. 2022](references.md#lugmayr-2022)) overwrites the known part of x between steps.
 
 ## Further reading
 

@@ -6,17 +6,22 @@ from ...base.files import atomic_write
 from .layout import to_uint8
 
 
-def draw_strip(axes, clip, caption=None, label=None, most=16):
+def draw_strip(axes, clip, caption=None, label=None, most=16, rows=1):
     """Draw the frames of one clip (T, H, W, C) side by side into matplotlib axes.
 
-    Longer clips are thinned to `most` frames, evenly, first and last kept.
+    Longer clips are thinned to `most` frames, evenly, first and last kept. rows: so many equal rows, one below the
+    other; the last one may end early.
     """
     clip = to_uint8(clip)
     frames = clip[np.unique(np.linspace(0, len(clip) - 1, most).round().astype(int))]
-    gap = np.full((*frames.shape[:2], 1, frames.shape[3]), 120, np.uint8)
-    row = np.concatenate([part for frame in zip(frames, gap) for part in frame][:-1], axis=1)  # (H, T W + gaps, C)
-    row = row[..., 0] if row.shape[-1] == 1 else row
-    axes.imshow(row, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
+    _, height, width, channels = frames.shape
+    across = -(-len(frames) // rows)
+    picture = np.full((rows * (height + 1) - 1, across * (width + 1) - 1, channels), 120, np.uint8)  # gaps are grey
+    for index, frame in enumerate(frames):
+        y, x = index // across * (height + 1), index % across * (width + 1)
+        picture[y : y + height, x : x + width] = frame
+    picture = picture[..., 0] if channels == 1 else picture
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
     axes.set(xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_visible(False)

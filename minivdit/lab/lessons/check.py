@@ -15,6 +15,6 @@ from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired, ch10_rolls
 from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
 from .ch12 import ch12_block, ch12_budget, ch12_longest, ch12_pairs
 from .ch13 import ch13_backward, ch13_blocks, ch13_causal, ch13_padding, ch13_tile
-from .ch14 import ch14_latents, ch14_levels, ch14_rounds, ch14_start
+from .ch14 import ch14_latents, ch14_outwards, ch14_rounds, ch14_truth
 from .ch15 import ch15_causal, ch15_compress, ch15_skiparse, ch15_strata, ch15_waste
 from .ch16 import ch16_floor, ch16_levels, ch16_steps, ch16_strengths

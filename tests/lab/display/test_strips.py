@@ -20,6 +20,14 @@ def test_a_strip_is_the_frames_in_a_row():
         np.testing.assert_array_equal(row[:, 7 * index : 7 * index + 6], display.to_uint8(clip)[index, ..., 0])
 
 
+def test_rows_stand_below_each_other():
+    clip = np.random.default_rng(0).random((5, 4, 6, 3), dtype=np.float32)
+    _, picture = drawn(clip, rows=2)
+    assert picture.shape == (2 * 4 + 1, 3 * 6 + 2, 3)
+    np.testing.assert_array_equal(picture[5:, 7:13], display.to_uint8(clip)[4])
+    assert (picture[4] == 120).all() and (picture[:, 6] == 120).all() and (picture[5:, 14:] == 120).all()
+
+
 def test_a_long_clip_is_thinned_but_keeps_its_ends():
     clip = np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None, None], (60, 2, 2, 1))
     _, row = drawn(clip, most=5)
