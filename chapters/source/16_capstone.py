@@ -4,12 +4,11 @@ r"""
 
 *About 120 minutes with the exercises. Runs in three minutes.*
 
-**You'll do:** invent a world of four drawn shapes, one of which obeys gravity when told to fall; give it a language, a judge
-and a transformer; predict what the training will cost and reach; train it; draw, measure, save and describe it; and plan what
-comes next.
+**You'll do:** invent a world of four drawn shapes that fall, rise and drift. Give it a language, a judge and a transformer.
+Predict what the training will cost and reach. Train it, draw, measure, save and describe it. Plan what comes next.
 
-**You'll learn:** in which order the parts of a text-to-video system are built, and why the judge comes before the network; to write a
-promise down before looking; what changes, and what doesn't, when the world is your own.
+**You'll learn:** in which order the parts of a text-to-video system are built, and why the judge comes before the network. Why you
+write your forecast down before you look. What changes, and what doesn't, when the world is your own.
 
 **You need:** the chapters before. Each step names the one it comes from.
 
@@ -53,11 +52,15 @@ generator = np.random.default_rng(0)
 r"""
 ## 1. A world, small enough to own
 
-Our world has a black canvas, four shapes and four things that they can do. Nothing of the library's digits is used. Everything has to
-fit into three minutes on a laptop, training included, so it is as small as a clip can be and still show something: 16 x 16 pixels,
-8 frames.
+Our world has a black canvas, four shapes and four motions. It uses nothing of the library's digits. All has to fit into three
+minutes on a laptop, training included. So a clip is very small: 16 x 16 pixels, 8 frames.
 
-A shape is a few straight pen strokes. **Claim.** Ink is a function of one number for each pixel, its distance to the nearest stroke.
+A shape is a few straight strokes of a pen. **Claim.** The ink of a pixel depends only on its distance to the nearest stroke. For a
+pixel at $p$ and a stroke from $a$ to $b$ that distance is
+
+$$\bigl\| p - a - s\,(b - a) \bigr\|, \qquad s = \mathrm{clip}\!\left(\frac{(p - a) \cdot (b - a)}{\|b - a\|^2},\ 0,\ 1\right),$$
+
+where $s$ (`share` in the code) says how far along the stroke its nearest point is.
 """
 
 # %%
@@ -107,11 +110,12 @@ for strokes in STROKES.values():
 
 # %% [markdown]
 r"""
-Then motion. `falls` is the one that the library's digits can't do: its way is $g t^2 / 2$, slow at first, then faster. The others are steady.
-Each law is a table of where a shape is at each time, relative to its start: (T, 2).
+Then motion. A shape that `falls` is at $y_t = y_0 + g t^2 / 2$: slow at first, then faster. The library's digits can't do that. The other
+motions have constant speed. Each law is a table (T, 2) of where a shape is at each time, relative to its start.
 
-And language: *a*, a shape, a motion. Four pairs are [held out](glossary.md#held-out) of training, each shape once and each motion once, so
-that we can ask later whether a triangle falls though none ever did ([chapter 8](08_text_guidance.ipynb) had its reasons to ask).
+And language: *a*, a shape, a motion. Four pairs are [held out](glossary.md#held-out) of training, each shape once and each motion once.
+So we can ask later whether a triangle falls, though no triangle ever fell in training. [Chapter 8](08_text_guidance.ipynb) says why this is
+worth asking.
 """
 
 # %%
@@ -168,16 +172,20 @@ show(every_pair.video, captions=every_pair.captions, columns=8, factor=4)
 
 # %% [markdown]
 r"""
-The tokenizer is the library's; it was only given other words ([chapter 8](08_text_guidance.ipynb)). Look at the clips now, since nobody will
-later: a training learns your mistakes as willingly as your world.
+The tokenizer is the library's, with other words ([chapter 8](08_text_guidance.ipynb)). Look at the clips now. A mistake in them would be
+learnt like everything else.
 
 ## 2. The judge comes first
 
-A number that says how good a clip is must exist *before* there are clips to be proud of. **Claim.** In our world everything a caption
-says can be read off a clip, without any training.
+Decide how to measure a clip *before* you have clips that you are proud of. **Claim.** In our world everything that a caption says can
+be read off a clip, without any training.
 
-*Where?* The library's tracker finds the shape in each frame. *Which motion?* The law that fits best, wherever the shape started. The best
-start is the mean difference between places and law (why? minimise the sum of squares), so both may be centred. Loop and all at once:
+*Where?* The library's tracker finds the shape in each frame. *Which motion?* The law that fits best, wherever the shape started. For
+places $p_t$ and a law $l_t$ the misfit is
+
+$$\min_a\ \sqrt{\frac{1}{T} \sum_t \| p_t - a - l_t \|^2}.$$
+
+The sum of squares is smallest where $a$ is the mean of $p_t - l_t$. So the code centres both, or subtracts that mean.
 """
 
 
@@ -267,15 +275,15 @@ assert ceiling["prompt"].mean() > 0.95  # a judge that can't read real clips can
 
 # %% [markdown]
 r"""
-Read the columns against each other. Real clips, the [ceiling](glossary.md#ceiling-and-floor), pass nearly everything: there is room to measure in. Each kind of spoilt clip fails in
-its own column, and by no more than it should: with dealt-out captions one shape in four is right, one motion in four,
-one prompt in sixteen. A judge that can't tell the rows apart isn't one. (The same table for digits is `minivdit evaluate`.)
+Compare the rows. Real clips are the [ceiling](glossary.md#ceiling-and-floor), and they pass nearly everything. Each kind of spoilt clip
+fails in its own column. With captions dealt out at random about one shape in four is right, one motion in four, and one prompt in
+sixteen. If a judge can't tell these rows apart, don't use it. (`minivdit evaluate` makes the same table for digits.)
 
 ## 3. What the network will see
 
-Large systems put an [autoencoder](glossary.md#autoencoder) first ([chapter 9](09_latent_diffusion.ipynb)), to have few tokens. On 256 pixels
-patches alone get there ([chapter 6](06_patches_and_positions.ipynb)), so we take pixels, scaled to mean 0 and deviation 1. How large should a
-patch be? Ask what it costs, before anything runs ([chapter 12](12_the_bill.ipynb)).
+Large systems begin with an [autoencoder](glossary.md#autoencoder), to have few tokens ([chapter 9](09_latent_diffusion.ipynb)). For 256
+pixels [patches](glossary.md#patch) are enough ([chapter 6](06_patches_and_positions.ipynb)). So we take pixels, scaled to mean 0 and
+standard deviation 1. How large should a patch be? Ask what it costs, before anything runs ([chapter 12](12_the_bill.ipynb)).
 """
 
 
@@ -328,12 +336,13 @@ for patch in ((1, 2, 2), (1, 4, 4), (2, 4, 4), (1, 8, 8)):
 
 # %% [markdown]
 r"""
-(1, 4, 4): a shape spans two or three patches each way, frames stay apart (each keeps a [noise level](glossary.md#noise-level) of its own), and a
-step is cheap. (2, 4, 4) is half the price and a fair choice; try it.
+We take (1, 4, 4). A shape spans two or three patches each way. Each frame keeps a [noise level](glossary.md#noise-level) of its own. And
+a step is cheap. (2, 4, 4) costs half as much and is a fair choice, too.
 
 ## 4. Which pattern?
 
-Same question, other table ([chapter 11](11_joint_attention.ipynb)): what does a pattern cost, and how far apart does it leave two tokens?
+What does an [attention pattern](glossary.md#attention-pattern) cost, and how far apart does it leave two tokens ([chapter
+11](11_joint_attention.ipynb))?
 """
 
 # %%
@@ -347,15 +356,19 @@ print(cost)
 
 # %% [markdown]
 r"""
-Scores are the smaller part of this bill, so a cheaper pattern saves little. `joint` it is. At 100 times the
-tokens the same table would say something else.
+Scores are the smaller part of this bill, so a cheaper pattern saves little. We take `joint`. With 100 times as many tokens the table
+would say something else.
 
 ## 5. A forecast, in writing
 
-Price times steps is a time, if one knows the speed: nothing is faster than matrix products, and a training reaches a part of that (the
-library reckons with a quarter). And what will the clips be worth? Write it down *now*: later you'd find any result reasonable. Ours comes from a trial
-with another seed and fewer steps. Yours, the first time, will come from nothing, and be wrong, and that's how one learns what
-to expect.
+From the FLOPs and the machine's speed follows a time:
+
+$$\text{seconds} = \frac{\text{steps} \cdot \text{FLOPs of a step}}{\text{share} \cdot \text{speed of matrix products}}.$$
+
+A training reaches only a share of that speed. The library expects a quarter.
+
+And how good will the clips be? Write it down *now*. Later, any result will seem reasonable to you. Our numbers come from a trial with
+another seed and fewer steps. Your first forecast will be a guess, and wrong. That is how you learn what to expect.
 """
 
 # %%
@@ -379,13 +392,16 @@ for name, value in forecast.items():
 r"""
 ## 6. Training
 
-The task is the library's, since what it does to a batch ([chapter 3](03_adding_noise.ipynb): draw levels, mix; compare velocities) doesn't
-depend on the world: it takes our data, our pixels and our words as they are. A part of the clips has its first or last frames given, at level 0,
-so that the network can also continue a picture.
+We use the library's task, since what it does to a batch doesn't depend on the world. It draws noise levels, mixes clips with noise, and
+compares velocities ([chapter 3](03_adding_noise.ipynb)). With clip $x_0$, noise $\varepsilon$, level $t$ and caption $c$ the loss is
 
-**Claim.** Training is six lines. We write them out, and hold them against the library's `Run` for three steps. (`MuonAdamW`: the
-matrices of the blocks are stepped by *Muon*, whose momentum is made orthogonal, so that every direction moves equally far, at
-`matrix_learning_rate`; all else by AdamW. [Jordan 2024](references.md#jordan-2024).)
+$$\mathbb{E}\ \bigl\| v_\theta\bigl((1 - t)\, x_0 + t\, \varepsilon,\ t,\ c\bigr) - (\varepsilon - x_0) \bigr\|^2.$$
+
+In a part of the clips the first or last frames are given, at level 0. So the network can also continue a picture.
+
+**Claim.** Training is six lines. We write them out and compare them with the library's `Run` for three steps. (`MuonAdamW` uses
+[Muon](glossary.md#muon) for the matrices of the blocks, with the rate `matrix_learning_rate`, and AdamW for all else. Muon makes the
+momentum of a matrix orthogonal, so that every direction moves equally far: [Jordan 2024](references.md#jordan-2024).)
 """
 
 # %%
@@ -418,10 +434,9 @@ print(f"the same after 3 steps; {by_hand.model.parameter_count():,} weights, pre
 
 # %% [markdown]
 r"""
-What `Run` adds is speed and care: two halves of a batch at a time, the next batch made meanwhile, checkpoints.
-(`examples/train_in_one_page.py` does without: a whole training on one page.) `train` yields after every
-step, and we keep the error by level. A fresh network answers 0 everywhere, so its error is the variance of the target: 1 for
-noise plus 1 for pixels.
+`Run` adds speed and safety. It works on two halves of a batch at a time, prepares the next batch meanwhile, and saves checkpoints.
+(`examples/train_in_one_page.py` is a whole training without them.) `train` yields after every step, and we keep the error by noise
+level. A fresh network answers 0 everywhere. So its error is the variance of the target: 1 for the noise plus 1 for the pixels.
 """
 
 # %%
@@ -464,15 +479,21 @@ run.use_average()  # from here on
 
 # %% [markdown]
 r"""
-Each level has its own end ([chapter 4](04_removing_noise.ipynb)): near pure noise where the shape starts can't be known, near none the grain
-of the noise can't. Most of what is *learnt* lies between. The loss on pairs never shown is one honest number; it doesn't say whether
-a triangle falls, and the pairs differ anyhow. For that we draw. (Averaged weights differ little from the last ones here: the
-learning rate has fallen to nothing by the end.)
+The error at each noise level falls towards a bound of its own ([chapter 4](04_removing_noise.ipynb)). Near pure noise, nobody can know
+where the shape starts. Near level 0, nobody can tell faint noise from the pen's edge. The network learns most in between.
+
+The loss on held-out pairs is an honest number, but it doesn't say whether a triangle falls. To see that, we draw. (The [moving
+average](glossary.md#exponential-moving-average) of the weights differs little from the last weights here, because the learning rate is
+almost 0 at the end.)
 
 ## 7. Drawing
 
-Guidance ([chapter 8](08_text_guidance.ipynb)) and a walk from level 1 to 0 ([chapter 4](04_removing_noise.ipynb)). For rectified flow the
-plainest sampler is one line, `x += (next level - level) * velocity`:
+We draw with guidance ([chapter 8](08_text_guidance.ipynb)), from level 1 to level 0 ([chapter 4](04_removing_noise.ipynb)). For
+rectified flow the simplest sampler is Euler's rule, with the guided velocity:
+
+$$x \leftarrow x + (t' - t)\, \bigl(v(x, t, \varnothing) + w\, [v(x, t, c) - v(x, t, \varnothing)]\bigr).$$
+
+Here $t'$ is the next level, $c$ the caption, $\varnothing$ the empty caption, and $w$ the guidance scale.
 """
 
 # %%
@@ -521,8 +542,8 @@ show(
 
 # %% [markdown]
 r"""
-The first drawings of this network, one of each pair, none picked. The star marks pairs that it never saw. Some of them frame by
-frame:
+These are the first drawings of this network, one of each pair, none picked. A star marks pairs that were held out. Here are some of
+them frame by frame. Look at a shape's outline: does it stay the same from left to right?
 """
 
 # %%
@@ -536,8 +557,8 @@ plt.show()
 r"""
 ## 8. What is it worth?
 
-Pictures persuade; so count. The same judge, the same table, three scales of guidance, shown and held-out pairs apart. Scale 0
-asks for nothing at all: what chance gives *this* network.
+A few good pictures persuade too easily, so we count. It is the same judge and the same table, for several guidance scales, with shown
+and held-out pairs apart. At scale 0 the caption has no influence. So this row says what *this* network gets by chance.
 """
 
 # %%
@@ -555,14 +576,13 @@ show_marks("other captions (floor)", floors["other captions"])
 
 # %% [markdown]
 r"""
-A column that is full says nothing any more: between two models that both follow every caption, `prompt` can't choose. Then look for a
-measure with room left. Here it is `steady`, whether a shape stays itself, and `miss`, how closely it keeps to the law. Compare them
-with the ceiling, and look at the strips again: a pen that grows thicker on the way, a ring that opens, is what those numbers see. Too much guidance
-helps no more, and harms both.
+A column at its ceiling can't compare two models any more: both would get 1. Then look for a measure with room left. Here these are
+`steady`, whether a shape stays the same, and `miss`, how closely it follows the law. They see what you see in the strips: a
+stroke that grows thicker, a ring that opens. A large guidance scale makes both worse.
 
-Two things more, which no column shows. Does the network use its whole world? Shapes that fall should start anywhere from left to
-right, and guidance is known to cost variety. And does it know gravity, or only that things go down? A parabola through the heights
-tells.
+Two things are in no column. Does the network use its whole world? Shapes that fall should start anywhere from left to right, and
+guidance is known to reduce variety. And does the network know gravity, or only that things go down? Fit a parabola to the heights:
+its curvature is the acceleration.
 """
 
 
@@ -590,15 +610,15 @@ for name, video in (("real", real.video), *((f"scale {scale:g}", clips[scale]) f
 
 # %% [markdown]
 r"""
-What falls is pulled, what rises isn't, and nobody told the network of either: it has seen clips. Much guidance exaggerates the
-pull, too. Careful with big words, though: the network has seen *this* pull, at *these* heights; whether it has a law or a habit is another
-experiment (a project below).
+Shapes that fall accelerate, and shapes that rise don't. The network has learnt both from clips alone. A large guidance scale
+exaggerates the acceleration. But don't conclude too much: the network has seen *this* gravity at *these* heights. Whether it has
+learnt a law or a habit takes another experiment (a project below).
 
-And the spread is smaller than the world's, at scale 1 as well, so it isn't guidance that costs it here: the network keeps to the
-middle. Every clip may be right and the *set* of clips still wrong. No mark above could see that, since each looks at one clip at a
-time; a measure of sets can, such as this deviation or the Fréchet distance of `minivdit evaluate`.
+The spread is smaller than in real clips, at scale 1 as well. So guidance isn't the reason. The network prefers the middle. Every
+single clip may be right while the *set* of clips is wrong. The marks above can't see that, since each looks at one clip at a time. A
+measure of sets can, such as this standard deviation, or the Fréchet distance of `minivdit evaluate`.
 
-The forecast, opened:
+Now compare with the forecast:
 """
 
 # %%
@@ -615,11 +635,11 @@ for name, value in outcome.items():
 
 # %% [markdown]
 r"""
-(Processor seconds, since those of the clock depend on what else the machine is doing. Matrices as small as ours reach
-less of the speed than the library's usual share.)
+(These are processor seconds. Seconds on the clock also depend on what else the machine is doing. Matrices as small as ours reach less
+than the usual share of the speed.)
 
-One more ability is in there, since some frames were given in training: continue a picture. It is another matrix of levels, with zeros in the
-first column ([chapter 14](14_every_ability.ipynb)). First frames of real clips that it has never seen, each told to do something else:
+The network has one more ability, since some frames were given in training: it can continue a picture. The matrix of levels then has
+zeros in its first column ([chapter 14](14_every_ability.ipynb)). The pictures are first frames of real clips that it has never seen:
 """
 
 # %%
@@ -634,8 +654,9 @@ show(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, f
 r"""
 ## 9. Save it, and say what it is
 
-A file of weights is arrays, and everything without which they mean nothing: words, sizes, the process. Safetensors hold no code, so a
-stranger's file can't run any. Half precision halves the file. **Claim.** What was loaded is what was saved, rounded once.
+A file of weights needs more than arrays: the words, the sizes and the diffusion process belong to it. The format safetensors holds no
+code, so a file from a stranger can't run any. Half precision halves the file. **Claim.** The loaded weights are the saved ones, rounded
+once.
 """
 
 # %%
@@ -665,9 +686,9 @@ print(f"{path.stat().st_size / 1e6:.2f} MB; clips differ by {np.abs(again - draw
 
 # %% [markdown]
 r"""
-A [model card](glossary.md#model-card) says what a model has seen, can do and can't. For the library's presets a command writes it, `minivdit card`; try it
-on ours, and it refuses: this is none of its models. Refusing is right, since a card about digits would be false. Here are its headings,
-filled in by us, with every number computed:
+A [model card](glossary.md#model-card) says what a model has seen, what it can do, and what it can't. For the library's own models
+`minivdit card` writes it. It refuses ours, and that is right: a card about digits would be false. So we write our own, with every number
+computed:
 """
 
 # %%
@@ -695,12 +716,12 @@ folder.cleanup()
 
 # %% [markdown]
 r"""
-*Judge and data by the same hand* belongs on the card: nobody else has checked either.
+*Judge and data by the same hand* belongs on the card, because nobody else has checked either.
 
 ## 10. Larger: a plan
 
-What would it take to leave this world? The same function prices anything. The rows below hold a guess each, the number of steps; the
-rest is arithmetic. The last column assumes an accelerator that really reaches 100 TFLOP/s.
+What would a larger world cost? The same function tells. In each row below the number of steps is a guess, and the rest is arithmetic.
+The last column assumes an accelerator that really reaches 100 TFLOP/s.
 """
 
 # %%
@@ -727,12 +748,12 @@ print(f"in the last row frame and time in turn would cost {turns.training_flops 
 
 # %% [markdown]
 r"""
-A rule that saves weeks: change *one* thing at a time, from the smallest setting that works, and keep the judge. If row two fails you
-want to know whether it was the canvas, the words or the network.
+One rule saves weeks: change *one* thing at a time, from the smallest setting that works, and keep the judge. If the second row fails,
+you want to know whether the canvas, the words or the network is the reason.
 
 ### Projects
 
-Each with the number that would settle it. Write your forecast first; run at least three seeds before you say *better*.
+Each has a number that decides it. Write your forecast first. Run at least three seeds before you say *better*.
 
 | size | idea | how to know |
 |---|---|---|
@@ -740,22 +761,22 @@ Each with the number that would settle it. Write your forecast first; run at lea
 | an hour | `frame`, `time` in turn instead of `joint` | `steady` and `miss`, seed by seed and on the way, as in [chapter 10](10_the_consistency_problem.ipynb) |
 | an hour | why is the spread too small: drawing steps, sampler, or too short a training? | the spread, one of the three changed at a time |
 | an hour | hold out 8 pairs of 16, then 12 | held-out `prompt` against the number of pairs shown |
-| a day | law or habit? Random gravity in training, the first three frames given in the test, at pulls never shown | found against true pull: slope 1 is a law, slope 0 a habit |
+| a day | law or habit? Random gravity in training, the first three frames given in the test, at values never shown | found against true gravity: slope 1 is a law, slope 0 a habit |
 | a day | two shapes, "a ring falls and a bolt rises" | prompts with each shape doing *its own* motion; the swapped ones counted apart |
 | a day | shapes that bounce, or hide behind a wall | miss *after* the bounce, identity after it reappears |
 | a day | train your own judge, by another person's code | where both judges disagree, look |
 | a week | your own 200 phone clips at 32 x 32, captions of four words | a person who doesn't know which is which; nearest training clip beside every drawn one |
 | a week | 64 x 64 on latents, on a GPU | this table again, the ceiling now behind the autoencoder |
 
-Four ways to fool yourself, all seen in print: tuning on the test prompts; showing the best of many; a judge that saw the
-training; a floor left out.
+There are four common ways to fool yourself: tune on the test prompts, show the best of many clips, use a judge that has seen the
+training clips, leave out the floor.
 
 ## Exercises
 
 Worked solutions are in [solutions/16_capstone](solutions/16_capstone.ipynb).
 
-**1. Loss by level.** Errors and levels, both (B, T), to the mean error in each of `bins` equally wide bins of level. Frames at level 0 were
-given and don't count; level 1 belongs into the last bin. (Every bin has something in it.)
+**1. Loss by level.** From errors and noise levels, both (B, T), compute the mean error in each of `bins` equally wide bins of level. Frames
+at level 0 were given and don't count. Level 1 belongs to the last bin. (No bin is empty.)
 """
 
 
@@ -815,17 +836,23 @@ check.ch16_steps(steps_that_fit)
 
 # %% [markdown]
 r"""
+**5. Break it.** In `judge`, leave out `& (miss.min(axis=1) < 1)`. Say first which row of the table of floors will rise, in which column,
+and to about which number. Then run the table again. Why do shuffled frames pass more often than noise?
+
+**6. An open question.** Your judge and your data are by the same hand. Invent a clip that your judge marks as perfect and that nobody
+would call good. Which measure would have noticed? Add it, with its ceiling and its floors.
+
 ## In practice
 
-- **Worlds like ours** are a research tool. [Kang et al. 2024](references.md#kang-2024) trained video models of several sizes on balls under simple
-  laws: what they had seen they drew perfectly, new combinations better with scale, new speeds not at all. They call it
-  case-based: a habit, not a law.
-- **Judges.** [VBench](references.md#huang-2023) splits "good" into sixteen measures and checks each against people.
-  [CogVideoX](references.md#yang-2024) reports some of them; [HunyuanVideo](references.md#kong-2024) asked people.
-- **Data** is most of the work: filtering, cutting, and captions written by a model, since short ones teach little
+- **Worlds like ours** are a research tool. [Kang et al. 2024](references.md#kang-2024) trained video models of several sizes on balls
+  under simple laws. The models drew perfectly what they had seen. Larger ones did better on new combinations, but none on new
+  speeds. The authors call that case-based: a habit, not a law.
+- **Judges.** [VBench](references.md#huang-2023) divides "good" into sixteen measures and compares each with people's opinions.
+  [CogVideoX](references.md#yang-2024) reports some of them. [HunyuanVideo](references.md#kong-2024) asked people.
+- **Data** is most of the work: filter, cut, and let a model write long captions, since short ones teach little
   ([Open-Sora](references.md#zheng-2024); [Sora](references.md#brooks-2024)).
-- **Scaling** is planned from small runs whose losses follow a line ([Kaplan et al. 2020](references.md#kaplan-2020)), and in stages: images first,
-  short small clips, then long large ones. What we did in one stage takes them several.
+- **Scaling** is planned from small runs whose losses follow a line ([Kaplan et al. 2020](references.md#kaplan-2020)). Large systems are
+  trained in stages: images first, then short small clips, then long large ones.
 - **Cards** come from [Mitchell et al. 2019](references.md#mitchell-2019), who also ask for whom a model works less well.
 
 ## Further reading
@@ -834,5 +861,5 @@ r"""
 - [Srivastava et al. 2015](references.md#srivastava-2015): moving digits, a world that was invented to be measured.
 - Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/lab/evaluation/report.py`; `examples/results/tried.md`, what failed on the way.
 
-That was the last chapter; [the map](README.md#the-map) knows which ones you have skipped.
+That was the last chapter of the course proper. [The map](README.md#the-map) shows which ones you have skipped.
 """

@@ -68,3 +68,37 @@ def steps_that_fit(flops, hours, speed, share):
 
 
 check.ch16_steps(steps_that_fit)
+
+# %% [markdown]
+r"""
+**5. Break it.** Without a limit on the misfit *some* law is always the nearest, even to a shape that follows none. So in the column
+`motion` two rows rise from nearly 0: "noise" to about a quarter, one of four by chance, and "frames shuffled" further. A clip of a
+shape that fell still shows places one below the other when its frames are shuffled. So the vertical laws are nearer than the
+others, and only two are left to guess from. The same with places alone, without pictures:
+"""
+
+# %%
+generator, ticks = np.random.default_rng(0), np.arange(8)
+laws = np.stack([np.outer(way, direction) for way, direction in (
+    (0.14 * ticks**2, (1, 0)), (0.95 * ticks, (-1, 0)), (0.95 * ticks, (0, -1)), (0.95 * ticks, (0, 1)))])  # fmt: skip
+asked, order = generator.integers(4, size=2000), generator.permuted(np.tile(ticks, (2000, 1)), axis=1)
+places = {
+    "real": laws[asked],
+    "frames shuffled": np.take_along_axis(laws[asked], order[..., None], axis=1),
+    "noise": generator.uniform(0, 8, (2000, 8, 2)),
+}
+for name, place in places.items():
+    gap = place[:, None] - laws
+    gap -= gap.mean(axis=2, keepdims=True)
+    miss = np.sqrt((gap**2).sum(axis=-1).mean(axis=-1))  # (clips, laws)
+    right = miss.argmin(axis=1) == asked
+    print(
+        f"{name:16} motion {right.mean():.2f} without the limit, {(right & (miss.min(axis=1) < 1)).mean():.2f} with it"
+    )
+
+# %% [markdown]
+r"""
+**6. An open question.** One example: a shape that is the same drawing in every clip. Each mark looks at one clip at a time, so all are full.
+The spread of the chapter wouldn't notice either, since it measures places. The mean distance between the looks of different clips of one
+shape would: real clips give its ceiling, copies of one clip its floor of 0.
+"""

@@ -1,5 +1,7 @@
 """Answers to the exercises of chapter 16: right ones of several styles, and the mistakes that people make."""
 
+import math
+
 import numpy as np
 
 
@@ -8,13 +10,100 @@ def binned(error, level, bins, given=False, reduce=np.mean):
     return np.array([reduce(error[number == k]) for k in range(bins)])
 
 
+def binned_by_bincount(error, level, bins):
+    free = level > 0
+    number = np.clip(np.floor(level[free] * bins).astype(int), 0, bins - 1)
+    return np.bincount(number, error[free], bins) / np.bincount(number, minlength=bins)
+
+
+def binned_by_loop(error, level, bins):
+    inside = [[] for _ in range(bins)]
+    for one, e in zip(level.ravel(), error.ravel()):
+        if one != 0:
+            inside[min(int(one * bins), bins - 1)].append(e)
+    return [sum(errors) / len(errors) for errors in inside]
+
+
+def binned_by_histogram(error, level, bins):
+    level, error = level[level > 0], error[level > 0]
+    count, edges = np.histogram(level, bins, (0, 1))
+    return np.histogram(level, edges, weights=error)[0] / count
+
+
+def binned_in_place(error, level, bins):
+    error[level == 0] = np.nan
+    level[level == 1] -= 1e-9
+    level *= bins
+    return np.array([np.nanmean(np.where(np.floor(level) == k, error, np.nan)) for k in range(bins)], np.float32)
+
+
 def strength(places, law, centre=True):
     if centre:
         places, law = places - places.mean(axis=1, keepdims=True), law - law.mean(axis=0)
     return (places * law).sum(axis=(1, 2)) / (law**2).sum()
 
 
-RIGHT = {}
+def strength_by_lstsq(places, law):
+    frames = len(law)
+    columns = np.column_stack([law.ravel(), np.tile([1, 0], frames), np.tile([0, 1], frames)])
+    return np.linalg.lstsq(columns, places.reshape(len(places), -1).T, rcond=None)[0][0]
+
+
+def strength_by_pinv(places, law):
+    law = (law - law.mean(axis=0)).reshape(-1, 1)
+    return places.reshape(len(places), -1) @ np.linalg.pinv(law)[0]
+
+
+def strength_by_loop(places, law):
+    middle, found = law.mean(axis=0), []
+    for way in places:
+        here = way.mean(axis=0)
+        above = sum((p - here) @ (at - middle) for p, at in zip(way, law))
+        found.append(above / sum((at - middle) @ (at - middle) for at in law))
+    return found
+
+
+def strength_by_pairs(places, law):
+    """The differences between all times know no start."""
+    apart = lambda a: a[..., :, None, :] - a[..., None, :, :]
+    return np.einsum("bstc,stc->b", apart(places), apart(law)) / np.einsum("stc,stc", apart(law), apart(law))
+
+
+def floor_by_shares(asked, seen):
+    return sum(np.mean(asked == kind) * np.mean(seen == kind) for kind in set(asked.tolist()))
+
+
+def floor_by_counts(asked, seen):
+    count = np.bincount(seen + 1, minlength=asked.max() + 2)[1:]
+    return count[asked].sum() / len(asked) ** 2
+
+
+def floor_by_loops(asked, seen):
+    right = 0
+    for one in asked.tolist():
+        for other in seen.tolist():
+            right += one == other
+    return right / (len(asked) * len(seen))
+
+
+RIGHT = {
+    "ch16_floor": [
+        lambda asked, seen: (asked[:, None] == seen).mean(),
+        floor_by_shares,
+        floor_by_counts,
+        floor_by_loops,
+        lambda asked, seen: np.mean([(np.roll(asked, n) == seen).mean() for n in range(len(asked))], dtype=np.float64),
+    ],
+    "ch16_levels": [binned, binned_by_bincount, binned_by_loop, binned_by_histogram, binned_in_place],
+    "ch16_steps": [
+        lambda flops, hours, speed, share: int(hours * 3600 * speed * share / (3 * flops)),
+        lambda flops, hours, speed, share: math.floor(3600 * hours / (3 * flops / (speed * share))),
+        lambda flops, hours, speed, share: hours * 3600 * speed * share // (3 * flops),
+        lambda flops, hours, speed, share: np.floor(hours * 60 * 60 / (flops + 2 * flops) * speed * share),
+        lambda flops, hours, speed, share: [round(hours * 1200 * speed * share / flops - 0.5)][0],
+    ],
+    "ch16_strengths": [strength, strength_by_lstsq, strength_by_pinv, strength_by_loop, strength_by_pairs],
+}
 
 WRONG = {
     "ch16_floor": [
