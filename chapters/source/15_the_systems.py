@@ -63,8 +63,8 @@ def losses(clips, level, captions=None):
 r"""
 ## Who says what
 
-Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products, and of
-these hardly more is public than what their makers chose to announce.
+Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products. Of these, hardly
+more is public than what their makers chose to announce.
 
 | system | what is public | the idea we take | what isn't public |
 |---|---|---|---|
@@ -72,7 +72,7 @@ these hardly more is public than what their makers chose to announce.
 | **Luma** Dream Machine (2024) | [a launch page](references.md#luma-2024): a transformer trained directly on videos | start and end frames, loops | all the rest |
 | **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | compression in time; joint attention | sizes, training, data |
 | **Runway** Gen-3 (2024) | [an announcement](references.md#runway-2024): trained on videos and images together, with temporally dense captions | captions along the clip; a brush | architecture, all numbers |
-| **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | attention in turn, windows, full; masks | little |
+| **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | factorised, window and full attention; masks | little |
 | **Open-Sora Plan** (Peking University and others) | code, weights, [report](references.md#lin-2024) | Skiparse; causal cache | little |
 | **Mira** (Tencent ARC Lab, 2024) | code, weights, [paper on its data](references.md#ju-2024) | longer clips, structured captions | little |
 | **CogVideo** (Tsinghua University, 2022) | [paper](references.md#hong-2022), code, weights | key frames, then frames between | little |
@@ -131,14 +131,14 @@ Sora's report draws the conclusion: train on native sizes, and framing and compo
 
 ## Open-Sora and Open-Sora Plan: which tokens are linked, at what price
 
-Two open projects, and in their reports the same road:
+The reports of two open projects tell a similar story:
 
-- **Open-Sora** 1.0 put an attention over time after each one inside frames (STDiT, after Latte). Its report says that
-  at equal steps full attention did best in their trials, and that price decided. 1.3 went to shifted windows, 2.0 to
-  full attention with text and video in one sequence (MMDiT, [Esser et al. 2024](references.md#esser-2024)).
-- **Open-Sora Plan** 1.2 had full attention, found it too dear, and 1.3 brought *Skiparse*: every k-th token, then, in
-  the next block, every k-th run of k tokens.
-- **Kling** and **CogVideoX** are joint.
+- **Open-Sora** 1.0 had factorised attention (STDiT, after Latte). Its report says that full attention did best in their trials at
+  equal steps, but cost too much. Version 1.3 had shifted windows. Version 2.0 has full attention, with text and video in one
+  sequence (MMDiT, [Esser et al. 2024](references.md#esser-2024)).
+- **Open-Sora Plan** 1.2 had full attention and found it too expensive. Version 1.3 brought [Skiparse](glossary.md#skiparse): every
+  k-th token, and in the next block every k-th run of k tokens.
+- **Kling** and **CogVideoX** have full attention.
 
 Here all of these are patterns, and the same code puts a price on each. The clip has 49 frames of 480x720. The smaller
 CogVideoX sees it as 13 x 30 x 45 tokens of width 1,920. The [distance](glossary.md#average-attention-distance) between tokens
