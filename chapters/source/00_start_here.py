@@ -2,7 +2,7 @@
 r"""
 # 0. Start here
 
-*About 30 minutes with the exercises. Runs in about a minute.*
+*About 40 minutes with the exercises. Runs in about a minute.*
 
 **You'll do:** check your machine. Take a video apart as an array. Turn a sentence into a clip with the weights that
 come with this package. Then measure how good such clips are.

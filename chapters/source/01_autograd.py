@@ -2,7 +2,7 @@
 r"""
 # 1. Autograd from nothing
 
-*About 60 minutes with the exercises. Runs in half a minute.*
+*About 75 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** write operations that know their own derivative. Watch an engine put them together. Catch wrong
 gradients. Train a small network.

@@ -2,7 +2,7 @@
 r"""
 # 2. Layers and learning: a digit judge
 
-*About 60 minutes with the exercises. Runs in half a minute.*
+*About 80 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** build linear layers and convolutions, as loops and in one line. Write the loss and the optimiser. Train a
 network that reads digits. Overfit it on purpose. Find out which digits it confuses.

@@ -2,7 +2,7 @@
 r"""
 # 3. Adding noise: the forward process
 
-*About 50 minutes with the exercises. Runs in half a minute.*
+*About 60 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** add noise to digits and clips, step by step and then in one jump. Compare four
 [noise schedules](glossary.md#noise-schedule) by eye, by a formula, and by a judge that reads digits. Give every frame a noise

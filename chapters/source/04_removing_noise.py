@@ -2,7 +2,7 @@
 r"""
 # 4. Removing it: from noise back to a clip
 
-*About 80 minutes with the exercises. Runs in about two minutes.*
+*About 110 minutes with the exercises. Runs in about two minutes.*
 
 **You'll do:** compute the best possible answer to "what was there before the noise?". Train a tiny network to give it for
 points in the plane. Go from noise back to points, by hand and with the library. Check the theory by numbers. Then do the
