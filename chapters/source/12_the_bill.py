@@ -2,7 +2,7 @@
 r"""
 # 12. The bill: what a clip costs
 
-*About 50 minutes with the exercises. Runs in a minute.*
+*About 70 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** count what a transformer block computes. Predict time and memory before anything runs, and then measure
 both. Compare the prices of five attention patterns. In the exercises, train the best network that a budget allows.

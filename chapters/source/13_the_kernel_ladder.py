@@ -2,7 +2,7 @@
 r"""
 # 13. The kernel ladder: attention on a CPU and on a GPU, rung by rung
 
-*About 80 minutes with the exercises. Runs in three quarters of a minute, most of it for compiling.*
+*About 100 minutes with the exercises. Runs in three quarters of a minute, most of it for compiling.*
 
 **You'll do:** make attention several times faster on one core. Run the project's own CUDA kernels on your CPU, thread by
 thread, and count what they read. Plant a bug and see it caught. Find bank conflicts from a kernel's real addresses. Work
@@ -618,7 +618,8 @@ know how long loading and multiplying take on a given GPU.
 
 Rung 7 gives each warp 32 queries, so that each number it reads serves twice as many products. It also computes exponentials
 while the tensor cores multiply. Rung 8 uses an instruction of the H100, with which four warps together multiply straight
-from shared memory.
+from shared memory. In rung 9 some warps only load, and others only multiply. (Rung 4b is for float32 on tensor cores: it splits each
+number into two of 16 bits.)
 
 ## How many blocks beside each other?
 

@@ -2,10 +2,10 @@
 r"""
 # 14. Every ability from one network: noise levels per frame
 
-*About 60 minutes with the exercises. Runs in two minutes.*
+*About 80 minutes with the exercises. Runs in two minutes.*
 
-**You'll do:** bring a picture to life with ten lines of sampling loop. Then keyframes, extension, interpolation, loops,
-inpainting, editing and captions that change on the way, all with the same weights and the same loop.
+**You'll do:** bring a picture to life with ten lines of sampling loop. Then [keyframes](glossary.md#keyframe), extension, interpolation,
+loops, [inpainting](glossary.md#inpainting), editing and captions that change on the way, all with the same weights and the same loop.
 
 **You'll learn:** that a frame at [noise level](glossary.md#noise-level) 0 is a frame that is given. What training has to do
 so that a network can use it. How errors add up when a clip is extended again and again.
@@ -243,7 +243,7 @@ r"""
 
 The given frames stay, bit for bit. The frames between, before or after them are drawn to fit.
 
-**What to look at:** compare each clip with the real one, column by column. [Keyframes](glossary.md#keyframe) are given at the
+**What to look at:** compare each clip with the real one, frame by frame. Keyframes are given at the
 beginning, in the middle and at the end. In the extended clip the whole first row is given. Look at the border between given
 and drawn: does the digit keep its speed, its thickness, its shape?
 """

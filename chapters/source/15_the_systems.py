@@ -2,7 +2,7 @@
 r"""
 # 15. The systems: Sora to CogVideoX, each idea in miniature
 
-*About 75 minutes with the exercises. Runs in a minute.*
+*About 100 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** take one idea from each of nine systems, run it in miniature with this library's parts, and measure it: what
 it costs, which tokens it links, what it changes. In the exercises, train a small causal compressor.

@@ -2,7 +2,7 @@
 r"""
 # 16. Capstone: your own text-to-video, end to end
 
-*About 120 minutes with the exercises. Runs in three minutes.*
+*About 140 minutes with the exercises. Runs in three minutes.*
 
 **You'll do:** invent a world of four drawn shapes that fall, rise and drift. Give it a language, a judge and a transformer.
 Predict what the training will cost and reach. Train it, draw, measure, save and describe it. Plan what comes next.
