@@ -52,6 +52,7 @@ CONTENTS = """
 glossary
 paper_to_code
 references
+teaching
 ```
 
 ```{toctree}
