@@ -367,7 +367,8 @@ one frame more than wanted, with the same picture at both ends, and leave out th
 
 `seam` measures the jump from the last frame to the first, relative to the median step between neighbours.
 
-**What to look at:** in the strip, the loop stands twice. Follow the digit across the middle, from frame 8 to frame 9.
+**What to look at:** the loop is drawn twice, once in each row. Go from the end of the first row to the beginning of the second:
+is that step like the others? In the last row the two ends are given, and the frames between them are drawn.
 """
 
 # %%
@@ -380,8 +381,8 @@ ends = {0: plain[:, 0], 7: plain[:, 4]}
 between = model.keyframes(ends, "a 7 moving down", 8, seed=3, steps=steps)
 assert all(np.array_equal(between[:, time], image) for time, image in ends.items())  # bit for bit
 
-figure, rows = plt.subplots(2, 1, figsize=(9, 2.6), layout="constrained")
-draw_strip(rows[0], np.concatenate([loop, loop], axis=1)[0], label="loop, twice")
+figure, rows = plt.subplots(2, 1, figsize=(9, 3.6), height_ratios=(2, 1), layout="constrained")
+draw_strip(rows[0], np.concatenate([loop, loop], axis=1)[0], label="loop, twice", rows=2)
 draw_strip(rows[1], between[0], label="ends given")
 plt.show()
 
