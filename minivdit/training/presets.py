@@ -261,12 +261,12 @@ def override(preset, assignments):
     return _replace(preset, values)
 
 
-def assignments(preset):
-    """What `override` needs to make a preset from the one of its name that there is now: a list of 'name=value'.
+def assignments(preset, usual):
+    """What `override` needs to make a preset from another, usually that of its name: a list of 'name=value'.
 
     Settings that no override reaches (name, summary) are left out.
     """
-    usual, found = get(preset.name), []
+    found = []
     for name in fields(preset):
         value, other = map(operator.attrgetter(name), (preset, usual))
         if value != other and name not in ("name", "summary"):

@@ -155,5 +155,5 @@ def test_override_refuses(assignment, message):
 )
 def test_a_preset_knows_the_assignments_that_made_it(changes):
     preset = presets.override(presets.get("full"), changes)
-    assert len(presets.assignments(preset)) == len(changes)
-    assert presets.override(presets.get("full"), presets.assignments(preset)) == preset
+    assert len(presets.assignments(preset, presets.get("full"))) == len(changes)
+    assert presets.override(presets.get("full"), presets.assignments(preset, presets.get("full"))) == preset

@@ -11,14 +11,21 @@ from ... import __version__
 from ...base import console
 from ...base.errors import InputError, shorten
 from ...base.stopping import told_of_signals
-from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, lessons, train
+from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, lessons, recipes, train
 from .options import Commands, Parser, cut_down
 
 FAMILIES = {
     "begin": [demo.add_demo],
     "draw": [draw.add_sample, *abilities.ABILITIES],
     "see inside": [explore.add_explore],
-    "train and judge": [train.add_train, judge.add_evaluate, compare.add_compare, compare.add_study, judge.add_card],
+    "train and judge": [
+        train.add_train,
+        recipes.add_recipes,
+        judge.add_evaluate,
+        compare.add_compare,
+        compare.add_study,
+        judge.add_card,
+    ],
     "teach": [lessons.add_lessons],
     "data and machine": [data.add_data, bench.add_bench, kernels.add_kernels, doctor.add_doctor],
 }

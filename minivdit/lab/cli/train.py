@@ -32,13 +32,16 @@ def add_train(commands):
       minivdit train                   list the presets
       minivdit train quick --show      show its settings, as --set takes them
       minivdit train quick             train it in the folder runs/quick
+      minivdit train cogvideox         a recipe: see minivdit recipes
       minivdit train small --digits mnist --data ~/sets
       minivdit train quick --set transformer.patterns=frame,time --out other
       minivdit train full --start joint --steps 2000 --seed 1 --out runs/longer
       minivdit train full --minutes 30 --set training.batch=8
     """
     parser = commands.add(train, text)
-    parser.add("preset", str, "what to train (default: list the presets)", nargs="?", metavar="PRESET")
+    parser.add(
+        "preset", str, "what to train: a preset or a recipe (default: list the presets)", nargs="?", metavar="PRESET"
+    )
     parser.add("--show", bool, "print all settings and stop")
     add_set(parser)
     parser.add("--out", output_folder, "folder of the run (default: runs/PRESET)")
@@ -53,13 +56,13 @@ def add_train(commands):
 
 
 def train(options):
-    from ...training import presets
+    from ...training import presets, recipes
 
     if options.preset is None:
         require_effect(options, "without the name of a preset", *options.given)
         return list_presets()
     changed = changes(options, {"training.steps": options.steps, "data.digits": options.digits})
-    preset = presets.override(presets.get(options.preset), changed)
+    preset = presets.override(recipes.get(options.preset), changed)
     require_data(options, preset.data.digits)
     if options.show:
         require_effect(options, "with --show", *options.given - {"preset", "show", "set", "steps", "digits"})
@@ -90,7 +93,7 @@ def list_presets():
 
     for preset in presets.PRESETS.values():
         print(f"{preset.name:8} {preset.summary}")
-    print("their settings: minivdit train PRESET --show")
+    print("their settings: minivdit train PRESET --show; what large systems add: minivdit recipes")
 
 
 def show_settings(preset):

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...base.errors import InputError, shorten
 from ...generation import TextToVideo
 from ...generation.weights import find
-from ...training import presets
+from ...training import presets, recipes
 from ..evaluation import MEASURES, Estimate
 from ..evaluation.pairwise import parts, read_evaluation
 from .train import trained_with
@@ -46,7 +46,8 @@ def model_card(path, evaluations=()):
         "such as 'a 3 moving right'; it knows nothing else",
         "attention": f"{_words(', '.join(preset.transformer.patterns))}{_in_sequence(preset.transformer)}; "
         f"{model.transformer.parameter_count():,} weights in the transformer, "
-        f"{model.autoencoder.parameter_count():,} in the autoencoder",
+        f"{model.autoencoder.parameter_count():,} in the autoencoder"
+        f"{_in_time(preset.autoencoder)}{_at_first(preset.diffusion)}",
         "data": f"{_digits(data.digits)} of {data.digit_size} "
         f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
         "`data.HELD_OUT` never captioned",
@@ -75,6 +76,16 @@ def _in_sequence(config):
     return f", words in the sequence{', experts' * config.expert_modulation}" if config.text == "sequence" else ""
 
 
+def _in_time(config):
+    """What a card says of an autoencoder that makes few frames of many."""
+    return f", which makes one latent frame of {config.time_factor}" if config.time_factor > 1 else ""
+
+
+def _at_first(settings):
+    """What a card says of patterns that changed during training."""
+    return f"; trained at first with {_words(', '.join(settings.early_patterns))}" if settings.early_patterns else ""
+
+
 def _words(text):
     """Text from a file as nothing but words: what Markdown or HTML would obey is written as its number."""
     return re.sub(r"[\\`*\[\]<>|&~]", lambda found: f"&#{ord(found[0])};", shorten(_folded(text), 300))
@@ -93,7 +104,7 @@ def _commands(preset, notes, path):
     start = notes.get("start")
     command = ["minivdit", "train", preset.name, *(["--start", str(start.get("name"))] if start else [])]
     command += ["--seed", str(notes["seed"])] if "seed" in notes else []
-    for assignment in presets.assignments(preset):
+    for assignment in presets.assignments(preset, recipes.get(preset.name)):
         command += ["--set", assignment]
     text = f"{_code(shlex.join(command))}{'' if 'seed' in notes else ' (seed not written down)'}"
     if not start:

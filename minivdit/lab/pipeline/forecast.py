@@ -68,6 +68,13 @@ def require_memory(preset, setting):
     return machine.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
 
 
+def likely_minutes(preset, speed, settings=None):
+    """About how many minutes a training takes on CPUs, or some stages of it. speed: see machine.cores_speed."""
+    steps = {setting: getattr(preset, setting).steps for setting in settings or STAGES.values()}
+    flops = sum(count * step_flops(preset, setting) for setting, count in steps.items() if count)
+    return flops / (USUAL_SHARE * speed) / 60
+
+
 def predict(preset, minutes=None, stages=tuple(STAGES)):
     """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES.
 
@@ -80,8 +87,9 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
         flops = step_flops(preset, setting)
-        likely = settings.steps * flops / (USUAL_SHARE * speed) / 60
-        about = f", {machine.about(likely)}" * on_cpu  # the share was measured on CPUs
+        about = (
+            f", {machine.about(likely_minutes(preset, speed, [setting]))}" * on_cpu
+        )  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(flops, 'FLOPs')} a step, "

@@ -22,7 +22,7 @@ from ...base.machine import description, processor
 from ...data import digit_source
 from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
-from ...training import checkpoint, presets
+from ...training import checkpoint, presets, recipes
 from ...training.loop import fit
 from ...training.stages import (
     STAGES,
@@ -146,7 +146,7 @@ def require_effects(preset, changes, from_weights=False, by_minutes=False):
         switch = field == "steps" and not from_weights and float(value) == 0
         if part in own and own[part] not in stages and not switch:
             raise InputError(f"{name} has no effect on a training without the stage {own[part]}; leave it out")
-        usual = getattr(presets.get(preset.name), part, None)
+        usual = getattr(recipes.get(preset.name), part, None)
         if by_minutes and part in STAGES.values() and field == "steps" and usual.steps and not switch:
             raise InputError(f"{name} has no effect with --minutes, which sets the steps; leave one of them out")
 
