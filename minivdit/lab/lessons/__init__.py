@@ -4,6 +4,6 @@ It is part of the package, and not of the chapters' folder, so that a notebook o
 """
 
 from . import check
-from .notebook import size
+from .notebook import installed, size
 
-__all__ = ["check", "size"]
+__all__ = ["check", "installed", "size"]
