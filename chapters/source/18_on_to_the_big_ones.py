@@ -4,7 +4,7 @@ r"""
 
 *About 60 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** write the transformer once more, in PyTorch, in about 70 lines; carry the trained weights over, train a step
+**You'll do:** write the transformer once more, in PyTorch, in 90 lines; carry the trained weights over, train a step
 there, and carry them back; let the scheduler of diffusers draw the same clip; find each part of this project in
 diffusers, CogVideoX and Open-Sora; count what the large models have.
 
@@ -17,6 +17,8 @@ without an error; which settings of a scheduler mean the same steps; what change
 This is the only chapter that uses PyTorch and [diffusers](references.md#diffusers), the library in which most open models
 are published. `pip install 'minivdit[bridge]'` brings both. Without them the cells that need them say so and do nothing, and
 the exercises still work: they are about arrays.
+
+![Weights go to PyTorch and back; a sampler here and a scheduler there draw equal clips](pictures/18.svg)
 """
 
 # %%
@@ -68,7 +70,7 @@ You have met every operation in these chapters. PyTorch has each under a name of
 The three in bold raise no error if you forget them. The module below computes with joint attention, which is what the weights
 `joint` were trained with. Positions and the waves that describe a noise level aren't learned, so we take the tables of this
 project. Attributes have the names that the weights have here. (The twin for all patterns, which the benchmarks use, is in
-`minivdit/lab/benchmarks/torch_twin.py`. It is four times as long.)
+`minivdit/lab/benchmarks/torch_twin.py`.)
 """
 
 
