@@ -111,4 +111,10 @@ STUBS = {
         "ch16_floor": "floor_of",
         "ch16_steps": "steps_that_fit",
     },
+    "18_on_to_the_big_ones": {
+        "ch18_conv": "conv_from_torch",
+        "ch18_pairs": "interleaved",
+        "ch18_unshift": "levels_from_timesteps",
+        "ch18_memory": "bytes_on_each",
+    },
 }
