@@ -28,7 +28,7 @@ def add_lessons(commands):
     parser.add("paths", path, "notebooks (.ipynb, or .py with cells), and folders of them", nargs="+", metavar="PATH")
     parser.add("--csv", output_file, "write a row a student, a column an exercise there (default: only print)")
     seconds = "seconds that a notebook may take; a cell may take a quarter of it, an exercise a tenth"
-    parser.add("--timeout", number(0, 10**6), seconds, 300)
+    parser.add("--timeout", number(0, 10**6), seconds, 600)
     parser.add("--why", bool, "say of each exercise that isn't solved what its check says")
 
 
