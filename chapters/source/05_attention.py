@@ -4,11 +4,12 @@ r"""
 
 *About 60 minutes with the exercises. Runs in a minute.*
 
-**You'll do:** write attention as two loops and as three lines; look at where a patch of a clip looks; derive the
+**You'll do:** write [attention](glossary.md#attention) as two loops and as three lines; look at where a patch of a clip looks; derive the
 gradient and check it; compute a softmax without ever seeing all of its scores; measure the memory that this saves.
 
-**You'll learn:** what queries, keys and values are; why scores are divided by the root of the width; how *online softmax*
-works, the idea behind [FlashAttention](references.md#dao-2022); why the backward pass computes everything twice and wins.
+**You'll learn:** what [queries, keys and values](glossary.md#query-key-and-value) are; why scores are divided by the root of the width; how
+[online softmax](glossary.md#online-softmax) works, the idea behind [FlashAttention](references.md#dao-2022); why the backward pass
+computes the weights a second time, and gains by it.
 
 **You need:** matrix products, softmax, and [pullbacks](glossary.md#pullback) from [chapter 1](01_autograd.ipynb).
 
@@ -36,11 +37,15 @@ generator = np.random.default_rng(0)
 r"""
 ## A lookup that can be differentiated
 
-A dictionary compares a query with every key and hands out the value of the one that fits. Attention does the same,
-softly: *every* value is handed out, weighted by how well its key fits. The fit is a dot product, and softmax turns
-all fits of one query into weights that add up to 1.
+A dictionary compares a query with every key and hands out the value of the one that fits. Attention does the same softly. It
+hands out *every* value, weighted by how well its key fits. The fit is a dot product, the *score*.
+[Softmax](glossary.md#softmax) turns all scores of a query into weights that add up to 1:
 
-The simple loop, for `q` (Nq, d), `k` (Nk, d), `v` (Nk, dv):
+$$o_i = \sum_j w_{ij}\, v_j, \qquad
+w_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt d)}{\sum_l \exp(q_i \cdot k_l / \sqrt d)}.$$
+
+Here $q_i$ is query $i$, $k_j$ and $v_j$ are key and value $j$, and $d$ is the width of queries and keys. The simple loop, for `q`
+(Nq, d), `k` (Nk, d), `v` (Nk, dv):
 """
 
 
@@ -75,9 +80,11 @@ assert np.allclose(output, ag.simple_attention(q, k, v).data)  # the library's s
 
 # %% [markdown]
 r"""
-Let us see it at work on a clip, with nothing trained. We cut a moving digit into patches of 4x4 pixels and let each patch
-be query, key and value at once. A patch of the digit in one frame then looks for patches like itself, and finds
-them along the digit's way.
+Now on a clip, with nothing trained. We cut a moving digit into patches of 4x4 pixels, and each patch is query, key and value at
+once. So a patch of the digit in one frame looks for patches like itself.
+
+**What to look at.** Follow the yellow cells from frame to frame. Do they follow the digit? In which frames are they bright, and in
+which not?
 """
 
 # %%
@@ -109,19 +116,22 @@ plt.show()
 
 # %% [markdown]
 r"""
-It finds itself two frames before and after, where the digit has moved by a whole patch. In the frames between, the same
-stroke is cut differently, and no patch is quite like it: raw pixels are poor keys.
+The patch finds itself two frames before and two frames after, where the digit has moved by a whole patch. In the frames between,
+the same stroke is cut differently, and no patch is quite like it. Raw pixels are poor keys.
 
-In a transformer, queries, keys and values are three learnt linear maps of the tokens, so the network decides
-what "alike" means: same stroke, same digit, or whatever lowers the loss.
+In a transformer, queries, keys and values are three learnt linear maps of the tokens. So the network decides what "alike" means:
+same stroke, same digit, or whatever lowers the loss.
 
 ## Why divide by the root of the width
 
 **Claim.** Without the scale, wide heads look at one single key.
 
-A dot product of $d$ independent numbers of variance 1 has variance $d$, so scores grow with the width, and softmax of
-large scores is all or nothing. Then its gradient is nearly 0 and nothing can be learnt. Divided by $\sqrt d$,
-scores have variance 1 at any width.
+A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, the variances add up:
+
+$$\mathrm{Var}(q \cdot k) = \sum_{n=1}^{d} \mathrm{Var}(q_n k_n) = d, \qquad \mathrm{Var}\big(q \cdot k / \sqrt d\big) = 1.$$
+
+So without the division scores grow with the width, and softmax of large scores is all or nothing. Its gradient is then nearly 0, and
+nothing can be learnt. With the division, scores have variance 1 at any width.
 """
 
 # %%
@@ -151,8 +161,9 @@ Backwards through the three steps, with the pullbacks of chapter 1:
 $$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)),$$
 $$dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
 
-The engine can do it by itself if we write attention with its operations; the library's `simple_attention` is the same
-thing as one operation with these formulas as its pullback. Both must agree, and both must pass a gradient check.
+($\circ$ multiplies entry by entry.) The engine finds these gradients by itself if we write attention with its operations. The
+library's `simple_attention` is one operation with these formulas as its pullback. Both must agree, and the second must pass a
+[gradient check](glossary.md#gradient-check).
 """
 
 
@@ -173,9 +184,12 @@ print(f"gradient check: {ag.gradcheck(ag.simple_attention, *arrays):.1e} of what
 
 # %% [markdown]
 r"""
-One sum in there looks as if it needed the whole of $P$: $\text{rowsum}(dP \circ P)$, one number for each query. It
-doesn't. Since $dP = dO\,v^T$ and $O = P v$, it is the same as $\text{rowsum}(dO \circ O)$, which needs only the
-output. Keep that in mind; the tiled form lives on it.
+One term seems to need the whole of $P$: $\text{rowsum}(dP \circ P)$, one number for each query. It doesn't. Since
+$dP_{ij} = dO_i \cdot v_j$ and $O_i = \sum_j P_{ij} v_j$,
+
+$$\sum_j dP_{ij}\, P_{ij} = dO_i \cdot \sum_j P_{ij}\, v_j = dO_i \cdot O_i,$$
+
+which needs the output only. The tiled form will use this.
 """
 
 # %%
@@ -187,7 +201,9 @@ assert np.allclose(((cotangent @ v.T) * weights).sum(axis=1), (cotangent * outpu
 r"""
 ## The trouble: N times N
 
-`scores` has an entry for each pair of tokens. Twice the frames mean four times the scores, for each head of each clip.
+`scores` has an entry for each pair of tokens: $N^2$ of them, for each head of each clip. Twice the frames mean four times the
+scores. (The article that this project set out from says that the cost grows *exponentially*. It doesn't: $N^2$ is *quadratic*.
+Exponential growth would multiply the cost with every frame that is added.)
 """
 
 # %%
@@ -210,10 +226,14 @@ layers has dozens of heads. The output, though, is only (N, d). Do we need all s
 
 **Claim.** A softmax average can be computed from left to right, remembering two numbers and one row for each query.
 
-First the obstacle: `exp` overflows, so everybody subtracts the largest score, and to know the largest one must have
-seen all. The way out: subtract the largest *so far*, and when a larger one comes along, repair what was summed.
-If the maximum rises from $m$ to $m'$, every term $e^{s-m}$ becomes $e^{s-m'}$ by the same factor $e^{m-m'}$, and so
-does their sum. The simple loop takes one key at a time:
+The obstacle: `exp` overflows, so everybody subtracts the largest score. To know the largest one, you must have seen all. The way
+out: subtract the largest *so far*, and when a larger one comes, repair the sums. After some keys we hold the maximum $m$, the sum
+$l$ and the row $o$. A new key has the score $s$ and the value $v$. Then
+
+$$m' = \max(m, s), \qquad l' = e^{m - m'}\, l + e^{s - m'}, \qquad o' = e^{m - m'}\, o + e^{s - m'}\, v.$$
+
+The factor $e^{m-m'}$ turns every old term $e^{s_j-m}$ into $e^{s_j-m'}$. At the end the result is $o / l$. In the loop, $m$, $l$ and
+$o$ are `top`, `total` and `out`:
 """
 
 
@@ -252,8 +272,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-At each dotted line a new maximum comes, and what was summed so far shrinks: it is now counted relative to the new one. The new
-key itself adds 1, so the sum falls only where it loses more than that.
+At each dotted line a new maximum comes, and what was summed so far shrinks, since it now counts relative to the new maximum. The
+new key adds 1. So the sum falls only where it loses more than 1.
 
 Vectorised, the loop takes a *tile* of keys at a time, and all queries together. Nothing else changes.
 """
@@ -283,9 +303,12 @@ assert np.allclose(tiled_attention(1e4 * q, k, v, 7)[0], ag.simple_attention(1e4
 r"""
 ## Backwards: compute it again
 
-The pullback wants the weights $P$, and we never kept them. **Claim.** Two numbers for each query are enough to get
-any tile of them back: $P = e^{S - \text{top}} / \text{total}$, with $S$ computed again from `q` and `k`. And
-$\text{rowsum}(dP \circ P)$, which seemed to need all tiles at once, is $\text{rowsum}(dO \circ O)$.
+The pullback needs the weights $P$, and we never kept them. **Claim.** Two numbers for each query, $m$ and $l$, are enough to get any
+tile of them back:
+
+$$P_{ij} = e^{S_{ij} - m_i} / l_i,$$
+
+with $S$ computed again from `q` and `k`. And $\text{rowsum}(dP \circ P)$ is $\text{rowsum}(dO \circ O)$, as shown above.
 """
 
 
@@ -318,11 +341,10 @@ masks. Its tests hold it equal to `simple_attention`.
 
 ## Measured
 
-**Claim.** Tiling makes memory grow with N instead of $N^2$, and costs little time or none: one matrix product more
-in the backward pass (5 instead of 4), but tiles stay in the processor's cache.
+**Claim.** With tiles, memory grows with $N$ instead of $N^2$, and it costs little time or none. The backward pass has one matrix
+product more (5 instead of 4), but tiles stay in the processor's cache.
 
-We measure the peak of what NumPy allocates, and the time, for forward and backward together. A figure for your machine,
-today:
+We measure the peak of what NumPy allocates, and the time, for forward and backward together, on your machine.
 """
 
 
@@ -337,6 +359,7 @@ def measured(operation, tokens):
         output = operation(*leaves)
         ag.gradients(output, leaves, output.data)
 
+    once()  # what the first call loads doesn't count
     tracemalloc.start()
     once()
     peak = tracemalloc.get_traced_memory()[1]
@@ -386,14 +409,15 @@ assert figures[counts[-1], "attention"][0] < figures[counts[-1], "simple_attenti
 
 # %% [markdown]
 r"""
-The arithmetic is still $N^2$ in both: doubling the clip quadruples the work. Tiling makes long clips *possible*, not
-cheap. What makes them cheaper are patterns in which not everyone looks at everyone; see
+The arithmetic is still $N^2$ in both: a clip twice as long is four times the work. Tiling makes long clips *possible*, not cheap.
+[Attention patterns](glossary.md#attention-pattern) make them cheaper, in which not every token looks at every other; see
 [chapter 12](12_the_bill.ipynb).
 
 ## Who may look at whom
 
-All masks of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. With frame
-numbers as times that is a causal clip: nobody looks into the future. A key with a time later than all is padding.
+All [masks](glossary.md#mask) of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. If the times are frame
+numbers, the clip is [causal](glossary.md#causal): nobody looks into the future. A key whose time is later than all others is
+padding.
 """
 
 # %%
@@ -421,26 +445,28 @@ r"""
 
 Worked solutions are in [solutions/05_attention](solutions/05_attention.ipynb).
 
-**1. Attention**, for `q` (Nq, d), `k` (Nk, d), `v` (Nk, dv), with the usual scale. It has to survive scores of several
-thousand.
+**1. Grouped queries.** Large models save memory by fewer heads of keys than of queries. `q` is (h, Nq, d), `k` (g, Nk, d) and `v`
+(g, Nk, dv), where g divides h. The first h/g heads of queries look at head 0 of keys and values, the next h/g at head 1, and so on.
+Return (h, Nq, dv). It has to survive scores of several thousand.
 """
 
 
 # %%
-def attention(q, k, v):
-    pass  # fill me in, about 4 lines
+def grouped_attention(q, k, v):
+    pass  # fill me in, about 6 lines
 
 
-check.ch05_attention(attention)
+check.ch05_attention(grouped_attention)
 
 # %% [markdown]
 r"""
-**2. Its pullback.** From `grad` (Nq, dv), the gradients of q, k and v, as a tuple.
+**2. A pullback with a bias.** Some models add a learnt `bias` (Nq, Nk) to the scores: $S = q k^\top / \sqrt d + \text{bias}$. From
+`grad` (Nq, dv), return the gradients of q, k, v and the bias.
 """
 
 
 # %%
-def attention_pullback(q, k, v, grad):
+def attention_pullback(q, k, v, bias, grad):
     pass  # fill me in, about 6 lines
 
 
@@ -448,14 +474,14 @@ check.ch05_pullback(attention_pullback)
 
 # %% [markdown]
 r"""
-**3. Bring two halves together.** Keys were split into two parts, perhaps on two machines. Each part gave, for every
-query, its maximum `top` (Nq, 1), the sum of `exp(score - top)` (Nq, 1), and the sum of `exp(score - top) * value`
-(Nq, dv), not divided by anything. From two such triples (top, total, out) return the one for all keys together.
+**3. Bring parts together.** Keys were split over several machines. Each gave a triple for every query: its maximum `top` (Nq, 1), the
+sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of `exp(score - top) * value` (Nq, dv), not divided by anything. From the
+list of triples, return the triple for all keys. A machine that held no visible key gave `top` -inf and zeros.
 """
 
 
 # %%
-def merge(first, second):
+def merge(parts):
     pass  # fill me in, about 5 lines
 
 
@@ -463,19 +489,26 @@ check.ch05_merge(merge)
 
 # %% [markdown]
 r"""
-**4. The mask.** From `query_time` (Nq,) and `key_time` (Nk,), the boolean array (Nq, Nk) that says who may look at whom.
+**4. A mask with a window.** A query sees its own frame and the `window` - 1 frames before it. Frame 0 is visible to all. From
+`query_time` (Nq,) and `key_time` (Nk,), return the boolean array (Nq, Nk).
 """
 
 
 # %%
-def visible_to(query_time, key_time):
-    pass  # fill me in, about 1 line
+def visible_to(query_time, key_time, window):
+    pass  # fill me in, about 2 lines
 
 
 check.ch05_visible(visible_to)
 
 # %% [markdown]
 r"""
+**5. Break it: forget to shrink.** Take `* shrink` out of both lines of `online_attention`. For some inputs the result is still right.
+For which? Make one input with a right and one with a wrong result, and say what that means for tests.
+
+**6. Open.** Which `tile` is fastest for `tiled_attention` on your machine? Measure some sizes at several widths. What sets the limit on
+either side?
+
 ## In practice
 
 - **FlashAttention** does this on a GPU, with tiles in the fast memory next to the arithmetic units

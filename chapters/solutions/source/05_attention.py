@@ -6,70 +6,144 @@ Worked answers to the exercises of [chapter 5](../05_attention.ipynb). Try them 
 """
 
 # %%
+import time
+
 import numpy as np
 
-from minivdit.lab.lessons import check
+from minivdit.autograd import simple_attention
+from minivdit.base.backend import blas_threads
+from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Attention.** Each *row* of scores belongs to a query, so maximum and sum run over the last axis.
+**1. Grouped queries.** Repeat each head of keys and values h/g times *in a row* (`np.repeat`, not `np.tile`). Or, without copies: give
+the queries an axis for their group, and let broadcasting repeat. Maximum and sum run over the last axis, the keys of one query.
 """
 
 
 # %%
-def attention(q, k, v):
-    scores = q @ k.T / np.sqrt(q.shape[-1])
+def grouped_attention(q, k, v):
+    grouped = q.reshape(len(k), -1, *q.shape[1:])  # (g, h/g, Nq, d)
+    scores = grouped @ k[:, None].swapaxes(-1, -2) / np.sqrt(q.shape[-1])
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ v
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return (weights @ v[:, None]).reshape(*q.shape[:2], -1)
 
 
-check.ch05_attention(attention)
+check.ch05_attention(grouped_attention)
 
 # %% [markdown]
 r"""
-**2. Its pullback.** Three steps backwards: the product with `v`, softmax, the product with `k`. The scale belongs to the
-gradients of both q and k, once each.
+**2. A pullback with a bias.** The bias is added to the scores, so its gradient is that of the scores, without the scale. The gradients
+of q and k get the scale once each.
 """
 
 
 # %%
-def attention_pullback(q, k, v, grad):
+def attention_pullback(q, k, v, bias, grad):
     scale = 1 / np.sqrt(q.shape[-1])
-    weights = np.exp(q @ k.T * scale - (q @ k.T * scale).max(axis=-1, keepdims=True))
+    scores = q @ k.T * scale + bias
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     weights_grad = grad @ v.T
     scores_grad = weights * (weights_grad - (weights_grad * weights).sum(axis=-1, keepdims=True))
-    return scores_grad @ k * scale, scores_grad.T @ q * scale, weights.T @ grad
+    return scores_grad @ k * scale, scores_grad.T @ q * scale, weights.T @ grad, scores_grad
 
 
 check.ch05_pullback(attention_pullback)
 
 # %% [markdown]
 r"""
-**3. Bring two halves together.** Count both relative to the larger maximum; then sums are sums. Nothing says which half
-came first, so this also works in any order, and for any number of parts.
+**3. Bring parts together.** Count all of them relative to the largest maximum; then sums are sums. A part without keys has
+$e^{-\infty} = 0$, and adds nothing. The order of the parts doesn't matter.
 """
 
 
 # %%
-def merge(first, second):
-    (top1, total1, out1), (top2, total2, out2) = first, second
-    top = np.maximum(top1, top2)
-    shrink1, shrink2 = np.exp(top1 - top), np.exp(top2 - top)
-    return top, total1 * shrink1 + total2 * shrink2, out1 * shrink1 + out2 * shrink2
+def merge(parts):
+    top = np.max([top for top, _, _ in parts], axis=0)
+    total = sum(np.exp(its - top) * total for its, total, _ in parts)
+    out = sum(np.exp(its - top) * out for its, _, out in parts)
+    return top, total, out
 
 
 check.ch05_merge(merge)
 
 # %% [markdown]
 r"""
-**4. The mask.** Queries down, keys across. "At most", not "less than": a token sees its own frame.
+**4. A mask with a window.** How many frames lie between query and key? From 0 to `window` - 1 is visible.
 """
 
 
 # %%
-def visible_to(query_time, key_time):
-    return key_time[None, :] <= query_time[:, None]
+def visible_to(query_time, key_time, window):
+    ago = query_time[:, None] - key_time[None, :]
+    return ((ago >= 0) & (ago < window)) | (key_time == 0)
 
 
 check.ch05_visible(visible_to)
+
+# %% [markdown]
+r"""
+**5. Break it: forget to shrink.** The factor is 1 unless a new maximum comes. So the bug hides wherever the largest score comes *first*.
+"""
+
+
+# %%
+def forgets_to_shrink(q, k, v):
+    top, total, out = -np.inf, 0.0, np.zeros(v.shape[1])
+    for key, value in zip(k, v):
+        score = q @ key / np.sqrt(len(q))
+        top = max(top, score)
+        total = total + np.exp(score - top)
+        out = out + np.exp(score - top) * value
+    return out / total
+
+
+generator = np.random.default_rng(0)
+q, k, v = (generator.standard_normal(shape) for shape in ((1, 8), (40, 8), (40, 5)))
+order = np.argsort(k @ q[0])  # from the smallest score to the largest
+for name, places in (("largest first", order[::-1]), ("smallest first", order), ("as drawn", np.arange(40))):
+    error = np.abs(forgets_to_shrink(q[0], k[places], v[places]) - simple_attention(q, k, v).data[0]).max()
+    print(f"{name:15} error {error:.1e}")
+
+# %% [markdown]
+r"""
+A test with one input may pass by luck, and a test with equal keys always does. So tests of such code must contain a maximum that comes
+late: the library's do, and the checks of these exercises try several random inputs.
+
+**6. Open.** A beginning: the time of one call for some sizes of tile.
+"""
+
+# %%
+tokens = size(2048, 128)
+q, k, v = generator.standard_normal((3, tokens, 32), dtype=np.float32)
+
+
+def tiled(tile):
+    top, total, out = np.float32(-1e30), np.float32(0), np.float32(0)
+    for start in range(0, len(k), tile):
+        scores = q @ k[start : start + tile].T / np.float32(np.sqrt(32))
+        higher = np.maximum(top, scores.max(axis=1, keepdims=True))
+        shrink, weights = np.exp(top - higher), np.exp(scores - higher)
+        total = total * shrink + weights.sum(axis=1, keepdims=True)
+        out = out * shrink + weights @ v[start : start + tile]
+        top = higher
+    return out / total
+
+
+for tile in (8, 32, 128, 512, tokens):
+    times = []
+    for _ in range(size(5, 1)):
+        started = time.perf_counter()
+        with blas_threads(1):
+            tiled(tile)
+        times.append(time.perf_counter() - started)
+    print(f"tile {tile:>5}: {1000 * min(times):6.1f} ms")
+
+# %% [markdown]
+r"""
+Small tiles pay for Python's loop and for narrow matrix products. Beyond some size nothing more is won. Where the scores of a tile no longer
+fit into the cache, they travel to memory and back, and larger tiles may get slower again. On a GPU the fast memory is much smaller, and it
+sets the tile ([chapter 13](../13_the_kernel_ladder.ipynb)).
+"""

@@ -1,52 +1,62 @@
-"""Checks of chapter 5: attention, its gradient, and tiles brought together."""
+"""Checks of chapter 5: attention with grouped heads, its gradient with a bias, parts brought together, a mask."""
 
 import numpy as np
 
-from ...autograd import simple_attention
+from ...autograd import simple_attention, softmax
 from .exercise import Wrong, agree, agree_all, agree_gradients, different, exercise
-
-
-def _tokens(generator):
-    queries, keys, width, value_width = different(generator, 4, 2, 10)
-    return [generator.standard_normal(shape) * 2 for shape in ((queries, width), (keys, width), (keys, value_width))]
 
 
 @exercise
 def ch05_attention(answer, generator):
-    q, k, v = _tokens(generator)
-    agree("the output", answer(q, k, v), simple_attention(q, k, v).data)
-    if not np.isfinite(answer(1000 * q, k, v)).all():
-        raise Wrong("scores of a few thousand overflow: NaN or infinity. What may be subtracted from them?")
+    groups, times, queries, keys, width, value_width = different(generator, 6, 2, 9)
+    q = generator.standard_normal((groups * times, queries, width)) * 2
+    k, v = (generator.standard_normal((groups, keys, d)) * 2 for d in (width, value_width))
+    for factor in (1, 1000):  # scores of a few thousand as well
+        expected = [
+            simple_attention(factor * one, k[head // times], v[head // times]).data for head, one in enumerate(q)
+        ]
+        got = answer(factor * q, k, v)
+        if factor > 1 and not np.isfinite(got).all():
+            raise Wrong("scores of a few thousand overflow: NaN or infinity. What may be subtracted from them?")
+        agree("the output", got, np.stack(expected))
+
+
+def _with_bias(q, k, v, bias):
+    return softmax(q @ k.transpose() * (1 / np.sqrt(q.shape[-1])) + bias) @ v
 
 
 @exercise
 def ch05_pullback(answer, generator):
-    q, k, v = _tokens(generator)
-    grad = generator.standard_normal((len(q), v.shape[1]))
-    agree_gradients(answer(q, k, v, grad), simple_attention, {"q": q, "k": k, "v": v}, grad)
+    queries, keys, width, value_width = different(generator, 4, 2, 10)
+    shapes = {"q": (queries, width), "k": (keys, width), "v": (keys, value_width), "the bias": (queries, keys)}
+    inputs = {name: generator.standard_normal(shape) * 2 for name, shape in shapes.items()}
+    grad = generator.standard_normal((queries, value_width))
+    agree_gradients(answer(*inputs.values(), grad), _with_bias, inputs, grad)
 
 
 def _summary(scores, values):
-    top = scores.max(axis=1, keepdims=True)
+    top = scores.max(axis=1, keepdims=True, initial=-np.inf)
     weights = np.exp(scores - top)
     return top, weights.sum(axis=1, keepdims=True), weights @ values
 
 
 @exercise
 def ch05_merge(answer, generator):
-    queries, left, right, width = different(generator, 4, 2, 10)
-    scores = generator.standard_normal((queries, left + right)) * 4
-    values = generator.standard_normal((left + right, width))
-    parts = (slice(0, left), slice(left, None))
-    got = answer(*(_summary(scores[:, part], values[part]) for part in parts))
+    queries, width, *lengths = different(generator, 5, 2, 10)
+    lengths.insert(int(generator.integers(4)), 0)  # one without a key
+    scores = generator.standard_normal((queries, sum(lengths))) * 4
+    values = generator.standard_normal((sum(lengths), width))
+    cuts = np.cumsum(lengths)[:-1]
+    parts = [_summary(*part) for part in zip(np.split(scores, cuts, axis=1), np.split(values, cuts))]
     names = ("the merged maximum", "the merged sum", "the merged output")
     request = "return three arrays: the maximum, the sum and the output, all not yet divided"
-    agree_all(request, got, dict(zip(names, _summary(scores, values))))
+    agree_all(request, answer(parts), dict(zip(names, _summary(scores, values))))
 
 
 @exercise
 def ch05_visible(answer, generator):
-    queries, keys = different(generator, 2)
-    query_time, key_time = (np.sort(generator.integers(0, 4, size)) for size in (queries, keys))
-    expected = np.array([[key <= query for key in key_time] for query in query_time])
-    agree("the mask (queries, keys)", answer(query_time, key_time), expected)
+    queries, keys = different(generator, 2, 6, 12)
+    query_time, key_time = (np.sort(generator.integers(0, 8, size)) for size in (queries, keys))
+    query_time[-1], key_time[0], window = 7, 0, int(generator.integers(1, 4))
+    expected = [[query - window < key <= query or key == 0 for key in key_time] for query in query_time]
+    agree("the mask (queries, keys)", answer(query_time, key_time, window), np.array(expected))

@@ -35,7 +35,7 @@ STUBS = {
         "ch04_train": "predict",
     },
     "05_attention": {
-        "ch05_attention": "attention",
+        "ch05_attention": "grouped_attention",
         "ch05_pullback": "attention_pullback",
         "ch05_merge": "merge",
         "ch05_visible": "visible_to",
