@@ -2,15 +2,15 @@
 r"""
 # 11. Joint space-time attention: who can influence whom
 
-*About 50 minutes with the exercises. Runs in a minute.*
+*About 60 minutes with the exercises. Runs in two minutes.*
 
 **You'll do:** disturb one patch of one frame and watch which patches of which frames notice, after one, two and three
-blocks, under five attention patterns; predict the same from a matrix product; look into the attention of the shipped
-weights.
+blocks, under five attention patterns; predict the same from a matrix product; train a U-Net beside a transformer and
+measure how far each of them looks; look into the attention of the shipped weights.
 
-**You'll learn:** what links the frames of a clip, and through how many steps; what *joint* attention (the article's
-Figure 2) can do at once that frames and time in turn (its Figure 1) do on a detour; why "can influence" and "does influence"
-are two questions.
+**You'll learn:** what links the frames of a clip, and through how many steps. *Joint* attention (the article's Figure 2)
+links all tokens at once; attention in frames and then in time (its Figure 1) needs a detour. And "can influence" is one
+question, "does influence" another.
 
 **You need:** [chapter 5](05_attention.ipynb) and [chapter 6](06_patches_and_positions.ipynb). What the patterns do to
 the quality of clips is measured in [chapter 10](10_the_consistency_problem.ipynb); what they cost, in [chapter 12](12_the_bill.ipynb).
@@ -30,10 +30,27 @@ from minivdit.generation import TextToVideo
 from minivdit.lab.display import draw_strip
 from minivdit.lab.explorer import explore
 from minivdit.lab.lessons import check, size
+from minivdit.lab.lessons.unet import VideoUNet
+from minivdit.lab.study.ball import (
+    FRAMES,
+    GRID,
+    HEIGHT,
+    PACES,
+    PATCH,
+    SCALE,
+    WIDTH,
+    Ball,
+    Rolling,
+    look_at,
+    rolling,
+    straight_line,
+)
 from minivdit.models import VideoDiT, VideoDiTConfig, costs
 from minivdit.models.blocks import SelfAttention, split_heads
 from minivdit.models.patterns import average_attention_distance, labels, links, partition, reachable, with_occurrences
 from minivdit.models.schemes import SCHEMES
+from minivdit.training.loop import Run, train
+from minivdit.training.settings import TrainingSettings
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
@@ -93,8 +110,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-Attention in groups is nothing new: take each group out, let it attend, put it back. The simple loop does that with one
-group after the other; the library with all groups at once.
+Attention in groups is the attention that you know: take each group out, let it attend, put it back. The simple loop does
+that with one group after the other, the library with all groups at once.
 """
 
 # %%
@@ -117,8 +134,8 @@ r"""
 notice after two blocks. Under `joint`, after one.
 
 We don't argue, we try. A transformer with *random* weights will do: what can't pass through random weights can't pass
-through any. (A fresh one passes nothing at all, since its gates start at zero; so we fill those too.) Change the marked
-patch, and see which outputs change.
+through any. (A fresh network passes nothing at all, since its gates start at zero. So we fill those as well.) We change the
+marked patch, and see which outputs change.
 """
 
 
@@ -165,18 +182,25 @@ plt.show()
 
 # %% [markdown]
 r"""
-Read the picture by rows. `perframe`: one bright frame, for ever. A caption can tell its frames the same story, but nothing
-can make the same *instance* of a digit, or its place, agree from frame to frame. `framewise`: in the first block only the
-own frame; with the second, all. So it isn't true that frames and time in turn leave frames unlinked: what they lack is
-the *direct* link between different places of different frames. `joint`: everything at once. `window` and `skip` need their
-shift.
+Read the picture by rows.
+
+- `perframe`: one bright frame, however many blocks. A caption can tell all frames the same story. But nothing makes the
+  frames agree on *which* 3 it is, or on its place.
+- `framewise`: the own frame after the first block, all frames after the second. So frames and time in turn do link the
+  frames. What they lack is the *direct* link between different places of different frames.
+- `joint`: everything at once.
+- `window` and `skip` need their second block, which is shifted.
 
 ## The same from a matrix product
 
 **Claim.** Who can influence whom follows from the groups alone, with no network.
 
-Write for each block a boolean matrix: entry [i, j] says that token i looks at token j. What reaches i after two blocks has
-reached, after one, someone that i looks at. That is a matrix product with "or" for plus. The simple loop:
+Write for each block $b$ a boolean matrix $L_b$ whose entry $(i, j)$ says that token $i$ looks at token $j$. Let $R_b$ say
+who has reached whom after $b$ blocks. What reaches $i$ now had reached, one block earlier, a token that $i$ looks at:
+
+$$R_0 = 1, \qquad R_b = L_b\, R_{b-1}, \qquad\text{that is}\quad R_b[i, j] = \bigvee_m \big( L_b[i, m] \wedge R_{b-1}[m, j] \big)$$
+
+This is a matrix product with "or" for plus. The innermost line of the loop is that formula:
 """
 
 
@@ -202,9 +226,11 @@ for name in SCHEMES:
 
 # %% [markdown]
 r"""
-Prediction and disturbance agree on every token. A column of the matrix is whom one token reaches; a row is who reaches one
-token. A row can be had from a network too: not by disturbing all inputs one after the other, but with a single
-[backward pass](glossary.md#backward-pass).
+Prediction and disturbance agree on every token. A column of the matrix is whom one token reaches. A row is who reaches one
+token. A network gives a row, too, with a single [backward pass](glossary.md#backward-pass): the gradient of one output
+$y_i$ with respect to all inputs $x_j$ is zero exactly where nothing passes.
+
+$$\frac{\partial y_i}{\partial x_j} = 0 \quad\text{unless}\quad R[i, j]$$
 """
 
 # %%
@@ -221,9 +247,14 @@ for name in SCHEMES:
 r"""
 ## How far apart are two tokens?
 
-Count how many attentions it takes to get from one token to another, and average over all pairs: the
-[average attention distance](glossary.md#average-attention-distance), from the report of Open-Sora Plan ([Lin et al. 2024](references.md#lin-2024)). Beside it belongs what it costs:
-the pairs of tokens for which a block computes scores.
+Let $d(i, j)$ be the number of attentions that it takes to get from token $j$ to token $i$. Its mean over all pairs is the
+[average attention distance](glossary.md#average-attention-distance), from the report of Open-Sora Plan
+([Lin et al. 2024](references.md#lin-2024)):
+
+$$\bar d = \frac{1}{N^2} \sum_{i, j} d(i, j), \qquad \bar d_\text{joint} = 1 - \frac1N, \qquad \bar d_\text{framewise} = 2 - \frac1T - \frac1S$$
+
+with $T$ frames of $S$ tokens, $N = TS$. In `framewise` 1 step is enough inside a frame ($1/T$ of all pairs) and inside a column
+($1/S$), and all others take 2. Beside the distance stands what it costs: the pairs of tokens for which a block computes scores.
 """
 
 # %%
@@ -249,16 +280,18 @@ plt.show()
 
 # %% [markdown]
 r"""
-`perframe` isn't in the picture: its distance is infinite. A distance of 2 isn't a disaster in a network of a dozen
-blocks. What the detour costs is something else: a digit that moves is in frame 2 at one place and in frame 5 at
-another. With joint attention one patch looks at the other, and both queries and keys are the patches' own. In turn, the news
-has to pass through a third patch (the place of one in the frame of the other), which shows neither, and must carry it
-beside its own business.
+`perframe` isn't in the picture: its distance is infinite. A distance of 2 is no problem by itself, in a network of a dozen
+blocks. The problem is *who stands on the way*. Think of a digit that moves: in frame 2 it is at one place, in frame 5 at
+another. With joint attention the patch of frame 5 looks at the patch of frame 2. Query and key both belong to the digit.
+With frames and time in turn, the information takes two steps through a third patch: the old place in frame 5, or the new
+place in frame 2. That patch shows only background. It has to know that it should pass on something about a digit that it
+doesn't show.
 
 ## Can is not does
 
-With `joint` every token *can* look at every token. Do trained ones? We put the first disturbance to the shipped weights
-`joint`: a real clip, half noise, one patch of one frame disturbed, many times.
+With `joint` every token *can* look at every token. Does it, after training? We repeat the first experiment with the
+shipped weights `joint`. The clip is real and half noise. We disturb one patch of one frame, many times, and ask how much each
+frame of the prediction changes.
 """
 
 # %%
@@ -305,11 +338,135 @@ print(f"the next frame changes {noticed[1] / noticed[0]:.0%} as much as the dist
 
 # %% [markdown]
 r"""
+The disturbed frame changes most, by far. The effect falls over the next few frames and then hardly any more: no frame is left
+out, however far away.
+
+## A U-Net beside it
+
+Before transformers, the network in a diffusion model was a [U-Net](glossary.md#u-net)
+([Ronneberger et al. 2015](references.md#ronneberger-2015); for clips [Ho, Salimans et al. 2022](references.md#ho-salimans-2022)). It
+is made of convolutions. One with a kernel of 3 sees one step to each side, so $n$ of them in a row see $n$ steps. A convolution
+between two halvings of the picture counts double, one below the second halving four times: for layers $l$ with strides $s$,
+
+$$\text{steps to each side} = \sum_l \;\prod_{k<l} s_k$$
+
+The article's contrast is this: a U-Net looks near, a transformer everywhere. Is that so? We train both, alike, in the world of
+[chapter 10](10_the_consistency_problem.ipynb): a ball of any colour rolls through six frames of 4 x 20 pixels. `VideoUNet`
+(a hundred lines in `minivdit/lab/lessons/unet.py`) has the transformer's interface: clip, noise levels and caption in, prediction
+out. It halves height and width twice, never the time, and its kernels are 3 x 3 x 3. We choose its channels so that both networks
+cost the same.
+"""
+
+# %%
+world, clip_shape = Ball(), (FRAMES, HEIGHT, WIDTH)
+config = world.config("joint")
+both = {
+    "transformer": VideoDiT(config, 3, np.random.default_rng(5)),
+    "U-Net": VideoUNet(3, (8, 12, 24), 3, np.random.default_rng(5)),
+}
+price = {
+    "transformer": costs.clip_cost(config, GRID, words=1, vocabulary=3).forward_flops,
+    "U-Net": both["U-Net"].flops(clip_shape),
+}
+for name, network in both.items():
+    print(f"{name:12} {price[name] / 1e6:5.1f} MFLOP for a clip, {network.parameter_count():,} weights")
+assert 0.8 < price["U-Net"] / price["transformer"] < 1.25
+
+# %% [markdown]
+r"""
+The training is that of chapter 10, with AdamW for all weights. (Muon, which trains faster here, knows what to do with the
+transformer's matrices only. It would be an unfair advantage.)
+"""
+
+# %%
+steps = size(240, 4)
+for name, network in both.items():
+    recipe = TrainingSettings(
+        steps=steps, batch=32, shards=2, learning_rate=6e-3, matrix_learning_rate=0.0, warmup=2, ema_decay=0.97
+    )
+    run = Run(Rolling(network), recipe, seed=0)
+    losses = [state.loss for state in train(run)]
+    for weight, averaged in run.average.average.items():
+        run.parameters[weight].data = averaged  # the running mean of the weights, better than the last ones
+    print(f"{name:12} loss {losses[0]:.2f} to {np.mean(losses[-20:]):.4f}")
+    for pace in PACES:
+        hue, x, seen = look_at(world.draw(Rolling(network), pace))  # as in chapter 10
+        turned = np.degrees(np.abs(np.angle(np.exp(1j * (hue[:, 1:] - hue[:, :1])))))
+        turned = np.where(seen[:, 1:] & seen[:, :1], turned, 90).mean()
+        off, speed = (values.mean() for values in straight_line(x))
+        print(f"    {pace}: hue changes by {turned:.0f} degrees (chance: 90), {off:.1f} px off a straight line, "
+              f"{speed:.1f} px a frame (asked for: {PACES[pace]})")  # fmt: skip
+
+# %% [markdown]
+r"""
+Now the influence. We take one column of pixels as wide as a patch in one frame of the prediction, $y_{t,x}$, and a random
+[cotangent](glossary.md#cotangent) $c$. Then we ask with one backward pass how large the gradient is at all inputs, by distance in
+time and in space:
+
+$$I(\Delta t, \Delta x) = \Big(\, \text{mean} \;\big\| \partial\, (c \cdot y_{t,\,x}) \,/\, \partial\, x_{t + \Delta t,\; x + \Delta x} \big\|^2 \Big)^{1/2}$$
+
+The mean goes over places, signs and clips. What is asked is how far the network *does* look, on real clips with noise.
+"""
+
+
+# %%
+CLIPS = size(8, 2)
+
+
+def influence(network):
+    """(T, columns): the root mean square gradient of an output at so many frames and columns away."""
+    draws = np.random.default_rng(6)
+    pace = np.resize(list(PACES.values()), CLIPS)
+    words = np.resize([[1], [2]], (CLIPS, 1)).astype(np.int32)
+    level = np.full((CLIPS, FRAMES), 0.6, np.float32)
+    clean = SCALE * rolling(draws, pace)[0]
+    x = Rolling.process.mix(clean, draws.standard_normal(clean.shape, dtype=np.float32), level)
+    columns, wide = GRID[2], PATCH[2]
+    total, count = np.zeros((2, FRAMES, columns))
+    for t in range(FRAMES):
+        for column in range(0, columns, size(2, 5)):
+            leaf = ag.Tensor(x, requires_grad=True)
+            y = network(leaf, level, words)
+            ask, here = np.zeros(y.shape, np.float32), np.s_[:, t, :, column * wide : (column + 1) * wide]
+            ask[here] = draws.standard_normal(ask[here].shape)
+            (gradient,) = ag.gradients(y, [leaf], ask)
+            squares = (gradient**2).reshape(CLIPS, FRAMES, HEIGHT, columns, wide * 3).sum(axis=(2, 4)).mean(axis=0)
+            away = np.abs(np.arange(FRAMES) - t)[:, None], np.abs(np.arange(columns) - column)[None]
+            np.add.at(total, away, squares)
+            np.add.at(count, away, 1)
+    return np.sqrt(total / np.maximum(count, 1))
+
+
+reach_of = {name: influence(network) for name, network in both.items()}
+figure, panels = plt.subplots(1, 3, figsize=(10, 2.7), layout="constrained", width_ratios=(1.2, 1.2, 1))
+for axes, (name, table) in zip(panels, reach_of.items()):
+    image = axes.imshow(np.log10(table / table[0, 0]), vmin=-3, vmax=0, cmap="cividis")
+    axes.set(title=name, xlabel="columns away", ylabel="frames away")
+figure.colorbar(image, ax=panels[:2], label="influence (log10)", shrink=0.8)
+for name, table in reach_of.items():
+    panels[2].semilogy(np.sqrt((table**2).mean(axis=1)) / table[0, 0], "o-", label=name)
+panels[2].set(xlabel="frames away", title="mean of all columns")
+panels[2].grid(alpha=0.3, which="both")
+panels[2].legend(fontsize=8)
+plt.show()
+for name, table in reach_of.items():
+    squares = table**2
+    print(f"{name:12} {squares[1:].sum() / squares.sum():.0%} of the squared influence from other frames, "
+          f"{squares[1:, 2:].sum() / squares.sum():.1%} from other frames and at least 2 columns away; "
+          f"the farthest frame has {np.sqrt(squares[-1].mean() / squares[0].mean()):.1%} of the own frame's")  # fmt: skip
+
+# %% [markdown]
+r"""
+UNET_TEXT
+
 ## Where does it look?
 
-The weights of attention aren't kept anywhere; the tiled form never has them all. So we listen in on what goes into each
-attention, and compute them again, with the same normalised queries and keys turned by their positions. **Claim.** They
-are the right ones: multiplied with the values they give what the library gives.
+The weights of attention aren't kept anywhere; the tiled form never has them all. So we record what goes into each attention,
+and compute the weights again, from the same normalised queries and keys, rotated by their positions:
+
+$$A = \text{softmax}\!\Big( \frac{Q K^\top}{\sqrt d} \Big), \qquad \text{seen} = A\,V$$
+
+**Claim.** They are the right ones: multiplied with the values they give what the library gives.
 """
 
 
@@ -373,9 +530,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-One token proves nothing; average over all. How much of its attention goes how many frames away? And how much goes where
-frames and time in turn have no direct link, to another place in another frame? Beside it what indifferent attention, equal to
-all, would give.
+One token proves nothing, so we average over all. How much of its attention does a token spend how many frames away? And how
+much goes to *another place in another frame*, where frames and time in turn have no direct link? Beside it stands what an
+indifferent attention would give, which looks at all tokens equally.
 """
 
 # %%
@@ -406,16 +563,20 @@ print("share to another place in another frame:", ", ".join(f"{share:.0%}" for s
 
 # %% [markdown]
 r"""
-So the links that only joint attention has are used: they get that share of the weight. Two warnings. A weight isn't an
-effect: what is looked at may be thrown away later; the disturbance above is nearer to the effect. And that a network
-uses a link when it has it doesn't prove that it would be worse without. For that, networks with and without it have to be
-trained alike, with several seeds: [chapter 10](10_the_consistency_problem.ipynb), and `minivdit compare`.
+In every block, the links that only joint attention has get *less* weight than an indifferent attention would give them. Most
+tokens are at another place in another frame, so chance alone would send most of the attention there. The trained network
+prefers its own frame and its own column. Yet a good part of the weight still goes over these links. The picture of one token
+shows, in some blocks, where to: the digit's places in other frames.
+
+Two warnings. A weight isn't an effect: what is looked at may be thrown away later. The disturbance above is nearer to the
+effect. And a network that uses a link might do as well without it. To know, one has to train networks with and without the link
+alike, with several seeds. That is [chapter 10](10_the_consistency_problem.ipynb), and `minivdit compare`.
 
 ## Side by side: the explorer
 
-The same question, put to networks that were trained alike, with the same data, steps and first weights, and differ only in their
-pattern: `joint`, `framewise` and `perframe` ship with the package. Each draws its clip from the same caption and noise, and is
-recorded while it does. For a patch on the digit (marked), the picture shows where it looks, some way from noise to clip; hatched is what a pattern
+Three networks ship with the package: `joint`, `framewise` and `perframe`. They had the same data, the same number of steps and
+the same first weights, and differ only in their pattern. Each draws a clip from the same caption and noise, and is recorded while
+it does. A patch on the digit is marked. The picture shows where it looks, some way from noise to clip. Hatched is what a pattern
 forbids.
 """
 
@@ -425,40 +586,42 @@ explorer.picture()
 
 # %% [markdown]
 r"""
-With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is open in other
-frames, where the digit soon isn't any more. With `perframe` no other frame is open, and each draws a digit of its own at a place
-of its own. That is one patch and one moment. For all others, put `explorer` alone in a cell: a page opens in the notebook, on
+With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is open in
+other frames, and soon the digit isn't there any more. With `perframe` no other frame is open. Each frame draws its own digit at
+its own place. That is one patch and one moment. For all others, put `explorer` alone in a cell. A page opens in the notebook, on
 which you click a patch and choose block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
 
 ## Exercises
 
 Worked solutions are in [solutions/11_joint_attention](solutions/11_joint_attention.ipynb).
 
-**1. Windows.** For a `grid` (T, H, W) of tokens, ordered t, y, x, and boxes of `sides` (t, h, w) that aren't shifted: the
-boolean matrix (N, N) of who looks at whom. Boxes at the end may be cut off.
+**1. Sliding windows.** Boxes have borders: two neighbours on either side of one don't see each other. In a *sliding* window each
+token is the middle of its own box. For a `grid` (T, H, W) of tokens, ordered t, y, x: the boolean matrix (N, N) of who looks
+at whom, if a token sees all that are at most `far` = (t, y, x) steps away along each axis.
 """
 
 
 # %%
-def window_links(grid, sides):
-    pass  # fill me in, about 4 lines
+def sliding_links(grid, far):
+    pass  # fill me in, about 3 lines
 
 
-check.ch11_windows(window_links)
+check.ch11_sliding(sliding_links)
 
 # %% [markdown]
 r"""
-**2. Who reaches whom.** From a list of boolean matrices (N, N), one for each block, first block first, entry [i, j]: i
-looks at j. A token also keeps what it has (the residual path), whether or not it looks at itself.
+**2. How many blocks?** A network repeats a cycle of blocks for ever. From the boolean matrices (N, N) of one cycle, first block
+first, entry [i, j]: i looks at j; a token also keeps what it has (the residual path). After how many *blocks*, counted singly, has
+every token heard from every token? 0 for a single token; `math.inf` if that never happens.
 """
 
 
 # %%
-def reach(looks):
-    pass  # fill me in, about 4 lines
+def blocks_until_all(cycle):
+    pass  # fill me in, about 10 lines
 
 
-check.ch11_reach(reach)
+check.ch11_blocks(blocks_until_all)
 
 # %% [markdown]
 r"""
@@ -491,6 +654,13 @@ check.ch11_spent(spent_by_distance)
 
 # %% [markdown]
 r"""
+**5. Change the noise.** (No check.) *Can is not does* used a noise level of 0.5. Write down first: at which level will far frames
+matter more, at 0.1 or at 0.9? Then run that cell's experiment at several levels. What does the clip tell a frame about itself, at
+each of them?
+
+**6. The cheapest detour.** (Open.) In two blocks, every token shall be able to reach every token. How few scores must a token
+compute? Find a bound for N tokens, and a pattern that meets it. Which tokens would you put into one group, for digits that move?
+
 ## In practice
 
 - **Frames and time in turn**: **Latte** ([Ma et al. 2024](references.md#ma-2024)) and the first versions of **Open-Sora**

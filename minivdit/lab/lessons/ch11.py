@@ -1,18 +1,18 @@
-"""Checks of chapter 11: links, reach, distances, and attention near and far."""
+"""Checks of chapter 11: sliding windows, blocks until all are linked, distances, and attention near and far."""
 
 import math
 
 import numpy as np
 
-from ...models.patterns import links
 from .exercise import Wrong, agree, different, exercise
 
 
 @exercise
-def ch11_windows(answer, generator):
-    grid, sides = different(generator, 3, 2, 6), different(generator, 3, 1, 5)
-    expected = links(["window:{}x{}x{}".format(*sides)], tuple(grid))[0]
-    agree("who looks at whom (N, N)", answer(tuple(grid), tuple(sides)), expected)
+def ch11_sliding(answer, generator):
+    grid, far = different(generator, 3, 3, 7), generator.permutation(3)
+    places = [tuple(place) for place in np.argwhere(np.ones(grid))]
+    expected = [[all(abs(a - b) <= f for a, b, f in zip(one, other, far)) for other in places] for one in places]
+    agree("who looks at whom (N, N)", answer(tuple(grid), tuple(far.tolist())), np.array(expected))
 
 
 def _random_links(generator, tokens, share):
@@ -20,13 +20,20 @@ def _random_links(generator, tokens, share):
 
 
 @exercise
-def ch11_reach(answer, generator):
-    tokens, blocks = different(generator, 1, 6, 12)[0], int(generator.integers(2, 5))
-    looks = [_random_links(generator, tokens, 0.15) for _ in range(blocks)]
-    expected = np.eye(tokens, dtype=bool)
-    for look in looks:
-        expected = expected | (look.astype(int) @ expected.astype(int) > 0)
-    agree("who reaches whom (N, N)", answer(looks), expected)
+def ch11_blocks(answer, generator):
+    tokens, blocks = different(generator, 1, 5, 10)[0], int(generator.integers(2, 5))
+    # In each block few tokens look at anyone else: it takes some cycles, and rarely a whole number of them.
+    cycle = [_random_links(generator, tokens, 0.12) & (generator.random((tokens, 1)) < 0.7) for _ in range(blocks)]
+    cycle[0] |= np.roll(np.eye(tokens, dtype=bool), 1, axis=1)  # with this, all are linked in the end
+    reached, expected = np.eye(tokens, dtype=bool), 0
+    while not reached.all():
+        reached = reached | (cycle[expected % blocks].astype(int) @ reached.astype(int) > 0)
+        expected += 1
+    agree("the number of blocks", answer(cycle), expected)
+    agree("the number of blocks for one token", answer([np.zeros((1, 1), bool)] * blocks), 0)
+    one_way = [np.tril(look) for look in cycle]  # nobody hears from those after it
+    if answer(one_way) != math.inf:
+        raise Wrong("where some tokens never hear from some others, it is infinite")
 
 
 @exercise

@@ -12,7 +12,7 @@ from .ch07 import ch07_fold, ch07_gate, ch07_norm, ch07_parameters
 from .ch08 import ch08_bind, ch08_cross, ch08_guide, ch08_merge, ch08_rise
 from .ch09 import ch09_level, ch09_linear, ch09_normalise, ch09_psnr, ch09_tokens
 from .ch10 import ch10_hue, ch10_left, ch10_noise, ch10_paired, ch10_rolls
-from .ch11 import ch11_distance, ch11_reach, ch11_spent, ch11_windows
+from .ch11 import ch11_blocks, ch11_distance, ch11_sliding, ch11_spent
 from .ch12 import ch12_block, ch12_budget, ch12_longest, ch12_pairs
 from .ch13 import ch13_backward, ch13_blocks, ch13_causal, ch13_padding, ch13_tile
 from .ch14 import ch14_latents, ch14_outwards, ch14_rounds, ch14_truth
