@@ -130,7 +130,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-SOL5
+The more noise, the more the other frames matter. At a low level a frame shows nearly all there is to know about itself, and needs
+nobody. At a high level it shows almost nothing. What can be known then lies in the other frames: sixteen noisy pictures of one
+digit together say more than one. There the curve is nearly flat, so far frames help as much as near ones.
 
 **6. The cheapest detour.** Say every token looks at $a$ tokens in the first block and at $b$ in the second. Then at most $ab$
 tokens reach it, so $ab \ge N$ is needed, and $a + b$ is smallest for $a = b = \sqrt N$. Two blocks need at least $2\sqrt N$ scores for

@@ -74,8 +74,8 @@ STUBS = {
         "ch10_rolls": "roll_fast",
     },
     "11_joint_attention": {
-        "ch11_windows": "window_links",
-        "ch11_reach": "reach",
+        "ch11_sliding": "sliding_links",
+        "ch11_blocks": "blocks_until_all",
         "ch11_distance": "average_distance",
         "ch11_spent": "spent_by_distance",
     },
