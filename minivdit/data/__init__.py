@@ -5,6 +5,7 @@ from .digits import DigitSource, check_source, digit_source, source_like
 from .grammar import DIRECTIONS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, describe, vocabulary
 from .mixed import MixedClips, Shape
 from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
+from .paths import along, path_maps
 
 __all__ = [
     "DIRECTIONS",
@@ -20,11 +21,13 @@ __all__ = [
     "DigitSource",
     "MixedClips",
     "Shape",
+    "along",
     "check_source",
     "describe",
     "digit_source",
     "paint",
     "parse",
+    "path_maps",
     "source_like",
     "vocabulary",
 ]

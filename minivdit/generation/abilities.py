@@ -64,6 +64,7 @@ class Abilities:
         as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
         default what one round gives. Errors add up over the rounds: see evaluation.drift.
         """
+        _refuse_path(drawing)
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         half = self._coded_together(window // 2, backwards)
         context = min(values.whole("context", context, default=half), video.shape[1])
@@ -89,6 +90,7 @@ class Abilities:
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
+        _refuse_path(drawing)
         video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor, 2)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
         if gaps < 1:
@@ -110,6 +112,7 @@ class Abilities:
         context: how many frames of either clip are given to the network; by default a quarter of a clip's length in
         training. num_frames: by default as many as fill that length.
         """
+        _refuse_path(drawing)
         before, after = (self._pixels(video, VIDEO, "a clip") for video in (before, after))
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
@@ -131,6 +134,7 @@ class Abilities:
         the middle. Last, a quarter of the frames, those around the seam, are drawn anew to fit the others; an image
         that was given stays.
         """
+        _refuse_path(drawing)
         length = values.whole("num_frames", num_frames, 3, default=self.settings.num_frames)
         closed, drawn = self._whole_patches(length + 1), image is None
         image = None if drawn else self._pixels(image, IMAGES, "the image")
@@ -216,3 +220,9 @@ class Abilities:
         side, pixels = self.transformer.config.patch_size[0], self.autoencoder.config
         latent_frames = 1 + math.ceil((num_frames - 1) / pixels.time_factor)
         return pixels.frames(math.ceil(latent_frames / side) * side)
+
+
+def _refuse_path(drawing):
+    """Raise InputError for a path where clips are drawn in parts: it would begin anew in each."""
+    if drawing.get("path") is not None:
+        raise InputError("a path is for a clip that is drawn in one: generate, animate, keyframes, edit or inpaint")

@@ -25,11 +25,12 @@ class NoiseByClip:
 class Predictor:
     """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
 
-    Use it in a `with` block. A single clip is for one process; the cores are left to its matrix products.
+    control: maps of paths to follow, see data.path_maps, or None. Use it in a `with` block. A single clip is for one
+    process; the cores are left to its matrix products.
     """
 
-    def __init__(self, transformer, count):
-        self.transformer = transformer
+    def __init__(self, transformer, count, control=None):
+        self.transformer, self.control = transformer, control
         self.workers = Workers(self._predict, count, "draw fewer clips at a time")
 
     def __enter__(self):
@@ -42,9 +43,14 @@ class Predictor:
 
     def __call__(self, latents, noise_level, tokens):
         """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
-        shards = split_batch({"x": latents, "level": noise_level, "tokens": tokens}, self.workers.count)
-        return array_module(latents).concatenate(self.workers(shards))
+        xp, batch = array_module(latents), {"x": latents, "level": noise_level, "tokens": tokens}
+        if self.control is not None:  # guided, the clips come twice
+            batch["control"] = xp.concatenate([self.control] * (len(latents) // len(self.control)))
+        return xp.concatenate(self.workers(split_batch(batch, self.workers.count)))
 
     def _predict(self, shard):
+        inputs, options = (shard["x"], shard["level"], shard["tokens"]), {}
+        if "control" in shard:
+            options["control"] = shard["control"]
         with ag.no_grad():  # holds for one thread only
-            return self.transformer(*shard.values()).data
+            return self.transformer(*inputs, **options).data

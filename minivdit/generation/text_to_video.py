@@ -12,6 +12,7 @@ from .. import diffusion
 from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
+from ..data.paths import path_maps, tracks_of
 from ..models.patches import clip_grid
 from ..nn import fingerprint
 from . import weights
@@ -21,7 +22,7 @@ from .forecast import require_memory, teller
 from .given import Given
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
-DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress")
+DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path")
 INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
@@ -97,6 +98,8 @@ class TextToVideo(Abilities):
           steps, sampler   as in training unless given; see diffusion.steps
           guidance_scale   how strongly to follow the caption; a number, or a function: see diffusion.guided
           negative_prompt  what guidance leads away from: one caption or B; the empty one unless given
+          path             where the digits are to go, for weights trained with control: for all clips a list of way
+                           points (y, x) in pixels, or a list of B; for two digits a list of two such lists each
           progress, part   see `denoise`
           level            the noise level to begin at; 1 is nothing but noise
           stream, places   what the noise is for (see seeds), and the numbers of the clips, from each of which follows
@@ -124,6 +127,7 @@ class TextToVideo(Abilities):
         negative_prompt=None,
         places=None,
         progress=None,
+        path=None,
         part=(0, 1),
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
@@ -144,6 +148,7 @@ class TextToVideo(Abilities):
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(pixels.factor, pixels.time_factor)
         levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), highest=level)
+        control = self._control(path, given.video.shape)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
@@ -151,7 +156,7 @@ class TextToVideo(Abilities):
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal(clean.shape, np.float32))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
-        predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)))
+        predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)), control)
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
             diffusion.with_known(denoise, to_device(known), clean, process),
@@ -194,6 +199,21 @@ class TextToVideo(Abilities):
             raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
         patches = self.autoencoder.config.latent_frames(num_frames) // self.transformer.config.patch_size[0]
         return np.split(self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches), 2)
+
+    def _control(self, path, shape):
+        """The maps of paths for clips of a shape, (B, T', h, w, MAX_DIGITS) on the device, or None without any."""
+        if path is None:
+            return None
+        if not self.transformer.config.control:
+            raise InputError(
+                f"{self.name} wasn't trained to follow a path; train weights that are: --set transformer.control=true"
+            )
+        clips, num_frames, height, width, _ = shape
+        tracks, pixels = tracks_of(path, clips, num_frames), self.autoencoder.config
+        if np.nanmin(tracks) < 0 or (np.nanmax(tracks, axis=(0, 1, 2)) > (height - 1, width - 1)).any():
+            raise InputError(f"a path must stay inside frames of {height}x{width} pixels; change its way points (y, x)")
+        latent_frames = pixels.latent_frames(num_frames)
+        return to_device(path_maps(tracks, latent_frames, (height, width), pixels.factor, pixels.time_factor))
 
     def decode(self, latents):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""

@@ -183,12 +183,13 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     if tokens > MOST_TOKENS:  # counting the pairs of so many would itself take long
         raise InputError(f"a clip of {tokens:,} patches is too large; choose fewer frames or a smaller size")
     rows, caption = batch * tokens, batch * words
-    patch = math.prod(config.patch_size) * config.latent_channels
+    cells = math.prod(config.patch_size)
+    patch, shown = cells * config.latent_channels, cells * config.input_channels
     waves = LEVEL_FEATURES * config.patch_size[0]
 
-    ends = _linear("tokens in and out", rows, patch, width) + _linear("", rows, width, patch)
+    ends = _linear("tokens in and out", rows, shown, width) + _linear("", rows, width, patch)
     ends += _linear("", batch * frames, width, 2 * width)
-    ends += LayerCost("", kept=(2 * rows * width + 2 * rows * patch) * FLOAT)
+    ends += LayerCost("", kept=(2 * rows * width + rows * (patch + shown)) * FLOAT)
     levels = _linear("noise levels", batch * frames, waves, width) + _linear("", batch * frames, width, width)
     levels += LayerCost("", kept=6 * batch * frames * width * FLOAT)
     text = _text_layer(config, batch, words, vocabulary) + _linear("", batch, width, width)

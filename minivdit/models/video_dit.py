@@ -14,6 +14,7 @@ from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..base.backend import array_module
 from ..base.errors import InputError
+from ..data.grammar import MAX_DIGITS
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
@@ -34,6 +35,7 @@ class VideoDiTConfig:
     which a caption becomes a bag of words. text: how the caption enters the blocks. 'cross': tokens attend to its
     words. 'sequence': words and tokens are one sequence, in which all attend to all (Esser et al. 2024, "MM-DiT").
     expert_modulation: then words have modulations of their own (Yang et al. 2024, "CogVideoX").
+    control: the network can be shown paths to follow, as more channels of its input; see data.path_maps.
     """
 
     latent_channels: int = 4
@@ -50,6 +52,7 @@ class VideoDiTConfig:
     causal: bool = False
     text: str = "cross"
     expert_modulation: bool = False
+    control: bool = False
 
     def __post_init__(self):
         if self.text not in TEXT:
@@ -75,6 +78,11 @@ class VideoDiTConfig:
         for pattern in self.patterns:
             parse_pattern(pattern)
 
+    @property
+    def input_channels(self):
+        """Of the latents, and of the maps of paths if there are any."""
+        return self.latent_channels + MAX_DIGITS * self.control
+
     def block_patterns(self, patterns=None):
         """The pattern of each block, (name, occurrence); see `with_occurrences`. patterns: others than the config's."""
         patterns = patterns or self.patterns
@@ -86,9 +94,8 @@ class VideoDiT(Module):
 
     def __init__(self, config, vocabulary, generator):
         self.config = config
-        width = config.width
-        patch = int(np.prod(config.patch_size)) * config.latent_channels
-        self.patch_in = Linear(patch, width, generator)
+        width, cells = config.width, int(np.prod(config.patch_size))
+        self.patch_in = Linear(cells * config.input_channels, width, generator)
         self.text = TextEncoder(vocabulary, width, config.text_depth, config.heads, generator, config.text_positions)
         # A token may span several latent frames; the network sees the level of each of them.
         self.level_in = Linear(LEVEL_FEATURES * config.patch_size[0], width, generator)
@@ -97,13 +104,14 @@ class VideoDiT(Module):
         block = Block if config.text == "cross" else SequenceBlock
         self.blocks = [block(config, generator) for _ in range(config.depth)]
         self.final_modulation = Linear(width, 2 * width, generator, zero=True)
-        self.patch_out = Linear(width, patch, generator, zero=True)
+        self.patch_out = Linear(width, cells * config.latent_channels, generator, zero=True)
 
-    def forward(self, latents, noise_level, tokens, patterns=None):
+    def forward(self, latents, noise_level, tokens, *, patterns=None, control=None):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
         tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
-        patterns: others than the config's; they have no weights, so any will do.
+        patterns: others than the config's; they have no weights, so any will do. control: maps of paths to follow,
+        (B, T, H, W, MAX_DIGITS), zeros for none; see data.path_maps.
         Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
         multiple of its length, whatever the sizes in training were.
         """
@@ -112,6 +120,10 @@ class VideoDiT(Module):
         grid = patch_grid(latents.shape[1:4], config.patch_size)
         batch, frames, width = len(latents), grid[0], config.width
 
+        if config.control:
+            xp = array_module(latents)
+            none = xp.zeros((*latents.shape[:4], MAX_DIGITS), latents.dtype) if control is None else control
+            latents = ag.concatenate(latents, none, axis=4)
         x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
             x = x + sincos_positions(grid, width)

@@ -165,7 +165,7 @@ def _causal(name, summary):
         few,
         data=DataSettings(num_frames=29, pixels_per_frame=tuple(speed / 4 for speed in PIXELS_PER_FRAME)),
         autoencoder=AutoencoderConfig(latent_channels=8, channels=(32, 64), time_factor=4),
-        autoencoder_training=dataclasses.replace(few.autoencoder_training, batch=16),
+        autoencoder_training=dataclasses.replace(few.autoencoder_training, batch=4),
         transformer=dataclasses.replace(few.transformer, latent_channels=8),
     )
 

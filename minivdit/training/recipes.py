@@ -13,7 +13,7 @@ BASE = "quick"
 _CAUSAL = (
     "autoencoder.time_factor=4",
     "autoencoder.latent_channels=8",
-    "autoencoder_training.batch=16",
+    "autoencoder_training.batch=4",
     "transformer.latent_channels=8",
     "data.num_frames=29",
     "data.pixels_per_frame=0.4,0.7,1.05",
@@ -40,8 +40,13 @@ RECIPES = {
     "luma": Recipe("Luma Dream Machine", {"start and end frames": _GIVEN}, 'minivdit loop "a 3 moving right"'),
     "kling": Recipe(
         "Kling",
-        {"a causal autoencoder in space and time": _CAUSAL, "joint attention": ("transformer.patterns=joint",)},
-        missing="control of motion and camera",
+        {
+            "a causal autoencoder in space and time": _CAUSAL,
+            "joint attention": ("transformer.patterns=joint",),
+            "control of motion": ("transformer.control=true",),
+        },
+        'minivdit sample "a 3 moving right" --path "9,9 22,16 9,22"',
+        missing="control of the camera",
     ),
     "gen3": Recipe(
         "Runway Gen-3",

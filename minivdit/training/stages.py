@@ -33,12 +33,15 @@ def tokenizer_of(preset):
 
 
 def frames_a_clip(preset):
-    """How many frames the clips have that the autoencoder is trained on: 1, or 3 latent frames of a causal one."""
-    return 1 if preset.autoencoder.time_factor == 1 else preset.autoencoder.frames(3)
+    """How many frames the clips have that the autoencoder is trained on: 1, or all if it is causal.
+
+    A causal one sees far back: trained on the beginnings of clips only, it would fail where more comes before.
+    """
+    return 1 if preset.autoencoder.time_factor == 1 else preset.data.num_frames
 
 
 def autoencoder_task(preset, *, seed=0, data=None):
-    """The first stage: single frames (short clips, if it is causal), and an autoencoder that they pass through."""
+    """The first stage: single frames (clips, if it is causal), and an autoencoder that they pass through."""
     model = make_autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
     clips = preset.data.clips("train", data, num_frames=frames_a_clip(preset), synonyms=False)
     return AutoencoderTask(model, clips, preset.autoencoder_training.batch, preset.autoencoder_loss)

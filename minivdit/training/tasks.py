@@ -13,7 +13,7 @@ from .. import diffusion
 from ..base import seeds
 from ..base.backend import array_module, blas_threads, to_device
 from ..base.errors import InputError, shorten
-from ..data import describe
+from ..data import describe, path_maps
 from ..data.grammar import THEN
 from ..models.autoencoder import latent_shape
 from ..models.patterns import parse_pattern
@@ -242,6 +242,7 @@ class TransformerTask(Task):
             deviation=settings.level_deviation,
             stratified=settings.stratified,
         )
+        control = self._control(generator, clips, shape)
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {
             "video": clips.video,
@@ -249,7 +250,16 @@ class TransformerTask(Task):
             "level": level,
             "noise": generator.standard_normal(shape, dtype=np.float32),
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
+            **control,
         }
+
+    def _control(self, generator, clips, shape):
+        """The maps of the digits' paths, in half of the clips hidden, if the network is shown any."""
+        if not self.model.config.control:
+            return {}
+        pixels = self.autoencoder.config
+        maps = path_maps(clips.tracks, shape[1], clips.size, pixels.factor, pixels.time_factor)
+        return {"control": maps * (generator.random((len(maps), 1, 1, 1, 1)) < 0.5).astype(np.float32)}
 
     def stage(self, share):
         """Which of the patterns it is that training has now come to, where they change on the way."""
@@ -269,7 +279,8 @@ class TransformerTask(Task):
         process, noise, level = self.process, batch["noise"], batch["level"]
         clean = self.autoencoder.encode(batch["video"])
         target = process.target(clean, noise, level)
-        prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"], **self._patterns(batch))
+        options = self._patterns(batch) | ({"control": batch["control"]} if "control" in batch else {})
+        prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"], **options)
         worth = process.velocity_weight(level) if self.settings.weighting == "velocity" else 1.0
         loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])
         error = worth * ((prediction.data - target) ** 2).mean(axis=(2, 3, 4))  # (B, T)

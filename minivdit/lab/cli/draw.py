@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
-from .groups import add_device, add_drawing, add_shape, add_weights, drawing, prepare
-from .options import number, output_file, require_effect, whole
+from .groups import SEVERAL, add_device, add_drawing, add_shape, add_weights, drawing, prepare
+from .options import number, output_file, require_effect, way_points, whole
 
 USUAL_RATE = 8  # frames a second
 OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last")  # of single commands
@@ -106,6 +106,7 @@ def add_sample(commands):
       minivdit sample "a 3 moving right, then up"
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
+      minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
     """
     parser = commands.add(sample, text)
     parser.add("prompt", str, "one or more captions, each in quotes", nargs="+")
@@ -113,6 +114,11 @@ def add_sample(commands):
     index = "draw only the clip of this number, counted from 0; it is the same as among the others (default: all)"
     parser.add("--index", whole(0), index)
     add_shape(parser)
+    path = (
+        "where the digit's centre goes: way points row,column in pixels, in quotes; once more for a second digit; for "
+        "weights trained with transformer.control=true (default: as the caption says)"
+    )
+    parser.add("--path", way_points, path, **SEVERAL)
     add_output(parser, "8")
 
 
@@ -132,6 +138,8 @@ def sample(options):
     shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
 
     def draw(**how):
+        if options.path:  # the same for all clips
+            how["path"] = [options.path] * len(drawn)
         return model.generate(prompts, num_frames, size, index=index, **how)
 
     draw_and_write(options, model, drawn, shape, rate, draw)

@@ -151,6 +151,18 @@ def size(text):
     return int(sides[0]), int(sides[-1])
 
 
+@shown_as("PATH")
+def way_points(text):
+    """'8,8 40,24' as [(8.0, 8.0), (40.0, 24.0)]: rows and columns in pixels."""
+    try:
+        points = [tuple(map(float, point.split(","))) for point in text.split()]
+    except ValueError:
+        points = []
+    if len(points) < 2 or any(len(point) != 2 or not all(map(math.isfinite, point)) for point in points):
+        refuse(text, 'a path; give two or more way points row,column in quotes, such as "8,8 40,24 8,40"')
+    return points
+
+
 def whole(least, most=10**6):
     """A converter to whole numbers from `least` to `most`."""
 

@@ -236,3 +236,21 @@ def bilinear(images, which, y, x):
             at = which, np.clip(row, 0, height - 1).astype(np.intp), np.clip(column, 0, width - 1).astype(np.intp)
             result = result + np.where(inside, row_share * column_share, 0) * images[at]
     return result
+
+
+def path_error(video, path):
+    """How far the ink of a clip of one digit strays from a path: pixels, the mean over frames; None without any ink.
+
+    video: (T, H, W, 1). path: (T, 2), centres (y, x). A digit's ink isn't centred in its box, so both are compared from
+    their own means over time.
+    """
+    weight = video[..., 0] * (video[..., 0] > 0.2)
+    total = weight.sum(axis=(1, 2))
+    if not total.all():
+        return None
+    centre = np.stack(
+        [(weight.sum(axis=2 - axis) * np.arange(side)).sum(-1) / total for axis, side in enumerate(weight.shape[1:])],
+        axis=-1,
+    )
+    strayed = (centre - centre.mean(axis=0)) - (path - path.mean(axis=0))
+    return float(np.hypot(*strayed.T).mean())
