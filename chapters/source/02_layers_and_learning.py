@@ -134,7 +134,7 @@ r"""
 
 A linear layer on pixels has a weight for every pixel and every output. What it learns about a stroke at the left doesn't
 help it at the right. A [convolution](glossary.md#convolution) looks through a small window, with the same weights wherever
-the window stands. These weights are its kernel $K$. If the window moves on by $s$ pixels (the
+the window stands. These weights are its [kernel](glossary.md#kernel-of-a-convolution) $K$. If the window moves on by $s$ pixels (the
 [stride](glossary.md#stride)), the output at row $r$ and column $c$ is
 
 $$y_{rc} = \sum_{i,j} K_{ij}\; \mathrm{image}_{rs+i,\; cs+j}$$
@@ -612,7 +612,7 @@ r"""
 ## In practice
 
 - **Convolutions for digits** go back to [LeCun et al. 1998](references.md#lecun-1998), which is where MNIST is from, too.
-- **First weights** of variance 2/in, for layers followed by ReLU, are from [He et al. 2015](references.md#he-2015); the
+- **First weights** of variance 2/in, for layers followed by [ReLU](glossary.md#relu), are from [He et al. 2015](references.md#he-2015); the
   library's `Conv` has them.
 - **AdamW** ([Loshchilov and Hutter 2019](references.md#loshchilov-2019), after [Kingma and Ba
   2015](references.md#kingma-2015)) trains nearly all large diffusion models, **DiT** among them, with a constant rate of

@@ -258,7 +258,7 @@ pattern](glossary.md#attention-pattern) is a partition of the tokens into groups
 
 - `frame`: all tokens of one frame.
 - `time`: the tokens at one place, in all frames. With `frame`, block by block, this is factorised attention.
-- `window:2x2x2`: boxes of 2 frames by 2 x 2 places. In every second block the boxes are shifted by half a box.
+- `window:2x2x2`, [window attention](glossary.md#window-attention): boxes of 2 frames by 2 x 2 places. In every second block the boxes are shifted by half a box.
 - `skip:2`: every second token of the clip; in the next block, every second pair of neighbours.
 - `joint`: all tokens.
 

@@ -310,7 +310,7 @@ So you may prototype here, where you can read everything, and train there, where
 
 ## The scheduler of diffusers
 
-diffusers splits sampling as we do. What is a *sampler* here is a *scheduler* there. It has a list of timesteps, and `step`
+diffusers splits sampling as we do. What is a *sampler* here is a [*scheduler*](glossary.md#scheduler) there. It has a list of timesteps, and `step`
 leads from one to the next. Euler's step on [rectified flow](glossary.md#rectified-flow), with the prediction $v$, the
 velocity, and falling noise levels $\sigma_0 = 1 > \sigma_1 > \dots > \sigma_n = 0$:
 

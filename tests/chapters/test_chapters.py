@@ -140,12 +140,20 @@ def test_a_broken_link_is_noticed(build, monkeypatch, link):
     assert len(list(build.broken_links())) == 1
 
 
+def test_every_word_of_the_glossary_is_linked_from_a_chapter(build):
+    pages = dict(build.texts())
+    glossary = pages[build.CHAPTERS / "glossary.md"]
+    words = build.anchors("\n".join(re.findall(r"^### .+$", glossary, flags=re.M)))
+    chapters = "\n".join(text for path, text in pages.items() if path.suffix == ".ipynb")
+    assert len(words) >= 80 and words <= set(re.findall(r"glossary\.md#([\w-]+)", chapters))
+
+
 def test_the_map_links_what_is_written_and_nothing_else(build):
     chapters = (build.CHAPTERS / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"^\| \[\d+ [^\]]+\]\((\w+)\.ipynb\)", chapters, flags=re.M)
     assert linked == WRITTEN == SOLVED
     numbers = [int(number) for number in re.findall(r"^\| \[?(\d+) ", chapters, flags=re.M)]
-    assert numbers == list(range(17))
+    assert numbers == list(range(19))
 
 
 def test_badges_are_made_from_one_setting(build, monkeypatch):

@@ -55,8 +55,9 @@ def test_an_empty_stub_is_refused(name):
         assert not verdict and repr(verdict).startswith("Not yet: ") and len(repr(verdict)) > 30
 
 
-def test_there_are_mistakes_for_every_check():
-    assert set(WRONG) == set(CHECKS) and min(map(len, WRONG.values())) >= 2
+def test_there_are_five_answers_of_each_kind_for_every_check():
+    assert set(WRONG) == set(RIGHT) == set(CHECKS)
+    assert min(map(len, WRONG.values())) >= 5 and min(map(len, RIGHT.values())) >= 5
 
 
 def test_every_exercise_is_known_to_who_grades():
