@@ -475,8 +475,8 @@ farther in time, the farther in space. That is where a ball that rolls was, or w
 
 Now the clips. Each of the transformer's balls keeps its colour through all frames, since all frames ask all others. The U-Net's
 balls change theirs, nearly by chance: far frames don't hear of each other. What is near, it does as well or better. Its loss is
-hardly higher, and its balls lie closer to a straight line. Neither has learnt the fast pace yet. (Trained three times as long, the
-U-Net learns it well, and its colours still differ from frame to frame. Try it.)
+hardly higher, and its balls lie closer to a straight line. Neither has learnt the fast pace yet. Train
+both longer: which of these differences stay?
 
 So the contrast holds in this world, for what must agree over a distance, and only for that. It is one small world, one seed and
 little training. Large U-Nets have attention in their smallest sizes, for the very reason that you see here
