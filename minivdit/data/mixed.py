@@ -7,24 +7,32 @@ from ..base.errors import InputError
 
 
 class Shape(NamedTuple):
-    """A clip's frames, height and width (in pixels), and the share of the batches that have it."""
+    """A clip's frames, height and width (in pixels), and the share of the batches that have it.
+
+    frame_step: 4 if the clip shows every 4th frame only, so that all moves four times as far from frame to frame.
+    """
 
     num_frames: int
     height: int
     width: int
     share: float
+    frame_step: int = 1
 
     @classmethod
     def read(cls, text):
-        """From frames x height x width, a colon and a share: '8x64x64:0.1'."""
+        """From frames x height x width, perhaps @ and the step, a colon and a share: '8x64x64:0.1', '8x32x32@4:0.2'."""
         sides, _, share = text.partition(":")
+        sides, _, step = sides.partition("@")
         try:
             frames, height, width = map(int, sides.split("x"))
-            shape = cls(frames, height, width, float(share))
+            shape = cls(frames, height, width, float(share), int(step or 1))
         except ValueError:
             shape = None
-        if shape is None or min(shape[:3]) < 1 or not 0 < shape.share <= 1:
-            raise InputError(f"{text!r} is not a shape with its share of the batches; write such as 8x64x64:0.1")
+        if shape is None or min(*shape[:3], shape.frame_step) < 1 or not 0 < shape.share <= 1:
+            raise InputError(
+                f"{text!r} is not a shape with its share of the batches; write such as 8x64x64:0.1, or 8x64x64@4:0.1 "
+                "for every 4th frame"
+            )
         return shape
 
 
@@ -57,7 +65,10 @@ class MixedClips:
 
     def describe(self):
         """What the clips are like, for a checkpoint: of the main shape, and which others there are."""
-        others = [[maker.num_frames, *maker.size, share] for maker, share in zip(self.makers[1:], self.shares[1:])]
+        others = [
+            [maker.num_frames, *maker.size, share, *([maker.frame_step] if maker.frame_step > 1 else [])]
+            for maker, share in zip(self.makers[1:], self.shares[1:])
+        ]
         return {**self.makers[0].describe(), "shapes": others}
 
 

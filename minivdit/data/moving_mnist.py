@@ -45,7 +45,7 @@ class Clips:
     video: float32 (B, T, H, W, 1) in [0, 1]. captions: B strings. labels: for each clip a list of its
     DigitMotions, in the caption's order. tracks: float32 (B, digits, T, 2), the centre (y, x) of each
     digit's box in pixels, pixel (0, 0) having its centre at (0, 0); NaN where a clip has fewer digits.
-    size: (H, W). digit_size: pixels of a box's side.
+    size: (H, W). digit_size: pixels of a box's side. frame_step: see CaptionedClips.
     """
 
     video: np.ndarray
@@ -54,6 +54,7 @@ class Clips:
     tracks: np.ndarray
     size: tuple
     digit_size: int
+    frame_step: int = 1
 
 
 @dataclass(eq=False)
@@ -75,6 +76,7 @@ class CaptionedClips:
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
     equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
     pixels_per_frame: how fast each of SPEEDS is, of the first three at least; see PIXELS_PER_FRAME.
+    frame_step: 4 to show every 4th frame only: all goes four times as far from frame to frame.
     """
 
     source: DigitSource
@@ -88,6 +90,7 @@ class CaptionedClips:
     synonyms: bool = True
     subpixel: bool = True
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
+    frame_step: int = 1
 
     def __post_init__(self):
         check_canvas(self.size, self.num_frames, self.digit_size)
@@ -121,8 +124,12 @@ class CaptionedClips:
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
         names = ["size", "num_frames", "digit_size", "num_digits", "speeds"]
-        # Older checkpoints don't have these two, and must still match where nobody has set them.
-        names += [name for name in ("pixels_per_frame", "turning") if getattr(self, name) != getattr(type(self), name)]
+        # Older checkpoints don't have these, and must still match where nobody has set them.
+        names += [
+            name
+            for name in ("pixels_per_frame", "turning", "frame_step")
+            if getattr(self, name) != getattr(type(self), name)
+        ]
         return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
 
     def draw_motions(self, generator):
@@ -166,7 +173,7 @@ class CaptionedClips:
             digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
             paint(video, clips, digits, corners[clips, slot])
         tracks = corners + np.float32((self.digit_size - 1) / 2)
-        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size)
+        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step)
 
     def _corners(self, generator, labels, turns):
         """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
@@ -174,7 +181,7 @@ class CaptionedClips:
         velocity = np.full((2, len(labels), max(map(len, labels)), 2), np.nan)  # in either half of the clip
         for clip, (motions, turn) in enumerate(zip(labels, turns)):
             for slot, (_, before, speed) in enumerate(motions):
-                pixels = self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
+                pixels = self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
                 for part, direction in enumerate((before, turn or before)):
                     step = np.array(DIRECTIONS[direction])
                     velocity[part, clip, slot] = step / np.hypot(*step) * pixels

@@ -4,6 +4,7 @@
     animate, keyframes    frames at some times                           the others
     extend                the last frames (backwards: the first ones)    those after (before) them
     interpolate           every n-th frame                               those between
+    recursive             nothing, then every second frame               key frames, then those between, again and again
     connect               the end of one clip, the beginning of another  those that lead from one to the other
     loop                  one image, as first and as last frame          those between
     inpaint               the pixels outside a mask                      those inside
@@ -105,6 +106,23 @@ class Abilities:
             drawn = self._draw_others(frames, prompt, self._whole_patches(length), gaps * factor + 1, **drawing)
             parts.append(drawn[:, 1:length])
         return np.concatenate(parts, axis=1)
+
+    def recursive(self, prompt, halvings=2, **drawing):
+        """A long clip from few key frames, after CogVideo (Hong et al. 2022): (T - 1) * 2**halvings + 1 frames.
+
+        First every 2**halvings-th frame is drawn, T of them, as many as clips have in training. Then the frames halfway
+        between any two, and so on, each time at half the step. For weights trained with such clips: data.shapes with @.
+        """
+        _refuse_path(drawing)
+        if "frame_step" in drawing:
+            raise InputError("a recursive clip has steps of its own, 2**halvings at first; leave frame_step out")
+        halvings = values.whole("halvings", halvings, 1, 10)
+        window = self.settings.num_frames
+        self.check_request(len(values.captions(prompt)), window, self.settings.size, (window - 1) * 2**halvings + 1)
+        video = self.generate(prompt, frame_step=2**halvings, **drawing)
+        for halving in range(halvings - 1, -1, -1):
+            video = self.interpolate(video, prompt, frame_step=2**halving, **drawing)
+        return video
 
     def connect(self, before, after, prompt="", num_frames=None, *, context=None, **drawing):
         """Two clips, and `num_frames` frames between them that lead from one to the other.

@@ -25,12 +25,12 @@ class NoiseByClip:
 class Predictor:
     """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
 
-    control: maps of paths to follow, see data.path_maps, or None. Use it in a `with` block. A single clip is for one
-    process; the cores are left to its matrix products.
+    control: maps of paths to follow, see data.path_maps, or None. frame_step: see VideoDiT. Use it in a `with` block. A
+    single clip is for one process; the cores are left to its matrix products.
     """
 
-    def __init__(self, transformer, count, control=None):
-        self.transformer, self.control = transformer, control
+    def __init__(self, transformer, count, control=None, frame_step=1):
+        self.transformer, self.control, self.frame_step = transformer, control, frame_step
         self.workers = Workers(self._predict, count, "draw fewer clips at a time")
 
     def __enter__(self):
@@ -52,5 +52,7 @@ class Predictor:
         inputs, options = (shard["x"], shard["level"], shard["tokens"]), {}
         if "control" in shard:
             options["control"] = shard["control"]
+        if self.frame_step != 1:
+            options["frame_step"] = self.frame_step
         with ag.no_grad():  # holds for one thread only
             return self.transformer(*inputs, **options).data

@@ -22,7 +22,7 @@ from .forecast import require_memory, teller
 from .given import Given
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
-DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path")
+DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path", "frame_step")
 INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
@@ -100,6 +100,7 @@ class TextToVideo(Abilities):
           negative_prompt  what guidance leads away from: one caption or B; the empty one unless given
           path             where the digits are to go, for weights trained with control: for all clips a list of way
                            points (y, x) in pixels, or a list of B; for two digits a list of two such lists each
+          frame_step       4 to draw every 4th frame only, for weights trained with such clips
           progress, part   see `denoise`
           level            the noise level to begin at; 1 is nothing but noise
           stream, places   what the noise is for (see seeds), and the numbers of the clips, from each of which follows
@@ -128,6 +129,7 @@ class TextToVideo(Abilities):
         places=None,
         progress=None,
         path=None,
+        frame_step=1,
         part=(0, 1),
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
@@ -136,6 +138,7 @@ class TextToVideo(Abilities):
         flops) before the first step and after each, with the number of steps and the FLOPs of them all. part: (k, n) if
         this is part k of n that are drawn one after the other, and progress is to know of all.
         """
+        frame_step = values.whole("frame_step", frame_step, 1, 1000)
         settings, process, pixels = self.settings, self.settings.process, self.autoencoder.config
         seed, level = values.whole("seed", seed), values.finite("level", level)
         steps = values.whole("steps", steps, 1, default=settings.steps)
@@ -156,7 +159,9 @@ class TextToVideo(Abilities):
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal(clean.shape, np.float32))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
-        predictor = Predictor(self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)), control)
+        predictor = Predictor(
+            self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)), control, frame_step
+        )
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
             diffusion.with_known(denoise, to_device(known), clean, process),

@@ -77,29 +77,33 @@ def _angles(values, count, longest):
     return xp.asarray(values, dtype=np.float64)[..., None] * frequencies
 
 
-def _for_three_axes(function, grid, width):
+def _for_three_axes(function, grid, width, frame_step):
     """function(coordinates, width, LONGEST) for the coordinates t, y and x of all tokens, side by side: (N, width).
 
     Each gets a third of the width. What is left over goes to time.
     """
     thirds = (width - 2 * (width // 3), width // 3, width // 3)
-    coordinates = np.indices(grid).reshape(3, -1)
+    coordinates = np.indices(grid).reshape(3, -1) * np.array([[frame_step], [1], [1]])
     return np.concatenate([function(axis, part, LONGEST) for axis, part in zip(coordinates, thirds)], axis=-1)
 
 
 @cached_on_device
-def sincos_positions(grid, width):
-    """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x."""
-    return to_device(_for_three_axes(wave_features, grid, width))
+def sincos_positions(grid, width, frame_step=1):
+    """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x.
+
+    frame_step: the time from frame to frame. A clip that shows every 4th frame only has 4: so the network knows the
+    rate, without a weight for it (as in "Cosmos", NVIDIA 2025, whose rotary positions know the rate).
+    """
+    return to_device(_for_three_axes(wave_features, grid, width, frame_step))
 
 
 @cached_on_device
-def rotary_angles(grid, head_width):
+def rotary_angles(grid, head_width, frame_step=1):
     """Cosine and sine (N, 1, head_width/2) of the angles by which `rotary` rotates each pair, for three axes.
 
     A third of the pairs rotates with t, a third with y, a third with x. (Time gets what is left over, so a head
     needs a width of at least 6 to know all three.) The fastest pair rotates by 1 radian per step, the slowest by
-    a little over 1/LONGEST. Source: Su et al. 2021, in three axes.
+    a little over 1/LONGEST. frame_step: see `sincos_positions`. Source: Su et al. 2021, in three axes.
     """
-    angles = _for_three_axes(_angles, grid, head_width // 2)[:, None, :]
+    angles = _for_three_axes(_angles, grid, head_width // 2, frame_step)[:, None, :]
     return to_device(np.cos(angles).astype(np.float32)), to_device(np.sin(angles).astype(np.float32))

@@ -106,12 +106,12 @@ class VideoDiT(Module):
         self.final_modulation = Linear(width, 2 * width, generator, zero=True)
         self.patch_out = Linear(width, cells * config.latent_channels, generator, zero=True)
 
-    def forward(self, latents, noise_level, tokens, *, patterns=None, control=None):
+    def forward(self, latents, noise_level, tokens, *, patterns=None, control=None, frame_step=1):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
         tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
         patterns: others than the config's; they have no weights, so any will do. control: maps of paths to follow,
-        (B, T, H, W, MAX_DIGITS), zeros for none; see data.path_maps.
+        (B, T, H, W, MAX_DIGITS), zeros for none; see data.path_maps. frame_step: the time from frame to frame.
         Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
         multiple of its length, whatever the sizes in training were.
         """
@@ -126,16 +126,16 @@ class VideoDiT(Module):
             latents = ag.concatenate(latents, none, axis=4)
         x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
-            x = x + sincos_positions(grid, width)
+            x = x + sincos_positions(grid, width, frame_step)
         x = x.reshape(batch, frames, grid[1] * grid[2], width)  # by frames: each has a noise level
-        rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads)
+        rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads, frame_step)
 
         tokens = tokens.reshape(-1, tokens.shape[-1])  # (B F, L), F = 1 unless captions change on the way
         text, text_mean = self.text(tokens)  # (B F, L, D), (B F, D)
         visible = key_times(tokens != PAD)
         condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
         if config.text == "sequence":
-            text, visible = self._in_sequence(text, visible, grid, batch)
+            text, visible = self._in_sequence(text, visible, grid, batch, frame_step)
 
         for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns(patterns)):
             part = partition(pattern, grid, occurrence)
@@ -148,7 +148,7 @@ class VideoDiT(Module):
         x = ag.normalise_and_modulate(x, shift, scale)
         return unpatchify(self.patch_out(x.reshape(batch, -1, width)), grid, config.patch_size)
 
-    def _in_sequence(self, text, visible, grid, batch):
+    def _in_sequence(self, text, visible, grid, batch, frame_step):
         """The words (B F, L, D) as tokens beside the clip's, (B, F, L, D), and their times (B, 1, F L).
 
         Of F captions that follow each other, each gets the mean of the positions of its part of the frames. It belongs
@@ -157,7 +157,7 @@ class VideoDiT(Module):
         words = text.reshape(batch, -1, *text.shape[1:])
         captions = words.shape[1]
         if self.config.positions != "rotary" or captions > 1:
-            places = sincos_positions(grid, self.config.width)
+            places = sincos_positions(grid, self.config.width, frame_step)
             words = words + places.reshape(captions, -1, places.shape[-1]).mean(axis=1)[:, None]
         xp, visible = array_module(visible), visible.reshape(batch, captions, -1)
         first = xp.arange(0, grid[0], grid[0] // captions, dtype=np.int32)[:, None]

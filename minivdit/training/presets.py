@@ -35,7 +35,7 @@ class DataSettings:
 
     For the last stage, finetuning: turning is the share of one-digit clips that turn half way (see
     data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
-    ('8x64x64:0.1', '16x48x96:0.1') (see data.MixedClips).
+    ('8x64x64:0.1', '16x48x96:0.1'), or ('8x32x32@4:0.2',) for clips of every 4th frame (see data.MixedClips).
     """
 
     digits: str = "auto"
@@ -67,8 +67,13 @@ class DataSettings:
         """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one."""
         main = self.clips(split, directory, turning=self.turning)
         others = [
-            (share, self.clips(split, directory, turning=self.turning, num_frames=frames, size=(height, width)))
-            for frames, height, width, share in map(Shape.read, self.shapes)
+            (
+                share,
+                self.clips(
+                    split, directory, turning=self.turning, num_frames=frames, size=(height, width), frame_step=step
+                ),
+            )
+            for frames, height, width, share, step in map(Shape.read, self.shapes)
         ]
         return MixedClips(main, others) if others else main
 

@@ -71,9 +71,11 @@ RECIPES = {
     ),
     "cogvideo": Recipe(
         "CogVideo",
-        {"frames between key frames": _GIVEN},
-        "minivdit interpolate clip.gif",
-        missing="the frame rate as a condition",
+        {
+            "frames between key frames": _GIVEN,
+            "the frame rate as a condition": ("data.shapes=8x32x32@2:0.3,8x32x32@4:0.3", "finetuning.steps=500"),
+        },
+        'minivdit sample "a 3 moving right" --recursive 2',
     ),
     "cogvideox": Recipe(
         "CogVideoX",

@@ -251,6 +251,7 @@ class TransformerTask(Task):
             "noise": generator.standard_normal(shape, dtype=np.float32),
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
             **control,
+            **({"frame_step": np.full(shape[0], clips.frame_step)} if clips.frame_step > 1 else {}),
         }
 
     def _control(self, generator, clips, shape):
@@ -280,6 +281,8 @@ class TransformerTask(Task):
         clean = self.autoencoder.encode(batch["video"])
         target = process.target(clean, noise, level)
         options = self._patterns(batch) | ({"control": batch["control"]} if "control" in batch else {})
+        if "frame_step" in batch:
+            options["frame_step"] = int(batch["frame_step"][0])
         prediction = self.model(process.mix(clean, noise, level), level, batch["tokens"], **options)
         worth = process.velocity_weight(level) if self.settings.weighting == "velocity" else 1.0
         loss = ag.mean_squared_error(prediction, target, (batch["weight"] * worth)[:, :, None, None, None])

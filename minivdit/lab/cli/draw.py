@@ -107,6 +107,7 @@ def add_sample(commands):
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
       minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
+      minivdit sample "a 3 moving right" --recursive 2 --weights runs/cogvideo
     """
     parser = commands.add(sample, text)
     parser.add("prompt", str, "one or more captions, each in quotes", nargs="+")
@@ -114,6 +115,11 @@ def add_sample(commands):
     index = "draw only the clip of this number, counted from 0; it is the same as among the others (default: all)"
     parser.add("--index", whole(0), index)
     add_shape(parser)
+    recursive = (
+        "draw every 4th frame first (for 2), then twice the frames between: longer clips, for weights trained with "
+        "such steps (default: all frames at once)"
+    )
+    parser.add("--recursive", whole(1, 10), recursive)
     path = (
         "where the digit's centre goes: way points row,column in pixels, in quotes; once more for a second digit; for "
         "weights trained with transformer.control=true (default: as the caption says)"
@@ -134,10 +140,16 @@ def sample(options):
     rate = options.fps or USUAL_RATE
     model = load_model(options, len(drawn), rate)
     size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames
-    model.check_request(len(drawn), num_frames, size)
+    if options.recursive:
+        require_effect(options, "with --recursive", "frames", "size", "index", "path")
+        num_frames = (num_frames - 1) * 2**options.recursive + 1
+    else:
+        model.check_request(len(drawn), num_frames, size)
     shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
 
     def draw(**how):
+        if options.recursive:
+            return model.recursive(prompts, options.recursive, **how)
         if options.path:  # the same for all clips
             how["path"] = [options.path] * len(drawn)
         return model.generate(prompts, num_frames, size, index=index, **how)
