@@ -101,7 +101,8 @@ plt.show()
 # %% [markdown]
 r"""
 The trace of the fast digit leans further than that of the slow one. Where a trace turns round, the digit has bounced off
-the wall. The third digit moves down. It leaves the marked row, so no slope shows.
+the wall. (What bounces is a box of 16 x 16 pixels around the digit. So a thin digit turns before its ink gets there.) The
+third digit moves down. It leaves the marked row, so no slope shows.
 
 How fast does a digit move? Follow its centre of mass, the mean position of its ink. Let $I_{yx}$ be the brightness of the
 pixel in row $y$ and column $x$:
@@ -129,8 +130,9 @@ path = np.array([centre_by_loops(frame) for frame in fast])  # (T, 2)
 
 # %% [markdown]
 r"""
-Vectorised, with no loop at all. `einsum` multiplies image and positions, and sums over `h` and `w`, which are missing
-on the right of the arrow:
+Vectorised, with no loop at all. `np.indices` gives the row and the column of every pixel. `einsum` multiplies image and
+positions, and sums over `h` and `w`, which are missing on the right of the arrow. Of the speeds between frames we take the
+median, since a bounce spoils one of them:
 """
 
 # %%
@@ -283,7 +285,8 @@ noise -> patches -> transformer blocks: attention, text, levels -> less noise, a
 Fill in a stub, run its cell, and read what `check` says. The last two exercises have no check. Worked solutions are in
 [solutions/00_start_here](solutions/00_start_here.ipynb).
 
-**1. Play backwards.** `video` is (B, T, H, W, C).
+**1. Play backwards.** `video` is (B, T, H, W, C). Return the same clips with their last frame first. The pictures stay as
+they are.
 """
 
 
@@ -297,7 +300,7 @@ check.ch00_backwards(backwards)
 # %% [markdown]
 r"""
 **2. Side by side.** Two batches of clips differ in nothing but their width. Put each pair next to each other, the first clip
-on the left.
+on the left. Return one batch, as wide as both together.
 """
 
 

@@ -44,7 +44,8 @@ This is a [central difference](glossary.md#central-difference):
 
 $$\frac{\partial L}{\partial w_i} \approx \frac{L(w + h\,e_i) - L(w - h\,e_i)}{2h}$$
 
-where $e_i$ is 1 at weight $i$ and 0 elsewhere.
+where $e_i$ is 1 at weight $i$ and 0 elsewhere. The round $\partial$ says that only $w_i$ changes, and the other weights
+stay as they are.
 """
 
 # %%
@@ -165,11 +166,11 @@ by_loop = grad @ jacobian
 
 # %% [markdown]
 r"""
-Multiply it out by hand, and the matrix is gone:
+Multiply it out by hand, and the matrix is gone. ($\delta_{ij}$ keeps one term of its sum, the one with $i = j$.)
 
 $$\bar s_j = \sum_i \bar w_i\, w_i\,(\delta_{ij} - w_j) = w_j\,\Big(\bar w_j - \sum_i \bar w_i\, w_i\Big)$$
 
-That is one line:
+That is one line. How much memory does it save, at 4 bytes a number?
 """
 
 # %%
@@ -186,8 +187,9 @@ r"""
 **Claim.** With pullbacks in place, only bookkeeping is left. Remember what was computed from what. Then call the pullbacks
 in the opposite order.
 
-`ag.differentiable` does the remembering. It turns our function on arrays into one on [Tensors](glossary.md#tensor). A Tensor
-is an array together with the node that made it. All operations of the library are made with this decorator.
+`ag.differentiable` does the remembering. It turns our function on arrays into one on [Tensors](glossary.md#tensor). A
+Tensor is an array together with the node that made it. Weights are made by no operation: their nodes are the
+[leaves](glossary.md#leaf), and have no pullback. All operations of the library are made with this decorator.
 """
 
 # %%
@@ -202,7 +204,8 @@ print(total)
 # %% [markdown]
 r"""
 Behind `total` there is a [computational graph](glossary.md#computational-graph) now. Each node knows the nodes that its
-inputs came from. So we can walk through the graph and draw it.
+inputs came from. (An entry of `node.inputs` holds an older node, which of its outputs was used, and the shape and dtype of
+that output. It is None where no gradient is wanted.) So we can walk through the graph and draw it.
 """
 
 
@@ -249,7 +252,8 @@ The numbers give the order in which the nodes were made. A node is always older 
 [backward pass](glossary.md#backward-pass) goes from the youngest node to the oldest. Then all gradients of a node have
 arrived before it is reached. `w` is used twice: two gradients arrive there, and they are added.
 
-`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. Both find the same.
+`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. (What
+`unbroadcast` does there is the subject of the next section.) Both find the same.
 `gradients` also checks what each pullback returns, frees each pullback after use, and takes operations with several outputs.
 """
 
@@ -306,7 +310,8 @@ print(f"by nudging it would take about {8 * width**2 * 2 * forward / 3600:.0f} h
 # %% [markdown]
 r"""
 Expect the backward pass to take up to twice as long as the forward pass. Each matrix product `a @ b` forward becomes two
-products backward: one for the gradient of `a`, one for that of `b`. (Only the input of the first layer needs none.) So
+products backward: one for the gradient of `a`, one for that of `b`. (The first layer needs only one
+of them: nobody asks for the gradient of the data.) So
 training costs about three forward passes. [Chapter 12](12_the_bill.ipynb) uses this rule to predict what training costs.
 
 ## Broadcasting, backwards
@@ -367,7 +372,8 @@ assert difference(broken_softmax, x, ones) < 1e-6 < 1e-2 < difference(broken_sof
 # %% [markdown]
 r"""
 Summing finds nothing wrong. It can't. The outputs of a softmax add up to 1 whatever goes in, so the sum has slope zero, and
-zero is what the broken pullback says. Layer norm has the same blind spot, since its outputs add up to 0. To sum is to use a
+zero is what the broken pullback says. [Layer
+norm](glossary.md#layer-norm) has the same blind spot, since its outputs add up to 0. To sum is to use a
 cotangent of ones. For these operations, the right gradient for just this cotangent is zero. A random cotangent
 has a blind spot only with probability zero.
 """
@@ -386,8 +392,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-The library's `gradcheck` draws random cotangents, for any operation and any number of outputs. Its tests break each
-pullback of the project in a dozen ways. `gradcheck` must notice every time.
+The library's `gradcheck` draws random cotangents, for any operation and any number of outputs. The library's tests
+break each pullback of the project in a dozen ways. `gradcheck` must notice every time.
 """
 
 # %%
@@ -545,7 +551,8 @@ by its root mean square $r$:
 
 $$y_i = \frac{x_i}{r}, \qquad r = \sqrt{\tfrac{1}{n} \textstyle\sum_j x_j^2}$$
 
-Find $\partial r/\partial x_j$ first, then the Jacobian. Then multiply it out, as above for softmax.
+(Add no small number under the root.) Find $\partial r/\partial x_j$ first, then the Jacobian. Then multiply it out, as
+above for softmax.
 """
 
 
@@ -593,8 +600,9 @@ check.ch01_gradcheck(gradient_is_right)
 # %% [markdown]
 r"""
 **6. Break it and explain.** Write a tanh whose pullback forgets the slope: `return grad`. Train the network of "It learns"
-with it (`ag.differentiable` makes it an operation). Does the loss still fall? How far, beside the right tanh? Explain why it
-falls at all.
+with it (`ag.differentiable` makes it an operation). Training has changed the arrays in `start` in place, so draw them anew,
+from the same seed for both kinds of tanh. Does the loss still fall? How far, beside the right tanh? Explain why it falls at
+all.
 
 **7. A question to explore.** How many bytes do the pullbacks of `run(layers)` remember? Which of these arrays could be thrown
 away and computed again, and what would that cost in time?

@@ -49,7 +49,7 @@ number of a step, $k$, is called its [timestep](glossary.md#timestep):
 $$x_k = \sqrt{1-\beta_k}\; x_{k-1} + \sqrt{\beta_k}\; \epsilon_k$$
 
 where $\epsilon_k$ is fresh noise from a standard normal distribution, and $\beta_k$ is the variance of what is added. The
-picture is shrunk by just so much that the variance of the whole stays near 1. The simple loop:
+picture is shrunk by just so much that a variance of 1 stays 1. The simple loop:
 """
 
 # %%
@@ -70,7 +70,8 @@ r"""
 **Claim.** There is no need to go step by step. One jump reaches step $k$.
 
 Every step is a weighted sum of the picture so far and independent noise. The weights on the picture multiply. The variances
-of independent noises add up. So after $k$ steps
+of independent noises add up: from a noise of variance $v$, a step makes one of variance $(1-\beta_k)\,v + \beta_k$. So
+$1 - v$ is multiplied by $1-\beta_k$. It begins at 1, as no noise is there at first. So after $k$ steps
 
 $$x_k = \sqrt{\bar\alpha_k}\; x_0 + \sqrt{1 - \bar\alpha_k}\; \epsilon, \qquad \bar\alpha_k = \prod_{i \le k} (1 - \beta_i),$$
 
@@ -211,17 +212,18 @@ r"""
 So a schedule doesn't choose *which* noisy pictures there are. It chooses how much training, and how many steps of sampling,
 each ratio gets. Whether a digit can still be read must then depend on the ratio alone. We ask the
 [judge](glossary.md#judge), the small network of this package that reads digits. (It wasn't trained on this much noise. You
-may still read a digit where it fails.)
+may still read a digit where it fails. It has an eleventh answer, "no digit", and gives it for strong noise. So its share
+falls below guessing.)
 """
 
 # %%
 judge = load_judge()
 labels = np.arange(size(200, 20)) % 10
-clean = source.draw(generator, labels)  # the judge reads pixels in [0, 1]
+digits = source.draw(generator, labels)  # the judge reads pixels in [0, 1]
 
 
 def share_read(curve, level):
-    x = curve.mix(clean, generator.standard_normal(clean.shape), level)
+    x = curve.mix(digits, generator.standard_normal(digits.shape), level)
     windows = np.clip(x / curve.alpha(level), 0, 1).astype(np.float32)
     return (judge.read(windows)[0].argmax(-1) == labels).mean()
 
@@ -241,7 +243,7 @@ for axes in (left, right):
 left.annotate("guessing", (0.02, 0.12), fontsize=8, color="0.35")
 left.legend(fontsize=8)
 plt.show()
-print(f"without noise the judge reads {(judge.read(clean)[0].argmax(-1) == labels).mean():.0%}")
+print(f"without noise the judge reads {(judge.read(digits)[0].argmax(-1) == labels).mean():.0%}")
 
 # %% [markdown]
 r"""
@@ -417,7 +419,8 @@ for name in ("ddpm_cosine", "rectified_flow"):
 
 # %% [markdown]
 r"""
-But they don't forgive errors equally. Let the answer be off by a small error $e$. Then the clean clip is off by
+But they don't forgive errors equally. Let the answer be off by a small error $e$. From a predicted noise we get the clean clip
+as $(x - \sigma\epsilon)/\alpha$, so $e$ is multiplied by $\sigma/\alpha$ (signs don't matter here). The clean clip is off by
 
 $$e \;\;\text{(predicting clean)}, \qquad \frac{\sigma}{\alpha}\, e \;\;\text{(noise)}, \qquad \sigma\, e
 \;\;\text{(velocity)}$$
@@ -509,12 +512,13 @@ check.ch03_clean(clean_of)
 
 # %% [markdown]
 r"""
-**5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. On
-rectified flow, find the level at which the judge reads half of the digits, with both kinds of pixels. (Before it reads, divide
-by alpha, then by 4, and bring the pixels to [0, 1].) Which shift has the same effect? Would a network have more work or
-less at level 0.5?
+**5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. On rectified
+flow, find the level at which the judge reads half of the digits, with both kinds of pixels. Write a `share_read` of your
+own for this. (Before it reads, divide by alpha, then by 4, and bring the pixels to [0, 1].) Which shift has the same
+effect? Would a network have more work or less at level 0.5?
 
-**6. A question to explore.** Design a schedule of your own: two functions `alpha(t)` and `sigma(t)`. For example, spread the
+**6. A question to explore.** Design a schedule of your own: a class with the methods `alpha(level)`, `sigma(level)` and
+`mix(clean, noise, level)`, as `share_read` and `decibels` use them. For example, spread the
 levels evenly over the decibels between which the judge goes from reading all to reading nothing. Compare it with the four in
 the pictures of this chapter. What would you choose for clips of 128 x 128 pixels, and why?
 """
@@ -523,7 +527,8 @@ the pictures of this chapter. What would you choose for clips of 128 x 128 pixel
 r"""
 ## In practice
 
-- **Stable Diffusion 3** uses rectified flow, draws training levels from a logit-normal distribution, and shifts them
+- **Stable Diffusion 3** uses rectified flow, draws training levels from a logit-normal distribution (normal numbers,
+  brought between 0 and 1 by the logistic function), and shifts them
   with the resolution ([Esser et al. 2024](references.md#esser-2024)). The library's `training_levels` and `shift`
   are both from there.
 - **CogVideoX** predicts the velocity on a schedule with zero terminal signal-to-noise ratio

@@ -12,7 +12,8 @@ same with clips, and compare samplers by pictures and by numbers.
 the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough; why training on single
 paths is enough; what the score is; why an ODE and an SDE draw the same distribution; where DDPM's loss comes from.
 
-**You need:** [chapter 3](03_adding_noise.ipynb); gradients as in [chapter 1](01_autograd.ipynb).
+**You need:** [chapter 3](03_adding_noise.ipynb); gradients and layers as in chapters [1](01_autograd.ipynb) and
+[2](02_layers_and_learning.ipynb).
 
 ![Ways from noise to clips along a velocity](pictures/04.svg)
 """
@@ -145,7 +146,8 @@ We must go a little way and then guess again. That is why diffusion takes many s
 ## A network that guesses
 
 A sum over all data is too slow for real videos. And it isn't what we want: at low levels its guesses are copies of training
-data. A network is smooth, so it fills the gaps between them. Ours has four linear layers. It sees the point, and sines and
+data. A network is smooth, so it fills the gaps between them. Ours has four linear layers,
+with a soft bend ([SiLU](glossary.md#silu)) between them. It sees the point, and sines and
 cosines of the level. As in the DDPM paper it predicts the noise; chapter 3 showed that this is the same question. The loss is
 
 $$L = \mathrm{E}_{c,\,\epsilon,\,t}\, \big|\,\epsilon - \hat\epsilon(\alpha c + \sigma\epsilon,\; t)\,\big|^2$$
@@ -200,7 +202,7 @@ print(f"trained in {time.perf_counter() - started:.0f} seconds")
 # %% [markdown]
 r"""
 That is all of training: mix, predict, compare, step. There is no sampler in it. Is the result any good? The loss alone doesn't
-say, since even the best guess has an error. But here we know the best guess. So we can see how much is left to learn.
+say, since even the best guess has an error. But here we know that error.
 """
 
 # %%
@@ -232,12 +234,15 @@ only.
 ## Sampling: DDPM
 
 One step of the forward process added noise. We can't subtract that noise, since nobody knows it. But suppose that the clean
-point were known. Then the distribution of the previous $x$ is known, too. It is normal, and its mean lies between $x$ and
-the clean point ([Ho et al. 2020](references.md#ho-2020), equation 7). DDPM puts in the guess for the clean point, and draws
-from it. With the paper's $\beta$, for step $k$:
+point were known. Then the distribution of the previous $x$ is known, too. By Bayes' rule it is normal, with this mean and
+variance ([Ho et al. 2020](references.md#ho-2020), equation 7):
 
-$$x_{k-1} = \frac{1}{\sqrt{1-\beta_k}} \Big(x_k - \frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\, \hat\epsilon\Big)
-+ \sqrt{\tilde\beta_k}\; z, \qquad \tilde\beta_k = \frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\, \beta_k$$
+$$\frac{\sqrt{\bar\alpha_{k-1}}\,\beta_k\,c+\sqrt{1-\beta_k}\,(1-\bar\alpha_{k-1})\,x_k}{1-\bar\alpha_k},
+\qquad\tilde\beta_k=\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\,\beta_k$$
+
+DDPM puts in its guess $\hat c=(x_k-\sqrt{1-\bar\alpha_k}\,\hat\epsilon)/\sqrt{\bar\alpha_k}$ and draws. Collect the terms:
+
+$$x_{k-1}=\frac{1}{\sqrt{1-\beta_k}}\Big(x_k-\frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\,\hat\epsilon\Big)+\sqrt{\tilde\beta_k}\;z$$
 
 where $\hat\epsilon$ is the predicted noise and $z$ is fresh noise.
 """
@@ -278,7 +283,7 @@ assert difference < 0.02
 
 # %% [markdown]
 r"""
-The two levels needn't be neighbours. So it can take 50 steps instead of 1,000.
+The two levels needn't be neighbours, so 50 steps will do, too.
 
 ## Any prediction, any sampler
 
@@ -478,7 +483,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-With 2 steps many points lie between the strokes: these are the averages that we saw above.
+With 2 steps many points lie between the strokes: these are the averages that we saw above. (By energy distance they
+are further from the digit than pure noise is.)
 
 ## What a network learns: the marginal velocity
 
@@ -541,7 +547,7 @@ assert apart < size(0.05, 1)
 
 # %% [markdown]
 r"""
-The difference is chance: it halves with four times as many lines.
+The difference is chance: it roughly halves with four times as many lines.
 
 ## Score, noise, velocity, clean: one answer in four forms
 
@@ -553,11 +559,15 @@ four answers gives the others:
 | | from the clean guess $\hat c$ |
 |---|---|
 | noise | $\hat\epsilon = (x - \alpha\hat c)/\sigma$ |
-| velocity | $\alpha'\hat c + \sigma'\hat\epsilon$, where $'$ is the derivative by $t$ |
+| velocity | $\alpha'\hat c + \sigma'\hat\epsilon$, $'$: the derivative by $t$ (quarter circle: by the angle) |
 | score | $-\hat\epsilon/\sigma$ |
 
 The density is known here. Noise blurs each data point into a normal distribution with standard deviation $\sigma$, and $p_t$ is
-the mean of these. We take central differences of its logarithm.
+the mean of these. With the weights $w_i$ of the best guess,
+
+$$\nabla\log p_t=-\frac{\sum_iw_i\,(x-\alpha c_i)/\sigma^2}{\sum_iw_i}=-\frac{x-\alpha\hat c}{\sigma^2}=-\frac{\hat\epsilon}{\sigma}$$
+
+And by central differences:
 """
 
 
@@ -581,7 +591,7 @@ print(np.round(np.stack([score, -noise_guess / t], axis=1)[:3], 3))
 r"""
 ## ODE and SDE: different paths, one distribution
 
-A sampler without fresh noise solves a differential equation, the
+A sampler without fresh noise solves an ordinary differential equation, the
 [probability flow ODE](glossary.md#probability-flow-ode), $dx = u\,dt$, from $t = 1$ down to 0. A sampler with fresh noise
 solves a [stochastic differential equation](glossary.md#stochastic-differential-equation) (SDE). In each small step of length $h$
 it also moves the point along the score and adds fresh noise $z$ ([Song et al. 2021](references.md#song-2021)):
@@ -638,11 +648,11 @@ covers them, and later steps correct them.
 
 The DDPM paper began with a bound. A model that samples in $K$ steps gives each clean point $c$ a likelihood $p(c)$. It can't be
 computed, but the [evidence bound](glossary.md#evidence-bound) can ([Ho et al. 2020](references.md#ho-2020), equation 5). In
-it, $q$ is the forward process and KL the [KL divergence](glossary.md#kl-divergence):
+it, $q$ is the forward process, $p$ the model's steps, and KL the [KL divergence](glossary.md#kl-divergence):
 
 $$-\log p(c) \;\le\; \underbrace{\mathrm{KL}\big(q(x_K|c)\,\|\,\mathcal N(0,1)\big)}_{\text{what is left at the end}}
 + \sum_{k=2}^{K} \mathrm{E}\,\underbrace{\mathrm{KL}\big(q(x_{k-1}|x_k,c)\,\|\,p(x_{k-1}|x_k)\big)}_{\text{step } k}
-- \mathrm{E}\log p(c|x_1)$$
+-\underbrace{\mathrm{E}\log p(c|x_1)}_{\text{step 1}}$$
 
 In step $k$ both distributions are normal with the same variance $\tilde\beta_k$. So their divergence is the squared distance
 of their means, over $2\tilde\beta_k$. And the means differ only by the error of the predicted noise:
@@ -680,6 +690,7 @@ bounds, chains = {}, (10, 30, 100, 300, 1000)[: size(5, 2)]
 for count in chains:
     log_ratio = np.linspace(9, -9, count)  # of signal to noise: alpha_bar / (1 - alpha_bar)
     alpha_bar = 1 / (1 + np.exp(-log_ratio))
+    # What is left at the end: KL of a normal distribution, mean sqrt(alpha_bar) * clean, from the standard one.
     bound = 0.5 * (alpha_bar[-1] * (clean**2).mean() - alpha_bar[-1] - np.log(1 - alpha_bar[-1]))
     for k in range(count):
         alpha, sigma = np.sqrt(alpha_bar[k]), np.sqrt(1 - alpha_bar[k])
@@ -687,6 +698,7 @@ for count in chains:
         x = alpha * clean + sigma * noise
         guess = guess_clean(x, alpha, sigma)
         if k == 0:
+            # Step 1 draws around the guess; the variance is ours to choose.
             bound -= normal_log(clean, guess, sigma**2 / alpha**2).mean()
         else:
             beta = 1 - alpha_bar[k] / alpha_bar[k - 1]
@@ -737,9 +749,8 @@ plt.show()
 # %% [markdown]
 r"""
 Look at the first row on the right: a blur. As in the plane, the best guess is an average of all clips that fit. But it is
-already where the digit will be. A perfect network couldn't know this at level 1, where $x$ says nothing about the clip. Its
-guess would be smeared over all places. Ours was hardly trained so near to level 1, and picks a place at once. The next steps
-decide the strokes.
+already where the digit will be. At level 1, where $x$ says nothing about the clip, a perfect network couldn't know this.
+Ours was hardly trained there, and picks a place at once. The next steps decide the strokes.
 
 How many steps does a clip need? One caption, one start, three samplers:
 """
@@ -824,7 +835,7 @@ Worked solutions are in [solutions/04_removing_noise](solutions/04_removing_nois
 
 **1. How uncertain is the best guess?** Return, for each of the points `x` (n, d), the mean squared distance of the clean points
 `data` (m, d) from the best guess, weighted by $w_i$ as above: $\mathrm{E}\,[\,|c - \hat c(x)|^2 \mid x\,]$, an array (n,). No
-network can have a smaller loss at $x$. It must survive a sigma so small that all $w_i$, written naively, are 0.
+network can have a smaller loss at $x$. Your function must survive a sigma so small that all $w_i$, written naively, are 0.
 """
 
 
@@ -852,8 +863,8 @@ check.ch04_ddim_step(ddim_step)
 # %% [markdown]
 r"""
 **3. DDPM in fewer steps.** `alpha_bar` (J,) belongs to the J timesteps that are kept of the 1,000, from clean to noisy. Return
-(J,): the standard deviation of the fresh noise of each step between them. Find the beta of a long step first. `[0]` belongs to
-the last step, the one to the clean point, and must be 0.
+(J,): the standard deviation of the fresh noise of each step. Entry j is for the step from timestep j of those kept to the one
+before it, entry 0 for the step to the clean point: it is 0. Find the beta of a long step first.
 """
 
 
@@ -881,8 +892,8 @@ check.ch04_energy(energy)
 # %% [markdown]
 r"""
 **5. Train your own.** The data are two half-moons. A label, 0 or 1, says which one: a caption of one word. Train a network on
-rectified flow that also reads the label, and wrap it as `predict`. The check samples 400 points of each label in 20 steps of
-Euler. The figure to reach: energy distance (exercise 4) below 0.03, the mean of both labels.
+rectified flow that also reads the label (a few seconds do), and wrap it as `predict`. The check samples 400 points of each label
+in 20 steps of Euler. The figure to reach: energy distance (exercise 4) below 0.03, the mean of both labels.
 """
 
 # %%

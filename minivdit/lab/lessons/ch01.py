@@ -17,17 +17,23 @@ def _operation(answer, reference, inputs, generator):
     agree("the value", made[0], output.data)
     grad = generator.standard_normal(output.shape)
     expected = gradients(output, leaves, grad)
-    once, twice = (_as_tuple(made[1](factor * grad)) for factor in (1.0, 2.0))
+    once, twice = (_pulled(made[1], factor * grad) for factor in (1.0, 2.0))
     if len(once) != len(inputs) or any(pulled is None for pulled in once):
         raise Wrong(f"the pullback returns {len(inputs)} gradients, one for each input")
     for number, (first, second, right) in enumerate(zip(once, twice, expected)):
         name = f"the gradient of input {number}" if len(inputs) > 1 else "the gradient"
         if np.shape(first) == right.shape and not np.allclose(second, 2 * np.asarray(first)):
-            raise Wrong("the pullback ignores its argument: twice the incoming gradient must give twice the outgoing")
+            fault = "ignores its argument" if np.allclose(second, first) else "doesn't multiply by its argument"
+            raise Wrong(f"the pullback {fault}: twice the incoming gradient must give twice the outgoing")
         agree(name, first, right)
 
 
-def _as_tuple(pulled):
+def _pulled(pullback, grad):
+    """What the pullback makes of `grad`, as a tuple; Wrong if it changes `grad` itself on the way."""
+    given = grad.copy()
+    pulled = pullback(given)
+    if not np.array_equal(given, grad):
+        raise Wrong("the pullback changes the array that it is given, and another pullback may get the same array")
     return pulled if isinstance(pulled, tuple | list) else (pulled,)
 
 
@@ -55,13 +61,14 @@ def ch01_rms_norm(answer, generator):
 def ch01_unbroadcast(answer, generator):
     full = different(generator, 3)
     kept = generator.integers(0, 2, 3).astype(bool)
-    shape = tuple(size if keep else 1 for size, keep in zip(full, kept))[int(generator.integers(0, 3)) :]
+    drawn = tuple(size if keep else 1 for size, keep in zip(full, kept))[int(generator.integers(0, 3)) :]
     grad = generator.standard_normal(full)
-    # The definition itself: sum over every place that an entry was copied to.
-    expected = np.zeros(shape)
-    places = np.broadcast_to(np.arange(expected.size).reshape(shape), full)
-    np.add.at(expected.reshape(-1), places, grad)
-    agree(f"a gradient {grad.shape} summed to shape {shape}", answer(grad, shape), expected)
+    for shape in (drawn, (full[0], 1, full[2]), (full[1], 1)):  # also a stretched axis behind one that was not
+        # The definition itself: sum over every place that an entry was copied to.
+        expected = np.zeros(shape)
+        places = np.broadcast_to(np.arange(expected.size).reshape(shape), full)
+        np.add.at(expected.reshape(-1), places, grad)
+        agree(f"a gradient {grad.shape} summed to shape {shape}", answer(grad, shape), expected)
 
 
 def _correct(x):

@@ -50,6 +50,8 @@ def ch04_energy(answer, generator):
     first, second, axes = different(generator, 3)
     a, b = generator.standard_normal((first, axes)), 1 + generator.standard_normal((second, axes))
     agree("the energy distance", answer(a, b), _energy_distance(a, b))
+    a, b = a[:second], np.concatenate([a, b])  # one set holds the other: below 0
+    agree("the energy distance of two sets that are alike", answer(a, b), _energy_distance(a, b))
 
 
 def _energy_distance(a, b):

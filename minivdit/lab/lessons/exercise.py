@@ -17,6 +17,7 @@ import numpy as np
 
 from ...autograd import Tensor, gradients
 
+NEARLY = 1e-3  # of the largest number expected: a deviation that is told as a small one
 CASES = 6  # random inputs that an answer must get right
 
 
@@ -128,6 +129,9 @@ def agree_gradients(got, operation, inputs, grad):
 def _diagnosis(got, expected, close):
     if not got.any():
         return "all are 0"
+    apart = float(np.abs(got - expected).max() / max(1e-12, float(np.abs(expected).max())))
+    if apart < NEARLY:
+        return f"nearly right: off by up to {apart:.0e} of the largest number, more than rounding explains"
 
     def same(other):
         return float(np.abs(got - other).max()) <= 10 * close

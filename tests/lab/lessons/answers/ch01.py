@@ -178,7 +178,6 @@ RIGHT = {
         lambda x: (np.sin(x), lambda grad: grad * np.cos(x)),
         lambda x: [np.sin(x), lambda grad: (grad * np.sin(x + np.pi / 2),)],
         in_float32(lambda x: (np.sin(x), lambda grad: [np.cos(x) * grad])),
-        sine_in_place,
         sine_by_loop,
         sine_by_library,
     ],
@@ -220,6 +219,8 @@ WRONG = {
         lambda x: (np.sin(x), lambda grad: grad * -np.cos(x)),
         lambda x: (np.sin(x), lambda grad: np.cos(x)),  # the gradient of a sum
         lambda x: (np.sin(x), lambda grad: grad * np.sin(x)),
+        lambda x: (np.sin(x), lambda grad: np.cos(grad)),
+        sine_in_place,  # changes the gradient that it is given
         lambda x: (np.sin(x), np.cos(x)),  # a slope, not a function
         lambda x: np.sin(x),
     ],
@@ -235,6 +236,7 @@ WRONG = {
         lambda grad, shape: grad.sum(axis=tuple(range(grad.ndim - len(shape)))),  # forgets the stretched axes
         lambda grad, shape: grad.reshape(-1)[: int(np.prod(shape))].reshape(shape),  # doesn't sum at all
         lambda grad, shape: np.broadcast_to(grad.mean(), shape),
+        lambda grad, shape: grad.reshape(-1, *shape).sum(axis=0),  # the stretched axes are not all in front
         lambda grad, shape: unbroadcast(grad, shape) / (grad.size / np.prod(shape)),  # the mean
         lambda grad, shape: unbroadcast(grad, shape).squeeze(),  # lost its axes of length 1
     ],

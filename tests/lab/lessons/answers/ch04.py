@@ -263,6 +263,8 @@ WRONG = {
         lambda a, b: energy(a, b) - distances(a, b).mean(),  # the 2 forgotten
         lambda a, b: biased_energy(a, b, power=2),  # squares
         lambda a, b: np.sqrt(np.abs(energy(a, b))),
+        lambda a, b: np.abs(energy(a, b)),
+        lambda a, b: max(energy(a, b), 0),  # may be below 0
         lambda a, b: np.linalg.norm(a.mean(0) - b.mean(0)),  # of the means
         lambda a, b: 2 * distances(a, b).mean() - distances(a, a).mean() - off_diagonal(b),  # for one set only
     ],
