@@ -131,7 +131,7 @@ def _diagnosis(got, expected, close):
         return "all are 0"
     apart = float(np.abs(got - expected).max() / max(1e-12, float(np.abs(expected).max())))
     if apart < NEARLY:
-        return f"nearly right: off by up to {apart:.0e} of the largest number, more than rounding explains"
+        return f"off by little, up to {apart:.0e} of the largest number, but more than rounding explains"
 
     def same(other):
         return float(np.abs(got - other).max()) <= 10 * close

@@ -21,7 +21,7 @@ EXPECTED = np.random.default_rng(0).standard_normal((3, 5))
         (EXPECTED * 0, "all are 0"),
         (-EXPECTED, "the sign is wrong"),
         (EXPECTED * 2.5, "2.5 times as large"),
-        (EXPECTED * 0.99998, "nearly right: off by up to 2e-05"),
+        (EXPECTED * 0.99998, "off by little, up to 2e-05"),
         (EXPECTED + 0.1, "off by one and the same amount"),
         (EXPECTED[:, ::-1], "axis 1 is in reverse order"),
         (np.roll(EXPECTED, 1, axis=1), "shifted by one place along axis 1"),
