@@ -44,7 +44,8 @@ hands out *every* value, weighted by how well its key fits. The fit is a dot pro
 $$o_i = \sum_j w_{ij}\, v_j, \qquad
 w_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt d)}{\sum_l \exp(q_i \cdot k_l / \sqrt d)}.$$
 
-Here $q_i$ is query $i$, $k_j$ and $v_j$ are key and value $j$, and $d$ is the width of queries and keys. The simple loop, for `q`
+Here $q_i$ is query $i$ and $o_i$ the output for it, $k_j$ and $v_j$ are key and value $j$, and $d$ is the width of queries and
+keys. The simple loop, for `q`
 (Nq, d), `k` (Nk, d), `v` (Nk, dv):
 """
 
@@ -81,7 +82,7 @@ assert np.allclose(output, ag.simple_attention(q, k, v).data)  # the library's s
 # %% [markdown]
 r"""
 Now on a clip, with nothing trained. We cut a moving digit into patches of 4x4 pixels, and each patch is query, key and value at
-once. So a patch of the digit in one frame looks for patches like itself.
+once. (Queries and keys are doubled, so that the weights differ more.) So a patch of the digit in one frame looks for patches like itself.
 
 **What to look at.** Follow the yellow cells from frame to frame. Do they follow the digit? In which frames are they bright, and in
 which not?
@@ -124,9 +125,11 @@ same stroke, same digit, or whatever lowers the loss.
 
 ## Why divide by the root of the width
 
-**Claim.** Without the scale, wide heads look at one single key.
+Large networks run several attentions side by side, called [heads](glossary.md#head). **Claim.** Without the scale, a wide head looks
+at one single key.
 
-A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, the variances add up:
+A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, each product has the variance
+$\mathrm{E}[q_n^2]\,\mathrm{E}[k_n^2] = 1$, and the variances add up:
 
 $$\mathrm{Var}(q \cdot k) = \sum_{n=1}^{d} \mathrm{Var}(q_n k_n) = d, \qquad \mathrm{Var}\big(q \cdot k / \sqrt d\big) = 1.$$
 
@@ -155,8 +158,10 @@ plt.show()
 r"""
 ## The gradient
 
-Write $S = q k^T \cdot \text{scale}$, $P = \text{softmax}(S)$, $O = P v$, and $dX$ for the gradient that belongs to $X$.
-Backwards through the three steps, with the pullbacks of chapter 1:
+Write $S = q k^T \cdot \text{scale}$ with $\text{scale} = 1/\sqrt d$, then $P = \text{softmax}(S)$ and $O = P v$. Write $dX$ for the
+gradient that belongs to $X$ ([chapter 1](01_autograd.ipynb) wrote it with a bar). We go backwards through the three steps. $O = Pv$ and $S$ are matrix
+products, and the pullback of a product is a product with the other factor, transposed. Between them stands softmax, row by row. Its
+pullback is in chapter 1, $\bar s_j = w_j\,(\bar w_j - \sum_i \bar w_i w_i)$:
 
 $$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)),$$
 $$dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
@@ -201,7 +206,7 @@ assert np.allclose(((cotangent @ v.T) * weights).sum(axis=1), (cotangent * outpu
 r"""
 ## The trouble: N times N
 
-`scores` has an entry for each pair of tokens: $N^2$ of them, for each head of each clip. Twice the frames mean four times the
+`scores` has an entry for each pair of tokens: $N^2$ of them, of 4 bytes each, for each head of each clip. Twice the frames mean four times the
 scores. (The article that this project set out from says that the cost grows *exponentially*. It doesn't: $N^2$ is *quadratic*.
 Exponential growth would multiply the cost with every frame that is added.)
 """
@@ -282,7 +287,7 @@ Vectorised, the loop takes a *tile* of keys at a time, and all queries together.
 # %%
 def tiled_attention(q, k, v, tile):
     """Attention (Nq, d), (Nk, d), (Nk, dv) -> (Nq, dv), and for each query the maximum and the sum, (Nq, 1)."""
-    top, total, out = -1e30, 0.0, 0.0
+    top, total, out = -np.inf, 0.0, 0.0
     for start in range(0, len(k), tile):
         keys, values = k[start : start + tile], v[start : start + tile]
         scores = q @ keys.T / np.sqrt(q.shape[-1])  # (Nq, tile): the only array that big
@@ -417,7 +422,7 @@ The arithmetic is still $N^2$ in both: a clip twice as long is four times the wo
 
 All [masks](glossary.md#mask) of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. If the times are frame
 numbers, the clip is [causal](glossary.md#causal): nobody looks into the future. A key whose time is later than all others is
-padding.
+[padding](glossary.md#padding): no query sees it.
 """
 
 # %%
@@ -476,7 +481,8 @@ check.ch05_pullback(attention_pullback)
 r"""
 **3. Bring parts together.** Keys were split over several machines. Each gave a triple for every query: its maximum `top` (Nq, 1), the
 sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of `exp(score - top) * value` (Nq, dv), not divided by anything. From the
-list of triples, return the triple for all keys. A machine that held no visible key gave `top` -inf and zeros.
+list of triples, return the triple for all keys, `out` still undivided. Some machines held no key at all: they gave `top` -inf and
+zeros.
 """
 
 

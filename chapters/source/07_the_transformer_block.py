@@ -57,7 +57,8 @@ The sum that runs through all blocks is called the [residual stream](glossary.md
 [gates](glossary.md#gate). This chapter takes the three lines apart: norm, modulation, gates, and what stands between them.
 
 Here is the library's block, on a clip of 3 frames with 4x4 tokens each, with a caption of 5 words. The array `condition` is what the
-network knows about a frame besides its tokens: its noise level, and the caption's mean.
+network knows about a frame besides its tokens: its noise level, and the mean of the caption's words. The attention is `joint`: every
+token looks at every token of the clip.
 """
 
 # %%
@@ -111,7 +112,7 @@ assert np.allclose(ag.layer_norm(100 * loud + 7).data, ag.layer_norm(loud).data,
 # %% [markdown]
 r"""
 The last line says what is lost: a token's size and its mean. Only the *direction* is left. But the stream itself isn't normed, only what
-the branches read. So the stream forgets nothing.
+the branches read. So the stream itself forgets nothing.
 
 ## Modulation: one network for all noise levels
 
@@ -183,7 +184,8 @@ assert np.ptp(openness, axis=1).max() > 0.05
 r"""
 All gates were 0 when training began. Each block has found its own curve: the higher it is, the more of the branch is added to the stream.
 The line under the picture counts the blocks whose attention gate is wider open at heavy noise than at little noise. Where most are, one
-can read it like this: a noisy token says little by itself, so its neighbours have to help. That is a reading, not a proof.
+can read it like this: a noisy token says little by itself, so its neighbours have to help. That is a reading, not a proof. In the right
+panel most curves go the other way, and in both panels of gates late blocks add more than early ones.
 
 ## What stands between: three branches
 
@@ -376,7 +378,8 @@ print(f"after {depth} blocks with open gates the stream is {sizes['gates at 1'][
 # %% [markdown]
 r"""
 With shut gates depth does nothing, and nothing is lost. With open gates every block adds the output of weights that have learnt nothing, and
-the input is drowned. The network must first learn to undo its own beginning.
+the input is drowned. (Read the right panel from right to left: the gradient sets out behind the last block, and it has grown when it
+arrives at the first.) The network must first learn to undo its own beginning.
 
 Does that matter for training? We measure: small transformers on small clips of moving digits, velocity prediction, same data, same learning
 rate, same number of steps. The output layer starts at zero in both, so both begin with the same loss. Each has several seeds, since one
@@ -440,9 +443,10 @@ print(f"gates at 0 are ahead in {better} of {len(seeds)} pairs")
 
 # %% [markdown]
 r"""
-This is one depth, one learning rate, few steps. The open gates are late rather than stuck. With another rate, a warm-up or more steps they
-may catch up; we haven't tried (exercise 6). Zeros give an easy start. In the paper on DiT, with far larger networks and long trainings,
-adaLN-Zero was clearly ahead of the same network without zeros.
+This is one depth, one learning rate, few steps. The open gates are late rather than stuck. With another rate, with smaller steps
+at first (a *warm-up*) or with more steps they may catch up; we haven't tried (exercise 6). Zeros give an easy start. In the paper on DiT
+([Peebles and Xie 2023](references.md#peebles-2023)), with far larger networks and long trainings, adaLN-Zero was clearly ahead of the same
+network without zeros.
 
 ## Weights, FLOPs and time
 
@@ -554,7 +558,8 @@ plt.show()
 r"""
 Norms and gates have no matrix product, so the formula gives them nothing. They take time all the same, because they read and write the whole
 stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not four. Attention also needs an exponential for
-every score, which the formula doesn't count either.
+every score, which the formula doesn't count either. Nor does it count the norms of queries and keys and the
+splitting into heads. They are why cross-attention, with few products, is farther from its least time than the MLP.
 
 ## Exercises
 
@@ -590,7 +595,7 @@ check.ch07_fold(fold)
 # %% [markdown]
 r"""
 **3. The pullback of a dropped branch.** *Stochastic depth* skips a branch for some clips in training and makes it larger for the others:
-`x + keep / rate * gate * branch`, where `keep` (B,) is 0 or 1 and `rate` a number. `x` and `branch` are (B, T, S, D), `gate` is
+`x + keep / rate * gate * branch`, where `keep` (B,) is 0 or 1 for each clip and `rate` a number. `x` and `branch` are (B, T, S, D), `gate` is
 (B, T, 1, D). From `grad` (B, T, S, D) return the gradients of x, gate and branch.
 """
 
@@ -604,7 +609,7 @@ check.ch07_gate(gate_pullback)
 
 # %% [markdown]
 r"""
-**4. How many weights?** A network has `depth` blocks of width `width`: modulation, self-attention, cross-attention, and an MLP `ratio` times as
+**4. How many weights?** A network has `depth` blocks like the one printed above, of width `width`: modulation, self-attention, cross-attention, and an MLP `ratio` times as
 wide. Return two numbers of weights in all *matrices* of the blocks (no biases, no norms): with a modulation in each block, and with one that
 all blocks share.
 """

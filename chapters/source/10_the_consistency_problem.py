@@ -13,7 +13,6 @@ them with several seeds and at two speeds.
 comparison is.
 
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb).
-[Chapter 11](11_joint_attention.ipynb) tells who can influence whom, and [chapter 12](12_the_bill.ipynb) what it costs.
 
 This project set out from an article on how diffusion transformers came to make video. We call it *the article*. Its Figure 1
 links each pixel to the same pixel of the other frames. Its Figure 2 links everything. The article makes three claims. With the
@@ -72,12 +71,12 @@ library measures this on moving digits. `one_class` asks if the judge of [chapte
 same digit in every frame. `likeness` is the correlation of the digit's picture with its picture in the first frame. `on_path`
 asks if the digit follows one line that bounces at the walls. `travel` says how far it goes, in pixels.
 
-A figure says nothing by itself. So beside it stands a ceiling, real clips. And there are floors: real clips, each spoilt in one
+A number says nothing by itself. So beside it stands a ceiling, real clips. And there are floors: real clips, each spoilt in one
 way ([ceiling and floor](glossary.md#ceiling-and-floor)).
 
 **Claim.** A frozen clip wins everything that is about consistency.
 
-**What to look at.** Go down each column. Which spoilt clips get the same figure as the real ones? Which measure catches each
+**What to look at.** Go down each column. Which spoilt clips get the same number as the real ones? Which measure catches each
 of them?
 """
 
@@ -107,11 +106,11 @@ any two handwritten digits are somewhat alike.
 
 To compare networks we must train several. So we shrink the world to a corridor of 4 x 20 pixels with one ball, for six frames.
 The ball's *colour* is its identity. It may be any hue of the circle. The ball rolls left or right, *slow* or *fast*, and the
-caption is this one word. Slow is a fraction of a pixel a frame. Fast is more than the ball's own width. Pixels are the latents.
-A [patch](glossary.md#patch) is 4 x 2 pixels, which makes ten tokens a frame. (This world is in `minivdit/lab/study/ball.py`.)
+caption is this one word. Slow is a fraction of a pixel a frame. Fast is more than the ball's own width. The network sees the
+pixels themselves. A [patch](glossary.md#patch) is 4 x 2 pixels, which makes ten tokens a frame.
 
 **What to look at.** All pictures of this chapter are drawn like these: a clip is one picture, with its frames one beneath the
-other. A ball that rolls steadily is a slanted stripe. The stripe has one colour if the ball keeps its colour.
+other. A ball that rolls steadily is a slanted stripe, of one colour if the ball keeps its colour.
 """
 
 
@@ -137,8 +136,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The measures are simple, too. The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with
-$c_R, c_G, c_B$ the summed red, green and blue of the ink,
+The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with
+$c_R, c_G, c_B$ the sums of red, green and blue over the ink (pixels brighter than 0.25, weighted with their brightness), and $T$
+frames,
 
 $$h_t = \arg\big(c_R + c_G\, e^{2\pi i/3} + c_B\, e^{4\pi i/3}\big), \qquad
 \text{change of hue} = \frac{1}{T-1} \sum_{t=2}^{T} \big|h_t - h_1\big|_{\text{short way round the circle}}.$$
@@ -202,8 +202,8 @@ likely. The mean is **90 degrees**. That is what "no link between frames" looks 
 
 We train one network for each [attention pattern](glossary.md#attention-pattern). All else is shared: the first weights (checked
 below), the batches, the noise, the number of steps. The network predicts the *clean* clip (`clean` in
-[chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest. With $x_0$ the clip, $\epsilon$ the noise and
-$t$ the noise level, the loss is
+[chapter 3](03_adding_noise.ipynb)), which so small a network learns fastest. With $f$ the network, $x_0$ the clip (times 3, to
+be as large as noise), $\epsilon$ the noise and $t$ the noise level, the loss is
 
 $$\big\lVert f\big((1 - t)\, x_0 + t\, \epsilon,\; t,\; \text{word}\big) - x_0 \big\rVert^2.$$
 
@@ -338,7 +338,7 @@ assert np.allclose(mixed[1], mixed[1][:, :1], atol=1e-3)  # frozen, exactly
 r"""
 Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With the same
 noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its colour nor rolls. It stays for some
-frames, then jumps. There is no rolling ball at any $c$. Shared noise is used in practice, but to help networks that do have
+frames, then jumps. Shared noise is used in practice, but to help networks that do have
 links.
 
 ## Pixel to same pixel
@@ -389,7 +389,7 @@ for name, matrix in [*looks.items(), *reach.items()]:
 r"""
 The links of `time` lead away from a fast ball. They go to the same place, and in the other frames there is only background
 there. How often does that happen? The library counts the patches with ink that have none one frame later. We count on our balls,
-and on digits of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the usual clips, so
+and on digits in clips of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the usual clips, so
 that a digit leaves its patch at once.)
 """
 
@@ -429,7 +429,7 @@ frames and a block over time, every token has heard of every other. (With frames
 The news takes a detour. Inside its frame, the background token at the ball's old place can learn where the ball is now and
 which colour it has. Over time, it hands that on. The link isn't lost, but it is indirect. A token must carry the news beside its own
 business, and each exchange takes two blocks. So four blocks make two exchanges in `framewise` and four in `joint`. Does that
-matter? No argument can settle it.
+matter? We measure.
 
 ## The experiment
 
@@ -460,7 +460,7 @@ show(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frame
 
 # %% [markdown]
 r"""
-(Moving, a clip in each row: `perframe`, `framewise`, `joint` from left to right, all fast.)
+(Moving: `perframe`, `framewise`, `joint` from left to right, all fast. Each row begins with the same noise.)
 
 Where is the difference made? We ask for the network's error on fixed test clips, at several
 [noise levels](glossary.md#noise-level), and divide by that of `perframe`. Below 1 means: the links helped.
@@ -492,13 +492,14 @@ for word in PACES:
 
 # %% [markdown]
 r"""
-At low noise a frame shows everything by itself, and links have little to add. Near pure noise nobody sees anything. In between,
+At low noise a frame shows everything by itself, and links even hurt a little. Near pure noise nobody sees anything. In between,
 the other frames hold what this frame has lost in noise. There links pay, and there a clip is decided. But `framewise` and `joint`
 can hardly be told apart by these errors.
 
 ## How sure, and after how long?
 
-One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we train with two more seeds, and measure at four moments.
+One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we train with two more seeds,
+and measure at four moments. (To save time, with half the clips and fewer steps of the sampler: the numbers differ from the table's.)
 """
 
 # %%
@@ -533,13 +534,13 @@ plt.show()
 r"""
 A seed acts on both patterns alike: it gives them the same first weights and the same batches. So we take the *difference* within
 each seed, $g_s = \text{framewise}_s - \text{joint}_s$. With $n$ seeds, the mean $\bar g$ and the standard deviation $d$ of the
-$g_s$, the 95% interval is Student's:
+$g_s$, the 95% interval is, with Student's factor $t_{n-1}$,
 
 $$\bar g \pm t_{n-1}\, \frac{d}{\sqrt n}.$$
 
 It is wide for so few seeds: $t_2 = 4.3$. An interval wholly above 0 says that `joint` is better.
 
-One question more. If it is the *speed* that makes the difference, as the count of patches suggests, then the gap must be wider for
+If it is the *speed* that makes the difference, as the count of patches suggests, then the gap must be wider for
 the fast ball than for the slow one. That is a difference within each seed, too.
 """
 
@@ -608,8 +609,7 @@ The steps were equal. Their price isn't: it grows with the pairs of tokens whose
 
 $$\text{frame}: T S^2, \qquad \text{time}: S\, T^2, \qquad \text{joint}: (T S)^2.$$
 
-None of this is exponential, whatever the article says. It is *quadratic*: twice the length costs `joint` four times as many
-scores. ([Chapter 12](12_the_bill.ipynb) has the whole bill.)
+This is *quadratic*, not exponential: twice the length costs `joint` four times as many scores. ([Chapter 12](12_the_bill.ipynb) has the bill.)
 """
 
 # %%
@@ -677,7 +677,7 @@ check.ch10_left(left_behind_after)
 
 # %% [markdown]
 r"""
-**4. Is the gap wider?** `framewise` and `joint` (2, n) are a figure of two patterns, trained with the same n seeds: row 0 with
+**4. Is the gap wider?** `framewise` and `joint` (2, n) hold one measure for two patterns, trained with the same n seeds: row 0 with
 the fast ball, row 1 with the slow one. Return the interval (low, high) by which the gap framewise - joint is wider for the fast
 ball. `t` is Student's factor.
 """

@@ -43,7 +43,8 @@ def _summary(scores, values):
 @exercise
 def ch05_merge(answer, generator):
     queries, width, *lengths = different(generator, 5, 2, 10)
-    lengths.insert(int(generator.integers(4)), 0)  # one without a key
+    where = int(generator.integers(4))
+    lengths[where:where] = [0, 0]  # two without a key, one after the other: -inf minus -inf
     scores = generator.standard_normal((queries, sum(lengths))) * 4
     values = generator.standard_normal((sum(lengths), width))
     cuts = np.cumsum(lengths)[:-1]

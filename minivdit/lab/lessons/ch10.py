@@ -50,7 +50,10 @@ def ch10_paired(answer, generator):
     wider = [float(a - b - c + d) for a, b, c, d in zip(framewise[0], joint[0], framewise[1], joint[1])]
     mean = sum(wider) / seeds
     error = (sum((one - mean) ** 2 for one in wider) / (seeds - 1) / seeds) ** 0.5
-    agree("the interval (low, high)", answer(framewise, joint, t), [mean - t * error, mean + t * error])
+    got, expected = answer(framewise, joint, t), [mean - t * error, mean + t * error]
+    if np.shape(got) == (2,) and np.allclose(got, [-expected[1], -expected[0]]):
+        raise Wrong("the interval (low, high): the sign is wrong. Which gap is taken from which?")
+    agree("the interval (low, high)", got, expected)
 
 
 @exercise

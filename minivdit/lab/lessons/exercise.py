@@ -138,6 +138,8 @@ def _diagnosis(got, expected, close):
 
     if same(-expected):
         return "the sign is wrong"
+    if same(0):
+        return "all are nearly 0"
     factor = float(np.vdot(got, expected) / np.vdot(expected, expected)) if expected.any() else 0.0
     if got.size > 1 and same(factor * expected):
         return f"all are {factor:.3g} times as large as they should be"

@@ -19,6 +19,7 @@ EXPECTED = np.random.default_rng(0).standard_normal((3, 5))
         (EXPECTED[:2], r"shape \(2, 5\), where \(3, 5\) is wanted"),
         (EXPECTED * np.nan, "NaN"),
         (EXPECTED * 0, "all are 0"),
+        (EXPECTED[::-1] * 1e-9, "all are nearly 0"),
         (-EXPECTED, "the sign is wrong"),
         (EXPECTED * 2.5, "2.5 times as large"),
         (EXPECTED * 0.99998, "off by little, up to 2e-05"),

@@ -109,6 +109,13 @@ def merge_two(first, second):
     return [top] + [first[i] * shrink[0] + second[i] * shrink[1] for i in (1, 2)]
 
 
+def merge_step(first, second):
+    top = np.maximum(first[0], second[0])
+    with np.errstate(invalid="ignore"):
+        shrink = [np.exp(each[0] - top) for each in (first, second)]
+    return [top] + [first[i] * shrink[0] + second[i] * shrink[1] for i in (1, 2)]
+
+
 def merge_stacked(parts):
     tops, totals, outs = (np.stack(arrays) for arrays in zip(*parts))
     factors = np.exp(tops - tops.max(0))
@@ -202,6 +209,7 @@ WRONG = {
         lambda parts: merge(parts, (True, False)),  # the output forgotten
         lambda parts: merge(parts, (False, True)),
         lambda parts: merge(parts[:2]),
+        lambda parts: functools.reduce(merge_step, parts),  # -inf minus -inf, where two machines held no key
         lambda parts: (*merge(parts)[:2], merge(parts)[2] / merge(parts)[1]),  # divided already
         lambda parts: tuple(np.sum([part[i] for part in parts], axis=0) for i in range(3)),
         lambda parts: tuple(  # -inf minus -inf
