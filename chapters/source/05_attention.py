@@ -82,7 +82,8 @@ assert np.allclose(output, ag.simple_attention(q, k, v).data)  # the library's s
 # %% [markdown]
 r"""
 Now on a clip, with nothing trained. We cut a moving digit into patches of 4x4 pixels, and each patch is query, key and value at
-once. (Queries and keys are doubled, so that the weights differ more.) So a patch of the digit in one frame looks for patches like itself.
+once. (Queries and keys are doubled, so that the weights differ more.) So a patch of the digit in one frame looks for patches like
+itself.
 
 **What to look at.** Follow the yellow cells from frame to frame. Do they follow the digit? In which frames are they bright, and in
 which not?
@@ -125,8 +126,8 @@ same stroke, same digit, or whatever lowers the loss.
 
 ## Why divide by the root of the width
 
-Large networks run several attentions side by side, called [heads](glossary.md#head). **Claim.** Without the scale, a wide head looks
-at one single key.
+Large networks run several attentions side by side, called [heads](glossary.md#head). **Claim.** Without the scale, a wide head
+looks at one single key.
 
 A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, each product has the variance
 $\mathrm{E}[q_n^2]\,\mathrm{E}[k_n^2] = 1$, and the variances add up:
@@ -158,10 +159,10 @@ plt.show()
 r"""
 ## The gradient
 
-Write $S = q k^T \cdot \text{scale}$ with $\text{scale} = 1/\sqrt d$, then $P = \text{softmax}(S)$ and $O = P v$. Write $dX$ for the
-gradient that belongs to $X$ ([chapter 1](01_autograd.ipynb) wrote it with a bar). We go backwards through the three steps. $O = Pv$ and $S$ are matrix
-products, and the pullback of a product is a product with the other factor, transposed. Between them stands softmax, row by row. Its
-pullback is in chapter 1, $\bar s_j = w_j\,(\bar w_j - \sum_i \bar w_i w_i)$:
+Write $S = q k^T \cdot \text{scale}$ with $\text{scale} = 1/\sqrt d$, then $P = \text{softmax}(S)$ and $O = P v$. Write $dX$ for
+the gradient that belongs to $X$ ([chapter 1](01_autograd.ipynb) wrote it with a bar). We go backwards through the three steps.
+$S$ and $O$ are matrix products, and the pullback of a product is a product with the other factor, transposed. Between them stands
+softmax, row by row. Its pullback is in chapter 1, $\bar s_j = w_j\,(\bar w_j - \sum_i \bar w_i w_i)$:
 
 $$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)),$$
 $$dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
@@ -206,9 +207,9 @@ assert np.allclose(((cotangent @ v.T) * weights).sum(axis=1), (cotangent * outpu
 r"""
 ## The trouble: N times N
 
-`scores` has an entry for each pair of tokens: $N^2$ of them, of 4 bytes each, for each head of each clip. Twice the frames mean four times the
-scores. (The article that this project set out from says that the cost grows *exponentially*. It doesn't: $N^2$ is *quadratic*.
-Exponential growth would multiply the cost with every frame that is added.)
+`scores` has an entry for each pair of tokens: $N^2$ of them, of 4 bytes each, for each head of each clip. Twice the frames mean
+four times the scores. (The article that this project set out from says that the cost grows *exponentially*. It doesn't: $N^2$ is
+*quadratic*. Exponential growth would multiply the cost with every frame that is added.)
 """
 
 # %%
@@ -414,15 +415,16 @@ assert figures[counts[-1], "attention"][0] < figures[counts[-1], "simple_attenti
 
 # %% [markdown]
 r"""
-The arithmetic is still $N^2$ in both: a clip twice as long is four times the work. Tiling makes long clips *possible*, not cheap.
+On the machine of these outputs the tiled form is even faster. But the arithmetic is still $N^2$ in both: a clip twice as long is
+four times the work. Tiling makes long clips *possible*, not cheap.
 [Attention patterns](glossary.md#attention-pattern) make them cheaper, in which not every token looks at every other; see
 [chapter 12](12_the_bill.ipynb).
 
 ## Who may look at whom
 
-All [masks](glossary.md#mask) of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. If the times are frame
-numbers, the clip is [causal](glossary.md#causal): nobody looks into the future. A key whose time is later than all others is
-[padding](glossary.md#padding): no query sees it.
+All [masks](glossary.md#mask) of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. If
+the times are frame numbers, the clip is [causal](glossary.md#causal): nobody looks into the future. A key whose time is later
+than all others is [padding](glossary.md#padding): no query sees it.
 """
 
 # %%
@@ -479,10 +481,10 @@ check.ch05_pullback(attention_pullback)
 
 # %% [markdown]
 r"""
-**3. Bring parts together.** Keys were split over several machines. Each gave a triple for every query: its maximum `top` (Nq, 1), the
-sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of `exp(score - top) * value` (Nq, dv), not divided by anything. From the
-list of triples, return the triple for all keys, `out` still undivided. Some machines held no key at all: they gave `top` -inf and
-zeros.
+**3. Bring parts together.** Keys were split over several machines. Each gave a triple for every query: its maximum `top` (Nq, 1),
+the sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of `exp(score - top) * value` (Nq, dv), not divided by anything.
+From the list of triples, return the triple for all keys, `out` still undivided. Some machines held no key at all: they gave `top`
+-inf and zeros.
 """
 
 

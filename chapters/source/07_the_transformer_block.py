@@ -609,9 +609,9 @@ check.ch07_gate(gate_pullback)
 
 # %% [markdown]
 r"""
-**4. How many weights?** A network has `depth` blocks like the one printed above, of width `width`: modulation, self-attention, cross-attention, and an MLP `ratio` times as
-wide. Return two numbers of weights in all *matrices* of the blocks (no biases, no norms): with a modulation in each block, and with one that
-all blocks share.
+**4. How many weights?** A network has `depth` blocks like the one printed above, of width `width`: modulation, self-attention,
+cross-attention, and an MLP `ratio` times as wide. Return two numbers of weights in all *matrices* of the blocks (no biases, no norms): with a
+modulation in each block, and with one that all blocks share.
 """
 
 

@@ -136,9 +136,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with
-$c_R, c_G, c_B$ the sums of red, green and blue over the ink (pixels brighter than 0.25, weighted with their brightness), and $T$
-frames,
+The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with $c_R, c_G, c_B$ the sums
+of red, green and blue over the ink (pixels brighter than 0.25, weighted with their brightness), and $T$ frames,
 
 $$h_t = \arg\big(c_R + c_G\, e^{2\pi i/3} + c_B\, e^{4\pi i/3}\big), \qquad
 \text{change of hue} = \frac{1}{T-1} \sum_{t=2}^{T} \big|h_t - h_1\big|_{\text{short way round the circle}}.$$
@@ -336,10 +335,9 @@ assert np.allclose(mixed[1], mixed[1][:, :1], atol=1e-3)  # frozen, exactly
 
 # %% [markdown]
 r"""
-Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With the same
-noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its colour nor rolls. It stays for some
-frames, then jumps. Shared noise is used in practice, but to help networks that do have
-links.
+Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With the
+same noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its colour nor rolls. It stays for
+some frames, then jumps. Shared noise is used in practice, but to help networks that do have links.
 
 ## Pixel to same pixel
 
@@ -388,9 +386,9 @@ for name, matrix in [*looks.items(), *reach.items()]:
 # %% [markdown]
 r"""
 The links of `time` lead away from a fast ball. They go to the same place, and in the other frames there is only background
-there. How often does that happen? The library counts the patches with ink that have none one frame later. We count on our balls,
-and on digits in clips of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the usual clips, so
-that a digit leaves its patch at once.)
+there. How often does that happen? The library counts the patches with ink that have none one frame later. We count on our
+balls, and on digits in clips of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the
+usual clips, so that a digit leaves its patch at once.)
 """
 
 
@@ -427,9 +425,9 @@ such a network *cannot* keep a moving thing consistent. **That isn't so**, and t
 frames and a block over time, every token has heard of every other. (With frames alone, in the fifth map, that never happens.)
 
 The news takes a detour. Inside its frame, the background token at the ball's old place can learn where the ball is now and
-which colour it has. Over time, it hands that on. The link isn't lost, but it is indirect. A token must carry the news beside its own
-business, and each exchange takes two blocks. So four blocks make two exchanges in `framewise` and four in `joint`. Does that
-matter? We measure.
+which colour it has. Over time, it hands that on. The link isn't lost, but it is indirect. A token must carry the news beside
+its own business, and each exchange takes two blocks. So four blocks make two exchanges in `framewise` and four in `joint`. Does
+that matter? We measure.
 
 ## The experiment
 
@@ -493,13 +491,14 @@ for word in PACES:
 # %% [markdown]
 r"""
 At low noise a frame shows everything by itself, and links even hurt a little. Near pure noise nobody sees anything. In between,
-the other frames hold what this frame has lost in noise. There links pay, and there a clip is decided. But `framewise` and `joint`
-can hardly be told apart by these errors.
+the other frames hold what this frame has lost in noise. There links pay, and there a clip is decided. But `framewise` and
+`joint` can hardly be told apart by these errors.
 
 ## How sure, and after how long?
 
-One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we train with two more seeds,
-and measure at four moments. (To save time, with half the clips and fewer steps of the sampler: the numbers differ from the table's.)
+One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we
+train with two more seeds, and measure at four moments. (To save time, with half the clips and fewer steps of the sampler: the
+numbers differ from the table's.)
 """
 
 # %%
@@ -532,9 +531,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-A seed acts on both patterns alike: it gives them the same first weights and the same batches. So we take the *difference* within
-each seed, $g_s = \text{framewise}_s - \text{joint}_s$. With $n$ seeds, the mean $\bar g$ and the standard deviation $d$ of the
-$g_s$, the 95% interval is, with Student's factor $t_{n-1}$,
+A seed acts on both patterns alike: it gives them the same first weights and the same batches. So we take the *difference*
+within each seed, $g_s = \text{framewise}_s - \text{joint}_s$. With $n$ seeds, the mean $\bar g$ and the standard deviation $d$
+of the $g_s$, the 95% interval is, with Student's factor $t_{n-1}$,
 
 $$\bar g \pm t_{n-1}\, \frac{d}{\sqrt n}.$$
 
@@ -609,7 +608,8 @@ The steps were equal. Their price isn't: it grows with the pairs of tokens whose
 
 $$\text{frame}: T S^2, \qquad \text{time}: S\, T^2, \qquad \text{joint}: (T S)^2.$$
 
-This is *quadratic*, not exponential: twice the length costs `joint` four times as many scores. ([Chapter 12](12_the_bill.ipynb) has the bill.)
+This is *quadratic*, not exponential: twice the length costs `joint` four times as many scores. ([Chapter 12](12_the_bill.ipynb)
+has the bill.)
 """
 
 # %%
@@ -677,9 +677,9 @@ check.ch10_left(left_behind_after)
 
 # %% [markdown]
 r"""
-**4. Is the gap wider?** `framewise` and `joint` (2, n) hold one measure for two patterns, trained with the same n seeds: row 0 with
-the fast ball, row 1 with the slow one. Return the interval (low, high) by which the gap framewise - joint is wider for the fast
-ball. `t` is Student's factor.
+**4. Is the gap wider?** `framewise` and `joint` (2, n) hold one measure for two patterns, trained with the same n seeds: row 0
+with the fast ball, row 1 with the slow one. Return the interval (low, high) by which the gap framewise - joint is wider for the
+fast ball. `t` is Student's factor.
 """
 
 

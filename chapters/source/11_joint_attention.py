@@ -12,8 +12,9 @@ measure how far each of them looks; look into the attention of the shipped weigh
 links all tokens at once; attention in frames and then in time (its Figure 1) needs a detour. And "can influence" is one
 question, "does influence" another.
 
-**You need:** [chapter 5](05_attention.ipynb) and [chapter 6](06_patches_and_positions.ipynb). What the patterns do to
-the quality of clips is measured in [chapter 10](10_the_consistency_problem.ipynb); what they cost, in [chapter 12](12_the_bill.ipynb).
+**You need:** chapters [5](05_attention.ipynb), [6](06_patches_and_positions.ipynb) and [7](07_the_transformer_block.ipynb), and
+from [chapter 10](10_the_consistency_problem.ipynb) the world of the ball. What the patterns cost is in
+[chapter 12](12_the_bill.ipynb).
 
 ![A patch linked to all patches of all frames](pictures/11.svg)
 """
@@ -69,7 +70,9 @@ gives each token a label, and tokens with equal labels look at each other. The l
 | `framewise` | `frame`, `time` | inside the frame, then one position through all frames (Figure 1) |
 | `joint` | `joint` | everyone looks at everyone (Figure 2) |
 | `window` | `window` | boxes, shifted by half a box every other block |
-| `skip` | `skip` | every k-th token, then every k-th run of k |
+| `skip` | `skip` | every k-th token, then every k-th run of k neighbours |
+
+Boxes are 2 x 2 x 2 tokens here, and k is 2.
 
 Which tokens does *one* token look at directly? We take a token in the third of six frames, and draw its group in the first
 two blocks.
@@ -190,18 +193,22 @@ Read the picture by rows.
 - `framewise`: the own frame after the first block, all frames after the second. So frames and time in turn do link the
   frames. What they lack is the *direct* link between different places of different frames.
 - `joint`: everything at once.
-- `window` and `skip` need their second block, which is shifted.
+- `skip` needs its second block, which takes other tokens together. `window` needs a third: a shifted box reaches only a little
+  further.
 
 ## The same from a matrix product
 
 **Claim.** Who can influence whom follows from the groups alone, with no network.
 
-Write for each block $b$ a boolean matrix $L_b$ whose entry $(i, j)$ says that token $i$ looks at token $j$. Let $R_b$ say
-who has reached whom after $b$ blocks. What reaches $i$ now had reached, one block earlier, a token that $i$ looks at:
+Write for each block $b$ a boolean matrix $L_b$ whose entry $(i, j)$ says that token $i$ looks at token $j$. Let $R_b$ say who
+has reached whom after $b$ blocks: entry $(i, j)$ says that something of token $j$ has come to token $i$. At first each token
+has reached only itself, so $R_0$ is the identity. What reaches $i$ now had reached, one block earlier, a token $m$ that $i$
+looks at:
 
-$$R_0 = 1, \qquad R_b = L_b\, R_{b-1}, \qquad\text{that is}\quad R_b[i, j] = \bigvee_m \big( L_b[i, m] \wedge R_{b-1}[m, j] \big)$$
+$$R_b = L_b\, R_{b-1}, \qquad\text{that is}\quad R_b[i, j] = \bigvee_m \big( L_b[i, m] \wedge R_{b-1}[m, j] \big)$$
 
-This is a matrix product with "or" for plus. The innermost line of the loop is that formula:
+This is a matrix product with "or" ($\vee$) for plus and "and" ($\wedge$) for times. The innermost line of the loop is that
+formula:
 """
 
 
@@ -248,14 +255,15 @@ for name in SCHEMES:
 r"""
 ## How far apart are two tokens?
 
-Let $d(i, j)$ be the number of attentions that it takes to get from token $j$ to token $i$. Its mean over all pairs is the
-[average attention distance](glossary.md#average-attention-distance), from the report of Open-Sora Plan
-([Lin et al. 2024](references.md#lin-2024)):
+Let $d(i, j)$ be the least number of attentions that it takes to get from token $j$ to token $i$, if the blocks may come in any
+order. Its mean over all pairs is the [average attention distance](glossary.md#average-attention-distance), from the report of
+Open-Sora Plan ([Lin et al. 2024](references.md#lin-2024)):
 
 $$\bar d = \frac{1}{N^2} \sum_{i, j} d(i, j), \qquad \bar d_\text{joint} = 1 - \frac1N, \qquad \bar d_\text{framewise} = 2 - \frac1T - \frac1S$$
 
 with $T$ frames of $S$ tokens, $N = TS$. In `framewise` 1 step is enough inside a frame ($1/T$ of all pairs) and inside a column
-($1/S$), and all others take 2. Beside the distance stands what it costs: the pairs of tokens for which a block computes scores.
+($1/S$), and all others take 2. (A token and itself are a pair of both kinds, and $d(i, i) = 0$.) Beside the distance stands
+what it costs: the pairs of tokens for which a block computes scores.
 """
 
 # %%
@@ -344,10 +352,12 @@ out, however far away.
 
 ## A U-Net beside it
 
-Before transformers, the network in a diffusion model was a [U-Net](glossary.md#u-net)
-([Ronneberger et al. 2015](references.md#ronneberger-2015); for clips [Ho, Salimans et al. 2022](references.md#ho-salimans-2022)). It
-is made of convolutions. One with a kernel of 3 sees one step to each side, so $n$ of them in a row see $n$ steps. A convolution
-between two halvings of the picture counts double, one below the second halving four times: for layers $l$ with strides $s$,
+Before transformers, the network in a diffusion model was a [U-Net](glossary.md#u-net) ([Ronneberger et al.
+2015](references.md#ronneberger-2015); for clips [Ho, Salimans et al. 2022](references.md#ho-salimans-2022)). It is made of
+[convolutions](glossary.md#convolution). One with a kernel of 3 sees one step to each side, so $n$ of them in a row see $n$
+steps. On the way the picture is halved. After the first halving a convolution counts double, after the second four times. A
+layer that halves has the [stride](glossary.md#stride) $s = 2$, any other $s = 1$. So with layers $l$ from the first to the
+last,
 
 $$\text{steps to each side} = \sum_l \;\prod_{k<l} s_k$$
 
@@ -375,8 +385,8 @@ assert 0.8 < price["U-Net"] / price["transformer"] < 1.25
 
 # %% [markdown]
 r"""
-The training is that of chapter 10, with AdamW for all weights. (Muon takes the transformer's matrices only, which would be an
-unfair advantage.) Each network gets a learning rate that suits it.
+The training is that of chapter 10, with AdamW for all weights. ([Muon](glossary.md#muon), which chapter 10 used as well,
+takes the transformer's matrices only. That would be an unfair advantage.) Each network gets a learning rate that suits it.
 """
 
 # %%
@@ -408,13 +418,14 @@ for name, network in both.items():
 
 # %% [markdown]
 r"""
-Now the influence. We take one column of pixels as wide as a patch in one frame of the prediction, $y_{t,x}$, and a random
-[cotangent](glossary.md#cotangent) $c$. Then we ask with one backward pass how large the gradient is at all inputs, by distance in
-time and in space:
+Now the influence. We take one column of pixels as wide as a patch in one frame of the prediction, $y_{t,p}$ for frame $t$ and
+column $p$, and a random [cotangent](glossary.md#cotangent) $c$. Then we ask with one backward pass how large the gradient is at
+all inputs, by distance in time and in space:
 
-$$I(\Delta t, \Delta x) = \Big(\, \text{mean} \;\big\| \partial\, (c \cdot y_{t,\,x}) \,/\, \partial\, x_{t + \Delta t,\; x + \Delta x} \big\|^2 \Big)^{1/2}$$
+$$I(\Delta t, \Delta p) = \Big(\, \text{mean} \;\big\| \partial\, (c \cdot y_{t,\,p}) \,/\, \partial\, x_{t \pm \Delta t,\; p \pm \Delta p} \big\|^2 \Big)^{1/2}$$
 
-The mean goes over places, signs and clips. What is asked is how far the network *does* look, on real clips with noise.
+where $x$ is the noisy clip that goes in. The mean goes over all frames and columns, both directions and all clips. What is
+asked is how far the network *does* look, on real clips with noise.
 """
 
 
@@ -475,8 +486,8 @@ farther in time, the farther in space. That is where a ball that rolls was, or w
 
 Now the clips. Each of the transformer's balls keeps its colour through all frames, since all frames ask all others. The U-Net's
 balls change theirs, nearly by chance: far frames don't hear of each other. What is near, it does as well or better. Its loss is
-hardly higher, and its balls lie closer to a straight line. Neither has learnt the fast pace yet. Train
-both longer: which of these differences stay?
+hardly higher, and its balls lie closer to a straight line. (With the fast ball that proves little, since it hardly rolls.)
+Neither has learnt the fast pace yet. Train both longer: which of these differences stay?
 
 So the contrast holds in this world, for what must agree over a distance, and only for that. It is one small world, one seed and
 little training. Large U-Nets have attention in their smallest sizes, for the very reason that you see here
@@ -611,8 +622,9 @@ explorer.picture()
 r"""
 With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is open in
 other frames, and soon the digit isn't there any more. With `perframe` no other frame is open. Each frame draws its own digit at
-its own place. That is one patch and one moment. For all others, put `explorer` alone in a cell. A page opens in the notebook, on
-which you click a patch and choose block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
+its own place. The number under a frame is its share of the attention. That is one patch and one moment. For all others, put
+`explorer` alone in a cell. A page opens in the notebook, on which you click a patch and choose block, head and step.
+(`minivdit explore "a 3 moving right"` writes the same page to a file.)
 
 ## Exercises
 
@@ -648,8 +660,9 @@ check.ch11_blocks(blocks_until_all)
 
 # %% [markdown]
 r"""
-**3. Average attention distance.** From one boolean matrix (N, N), the links of any block: the mean over all ordered pairs of
-how many steps it takes from i to j; 0 from a token to itself, `math.inf` where there is a pair without a way.
+**3. Average attention distance.** `step` (N, N) is boolean: entry [i, j] is true if i looks at j in at least one of the blocks,
+and every token looks at itself. Return the mean of $d(i, j)$ over all ordered pairs, those of a token and itself included, or
+`math.inf` if there is a pair without a way.
 """
 
 
