@@ -247,6 +247,11 @@ def main():
     parser.add_argument("--site", action="store_true")
     parser.add_argument("--slides", action="store_true")
     options = parser.parse_args()
+    options.numbers = [number.zfill(2) for number in options.numbers]
+    known = sorted({source.name[:2] for source in sources()})
+    for number in options.numbers:
+        if number not in known:
+            parser.error(f"there is no chapter {number}; choose from {' '.join(known)}")
     if options.site:
         return make_site()
     if options.slides:

@@ -197,6 +197,13 @@ def test_nothing_names_one_particular_machine():
     assert not found
 
 
+def test_no_merge_was_left_half_done():
+    """git writes such lines where two changes meet."""
+    pattern = re.compile(r"^(?:<{7}|>{7}) ", flags=re.M)
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in tracked() if path.suffix in (".md", ".py")}
+    assert not [path.name for path, text in texts.items() if pattern.search(text)]
+
+
 def test_files_can_be_read_in_one_sitting():
     long = {path.name: len(path.read_text().splitlines()) for path in sources()}
     assert not {name: lines for name, lines in long.items() if lines >= 420}

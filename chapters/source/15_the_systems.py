@@ -191,7 +191,7 @@ know that, one has to train with equal budgets: `minivdit compare`.
 
 ## CogVideoX, Open-Sora Plan: a causal autoencoder in space and time
 
-The autoencoder of this project compresses each frame by itself. The big systems compress time as well, in CogVideoX 4 frames
+The autoencoder of the weights `small` compresses each frame by itself. (The preset `causal` has the other kind.) The big systems compress time as well, in CogVideoX 4 frames
 to one. (Kling's announcement says "3D VAE", but not by how much.) **Claim.** The cost of a block falls by more than the
 number of tokens, because the scores grow with its square.
 """

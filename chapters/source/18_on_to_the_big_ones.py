@@ -459,7 +459,7 @@ code](references.md#cogvideo-code), [Open-Sora's code](references.md#open-sora-c
 | positions | `rotary_angles` | `get_3d_rotary_pos_embed` in `models/embeddings.py` | `Rotary3DPositionEmbeddingMixin` | `EmbedND` |
 | timestep | `wave_features` | `Timesteps`, `TimestepEmbedding` | in `DiffusionTransformer` | `timestep_embedding`, `MLPEmbedder` |
 | text encoder | `TextEncoder` | T5, from transformers | `FrozenT5Embedder` in `sgm/modules/encoders/modules.py` | `HFEmbedder` (T5 and CLIP) in `models/text/conditioner.py` |
-| autoencoder | `Autoencoder` | `AutoencoderKLCogVideoX` in `models/autoencoders/` | `VideoAutoencoderInferenceWrapper` in `vae_modules/autoencoder.py` | `AutoencoderKLCausal3D` in `models/hunyuan_vae/` |
+| autoencoder | `CausalAutoencoder`, `Autoencoder` | `AutoencoderKLCogVideoX` in `models/autoencoders/` | `VideoAutoencoderInferenceWrapper` in `vae_modules/autoencoder.py` | `AutoencoderKLCausal3D` in `models/hunyuan_vae/` |
 | noise schedule | `diffusion.make` | in the scheduler | `ZeroSNRDDPMDiscretization` | `get_schedule` in `utils/sampling.py` |
 | sampler | `samplers.py` | `CogVideoXDDIMScheduler`, `CogVideoXDPMScheduler` in `schedulers/` | `VPSDEDPMPP2MSampler` in `sgm/modules/diffusionmodules/sampling.py` | `I2VDenoiser` in `utils/sampling.py` |
 | guidance | `guided` | in the pipeline | `DynamicCFG` in `guiders.py` there | in `I2VDenoiser` |
@@ -511,7 +511,7 @@ r"""
 *Pairs, times* is how many times as many scores an attention has. *To train* is what weights, gradients and AdamW take before
 the first activation: 16 bytes a weight in mixed precision. Those are 2 for the weight in 16 bits, 2 for its gradient, and 12 for
 three numbers in 32 bits: the weight again, and Adam's two averages ([Rajbhandari et al. 2020](references.md#rajbhandari-2020)). A
-GPU has 80 GB or so. That is why the rest of the list exists:
+GPU has 80 GB or so. So large models need what small ones don't:
 
 - **Parallelism.** The batch is split, as in our shards. The 16 bytes are split over the GPUs (ZeRO, FSDP). Single matrices are
   split (tensor parallelism, [Shoeybi et al. 2019](references.md#shoeybi-2019)). And since one *clip* no longer fits, its tokens
@@ -521,12 +521,13 @@ GPU has 80 GB or so. That is why the rest of the list exists:
   larger than CogVideoX-2B's transformer: its shape (24 layers of width 4,096, inner width 10,240) gives the number printed below.
   HunyuanVideo takes a multimodal language model ([Kong et al. 2024](references.md#kong-2024)).
 - **3D autoencoder.** It also shrinks time, by 4 in CogVideoX and HunyuanVideo and by 8 in Movie Gen
-  ([Polyak et al. 2024](references.md#polyak-2024)). Ours works frame by frame.
+  ([Polyak et al. 2024](references.md#polyak-2024)). Ours does so in the preset `causal`; that of the weights `joint` works frame
+  by frame.
 - **Data.** CogVideoX trained on about 35 million clips and 2 billion images ([Yang et al. 2024](references.md#yang-2024)); Open-Sora
   2.0 on 70 million clips in its first stage ([Peng et al. 2025](references.md#peng-2025)); Movie Gen on the order of 100 million
   clips and a billion images. Ours are drawn afresh for every batch, and cost nothing.
-- **Stages.** Small and short first. Open-Sora 2.0 spent 2,240 GPU days at 256 pixels of a budget of 200,000 dollars. Movie Gen's
-  30 billion weights see up to 73,000 tokens.
+- **Stages.** Small and short first. Of Open-Sora 2.0's 200,000 dollars more than half, 2,240 GPU days, went into the first
+  stage, at 256 pixels. Movie Gen's 30 billion weights see up to 73,000 tokens.
 """
 
 # %%

@@ -67,8 +67,9 @@ class Abilities:
         """
         _refuse_path(drawing)
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
-        half = self._coded_together(window // 2, backwards)
-        context = min(values.whole("context", context, default=half), video.shape[1])
+        if context is None:
+            context = self._coded_together(min(max(1, window // 2), video.shape[1]), backwards)
+        context = min(values.whole("context", context), video.shape[1])
         if not 1 <= context < window:
             raise InputError(
                 f"context can't be {context}, since each round draws a clip of {window} frames; choose from 1 to "
@@ -92,6 +93,7 @@ class Abilities:
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
         _refuse_path(drawing)
+        self._check_single_frames()
         video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor, 2)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
         if gaps < 1:
@@ -116,6 +118,7 @@ class Abilities:
         _refuse_path(drawing)
         if "frame_step" in drawing:
             raise InputError("a recursive clip has steps of its own, 2**halvings at first; leave frame_step out")
+        self._check_single_frames()
         halvings = values.whole("halvings", halvings, 1, 10)
         window = self.settings.num_frames
         self.check_request(len(values.captions(prompt)), window, self.settings.size, (window - 1) * 2**halvings + 1)
@@ -128,15 +131,20 @@ class Abilities:
         """Two clips, and `num_frames` frames between them that lead from one to the other.
 
         context: how many frames of either clip are given to the network; by default a quarter of a clip's length in
-        training. num_frames: by default as many as fill that length.
+        training, or fewer where the autoencoder codes several frames together. num_frames: by default as many as fill
+        that length.
         """
         _refuse_path(drawing)
         before, after = (self._pixels(video, VIDEO, "a clip") for video in (before, after))
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
         window = self.settings.num_frames
-        context = values.whole("context", context, 1, default=max(1, window // 4))
-        left, right = before[:, -context:], after[:, :context]
+        if context is None:
+            counts = (min(max(1, window // 4), video.shape[1]) for video in (before, after))
+            counts = [self._coded_together(count, backwards) for count, backwards in zip(counts, (False, True))]
+        else:
+            counts = [values.whole("context", context, 1)] * 2
+        left, right = before[:, -counts[0] :], after[:, : counts[1]]
         first, others = left.shape[1], right.shape[1]
         last = first + values.whole("num_frames", num_frames, 1, default=max(1, window - first - others))
         frames = {time: left[:, time] for time in range(first)}
@@ -153,6 +161,7 @@ class Abilities:
         that was given stays.
         """
         _refuse_path(drawing)
+        self._check_single_frames()
         length = values.whole("num_frames", num_frames, 3, default=self.settings.num_frames)
         closed, drawn = self._whole_patches(length + 1), image is None
         image = None if drawn else self._pixels(image, IMAGES, "the image")
@@ -228,9 +237,20 @@ class Abilities:
             prompt = prompt(np.stack([frames[time] for time in run], axis=1))
         return self.draw(prompt, Given.at(frames, num_frames), **drawing)
 
+    def _check_single_frames(self):
+        """Raise InputError where the autoencoder codes several frames together, so that single ones can't be given."""
+        each = self.autoencoder.config.time_factor
+        if each > 1:
+            raise InputError(
+                f"this gives the network single frames, and {self.name} codes {each} together; take weights that code "
+                "each frame by itself, such as 'small'"
+            )
+
     def _coded_together(self, num_frames, backwards=False):
         """The most frames up to this number that the autoencoder codes by themselves, at the beginning or the end."""
         each, first = self.autoencoder.config.time_factor, 0 if backwards else 1
+        if num_frames < (first or each):
+            raise InputError(f"{self.name} codes {each} frames together; give a clip of at least as many to lead to")
         return first + (num_frames - first) // each * each
 
     def _whole_patches(self, num_frames):

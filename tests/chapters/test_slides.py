@@ -1,6 +1,7 @@
 """Chapters as slides: headings begin them, and nothing of the notebook is lost."""
 
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -84,6 +85,13 @@ def test_it_is_said_which_hosts_a_page_loads_from(build, chapter):
         '<a href="https://a.org">words</a><script src="https://b.org/x.js"></script><link href="https://c.org/y.css">'
     )
     assert build.loaded_by(page) == ["b.org", "c.org"]
+
+
+def test_a_chapter_that_is_not_there_is_an_error(build, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build.py", "--slides", "99"])
+    with pytest.raises(SystemExit):
+        build.main()
+    assert "there is no chapter 99; choose from 00 01" in capsys.readouterr().err
 
 
 def test_code_in_fences_has_no_headings(build):

@@ -1,5 +1,7 @@
 """Drawing with an autoencoder that makes one latent frame of four: lengths, abilities, files, the explorer."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,11 +78,29 @@ def test_what_gives_single_frames_says_what_it_needs(model):
     video = clip(9)
     for ability in (
         lambda: model.interpolate(video, PROMPT),
+        lambda: model.recursive(PROMPT),
         lambda: model.loop(PROMPT),
-        lambda: model.extend(video, context=3),
     ):
-        with pytest.raises(InputError, match="give whole groups"):
+        with pytest.raises(InputError, match="codes 4 together; take weights that code each frame by itself"):
             ability()
+    with pytest.raises(InputError, match="give whole groups"):
+        model.extend(video, context=3)
+    for lead_to_three in (lambda: model.connect(video, clip(3)), lambda: model.extend(clip(3), backwards=True)):
+        with pytest.raises(InputError, match="codes 4 frames together; give a clip of at least as many to lead to"):
+            lead_to_three()
+
+
+@pytest.mark.parametrize("frames", [1, 3, 9])
+def test_connecting_and_extending_give_whole_groups_of_clips_of_any_length(model, frames):
+    video, after = clip(frames), clip(9, seed=1)
+    long = TextToVideo(
+        model.transformer, model.autoencoder, model.tokenizer, dataclasses.replace(model.settings, num_frames=17)
+    )
+    joined = long.connect(video, after, PROMPT)
+    assert joined.shape[1] == frames + 12 + 9
+    np.testing.assert_array_equal(joined[:, :frames], video)
+    np.testing.assert_array_equal(joined[:, -9:], after)
+    np.testing.assert_array_equal(long.extend(video, PROMPT, 4)[:, :frames], video)
 
 
 def test_a_mask_over_all_time_works(model):

@@ -111,6 +111,10 @@ def test_weights_and_command_line(model, tmp_path, capsys):
         "2",
     ]
     assert main([*command, "--path", "4,4 12,20"]) == 0
+    capsys.readouterr()
+    assert main(["card", str(tmp_path / "clip.gif")]) == 0 and "[[[4.0, 4.0], [12.0, 20.0]]]" in capsys.readouterr().out
+    assert main([*command, "--path", "4,4 12,20", "--path", "4,4 9,9"]) == 2
+    assert "2 paths for 'a 3 moving right', which asks for 1 digit; give --path once" in capsys.readouterr().err
     assert (
         main([*command, "--path", "4,4"]) == 2
         and "is not a path; give two or more way points" in capsys.readouterr().err

@@ -12,7 +12,8 @@ from .groups import SEVERAL, add_device, add_drawing, add_shape, add_weights, dr
 from .options import number, output_file, require_effect, way_points, whole
 
 USUAL_RATE = 8  # frames a second
-OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last")  # of single commands
+# Options of single commands.
+OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last", "recursive", "path")
 
 
 def add_output(parser, rate="as a given clip has them, otherwise 8"):
@@ -129,6 +130,7 @@ def add_sample(commands):
 
 
 def sample(options):
+    from ...data.captions import asks_for_digits
     from .caption_notes import without_quotes
 
     if without_quotes(options.prompt):
@@ -137,6 +139,10 @@ def sample(options):
     drawn = prompts if index is None else prompts[index : index + 1]
     if not drawn:
         raise InputError(f"there is no clip {index} among {len(prompts)}, counted from 0; change --index")
+    for prompt in drawn:
+        digits, paths = asks_for_digits(prompt), len(options.path or ())
+        if 0 < digits < paths:
+            raise InputError(f"{paths} paths for {shorten(prompt)!r}, which asks for {digits} digit; give --path once")
     rate = options.fps or USUAL_RATE
     model = load_model(options, len(drawn), rate)
     size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames

@@ -11,8 +11,8 @@ def add_lessons(commands):
     student's code can't reach: what its outputs say doesn't count. A student is a folder in FOLDER, or the name of a
     file: class/ann/01_autograd.ipynb and class/ann_01_autograd.ipynb are both ann's.
 
-    In the tables 'yes' is solved, 'no' isn't, and '-' wasn't handed in. Of several notebooks of a student a right
-    answer counts. Files beside a notebook aren't there when it runs.
+    In the tables 'yes' is solved, 'no' isn't, and '-' wasn't handed in or can't be read. Of several notebooks of a
+    student a right answer counts. Files beside a notebook aren't there when it runs.
 
     This is a teacher's aid, not a sandbox. Code that students wrote runs here as you: it could read and delete your
     files or use the network. Memory, time and the size of a file are limited where the system can. If you don't know
@@ -39,7 +39,8 @@ def lessons(options):
 
     found = report.find(options.paths)
     backend.use("cpu", kernels=False)  # compiling would take some answer's time
-    sheets, problems = [], []
+    empty = report.without_notebook(options.paths, found)
+    sheets, problems = [], [report.none_in(folder) for folder in empty]
     with console.progress_bar("notebooks", len(found), unit="notebook", delay=2, leave=False) as bar:
         for student, path in found:
             try:
@@ -49,7 +50,9 @@ def lessons(options):
             bar.update()
     if not sheets:
         raise InputError(shorten("; ".join(problems), 900))
-    students = report.gather(sheets)
+    students = [student for student, _ in found]
+    students += [report.student_of(folder / "none", folder.parent) for folder in empty]
+    students = report.gather(sheets, students)
     if options.csv:
         write_file(options.csv, report.as_csv(students))
     lines = report.tables(students)

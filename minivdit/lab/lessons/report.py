@@ -33,7 +33,7 @@ def find(paths):
         if given.is_dir():
             inside = [path for path in sorted(given.rglob("*")) if _is_notebook(path.relative_to(given), path)]
             if not inside:
-                raise InputError(f"no notebooks in {given}; there may be .ipynb, and .py with cells that begin '# %%'")
+                raise InputError(none_in(given))
             found += [(student_of(path, given), path) for path in inside]
         elif given.is_file() and given.suffix in (".ipynb", ".py"):
             found.append((student_of(given, given.parent), given))
@@ -42,6 +42,21 @@ def find(paths):
         else:
             raise InputError(f"there is no folder or notebook {given}")
     return found
+
+
+def none_in(folder):
+    """What is said of a folder without notebooks."""
+    return f"no notebooks in {folder}; there may be .ipynb, and .py with cells that begin '# %%'"
+
+
+def without_notebook(paths, found):
+    """Folders beside those of students in which `find` found nothing: perhaps something else was handed in."""
+    empty = []
+    for given in (path for path in map(Path, paths) if path.is_dir()):
+        below = [path for path in sorted(given.iterdir()) if path.is_dir() and not path.name.startswith((".", "_"))]
+        full = {path for path in below if any(path in notebook.parents for _, notebook in found)}
+        empty += [path for path in below if full and path not in full]
+    return empty
 
 
 def _is_notebook(place, path):
@@ -66,7 +81,7 @@ def cells_of(path):
     """The sources of a notebook's code cells. InputError where it can't be read."""
     if path.stat().st_size > MOST:
         raise InputError(f"{path} is larger than {MOST >> 20} MB; clear its outputs")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")  # some editors write a byte order mark
     if path.suffix == ".py":
         head, *rest = PERCENT.split(text)
         cells = zip(["", *rest[::2]], [head, *rest[1::2]])
@@ -96,11 +111,14 @@ def sheet(student, path, seconds):
     return Sheet(student, path, grade(cells, stubs_of(path, cells), seconds))
 
 
-def gather(sheets):
-    """{student: {exercise: Verdict or None}}, students in order; of several answers a right one counts."""
-    students = {}
+def gather(sheets, others=()):
+    """{student: {exercise: Verdict or None}}, students in order; of several answers a right one counts.
+
+    others: students of whom nothing may have been graded; they get a row all the same.
+    """
+    students = {student: {} for student in sorted({*(one.student for one in sheets), *others})}
     for one in sorted(sheets, key=lambda one: (one.student, one.path)):
-        verdicts = students.setdefault(one.student, {})
+        verdicts = students[one.student]
         for exercise, verdict in one.verdicts.items():
             if verdict or not verdicts.get(exercise):
                 verdicts[exercise] = verdict or verdicts.get(exercise) or verdict

@@ -339,6 +339,8 @@ def test_cells_of_both_kinds_of_notebook(tmp_path):
     made = {"cell_type": "code", "source": ["x = 1\n", "y = 2"]}
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [made, {"cell_type": "markdown", "source": "words"}]}))
     assert report.cells_of(tmp_path / "a.ipynb") == ["x = 1\ny = 2"]
+    (tmp_path / "marked.ipynb").write_text((tmp_path / "a.ipynb").read_text(), encoding="utf-8-sig")  # as on Windows
+    assert report.cells_of(tmp_path / "marked.ipynb") == ["x = 1\ny = 2"]
 
 
 @pytest.mark.parametrize(
