@@ -675,14 +675,14 @@ def systems():
     """Which part each idea of chapter 15 belongs to."""
     ideas = (
         ("patches", "Sora", "any size, any length", "sand"),
-        ("attention patterns", "Open-Sora, Open-Sora Plan", "in turn, windows, skips", "blue"),
-        ("autoencoder", "CogVideoX, Open-Sora Plan", "causal in time", "green"),
-        ("block", "CogVideoX", "modulation for words, too", "blue"),
-        ("noise levels", "CogVideoX", "in strata", "grey"),
-        ("given frames", "Open-Sora, Luma", "level 0; loops", "grey"),
-        ("two stages", "CogVideo", "key frames, then between", "violet"),
-        ("captions", "Runway", "change along the clip", "peach"),
-        ("data", "Mira", "longer clips, long captions", "sand"),
+        ("given frames", "Luma", "start, end, loops", "grey"),
+        ("autoencoder", "Kling", "causal in time", "green"),
+        ("captions", "Runway Gen-3", "change along the clip", "peach"),
+        ("training", "Open-Sora", "cheap attention first", "sand"),
+        ("attention patterns", "Open-Sora Plan", "skips", "blue"),
+        ("data", "Mira", "longer clips", "sand"),
+        ("two rounds", "CogVideo", "key frames, then between", "violet"),
+        ("block", "CogVideoX", "words in the sequence", "blue"),
     )
     y, width, drawn = TOP + 14, 240, []
     for place, (part, who, idea, colour) in enumerate(ideas):
@@ -690,7 +690,7 @@ def systems():
     drawn.append(
         note(
             y + 264,
-            "Each idea goes in as one change to this project’s model; a figure comes out that says what it does.",
+            "Goes in: an idea, as settings of this library. Comes out: the one property that makes it useful, checked.",
         )
     )
     return y + 280, drawn

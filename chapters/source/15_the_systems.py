@@ -4,12 +4,12 @@ r"""
 
 *About 100 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** take one idea from each of nine systems, run it in miniature with this library's parts, and measure it: what
-it costs, which tokens it links, what it changes. In the exercises, train a small causal compressor.
+**You'll do:** take nine systems apart into ideas. For each idea you use the part of this library that has it, and check the one
+property that makes it useful. In the exercises, train a small causal compressor.
 
-**You'll learn:** which of these ideas are documented, and which are a sentence on a web page. Why the field went from
-[factorised](glossary.md#factorised-attention) to [full attention](glossary.md#full-attention). What causal autoencoders,
-[expert modulation](glossary.md#expert-modulation) and [stratified](glossary.md#stratified-sampling) noise levels are for.
+**You'll learn:** which of these ideas are documented, and which are a sentence on a web page. What a causal autoencoder, words in
+the sequence, [expert modulation](glossary.md#expert-modulation), [stratified](glossary.md#stratified-sampling) noise levels
+and cheaper attention at the start are for. Which setting of this library switches each of them on.
 
 **You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and [chapter 14](14_every_ability.ipynb).
 
@@ -21,42 +21,63 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import Markdown
 
 from minivdit import autograd as ag
-from minivdit.base import machine
-from minivdit.data import CaptionedClips, DigitMotion, MixedClips, digit_source
+from minivdit.base.machine import amount
+from minivdit.data import CaptionedClips, DigitMotion, digit_source
+from minivdit.data.grammar import DIRECTIONS
+from minivdit.data.paths import along, path_maps
+from minivdit.diffusion import curves, training_levels
 from minivdit.generation import TextToVideo
 from minivdit.lab.display.strips import draw_strip
 from minivdit.lab.evaluation import seam
 from minivdit.lab.lessons import check, size
+from minivdit.lab.pipeline.forecast import likely_minutes, stage_costs, step_flops, token_grid
 from minivdit.models import costs
-from minivdit.models.patches import patch_grid, patchify
-from minivdit.models.patterns import average_attention_distance, reachable, with_occurrences
+from minivdit.models.blocks import SelfAttention
+from minivdit.models.causal_autoencoder import CausalAutoencoder, CausalConv
+from minivdit.models.patches import rotary_angles
+from minivdit.models.patterns import average_attention_distance, partition, reachable, with_occurrences
+from minivdit.training import presets, recipes
+from minivdit.training.stages import tokenizer_of
 
 plt.style.use("seaborn-v0_8-colorblind")
 generator = np.random.default_rng(0)
-
 model = TextToVideo.load("small")  # 32 x 32 pixels, 8 frames
-settings = model.settings
-source = digit_source("strokes", split="test")
-steps = size(16, 2)  # of sampling; few, for time's sake: see `settings.steps` for what is better
+steps = size(16, 2)  # of sampling; few, for time's sake: see `model.settings.steps` for what is better
+
+
+def recipe(name, *ideas):
+    """The preset of a recipe, with all of its ideas or with some; digits come from the built-in pen."""
+    return presets.override(recipes.preset(name, ideas or None), ["data.digits=strokes"])
+
+
+def show(name):
+    """What a recipe changes, how it is trained and drawn with, and what isn't built here."""
+    found = recipes.RECIPES[name]
+    for idea, settings in found.ideas.items():
+        print(f"{idea}: {'  '.join(settings)}")
+    print(f"train: minivdit train {name}\ndraw:  {found.draws} --weights runs/{name}")
+    if found.missing:
+        print(f"not built here: {found.missing}")
 
 
 def clips_of(frames, height, width):
-    return CaptionedClips(source, (height, width), frames, settings.digit_size, num_digits=(1,), synonyms=False)
+    """Clips of one digit, of any shape."""
+    source = digit_source("strokes", split="test")
+    return CaptionedClips(source, (height, width), frames, 16, num_digits=(1,), synonyms=False)
 
 
-def losses(clips, level, captions=None):
-    """The error of what the network predicts, for each of some real clips at noise levels (B,): (B,)."""
-    latents = model.autoencoder.encode(clips.video)
+def losses(clips, level, captions=None, patterns=None):
+    """The error of what `small` predicts, for each of some real clips at noise levels (B,): (B,)."""
+    latents, process = model.autoencoder.encode(clips.video), model.settings.process
     noise = np.random.default_rng(1).standard_normal(latents.shape, dtype=np.float32)
     level = np.repeat(np.asarray(level, np.float32)[:, None], latents.shape[1], axis=1)  # (B, T)
-    x = settings.process.mix(latents, noise, level).astype(np.float32)
+    told = model.tokenizer.encode(captions or clips.captions)
     with ag.no_grad():
-        told = model.tokenizer.encode(captions or clips.captions)
-        prediction = model.transformer(x, level, told).data
-    wanted = settings.process.target(latents, noise, level)
-    return ((prediction - wanted) ** 2).mean(axis=(1, 2, 3, 4))
+        prediction = model.transformer(process.mix(latents, noise, level), level, told, patterns=patterns).data
+    return ((prediction - process.target(latents, noise, level)) ** 2).mean(axis=(1, 2, 3, 4))
 
 
 # %% [markdown]
@@ -66,90 +87,292 @@ r"""
 Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products. Of these, hardly
 more is public than what their makers chose to announce.
 
-| system | what is public | the idea we take | what isn't public |
+| system | what is public | the ideas we take | what isn't public |
 |---|---|---|---|
 | **Sora** (OpenAI, 2024) | [a report](references.md#brooks-2024) that says it leaves model and implementation details out | space-time patches; native sizes and lengths | more of the architecture than "a diffusion transformer on patches"; sizes, data, cost |
 | **Luma** Dream Machine (2024) | [a launch page](references.md#luma-2024): a transformer trained directly on videos | start and end frames, loops | all the rest |
-| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | compression in time; joint attention | sizes, training, data |
+| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | compression in time; joint attention; control of motion | sizes, training, data; how its controls work |
 | **Runway** Gen-3 (2024) | [an announcement](references.md#runway-2024): trained on videos and images together, with temporally dense captions | captions along the clip; a brush | architecture, all numbers |
-| **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | factorised, window and full attention; masks | little |
+| **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | from cheap to full attention; masks | little |
 | **Open-Sora Plan** (Peking University and others) | code, weights, [report](references.md#lin-2024) | Skiparse; causal cache | little |
 | **Mira** (Tencent ARC Lab, 2024) | code, weights, [paper on its data](references.md#ju-2024) | longer clips, structured captions | little |
-| **CogVideo** (Tsinghua University, 2022) | [paper](references.md#hong-2022), code, weights | key frames, then frames between | little |
-| **CogVideoX** (Zhipu AI and Tsinghua, 2024) | [paper](references.md#yang-2024), code, weights | causal 3D VAE, expert adaLN, joint attention, stratified levels | the data |
+| **CogVideo** (Tsinghua University, 2022) | [paper](references.md#hong-2022), code, weights | key frames, then frames between; the frame rate | little |
+| **CogVideoX** (Zhipu AI and Tsinghua, 2024) | [paper](references.md#yang-2024), code, weights | words in the sequence, expert adaLN, strata, zero terminal SNR | the data |
+
+Each idea is one or more settings of this library. A *recipe* is the preset `quick` with the ideas of one system. `minivdit recipes`
+lists them, and `show` prints one. A recipe trains for some minutes, so we run none here. We check properties that
+hold *before* training, or that the network `small` can show. Where the library has no part yet, you find *a toy*, and it says so.
 
 ## Sora: any size, any length
 
 A transformer takes any number of tokens. If a clip is cut into [patches](glossary.md#patch), and each carries its position,
 one network takes a picture (a clip of one frame), a wide clip and a long one. Open-Sora's report 1.1 lists three ways to
 train on all of them: masks in one batch, padding, or [buckets](glossary.md#bucket), where each batch has one shape. This
-project has buckets, `MixedClips`.
+project has buckets, `MixedClips`. If the main shape has $B$ clips a batch, the shape $s$ has
 
-**Claim.** If each batch has as many clips as fit into the main shape's pixels, every batch costs about the same in all
-that is in proportion to tokens.
+$$B_s = \left\lfloor B\, \frac{T H W}{T_s H_s W_s} \right\rfloor.$$
+
+**Claim.** So every batch costs about the same in all that is in proportion to tokens.
 """
 
 # %%
-shapes = {(8, 32, 32): 0.4, (1, 32, 32): 0.2, (8, 32, 64): 0.2, (16, 32, 32): 0.1, (4, 64, 32): 0.1}
-main, *others = shapes
-mixed = MixedClips(clips_of(*main), [(shapes[shape], clips_of(*shape)) for shape in others])
-most, factor = 8 * math.prod(main), model.autoencoder.config.factor
-for _ in range(8):
-    batch = mixed.batch(generator, batch_size=8)
-    clips, frames, height, width, _ = batch.video.shape
-    grid = patch_grid((frames, height // factor, width // factor), model.transformer.config.patch_size)
-    print(f"{clips:>3} clips of {frames:>2} x {height} x {width}: {clips * math.prod(grid):,} tokens")
-    assert clips * frames * height * width <= most
+preset = recipe("sora")
+mixed = preset.data.mixed_clips("test")
+most = 16 * math.prod(token_grid(preset))  # 16 clips of the main shape
+seen = {mixed.batch(generator, batch_size=16).video.shape for _ in range(40)}
+for clips, frames, height, width, _ in sorted(seen):
+    tokens = clips * math.prod(token_grid(preset, (frames, height, width)))
+    print(f"{clips:>3} clips of {frames:>2} x {height} x {width}: {tokens:,} tokens")
+    assert 0.9 * most < tokens <= most
+show("sora")
 
 # %% [markdown]
 r"""
 The network runs on all of these shapes. Whether it is *good* on them is another question. The weights `small` were trained
-on 8 frames of 32x32 only. Here is their error on real clips, relative to that shape, and what they draw.
-
-**What to look at:** the first strip is the shape of training. In the second, look for a digit that isn't one piece. In the
-third, look at the last four frames, which are later than any frame in training.
+on 8 frames of 32x32 only. Here is their error on real clips of other shapes, relative to that shape:
 """
 
 # %%
-some = size(8, 2)
+some = size(16, 2)
 level = (np.arange(some) + 0.5) / some
-own = losses(clips_of(*main).batch(np.random.default_rng(5), some), level).mean()
-for shape in shapes:
-    ratio = losses(clips_of(*shape).batch(np.random.default_rng(5), some), level).mean() / own
-    print(f"{shape[0]:>2} frames of {shape[1]} x {shape[2]}: {ratio:5.2f} times the error on the shape of training")
-
-figure, rows = plt.subplots(3, 1, figsize=(9, 4), layout="constrained", height_ratios=(1, 1, 1))
-for axes, (frames, height, width) in zip(rows, ((8, 32, 32), (8, 32, 48), (12, 32, 32))):
-    drawn = model.generate("a 3 moving right", frames, (height, width), seed=1, steps=steps)
-    draw_strip(axes, drawn[0], label=f"{frames} x {height} x {width}")
-figure.suptitle("'a 3 moving right', one network, three shapes (trained on the first)", fontsize=10)
-plt.show()
+errors = {}
+for shape in ((8, 32, 32), (16, 32, 32), (8, 32, 48), (8, 48, 32)):
+    errors[shape] = losses(clips_of(*shape).batch(np.random.default_rng(5), some), level).mean()
+    print(f"{shape[0]:>2} frames of {shape[1]} x {shape[2]}: {errors[shape] / errors[8, 32, 32]:.2f} times the error")
 
 # %% [markdown]
 r"""
 Sora's report draws the conclusion: train on native sizes, and framing and composition get better.
 
-## Open-Sora and Open-Sora Plan: which tokens are linked, at what price
+## Luma: start and end frames, loops
 
-The reports of two open projects tell a similar story:
+Luma offers both, and doesn't say how they work. Open-Sora 1.1 documents a way. Known frames get timestep 0. A network that
+had never seen mixed timesteps couldn't use them. So Open-Sora trained with random masks: first frames, last ones, both ends, any.
 
-- **Open-Sora** 1.0 had factorised attention (STDiT, after Latte). Its report says that full attention did best in their trials at
-  equal steps, but cost too much. Version 1.3 had shifted windows. Version 2.0 has full attention, with text and video in one
-  sequence (MMDiT, [Esser et al. 2024](references.md#esser-2024)).
-- **Open-Sora Plan** 1.2 had full attention and found it too expensive. Version 1.3 brought [Skiparse](glossary.md#skiparse): every
-  k-th token, and in the next block every k-th run of k tokens.
-- **Kling** and **CogVideoX** have full attention.
-
-Here all of these are patterns, and the same code puts a price on each. The clip has 49 frames of 480x720. The smaller
-CogVideoX sees it as 13 x 30 x 45 tokens of width 1,920. The [distance](glossary.md#average-attention-distance) between tokens
-is measured on a small grid, where all pairs can be listed.
-
-**What to look at:** compare the two bars of a pattern. Which pattern is short on both sides?
+Here every frame has its own noise level, and the recipe only asks for more clips in which some frames are given. **Claim.** Then more
+than a tenth of the clips in training show what is wanted: both ends known, and something to be drawn. And given frames come back bit
+for bit.
 """
 
 # %%
-grid, width, small_grid = (13, 30, 45), 1920, (8, 8, 8)
-tokens = math.prod(grid)
+chances = recipe("luma").diffusion
+levels = training_levels(
+    generator, 4000, 8, shared=chances.shared, given=chances.given, independent=chances.independent
+)
+both = (levels[:, [0, -1]] == 0).all(axis=1) & (levels > 0).any(axis=1)
+print(f"both ends are given in {both.mean():.0%} of the clips")
+assert both.mean() > 0.1
+
+plain = model.generate("a 7 moving down", seed=3, steps=steps)
+ends = {0: plain[:, 0], 7: plain[:, 4]}
+between = model.keyframes(ends, "a 7 moving down", 8, seed=3, steps=steps)
+assert all(np.array_equal(between[:, time], image) for time, image in ends.items())
+loop = model.loop("a 7 moving down", seed=3, steps=steps)
+for name, drawn in (("an ordinary clip", plain), ("a loop", loop)):
+    jump, step = seam(drawn)
+    print(f"{name:17} from the last frame to the first: {jump[0] / step[0]:.2f} times a usual step")
+show("luma")
+
+# %% [markdown]
+r"""
+A loop is a clip that ends as it began, drawn anew around its seam. [Chapter 14](14_every_ability.ipynb) has the rest of this family.
+
+## Kling: a causal autoencoder in space and time
+
+Kling's announcement says "3D VAE", and not more. Open-Sora Plan and CogVideoX document theirs: 4 frames become one latent frame,
+and the first stands alone, so that a picture is a clip of one frame. $1 + 4k$ frames make $1 + k$ latent frames. **Claim.** The cost of a
+block falls by more than the number of tokens, because the scores grow with its square. For 49 frames of 480x720 in the
+smaller CogVideoX, of width 1,920:
+"""
+
+# %%
+width, prices = 1920, []
+for name, frames in (("frames one by one", 49), ("4 to 1 in time, the first alone", 1 + 48 // 4)):
+    n = frames * 30 * 45
+    prices.append(costs.block_flops(n, width))
+    print(f"{name:32}{frames:>3} latent frames, {n:>6,} tokens, {amount(prices[-1], 'FLOPs')} a block")
+assert prices[0] / prices[1] > 49 / 13
+
+# %% [markdown]
+r"""
+That takes [causal convolutions](glossary.md#causal-convolution). With a kernel $w$ of $k$ numbers, the output at time $t$ is
+
+$$y_t = \sum_{j=0}^{k-1} w_j\, x_{t - j}, \qquad x_t = 0 \text{ for } t < 0,$$
+
+so it depends on no later frame. A clip may also come in pieces, if the layer keeps the last $k - 1$ frames of the piece before.
+Open-Sora Plan calls this a *causal cache*. Here it is the dictionary `past`:
+"""
+
+# %%
+layer = CausalConv(1, 1, generator, kernel=1)  # over time only
+x = generator.standard_normal((1, 12, 1, 1, 1), dtype=np.float32)  # (B, T, H, W, C)
+oldest_first = layer.weight.data.ravel()
+by_loop = np.zeros(12)
+for t in range(12):
+    for j in range(min(3, t + 1)):
+        by_loop[t] += oldest_first[2 - j] * x[0, t - j, 0, 0, 0]
+past = {}
+pieces = [layer(piece, past=past).data.ravel() for piece in np.split(x, [5, 6], axis=1)]
+assert np.allclose(layer(x).data.ravel(), by_loop, atol=1e-6)
+assert np.allclose(np.concatenate(pieces), by_loop, atol=1e-6)
+
+# %% [markdown]
+r"""
+**Claim.** The whole autoencoder has these properties, untrained as it is here: a later frame changes no earlier latent frame; the
+first frame can be coded alone; pieces give the bits of the whole.
+"""
+
+# %%
+preset = recipe("kling")
+coder = CausalAutoencoder(preset.autoencoder, generator)
+made = preset.data.clips("test").batch(np.random.default_rng(2), 1)
+video, latents = made.video, coder.encode(made.video)
+print(f"{video.shape[1]} frames {video.shape[2:]} become {latents.shape[1]} latent frames {latents.shape[2:]}")
+later = video.copy()
+later[:, 13:] = 1 - later[:, 13:]
+changed = [t for t in range(latents.shape[1]) if not np.array_equal(coder.encode(later)[:, t], latents[:, t])]
+print(f"frames 13 to 28 are in the latent frames {changed}")
+assert changed == [4, 5, 6, 7]
+assert np.array_equal(coder.encode(video[:, :1]), latents[:, :1])
+pieces = [video[:, :5], video[:, 5:9], video[:, 9:]]
+assert np.array_equal(np.concatenate([*coder.encode_pieces(pieces)], axis=1), latents)
+parts = [latents[:, :3], latents[:, 3:]]
+assert np.array_equal(np.concatenate([*coder.decode_pieces(parts)], axis=1), coder.decode(latents))
+
+# %% [markdown]
+r"""
+`examples/causal_autoencoder.py` trains one, beside an autoencoder of single frames, and says what the compression costs.
+
+**Control of motion.** Kling lets you draw a path for a thing, and doesn't say how it is used. In published work, such as
+[DragNUWA](references.md#yin-2023) and [Tora](references.md#zhang-2024), the path is one more input. Here it becomes a map for each latent
+frame, with a soft spot where the digit $d$ is to be, at $p_t$ in latent cells:
+
+$$m_{t,d}(c) = \exp\!\left(-\frac{\lVert c - p_{t,d} \rVert^2}{2 \cdot 0.7^2}\right).$$
+
+The network gets the maps as more channels beside the noisy latents. In training they come from the true paths, in half
+of the clips. Only a trained network follows them, so we look at what it is shown.
+
+**What to look at:** go down each column of the first two rows. Is the spot where the digit is? The last row is the path
+of the command that is printed below. Which way does it go?
+"""
+
+# %%
+pixels, frames = preset.autoencoder, latents.shape[1]
+maps = path_maps(made.tracks, frames, made.size, pixels.factor, pixels.time_factor)  # (B, T', h, w, 2)
+wanted = along([(9, 9), (22, 16), (9, 22)], video.shape[1])  # (T, 2), y and x
+asked = path_maps(wanted[None, None], frames, made.size, pixels.factor, pixels.time_factor)
+assert preset.transformer.input_channels == latents.shape[-1] + maps.shape[-1]
+for map_, place in ((maps, made.tracks[0, 0, ::4]), (asked, wanted[::4])):
+    for t in range(frames):
+        cell = np.unravel_index(map_[0, t, ..., 0].argmax(), (8, 8))
+        assert (np.abs((np.array(cell) + 0.5) * pixels.factor - 0.5 - place[t]) <= pixels.factor / 2 + 1e-4).all()
+
+figure, rows = plt.subplots(3, 1, figsize=(8, 3.2), layout="constrained")
+shown = (
+    ("frames 0, 4, ...", video[0, ::4]),
+    ("map of its path", maps[0, ..., :1]),
+    ("path asked for", asked[0, ..., :1]),
+)
+for axes, (name, row) in zip(rows, shown):
+    draw_strip(axes, row, label=name)
+figure.suptitle(made.captions[0], fontsize=10)
+plt.show()
+show("kling")
+
+# %% [markdown]
+r"""
+## Runway Gen-3: captions along the clip, and a brush
+
+"Temporally dense captions", says the announcement: the text tells what happens when. Here a caption with "then" becomes a caption
+for each half of the clip, and half of the recipe's training clips have a digit that turns. **Claim.** Each half of such a clip
+moves as its own caption says.
+"""
+
+# %%
+preset = recipe("gen3")
+clips = preset.data.clips("test", turning=preset.data.turning, synonyms=False)
+made = clips.batch(np.random.default_rng(1), 40)
+turning = next(clip for clip, caption in enumerate(made.captions) if "then" in caption)
+words = tokenizer_of(preset)
+tokens = words.encode_over_time([made.captions[turning]], 8)[0]  # (T, L)
+path = made.tracks[turning, 0]  # (T, 2)
+print(made.captions[turning])
+for half, start in (("first", 0), ("second", 4)):
+    told, moved = words.decode(tokens[start]), path[start + 3] - path[start]
+    print(f"{half:6} half is told {told!r}: {moved[0]:+.1f} pixels down, {moved[1]:+.1f} right")
+    said = [direction for direction in DIRECTIONS if told.endswith(direction)]
+    assert np.array_equal(np.sign(moved.round(3)), np.sign(DIRECTIONS[max(said, key=len)]))
+show("gen3")
+
+# %% [markdown]
+r"""
+*A toy:* a motion brush paints where things may move. How Runway's works isn't public, and we have none. The nearest thing here is
+[inpainting](glossary.md#inpainting): every pixel outside the brush is given. **Claim.** Nothing outside the brush changes.
+"""
+
+# %%
+still = clips_of(8, 32, 32).render(np.random.default_rng(3), [[DigitMotion(6, "right", "slow")]]).video
+brushed = np.zeros((32, 32), bool)
+brushed[:, :24] = True
+moved = model.inpaint(still, brushed, "a 6 moving quickly up", seed=5, steps=steps)
+outside, inside = np.abs(moved - still)[:, :, ~brushed].max(), np.abs(moved - still)[:, :, brushed].max()
+print(f"largest change outside the brush: {outside}, under it: {inside:.2f}")
+assert outside == 0 < inside
+
+# %% [markdown]
+r"""
+## Open-Sora: cheaper attention first
+
+Its versions went from cheap to dear. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
+report of 1.0 says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0
+has [full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
+2024](references.md#esser-2024)). Our recipe goes that way within *one* training, which is our idea and not theirs. A pattern has no weights. So the
+same network can begin with frame and time in turn, go on with windows, and end jointly. If a share $s_i$ of the steps
+costs $F_i$, and the rest $F$, then a step costs on average
+
+$$\bar F = \Bigl(1 - \sum_i s_i\Bigr) F + \sum_i s_i F_i.$$
+
+**Claim.** The larger the clip, the more this saves.
+"""
+
+# %%
+saved = []
+for side in (32, 128, 512):
+    preset = presets.override(recipe("open-sora", "cheaper attention first"), [f"data.size={side},{side}"])
+    own, factorised, windows = (cost.training_flops for cost in stage_costs(preset, "training"))
+    mean = 0.25 * own + 0.5 * factorised + 0.25 * windows
+    assert math.isclose(mean, step_flops(preset, "training"))
+    saved.append(1 - mean / own)
+    print(f"{side:>3} x {side}, {math.prod(token_grid(preset)):>6,} tokens: {saved[-1]:.0%} of the FLOPs are saved")
+assert saved == sorted(saved)
+
+clips = clips_of(8, 32, 32).batch(np.random.default_rng(5), some)
+other = losses(clips, level, patterns=("frame", "time")).mean()
+print(f"`small`, trained jointly and held to frame and time: {other / losses(clips, level).mean():.2f} times the error")
+show("open-sora")
+
+# %% [markdown]
+r"""
+The error of `small` says why the change must come well before the end: the weights fit any pattern, but they have to learn it.
+Nothing here says that the clips get as good. That takes a training of each, with equal FLOPs.
+
+## Open-Sora Plan: skips
+
+Open-Sora Plan went the other way. Its version 1.2 had full attention. For 1.3 that was too expensive, and the dense model was fine-tuned
+to [Skiparse](glossary.md#skiparse): every k-th token, and in the next block every k-th run of k tokens. With $N$ tokens the
+[average attention distance](glossary.md#average-attention-distance) is, by their report,
+
+$$\bar d = 2 - \frac{2}{k} + \frac{1}{k^2} - \frac{1}{N}.$$
+
+**Claim.** `skip:4` computes a quarter of the scores, any two tokens are at most two blocks apart, and the formula holds. The
+price is that of the 13 x 30 x 45 tokens from above. The distance is counted on 8 x 8 x 8 tokens, where all pairs can be listed.
+
+**What to look at:** compare the columns *block* and *distance*. Which pattern is low in both?
+"""
+
+# %%
+grid, small_grid = (13, 30, 45), (8, 8, 8)
+tokens, whole = math.prod(grid), costs.block_flops(13 * 30 * 45, width)
 roads = {
     "each frame alone": (["frame"] * 2, "the problem"),
     "frame, time": (["frame", "time"], "Latte, Open-Sora 1.0 to 1.2"),
@@ -157,262 +380,95 @@ roads = {
     "skip 4, both ways": (["skip:4"] * 2, "Open-Sora Plan 1.3"),
     "joint": (["joint"] * 2, "Kling, CogVideoX, Open-Sora 2.0"),
 }
-joint = costs.block_flops(tokens, width)
-table = {}
+distance, reach = {}, {}
 print(f"{'pattern':20}{'scores':>8}{'block':>8}{'distance':>10}{'seen after 2':>14}")
-for name, (patterns, _) in roads.items():
-    pairs = np.mean(
-        [costs.score_pairs(pattern, grid, occurrence) for pattern, occurrence in with_occurrences(patterns)]
-    )
-    price = costs.block_flops(tokens, width, pairs) / joint
-    seen = reachable(patterns, small_grid).mean()
-    table[name] = price, average_attention_distance(patterns, small_grid), seen
-    print(f"{name:20}{pairs / tokens**2:>8.1%}{price:>8.1%}{table[name][1]:>10.2f}{seen:>14.0%}")
-assert table["joint"][0] == 1 and np.isinf(table["each frame alone"][1])
-assert table["skip 4, both ways"][2] == table["frame, time"][2] == 1
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 2.9), layout="constrained", sharey=True)
-place = np.arange(len(table))
-left.barh(place, [price for price, _, _ in table.values()])
-left.set_yticks(place, [f"{name}\n({who})" for name, (_, who) in roads.items()], fontsize=8)
-left.set(xlabel="FLOPs of a block (joint: 1)", title=f"price: {tokens:,} tokens of width {width:,}")
-right.barh(place, [min(far, 4) for _, far, _ in table.values()], color="C1", hatch="//")
-right.set(xlabel="average attention distance", title="distance: 8 x 8 x 8 tokens", xlim=(0, 4))
-right.annotate("never", (3.1, 0), va="center", fontsize=9, bbox=dict(facecolor="w", edgecolor="none"))
-left.invert_yaxis()
-plt.show()
+for name, (patterns, who) in roads.items():
+    pairs = np.mean([costs.score_pairs(pattern, grid, number) for pattern, number in with_occurrences(patterns)])
+    distance[name] = average_attention_distance(patterns, small_grid)
+    reach[name] = reachable(patterns, small_grid).mean()
+    price = costs.block_flops(tokens, width, pairs) / whole
+    print(f"{name:20}{pairs / tokens**2:>8.1%}{price:>8.1%}{distance[name]:>10.2f}{reach[name]:>14.0%}   {who}")
+assert np.isinf(distance["each frame alone"]) and reach["skip 4, both ways"] == reach["frame, time"] == 1
+assert math.isclose(distance["skip 4, both ways"], 2 - 2 / 4 + 1 / 4**2 - 1 / 8**3)
+show("open-sora-plan")
 
 # %% [markdown]
 r"""
-With `skip:4` only a quarter of the scores remain, and yet any two tokens are at most two blocks apart. Factorised attention
-is cheaper still, and its tokens are at most two blocks apart as well. But fewer of them are linked directly. And no direct link joins
-different places of different frames, which is where a moving thing is. The distance doesn't know which links a clip needs. To
-know that, one has to train with equal budgets: `minivdit compare`.
+Factorised attention is cheaper still, and its tokens are at most two blocks apart as well. But fewer of them are linked directly. And
+no direct link joins different places of different frames, which is where a moving thing is. The distance doesn't know which
+links a clip needs. To know that, one has to train with equal budgets: `minivdit study`. (Their model keeps full
+attention in the first two and the last two blocks. Our recipe doesn't, and takes k = 2, since its clips are small.)
 
-## CogVideoX, Open-Sora Plan: a causal autoencoder in space and time
+## Mira: longer clips, structured captions
 
-The autoencoder of the weights `small` compresses each frame by itself. (The preset `causal` has the other kind.) The big systems compress time as well, in CogVideoX 4 frames
-to one. (Kling's announcement says "3D VAE", but not by how much.) **Claim.** The cost of a block falls by more than the
-number of tokens, because the scores grow with its square.
+Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. **Claim.** A clip twice as long costs more than twice as
+much, and most of that is in proportion to tokens as long as they are few.
 """
 
 # %%
-for name, frames in (("frames one by one", 49), ("4 to 1 in time, the first alone", 1 + 48 // 4)):
-    n = frames * 30 * 45
-    block = costs.block_flops(n, width)
-    print(f"{name:32}{frames:>3} latent frames, {n:>6,} tokens, {machine.amount(block, 'FLOPs')} a block")
-
-# %% [markdown]
-r"""
-The first frame stands alone so that a picture can be a clip of one frame. That takes [causal
-convolutions](glossary.md#causal-convolution). With a kernel $w$ of $k$ numbers, newest first, the output at time $t$ is
-
-$$y_t = \sum_{j=0}^{k-1} w_j\, x_{\max(t - j,\, 0)}.$$
-
-It depends on no later frame, and the first frame is repeated before the beginning. First as a loop, for one number a frame:
-"""
-
-
-# %%
-def causal_by_loop(x, kernel):
-    """x (T,), kernel (k,), newest first: y[t] = sum_j kernel[j] x[t - j]."""
-    y = np.zeros_like(x)
-    for t in range(len(x)):
-        for j in range(len(kernel)):
-            y[t] += kernel[j] * x[max(t - j, 0)]
-    return y
-
-
-def causal(x, kernel, cache=None):
-    """The same for a chunk (T, ...); cache: the k - 1 frames before it. Returns the chunk's output, and its cache."""
-    before = np.repeat(x[:1], len(kernel) - 1, axis=0) if cache is None else cache
-    whole = np.concatenate([before, x])
-    y = sum(kernel[j] * whole[len(kernel) - 1 - j : len(whole) - j] for j in range(len(kernel)))
-    return y, whole[len(whole) - (len(kernel) - 1) :]
-
-
-x, kernel = generator.standard_normal(17), generator.standard_normal(3)
-whole, _ = causal(x, kernel)
-assert np.allclose(whole, causal_by_loop(x, kernel))
-assert np.allclose(whole[:1], causal(x[:1], kernel)[0])  # a picture is the beginning of a clip
-
-changed = x.copy()
-changed[9] += 1
-assert np.array_equal(np.flatnonzero(causal(changed, kernel)[0] != whole), [9, 10, 11])  # nothing before frame 9
-
-parts, cache = [], None
-for chunk in np.split(x, [5, 6, 12]):  # a long clip in pieces of any length, as it comes
-    part, cache = causal(chunk, kernel, cache)
-    parts.append(part)
-assert np.allclose(np.concatenate(parts), whole)
-print("chunks of 5, 1, 6 and 5 frames give what the whole clip gives")
-
-# %% [markdown]
-r"""
-The last check is Open-Sora Plan's *causal cache*. Each layer keeps the last k - 1 frames of a chunk. So a clip of any length
-can be encoded in pieces, with no seams and no overlaps.
-
-## CogVideoX: expert adaptive layer norm
-
-CogVideoX puts text and video into *one* sequence, and attention runs over both. But words and patches have different
-statistics. So each kind has a shift and a scale of its own (an *expert*) in every [modulation](glossary.md#modulation):
-
-$$y = \mathrm{norm}(x)\,(1 + \mathrm{scale}_{\text{kind}}) + \mathrm{shift}_{\text{kind}}.$$
-
-In this project text usually comes in by cross-attention, and needs no experts.
-
-**Claim.** A shift and a scale that are shared leave words and patches far apart. We take the words and the patches of the
-`small` network and ask for mean 0 and standard deviation 1 in every channel. On the batch where they are fitted, experts reach
-that by construction. So we fit them on one batch and measure on another.
-"""
-
-
-# %%
-def words_and_patches(seed):
-    """Rows of numbers of width D as the network's blocks get them: words of captions, and as many patches of latents."""
-    made = clips_of(*main).batch(np.random.default_rng(seed), size(64, 8))
-    with ag.no_grad():
-        tokens = model.tokenizer.encode(made.captions)
-        text = model.transformer.text(tokens)[0].data[tokens != 0]  # (words, D)
-        latents = model.autoencoder.encode(made.video)
-        patches = model.transformer.patch_in(patchify(latents, model.transformer.config.patch_size)).data
-    patches = patches.reshape(-1, text.shape[1])
-    return text, patches[np.random.default_rng(seed).permutation(len(patches))[: len(text)]]
-
-
-def normalised(x, shift, scale):
-    return ag.normalise_and_modulate(x[None], shift[None, None], scale[None, None]).data[0]  # (tokens, D)
-
-
-def best(x):
-    """The shift and scale with which layer norm of these tokens gets mean 0, standard deviation 1 in each channel."""
-    plain = normalised(x, np.zeros(x.shape[1], np.float32), np.zeros(x.shape[1], np.float32))
-    return -plain.mean(axis=0) / plain.std(axis=0), 1 / plain.std(axis=0) - 1  # modulate: x (1 + scale) + shift
-
-
-text, video = words_and_patches(2)
-shared, gaps = best(np.concatenate([text, video])), {}
-for name, for_text, for_video in (("shared", shared, shared), ("experts", best(text), best(video))):
-    new_text, new_video = words_and_patches(3)
-    words, patches = normalised(new_text, *for_text), normalised(new_video, *for_video)
-    gaps[name] = np.abs(words.mean(axis=0) - patches.mean(axis=0)).mean()
-    print(f"{name:8} mean distance of words and patches, in a channel of a new batch: {gaps[name]:.2f}")
-assert gaps["experts"] < gaps["shared"] / 2
-
-# %% [markdown]
-r"""
-(The `small` network was never trained on both kinds in one sequence. So the distance is larger than in CogVideoX. Its paper shows
-by ablation that experts helped.)
-
-## CogVideoX: noise levels in strata
-
-Training draws a noise level for each clip. The loss depends strongly on the level, so the loss of a batch varies just because
-of its levels. CogVideoX divides the range into as many intervals as there are workers, and each worker draws in its own
-(*explicit uniform sampling*). For a batch of $B$ clips:
-
-$$t_b = \frac{\pi(b) + u_b}{B}, \qquad u_b \sim U(0, 1), \quad \pi \text{ a random order of } 0, \ldots, B - 1.$$
-
-**Claim.** The mean of the loss stays, and its standard deviation shrinks several times.
-
-**What to look at:** at the left, the steeper the curve, the more a level matters. At the right, both histograms have the same
-middle. The one with strata is narrow, and nothing else about the training has changed.
-"""
-
-# %%
-count = size(24, 4)
-levels = (np.arange(count) + 0.5) / count
-curve_of_loss = np.zeros(count)
-for seed in range(size(2, 1)):
-    clips = clips_of(*main).batch(np.random.default_rng(seed), count)
-    curve_of_loss += losses(clips, levels) / size(2, 1)
-
-
-def batch_losses(stratified, batch=16, batches=2000):
-    draws = generator.random((batches, batch))
-    if stratified:
-        draws = (np.arange(batch) + draws) / batch  # one in each interval
-    return np.interp(draws, levels, curve_of_loss).mean(axis=1)
-
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.7), layout="constrained")
-left.plot(levels, curve_of_loss, "o-", markersize=4)
-left.set(xlabel="noise level", ylabel="loss", title="the loss depends on the level (small)")
-bins = np.linspace(*np.quantile(batch_losses(False), (0.001, 0.999)), 50)
-spread = {}
-for name, stratified, hatch in (("each clip at random", False, ""), ("one in each stratum", True, "//")):
-    values = batch_losses(stratified)
-    spread[name] = values.std()
-    right.hist(values, bins, density=True, alpha=0.6, hatch=hatch, label=name)
-right.set(xlabel="mean loss of a batch of 16", ylabel="density", title="the same network, only other levels")
-right.legend(fontsize=8)
-left.grid(alpha=0.3)
-plt.show()
-random, strata = spread.values()
+pixels = [frames * height * width for frames, height, width in ((120, 80, 128), (60, 240, 384))]
+print(f"Mira: the larger, shorter clip has {pixels[1] / pixels[0]:.1f} times the pixels of the longer one")
+base = presets.get(recipes.BASE)
+flops = {name: step_flops(preset, "training") for name, preset in (("quick", base), ("mira", recipe("mira")))}
 print(
-    f"standard deviation of a batch's loss: at random {random:.4f}, in strata {strata:.4f} ({random / strata:.0f} times less)"
+    f"{recipe('mira').data.num_frames} frames for {base.data.num_frames}: {flops['mira'] / flops['quick']:.2f} times the FLOPs a step"
 )
-assert strata < random / 2
+assert 2 < flops["mira"] / flops["quick"] < 2.5
+show("mira")
 
 # %% [markdown]
 r"""
-CogVideoX also has zero-terminal SNR and velocity prediction ([chapter 3](03_adding_noise.ipynb)). Its larger model has rotary
-positions along three axes ([chapter 6](06_patches_and_positions.ipynb)); the smaller one has fixed sines and cosines.
+*A toy:* Mira's data set has *structured* captions: descriptions from four points of view, and a dense one. Ours have parts, too.
+Which of them does a network use? We drop one at a time and see how much the error on real clips rises.
 
-## Open-Sora's masks, Luma's loops: frames with level 0
-
-Open-Sora 1.1 gave known frames timestep 0. A network that had never seen mixed timesteps couldn't use them. So they
-trained with random masks: first frames, last ones, both ends, any. `diffusion.training_levels` does the same here. Luma
-offers start and end frames and loops, and doesn't say how. With a noise level for each frame both are easy. For a loop, draw
-one frame more than wanted, with the same picture at both ends, and leave out the last.
-
-`seam` measures the jump from the last frame to the first, relative to the median step between neighbours.
-
-**What to look at:** the loop is drawn twice, once in each row. Go from the end of the first row to the beginning of the second:
-is that step like the others? In the last row the two ends are given, and the frames between them are drawn.
+**What to look at:** a rise that is larger than its uncertainty. And beware: the network has never seen a caption without
+a digit or a direction. A caption without "slowly" or "quickly" says *normal* speed, which is false for slow and fast clips.
 """
 
 # %%
-plain = model.generate("a 7 moving down", seed=3, steps=steps)
-loop = model.loop("a 7 moving down", seed=3, steps=steps)
-for name, drawn in (("an ordinary clip", plain), ("a loop", loop)):
-    jump, step = seam(drawn)
-    print(f"{name:17} jump at the seam {jump[0] / step[0]:.2f} median steps")
-ends = {0: plain[:, 0], 7: plain[:, 4]}
-between = model.keyframes(ends, "a 7 moving down", 8, seed=3, steps=steps)
-assert all(np.array_equal(between[:, time], image) for time, image in ends.items())  # bit for bit
-
-figure, rows = plt.subplots(2, 1, figsize=(9, 3.6), height_ratios=(2, 1), layout="constrained")
-draw_strip(rows[0], np.concatenate([loop, loop], axis=1)[0], label="loop, twice", rows=2)
-draw_strip(rows[1], between[0], label="ends given")
-plt.show()
+count = size(40, 4)
+clips = clips_of(8, 32, 32).batch(np.random.default_rng(9), count)
+full = losses(clips, np.full(count, 0.7))
+fields = {
+    "the digit": [*map(str, range(10))],
+    "direction": ["up", "down", "left", "right", "and"],
+    "the adverb": ["slowly", "quickly", "fast"],
+}
+for name, words in fields.items():
+    shorter = [" ".join(word for word in caption.split() if word not in words) for caption in clips.captions]
+    rise = (losses(clips, np.full(count, 0.7), shorter) - full) / full.mean()
+    error = 2 * rise.std(ddof=1) / count**0.5
+    print(f"without {name:11} the error at level 0.7 rises by {rise.mean():+.1%} ± {error:.1%}")
 
 # %% [markdown]
 r"""
-[Chapter 14](14_every_ability.ipynb) has the rest of this family.
-
 ## CogVideo: key frames, then frames between
 
 CogVideo, the oldest here, isn't a diffusion model. It writes a clip as a sequence of discrete tokens, one after the other,
-with 9 billion parameters. Two of its ideas are still in use. Tell the model the *frame rate*. And draw a few
-[keyframes](glossary.md#keyframe) first, then the frames between them, again and again. In miniature: 4 frames, then 7, then 13.
+with 9 billion parameters. Two of its ideas are still in use. Draw a few [keyframes](glossary.md#keyframe) first, then the
+frames between them, again and again. And for that tell the model the *frame rate*: CogVideo writes it before the text.
+
+Here the rate is in the positions. In a clip of every $s$-th frame, frame $t$ has the position $s\,t$. **Claim.** So a frame has
+the same position at any rate. `recursive` draws a clip of step 4, then the frames halfway at step 2, then those at step 1, and keeps
+what it has. (`small` wasn't trained with other rates. Here it only shows which frames are drawn when.)
 """
 
 # %%
-sparse = model.generate("a 0 moving quickly right", num_frames=4, seed=2, steps=steps)
-dense = model.interpolate(sparse, "a 0 moving right", steps=steps)
-denser = model.interpolate(dense, "a 0 moving slowly right", steps=steps)
-assert np.array_equal(denser[:, ::4], sparse) and denser.shape[1] == (sparse.shape[1] - 1) * 4 + 1
-print("frames:", " to ".join(str(drawn.shape[1]) for drawn in (sparse, dense, denser)))
+whole, few = rotary_angles((29, 4, 4), 32)[0], rotary_angles((8, 4, 4), 32, 4)[0]  # cosines (N, 1, 16)
+assert np.array_equal(few.reshape(8, -1), whole.reshape(29, -1)[::4])
+
+prompt = "a 0 moving slowly right"
+key_frames = model.generate(prompt, frame_step=4, seed=2, steps=steps)
+drawn = model.recursive(prompt, halvings=2, seed=2, steps=steps)
+assert np.array_equal(drawn[:, ::4], key_frames)
+print("frames:", " to ".join(str(drawn[:, ::step].shape[1]) for step in (4, 2, 1)))
+show("cogvideo")
 
 # %% [markdown]
 r"""
 **Claim.** To draw one frame after the other by diffusion costs much more than to draw all at once. Suppose that each frame
 needs the same number of sampling steps, and that attention runs over the frames that are there so far. Then one after the
-other takes
-
-$$\sum_{t=1}^{T} t^2 \approx \frac{T^3}{3}$$
-
-pairs of frames for each step, and all at once takes $T^2$:
+other takes $\sum_{t=1}^{T} t^2 \approx T^3/3$ pairs of frames for each step, and all at once $T^2$:
 """
 
 # %%
@@ -431,60 +487,136 @@ r"""
 A language model does better. It keeps the keys and values of the earlier frames, so frame t costs only t pairs: T² / 2 for the
 whole clip. But each frame must wait for the one before it.
 
-## Runway: captions along the clip, and a brush
+## CogVideoX: words in the sequence, with experts
 
-"Temporally dense captions", says the announcement: the text tells what happens when. Here a caption with "then" becomes one
-caption for each frame ([chapter 14](14_every_ability.ipynb)). A motion brush paints where things may move. How Runway's works
-isn't public. The nearest thing here is [inpainting](glossary.md#inpainting): every pixel outside the brush is given.
-**Claim.** Nothing outside the brush changes.
+In this library text usually comes in by cross-attention. CogVideoX puts words and patches into *one* sequence, in which all attend to
+all. Here that works with every pattern: the words belong to every group. **Claim.** So words carry news from group to group.
+Below, groups are frames, and one patch of frame 0 changes. After one attention, frame 0 and the words know. After two,
+every frame knows, although no patch ever saw another frame.
 """
 
 # %%
-still = clips_of(*main).render(np.random.default_rng(3), [[DigitMotion(6, "right", "slow")]]).video
-brushed = np.zeros((32, 32), bool)
-brushed[:, :24] = True
-moved = model.inpaint(still, brushed, "a 6 moving quickly up", seed=5, steps=steps)
-outside = np.abs(moved - still)[:, :, ~brushed].max()
-print(f"largest change outside the brush: {outside}")
-assert outside == 0
+frames, part = 4, partition("frame", (4, 2, 2))
+attention = SelfAttention(16, 2, generator)
+x, words = (generator.standard_normal((1, n, 16), dtype=np.float32) for n in (16, 3))
+told = words, np.zeros((1, 1, 3), np.int32)  # the words, and their times
+changed = x.copy()
+changed[0, 0] += 1
+after = [[x, told], [changed, told]]
+for number in (1, 2):
+    both = [attention(patches, part=part, words=words) for patches, words in after]
+    after = [[y.data, (z.data, told[1])] for y, z in both]
+    differ = np.abs(after[0][0] - after[1][0]).max(axis=2).reshape(frames, -1) > 0
+    print(f"after {number}: the change is in the frames {np.flatnonzero(differ.any(axis=1)).tolist()}")
+    assert differ.any(axis=1).all() if number == 2 else differ.any(axis=1).tolist() == [True, False, False, False]
+    assert not np.array_equal(after[0][1][0], after[1][1][0])  # the words know
 
 # %% [markdown]
 r"""
-## Mira: longer clips, structured captions
+Words and patches have different statistics. So each kind has a shift and a scale of its own (an *expert*) in every
+[modulation](glossary.md#modulation), and all other weights are shared:
 
-Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. For the same number of tokens, a longer clip
-must be smaller. And its data set has *structured* captions: descriptions from four points of view, and a dense one.
+$$y = \mathrm{norm}(x)\,(1 + \mathrm{scale}_{\text{kind}}) + \mathrm{shift}_{\text{kind}}.$$
 
-Which part of a caption does a network use? We drop one part at a time and see how much the error on real clips rises.
-
-**What to look at:** a rise that is larger than its uncertainty. And beware: the network has never seen a caption without
-a digit or a direction. A caption without "slowly" or "quickly" says *normal* speed, which is false for slow and fast clips.
+**Claim.** Experts cost weights, and no FLOPs: each token goes through one of them.
 """
 
 # %%
-pixels = [frames * height * width for frames, height, width in ((120, 80, 128), (60, 240, 384))]
-print(f"the larger, shorter clip has {pixels[1] / pixels[0]:.1f} times the pixels of the longer one")
-
-count = size(40, 4)
-clips = clips_of(*main).batch(np.random.default_rng(9), count)
-level = np.full(count, 0.7)
-full = losses(clips, level)
-
-
-def without(*words):
-    return [" ".join(word for word in caption.split() if word not in words) for caption in clips.captions]
-
-
-fields = {
-    "the digit": without(*map(str, range(10))),
-    "direction": without("up", "down", "left", "right", "and"),
-    "the adverb": without("slowly", "quickly", "fast"),
-    "everything": [""] * count,
+kinds = {
+    name: costs.clip_cost(recipe("cogvideox", name).transformer, token_grid(base))
+    for name in ("words and patches in one sequence", "modulations of their own for words")
 }
-for name, captions in fields.items():
-    rise = losses(clips, level, captions) / full.mean() - full / full.mean()
-    error = 2 * rise.std(ddof=1) / count**0.5
-    print(f"without {name:11} the error at level 0.7 rises by {rise.mean():+.1%} ± {error:.1%}")
+for name, cost in kinds.items():
+    print(f"{name:36}{cost.parameters:>10,} weights, {amount(cost.forward_flops, 'FLOPs')} a clip")
+shared, experts = kinds.values()
+depth, D = base.transformer.depth, base.transformer.width
+assert experts.parameters - shared.parameters == depth * 6 * D * (D + 1)
+assert experts.forward_flops == shared.forward_flops
+
+# %% [markdown]
+r"""
+CogVideoX's paper shows by ablation that experts helped.
+
+## CogVideoX: noise levels in strata, and a schedule that ends in noise
+
+Training draws a noise level for each clip. The loss depends strongly on the level, so the loss of a batch varies just because
+of its levels. CogVideoX divides the range into as many intervals as there are workers, and each worker draws in its own
+(*explicit uniform sampling*). For a batch of $B$ clips:
+
+$$t_b = \frac{\pi(b) + u_b}{B}, \qquad u_b \sim U(0, 1), \quad \pi \text{ a random order of } 0, \ldots, B - 1.$$
+
+**Claim.** Each batch covers all levels. The mean of the loss stays, and its standard deviation shrinks several times.
+
+**What to look at:** at the left, each row is a batch. Look for gaps and for crowds. At the right, both histograms have the same
+middle. The one with strata is narrow, and nothing else about the training has changed.
+"""
+
+# %%
+count, B = size(24, 4), 16
+at = (np.arange(count) + 0.5) / count
+measured = losses(clips_of(8, 32, 32).batch(np.random.default_rng(0), count), at)  # of `small`, by level
+
+
+def levels_of(batches, stratified):
+    """Levels (batches, B) as the library's training draws them."""
+    kind = {"shared": 1, "given": 0, "independent": 0, "distribution": "uniform", "stratified": stratified}
+    return np.stack([training_levels(generator, B, 1, **kind)[:, 0] for _ in range(batches)])
+
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.7), layout="constrained")
+means, spread = [], []
+for row, (name, stratified, hatch) in enumerate((("each at random", False, ""), ("in strata", True, "//"))):
+    drawn = levels_of(2000, stratified)
+    left.plot(drawn[:3].T, np.tile(3 * row + np.arange(3), (B, 1)), f"C{row}|", markersize=10)
+    values = np.interp(drawn, at, measured).mean(axis=1)
+    right.hist(values, 40, density=True, alpha=0.6, hatch=hatch, label=name)
+    means.append(values.mean())
+    spread.append(values.std())
+left.set(
+    xlabel="noise level",
+    title="the levels of three batches each",
+    yticks=(1, 4),
+    yticklabels=("at random", "in strata"),
+)
+right.set(xlabel="mean loss of a batch of 16", ylabel="density", title="the same network, only other levels")
+right.legend(fontsize=8)
+plt.show()
+assert (np.sort(np.floor(drawn * B), axis=1) == np.arange(B)).all()  # one in each interval
+print(f"loss of a batch: at random {means[0]:.3f} ± {spread[0]:.3f}, in strata {means[1]:.3f} ± {spread[1]:.3f}")
+assert abs(means[0] - means[1]) < spread[0] / 5 and spread[1] < spread[0] / 2
+
+# %% [markdown]
+r"""
+Usual schedules leave a trace of the clip at their last level, so training never sees the pure noise from which sampling starts
+([chapter 3](03_adding_noise.ipynb)). CogVideoX bends the curve so that $\alpha(1) = 0$: *zero terminal SNR*. Then guessing the noise teaches
+nothing at the end, because the input *is* the noise. So it predicts the velocity $\alpha \epsilon - \sigma x_0$, which is $-x_0$ there.
+"""
+
+# %%
+for name in ("ddpm_linear", "zero_terminal_snr"):
+    curve = curves.make(name)
+    print(f"{name:18} alpha at level 1: {curve.alpha(1.0):.4f}")
+assert curve.alpha(1.0) == 0 and curve.velocity(1.0) == (-1, 0)  # velocity: -1 of the clean clip, 0 of the noise
+show("cogvideox")
+
+# %% [markdown]
+r"""
+CogVideoX's larger model also has rotary positions along three axes ([chapter 6](06_patches_and_positions.ipynb)).
+
+## All of it on one page
+
+This table is made from `minivdit/training/recipes.py`. The last column is the FLOPs of the whole training with this idea
+alone, as a multiple of those of `quick`. Any row can be added to another preset with `--set`. (`quick` has
+joint attention already, so Kling's second row changes nothing.)
+"""
+
+# %%
+rows = ["| system | idea | settings | FLOPs |", "|---|---|---|---|"]
+for name, found in recipes.RECIPES.items():
+    for idea, settings in found.ideas.items():
+        ratio = likely_minutes(recipe(name, idea), 1e11) / likely_minutes(base, 1e11)
+        rows.append(f"| {found.system} | {idea} | `{' '.join(settings)}` | {ratio:.2f} |")
+Markdown("\n".join(rows))
 
 # %% [markdown]
 r"""
@@ -492,9 +624,10 @@ r"""
 
 Worked solutions are in [solutions/15_the_systems](solutions/15_the_systems.ipynb).
 
-**1. A layer that halves time, as the clip comes in.** The causal convolution with `kernel` (3,), newest first, at times 0, 2, 4, ...
-of the *clip*. The clip comes in chunks `x` (T, C) of any length, 1 included. `state` is None for the first chunk, and
-afterwards what you returned with the chunk before. Return the outputs of this chunk, and the state.
+**1. A layer that halves time, as the clip comes in.** A causal convolution with `kernel` (3,), newest first, at times 0, 2, 4, ...
+of the *clip*. Before the clip's first frame stand two copies of it, and not zeros (CogVideoX does it so). The clip comes in chunks
+`x` (T, C) of any length, 1 included. `state` is None for the first chunk, and afterwards what you returned with the
+chunk before. Return the outputs of this chunk, and the state.
 """
 
 
@@ -536,8 +669,8 @@ check.ch15_skiparse(skiparse)
 # %% [markdown]
 r"""
 **4. Strata, one in each.** Noise levels (batch,) in [0, 1): exactly one in each of `batch` equal intervals, anywhere in it,
-from a NumPy `generator`. No clip's level may say anything about the level of another, beyond its interval being taken. (Our
-`batch_losses` sorts the levels. Why would that harm a training?)
+from a NumPy `generator`. No clip's level may say anything about the level of another, beyond its interval being taken. (Why would
+sorted levels harm a training?)
 """
 
 
@@ -569,8 +702,8 @@ check.ch15_compress(train_compressor)
 
 # %% [markdown]
 r"""
-**6. Break it.** In the chapter's `causal`, forget the cache: give every chunk `cache=None`. Which outputs are wrong, and by how much?
-Now apply three such layers in a row. How far does the damage reach, and why does the first chunk stay right?
+**6. Break it.** Give a clip of 24 frames to a `CausalConv` in two pieces, and forget `past`. Which outputs are wrong? Now apply three such
+layers in a row. How far does the damage reach, and why does the first piece stay right? What would one see in a clip?
 
 **7. An open question.** Choose a product from the first table. You can only ask it for clips. Which prompts and which
 measurement could tell whether it has factorised or full attention? What else could explain the same result?

@@ -11,6 +11,7 @@ import numpy as np
 from minivdit import autograd as ag
 from minivdit.lab.lessons import check
 from minivdit.lab.lessons.ch15 import walks
+from minivdit.models.causal_autoencoder import CausalConv
 
 # %% [markdown]
 r"""
@@ -122,24 +123,19 @@ for name, rebuilt in (("every second frame", every_second), ("trained", decode(e
 
 # %% [markdown]
 r"""
-**6. Break it.** Without the cache, the first k - 1 = 2 outputs of each later chunk see a frame that is repeated instead of the true
-ones. Every further layer spreads the damage by two frames. With three layers 6 outputs are wrong, and one sees a jump at
-each border. The first chunk stays right because nothing is missing before it.
+**6. Break it.** Without `past`, the first k - 1 = 2 outputs of the second piece see zeros instead of the true frames. Every
+further layer spreads the damage by two frames, so with three layers 6 outputs are wrong. The first piece stays right
+because nothing is missing before it. In a clip one would see a jump wherever a piece begins.
 """
 
-
 # %%
-def layers(x, kernel, number, cuts):
-    for _ in range(number):
-        padded = [np.concatenate([chunk[[0, 0]], chunk]) for chunk in np.split(x, cuts)]  # no cache
-        x = np.concatenate([kernel[0] * p[2:] + kernel[1] * p[1:-1] + kernel[2] * p[:-2] for p in padded])
-    return x
-
-
-x, kernel = generator.standard_normal(24), generator.standard_normal(3)
-for number in (1, 2, 3):
-    wrong = np.flatnonzero(~np.isclose(layers(x, kernel, number, []), layers(x, kernel, number, [12])))
-    print(f"{number} layers, chunks of 12 frames: wrong at {wrong.tolist()}")
+x = generator.standard_normal((1, 24, 1, 1, 1), dtype=np.float32)  # (B, T, H, W, C)
+layers = [CausalConv(1, 1, generator, kernel=1) for _ in range(3)]  # over time only
+whole, cut = x, np.split(x, [12], axis=1)
+for number, layer in enumerate(layers, start=1):
+    whole, cut = layer(whole).data, [layer(piece).data for piece in cut]
+    wrong = np.flatnonzero(~np.isclose(np.concatenate(cut, axis=1), whole, atol=1e-5))
+    print(f"{number} layers, pieces of 12 frames: wrong at {wrong.tolist()}")
     assert wrong.tolist() == list(range(12, 12 + 2 * number))
 
 # %% [markdown]
