@@ -181,7 +181,7 @@ A loop is a clip that ends as it began, drawn anew around its seam. [Chapter 14]
 
 Kling's announcement says "3D VAE", and not more. Open-Sora Plan and CogVideoX document theirs: 4 frames become one latent frame,
 and the first stands alone, so that a picture is a clip of one frame. $1 + 4k$ frames make $1 + k$ latent frames. **Claim.** The cost of a
-block falls by more than the number of tokens, because the scores grow with its square. For 49 frames of 480x720 in the
+block falls by more than the number of tokens, because there are scores for all pairs of tokens. For 49 frames of 480x720 in the
 smaller CogVideoX, of width 1,920:
 """
 
@@ -250,7 +250,7 @@ frame, with a soft spot where the digit $d$ is to be, at $p_t$ in latent cells:
 $$m_{t,d}(c) = \exp\!\left(-\frac{\lVert c - p_{t,d} \rVert^2}{2 \cdot 0.7^2}\right).$$
 
 The network gets the maps as more channels beside the noisy latents. In training they come from the true paths, in half
-of the clips. Only a trained network follows them, so we look at what it is shown.
+of the clips. Only a trained network follows them (`examples/follow_a_path.py` trains one and measures it), so we look at what it is shown.
 
 **What to look at:** go down each column of the first two rows. Is the spot where the digit is? The last row is the path
 of the command that is printed below. Which way does it go?
@@ -323,7 +323,7 @@ assert outside == 0 < inside
 r"""
 ## Open-Sora: cheaper attention first
 
-Its versions went from cheap to dear. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
+Its versions went from cheap attention to expensive attention. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
 report of 1.0 says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0
 has [full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
 2024](references.md#esser-2024)). Our recipe goes that way within *one* training, which is our idea and not theirs. A pattern has no weights. So the
@@ -364,8 +364,8 @@ to [Skiparse](glossary.md#skiparse): every k-th token, and in the next block eve
 
 $$\bar d = 2 - \frac{2}{k} + \frac{1}{k^2} - \frac{1}{N}.$$
 
-**Claim.** `skip:4` computes a quarter of the scores, any two tokens are at most two blocks apart, and the formula holds. The
-price is that of the 13 x 30 x 45 tokens from above. The distance is counted on 8 x 8 x 8 tokens, where all pairs can be listed.
+**Claim.** `skip:4` computes a quarter of the scores, any two tokens are at most two blocks apart, and the formula holds. Prices
+are for the 13 x 30 x 45 tokens from above; the distance is counted on 8 x 8 x 8 tokens, where all pairs can be listed.
 
 **What to look at:** compare the columns *block* and *distance*. Which pattern is low in both?
 """
@@ -402,7 +402,7 @@ attention in the first two and the last two blocks. Our recipe doesn't, and take
 ## Mira: longer clips, structured captions
 
 Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. **Claim.** A clip twice as long costs more than twice as
-much, and most of that is in proportion to tokens as long as they are few.
+much. It isn't four times as much, since with so few tokens the attention scores are a small part of the cost.
 """
 
 # %%
