@@ -107,8 +107,9 @@ class DiffusionSettings(diffusion.ProcessSettings):
             raise InputError(f"{self.weighting!r} is not a weighting; choose velocity or plain")
         if not 0 <= self.caption_dropout < 1:
             raise InputError(f"caption_dropout is a share from 0 to below 1, not {self.caption_dropout}")
-        if sum(share for _, share in self.pattern_schedule()) > 1:
-            raise InputError(f"the shares of early_patterns are more than 1 together: {', '.join(self.early_patterns)}")
+        if sum(share for _, share in self.pattern_schedule()) >= 1:
+            early = ", ".join(self.early_patterns)
+            raise InputError(f"early_patterns leave no steps for the patterns that draw: {early}; lower their shares")
 
     def pattern_schedule(self):
         """early_patterns as a list of (patterns, share of the steps)."""
@@ -125,8 +126,8 @@ def _read_early(text):
         share = 0.0
     if not 0 < share <= 1:
         raise InputError(
-            f"{shorten(text)!r} doesn't say for which share of the steps; write patterns, a colon and a number above 0 "
-            "and up to 1, such as frame+time:0.5"
+            f"{shorten(text)!r} doesn't say for which share of the steps; write patterns, a colon and a number "
+            "between 0 and 1, such as frame+time:0.5"
         )
     for pattern in patterns:
         parse_pattern(pattern)

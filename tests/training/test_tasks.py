@@ -405,7 +405,8 @@ def test_finetuning_has_the_patterns_of_the_end(autoencoder):
         ("frame", "doesn't say for which share of the steps; write patterns, a colon"),
         ("frame:0", "doesn't say for which share"),
         ("frame:nan", "doesn't say for which share"),
-        ("frame:0.6,joint:0.5", "the shares of early_patterns are more than 1 together"),
+        ("frame:0.6,joint:0.5", "leave no steps for the patterns that draw: frame:0.6, joint:0.5; lower"),
+        ("frame:1", "leave no steps for the patterns that draw"),
         ("fram:0.5", "frame"),
     ],
 )
