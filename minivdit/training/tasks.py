@@ -19,8 +19,15 @@ from ..models.autoencoder import latent_shape
 from ..models.patterns import parse_pattern
 from ..nn import fingerprint
 
-LATER = ("stratified", "early_patterns")  # settings that older checkpoints don't have
+# Settings that older checkpoints don't have: they must still match where nobody has set them.
+LATER = ("stratified", "early_patterns", "text", "expert_modulation", "control", "time_factor")
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
+
+
+def _as_set(settings):
+    """The fields of a configuration, without those of LATER that are as by default."""
+    usual = type(settings)
+    return {name: value for name, value in vars(settings).items() if name not in LATER or value != getattr(usual, name)}
 
 
 class Task:
@@ -142,7 +149,7 @@ class AutoencoderTask(Task):
 
     def __init__(self, model, clips, batch_size, loss=AutoencoderLoss()):
         self.model, self.clips, self.batch_size, self.weights = model, clips, batch_size, loss
-        self.config = {"autoencoder": model.config, "loss": loss, "data": clips.describe()}
+        self.config = {"autoencoder": _as_set(model.config), "loss": loss, "data": clips.describe()}
         self.parameters = model.parameters()
         self.buffers = {"latent_mean": model.latent_mean, "latent_deviation": model.latent_deviation}
 
@@ -220,9 +227,8 @@ class TransformerTask(Task):
         self.batch_size, self.settings, self.process = batch_size, settings, settings.process
         self.parameters = model.parameters()
         self.config = {
-            "transformer": model.config,
-            # Older checkpoints don't have these two, and must still match where nobody has set them.
-            "diffusion": {name: value for name, value in vars(settings).items() if value or name not in LATER},
+            "transformer": _as_set(model.config),
+            "diffusion": _as_set(settings),
             "data": clips.describe(),
             "words": len(tokenizer),
             "autoencoder": fingerprint(autoencoder),

@@ -413,3 +413,11 @@ def test_finetuning_has_the_patterns_of_the_end(autoencoder):
 def test_early_patterns_that_make_no_sense_are_refused(value, words):
     with pytest.raises(InputError, match=words):
         presets.override(TINY, [f"diffusion.early_patterns={value}"])
+
+
+def test_checkpoints_from_before_a_setting_was_there_still_match(autoencoder):
+    task, coder = stages.transformer_task(TINY, autoencoder), stages.autoencoder_task(TINY)
+    for config in (task.config["transformer"], task.config["diffusion"], coder.config["autoencoder"]):
+        assert not {"text", "control", "expert_modulation", "stratified", "early_patterns", "time_factor"} & {*config}
+    told = stages.transformer_task(presets.override(TINY, ["transformer.control=true"]), autoencoder).config
+    assert told["transformer"]["control"] and stages.autoencoder_task(CAUSAL).config["autoencoder"]["time_factor"] == 4
