@@ -10,7 +10,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from .digits import DigitSource
-from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, USUAL_SPEEDS, DigitMotion, describe
+from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
 
 # What USUAL_SPEEDS mean unless told otherwise: pixels a frame (a diagonal isn't faster) on a canvas of 64 pixels. They
 # scale with its shorter side.
@@ -34,6 +34,7 @@ HELD_OUT = (
     (8, "left"),
     (9, "up and right"),
 )
+MOST_TURNS = 7  # of a clip
 _STARTS = 8  # random starts of which the one with least overlap is taken
 _PAIRS = tuple((digit, direction) for digit in range(10) for direction in DIRECTIONS)
 
@@ -68,9 +69,10 @@ class CaptionedClips:
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
-    turning: the share of one-digit clips whose digit turns into another direction in the middle, where the caption
-    says so: "a 3 moving right, then up". Clips of an odd number of frames have no middle; and a digit that is very fast
-    would turn among bounces, so it doesn't.
+    turning: the share of one-digit clips whose digit turns into another direction, where the caption says so: "a 3
+    moving right, then up". turns: how often, one of these numbers by chance: with two turns a clip has three parts of
+    equal length, up to a frame. Each part has two frames at least, or the clip doesn't turn; and a digit that is very
+    fast would turn among bounces, so it doesn't.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
@@ -86,6 +88,7 @@ class CaptionedClips:
     num_digits: tuple[int, ...] = (1, 2)
     speeds: tuple[str, ...] = USUAL_SPEEDS
     turning: float = 0.0
+    turns: tuple[int, ...] = (1,)
     held_out: str = "exclude"
     synonyms: bool = True
     subpixel: bool = True
@@ -94,7 +97,7 @@ class CaptionedClips:
 
     def __post_init__(self):
         check_canvas(self.size, self.num_frames, self.digit_size)
-        for name in ("size", "num_digits", "speeds", "pixels_per_frame"):
+        for name in ("size", "num_digits", "speeds", "pixels_per_frame", "turns"):
             setattr(self, name, tuple(getattr(self, name)))
         if not self.num_digits or not set(self.num_digits) <= set(range(1, MAX_DIGITS + 1)):
             raise InputError(f"clips of {self.num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
@@ -111,6 +114,8 @@ class CaptionedClips:
             )
         if not 0 <= self.turning <= 1:
             raise InputError(f"turning is a share from 0 to 1, not {self.turning}")
+        if not self.turns or not all(1 <= count <= MOST_TURNS for count in self.turns):
+            raise InputError(f"turns are numbers from 1 to {MOST_TURNS}, such as 1,2; not {self.turns}")
         if self.held_out not in ("exclude", "only", "include"):
             raise InputError(f"held_out={self.held_out!r} is not known; choose exclude, only or include")
         pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
@@ -119,7 +124,7 @@ class CaptionedClips:
     def batch(self, generator, batch_size):
         """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
         labels = [self.draw_motions(generator) for _ in range(batch_size)]
-        return self.render(generator, labels, [self.draw_turn(generator, motions) for motions in labels])
+        return self.render(generator, labels, [self.draw_turns(generator, motions) for motions in labels])
 
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
@@ -127,7 +132,7 @@ class CaptionedClips:
         # Older checkpoints don't have these, and must still match where nobody has set them.
         names += [
             name
-            for name in ("pixels_per_frame", "turning", "frame_step")
+            for name in ("pixels_per_frame", "turning", "turns", "frame_step")
             if getattr(self, name) != getattr(type(self), name)
         ]
         return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
@@ -146,25 +151,32 @@ class CaptionedClips:
                 motions.append(DigitMotion(digit, direction, speeds[int(speed * len(speeds))]))
         return motions
 
-    def draw_turn(self, generator, motions):
-        """The direction into which the digit of a clip turns in the middle, or None where it doesn't turn."""
+    def draw_turns(self, generator, motions):
+        """The directions into which the digit of a clip turns, one after the other: a tuple, () if it doesn't turn."""
         (digit, before, speed), *others = motions
-        if not self.turning or others or self.num_frames % 2 or speed in ALONE or generator.random() >= self.turning:
-            return None
-        others = [direction for other, direction in self.pairs if other == digit and direction != before]
-        return others[generator.integers(len(others))] if others else None
+        counts = [count for count in self.turns if self.num_frames >= 2 * (count + 1)]
+        if not self.turning or others or not counts or speed in ALONE or generator.random() >= self.turning:
+            return ()
+        turns = []
+        for _ in range(counts[0] if len(counts) == 1 else counts[generator.integers(len(counts))]):
+            ways = [way for other, way in self.pairs if other == digit and way != before]
+            if not ways:
+                break
+            before = ways[generator.integers(len(ways))]
+            turns.append(before)
+        return tuple(turns)
 
     def render(self, generator, labels, turns=None):
         """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
 
-        turns: for each clip the direction into which its digit turns in the middle, or None.
+        turns: for each clip the directions into which its digit turns, one after the other; () for none.
         """
         if not labels:
             raise InputError("a batch of 0 clips can't be made; ask for at least 1")
-        turns = turns or [None] * len(labels)
+        turns = turns or [()] * len(labels)
         captions = [
-            describe(motions, generator if self.synonyms else None) + (f", then {turn}" if turn else "")
-            for motions, turn in zip(labels, turns)
+            f", {THEN} ".join([describe(motions, generator if self.synonyms else None), *later])
+            for motions, later in zip(labels, turns)
         ]
         corners = self._corners(generator, labels, turns)
         video = np.zeros((len(labels), self.num_frames, *self.size), np.float32)
@@ -177,17 +189,23 @@ class CaptionedClips:
 
     def _corners(self, generator, labels, turns):
         """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
-        room, half = np.array(self.size) - self.digit_size, self.num_frames // 2
-        velocity = np.full((2, len(labels), max(map(len, labels)), 2), np.nan)  # in either half of the clip
-        for clip, (motions, turn) in enumerate(zip(labels, turns)):
+        room, parts = np.array(self.size) - self.digit_size, 1 + max(map(len, turns))
+        velocity = np.full((parts, len(labels), max(map(len, labels)), 2), np.nan)  # in each part of the clip
+        begins = np.full((parts, len(labels)), self.num_frames)  # the frames at which parts begin, if they do
+        for clip, (motions, later) in enumerate(zip(labels, turns)):
+            begins[: 1 + len(later), clip] = part_begins(1 + len(later), self.num_frames)
             for slot, (_, before, speed) in enumerate(motions):
                 pixels = self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
-                for part, direction in enumerate((before, turn or before)):
+                for part, direction in enumerate((before, *later)):
                     step = np.array(DIRECTIONS[direction])
                     velocity[part, clip, slot] = step / np.hypot(*step) * pixels
-        # No wall is in the way in the first half, nor after a turn; chance decides within the room that this leaves.
-        turned = np.array([turn is not None for turn in turns])[:, None, None]
-        ends = np.cumsum([velocity[0] * self.num_frames / 2, np.where(turned, velocity[1] * half, 0)], axis=0)
+                velocity[1 + len(later) :, clip, slot] = 0
+        # No wall is in the way in the first half, nor in any part if a clip turns; chance decides within the room that
+        # this leaves.
+        turned = np.array([len(later) > 0 for later in turns])
+        lengths = np.diff(begins, axis=0, append=self.num_frames)
+        lengths = np.where(turned, lengths, lengths / 2)[..., None, None]
+        ends = np.cumsum(velocity * lengths, axis=0)
         low, high = ends.min(axis=0).clip(None, 0), ends.max(axis=0).clip(0)
         # Were a digit that is far too fast for that always at a wall, its caption would tell where it is in each frame.
         far = high - low
@@ -201,13 +219,20 @@ class CaptionedClips:
             return room - np.abs(path % (2 * room) - room)
 
         corners = fold(start[..., None, :] + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
-        after = fold(corners[..., half : half + 1, :] + velocity[1, :, :, None] * (time - half))
-        corners = np.where(turned[..., None] & (time > half), after, corners)
+        for begin, speed in zip(begins[1:], velocity[1:]):
+            here = np.take_along_axis(corners, begin.clip(None, self.num_frames - 1)[None, :, None, None, None], axis=3)
+            since = time - begin[:, None, None, None]  # (B, 1, T, 1)
+            corners = np.where(since > 0, fold(here + speed[:, :, None] * since), corners)
         apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
         covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (_STARTS, B)
         best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit
         corners = corners[best, np.arange(len(labels))].astype(np.float32)
         return corners if self.subpixel else np.rint(corners)
+
+
+def part_begins(parts, length):
+    """The places at which equal parts of so many frames begin: NumPy (parts,). The first ones have a frame more."""
+    return -(-np.arange(parts) * length // parts)
 
 
 def paint(video, clips, digits, corners):

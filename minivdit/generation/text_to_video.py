@@ -203,7 +203,8 @@ class TextToVideo(Abilities):
         if guidance_scale == 1 and any(negative):
             raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
         patches = self.autoencoder.config.latent_frames(num_frames) // self.transformer.config.patch_size[0]
-        return np.split(self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches), 2)
+        tokens = self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches)
+        return np.split(self.tokenizer.fewest(tokens), 2)  # as in training
 
     def _control(self, path, shape):
         """The maps of paths for clips of a shape, (B, T', h, w, MAX_DIGITS) on the device, or None without any."""

@@ -1,5 +1,6 @@
 """From a caption to vectors: a tokenizer over known words, and a small transformer that reads them."""
 
+import math
 import operator
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..base import values
-from ..base.backend import array_module
+from ..base.backend import array_module, to_numpy
 from ..base.errors import InputError, shorten
 from ..data.captions import naming_a_caption, over_time
 from ..data.grammar import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, USUAL_SPEEDS, vocabulary
@@ -88,8 +89,18 @@ class Tokenizer:
             raise InputError(f"{most} captions don't fit into {steps} steps of time; give fewer, or more frames")
         then = f"{THEN} " if THEN in self._number else ""
         parts = [[first, *(then + later for later in rest)] for first, *rest in parts]
-        told = [part[step * len(part) // steps] for part in parts for step in range(steps)]
-        return self.encode(told).reshape(len(captions), steps, -1)
+        each = [self.encode(part) for part in parts]
+        return np.stack([tokens[np.arange(steps) * len(tokens) // steps] for tokens in each])
+
+    @staticmethod
+    def fewest(tokens):
+        """Tokens (B, steps, L) with as few equal steps as say the same; (B, L) if nothing changes on the way."""
+        if tokens.ndim == 2:
+            return tokens
+        steps = tokens.shape[1]
+        changes = to_numpy((tokens[:, 1:] != tokens[:, :-1]).any(axis=(0, 2))).nonzero()[0] + 1
+        each = math.gcd(steps, *map(int, changes))
+        return tokens[:, 0] if each == steps else tokens[:, ::each]
 
     def decode(self, tokens):
         """The words behind a row of tokens (L,)."""

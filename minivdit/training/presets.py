@@ -33,8 +33,8 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
-    For the last stage, finetuning: turning is the share of one-digit clips that turn half way (see
-    data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
+    For the last stage, finetuning: turning is the share of one-digit clips that turn on the way, and turns how often
+    (see data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
     ('8x64x64:0.1', '16x48x96:0.1'), or ('8x32x32@4:0.2',) for clips of every 4th frame (see data.MixedClips).
     """
 
@@ -46,6 +46,7 @@ class DataSettings:
     speeds: tuple[str, ...] = USUAL_SPEEDS
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     turning: float = 0.0
+    turns: tuple[int, ...] = (1,)
     shapes: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -122,6 +123,8 @@ class Preset:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])
         if (self.data.shapes or self.data.turning) and not self.finetuning.steps:
             raise InputError("data.shapes and data.turning are for the last stage; set finetuning.steps above 0")
+        if self.data.turns != DataSettings.turns and not self.data.turning:
+            raise InputError("data.turns says how often digits turn that do; set data.turning above 0")
 
     def _check_shape(self, setting, num_frames, *size):
         """Raise InputError unless the patches divide a clip of this shape."""

@@ -237,6 +237,7 @@ class TransformerTask(Task):
     def batch(self, generator):
         settings, clips = self.settings, self.clips.batch(generator, self.batch_size)
         shape = latent_shape(self.autoencoder.config, clips.video.shape)
+        patches = shape[1] // self.model.config.patch_size[0]
         hidden = generator.random(len(clips.captions)) < settings.caption_dropout
         captions = ["" if hide else caption for hide, caption in zip(hidden, clips.captions)]
         level = diffusion.training_levels(
@@ -254,7 +255,7 @@ class TransformerTask(Task):
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {
             "video": clips.video,
-            "tokens": self.tokenizer.encode_over_time(captions, 2),
+            "tokens": self.tokenizer.fewest(self.tokenizer.encode_over_time(captions, patches)),
             "level": level,
             "noise": generator.standard_normal(shape, dtype=np.float32),
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards

@@ -1,5 +1,6 @@
 """Moving digits and their captions."""
 
+import itertools
 import time
 
 import numpy as np
@@ -19,6 +20,7 @@ from minivdit.data import (
     paint,
     parse,
 )
+from minivdit.data.moving_mnist import part_begins
 from minivdit.lab.study.worlds import left_behind
 from minivdit.training import presets
 
@@ -115,8 +117,8 @@ def test_very_fast_digits_are_alone_and_do_not_turn(squares):
     drawn = [maker.draw_motions(generator) for _ in range(400)]
     quick = [motions for motions in drawn if any(motion.speed == "very fast" for motion in motions)]
     assert 30 < len(quick) < 70 and all(len(motions) == 1 for motions in quick)  # a quarter of half
-    assert not any(maker.draw_turn(generator, motions) for motions in quick)
-    assert any(maker.draw_turn(generator, motions) for motions in drawn)
+    assert not any(maker.draw_turns(generator, motions) for motions in quick)
+    assert any(maker.draw_turns(generator, motions) for motions in drawn)
     only = CaptionedClips(squares, num_digits=(1, 2), speeds=("very fast",), pixels_per_frame=pixels)
     assert {len(only.draw_motions(generator)) for _ in range(20)} == {1}
     for setting, message in (
@@ -232,7 +234,7 @@ def test_a_turning_digit_goes_the_second_way_from_the_middle_on(squares):
         [DigitMotion(digit, way, speed)] for digit, way, speed in [(3, "right", "fast"), (7, "up and left", "slow")]
     ]
     for seed in range(20):
-        clips = maker.render(np.random.default_rng(seed), asked * 2, ["up", "right", None, "down"])
+        clips = maker.render(np.random.default_rng(seed), asked * 2, [("up",), ("right",), (), ("down",)])
         assert clips.captions[:2] == [
             "a 3 moving quickly right, then up",
             "a 7 moving slowly up and left, then right",
@@ -250,19 +252,52 @@ def test_some_single_digits_turn_and_never_a_held_out_way(squares):
     maker = CaptionedClips(squares, (64, 64), 16, 28, (1, 2), turning=0.5)
     generator = np.random.default_rng(0)
     turned = [
-        (m, t) for m in (maker.draw_motions(generator) for _ in range(400)) if (t := maker.draw_turn(generator, m))
+        (m, t) for m in (maker.draw_motions(generator) for _ in range(400)) if (t := maker.draw_turns(generator, m))
     ]
     assert 60 < len(turned) < 140  # half of half
-    assert all(len(motions) == 1 and turn != motions[0].direction for motions, turn in turned)
-    assert not any((motions[0].digit, turn) in HELD_OUT for motions, turn in turned)
+    assert all(len(motions) == 1 and (turn,) != (motions[0].direction,) for motions, (turn,) in turned)
+    assert not any((motions[0].digit, turn) in HELD_OUT for motions, (turn,) in turned)
     assert any(", then " in caption for caption in maker.batch(generator, 20).captions)
-    odd = CaptionedClips(squares, (64, 64), 15, 28, (1,), turning=1.0)
-    assert not any("then" in caption for caption in odd.batch(generator, 8).captions)
+    short = CaptionedClips(squares, (64, 64), 3, 28, (1,), turning=1.0)
+    assert not any("then" in caption for caption in short.batch(generator, 8).captions)
     still = CaptionedClips(squares, (64, 64), 16, 28, (1,))
     assert "turning" not in still.describe() and maker.describe()["turning"] == [0.5]
 
 
-@pytest.mark.parametrize("setting", [{"turning": 1.5}, {"turning": -0.1}, {"num_digits": ()}, {"speeds": ("warp",)}])
+def test_a_digit_turns_as_often_as_its_caption_says_in_equal_parts(squares):
+    maker = CaptionedClips(squares, (64, 64), 16, 28, (1,), synonyms=False)
+    asked = [[DigitMotion(3, "right", "fast")], [DigitMotion(5, "up", "slow")], [DigitMotion(7, "left", "slow")]]
+    for seed in range(10):
+        clips = maker.render(np.random.default_rng(seed), asked, [("up", "left"), ("down",), ()])
+        assert clips.captions == [
+            "a 3 moving quickly right, then up, then left",
+            "a 5 moving slowly up, then down",
+            "a 7 moving slowly left",
+        ]
+        steps = np.diff(clips.tracks[0, 0], axis=0)  # parts begin at frames 0, 6 and 11
+        ways = [*[(0, 4.2)] * 6, *[(-4.2, 0)] * 5, *[(0, -4.2)] * 4]
+        np.testing.assert_allclose(steps, ways, atol=1e-4)  # no wall is in the way
+        np.testing.assert_allclose(np.diff(clips.tracks[1, 0, :, 0]), [-1.6] * 8 + [1.6] * 7, atol=1e-4)
+    assert part_begins(3, 16).tolist() == [0, 6, 11] and part_begins(2, 15).tolist() == [0, 8]
+
+
+def test_how_often_clips_turn_is_drawn_among_what_fits(squares):
+    generator = np.random.default_rng(0)
+
+    def counts(frames, turns):
+        maker = CaptionedClips(squares, (64, 64), frames, 28, (1,), turning=1.0, turns=turns)
+        captions = [caption for _ in range(3) for caption in maker.batch(generator, 32).captions]
+        return {caption.count("then") for caption in captions}
+
+    assert counts(16, (1, 2)) == {1, 2} and counts(4, (1, 2)) == {1} and counts(5, (2,)) == {0}
+    maker = CaptionedClips(squares, turning=1.0, turns=(2, 3), num_digits=(1,))
+    assert maker.describe()["turns"] == [2, 3] and "turns" not in CaptionedClips(squares, turning=1.0).describe()
+    for turns in (maker.draw_turns(generator, [DigitMotion(3, "right")]) for _ in range(50)):
+        assert all(before != after for before, after in itertools.pairwise(("right", *turns)))
+        assert not any((3, turn) in HELD_OUT for turn in turns)
+
+
+@pytest.mark.parametrize("setting", [{"turns": ()}, {"turns": (0,)}, {"turns": (8,)}, {"turning": 1.5}, {"turning": -0.1}, {"num_digits": ()}, {"speeds": ("warp",)}])
 def test_settings_that_no_clip_can_have_are_refused(setting):
     with pytest.raises(InputError):
         CaptionedClips(None, **setting)

@@ -163,8 +163,30 @@ def test_captions_that_change_on_the_way_are_told_frame_by_frame():
     older = Tokenizer([word for word in tokenizer.words if word != "then"])  # weights from before there was the word
     tokens = older.encode_over_time(["a 3 moving right, then up"], 2)
     assert [older.decode(row) for row in tokens[0]] == ["a 3 moving right", "a 3 moving up"]
+    three = tokenizer.encode_over_time(["a 3 moving right, then up, then left", "a 7 moving up, then down"], 8)
+    told = [[tokenizer.decode(row).split()[-1] for row in clip] for clip in three]
+    assert told == [["right"] * 3 + ["up"] * 3 + ["left"] * 2, ["up"] * 4 + ["down"] * 4]
     with pytest.raises(InputError, match="3 captions don't fit into 2 steps of time"):
         tokenizer.encode_over_time(["a 3 moving up, then right, then down"], 2)
+
+
+@pytest.mark.parametrize(
+    ("captions", "steps", "kept"),
+    [
+        (["a 3 moving right, then up"], 8, 2),
+        (["a 3 moving right, then up"], 7, 7),
+        (["a 3 moving right, then up", "a 7 moving up, then down, then left"], 12, 6),
+        (["a 3 moving right, then right"], 8, 2),  # the second is told as what comes later
+    ],
+)
+def test_no_more_captions_than_say_the_same(captions, steps, kept):
+    tokenizer = Tokenizer()
+    tokens = tokenizer.encode_over_time(captions, steps)
+    few = tokenizer.fewest(tokens)
+    assert few.shape[1] == kept and np.array_equal(few.repeat(steps // kept, axis=1), tokens)
+    same = tokenizer.encode_over_time(["a 3 moving right"] * 2, 8)
+    assert np.array_equal(tokenizer.fewest(same), same)
+    assert np.array_equal(tokenizer.fewest(same[:, None].repeat(4, axis=1)), same)
 
 
 @backend.blas_threads(1)  # of products this small, two threads take fifteen times as much of the processor

@@ -297,6 +297,13 @@ def test_a_batch_with_a_turn_in_it_has_two_captions_a_clip(autoencoder):
     assert batch["tokens"].shape[:2] == (6, 2) and (batch["tokens"][:, 0] != batch["tokens"][:, 1]).any(axis=1).all()
     loss, _ = task.loss(batch)
     assert np.isfinite(loss.item())
+    task.clips = dataclasses.replace(TINY.data, turning=1.0, turns=(2,), num_frames=8).mixed_clips()
+    tokens = task.batch(np.random.default_rng(0))["tokens"]  # parts begin at frames 0, 3 and 6
+    assert tokens.shape[:2] == (6, 8)
+    changes = (tokens[:, 1:] != tokens[:, :-1]).any(axis=2)
+    assert (changes == np.isin(np.arange(1, 8), [3, 6])).all()
+    with pytest.raises(InputError, match=r"set data\.turning above 0"):
+        presets.override(TINY, ["data.turns=2"])
 
 
 CAUSAL = presets.override(TINY, ["autoencoder.time_factor=4", "data.num_frames=9"])

@@ -1,6 +1,6 @@
 """Judging clips: digits, directions, identity, motion and Frechet distance, each beside ceiling and floor."""
 
-from .coherence import drift, kept_place, seam
+from .coherence import drift, kept_place, parts_obeyed, seam
 from .controls import frozen, recombined, shuffled_captions, shuffled_frames
 from .judge import DigitJudge, load_judge
 from .measures import EVALUATED, MEASURES
@@ -26,6 +26,7 @@ __all__ = [
     "kept_place",
     "load_judge",
     "observe",
+    "parts_obeyed",
     "prompt_metrics",
     "read_captions",
     "recombined",

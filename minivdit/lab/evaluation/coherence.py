@@ -1,7 +1,10 @@
-"""Does a clip hold together: over a seam, while it is extended, and with what was before an edit?"""
+"""Does a clip hold together: over a seam, while it is extended, with what was before an edit, and in its captions' turns?"""
 
 import numpy as np
 
+from ...data import DIRECTIONS, PIXELS_PER_FRAME, parse
+from ...data.captions import over_time
+from ...data.moving_mnist import part_begins
 from .observation import mean_of_known, observe
 
 
@@ -39,6 +42,24 @@ def drift(video, digit_size, digits, every):
         name: np.stack([mean_of_known(value[:, :, end - every : end], (1, 2)) for end in ends], axis=1)
         for name, value in values.items()
     }
+
+
+def parts_obeyed(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
+    """Share of the parts of its caption in which a clip's digits go the way that the part says: (B,).
+
+    video: (B, T, H, W, 1). captions: B, each of one or more parts, such as "a 3 moving right, then up, then left". A
+    part reaches to the frame in which the next begins, where the digit stands when it turns. Which digit it is, isn't
+    asked here; see `drift`.
+    """
+    shares = []
+    for clip, caption in zip(video, captions):
+        parts, right = [parse(part) for part in over_time(caption)], []
+        begins = [*part_begins(len(parts), len(clip)), len(clip) - 1]
+        for motions, begin, end in zip(parts, begins, begins[1:]):
+            seen = observe(clip[None, begin : end + 1], digit_size, len(motions), pixels_per_frame).paths.direction[0]
+            right.append(sorted(seen) == sorted(list(DIRECTIONS).index(motion.direction) for motion in motions))
+        shares.append(np.mean(right))
+    return np.array(shares)
 
 
 def kept_place(video, before, digit_size, digits):

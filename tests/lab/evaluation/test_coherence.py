@@ -3,7 +3,7 @@
 import numpy as np
 
 from minivdit.data import CaptionedClips, DigitMotion, digit_source
-from minivdit.lab.evaluation import drift, kept_place, seam
+from minivdit.lab.evaluation import drift, kept_place, parts_obeyed, seam
 
 
 def test_the_seam_of_a_circle_is_a_step_and_of_a_line_is_not():
@@ -26,6 +26,19 @@ def test_drift_is_none_until_the_digit_becomes_another():
         values = drift(three[:, :frames], 28, 1, 4)
         assert values["one_class"].tolist() == [[1]] and values["likeness"].shape == (1, 1)
     assert not drift(np.zeros((1, 8, 64, 64, 1), np.float32), 28, 1, 4)["one_class"].any()  # nothing there
+
+
+def test_a_real_clip_obeys_all_parts_of_its_caption_and_of_another_only_some():
+    source = digit_source("strokes", "test")
+    maker = CaptionedClips(source, (64, 64), 18, 28, (1,), turning=1.0, turns=(2,), synonyms=False)
+    turns = [("up", "left"), ("down", "down and left"), ()]
+    labels = [[DigitMotion(digit, "right", speed)] for digit, speed in ((3, "fast"), (5, "normal"), (7, "normal"))]
+    made = maker.render(np.random.default_rng(0), labels, turns)
+    assert parts_obeyed(made.video, made.captions, 28).tolist() == [1, 1, 1]
+    other = ["a 3 moving right, then up, then down", "a 5 moving left, then up, then right", "a 7 moving up"]
+    np.testing.assert_allclose(parts_obeyed(made.video, other, 28), [2 / 3, 0, 0])
+    still = made.video[:, :1].repeat(18, axis=1)
+    assert parts_obeyed(still, made.captions, 28).tolist() == [0, 0, 0]
 
 
 def test_a_digit_keeps_its_place_when_it_becomes_another_and_loses_it_when_it_goes_elsewhere():
