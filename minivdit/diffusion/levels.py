@@ -49,6 +49,7 @@ def training_levels(
     mean=0.0,
     deviation=1.0,
     stratified=False,
+    shift=1.0,
 ):
     """Noise levels for a training batch: float32 (batch, num_frames).
 
@@ -63,6 +64,7 @@ def training_levels(
     or 'uniform' on [0, 1).
     stratified: a level that a clip's frames share is drawn from that clip's own of `batch` equally likely parts of the
     distribution, so that each batch has light and heavy noise in their due shares, and steps differ less by chance.
+    shift: moves all levels towards noise, as in uniform_levels.
     """
     kind = generator.choice(3, size=batch, p=checked_chances(shared, given, independent))
     every = _draw(generator, (batch, num_frames), distribution, mean, deviation)
@@ -73,7 +75,7 @@ def training_levels(
         levels = np.where((kind[:, None] == 1) & _given_frames(generator, batch, num_frames), 0, levels)
     else:
         levels = every
-    return levels.astype(np.float32)
+    return shifted(levels, checked_shift(shift)).astype(np.float32)
 
 
 def checked_chances(shared, given, independent):

@@ -7,6 +7,7 @@ The two lines are a linear change of variables. So from x and any prediction fol
 all that a sampler sees, and any prediction works with any sampler.
 """
 
+import math
 from dataclasses import dataclass
 
 from ..base.backend import array_module
@@ -89,17 +90,33 @@ class ProcessSettings:
     """A Process as settings spell it, in presets and in files of weights: by names and numbers.
 
     curve: one of CURVES. shift: of rectified flow, above 0; more trains and samples more at heavy noise. prediction:
-    one of PREDICTIONS. InputError for a process that can't start from noise.
+    one of PREDICTIONS. shift_tokens: 0, or a number of tokens from which on the shift grows with a clip's own number;
+    see length_shift. InputError for a process that can't start from noise.
     """
 
     curve: str = "rectified_flow"
     shift: float = 1.0
     prediction: str = "velocity"
+    shift_tokens: int = 0
 
     def __post_init__(self):
         self.process.require(1.0)
+        if self.shift_tokens < 0:
+            raise InputError(f"shift_tokens is a number of tokens, 0 for no change, not {self.shift_tokens}")
+        if self.shift_tokens and self.curve != "rectified_flow":
+            raise InputError(f"only rectified_flow has a shift; set shift_tokens=0 with {self.curve}")
 
     @property
     def process(self):
         """The Process of these settings."""
         return Process(make(self.curve, shift=self.shift), self.prediction)
+
+    def length_shift(self, tokens):
+        """How far the levels of a clip of so many tokens are shifted, on top of the curve: 1 if shift_tokens is 0.
+
+        Neighbouring tokens show much of the same, so the more there are, the more noise it takes to hide what they
+        show. Averaged over N equal tokens, noise falls with sqrt(N); a shift by sqrt(N / shift_tokens) makes up for
+        that (Esser et al. 2024, "Stable Diffusion 3", equation 23; for clips Open-Sora 1.2, Zheng et al. 2024). Levels
+        are shifted and the curve is not, so that a level means the same noise to the network at every length.
+        """
+        return math.sqrt(tokens / self.shift_tokens) if self.shift_tokens else 1.0

@@ -13,7 +13,7 @@ from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
 from ..data.paths import path_maps, tracks_of
-from ..models.patches import clip_grid
+from ..models.patches import clip_grid, token_count
 from ..nn import fingerprint
 from . import weights
 from .abilities import Abilities
@@ -150,7 +150,9 @@ class TextToVideo(Abilities):
         self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(pixels.factor, pixels.time_factor)
-        levels = diffusion.level_matrix(steps, *known.shape[:2], given=known.all(axis=(2, 3, 4)), highest=level)
+        shift = settings.length_shift(token_count(known.shape[1:4], self.transformer.config.patch_size))
+        how = {"given": known.all(axis=(2, 3, 4)), "highest": level, "shift": shift}
+        levels = diffusion.level_matrix(steps, *known.shape[:2], **how)
         control = self._control(path, given.video.shape)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)

@@ -1,5 +1,7 @@
 """Space-time patches and their positions, for a grid of any length, height and width."""
 
+import math
+
 import numpy as np
 
 from .. import autograd as ag
@@ -22,6 +24,11 @@ def patch_grid(shape, patch_size, hint="; lengths are in latent cells", length_n
             such = " or ".join(map(str, nearest))
             raise InputError(f"{axis} {length} must be a multiple of {side}, such as {such}{hint}")
     return tuple(length // side for length, side in zip(shape, patch_size))
+
+
+def token_count(shape, patch_size):
+    """How many tokens latents of shape (T, H, W) become."""
+    return math.prod(patch_grid(shape, patch_size))
 
 
 def pixel_patch(factor, patch_size):

@@ -59,8 +59,8 @@ RECIPES = {
         {
             "cheaper attention first": ("diffusion.early_patterns=frame+time:0.5,window:0.25",),
             "native sizes and lengths": _NATIVE,
+            "a schedule that shifts with the length": (*_NATIVE, "diffusion.shift_tokens=128"),
         },
-        missing="a schedule that shifts with the length",
     ),
     "open-sora-plan": Recipe(
         "Open-Sora-Plan",

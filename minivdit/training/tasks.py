@@ -16,11 +16,12 @@ from ..base.errors import InputError, shorten
 from ..data import describe, path_maps
 from ..data.grammar import THEN
 from ..models.autoencoder import latent_shape
+from ..models.patches import token_count
 from ..models.patterns import parse_pattern
 from ..nn import fingerprint
 
 # Settings that older checkpoints don't have: they must still match where nobody has set them.
-LATER = ("stratified", "early_patterns", "text", "expert_modulation", "control", "time_factor")
+LATER = ("stratified", "early_patterns", "text", "expert_modulation", "control", "time_factor", "shift_tokens")
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
@@ -249,6 +250,7 @@ class TransformerTask(Task):
             mean=settings.level_mean,
             deviation=settings.level_deviation,
             stratified=settings.stratified,
+            shift=settings.length_shift(token_count(shape[1:4], self.model.config.patch_size)),
         )
         control = self._control(generator, clips, shape)
         frame_step = getattr(clips, "frame_step", 1)  # clips of a reader's own, as in chapter 16, may not say

@@ -72,6 +72,17 @@ def test_stratified_levels_spread_over_each_batch_and_are_distributed_as_others(
     assert (middle[:, 0] <= np.median(plain) + 0.02).all() and (middle[:, 1] >= np.median(plain) - 0.02).all()
 
 
+def test_a_shift_moves_every_level_towards_noise_and_leaves_the_ends():
+    """Of a logit-normal it adds ln(shift) to the mean."""
+    plain, moved = (training_levels(np.random.default_rng(4), 2000, 4, shift=shift) for shift in (1.0, 3.0))
+    assert ((plain == 0) == (moved == 0)).all() and (plain == 0).any()
+    drawn = (plain > 0) & (plain < 1 - 1e-3)
+    odds = [levels[drawn] / (1 - levels[drawn].astype(float)) for levels in (plain, moved)]
+    np.testing.assert_allclose(odds[1], 3 * odds[0], rtol=2e-3)
+    with pytest.raises(InputError, match="above 0"):
+        training_levels(np.random.default_rng(0), 2, 2, shift=0.0)
+
+
 def test_the_same_seed_gives_the_same_levels():
     first, again, other = (training_levels(np.random.default_rng(seed), 6, 4) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)

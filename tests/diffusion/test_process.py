@@ -3,6 +3,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.diffusion import CURVES, PREDICTIONS, Process, ProcessSettings, make
+from minivdit.diffusion.curves import shifted
 
 EVERY_CURVE = pytest.mark.parametrize("name", list(CURVES))
 EVERY_KIND = pytest.mark.parametrize("kind", PREDICTIONS)
@@ -98,3 +99,28 @@ def test_velocity_weight_is_bounded_by_its_floor():
 def test_unknown_kinds_are_refused():
     with pytest.raises(InputError, match="'epsilon' is not a kind of prediction; choose one of noise, velocity, clean"):
         Process(make("rectified_flow"), "epsilon")
+
+
+def test_where_the_shift_grows_with_the_length_as_much_stays_hidden_in_a_long_clip_as_in_a_short_one():
+    """N tokens that show the same brightness tell it as well as n do: averaged, they are as far from it."""
+    settings, generator = ProcessSettings(shift=3.0, shift_tokens=16), np.random.default_rng(0)
+    curve = settings.process.curve
+
+    def strays(tokens, shift):
+        level = shifted(0.4, shift)
+        noise = generator.standard_normal((20_000, tokens))
+        noisy = curve.mix(np.full_like(noise, 0.7), noise, level)
+        return (noisy.mean(axis=1) / curve.alpha(level)).std()
+
+    assert strays(64, settings.length_shift(64)) == pytest.approx(strays(16, 1.0), rel=0.03)
+    assert strays(4, settings.length_shift(4)) == pytest.approx(strays(16, 1.0), rel=0.03)
+    assert strays(64, 1.0) < 0.6 * strays(16, 1.0)  # without it, the long clip's is plain to see
+    assert [settings.length_shift(tokens) for tokens in (4, 16, 64)] == [0.5, 1, 2]
+
+
+def test_the_shift_does_not_grow_unless_asked_and_grows_on_rectified_flow_alone():
+    assert {ProcessSettings().length_shift(tokens) for tokens in (1, 128, 10**6)} == {1.0}
+    with pytest.raises(InputError, match="shift_tokens is a number of tokens, 0 for no change, not -1"):
+        ProcessSettings(shift_tokens=-1)
+    with pytest.raises(InputError, match="only rectified_flow has a shift; set shift_tokens=0 with ddpm_cosine"):
+        ProcessSettings(curve="ddpm_cosine", shift_tokens=128)

@@ -18,7 +18,7 @@ from minivdit.nn import fingerprint
 from minivdit.training import checkpoint, presets, stages
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import GradientWorkers, Run, train
-from minivdit.training.tasks import AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
+from minivdit.training.tasks import LATER, AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
 
 TINY = presets.get("tiny")
 
@@ -149,6 +149,20 @@ def test_batches_of_several_shapes_are_learnt_from(autoencoder):
         assert batch["level"].shape == batch["video"].shape[:2] and len(batch["tokens"]) == len(batch["video"])
         assert np.isfinite(task.loss(batch)[0].item())
     assert seen == {(4, 16, 16), (1, 16, 16), (2, 16, 32)}
+
+
+def test_the_levels_of_a_batch_are_shifted_by_its_clips_length(autoencoder):
+    """Odds, level / (1 - level), grow with the square root of the tokens: 4 in a clip of 1x16x16, else 16."""
+    usual, grown = mixed_task(autoencoder), mixed_task(autoencoder)
+    grown.settings = dataclasses.replace(usual.settings, shift_tokens=8)
+    assert grown.process.curve.shift == usual.process.curve.shift  # a level means the same noise at every length
+    for seed in range(6):
+        one, other = (task.batch(np.random.default_rng(seed)) for task in (usual, grown))
+        tokens = 4 if one["video"].shape[1] == 1 else 16
+        drawn = one["level"] > 0
+        odds = [batch["level"][drawn] / (1 - batch["level"][drawn].astype(float)) for batch in (one, other)]
+        np.testing.assert_allclose(odds[1], (tokens / 8) ** 0.5 * odds[0], rtol=1e-3)
+        assert ((other["level"] > 0) == drawn).all() and (one["noise"] == other["noise"]).all()
 
 
 @pytest.mark.parametrize("make_task", [make_task, mixed_task])
@@ -425,6 +439,6 @@ def test_early_patterns_that_make_no_sense_are_refused(value, words):
 def test_checkpoints_from_before_a_setting_was_there_still_match(autoencoder):
     task, coder = stages.transformer_task(TINY, autoencoder), stages.autoencoder_task(TINY)
     for config in (task.config["transformer"], task.config["diffusion"], coder.config["autoencoder"]):
-        assert not {"text", "control", "expert_modulation", "stratified", "early_patterns", "time_factor"} & {*config}
+        assert not {*LATER} & {*config}
     told = stages.transformer_task(presets.override(TINY, ["transformer.control=true"]), autoencoder).config
     assert told["transformer"]["control"] and stages.autoencoder_task(CAUSAL).config["autoencoder"]["time_factor"] == 4
