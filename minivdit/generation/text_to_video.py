@@ -150,9 +150,7 @@ class TextToVideo(Abilities):
         self._check_given(given)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(pixels.factor, pixels.time_factor)
-        shift = settings.length_shift(token_count(known.shape[1:4], self.transformer.config.patch_size))
-        how = {"given": known.all(axis=(2, 3, 4)), "highest": level, "shift": shift}
-        levels = diffusion.level_matrix(steps, *known.shape[:2], **how)
+        levels = self._levels(steps, level, known)
         control = self._control(path, given.video.shape)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
         tell(0)
@@ -174,6 +172,12 @@ class TextToVideo(Abilities):
             generator=generator,
         )
         return self._watched(states, predictor, tell)
+
+    def _levels(self, steps, highest, known):
+        """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given."""
+        shift = self.settings.length_shift(token_count(known.shape[1:4], self.transformer.config.patch_size))
+        given = known.all(axis=(2, 3, 4))
+        return diffusion.level_matrix(steps, *given.shape, given=given, highest=highest, shift=shift)
 
     @staticmethod
     def _watched(states, predictor, tell):

@@ -84,7 +84,7 @@ def study(options):
         tell_of_slow_products()
     made = {"digits": lambda: studies.WORLDS["digits"](options.data, options.digits)}
     worlds = [made.get(name, studies.WORLDS[name])() for name in options.worlds]
-    asked = studies.Study(worlds, options.out, tuple(options.patterns), options.seeds, options.steps)
+    asked = studies.PatternStudy(worlds, options.out, tuple(options.patterns), options.seeds, options.steps)
     studies.run_study(asked, options.report_only)
     _open(options)
 

@@ -1,12 +1,11 @@
-"""The report as one HTML page that needs nothing else, as Markdown and as JSON."""
-
-import json
+"""The report on patterns as a page: curves of learning, clips side by side, a table of tests."""
 
 import numpy as np
 
 from ..display import html, plain
 from ..evaluation.statistics import p_text
 from .report import EQUAL, interval, verdict
+from .study import page_files
 
 # Colours of Okabe and Ito, which people who confuse red and green can tell apart; each pattern has a marker besides.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
@@ -16,19 +15,11 @@ LOOKS = HALFWAY, END = 2, 3  # of four, those that are shown
 
 def files(report, clips):
     """{name: bytes} of the report. clips: {world: [(caption, GIF bytes)]}."""
-    first, *others = report["worlds"]
-    body = [html.text("h1", report["question"])]
-    body += [html.text("p", sentence, "answer") for sentence in report["answer"]]
-    body += [_plot(report, first), html.clips(clips[first["name"]]), _table(report, first)]
-    for world in others:
-        body += [html.text("h2", world["title"]), _plot(report, world), html.clips(clips[world["name"]])]
-        body.append(_table(report, world))
-    body += ["<h2>How it was done</h2>", *(html.text("p", words) for words in _method(report))]
-    return {
-        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
-        "report.md": _markdown(report).encode(),
-        "report.html": html.page("minivdit study", body).encode(),
-    }
+    parts, tables = [], [(world["title"], *_rows(report, world)) for world in report["worlds"]]
+    for place, (world, (_, head, rows)) in enumerate(zip(report["worlds"], tables)):
+        parts += [html.text("h2", world["title"])] * (place > 0)
+        parts += [_plot(report, world), html.clips(clips[world["name"]]), html.table(head, rows, report["rule"])]
+    return page_files(report, "minivdit study", parts, tables, _method(report))
 
 
 def side_by_side(world, kept):
@@ -78,11 +69,6 @@ def _plot(report, world):
     return f"<figure>{html.image(html.png(figure), 'png', meaning)}{html.text('figcaption', meaning)}</figure>"
 
 
-def _table(report, world):
-    head, rows = _rows(report, world)
-    return html.table(head, rows, report["rule"])
-
-
 def _rows(report, world):
     """(head, rows) of texts: each measure halfway and at the end, and the tests."""
     one, other = report["patterns"][:2]
@@ -111,15 +97,6 @@ def _rows(report, world):
     return head, rows
 
 
-def _markdown(report):
-    parts = [f"# {report['question']}", *report["answer"]]
-    for world in report["worlds"]:
-        head, rows = _rows(report, world)
-        lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-        parts += [f"## {world['title']}", "\n".join(lines)]
-    return "\n\n".join([*parts, report["rule"], *_method(report)]) + "\n"
-
-
 def _method(report):
     """How the figures came about, in sentences."""
     yield (
@@ -145,5 +122,3 @@ def _method(report):
             f"{world['title'].capitalize()}: {paces}. {world['seeds']} trainings of each pattern, {world['clips']} "
             f"clips of each pace at each look. A step: {costs}."
         )
-    about = report["about"]
-    yield f"{about['machine']}; {about['date']}."

@@ -20,7 +20,7 @@ RULE = (
 
 
 def build_report(study, found):
-    """The report of a Study. found: {(world, seed, pattern): what study.read_trial gives}."""
+    """The report of a PatternStudy. found: {(world, seed, pattern): what study.read_trial gives}."""
     worlds = [_world(study, world, found) for world in study.worlds]
     tests = [test for world in worlds for row in world["rows"] for test in row["tests"].values()]
     for test, p in zip(tests, holm([np.nan if test["p"] is None else test["p"] for test in tests])):

@@ -1,98 +1,63 @@
-"""`minivdit study`: attention patterns trained alike in small worlds, several times, and looked at on the way.
+"""A study: trainings that belong together, each kept as soon as it is done, and one page on what came of them.
 
 runs/study/
-  ball/seed0/joint.json           what a training came to: shares at each step that was looked at, and its times
+  ball/seed0/joint.json           what a training came to, and all that decided it
   ball/seed0/joint.safetensors    some clips that it drew
   report.html, .md, .json
 
-A training takes a minute or two and isn't kept halfway: stopped, the same command begins again with the one that was
-under way.
+Stopped, the same command goes on with the first training that isn't complete. What a training is, and what is asked of
+all of them together, says a subclass: patterns.py, recipes.py, scaling.py.
 """
 
-import dataclasses
+import abc
 import datetime
 import json
-import statistics
 from pathlib import Path
 
 import numpy as np
 
-from ...base import config, seeds, values
-from ...base.console import progress_bar
+from ...base import config
 from ...base.errors import InputError
 from ...base.files import load_tensors, read_json, save_tensors, write_file
 from ...base.locking import locked
 from ...base.machine import description
-from ...models.schemes import check_scheme
-from ...nn import fingerprint
-from ...training.loop import Run, train
+from ..display import html
 from ..evaluation.kept_clips import as_bytes, as_floats
-from . import page
-from .ball import Ball
-from .digits import Digits
-from .report import build_report
-
-WORLDS = {"ball": Ball, "digits": Digits}
-PATTERNS = ("joint", "framewise", "perframe")
-SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the whole training: when it is looked at, the LOOKS of page.py among them
-SHOWN = 3  # clips of each pace that are kept
-TRIAL = {"asked": dict, "looks": {...: {...: {...: (int, float, type(None))}}}, "seconds": (int, float)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """worlds: a list of World. patterns: of SCHEMES; the first two are tested against each other.
+class Study(abc.ABC):
+    """Trainings and a report. A trial is a tuple that names one of the trainings.
 
-    seeds, steps: of each training; the world's own unless given.
+    out: the folder. command: of minivdit, which runs it. shape: of what a training comes to; see files.require_shape.
     """
 
-    worlds: list
-    out: Path | str
-    patterns: tuple = PATTERNS
-    seeds: int | None = None
-    steps: int | None = None
+    out: Path
+    command: str
+    shape: dict
 
-    def __post_init__(self):
-        object.__setattr__(self, "out", Path(self.out))
-        for name in self.patterns:
-            check_scheme(name)
-        if len(set(self.patterns)) != len(self.patterns) or len(self.patterns) < 2:
-            told = ", ".join(self.patterns) or "none"
-            raise InputError(f"a study needs two patterns or more, each once, not {told}")
-        values.whole("seeds", self.seeds, 1, default=1)
-        values.whole("steps", self.steps, 1, default=1)
-
-    def steps_of(self, world):
-        """How many steps the most expensive pattern is trained for."""
-        return self.steps or world.training.steps
-
-    def seeds_of(self, world):
-        """Each pattern is trained with these seeds."""
-        return range(self.seeds or world.seeds)
-
-    def marks(self, world, pattern):
-        """{"steps": steps, "flops": steps}: when a pattern is looked at, so that all have had equal steps or FLOPs."""
-        most = max(world.cost(name) for name in self.patterns)
-        equal_steps = [max(1, round(share * self.steps_of(world))) for share in SHARES]
-        return {"steps": equal_steps, "flops": [round(step * most / world.cost(pattern)) for step in equal_steps]}
-
+    @abc.abstractmethod
     def trials(self):
-        """(world, seed, pattern) of all trainings, seed by seed, so that what disturbs the machine meets all alike."""
-        return [(world, seed, name) for world in self.worlds for seed in self.seeds_of(world) for name in self.patterns]
+        """A list of all trials."""
 
-    def path(self, world, seed, pattern):
-        """The file of a training, to which a suffix is to be added."""
-        return self.out / world.name / f"seed{seed}" / pattern
+    @abc.abstractmethod
+    def path(self, *trial):
+        """The file of a training, a Path to which a suffix is to be added."""
 
-    def asked(self, world, seed, pattern):
+    @abc.abstractmethod
+    def asked(self, *trial):
         """All that decides what a training comes to, as plain values."""
-        steps = sorted({step for marks in self.marks(world, pattern).values() for step in marks})
-        return config.plain({"training": self.training(world, pattern), "seed": seed, "looks": steps})
 
-    def training(self, world, pattern):
-        """The TrainingSettings of a pattern: long enough for all its marks."""
-        steps = max(max(marks) for marks in self.marks(world, pattern).values())
-        return dataclasses.replace(world.training, steps=steps, warmup=min(world.training.warmup, steps - 1))
+    @abc.abstractmethod
+    def train(self, trials, progress):
+        """A generator: of each of these trials (trial, what it came to, {name: clips in [0, 1]})."""
+
+    @abc.abstractmethod
+    def report(self, found):
+        """The report, a dict of plain values with sentences as its "answer". found: {trial: what it came to}."""
+
+    @abc.abstractmethod
+    def files(self, report):
+        """{name: bytes} of the page."""
 
 
 def run_study(study, report_only=False, progress=True, show=print):
@@ -100,101 +65,75 @@ def run_study(study, report_only=False, progress=True, show=print):
 
     report_only: train nothing. Raises InputError where the folder holds trainings of another study.
     """
-    found = {}
-    for trial in study.trials():
-        known = read_trial(study, *trial)
-        if known is not None:
-            found[trial] = known
-    if report_only and len(found) < len(study.trials()):
-        missing = len(study.trials()) - len(found)
+    trials = study.trials()
+    found = {trial: known for trial in trials if (known := read_trial(study, *trial)) is not None}
+    missing = [trial for trial in trials if trial not in found]
+    if report_only and missing:
         raise InputError(
-            f"{missing} of {len(study.trials())} trainings are missing in {study.out}; run 'minivdit study'"
+            f"{len(missing)} of {len(trials)} trainings are missing in {study.out}; run 'minivdit {study.command}'"
         )
     if not report_only:
         with locked(study.out):
-            _train(study, found, progress)
-    report = build_report(study, found)
-    clips = {world.name: page.side_by_side(world, _kept(study, world)) for world in study.worlds}
+            for trial, came_to, clips in study.train(missing, progress):
+                found[trial] = keep(study, trial, came_to, clips)
+    report = study.report(found)
     report["about"] = {"machine": description(), "date": datetime.date.today().isoformat()}
-    for name, content in page.files(report, clips).items():
+    for name, content in study.files(report).items():
         write_file(study.out / name, content)
     for line in (*report["answer"], str(study.out / "report.html")):
         show(line)
     return report
 
 
-def read_trial(study, world, seed, pattern):
+def keep(study, trial, came_to, clips):
+    """Write what a training came to, the .json last; returns it as `read_trial` gives it."""
+    path, asked = study.path(*trial), study.asked(*trial)
+    known = config.plain({"asked": asked, **came_to})
+    save_tensors(
+        path.with_suffix(".safetensors"), {name: as_bytes(video) for name, video in clips.items()}, {"asked": asked}
+    )
+    write_file(path.with_suffix(".json"), json.dumps(known, indent=1))
+    return known
+
+
+def read_trial(study, *trial):
     """What a training came to, a dict, or None if there was none; InputError for one with other settings."""
-    path = study.path(world, seed, pattern).with_suffix(".json")
+    path = study.path(*trial).with_suffix(".json")
     if not path.exists():
         return None
     cure = "choose another --out, or remove it"
-    trial = read_json(path, TRIAL, "training of a study", cure)
-    config.require_equal(trial["asked"], study.asked(world, seed, pattern), path, cure)
-    return trial
+    known = read_json(path, {"asked": dict, **study.shape}, "training of a study", cure)
+    config.require_equal(known["asked"], study.asked(*trial), path, cure)
+    return known
 
 
-def _train(study, found, progress):
-    """Train the trials that aren't in `found`, and put them there."""
-    missing = [trial for trial in study.trials() if trial not in found]
-    for world, seed in dict.fromkeys(trial[:2] for trial in missing):
-        _require_alike(study, world, seed)
-    total = sum(study.training(world, name).steps for world, _, name in missing)
-    with progress_bar("study", total, show=progress) as bar:
-        for trial in missing:
-            bar.set_postfix_str(f"{trial[0].name}, seed {trial[1]}, {trial[2]}")
-            found[trial] = train_trial(study, *trial, bar.update)
+def read_clips(study, trial, names):
+    """{name: clips} that a training drew, float32 (B, T, H, W, C) in [0, 1]; InputError if one isn't there."""
+    path = study.path(*trial).with_suffix(".safetensors")
+    tensors, found = load_tensors(path)[0], {}
+    for name in names:
+        clips = tensors.get(name)
+        if clips is None or clips.dtype != np.uint8 or clips.ndim != 5:
+            raise InputError(f"{path} holds no clips of a study; remove it and the .json beside it")
+        found[name] = as_floats(clips)
+    return found
 
 
-def train_trial(study, world, seed, pattern, tick=lambda: None):
-    """Train one pattern once and keep what it came to. tick: called after each step."""
-    task, looks, seconds, clips = world.task(pattern, seed), {}, [], {}
-    asked = study.asked(world, seed, pattern)
-    run = Run(task, study.training(world, pattern), seed)
-    shown = {study.marks(world, pattern)["steps"][look]: look for look in page.LOOKS}
-    for state in train(run):
-        seconds.append(state.seconds)
-        if state.step in asked["looks"]:
-            with run.average.applied():
-                drawn = {pace: world.draw(task, pace) for pace in world.paces}
-            looks[str(state.step)] = {pace: _shares(world, video, pace) for pace, video in drawn.items()}
-            if state.step in shown:
-                clips |= {f"{pace} {shown[state.step]}": as_bytes(drawn[pace][:SHOWN]) for pace in drawn}
-        tick()
-    trial = {"asked": asked, "looks": looks, "seconds": round(statistics.median(seconds), 4)}
-    path = study.path(world, seed, pattern)
-    save_tensors(path.with_suffix(".safetensors"), clips, {"asked": asked})
-    write_file(path.with_suffix(".json"), json.dumps(trial, indent=1))
-    return trial
+def page_files(report, title, parts, tables, method):
+    """{name: bytes}: the report as a page that needs nothing else, as Markdown and as JSON.
 
-
-def _require_alike(study, world, seed):
-    """InputError unless all patterns begin with the same weights and get the same first batch."""
-    tasks = [world.task(name, seed) for name in study.patterns]
-    if len({fingerprint(task.model) for task in tasks}) > 1:
-        raise InputError("patterns begin with different weights, so they can't be compared")
-    batches = [task.batch(seeds.generator(seed, seeds.BATCHES, 0)) for task in tasks]
-    for batch in batches[1:]:
-        if any((batch[name] != array).any() for name, array in batches[0].items()):
-            raise InputError("patterns get different batches, so they can't be compared")
-
-
-def _shares(world, video, pace):
-    """{measure: mean} of clips; 0 where no clip shows it, as where no digit is seen."""
-    judged = world.judge(video, pace)
-    return {name: round(float(np.nan_to_num(values).mean()), 6) for name, values in judged.items()}
-
-
-def _kept(study, world):
-    """{pattern: {"fast 3": clips}}: some clips of the first seed, halfway and at the end."""
-    kept = {}
-    for name in study.patterns:
-        path = study.path(world, study.seeds_of(world)[0], name).with_suffix(".safetensors")
-        tensors, shown = load_tensors(path)[0], {}
-        for key in (f"{pace} {look}" for pace in world.paces for look in page.LOOKS):
-            clips = tensors.get(key)
-            if clips is None or clips.dtype != np.uint8 or clips.ndim != 5:
-                raise InputError(f"{path} holds no clips of a study; remove it and the .json beside it")
-            shown[key] = as_floats(clips)
-        kept[name] = shown
-    return kept
+    parts: of the page between the answer and the method, in HTML. tables: [(heading, head, rows)], for the Markdown.
+    method: sentences on how the figures came about.
+    """
+    method = [*method, f"{report['about']['machine']}; {report['about']['date']}."]
+    body = [html.text("h1", report["question"]), *(html.text("p", words, "answer") for words in report["answer"])]
+    body += [*parts, "<h2>How it was done</h2>", *(html.text("p", words) for words in method)]
+    lines = [f"# {report['question']}", *report["answer"]]
+    for heading, head, rows in tables:
+        table = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+        lines += [f"## {heading}", "\n".join(table)]
+    return {
+        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
+        "report.md": ("\n\n".join([*lines, report["rule"], *method]) + "\n").encode(),
+        "report.html": html.page(title, body).encode(),
+    }

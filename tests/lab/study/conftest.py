@@ -2,7 +2,7 @@
 
 import pytest
 
-from minivdit.lab.study import Study, run_study
+from minivdit.lab.study import PatternStudy, run_study
 from minivdit.lab.study.ball import Ball
 
 
@@ -11,7 +11,7 @@ class SmallBall(Ball):
 
 
 def small_study(out, patterns=("joint", "framewise"), seeds=2, steps=8):
-    return Study([SmallBall()], out, patterns, seeds, steps)
+    return PatternStudy([SmallBall()], out, patterns, seeds, steps)
 
 
 @pytest.fixture(scope="session")

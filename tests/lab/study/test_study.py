@@ -8,8 +8,8 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
-from minivdit.lab.study import Study, report, run_study
-from minivdit.lab.study import study as studies
+from minivdit.lab.study import PatternStudy, report, run_study
+from minivdit.lab.study import patterns as studies
 from minivdit.lab.study.ball import Ball, Rolling
 from minivdit.models import VideoDiT
 
@@ -38,7 +38,7 @@ def test_looks_are_at_equal_steps_and_at_equal_flops(finished):
     marks, gflops = found["worlds"][0]["marks"], found["worlds"][0]["gflops"]
     assert marks["joint"]["steps"] == marks["framewise"]["steps"] == marks["joint"]["flops"] == [1, 2, 4, 8]
     assert marks["framewise"]["flops"] == [1, 2, 5, 9]
-    whole = Study([Ball()], study.out, ("joint", "framewise"))
+    whole = PatternStudy([Ball()], study.out, ("joint", "framewise"))
     spent = {name: whole.marks(Ball(), name)["flops"][-1] * gflops[name] for name in ("joint", "framewise")}
     assert max(spent.values()) / min(spent.values()) < 1.003
     for row in found["worlds"][0]["rows"]:
