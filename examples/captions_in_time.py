@@ -2,8 +2,8 @@
 
 python examples/captions_in_time.py
 
-The recipe gen3 is trained first, in about ten minutes on 2 cores, and kept in the folder captions_in_time. In which share
-of the parts does the digit go the way that the part says? Beside it stands the network before it saw clips that turn.
+The recipe gen3 is trained first, in about ten minutes on 2 cores, and kept in the folder captions_in_time.
+In which share of the parts does the digit go as the part says? Beside it stands a network that never saw a turn.
 """
 
 import os

@@ -6,7 +6,7 @@
 
 curves.py: the two curves. process.py: with what the network predicts. levels.py: which noise levels, in training and in
 sampling. samplers.py: the steps from one level to the next. guidance.py: following the caption more closely.
-inpainting.py: parts of a clip that are known.
+inpainting.py: parts of a clip that are known. windows.py: clips that are longer than those in training.
 """
 
 from .curves import CURVES, Curve, make
@@ -15,6 +15,7 @@ from .inpainting import with_known
 from .levels import level_matrix, training_levels, uniform_levels
 from .process import PREDICTIONS, Process, ProcessSettings
 from .samplers import SAMPLERS, SamplingSettings, Step, sample, steps
+from .windows import blended, window_starts
 
 __all__ = [
     "CURVES",
@@ -25,6 +26,7 @@ __all__ = [
     "ProcessSettings",
     "SamplingSettings",
     "Step",
+    "blended",
     "guided",
     "interval",
     "level_matrix",
@@ -33,5 +35,6 @@ __all__ = [
     "steps",
     "training_levels",
     "uniform_levels",
+    "window_starts",
     "with_known",
 ]

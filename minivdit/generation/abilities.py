@@ -63,7 +63,8 @@ class Abilities:
 
         They are drawn in rounds. In each, the last (first) `context` frames that there are begin (end) a clip as long
         as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
-        default what one round gives. Errors add up over the rounds: see evaluation.drift.
+        default what one round gives. Errors add up over the rounds: see evaluation.drift. (`overlap`, see `draw`, draws
+        a long clip from nothing, all of it at the same time; extend goes on from what there is, and keeps it.)
         """
         _refuse_path(drawing)
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames

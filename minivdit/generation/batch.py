@@ -6,6 +6,8 @@ from .. import autograd as ag
 from ..base import seeds
 from ..base.backend import array_module
 from ..base.sharing import Workers, split_batch
+from ..diffusion import blended
+from ..models import Tokenizer
 
 
 class NoiseByClip:
@@ -25,12 +27,14 @@ class NoiseByClip:
 class Predictor:
     """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
 
-    control: maps of paths to follow, see data.path_maps, or None. frame_step: see VideoDiT. Use it in a `with` block. A
-    single clip is for one process; the cores are left to its matrix products.
+    control: maps of paths to follow, see data.path_maps, or None. frame_step: see VideoDiT. windows: (window, overlap)
+    in latent frames, to see a long clip in windows (see diffusion.blended), or None. Use it in a `with` block. A single
+    clip is for one process; the cores are left to its matrix products.
     """
 
-    def __init__(self, transformer, count, control=None, frame_step=1):
+    def __init__(self, transformer, count, control=None, frame_step=1, windows=None):
         self.transformer, self.control, self.frame_step = transformer, control, frame_step
+        self.windows = windows
         self.workers = Workers(self._predict, count, "draw fewer clips at a time")
 
     def __enter__(self):
@@ -42,11 +46,24 @@ class Predictor:
         self.workers.__exit__(*error)
 
     def __call__(self, latents, noise_level, tokens):
-        """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) -> (B, T, h, w, C)."""
-        xp, batch = array_module(latents), {"x": latents, "level": noise_level, "tokens": tokens}
+        """latents (B, T, h, w, C), noise_level (B, T), tokens (B, L) or (B, F, L) -> (B, T, h, w, C)."""
+        xp, batch = array_module(latents), {"x": latents, "level": noise_level}
         if self.control is not None:  # guided, the clips come twice
             batch["control"] = xp.concatenate([self.control] * (len(latents) // len(self.control)))
-        return xp.concatenate(self.workers(split_batch(batch, self.workers.count)))
+
+        def predict(part):
+            of_part = {name: array[:, part] for name, array in batch.items()}
+            of_part["tokens"] = self._captions_of(part, latents.shape[1], tokens)
+            return xp.concatenate(self.workers(split_batch(of_part, self.workers.count)))
+
+        return blended(predict, latents, *(self.windows or (latents.shape[1], 0)))
+
+    def _captions_of(self, part, frames, tokens):
+        """The captions (B, L) or (B, F', L) of some of the frames of a clip, a slice, whose captions are `tokens`."""
+        if tokens.ndim == 2 or part == slice(0, frames):
+            return tokens
+        patches = np.arange(part.start, part.stop, self.transformer.config.patch_size[0])
+        return Tokenizer.fewest(tokens[:, (patches * tokens.shape[1] // frames).tolist()])
 
     def _predict(self, shard):
         inputs, options = (shard["x"], shard["level"], shard["tokens"]), {}

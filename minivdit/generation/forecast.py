@@ -4,6 +4,7 @@ import math
 
 from ..base import machine
 from ..base.errors import InputError
+from ..diffusion import window_starts
 from ..models import costs
 from ..models.patches import clip_grid
 
@@ -38,7 +39,7 @@ def require_memory(model, clips, num_frames, size, kept=0):
     if most:
         cure = f"draw {most} at a time"
     elif longest:
-        cure = f"the longest clip of this size that fits has {longest} frames; use `extend` to get more"
+        cure = f"the longest clip of this size that fits has {longest} frames; use `extend` or an overlap to get more"
     else:
         cure = "choose a smaller size: not even one frame fits"
     raise InputError(
@@ -47,11 +48,16 @@ def require_memory(model, clips, num_frames, size, kept=0):
     )
 
 
-def teller(progress, part, model, shape, steps, guided):
-    """A function of the number of steps done that tells `progress`: see TextToVideo.denoise. shape: of the clips."""
+def teller(progress, part, model, shape, steps, guided, windows=None):
+    """A function of the number of steps done that tells `progress`: see TextToVideo.denoise.
+
+    shape: of the clips. windows: (window, overlap) in frames, where they are drawn in windows.
+    """
     if progress is None:
         return lambda done: None
     clips, num_frames, *size, _ = shape
+    if windows:
+        clips, num_frames = clips * len(window_starts(num_frames, *windows)), min(num_frames, windows[0])
     config, (before, parts) = model.transformer.config, part
     grid = clip_grid(num_frames, size, model.autoencoder.config, config.patch_size)
     flops = parts * costs.clip_cost(config, grid, clips).sampling_flops(steps, guided)

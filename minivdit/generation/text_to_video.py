@@ -22,7 +22,7 @@ from .forecast import require_memory, teller
 from .given import Given
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
-DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path", "frame_step")
+DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path", "frame_step", "overlap")
 INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
@@ -101,6 +101,10 @@ class TextToVideo(Abilities):
           path             where the digits are to go, for weights trained with control: for all clips a list of way
                            points (y, x) in pixels, or a list of B; for two digits a list of two such lists each
           frame_step       4 to draw every 4th frame only, for weights trained with such clips
+          overlap          for a clip longer than those in training: draw it in windows of their length that share so
+                           many frames; see diffusion.blended. All windows are drawn at the same time and agree at every
+                           step; `extend` draws one part after the other, and no part knows of what comes later. Each
+                           window is told the caption of its own part of the clip
           progress, part   see `denoise`
           level            the noise level to begin at; 1 is nothing but noise
           stream, places   what the noise is for (see seeds), and the numbers of the clips, from each of which follows
@@ -111,7 +115,8 @@ class TextToVideo(Abilities):
         _check_arguments(drawing)
         for step in self.denoise(prompt, given=given, **drawing):
             last = step
-        return given.keep(_finite(self.decode(last.x)))
+        windows = self._windows(drawing.get("overlap"))
+        return given.keep(_finite(_in_parts(self.decode, last.x, windows)))
 
     def denoise(
         self,
@@ -130,6 +135,7 @@ class TextToVideo(Abilities):
         progress=None,
         path=None,
         frame_step=1,
+        overlap=None,
         part=(0, 1),
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
@@ -147,21 +153,21 @@ class TextToVideo(Abilities):
         sampler = settings.sampler if sampler is None else sampler
         diffusion.SamplingSettings(sampler, steps)  # says what can't be
         given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
-        self._check_given(given)
+        self._check_given(given, overlap)
+        windows = self._windows(overlap)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(pixels.factor, pixels.time_factor)
-        levels = self._levels(steps, level, known)
+        levels = self._levels(steps, level, known, windows)
         control = self._control(path, given.video.shape)
-        tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1)
+        tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
-        clean = self.autoencoder.encode(to_device(np.ascontiguousarray(given.video)))
+        clean = _in_parts(self._encode, given.video, windows)
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal(clean.shape, np.float32))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
-        predictor = Predictor(
-            self.transformer, min(self.threads, len(known) * (1 if scale == 1 else 2)), control, frame_step
-        )
+        count = min(self.threads, len(known) * (1 if scale == 1 else 2))
+        predictor = Predictor(self.transformer, count, control, frame_step, windows)
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
             diffusion.with_known(denoise, to_device(known), clean, process),
@@ -173,9 +179,14 @@ class TextToVideo(Abilities):
         )
         return self._watched(states, predictor, tell)
 
-    def _levels(self, steps, highest, known):
-        """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given."""
-        shift = self.settings.length_shift(token_count(known.shape[1:4], self.transformer.config.patch_size))
+    def _levels(self, steps, highest, known, windows):
+        """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given.
+
+        In windows the network sees clips as long as those: their length says how far levels are shifted.
+        """
+        frames, *size = known.shape[1:4]
+        seen = (min(frames, windows[0]) if windows else frames, *size)
+        shift = self.settings.length_shift(token_count(seen, self.transformer.config.patch_size))
         given = known.all(axis=(2, 3, 4))
         return diffusion.level_matrix(steps, *given.shape, given=given, highest=highest, shift=shift)
 
@@ -192,11 +203,11 @@ class TextToVideo(Abilities):
                 tell(done)
                 yield step
 
-    def _check_given(self, given):
+    def _check_given(self, given, overlap):
         """Raise an InputError if what isn't given can't be drawn."""
         clips, num_frames, *size, channels = given.video.shape
         pixels = self.autoencoder.config
-        self.check_request(clips, num_frames, size)
+        self.check_request(clips, num_frames, size, overlap=overlap)
         if channels != pixels.image_channels:
             raise InputError(f"a clip has {channels} channels; this model draws {pixels.image_channels}")
         given.check_whole(pixels.factor, pixels.time_factor)
@@ -231,6 +242,25 @@ class TextToVideo(Abilities):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
         return to_numpy(self.autoencoder.decode(latents))
 
+    def _encode(self, video):
+        return self.autoencoder.encode(to_device(np.ascontiguousarray(video)))
+
+    def _windows(self, overlap):
+        """(window, overlap) in frames by which a long clip is drawn in windows, or None for all frames at once."""
+        if overlap is None:
+            return None
+        window = self.settings.num_frames
+        side, each = self.transformer.config.patch_size[0], self.autoencoder.config.time_factor
+        if each > 1:
+            raise InputError(
+                f"a window in the middle of a clip would begin with {each} frames that {self.name} codes together, and "
+                "those in training begin with one; leave the overlap out and use `extend`"
+            )
+        overlap = values.whole("overlap", overlap, 1, window - 1)
+        if overlap % side:
+            raise InputError(f"an overlap of {overlap} frames cuts patches of {side} frames; give a multiple of {side}")
+        return window, overlap
+
     def fingerprint(self):
         """Eight hexadecimal digits that change with any weight: printed beside a picture, they say what made it."""
         return fingerprint(self.transformer, self.autoencoder, dtype=np.float16)
@@ -240,13 +270,23 @@ class TextToVideo(Abilities):
         size = self.settings.size if size is None else values.size(size)
         return Given.nothing(clips, num_frames, size, self.autoencoder.config.image_channels)
 
-    def check_request(self, clips, num_frames, size, kept=0):
+    def check_request(self, clips, num_frames, size, kept=0, overlap=None):
         """Raise an InputError, naming what works, unless such clips can be drawn; size: (height, width) in pixels.
 
-        kept: how many frames the whole clip has, if this is a part of one.
+        kept: how many frames the whole clip has, if this is a part of one. overlap: see `draw`.
         """
         clip_grid(num_frames, size, self.autoencoder.config, self.transformer.config.patch_size)
+        if windows := self._windows(overlap):
+            num_frames, kept = min(num_frames, windows[0]), max(num_frames, kept)
         require_memory(self, clips, num_frames, size, kept)
+
+
+def _in_parts(function, clips, windows):
+    """function(clips) for clips (B, T, ...); as many frames at a time as a window has, if there are windows."""
+    frames = clips.shape[1]
+    at_once = windows[0] if windows else frames
+    parts = [function(clips[:, start : start + at_once]) for start in range(0, frames, at_once)]
+    return parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts, axis=1)
 
 
 def _one_each(captions, clips):

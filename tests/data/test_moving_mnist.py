@@ -297,7 +297,18 @@ def test_how_often_clips_turn_is_drawn_among_what_fits(squares):
         assert not any((3, turn) in HELD_OUT for turn in turns)
 
 
-@pytest.mark.parametrize("setting", [{"turns": ()}, {"turns": (0,)}, {"turns": (8,)}, {"turning": 1.5}, {"turning": -0.1}, {"num_digits": ()}, {"speeds": ("warp",)}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"turns": ()},
+        {"turns": (0,)},
+        {"turns": (8,)},
+        {"turning": 1.5},
+        {"turning": -0.1},
+        {"num_digits": ()},
+        {"speeds": ("warp",)},
+    ],
+)
 def test_settings_that_no_clip_can_have_are_refused(setting):
     with pytest.raises(InputError):
         CaptionedClips(None, **setting)

@@ -223,10 +223,12 @@ def test_each_frame_has_its_caption(model, monkeypatch):
     predict = Predictor.__call__
     monkeypatch.setattr(Predictor, "__call__", lambda self, *inputs: tokens.append(inputs[2]) or predict(self, *inputs))
     model.generate("a 3 moving right then up", steps=1)
-    assert tokens[0].shape[:2] == (2, LENGTH // 2)  # with captions and without; patches are two frames long
+    assert tokens[0].shape[:2] == (2, 2)  # with captions and without; one for each half
     assert (tokens[0][1] == tokens[0][1, :1]).all()
-    captions = [model.tokenizer.decode(row) for row in tokens[0][0]]
-    assert captions == ["a 3 moving right"] * 2 + ["then a 3 moving up"] * 2
+    assert [model.tokenizer.decode(row) for row in tokens[0][0]] == ["a 3 moving right", "then a 3 moving up"]
+    model.generate("a 3 moving right then up then left", steps=1)
+    captions = [model.tokenizer.decode(row) for row in tokens[1][0]]  # patches are two frames long
+    assert LENGTH == 8 and captions == ["a 3 moving right"] * 2 + ["then a 3 moving up", "then a 3 moving left"]
 
 
 # What can't be done --------------------------------------------------------------------------------------------------

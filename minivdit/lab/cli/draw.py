@@ -13,7 +13,8 @@ from .options import number, output_file, require_effect, way_points, whole
 
 USUAL_RATE = 8  # frames a second
 # Options of single commands.
-OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last", "recursive", "path")
+OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last")
+OWN += ("recursive", "path", "overlap")
 
 
 def add_output(parser, rate="as a given clip has them, otherwise 8"):
@@ -104,7 +105,8 @@ def add_sample(commands):
       minivdit sample "a 3 moving right" "a 7 moving up" --seed 4 --out two.gif
       minivdit sample "the digit five drifts down and left" --count 8 --steps 20
       minivdit sample "the digit five drifts down and left" --count 8 --index 6
-      minivdit sample "a 3 moving right, then up"
+      minivdit sample "a 3 moving right, then up, then left"
+      minivdit sample "a 3 moving right" --weights small --frames 32 --overlap 4
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
       minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
@@ -116,6 +118,11 @@ def add_sample(commands):
     index = "draw only the clip of this number, counted from 0; it is the same as among the others (default: all)"
     parser.add("--index", whole(0), index)
     add_shape(parser)
+    overlap = (
+        "draw a clip longer than those in training in windows of their length, all at the same time, which share so "
+        "many frames (default: all frames at once)"
+    )
+    parser.add("--overlap", whole(1), overlap)
     recursive = (
         "draw every 4th frame first (for 2), then twice the frames between: longer clips, for weights trained with "
         "such steps (default: all frames at once)"
@@ -147,10 +154,10 @@ def sample(options):
     model = load_model(options, len(drawn), rate)
     size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames
     if options.recursive:
-        require_effect(options, "with --recursive", "frames", "size", "index", "path")
+        require_effect(options, "with --recursive", "frames", "size", "index", "path", "overlap")
         num_frames = (num_frames - 1) * 2**options.recursive + 1
     else:
-        model.check_request(len(drawn), num_frames, size)
+        model.check_request(len(drawn), num_frames, size, overlap=options.overlap)
     shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
 
     def draw(**how):
@@ -158,6 +165,6 @@ def sample(options):
             return model.recursive(prompts, options.recursive, **how)
         if options.path:  # the same for all clips
             how["path"] = [options.path] * len(drawn)
-        return model.generate(prompts, num_frames, size, index=index, **how)
+        return model.generate(prompts, num_frames, size, index=index, overlap=options.overlap, **how)
 
     draw_and_write(options, model, drawn, shape, rate, draw)

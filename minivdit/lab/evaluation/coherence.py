@@ -1,4 +1,4 @@
-"""Does a clip hold together: over a seam, while it is extended, with what was before an edit, and in its captions' turns?"""
+"""Does a clip hold together: over a seam, when long, with what was before an edit, and where its caption turns?"""
 
 import numpy as np
 
