@@ -6,6 +6,7 @@ from .grammar import DIRECTIONS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, 
 from .mixed import MixedClips, Shape
 from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
 from .paths import along, path_maps
+from .velocities import due, field_maps, velocity_fields
 
 __all__ = [
     "DIRECTIONS",
@@ -25,9 +26,12 @@ __all__ = [
     "check_source",
     "describe",
     "digit_source",
+    "due",
+    "field_maps",
     "paint",
     "parse",
     "path_maps",
     "source_like",
+    "velocity_fields",
     "vocabulary",
 ]

@@ -6,11 +6,13 @@ import re
 from ..base.errors import InputError, shorten
 from .grammar import (
     DIGIT_WORDS,
+    DIRECTIONS,
     HORIZONTAL,
     MAX_DIGITS,
     SPEED_OF,
     SPEED_WORDS,
     THEN,
+    USUAL_SPEEDS,
     VERTICAL,
     VOCABULARY,
     DigitMotion,
@@ -19,6 +21,12 @@ from .grammar import (
 )
 from .words import check_words, count_digits, nearest, plain_words, reason, split_at_then, split_words
 
+# What a caption may say of the camera, perhaps with "and" before or after it.
+_CAMERA = re.compile(
+    r"(?:\b(?:and|while|as) )?(?:\bthe )?\bcamera (?:is )?(?:pans|panning|moves|moving)\b(?: (?P<early>{how})\b)?"
+    r"(?: (?P<vertical>up|down)(?:wards)?\b)?(?:(?(vertical) and) (?:to the )?(?P<horizontal>left|right)\b)?"
+    r"(?: (?P<late>{how})\b)?(?: (?:and|while|as)\b)?".format(how="|".join(SPEED_OF))
+)
 # The first words of a part that says only what becomes different: "..., then up".
 _WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED_WORDS}
 
@@ -68,6 +76,30 @@ def _going_on(before, words):
     same_direction = motion.direction.split() if SPEED_WORDS.issuperset(words) else []
     ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words, *same_direction])
     return DigitMotion(digit, direction, motion.speed if SPEED_WORDS.isdisjoint(words) else speed)
+
+
+def without_camera(caption):
+    """A caption without what it says of the camera, and that: ((dy, dx) of DIRECTIONS, one of SPEEDS), or None.
+
+    "a 3 moving right, the camera pans slowly left" -> ("a 3 moving right", ((0, -1), "slow")). No network is told these
+    words: they become a pan, see velocities. InputError where they say no such thing, or say it twice.
+    """
+    words = split_words(caption)
+    if "camera" not in words:
+        return caption, None
+    text = " ".join(words)
+    if found := _CAMERA.search(text):
+        before, after = text[: found.start()].strip(), text[found.end() :].strip()
+        way = " and ".join(filter(None, found.group("vertical", "horizontal")))
+        adverbs = list(filter(None, found.group("early", "late")))
+        speed = SPEED_OF[adverbs[0]] if adverbs else "normal"
+        more = "camera" in f"{before} {after}".split() or after.partition(" ")[0] in {THEN, *_WITHOUT_A_DIGIT}
+        if way in DIRECTIONS and speed in USUAL_SPEEDS and len(adverbs) < 2 and not more:
+            return " and ".join(filter(None, (before, after))), (DIRECTIONS[way], speed)
+    raise InputError(
+        f"{shorten(caption)!r} doesn't say how the camera pans; write such as 'a 3 moving right, the camera pans "
+        "slowly up and left'"
+    )
 
 
 @contextlib.contextmanager

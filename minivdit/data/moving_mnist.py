@@ -5,12 +5,14 @@ Moving MNIST (see lab/display/classic.py) made digits bounce. Captions follow Mi
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..base.errors import InputError
 from .digits import DigitSource
 from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
+from .velocities import velocity_fields
 
 # What USUAL_SPEEDS mean unless told otherwise: pixels a frame (a diagonal isn't faster) on a canvas of 64 pixels. They
 # scale with its shorter side.
@@ -46,7 +48,8 @@ class Clips:
     video: float32 (B, T, H, W, 1) in [0, 1]. captions: B strings. labels: for each clip a list of its
     DigitMotions, in the caption's order. tracks: float32 (B, digits, T, 2), the centre (y, x) of each
     digit's box in pixels, pixel (0, 0) having its centre at (0, 0); NaN where a clip has fewer digits.
-    size: (H, W). digit_size: pixels of a box's side. frame_step: see CaptionedClips.
+    size: (H, W). digit_size: pixels of a box's side. frame_step: see CaptionedClips. velocities: float32 (B, H, W, 3),
+    the motion that is told apart from the caption, see velocity_fields; None where none is.
     """
 
     video: np.ndarray
@@ -56,6 +59,25 @@ class Clips:
     size: tuple
     digit_size: int
     frame_step: int = 1
+    velocities: np.ndarray | None = None
+
+
+class Steering(NamedTuple):
+    """How B clips are moved apart from their captions. Velocities are (y, x) in pixels a frame.
+
+    pan: (B, 2), the camera's velocity. held: boolean (B,), digits do what a brush says and not the caption. brushed:
+    boolean (B, MAX_DIGITS), which digits are. velocity: (B, 2), theirs.
+    """
+
+    pan: np.ndarray
+    held: np.ndarray
+    brushed: np.ndarray
+    velocity: np.ndarray
+
+    @classmethod
+    def none(cls, clips):
+        nothing = np.zeros((clips, 2))
+        return cls(nothing, np.zeros(clips, bool), np.zeros((clips, MAX_DIGITS), bool), nothing)
 
 
 @dataclass(eq=False)
@@ -79,6 +101,8 @@ class CaptionedClips:
     equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
     pixels_per_frame: how fast each of SPEEDS is, of the first three at least; see PIXELS_PER_FRAME.
     frame_step: 4 to show every 4th frame only: all goes four times as far from frame to frame.
+    steered: the share of clips in which the camera pans, or only brushed digits move, or both; see velocity_fields. The
+    velocities are random, up to the fastest usual speed. In the first frame all digits are in the picture.
     """
 
     source: DigitSource
@@ -94,6 +118,7 @@ class CaptionedClips:
     subpixel: bool = True
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     frame_step: int = 1
+    steered: float = 0.0
 
     def __post_init__(self):
         check_canvas(self.size, self.num_frames, self.digit_size)
@@ -116,6 +141,8 @@ class CaptionedClips:
             raise InputError(f"turning is a share from 0 to 1, not {self.turning}")
         if not self.turns or not all(1 <= count <= MOST_TURNS for count in self.turns):
             raise InputError(f"turns are numbers from 1 to {MOST_TURNS}, such as 1,2; not {self.turns}")
+        if not 0 <= self.steered <= 1:
+            raise InputError(f"steered is a share from 0 to 1, not {self.steered}")
         if self.held_out not in ("exclude", "only", "include"):
             raise InputError(f"held_out={self.held_out!r} is not known; choose exclude, only or include")
         pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
@@ -124,7 +151,9 @@ class CaptionedClips:
     def batch(self, generator, batch_size):
         """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
         labels = [self.draw_motions(generator) for _ in range(batch_size)]
-        return self.render(generator, labels, [self.draw_turns(generator, motions) for motions in labels])
+        turns = [self.draw_turns(generator, motions) for motions in labels]
+        steering = self.draw_steering(generator, batch_size) if self.steered else None
+        return self.render(generator, labels, turns, steering)
 
     def describe(self):
         """What the clips are like, for a checkpoint: a training goes on only with the same."""
@@ -132,7 +161,7 @@ class CaptionedClips:
         # Older checkpoints don't have these, and must still match where nobody has set them.
         names += [
             name
-            for name in ("pixels_per_frame", "turning", "turns", "frame_step")
+            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered")
             if getattr(self, name) != getattr(type(self), name)
         ]
         return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
@@ -166,28 +195,74 @@ class CaptionedClips:
             turns.append(before)
         return tuple(turns)
 
-    def render(self, generator, labels, turns=None):
+    def velocity(self, direction, speed):
+        """What a caption means: (y, x) in pixels a frame. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
+        step = np.array(DIRECTIONS[direction])
+        pixels = self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
+        return step / np.hypot(*step) * pixels
+
+    def draw_steering(self, generator, clips):
+        """The Steering of clips of which the share `steered` has any: a pan, a brush or both."""
+        fastest = self.frame_step * max(self.pixels_per_frame[: len(USUAL_SPEEDS)]) * min(self.size) / 64
+        angle, speed = 2 * np.pi * generator.random((2, clips)), fastest * generator.random((2, clips))
+        pan, velocity = np.moveaxis([speed * np.sin(angle), speed * np.cos(angle)], 0, -1)  # (B, 2) each
+        steered, kind = generator.random(clips) < self.steered, generator.integers(3, size=clips)
+        held = steered & (kind > 0)
+        brushed = held[:, None] & (generator.random((clips, MAX_DIGITS)) < 2 / 3)
+        return Steering(pan * (steered & (kind < 2))[:, None], held, brushed, velocity)
+
+    def render(self, generator, labels, turns=None, steering=None):
         """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
 
-        turns: for each clip the directions into which its digit turns, one after the other; () for none.
+        turns: for each clip the directions into which its digit turns, one after the other; () for none. steering: a
+        Steering, by default none; digits that do what a brush says don't turn.
         """
         if not labels:
             raise InputError("a batch of 0 clips can't be made; ask for at least 1")
-        turns = turns or [()] * len(labels)
+        turns, told = turns or [()] * len(labels), steering is not None
+        steering = steering if told else Steering.none(len(labels))
+        turns = [() if held else later for held, later in zip(steering.held, turns)]
         captions = [
             f", {THEN} ".join([describe(motions, generator if self.synonyms else None), *later])
             for motions, later in zip(labels, turns)
         ]
-        corners = self._corners(generator, labels, turns)
-        video = np.zeros((len(labels), self.num_frames, *self.size), np.float32)
+        corners = self._corners(generator, labels, turns, steering)
+        edge = self.digit_size if steering.pan.any() else 0  # digits that leave the picture are painted beside it
+        video = np.zeros((len(labels), self.num_frames, *(np.array(self.size) + 2 * edge)), np.float32)
         for slot in range(corners.shape[1]):
             clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
             digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
-            paint(video, clips, digits, corners[clips, slot])
+            paint(video, clips, digits, (corners[clips, slot] + edge).clip(0, np.array(self.size) + edge))
+        video = np.ascontiguousarray(video[:, :, edge : edge + self.size[0], edge : edge + self.size[1]])
         tracks = corners + np.float32((self.digit_size - 1) / 2)
-        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step)
+        fields = self._fields(generator, corners[:, :, 0], steering) if told else None
+        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step, fields)
 
-    def _corners(self, generator, labels, turns):
+    def _fields(self, generator, corners, steering):
+        """The field of velocities of each clip, (B, H, W, 3). corners: of the digits' boxes in the first frame.
+
+        A brush is rough: a box around each digit that is brushed, with edges up to half a digit further out or a little
+        further in; or, if none is, a box anywhere beside the digits. It leaves out the boxes of the others.
+        """
+        fields, side = velocity_fields(len(corners), self.size, steering.pan), self.digit_size
+        for clip in np.flatnonzero(steering.held):
+            mask, boxes = np.zeros(self.size, bool), corners[clip]
+            there = ~np.isnan(boxes[:, 0])
+            brushed = there & steering.brushed[clip, : len(boxes)]
+            around = boxes[brushed] if brushed.any() else generator.uniform(0, np.array(self.size) - side, (1, 2))
+            for low in around:
+                out = generator.uniform(-side / 8, side / 2, (2, 2))
+                edges = np.array([low - out[0], low + side + out[1]]).clip(0)
+                (top, left), (bottom, right) = edges.round().astype(int)
+                mask[top:bottom, left:right] = True
+            for low in boxes[there & ~brushed]:
+                top, left = low.round().astype(int)
+                mask[top : top + side, left : left + side] = False
+            brush = mask, steering.velocity[clip]
+            fields[clip : clip + 1] = velocity_fields(1, self.size, steering.pan[clip], brush)
+        return fields
+
+    def _corners(self, generator, labels, turns, steering):
         """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
         room, parts = np.array(self.size) - self.digit_size, 1 + max(map(len, turns))
         velocity = np.full((parts, len(labels), max(map(len, labels)), 2), np.nan)  # in each part of the clip
@@ -195,34 +270,40 @@ class CaptionedClips:
         for clip, (motions, later) in enumerate(zip(labels, turns)):
             begins[: 1 + len(later), clip] = part_begins(1 + len(later), self.num_frames)
             for slot, (_, before, speed) in enumerate(motions):
-                pixels = self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
                 for part, direction in enumerate((before, *later)):
-                    step = np.array(DIRECTIONS[direction])
-                    velocity[part, clip, slot] = step / np.hypot(*step) * pixels
+                    velocity[part, clip, slot] = self.velocity(direction, speed)
                 velocity[1 + len(later) :, clip, slot] = 0
+        brush = steering.brushed[:, : velocity.shape[2], None] * steering.velocity[:, None]  # (B, digits, 2)
+        velocity = np.where(steering.held[:, None, None] & ~np.isnan(velocity), brush, velocity)
+        # The camera moves a window over a room that is larger by its way. It begins where this room has space for it.
+        pan, time = steering.pan[:, None, None], np.arange(self.num_frames)[:, None]  # (B, 1, 1, 2), (T, 1)
+        way = np.abs(pan) * (self.num_frames - 1)
+        window = np.where(pan < 0, way, 0) + pan * time  # (B, 1, T, 2), its upper left corner in the room
+        seen = velocity - steering.pan[:, None]  # in the window
         # No wall is in the way in the first half, nor in any part if a clip turns; chance decides within the room that
         # this leaves.
         turned = np.array([len(later) > 0 for later in turns])
         lengths = np.diff(begins, axis=0, append=self.num_frames)
         lengths = np.where(turned, lengths, lengths / 2)[..., None, None]
-        ends = np.cumsum(velocity * lengths, axis=0)
+        ends = np.cumsum(seen * lengths, axis=0)
         low, high = ends.min(axis=0).clip(None, 0), ends.max(axis=0).clip(0)
         # Were a digit that is far too fast for that always at a wall, its caption would tell where it is in each frame.
         far = high - low
         kept = np.where(far > 1.5 * room, room / 2 / np.maximum(far, 1), 1)
         low, high = low * kept, high * kept
         spare = generator.random((_STARTS, *low.shape)) * (room - np.minimum(high - low, room))
-        start = np.where(velocity[0] < 0, room - high - spare, spare - low).clip(0, room)
-        time = np.arange(self.num_frames)[:, None]
+        start = np.where(seen[0] < 0, room - high - spare, spare - low).clip(0, room)
+        start, room = start[..., None, :] + window[:, :, :1], room + way
 
         def fold(path):  # reflection at both walls folds a straight path like a strip of paper, at 0 and at `room`
             return room - np.abs(path % (2 * room) - room)
 
-        corners = fold(start[..., None, :] + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
+        corners = fold(start + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
         for begin, speed in zip(begins[1:], velocity[1:]):
             here = np.take_along_axis(corners, begin.clip(None, self.num_frames - 1)[None, :, None, None, None], axis=3)
             since = time - begin[:, None, None, None]  # (B, 1, T, 1)
             corners = np.where(since > 0, fold(here + speed[:, :, None] * since), corners)
+        corners = corners - window
         apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
         covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (_STARTS, B)
         best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit

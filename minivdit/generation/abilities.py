@@ -66,7 +66,7 @@ class Abilities:
         default what one round gives. Errors add up over the rounds: see evaluation.drift. (`overlap`, see `draw`, draws
         a long clip from nothing, all of it at the same time; extend goes on from what there is, and keeps it.)
         """
-        _refuse_path(drawing)
+        _refuse_control(drawing)
         video, window = self._pixels(video, VIDEO, "the clip"), self.settings.num_frames
         if context is None:
             context = self._coded_together(min(max(1, window // 2), video.shape[1]), backwards)
@@ -93,7 +93,7 @@ class Abilities:
 
         A long one is done in stretches no longer than the clips in training; they share their end frames.
         """
-        _refuse_path(drawing)
+        _refuse_control(drawing)
         self._check_single_frames()
         video, factor = self._pixels(video, VIDEO, "the clip"), values.whole("factor", factor, 2)
         gaps, window = video.shape[1] - 1, self.settings.num_frames
@@ -116,7 +116,7 @@ class Abilities:
         First every 2**halvings-th frame is drawn, T of them, as many as clips have in training. Then the frames halfway
         between any two, and so on, each time at half the step. For weights trained with such clips: data.shapes with @.
         """
-        _refuse_path(drawing)
+        _refuse_control(drawing)
         if "frame_step" in drawing:
             raise InputError("a recursive clip has steps of its own, 2**halvings at first; leave frame_step out")
         self._check_single_frames()
@@ -135,7 +135,7 @@ class Abilities:
         training, or fewer where the autoencoder codes several frames together. num_frames: by default as many as fill
         that length.
         """
-        _refuse_path(drawing)
+        _refuse_control(drawing)
         before, after = (self._pixels(video, VIDEO, "a clip") for video in (before, after))
         if before.shape[:1] + before.shape[2:] != after.shape[:1] + after.shape[2:]:
             raise InputError(f"clips of shapes {before.shape} and {after.shape} can't be connected; give equal sizes")
@@ -161,7 +161,7 @@ class Abilities:
         the middle. Last, a quarter of the frames, those around the seam, are drawn anew to fit the others; an image
         that was given stays.
         """
-        _refuse_path(drawing)
+        _refuse_control(drawing)
         self._check_single_frames()
         length = values.whole("num_frames", num_frames, 3, default=self.settings.num_frames)
         closed, drawn = self._whole_patches(length + 1), image is None
@@ -261,7 +261,10 @@ class Abilities:
         return pixels.frames(math.ceil(latent_frames / side) * side)
 
 
-def _refuse_path(drawing):
-    """Raise InputError for a path where clips are drawn in parts: it would begin anew in each."""
-    if drawing.get("path") is not None:
-        raise InputError("a path is for a clip that is drawn in one: generate, animate, keyframes, edit or inpaint")
+def _refuse_control(drawing):
+    """Raise InputError for a path, a pan or a brush where clips are drawn in parts: it would begin anew in each."""
+    for name in ("path", "pan", "brush"):
+        if drawing.get(name) is not None:
+            raise InputError(
+                f"a {name} is for a clip that is drawn in one: generate, animate, keyframes, edit or inpaint"
+            )

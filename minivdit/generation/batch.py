@@ -27,9 +27,9 @@ class NoiseByClip:
 class Predictor:
     """The transformer's prediction without gradients, the clips of a batch shared by `count` processes (see Workers).
 
-    control: maps of paths to follow, see data.path_maps, or None. frame_step: see VideoDiT. windows: (window, overlap)
-    in latent frames, to see a long clip in windows (see diffusion.blended), or None. Use it in a `with` block. A single
-    clip is for one process; the cores are left to its matrix products.
+    control (maps that tell motion, or None), frame_step: see VideoDiT. windows: (window, overlap) in latent frames, to
+    see a long clip in windows (see diffusion.blended), or None. Use it in a `with` block. A single clip is for one
+    process; the cores are left to its matrix products.
     """
 
     def __init__(self, transformer, count, control=None, frame_step=1, windows=None):

@@ -12,7 +12,6 @@ from .. import diffusion
 from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
-from ..data.paths import path_maps, tracks_of
 from ..models.patches import clip_grid, token_count
 from ..nn import fingerprint
 from . import weights
@@ -20,9 +19,11 @@ from .abilities import Abilities
 from .batch import NoiseByClip, Predictor
 from .forecast import require_memory, teller
 from .given import Given
+from .motion import motion_told, one_each
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
-DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress", "path", "frame_step", "overlap")
+DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress")
+DRAWING += ("path", "pan", "brush", "frame_step", "overlap")
 INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
@@ -85,7 +86,7 @@ class TextToVideo(Abilities):
         if index is not None:
             places = [values.whole("index", index, 0, len(prompts) - 1)]
             if negative_prompt is not None:
-                negative_prompt = [_one_each(negative_prompt, len(prompts))[places[0]]]
+                negative_prompt = [one_each(negative_prompt, len(prompts))[places[0]]]
             prompts = [prompts[places[0]]]
         given = self._nothing_given(len(prompts), num_frames, size)
         return self.draw(prompts, given, places=places, negative_prompt=negative_prompt, **drawing)
@@ -100,6 +101,10 @@ class TextToVideo(Abilities):
           negative_prompt  what guidance leads away from: one caption or B; the empty one unless given
           path             where the digits are to go, for weights trained with control: for all clips a list of way
                            points (y, x) in pixels, or a list of B; for two digits a list of two such lists each
+          pan              how the camera moves, for weights trained with velocities: (y, x) in pixels a frame, one for
+                           all clips or one each; a caption may say it: "a 3 moving right, the camera pans left"
+          brush            what moves, and nothing else does, for such weights: a mask, boolean (H, W) or a picture, and
+                           the velocity (y, x) of what is there in the first frame; see data.velocity_fields
           frame_step       4 to draw every 4th frame only, for weights trained with such clips
           overlap          for a clip longer than those in training: draw it in windows of their length that share so
                            many frames; see diffusion.blended. All windows are drawn at the same time and agree at every
@@ -133,10 +138,10 @@ class TextToVideo(Abilities):
         negative_prompt=None,
         places=None,
         progress=None,
-        path=None,
         frame_step=1,
         overlap=None,
         part=(0, 1),
+        **motion,
     ):
         """The way from noise to latents: a generator of diffusion.Step; see `generate` and `draw` for the arguments.
 
@@ -155,10 +160,10 @@ class TextToVideo(Abilities):
         given = given or self._nothing_given(len(values.captions(prompt)), num_frames, size)
         self._check_given(given, overlap)
         windows = self._windows(overlap)
-        tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         known = given.known_latents(pixels.factor, pixels.time_factor)
+        prompt, control = motion_told(self, prompt, given.video.shape, frame_step, windows, **motion)
+        tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
         levels = self._levels(steps, level, known, windows)
-        control = self._control(path, given.video.shape)
         tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
@@ -216,27 +221,12 @@ class TextToVideo(Abilities):
 
     def _tokens(self, prompt, negative_prompt, guidance_scale, clips, num_frames):
         """The tokens that guidance leads to, and those it leads away from: (B, L) each, or (B, T', L) over time."""
-        negative = _one_each("" if negative_prompt is None else negative_prompt, clips)
+        negative = one_each("" if negative_prompt is None else negative_prompt, clips)
         if guidance_scale == 1 and any(negative):
             raise InputError("a negative prompt has no effect at guidance 1; raise the guidance, or leave it out")
         patches = self.autoencoder.config.latent_frames(num_frames) // self.transformer.config.patch_size[0]
-        tokens = self.tokenizer.encode_over_time(_one_each(prompt, clips) + negative, patches)
+        tokens = self.tokenizer.encode_over_time(one_each(prompt, clips) + negative, patches)
         return np.split(self.tokenizer.fewest(tokens), 2)  # as in training
-
-    def _control(self, path, shape):
-        """The maps of paths for clips of a shape, (B, T', h, w, MAX_DIGITS) on the device, or None without any."""
-        if path is None:
-            return None
-        if not self.transformer.config.control:
-            raise InputError(
-                f"{self.name} wasn't trained to follow a path; train weights that are: --set transformer.control=true"
-            )
-        clips, num_frames, height, width, _ = shape
-        tracks, pixels = tracks_of(path, clips, num_frames), self.autoencoder.config
-        if np.nanmin(tracks) < 0 or (np.nanmax(tracks, axis=(0, 1, 2)) > (height - 1, width - 1)).any():
-            raise InputError(f"a path must stay inside frames of {height}x{width} pixels; change its way points (y, x)")
-        latent_frames = pixels.latent_frames(num_frames)
-        return to_device(path_maps(tracks, latent_frames, (height, width), pixels.factor, pixels.time_factor))
 
     def decode(self, latents):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
@@ -287,14 +277,6 @@ def _in_parts(function, clips, windows):
     at_once = windows[0] if windows else frames
     parts = [function(clips[:, start : start + at_once]) for start in range(0, frames, at_once)]
     return parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts, axis=1)
-
-
-def _one_each(captions, clips):
-    """A list of `clips` captions, from one for all or from one each."""
-    captions = values.captions(captions) * (clips if isinstance(captions, str) else 1)
-    if len(captions) != clips:
-        raise InputError(f"{clips} clips need one caption for all or one each, not {len(captions)}")
-    return captions
 
 
 def _check_arguments(names):

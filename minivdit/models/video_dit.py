@@ -15,6 +15,7 @@ from ..autograd.attend import NEVER
 from ..base.backend import array_module
 from ..base.errors import InputError
 from ..data.grammar import MAX_DIGITS
+from ..data.velocities import CHANNELS
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
@@ -36,6 +37,7 @@ class VideoDiTConfig:
     words. 'sequence': words and tokens are one sequence, in which all attend to all (Esser et al. 2024, "MM-DiT").
     expert_modulation: then words have modulations of their own (Yang et al. 2024, "CogVideoX").
     control: the network can be shown paths to follow, as more channels of its input; see data.path_maps.
+    velocities: and a camera's pan or a motion brush; see data.velocity_fields.
     """
 
     latent_channels: int = 4
@@ -53,6 +55,7 @@ class VideoDiTConfig:
     text: str = "cross"
     expert_modulation: bool = False
     control: bool = False
+    velocities: bool = False
 
     def __post_init__(self):
         if self.text not in TEXT:
@@ -79,9 +82,14 @@ class VideoDiTConfig:
             parse_pattern(pattern)
 
     @property
+    def control_channels(self):
+        """Of the maps by which motion is told: those of paths, then those of velocities."""
+        return MAX_DIGITS * self.control + CHANNELS * self.velocities
+
+    @property
     def input_channels(self):
-        """Of the latents, and of the maps of paths if there are any."""
-        return self.latent_channels + MAX_DIGITS * self.control
+        """Of the latents, and of the maps by which motion is told if there are any."""
+        return self.latent_channels + self.control_channels
 
     def block_patterns(self, patterns=None):
         """The pattern of each block, (name, occurrence); see `with_occurrences`. patterns: others than the config's."""
@@ -110,8 +118,9 @@ class VideoDiT(Module):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
         tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
-        patterns: others than the config's; they have no weights, so any will do. control: maps of paths to follow,
-        (B, T, H, W, MAX_DIGITS), zeros for none; see data.path_maps. frame_step: the time from frame to frame.
+        patterns: others than the config's; they have no weights, so any will do. control: maps that tell motion,
+        (B, T, H, W, control_channels), zeros for none; see data.path_maps and data.field_maps. frame_step: the time
+        from frame to frame.
         Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
         multiple of its length, whatever the sizes in training were.
         """
@@ -120,10 +129,10 @@ class VideoDiT(Module):
         grid = patch_grid(latents.shape[1:4], config.patch_size)
         batch, frames, width = len(latents), grid[0], config.width
 
-        if config.control:
-            xp = array_module(latents)
-            none = xp.zeros((*latents.shape[:4], MAX_DIGITS), latents.dtype) if control is None else control
-            latents = ag.concatenate(latents, none, axis=4)
+        if config.control_channels:
+            if control is None:
+                control = array_module(latents).zeros((*latents.shape[:4], config.control_channels), latents.dtype)
+            latents = ag.concatenate(latents, control, axis=4)
         x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
             x = x + sincos_positions(grid, width, frame_step)

@@ -64,16 +64,15 @@ class DataSettings:
         own = {name: value for name, value in vars(self).items() if name not in ("digits", "shapes", "turning")}
         return CaptionedClips(source, **{**own, **options})
 
-    def mixed_clips(self, split="train", directory=None):
-        """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one."""
-        main = self.clips(split, directory, turning=self.turning)
+    def mixed_clips(self, split="train", directory=None, **options):
+        """Clips of all shapes, some of them turning: MixedClips, or CaptionedClips where there is only the main one.
+
+        Further options go to CaptionedClips.
+        """
+        options["turning"] = self.turning
+        main = self.clips(split, directory, **options)
         others = [
-            (
-                share,
-                self.clips(
-                    split, directory, turning=self.turning, num_frames=frames, size=(height, width), frame_step=step
-                ),
-            )
+            (share, self.clips(split, directory, num_frames=frames, size=(height, width), frame_step=step, **options))
             for frames, height, width, share, step in map(Shape.read, self.shapes)
         ]
         return MixedClips(main, others) if others else main

@@ -44,15 +44,17 @@ RECIPES = {
             "a causal autoencoder in space and time": _CAUSAL,
             "joint attention": ("transformer.patterns=joint",),
             "control of motion": ("transformer.control=true",),
+            "the camera, and a motion brush": ("transformer.velocities=true",),
         },
-        'minivdit sample "a 3 moving right" --path "9,9 22,16 9,22"',
-        missing="control of the camera",
+        'minivdit sample "a 3 moving right, the camera pans left"',
     ),
     "gen3": Recipe(
         "Runway Gen-3",
-        {"captions in time": ("data.turning=0.5", "finetuning.steps=400")},
-        'minivdit sample "a 3 moving right then up"',
-        missing="the motion brush",
+        {
+            "captions in time": ("data.turning=0.5", "finetuning.steps=400"),
+            "the camera, and a motion brush": ("transformer.velocities=true",),
+        },
+        'minivdit sample "a 3 moving right" --brush "6,4 26,24" --move 1.4,0',
     ),
     "open-sora": Recipe(
         "Open-Sora",

@@ -65,7 +65,7 @@ def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data
     """
     tokenizer = tokenizer_of(preset)
     model = VideoDiT(preset.transformer, len(tokenizer), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 2))
-    clips = preset.data.clips("train", data)
+    clips = preset.data.clips("train", data, steered=_steered(preset))
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     for name, module, trained in (("text", model.text, text), ("start", model, start)):
         if trained is not None:
@@ -79,12 +79,17 @@ def finetuning_task(preset, autoencoder, transformer, *, data=None):
 
     It comes last because a network that has other things to learn besides takes long to tie words to motion.
     """
-    clips = preset.data.mixed_clips("train", data)
+    clips = preset.data.mixed_clips("train", data, steered=_steered(preset))
     words, batch = tokenizer_of(preset), preset.finetuning.batch
     settings = dataclasses.replace(preset.diffusion, early_patterns=())  # they are for the stage before
     task = TransformerTask(transformer, autoencoder, words, clips, batch, settings)
     task.config["start"] = fingerprint(transformer)
     return task
+
+
+def _steered(preset):
+    """The share of clips whose camera pans or that have a brush: half, if the network is shown velocities."""
+    return 0.5 if preset.transformer.velocities else 0.0
 
 
 def _with_new_words(trained, fresh):

@@ -13,7 +13,7 @@ from .. import diffusion
 from ..base import seeds
 from ..base.backend import array_module, blas_threads, to_device
 from ..base.errors import InputError, shorten
-from ..data import describe, path_maps
+from ..data import describe, field_maps, path_maps, velocity_fields
 from ..data.grammar import THEN
 from ..models.autoencoder import latent_shape
 from ..models.patches import token_count
@@ -21,7 +21,8 @@ from ..models.patterns import parse_pattern
 from ..nn import fingerprint
 
 # Settings that older checkpoints don't have: they must still match where nobody has set them.
-LATER = ("stratified", "early_patterns", "text", "expert_modulation", "control", "time_factor", "shift_tokens")
+LATER = ("stratified", "early_patterns", "text", "expert_modulation", "control", "velocities", "time_factor")
+LATER += ("shift_tokens",)
 LEVEL_BINS = 4  # noise levels [0, 1/4), [1/4, 1/2), ...
 
 
@@ -266,12 +267,20 @@ class TransformerTask(Task):
         }
 
     def _control(self, generator, clips, shape):
-        """The maps of the digits' paths, in half of the clips hidden, if the network is shown any."""
-        if not self.model.config.control:
-            return {}
-        pixels = self.autoencoder.config
-        maps = path_maps(clips.tracks, shape[1], clips.size, pixels.factor, pixels.time_factor)
-        return {"control": maps * (generator.random((len(maps), 1, 1, 1, 1)) < 0.5).astype(np.float32)}
+        """The maps by which motion is told, if the network is shown any.
+
+        Those of paths are hidden in half of the clips. Those of velocities never are: zeros say that the camera rests
+        and nothing is brushed.
+        """
+        config, pixels, maps = self.model.config, self.autoencoder.config, []
+        if config.control:
+            paths = path_maps(clips.tracks, shape[1], clips.size, pixels.factor, pixels.time_factor)
+            maps.append(paths * (generator.random((len(paths), 1, 1, 1, 1)) < 0.5).astype(np.float32))
+        if config.velocities:
+            fields = getattr(clips, "velocities", None)
+            fields = velocity_fields(shape[0], clips.video.shape[2:4]) if fields is None else fields
+            maps.append(field_maps(fields, shape[1], pixels.factor, pixels.time_factor))
+        return {"control": np.concatenate(maps, axis=-1)} if maps else {}
 
     def stage(self, share):
         """Which of the patterns it is that training has now come to, where they change on the way."""

@@ -18,7 +18,7 @@ from minivdit.data import (
     parse,
     vocabulary,
 )
-from minivdit.data.captions import over_time
+from minivdit.data.captions import over_time, without_camera
 from minivdit.data.grammar import MAX_WORDS
 from minivdit.data.words import plain_words, split_words
 from minivdit.lab.cli.caption_notes import what_is_left_open
@@ -278,3 +278,38 @@ def test_captions_that_follow_one_another(caption, parts):
 def test_parts_that_are_missing(caption, message):
     with pytest.raises(InputError, match=message):
         over_time(caption)
+
+
+@pytest.mark.parametrize(
+    ("caption", "rest", "said"),
+    [
+        ("a 3 moving right, the camera pans left", "a 3 moving right", ("left", "normal")),
+        ("The camera pans slowly up and left while a 3 moves right.", "a 3 moves right", ("up and left", "slow")),
+        ("a 3 moving right and the camera pans down and a 7 moving up", "a 3 moving right and a 7 moving up",
+         ("down", "normal")),
+        ("a 3 moving up, then left, camera moving to the left quickly", "a 3 moving up then left", ("left", "fast")),
+        ("the camera is panning downwards", "", ("down", "normal")),
+        ("a 3 moving right, then up", "a 3 moving right, then up", None),
+    ],
+)  # fmt: skip
+def test_what_a_caption_says_of_the_camera_is_taken_out(caption, rest, said):
+    assert without_camera(caption) == (rest, said and (DIRECTIONS[said[0]], said[1]))
+    if rest:
+        assert over_time(rest) == over_time(without_camera(rest)[0])
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "a 3 moving right, the camera",
+        "a 3 moving right, the camera zooms in",
+        "the camera pans slowly left quickly",
+        "the camera pans left very quickly",
+        "the camera pans left, the camera pans right",
+        "the camera pans right and up",
+        "a 3 moving right, the camera pans left, then up",
+    ],
+)
+def test_what_no_camera_here_does_is_refused(caption):
+    with pytest.raises(InputError, match="doesn't say how the camera pans; write such as 'a 3 moving right, the"):
+        without_camera(caption)

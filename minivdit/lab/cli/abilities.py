@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
-from .draw import USUAL_RATE, add_output, draw_and_write, load_model
+from .draw import USUAL_RATE, add_output, add_steering, draw_and_write, load_model, steering
 from .options import number, path, whole
 
 FIT = (
@@ -100,13 +100,17 @@ def add_animate(commands):
     examples:
       minivdit animate three.png "a 3 moving right"
       minivdit animate three.png "a 3 moving up" --frames 24
+      minivdit animate two.png --brush mask.png --move 0,1 --weights runs/gen3
     """
     files = {"image": "a picture, or a clip whose first frame is taken"}
-    add_drawing_from_files(commands, animate, text, files, LENGTH)
+    add_steering(add_drawing_from_files(commands, animate, text, files, LENGTH))
 
 
 def animate(options):
-    draw_from_files(options, [options.image])
+    def draw(model, image, **how):
+        return model.animate(image, **steering(options, image.video.shape[1:3]), **how)
+
+    draw_from_files(options, [options.image], draw)
 
 
 def add_keyframes(commands):

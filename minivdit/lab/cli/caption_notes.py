@@ -2,7 +2,15 @@
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
-from ...data.captions import asks_for_digits, loosely, naming_a_caption, nearest_caption, over_time, parse
+from ...data.captions import (
+    asks_for_digits,
+    loosely,
+    naming_a_caption,
+    nearest_caption,
+    over_time,
+    parse,
+    without_camera,
+)
 from ...data.grammar import ALONE, ARTICLES
 from ...data.words import check_words, plain_words
 
@@ -14,6 +22,7 @@ def say_what_to_expect(prompts, model, given=False):
     """
     if not model.tokenizer.grammar:
         return
+    prompts = [without_camera(prompt)[0] for prompt in prompts]
     trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
     for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
         if text := what_is_left_open(prompt):

@@ -9,12 +9,12 @@ from pathlib import Path
 from ...base.console import note
 from ...base.errors import InputError, shorten
 from .groups import SEVERAL, add_device, add_drawing, add_shape, add_weights, drawing, prepare
-from .options import number, output_file, require_effect, way_points, whole
+from .options import brush, number, output_file, require_effect, velocity, way_points, whole
 
 USUAL_RATE = 8  # frames a second
 # Options of single commands.
 OWN = ("index", "negative", "frames", "size", "level", "factor", "backwards", "first", "last")
-OWN += ("recursive", "path", "overlap")
+OWN += ("recursive", "path", "pan", "brush", "move", "overlap")
 
 
 def add_output(parser, rate="as a given clip has them, otherwise 8"):
@@ -25,6 +25,44 @@ def add_output(parser, rate="as a given clip has them, otherwise 8"):
     add_drawing(parser)
     add_weights(parser)
     add_device(parser)
+
+
+def add_steering(parser):
+    """The options of commands whose clips can be moved apart from their captions; `steering` reads them."""
+    trained = "for weights trained with transformer.velocities=true"
+    pan = f"how the camera moves: rows,columns in pixels a frame, 0,-2 to the left; {trained} (default: it rests)"
+    parser.add("--pan", velocity, pan)
+    area = (
+        "what moves by --move, where nothing else moves: a picture that is bright where the first frame is brushed, or "
+        f'two corners row,column of a box, such as "4,2 20,16"; {trained} (default: all moves as the caption says)'
+    )
+    parser.add("--brush", brush, area)
+    move = "how what is brushed moves: rows,columns in pixels a frame (default: nothing is brushed)"
+    parser.add("--move", velocity, move)
+
+
+def steering(options, size):
+    """The arguments pan and brush of TextToVideo.draw. size: (height, width) of the clip."""
+    if (options.brush is None) != (options.move is None):
+        both = '--brush "4,2 20,16" --move 0,2'
+        raise InputError(f"--brush says what moves and --move which way; give both, such as {both}")
+    how = {} if options.pan is None else {"pan": options.pan}
+    if options.brush is not None:
+        mask = options.brush if isinstance(options.brush, str) else box(options.brush, size)
+        how["brush"] = mask, options.move
+    return how
+
+
+def box(corners, size):
+    """A mask, boolean (H, W), of the pixels from one corner (row, column) to the other."""
+    import numpy as np
+
+    (top, left), (bottom, right) = np.sort(np.array(corners), axis=0).round().astype(int)
+    if top < 0 or left < 0 or bottom >= size[0] or right >= size[1]:
+        raise InputError(f"a brush must stay inside pictures of {size[0]}x{size[1]} pixels; change its corners")
+    mask = np.zeros(size, bool)
+    mask[top : bottom + 1, left : right + 1] = True
+    return mask
 
 
 def load_model(options, clips, rate):
@@ -110,6 +148,9 @@ def add_sample(commands):
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
       minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
+      minivdit sample "a 3 moving right, the camera pans left" --weights runs/kling
+      minivdit sample "a 3 moving right" --pan 0,-1 --weights runs/kling
+      minivdit sample "a 3 moving down" --brush "4,2 24,22" --move 1,0
       minivdit sample "a 3 moving right" --recursive 2 --weights runs/cogvideo
     """
     parser = commands.add(sample, text)
@@ -133,6 +174,7 @@ def add_sample(commands):
         "weights trained with transformer.control=true (default: as the caption says)"
     )
     parser.add("--path", way_points, path, **SEVERAL)
+    add_steering(parser)
     add_output(parser, "8")
 
 
@@ -154,17 +196,19 @@ def sample(options):
     model = load_model(options, len(drawn), rate)
     size, num_frames = options.size or model.settings.size, options.frames or model.settings.num_frames
     if options.recursive:
-        require_effect(options, "with --recursive", "frames", "size", "index", "path", "overlap")
+        alone = ("frames", "size", "index", "path", "pan", "brush", "move", "overlap")
+        require_effect(options, "with --recursive", *alone)
         num_frames = (num_frames - 1) * 2**options.recursive + 1
     else:
         model.check_request(len(drawn), num_frames, size, overlap=options.overlap)
     shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
+    moved = steering(options, size)
 
     def draw(**how):
         if options.recursive:
             return model.recursive(prompts, options.recursive, **how)
         if options.path:  # the same for all clips
             how["path"] = [options.path] * len(drawn)
-        return model.generate(prompts, num_frames, size, index=index, overlap=options.overlap, **how)
+        return model.generate(prompts, num_frames, size, index=index, overlap=options.overlap, **moved, **how)
 
     draw_and_write(options, model, drawn, shape, rate, draw)

@@ -7,6 +7,7 @@ import argparse
 import inspect
 import math
 import os
+import re
 
 from ...base.errors import InputError, did_you_mean, shorten
 
@@ -34,6 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(formatter_class=Help, **options)
+        self._negative_number_matcher = re.compile(r"-[\d.][\d.,-]*$")  # -2,0 is a value, too, and no option
         self.color = False  # colours are control characters, which console.Stream shows instead of sending them
 
     def add(self, name, kind, help, default=None, **more):
@@ -161,6 +163,30 @@ def way_points(text):
     if len(points) < 2 or any(len(point) != 2 or not all(map(math.isfinite, point)) for point in points):
         refuse(text, 'a path; give two or more way points row,column in quotes, such as "8,8 40,24 8,40"')
     return points
+
+
+@shown_as("Y,X")
+def velocity(text):
+    """'0,-2' as (0.0, -2.0): rows and columns in pixels a frame."""
+    try:
+        steps = tuple(map(float, text.split(",")))
+    except ValueError:
+        steps = ()
+    if len(steps) != 2 or not all(map(math.isfinite, steps)):
+        refuse(text, "a velocity; give rows,columns in pixels a frame, such as 0,-2 for 2 to the left")
+    return steps
+
+
+@shown_as("BRUSH")
+def brush(text):
+    """'4,2 20,16', two corners row,column of a box, as [(4.0, 2.0), (20.0, 16.0)]; or else the path of a picture."""
+    try:
+        corners = [tuple(map(float, corner.split(","))) for corner in text.split()]
+    except ValueError:
+        return path(text)
+    if len(corners) != 2 or any(len(corner) != 2 or not all(map(math.isfinite, corner)) for corner in corners):
+        refuse(text, 'a brush; give a picture, or two corners row,column of a box in quotes, such as "4,2 20,16"')
+    return corners
 
 
 def whole(least, most=10**6):

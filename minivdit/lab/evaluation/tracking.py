@@ -238,19 +238,46 @@ def bilinear(images, which, y, x):
     return result
 
 
+def ink_centres(video):
+    """Centres of ink (T, 2), (y, x) in pixels, of a clip (T, H, W, 1); NaN in frames without any."""
+    weight = video[..., 0] * (video[..., 0] > 0.2)
+    total = weight.sum(axis=(1, 2))
+    sums = [weight.sum(axis=2 - axis) @ np.arange(side) for axis, side in enumerate(weight.shape[1:])]
+    return np.stack(sums, axis=-1) / np.where(total, total, np.nan)[:, None]
+
+
 def path_error(video, path):
     """How far the ink of a clip of one digit strays from a path: pixels, the mean over frames; None without any ink.
 
     video: (T, H, W, 1). path: (T, 2), centres (y, x). A digit's ink isn't centred in its box, so both are compared from
     their own means over time.
     """
-    weight = video[..., 0] * (video[..., 0] > 0.2)
-    total = weight.sum(axis=(1, 2))
-    if not total.all():
+    centre = ink_centres(video)
+    if np.isnan(centre).any():
         return None
-    centre = np.stack(
-        [(weight.sum(axis=2 - axis) * np.arange(side)).sum(-1) / total for axis, side in enumerate(weight.shape[1:])],
-        axis=-1,
-    )
     strayed = (centre - centre.mean(axis=0)) - (path - path.mean(axis=0))
     return float(np.hypot(*strayed.T).mean())
+
+
+def early_velocity(places):
+    """The velocities (..., 2), (y, x) in pixels a frame, with which tracks (..., T, 2) begin; NaN for too few places.
+
+    Digits of captioned clips don't bounce in the first half. So all pairs of its frames are taken, and the median of
+    their velocities (Theil 1950, Sen 1968), which a few wild frames don't bend.
+    """
+    first, then = np.triu_indices(places.shape[-2] // 2 + 1, 1)
+    steps = (places[..., then, :] - places[..., first, :]) / (then - first)[:, None]
+    seen = ~np.isnan(steps).all(axis=(-2, -1))
+    velocity = np.full((*places.shape[:-2], 2), np.nan)
+    velocity[seen] = np.nanmedian(steps[seen], axis=-2)
+    return velocity
+
+
+def clear_of_edges(video, places):
+    """Places (T, 2) of the ink of a clip (T, H, W, 1) of one digit; NaN where ink touches an edge of the picture.
+
+    There a part of the digit may be outside, and the centre of the rest isn't its own.
+    """
+    ink = video[..., 0] > 0.2
+    cut = ink[:, [0, -1]].any(axis=(1, 2)) | ink[:, :, [0, -1]].any(axis=(1, 2))
+    return np.where(cut[:, None], np.nan, places)
