@@ -25,8 +25,9 @@ from IPython.display import Markdown
 
 from minivdit import autograd as ag
 from minivdit.base.machine import amount
-from minivdit.data import CaptionedClips, DigitMotion, digit_source
+from minivdit.data import CaptionedClips, DigitMotion, digit_source, due
 from minivdit.data.grammar import DIRECTIONS
+from minivdit.data.moving_mnist import Steering
 from minivdit.data.paths import along, path_maps
 from minivdit.diffusion import curves, training_levels
 from minivdit.generation import TextToVideo
@@ -84,14 +85,14 @@ def losses(clips, level, captions=None, patterns=None):
 r"""
 ## Who says what
 
-Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products. Of these, hardly
-more is public than what their makers chose to announce.
+Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products, of which little more
+is public than announcements.
 
 | system | what is public | the ideas we take | what isn't public |
 |---|---|---|---|
 | **Sora** (OpenAI, 2024) | [a report](references.md#brooks-2024) that says it leaves model and implementation details out | space-time patches; native sizes and lengths | more of the architecture than "a diffusion transformer on patches"; sizes, data, cost |
 | **Luma** Dream Machine (2024) | [a launch page](references.md#luma-2024): a transformer trained directly on videos | start and end frames, loops | all the rest |
-| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention; later research papers by the team, not a report on that model | compression in time; joint attention; control of motion | sizes, training, data; how its controls work |
+| **Kling** (Kuaishou, 2024) | [announcements](references.md#kuaishou-2024): diffusion transformer, 3D VAE, joint space-time attention | compression in time; joint attention; control of motion | sizes, training, data; how its controls work |
 | **Runway** Gen-3 (2024) | [an announcement](references.md#runway-2024): trained on videos and images together, with temporally dense captions | captions along the clip; a brush | architecture, all numbers |
 | **Open-Sora** (HPC-AI Tech) | code, weights, reports: [1.x](references.md#zheng-2024), [2.0](references.md#peng-2025) | from cheap to full attention; masks | little |
 | **Open-Sora Plan** (Peking University and others) | code, weights, [report](references.md#lin-2024) | Skiparse; causal cache | little |
@@ -128,8 +129,8 @@ show("sora")
 
 # %% [markdown]
 r"""
-The network runs on all of these shapes. Whether it is *good* on them is another question. The weights `small` were trained
-on 8 frames of 32x32 only. Here is their error on real clips of other shapes, relative to that shape:
+Is the network also *good* on all of these shapes? The weights `small` were trained on 8 frames of 32x32 only. Here is their
+error on real clips of other shapes, relative to that one:
 """
 
 # %%
@@ -142,7 +143,7 @@ for shape in ((8, 32, 32), (16, 32, 32), (8, 32, 48), (8, 48, 32)):
 
 # %% [markdown]
 r"""
-Sora's report draws the conclusion: train on native sizes, and framing and composition get better.
+Sora's report concludes: train on native sizes, and framing and composition get better.
 
 ## Luma: start and end frames, loops
 
@@ -243,17 +244,17 @@ assert np.array_equal(np.concatenate([*coder.decode_pieces(parts)], axis=1), cod
 r"""
 `examples/causal_autoencoder.py` trains one, beside an autoencoder of single frames, and says what the compression costs.
 
-**Control of motion.** Kling lets you draw a path for a thing, and doesn't say how it is used. In published work, such as
-[DragNUWA](references.md#yin-2023) and [Tora](references.md#zhang-2024), the path is one more input. Here it becomes a map for each latent
+**Control of motion.** Kling lets you draw a path. In published work, such as
+[DragNUWA](references.md#yin-2023) and [Tora](references.md#zhang-2024), a path is one more input. Here it becomes a map for each latent
 frame, with a soft spot where the digit $d$ is to be, at $p_t$ in latent cells:
 
 $$m_{t,d}(c) = \exp\!\left(-\frac{\lVert c - p_{t,d} \rVert^2}{2 \cdot 0.7^2}\right).$$
 
 The network gets the maps as more channels beside the noisy latents. In training they come from the true paths, in half
-of the clips. Only a trained network follows them (`examples/follow_a_path.py` trains one and measures it), so we look at what it is shown.
+of the clips. `examples/follow_a_path.py` trains a network so and measures it. Here we look at what it is shown.
 
-**What to look at:** go down each column of the first two rows. Is the spot where the digit is? The last row is the path
-of the command that is printed below. Which way does it go?
+**What to look at:** go down each column of the first two rows. Is the spot where the digit is? The last row is a path
+to ask for. Which way does it go?
 """
 
 # %%
@@ -261,7 +262,7 @@ pixels, frames = preset.autoencoder, latents.shape[1]
 maps = path_maps(made.tracks, frames, made.size, pixels.factor, pixels.time_factor)  # (B, T', h, w, 2)
 wanted = along([(9, 9), (22, 16), (9, 22)], video.shape[1])  # (T, 2), y and x
 asked = path_maps(wanted[None, None], frames, made.size, pixels.factor, pixels.time_factor)
-assert preset.transformer.input_channels == latents.shape[-1] + maps.shape[-1]
+assert recipe("kling", "control of motion").transformer.control_channels == maps.shape[-1]
 for map_, place in ((maps, made.tracks[0, 0, ::4]), (asked, wanted[::4])):
     for t in range(frames):
         cell = np.unravel_index(map_[0, t, ..., 0].argmax(), (8, 8))
@@ -281,7 +282,7 @@ show("kling")
 
 # %% [markdown]
 r"""
-## Runway Gen-3: captions along the clip, and a brush
+## Runway Gen-3: captions along the clip, a camera and a brush
 
 "Temporally dense captions", says the announcement: the text tells what happens when. Here a caption with "then" becomes a caption
 for each half of the clip, and half of the recipe's training clips have a digit that turns. **Claim.** Each half of such a clip
@@ -306,24 +307,45 @@ show("gen3")
 
 # %% [markdown]
 r"""
-*A toy:* a motion brush paints where things may move. How Runway's works isn't public, and we have none. The nearest thing here is
-[inpainting](glossary.md#inpainting): every pixel outside the brush is given. **Claim.** Nothing outside the brush changes.
+**A camera and a motion brush.** Runway and Kling offer both. Here they are one field of velocities. Each cell tells $h$ and $u$: a digit
+that stands there in the first frame moves by
+
+$$v = (1 - h) \, v_\text{caption} + u.$$
+
+A camera that pans by $c$ tells $h = 0$ and $u = -c$ everywhere. A brush tells $h = 1$ everywhere, and a $u$ that isn't 0 only where it
+is brushed. `examples/pan_and_brush.py` trains a network with such clips and measures it. **Claim.** In the clips it
+learns from, each digit moves as the formula says.
+
+**What to look at:** in the second row the camera goes as fast as the 3. What does each digit do? What else could show that
+the camera moves? In the last row the 7 is brushed.
 """
 
 # %%
-still = clips_of(8, 32, 32).render(np.random.default_rng(3), [[DigitMotion(6, "right", "slow")]]).video
-brushed = np.zeros((32, 32), bool)
-brushed[:, :24] = True
-moved = model.inpaint(still, brushed, "a 6 moving quickly up", seed=5, steps=steps)
-outside, inside = np.abs(moved - still)[:, :, ~brushed].max(), np.abs(moved - still)[:, :, brushed].max()
-print(f"largest change outside the brush: {outside}, under it: {inside:.2f}")
-assert outside == 0 < inside
+maker = CaptionedClips(digit_source("strokes", split="test"), (32, 48), 8, 14, num_digits=(2,), synonyms=False)
+labels, calm = [[DigitMotion(3, "right", "fast"), DigitMotion(7, "up", "fast")]], Steering.none(1)
+only_seven = {"held": np.array([True]), "brushed": np.array([[False, True]])}
+told = {
+    "the caption alone": calm,
+    "the camera pans right": calm._replace(pan=np.array([[0, 2.1]])),
+    "the 7 is brushed": calm._replace(**only_seven, velocity=np.array([[-1, 1.5]])),
+}
+own = np.array([[maker.velocity(motion.direction, motion.speed) for motion in labels[0]]])  # (1, 2, 2), y and x
+figure, rows = plt.subplots(len(told), 1, figsize=(8, 2.6), layout="constrained")
+for axes, (name, steering) in zip(rows, told.items()):
+    made = maker.render(np.random.default_rng(3), labels, steering=steering)
+    wanted = due(made.velocities, made.tracks[:, :, 0], own)[0]
+    moved = np.diff(made.tracks[0, :, :4], axis=1).mean(axis=1)
+    print(f"{name}: the 3 moves by {moved[0].round(1)} pixels a frame (down, right), the 7 by {moved[1].round(1)}")
+    assert np.allclose(moved, wanted, atol=1e-3)
+    draw_strip(axes, made.video[0], label=name)
+figure.suptitle(made.captions[0], fontsize=10)
+plt.show()
 
 # %% [markdown]
 r"""
 ## Open-Sora: cheaper attention first
 
-Its versions went from cheap attention to expensive attention. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
+Its versions went from cheap to expensive attention. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
 report of 1.0 says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0
 has [full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
 2024](references.md#esser-2024)). Our recipe goes that way within *one* training, which is our idea and not theirs. A pattern has no weights. So the
@@ -354,7 +376,7 @@ show("open-sora")
 # %% [markdown]
 r"""
 The error of `small` says why the change must come well before the end: the weights fit any pattern, but they have to learn it.
-Nothing here says that the clips get as good. That takes a training of each, with equal FLOPs.
+Nothing here says that the clips get as good. That takes a training of each.
 
 ## Open-Sora Plan: skips
 
@@ -394,8 +416,8 @@ show("open-sora-plan")
 
 # %% [markdown]
 r"""
-Factorised attention is cheaper still, and its tokens are at most two blocks apart as well. But fewer of them are linked directly. And
-no direct link joins different places of different frames, which is where a moving thing is. The distance doesn't know which
+Factorised attention is cheaper still, and its tokens are at most two blocks apart as well. But fewer are linked directly, and
+no direct link joins different places of different frames, where a moving thing is. The distance doesn't know which
 links a clip needs. To know that, one has to train with equal budgets: `minivdit study`. (Their model keeps full
 attention in the first two and the last two blocks. Our recipe doesn't, and takes k = 2, since its clips are small.)
 
@@ -445,8 +467,8 @@ r"""
 ## CogVideo: key frames, then frames between
 
 CogVideo, the oldest here, isn't a diffusion model. It writes a clip as a sequence of discrete tokens, one after the other,
-with 9 billion parameters. Two of its ideas are still in use. Draw a few [keyframes](glossary.md#keyframe) first, then the
-frames between them, again and again. And for that tell the model the *frame rate*: CogVideo writes it before the text.
+with 9 billion parameters. Two of its ideas are still in use. Draw [keyframes](glossary.md#keyframe) first, then the
+frames between, again and again. And for that tell the model the *frame rate*: CogVideo writes it before the text.
 
 Here the rate is in the positions. In a clip of every $s$-th frame, frame $t$ has the position $s\,t$. **Claim.** So a frame has
 the same position at any rate. `recursive` draws a clip of step 4, then the frames halfway at step 2, then those at step 1, and keeps
@@ -484,8 +506,8 @@ for frames in (9, 17, 33, 65):
 
 # %% [markdown]
 r"""
-A language model does better. It keeps the keys and values of the earlier frames, so frame t costs only t pairs: T² / 2 for the
-whole clip. But each frame must wait for the one before it.
+A language model keeps the keys and values of earlier frames, so frame t costs only t pairs: T² / 2 in all. But each
+frame must wait for the one before it.
 
 ## CogVideoX: words in the sequence, with experts
 
@@ -535,7 +557,7 @@ assert experts.forward_flops == shared.forward_flops
 
 # %% [markdown]
 r"""
-CogVideoX's paper shows by ablation that experts helped.
+By the paper's ablation, experts helped.
 
 ## CogVideoX: noise levels in strata, and a schedule that ends in noise
 
@@ -587,7 +609,7 @@ assert abs(means[0] - means[1]) < spread[0] / 5 and spread[1] < spread[0] / 2
 
 # %% [markdown]
 r"""
-Usual schedules leave a trace of the clip at their last level, so training never sees the pure noise from which sampling starts
+Usual schedules leave a trace of the clip at their last level, so training never sees pure noise, from which sampling starts
 ([chapter 3](03_adding_noise.ipynb)). CogVideoX bends the curve so that $\alpha(1) = 0$: *zero terminal SNR*. Then guessing the noise teaches
 nothing at the end, because the input *is* the noise. So it predicts the velocity $\alpha \epsilon - \sigma x_0$, which is $-x_0$ there.
 """
@@ -601,8 +623,6 @@ show("cogvideox")
 
 # %% [markdown]
 r"""
-CogVideoX's larger model also has rotary positions along three axes ([chapter 6](06_patches_and_positions.ipynb)).
-
 ## All of it on one page
 
 This table is made from `minivdit/training/recipes.py`. The last column is the FLOPs of the whole training with this idea
@@ -714,8 +734,7 @@ r"""
 ## In practice
 
 - Of [Open-Sora](references.md#zheng-2024), [Open-Sora Plan](references.md#lin-2024), [CogVideoX](references.md#yang-2024) and
-  [HunyuanVideo](references.md#kong-2024) you can read the code. Of Sora, Luma, Kling and Runway you know what was announced.
-  Diagrams of their insides are guesses.
+  [HunyuanVideo](references.md#kong-2024) you can read the code. Diagrams of Sora, Luma, Kling and Runway are guesses.
 - Most open systems today combine causal 3D autoencoders, full attention, rectified flow and given frames at level 0.
 - A miniature shows what an idea *does*. Whether it makes better clips at scale, only ablations at scale say.
 
