@@ -24,6 +24,7 @@ FAMILIES = {
         judge.add_evaluate,
         compare.add_compare,
         compare.add_study,
+        compare.add_scaling,
         judge.add_card,
     ],
     "teach": [lessons.add_lessons],

@@ -31,7 +31,12 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with errors of one line, like all others here, that name the nearest command, option or value."""
+    """argparse with errors of one line, like all others here, that name the nearest command, option or value.
+
+    elsewhere: {option that isn't here: where it is}, for an error that would help more than the nearest name.
+    """
+
+    elsewhere = {}
 
     def __init__(self, **options):
         super().__init__(formatter_class=Help, **options)
@@ -69,7 +74,8 @@ class Parser(argparse.ArgumentParser):
         name = word.partition("=")[0]
         if any(name == f"--{action.dest}" and not action.option_strings for action in self._actions):
             self.error(f"{name!r} is not an option; leave {name} itself out, and give what stands after it alone")
-        self.error(f"{shorten(name)!r} is not an option{did_you_mean(name, self._option_string_actions)}")
+        hint = self.elsewhere.get(name) or did_you_mean(name, self._option_string_actions)
+        self.error(f"{shorten(name)!r} is not an option{hint}")
 
     def _check_value(self, action, value):
         if action.choices is None or value in action.choices:

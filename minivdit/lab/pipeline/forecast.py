@@ -68,11 +68,26 @@ def require_memory(preset, setting):
     return machine.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
 
 
-def likely_minutes(preset, speed, settings=None):
+def total_flops(preset, stages=tuple(STAGES)):
+    """FLOPs of a training, or of some of its stages."""
+    steps = {STAGES[name]: getattr(preset, STAGES[name]).steps for name in stages}
+    return sum(count * step_flops(preset, setting) for setting, count in steps.items() if count)
+
+
+def with_flops(preset, flops, stages=tuple(STAGES)):
+    """The Preset with so many FLOPs in these stages, up to half a step of each; each keeps its share of the steps."""
+    factor, changed = flops / total_flops(preset, stages), {}
+    for setting in (STAGES[name] for name in stages):
+        settings = getattr(preset, setting)
+        if settings.steps:
+            steps = max(1, round(factor * settings.steps))
+            changed[setting] = dataclasses.replace(settings, steps=steps, warmup=min(settings.warmup, steps - 1))
+    return dataclasses.replace(preset, **changed)
+
+
+def likely_minutes(preset, speed, stages=tuple(STAGES)):
     """About how many minutes a training takes on CPUs, or some stages of it. speed: see machine.cores_speed."""
-    steps = {setting: getattr(preset, setting).steps for setting in settings or STAGES.values()}
-    flops = sum(count * step_flops(preset, setting) for setting, count in steps.items() if count)
-    return flops / (USUAL_SHARE * speed) / 60
+    return total_flops(preset, stages) / (USUAL_SHARE * speed) / 60
 
 
 def predict(preset, minutes=None, stages=tuple(STAGES)):
@@ -87,9 +102,7 @@ def predict(preset, minutes=None, stages=tuple(STAGES)):
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
         flops = step_flops(preset, setting)
-        about = (
-            f", {machine.about(likely_minutes(preset, speed, [setting]))}" * on_cpu
-        )  # the share was measured on CPUs
+        about = f", {machine.about(likely_minutes(preset, speed, [name]))}" * on_cpu  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(flops, 'FLOPs')} a step, "

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..display import html, plain
 from ..evaluation.statistics import p_text
-from .report import EQUAL, interval, verdict
+from .paired import interval, verdict
+from .report import EQUAL
 from .study import page_files
 
 # Colours of Okabe and Ito, which people who confuse red and green can tell apart; each pattern has a marker besides.

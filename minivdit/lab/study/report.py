@@ -7,7 +7,7 @@ first weights and the same batches.
 
 import numpy as np
 
-from ..evaluation.statistics import CALLED, Estimate, detectable, holm, student_p
+from .paired import correct, interval, mean_of, paired_test, plain_number, verdict
 from .worlds import left_behind
 
 EQUAL = {"steps": "equal steps", "flops": "equal FLOPs"}
@@ -22,9 +22,7 @@ RULE = (
 def build_report(study, found):
     """The report of a PatternStudy. found: {(world, seed, pattern): what study.read_trial gives}."""
     worlds = [_world(study, world, found) for world in study.worlds]
-    tests = [test for world in worlds for row in world["rows"] for test in row["tests"].values()]
-    for test, p in zip(tests, holm([np.nan if test["p"] is None else test["p"] for test in tests])):
-        test["corrected"] = None if np.isnan(p) else p
+    correct([test for world in worlds for row in world["rows"] for test in row["tests"].values()])
     report = {"question": QUESTION, "rule": RULE, "patterns": list(study.patterns), "worlds": worlds}
     return report | {"answer": [*_answer(report)]}
 
@@ -50,9 +48,12 @@ def _world(study, world, found):
                     "measure": measure,
                     "meaning": meaning,
                     "leaves": world.leaves_its_patch(pace),
-                    "references": {name: _mean(values[measure]) for name, values in judged.items()},
+                    "references": {name: mean_of(values[measure]) for name, values in judged.items()},
                     "curves": curves,
-                    "tests": {equal: _test(*(curves[equal][name] for name in patterns[:2])) for equal in EQUAL},
+                    "tests": {
+                        equal: paired_test(*(np.mean(curves[equal][name], axis=1) for name in patterns[:2]))
+                        for equal in EQUAL
+                    },
                 }
             )
     return {
@@ -62,7 +63,7 @@ def _world(study, world, found):
             pace: {
                 "pixels": pixels,
                 "patches": round(pixels / world.patch[1], 4),
-                "left_behind": _number(left_behind(world.real(pace), world.patch)),
+                "left_behind": plain_number(left_behind(world.real(pace), world.patch)),
             }
             for pace, pixels in world.paces.items()
         },
@@ -73,26 +74,6 @@ def _world(study, world, found):
         "seconds": {name: float(np.median([trial["seconds"] for trial in trials[name]])) for name in patterns},
         "rows": rows,
     }
-
-
-def _test(one, other):
-    """The paired difference of two patterns' means over all looks; one, other: a curve for each seed."""
-    differences = np.array(one, float).mean(1) - np.array(other, float).mean(1)
-    estimate = Estimate.over_runs(differences, -1.0, 1.0)
-    error = float(differences.std(ddof=1)) / len(differences) ** 0.5 if len(differences) > 1 else np.nan
-    p = np.nan
-    if error > 0:
-        p = student_p(estimate.mean / error, len(differences) - 1)
-    elif error == 0:
-        p = float(estimate.mean == 0)
-    return estimate.plain() | {"p": _number(p), "detectable": _number(detectable(differences))}
-
-
-def verdict(test):
-    """1 where a test of a row calls the first pattern better, -1 where the second, 0 where it calls nothing."""
-    if test["corrected"] is None or test["corrected"] >= CALLED:
-        return 0
-    return 1 if test["mean"] > 0 else -1
 
 
 def _answer(report):
@@ -128,16 +109,3 @@ def _figures(one, other, world, row):
         f"{halfway[1]:.2f}, at the end {end[0]:.2f} and {end[1]:.2f} (mean difference on the way {test['mean']:+.2f}, "
         f"{interval(test)}): {told}."
     )
-
-
-def interval(test):
-    """'0.10 to 0.30', or 'no interval' of one seed."""
-    return "no interval" if test["low"] is None else f"{test['low']:.2f} to {test['high']:.2f}"
-
-
-def _mean(values):
-    return _number(np.nanmean(values) if np.isfinite(values).any() else np.nan)
-
-
-def _number(value):
-    return round(float(value), 6) if np.isfinite(value) else None

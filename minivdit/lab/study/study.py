@@ -21,6 +21,7 @@ from ...base.errors import InputError
 from ...base.files import load_tensors, read_json, save_tensors, write_file
 from ...base.locking import locked
 from ...base.machine import description
+from ...training.checkpoint import load_checkpoint
 from ..display import html
 from ..evaluation.kept_clips import as_bytes, as_floats
 
@@ -117,6 +118,18 @@ def read_clips(study, trial, names):
             raise InputError(f"{path} holds no clips of a study; remove it and the .json beside it")
         found[name] = as_floats(clips)
     return found
+
+
+def minutes_of(folder, stages):
+    """Minutes that the stages of a training took, by their checkpoints in its folder."""
+    runs = [load_checkpoint(folder / f"{stage}.safetensors")[0]["run"] for stage in stages]
+    return round(sum(float(run["seconds"]) for run in runs) / 60, 4)
+
+
+def remove_checkpoints(folder, stages):
+    """Those of a training that is kept: they have only numbers that nobody needs any more, 50 MB of them."""
+    for stage in stages:
+        (folder / f"{stage}.safetensors").unlink(missing_ok=True)
 
 
 def page_files(report, title, parts, tables, method):

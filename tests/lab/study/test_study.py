@@ -8,7 +8,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
-from minivdit.lab.study import PatternStudy, report, run_study
+from minivdit.lab.study import PatternStudy, paired, report, run_study
 from minivdit.lab.study import patterns as studies
 from minivdit.lab.study.ball import Ball, Rolling
 from minivdit.models import VideoDiT
@@ -152,17 +152,17 @@ def test_the_detectable_difference_is_what_it_is_said_to_be(make_study):
     for _ in range(400):
         noise = generator.normal(0, deviation, count)
         noise *= deviation / noise.std(ddof=1)
-        found.append(report.detectable(noise))
+        found.append(paired.detectable(noise))
     assert np.ptp(found) < 1e-9  # it depends on the deviation alone
     means = generator.normal(found[0], deviation, (4000, count))
-    called = [report._test(list(row[:, None]), [[0.0]] * count)["p"] < 0.05 for row in means]
+    called = [paired.paired_test(row, np.zeros(count))["p"] < 0.05 for row in means]
     assert np.mean(called) == pytest.approx(0.9, abs=0.03)
-    assert np.isnan(report.detectable([0.3]))
+    assert np.isnan(paired.detectable([0.3]))
 
 
 def test_no_difference_at_all_is_none(make_study):
     same = {"slow": [0.5, 0.5], "fast": [1.0, 1.0]}
     found = reported(make_study, same, same)
     tests = [row["tests"]["steps"] for row in found["worlds"][0]["rows"]]
-    assert all(test["p"] == 1 and report.verdict(test) == 0 for test in tests)
+    assert all(test["p"] == 1 and paired.verdict(test) == 0 for test in tests)
     json.dumps(found, allow_nan=False)
