@@ -42,6 +42,15 @@ def test_transformer(tiny, inputs, in_double, options):
     assert_slopes(model, lambda: ag.mean_squared_error(model(latents, level, tokens), target))
 
 
+def test_transformer_that_is_told_motion(tiny, inputs, in_double):
+    model = in_double(tiny(heads=2, control=True, velocities=True))
+    latents, level, tokens = inputs(model, (3, 2, 6), clips=2)
+    generator = np.random.default_rng(3)
+    target = generator.standard_normal(latents.shape)
+    control = generator.standard_normal((*latents.shape[:-1], model.config.control_channels))
+    assert_slopes(model, lambda: ag.mean_squared_error(model(latents, level, tokens, control=control), target))
+
+
 @pytest.mark.parametrize("channels, time_factor", [((3,), 1), ((3, 4), 1), ((3,), 2), ((3, 4), 2), ((3, 4), 4)])
 def test_autoencoder(randomise, in_double, channels, time_factor):
     config = AutoencoderConfig(2, 2, channels, time_factor)

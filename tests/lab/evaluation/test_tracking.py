@@ -6,7 +6,7 @@ import pytest
 from minivdit.base.errors import InputError
 from minivdit.lab.evaluation import track, windows
 from minivdit.lab.evaluation.blobs import as_clips, find_blobs, label_components
-from minivdit.lab.evaluation.tracking import bilinear
+from minivdit.lab.evaluation.tracking import bilinear, clear_of_edges, early_velocity, ink_centres
 
 
 def flood_fill(mask):
@@ -172,3 +172,25 @@ def test_wrong_shapes_are_named(shape):
 def test_three_digits_are_refused():
     with pytest.raises(InputError, match="1 or 2"):
         track(np.zeros((1, 2, 32, 32, 1), np.float32), 16, 3)
+
+
+def test_the_velocity_of_the_first_half_is_found_through_a_wild_frame_and_none_where_a_digit_is_cut_off():
+    time = np.arange(8)[:, None]
+    places = 10 + time * np.array([0.5, -1.25])
+    places[5:] = 0  # after half of the clip anything may come
+    assert early_velocity(places) == pytest.approx([0.5, -1.25])
+    places[2] += 7
+    assert early_velocity(places) == pytest.approx([0.5, -1.25])
+    gone = np.full((8, 2), np.nan)
+    gone[0] = 3
+    assert np.isnan(early_velocity(np.stack([places, gone]))[1]).all()
+
+    video = np.zeros((8, 16, 16, 1), np.float32)
+    for frame in range(7):
+        video[frame, 4:8, 2 * frame : 2 * frame + 4] = 0.8  # at both edges in turn; black at the end
+    centres = ink_centres(video)
+    np.testing.assert_allclose(centres[:7], [(5.5, 2 * frame + 1.5) for frame in range(7)], rtol=1e-6)
+    assert np.isnan(centres[7]).all()
+    clear = clear_of_edges(video, centres)
+    assert (np.isnan(clear[:, 0]) == [True, *[False] * 5, True, True]).all()
+    assert early_velocity(clear) == pytest.approx([0, 2])
