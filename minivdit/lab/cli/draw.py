@@ -149,7 +149,7 @@ def add_sample(commands):
       minivdit sample "an 8 moving up" --weights small --out strip.png
       minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
       minivdit sample "a 3 moving right, the camera pans left" --weights runs/kling
-      minivdit sample "a 3 moving right" --pan 0,-1 --weights runs/kling
+      minivdit sample "a 3 moving right" --pan 0,-0.4 --weights runs/kling
       minivdit sample "a 3 moving down" --brush "4,2 24,22" --move 1,0
       minivdit sample "a 3 moving right" --recursive 2 --weights runs/cogvideo
     """
