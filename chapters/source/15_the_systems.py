@@ -376,7 +376,7 @@ show("open-sora")
 # %% [markdown]
 r"""
 The error of `small` says why the change must come well before the end: the weights fit any pattern, but they have to learn it.
-Nothing here says that the clips get as good. That takes a training of each.
+Nothing here says that the clips get as good: `minivdit study --recipes open-sora` measures that.
 
 ## Open-Sora Plan: skips
 

@@ -23,7 +23,7 @@ def add_compare(commands):
     parser.add("--seed", seed, "seed of the captions and the noise", 0)
     parser.add("--out", output_folder, "folder of the page", "runs/compare")
     parser.add("--no-open", bool, "don't open the page in a browser")
-    parser.elsewhere = {"--recipes": " of compare, which takes trained weights; recipes: 'minivdit study --recipes'"}
+    parser.elsewhere = {"--recipes": " of compare: 'minivdit study --recipes NAMES' trains recipes and compares them"}
     add_weights(parser, "joint, framewise and perframe", action="append")
     add_digits(parser, None, "those that the weights were trained on")
     add_device(parser)

@@ -46,3 +46,4 @@ def recipes(options):
         print(f"  (not built here: {recipe.missing})")
     print(f"train: minivdit train {options.name} ({about(options.name)} on this machine)")
     print(f"draw:  {recipe.draws} --weights runs/{options.name}")
+    print(f"judge: minivdit study --recipes {options.name} (each idea against {BASE}, at equal FLOPs)")

@@ -30,7 +30,7 @@ from .paired import correct, mean_of, paired_test
 from .study import Study, minutes_of, read_clips, remove_checkpoints
 
 BASE = "base"
-SAMPLING_STEPS, SHOWN = 20, 3
+SAMPLING_STEPS, SHOWN = 20, 2
 
 
 @dataclasses.dataclass(frozen=True)

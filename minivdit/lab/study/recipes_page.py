@@ -62,11 +62,12 @@ def _costs(row, base):
 
 
 def files(report, clips, captions):
-    """{name: bytes} of the report. clips: {what is switched on: (B, T, H, W, 1)}, of these captions."""
-    moving = [
-        (caption, html.gif({name: video[k : k + 1] for name, video in clips.items()}, 5))
-        for k, caption in enumerate(captions)
-    ]
+    """{name: bytes} of the report. clips: {what is switched on, or real: (B, T, H, W, 1)}, of these captions."""
+    moving, asked = [], "; ".join(captions)
+    for recipe in report["recipes"]:
+        own = [row["label"] for row in report["rows"] if recipe in row["recipes"]]
+        videos = {name: clips[name] for name in ("real", report["rows"][0]["label"], *own)}
+        moving.append((f"{recipe}: {asked}", html.gif(videos, 5)))
     head, rows = _rows(report)
     parts = [html.table(head, rows, report["rule"]), html.clips(moving)]
     return page_files(report, "minivdit study --recipes", parts, [("Scoreboard", head, rows)], _method(report))

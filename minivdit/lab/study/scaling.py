@@ -123,24 +123,28 @@ class ScalingStudy(Study):
     def train(self, trials, progress):
         real, scorer = self.real
         for factor, seed in trials:
-            preset, folder = self.preset(factor), self.path(factor, seed)
-            given = {"seed": seed, "data": self.data}
-
-            def trained(stage, task, preset=preset, folder=folder, name=f"{factor}x", seed=seed):
-                path = folder / f"{stage}.safetensors"
-                return train_stage(stage, task, preset, path, seed=seed, title=f"{name}, {stage}", progress=progress)
-
-            text = trained("text", text_task(preset, **given)).model.text
-            task = trained("transformer", transformer_task(preset, self.autoencoder, text=text, **given))
-            model = assemble(preset, task.model, self.autoencoder, task.tokenizer)
+            task, folder = self._trained(factor, seed, progress), self.path(factor, seed)
+            model = assemble(self.preset(factor), task.model, self.autoencoder, task.tokenizer)
             drawn = as_floats(draw_in_batches(model, real.captions))
+            values = scorer(drawn).values
             came_to = {
                 "loss": self.loss(task),
                 "minutes": minutes_of(folder, COUNTED),
-                "scores": {name: mean_of(scorer(drawn).values[name]) for name in MEASURES},
+                "scores": {name: mean_of(values[name]) for name in MEASURES},
             }
             yield (factor, seed), came_to, {"clips": drawn[:SHOWN]}
             remove_checkpoints(folder, COUNTED)
+
+    def _trained(self, factor, seed, progress):
+        """The task of a size, trained; its checkpoints are in the folder of the trial."""
+        preset, given = self.preset(factor), {"seed": seed, "data": self.data}
+
+        def train(stage, task):
+            path, title = self.path(factor, seed) / f"{stage}.safetensors", f"{factor}x, {stage}"
+            return train_stage(stage, task, preset, path, seed=seed, title=title, progress=progress)
+
+        text = train("text", text_task(preset, **given)).model.text
+        return train("transformer", transformer_task(preset, self.autoencoder, text=text, **given))
 
     def loss(self, task):
         """The loss on test clips, with the same noise for all sizes."""

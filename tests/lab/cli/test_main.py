@@ -150,7 +150,7 @@ def test_python_m_minivdit_is_the_same_command(run):
         (["study", "--worlds", "ball", "--report-only"], "24 of 24 trainings are missing in runs"),
         (
             ["compare", "--recipes", "sora"],
-            "is not an option of compare, which takes trained weights; recipes: 'minivdit",
+            "is not an option of compare: 'minivdit study --recipes NAMES' trains",
         ),
         (["study", "--recipes", "soraa"], "'soraa' is not a recipe"),
         (["study", "--recipes", ""], "one or more, not none"),

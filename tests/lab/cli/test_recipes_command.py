@@ -21,7 +21,7 @@ def test_one_is_shown_with_its_settings_and_what_is_missing(name, capsys):
     told = capsys.readouterr().out
     assert all(f"--set {setting}" in told for settings in RECIPES[name].ideas.values() for setting in settings)
     assert RECIPES[name].missing in told and f"minivdit train {name} (" in told
-    assert f"{RECIPES[name].draws} --weights runs/{name}" in told
+    assert f"{RECIPES[name].draws} --weights runs/{name}" in told and f"study --recipes {name} (each" in told
 
 
 def test_an_unknown_recipe_names_the_nearest(capsys):

@@ -53,7 +53,7 @@ def test_fewer_steps_shrink_all_stages(tmp_path):
 def test_the_page_is_whole(finished):
     study, report = finished
     page = (study.out / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/gif") == 2 and "https://" not in page
+    assert page.count("data:image/gif") == 1 and "https://" not in page
     assert json.loads((study.out / "report.json").read_text())["rows"] == report["rows"]
     text = (study.out / "report.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {report['question']}") and "| start and end frames | luma |" in text
