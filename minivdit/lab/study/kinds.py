@@ -19,6 +19,8 @@ STEP = 2  # of the clips that show every second frame
 NEAR = 2  # pixels from the path that was told, a mean over frames
 PANS, CLOSE = (0.7, 2.1), 0.3  # pixels a frame: how fast the camera pans, and how far from that a clip may be
 
+CLIPS = 9.5  # of the base's size that are drawn for each prompt, all kinds together
+
 # What is measured, in words: all are shares of clips, but the last, of parts of clips.
 TITLES = {
     "obeys": "obeys its caption",
@@ -122,7 +124,8 @@ class Real:
         return _share(np.linalg.norm(seen - wanted, axis=1) < CLOSE)  # NaN, a digit that can't be followed, isn't
 
     def _parts(self):
-        real = self.real(turning=1.0)[0]
+        maker = self.base.clips("test", self.data, synonyms=False, turning=1.0)
+        real = maker.batch(seeds.generator(0, seeds.COMPARISONS, 3), self.prompts)
         return _share(parts_obeyed(self.clips(real), real.captions, self.base.digit_size, self.base.pixels_per_frame))
 
 

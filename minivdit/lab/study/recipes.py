@@ -25,7 +25,7 @@ from ...training.stages import stages_of
 from ..pipeline.forecast import likely_minutes, step_flops, token_grid, total_flops, with_flops
 from ..pipeline.train import train_model
 from . import recipes_page
-from .kinds import TITLES, Drawn, Real
+from .kinds import CLIPS, TITLES, Drawn, Real
 from .paired import correct, mean_of, paired_test
 from .study import Study, minutes_of, read_clips, remove_checkpoints
 
@@ -109,9 +109,12 @@ class RecipeStudy(Study):
         return config.plain({"preset": self.variants[label][0], "seed": seed, "prompts": self.prompts})
 
     def likely_minutes(self, trials, speed):
-        """About how long these trainings take on CPUs. speed: see machine.cores_speed."""
-        variants = self.variants
-        return sum(likely_minutes(variants[label][0], speed) for label, _ in trials)
+        """About how long these trainings take on CPUs, and to draw what is judged. speed: see machine.cores_speed."""
+        minutes = 0
+        for preset in (self.variants[label][0] for label, _ in trials):
+            drawn = CLIPS * self.prompts * _draw_flops(preset)
+            minutes += likely_minutes(preset, speed) * (1 + drawn / total_flops(preset))
+        return minutes
 
     def train(self, trials, progress):
         variants = self.variants
@@ -141,7 +144,6 @@ class RecipeStudy(Study):
 
     def _row(self, label, preset, names, found):
         scores, base = ([found[each, seed]["scores"] for seed in range(self.seeds)] for each in (label, BASE))
-        grid = token_grid(preset)
         row = {
             "label": label,
             "recipes": names,
@@ -150,8 +152,8 @@ class RecipeStudy(Study):
             "steps": preset.training.steps + preset.finetuning.steps,
             "step_flops": step_flops(preset, "training"),
             "flops": total_flops(preset),
-            "draw_flops": costs.clip_cost(preset.transformer, grid).sampling_flops(preset.sampling.steps),
-            "weights": costs.clip_cost(preset.transformer, grid).parameters,
+            "draw_flops": _draw_flops(preset),
+            "weights": costs.clip_cost(preset.transformer, token_grid(preset)).parameters,
             "minutes": float(np.median([found[label, seed]["minutes"] for seed in range(self.seeds)])),
         }
         if label != BASE:
@@ -167,6 +169,11 @@ class RecipeStudy(Study):
         base = self.variants[BASE][0]
         real = Real(base, self.prompts, self.data).real()[0]
         return recipes_page.files(report, {"real": real.video[:SHOWN], **clips}, real.captions[:SHOWN])
+
+
+def _draw_flops(preset):
+    """FLOPs of drawing a clip as long as those in training."""
+    return costs.clip_cost(preset.transformer, token_grid(preset)).sampling_flops(preset.sampling.steps)
 
 
 def _alike(preset, other):

@@ -48,6 +48,10 @@ class Study(abc.ABC):
     def asked(self, *trial):
         """All that decides what a training comes to, as plain values."""
 
+    def likely_minutes(self, trials, speed):
+        """About how long these trainings take on CPUs, or None. speed: see machine.cores_speed."""
+        return None
+
     @abc.abstractmethod
     def train(self, trials, progress):
         """A generator: of each of these trials (trial, what it came to, {name: clips in [0, 1]})."""

@@ -82,6 +82,34 @@ def test_real_clips_are_right_in_all_that_can_be_asked_of_them(tmp_path):
     assert min(scores.values()) > 0.8 and video.shape == (12, 8, 32, 32, 1)
 
 
+class Wrong(Real):
+    """Real clips, in each of which the thing that is asked for is wrong."""
+
+    def clips(self, real, frame_step=1):
+        return np.roll(real.video, 1, axis=0)  # those of another caption
+
+    def between(self, real):
+        return real.video[:, [0, 4, 2, 6, 1, 5, 3, 7]]
+
+    def told(self, real, corners):
+        return real.video
+
+    def panned(self, real, pan):
+        return self.real()[0].video
+
+
+def test_clips_that_are_wrong_in_what_was_asked_are_not_called_right(tmp_path):
+    scores, _ = Wrong(small_study(tmp_path).variants["base"][0], 12).scores()
+    for kept in ("one_class", "on_path"):  # which say nothing of the caption
+        assert scores.pop(kept) > 0.8
+    assert max(scores.values()) < 0.3, scores
+
+
+def test_the_help_says_how_many_trainings_there_are(tmp_path):
+    counts = {name: len(small_study(tmp_path, (name,), seeds=3).trials()) for name in ("luma", "cogvideox")}
+    assert counts == {"luma": 6, "cogvideox": 21}
+
+
 def untrained(study, label, prompts=2):
     """What a network with random weights draws."""
     preset, _ = study.variants[label]

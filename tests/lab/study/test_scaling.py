@@ -1,6 +1,7 @@
 """Ever more compute: as much as is said, measured alike, fitted without the largest, and gone on with after a stop."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -61,26 +62,23 @@ def test_the_page_is_whole(finished):
     assert not list(study.out.glob("seed0/*/*.safetensors"))  # checkpoints that nobody needs any more
 
 
-def test_it_goes_on_after_a_stop_and_comes_to_the_same(finished, tmp_path, monkeypatch):
-    _, whole = finished
-    losses, left = ScalingStudy.loss, [2]
-
-    def dying(study, task):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return losses(study, task)
-
-    monkeypatch.setattr(ScalingStudy, "loss", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run_study(small_study(tmp_path), progress=False, show=None)
+def test_it_goes_on_after_a_stop_and_comes_to_the_same(finished, quick, tmp_path, monkeypatch):
+    whole, report = finished
+    folder = shutil.copytree(whole.out, tmp_path / "copy")
+    for name in ("3x", "4x"):  # as if it had been stopped before these
+        shutil.rmtree(folder / "seed0" / name)
+        (folder / f"seed0/{name}.json").unlink()
+    study, losses = small_study(folder), ScalingStudy.loss
+    monkeypatch.setattr(ScalingStudy, "loss", None)  # the third training stops when it is to be judged
+    with pytest.raises(TypeError):
+        run_study(study, progress=False, show=None)
     with pytest.raises(InputError, match=r"2 of 4 trainings are missing in .*; run 'minivdit scaling'"):
-        run_study(small_study(tmp_path), report_only=True, show=None)
+        run_study(study, report_only=True, show=None)
     monkeypatch.setattr(ScalingStudy, "loss", losses)
-    again = run_study(small_study(tmp_path), progress=False, show=lambda line: None)
-    assert [size["losses"] for size in again["sizes"]] == [size["losses"] for size in whole["sizes"]]
+    again = run_study(study, progress=False, show=lambda line: None)
+    assert [size["losses"] for size in again["sizes"]] == [size["losses"] for size in report["sizes"]]
     with pytest.raises(InputError, match=r"1x\.json was trained with another configuration.*choose another --out"):
-        run_study(small_study(tmp_path, steps=3), report_only=True, show=None)
+        run_study(small_study(folder, steps=3), report_only=True, show=None)
 
 
 def told(study, losses):
