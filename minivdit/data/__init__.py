@@ -2,7 +2,8 @@
 
 from .captions import parse
 from .digits import DigitSource, check_source, digit_source, source_like
-from .grammar import DIRECTIONS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, describe, vocabulary
+from .fields import fields_of, in_fields, read_fields
+from .grammar import DIRECTIONS, FIELDS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, describe, vocabulary
 from .mixed import MixedClips, Shape
 from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
 from .paths import along, path_maps
@@ -10,6 +11,7 @@ from .velocities import due, field_maps, velocity_fields
 
 __all__ = [
     "DIRECTIONS",
+    "FIELDS",
     "HELD_OUT",
     "PIXELS_PER_FRAME",
     "SPEEDS",
@@ -28,9 +30,12 @@ __all__ = [
     "digit_source",
     "due",
     "field_maps",
+    "fields_of",
+    "in_fields",
     "paint",
     "parse",
     "path_maps",
+    "read_fields",
     "source_like",
     "velocity_fields",
     "vocabulary",

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 from ..base.errors import InputError, shorten
+from .fields import is_fields, motions_in, read_fields
 from .grammar import (
     DIGIT_WORDS,
     DIRECTIONS,
@@ -34,7 +35,8 @@ _WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED
 def parse(caption):
     """The DigitMotions, (digit, direction, speed), that a caption asks for; an unstated speed is "normal".
 
-    Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. Raises InputError that says
+    Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. Fields are, but for what
+    comes later. Raises InputError that says
     what can't be drawn, which word was meant, or where the sentence leaves the grammar and what could stand there; it
     ends with a caption that works.
     """
@@ -44,7 +46,7 @@ def parse(caption):
 
 def _parse(words):
     check_words(words)
-    return motions_of(words)
+    return motions_in(read_fields(words)) if is_fields(words) else motions_of(words)
 
 
 def over_time(caption, read=plain_words):
@@ -119,7 +121,7 @@ def nearest_caption(caption):
     told, digits = [], (3, 7)
     usual = ("up and right", "down and left") if "diagonal" in caption.lower() else ("right", "up")
     for part in split_at_then(plain_words(caption))[:2]:
-        found = loosely(part)
+        found = loosely([] if is_fields(part) else part)
         if asks_for_digits(caption) == MAX_DIGITS > count_digits(part) == 0:
             found *= MAX_DIGITS
         digits = [digit for digit, _, _ in found if digit is not None] or digits[: len(found)]

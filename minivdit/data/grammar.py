@@ -6,7 +6,8 @@
     direction = vertical | horizontal | vertical "and" horizontal
     joiner    = "and" | "while"
 
-Captions that follow one another in time have "then" between them: see `captions.over_time`.
+Captions that follow one another in time have "then" between them: see `captions.over_time`. A caption may also be a
+list of fields: see `fields`.
 
 "and" is never ambiguous: inside a direction a horizontal word follows it, between clauses an article.
 """
@@ -54,17 +55,36 @@ VOCABULARY = tuple(
     )
 )
 
+# What captions of fields name, in this order, and the values of each.
+FIELDS = {
+    "count": ("one", "two"),
+    "digit": tuple("0123456789"),
+    "start": ("upper left", "upper right", "lower left", "lower right"),
+    "direction": tuple(DIRECTIONS),
+    "speed": SPEEDS,
+    "later": tuple(DIRECTIONS),
+}
+# Their words that no sentence has.
+FIELD_WORDS = tuple(
+    word
+    for word in dict.fromkeys([*FIELDS, *(word for value in sum(FIELDS.values(), ()) for word in value.split())])
+    if word not in VOCABULARY
+)
+ALL_WORDS = VOCABULARY + FIELD_WORDS
+
 # "then the digit three is moving slowly upwards and to the right while the digit ..."; digits that go very quickly are
 # alone.
 MAX_WORDS = 1 + 2 * 11 + 1
 
 
-def vocabulary(speeds=USUAL_SPEEDS):
-    """The words of captions of clips with these speeds: VOCABULARY, or what came before "very".
+def vocabulary(speeds=USUAL_SPEEDS, fields=False):
+    """The words of captions of clips with these speeds: VOCABULARY, or what came before "very"; then FIELD_WORDS.
 
-    So a network that has never seen a digit go very quickly doesn't know the word, and says so.
+    So a network that has never seen a digit go very quickly, or a caption of fields, doesn't know the words, and says
+    so. fields: whether some captions are lists of fields.
     """
-    return VOCABULARY if "very fast" in speeds else VOCABULARY[: VOCABULARY.index(VERY)]
+    words = VOCABULARY if "very fast" in speeds else VOCABULARY[: VOCABULARY.index(VERY)]
+    return words + FIELD_WORDS if fields else words
 
 
 class DigitMotion(NamedTuple):

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..base.errors import InputError
 from .digits import DigitSource
-from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
+from .fields import fields_of, in_fields, place_of
+from .grammar import ALONE, DIRECTIONS, FIELDS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
 from .velocities import velocity_fields
 
 # What USUAL_SPEEDS mean unless told otherwise: pixels a frame (a diagonal isn't faster) on a canvas of 64 pixels. They
@@ -97,6 +98,8 @@ class CaptionedClips:
     fast would turn among bounces, so it doesn't.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
+    structured: the share of clips whose caption is a list of fields (see data.fields), if not always the plainest.
+    field_dropout: each field is left out of so many of these, so that a network learns to do without it.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
     equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
     pixels_per_frame: how fast each of SPEEDS is, of the first three at least; see PIXELS_PER_FRAME.
@@ -119,6 +122,8 @@ class CaptionedClips:
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     frame_step: int = 1
     steered: float = 0.0
+    structured: float = 0.0
+    field_dropout: float = 0.1
 
     def __post_init__(self):
         check_canvas(self.size, self.num_frames, self.digit_size)
@@ -137,12 +142,11 @@ class CaptionedClips:
                 f"pixels_per_frame is a number above 0 and up to 1,000 for each of {', '.join(named)}, not "
                 f"{self.pixels_per_frame}"
             )
-        if not 0 <= self.turning <= 1:
-            raise InputError(f"turning is a share from 0 to 1, not {self.turning}")
+        for name in ("turning", "steered", "structured", "field_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
         if not self.turns or not all(1 <= count <= MOST_TURNS for count in self.turns):
             raise InputError(f"turns are numbers from 1 to {MOST_TURNS}, such as 1,2; not {self.turns}")
-        if not 0 <= self.steered <= 1:
-            raise InputError(f"steered is a share from 0 to 1, not {self.steered}")
         if self.held_out not in ("exclude", "only", "include"):
             raise InputError(f"held_out={self.held_out!r} is not known; choose exclude, only or include")
         pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
@@ -161,7 +165,7 @@ class CaptionedClips:
         # Older checkpoints don't have these, and must still match where nobody has set them.
         names += [
             name
-            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered")
+            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered", "structured", "field_dropout")
             if getattr(self, name) != getattr(type(self), name)
         ]
         return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
@@ -235,8 +239,18 @@ class CaptionedClips:
             paint(video, clips, digits, (corners[clips, slot] + edge).clip(0, np.array(self.size) + edge))
         video = np.ascontiguousarray(video[:, :, edge : edge + self.size[0], edge : edge + self.size[1]])
         tracks = corners + np.float32((self.digit_size - 1) / 2)
+        if self.structured and self.synonyms:
+            for clip, (motions, later) in enumerate(zip(labels, turns)):
+                if generator.random() < self.structured:
+                    places = [place_of(track[0], self.size) for track in tracks[clip]]
+                    captions[clip] = self.structured_caption(generator, motions, places, later)
         fields = self._fields(generator, corners[:, :, 0], steering) if told else None
         return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step, fields)
+
+    def structured_caption(self, generator, motions, places, turns=()):
+        """The caption of fields of a clip (see data.fields_of), without those that are left out by chance."""
+        left_out = {name for name in FIELDS if generator.random() < self.field_dropout}
+        return in_fields(field for field in fields_of(motions, places, turns) if field[0] not in left_out)
 
     def _fields(self, generator, corners, steering):
         """The field of velocities of each clip, (B, H, W, 3). corners: of the digits' boxes in the first frame.

@@ -9,7 +9,20 @@ import re
 import unicodedata
 
 from ..base.errors import InputError, shorten
-from .grammar import ARTICLES, DIGIT_WORDS, DIRECTIONS, MAX_DIGITS, THEN, VERBS, VERY, VOCABULARY, motions_of
+from .fields import count_in, is_fields, read_fields
+from .grammar import (
+    ALL_WORDS,
+    ARTICLES,
+    DIGIT_WORDS,
+    DIRECTIONS,
+    FIELD_WORDS,
+    MAX_DIGITS,
+    THEN,
+    VERBS,
+    VERY,
+    VOCABULARY,
+    motions_of,
+)
 
 # Signs that make another number of a digit.
 _SIGNS = ((re.compile(r"(?<!\S)[-\u2212](?=[0-9])"), "minus "), (re.compile(r"(?<=[0-9])\.(?=[0-9])"), " point "))
@@ -121,7 +134,7 @@ _TOO_MUCH = {
         "dancing forward forwards horizontally jump jumping jumps orbit orbiting random randomly round shaking shakes "
         "sideways swing swinging vertically walk walking walks run running runs wiggle wiggling zigzag"
     ),
-    "asks for a place; where a digit starts can't be asked for yet, only which way and how fast it moves": (
+    "asks for a place; a sentence can't say where a digit starts, only which way and how fast it moves": (
         f"starting start starts beginning {_PLACE.replace('|', ' ')}"
     ),
     "asks for a scene; digits of this model move on plain black": (
@@ -168,9 +181,12 @@ def _latin(caption):
 
 
 def plain_words(caption):
-    """A caption's words, with SYNONYMS brought to those that the model learnt: "number 4" -> ["the", "digit", "4"]."""
+    """A caption's words, with SYNONYMS brought to those that the model learnt: "number 4" -> ["the", "digit", "4"].
+
+    Fields are left as they are.
+    """
     words = split_words(caption)
-    if _is_plain(words):  # as all captions of training
+    if is_fields(words) or _is_plain(words):  # as all captions of training
         return words
     text = " ".join(words)
     for said, meant in SYNONYMS:
@@ -192,7 +208,10 @@ def split_at_then(words):
 def _is_plain(words):
     """Whether all words are the grammar's and in its order; a quick check that spares most captions the slow way."""
     try:
-        return all(not part or " ".join(part) in DIRECTIONS or motions_of(part) for part in split_at_then(words))
+        return all(
+            not part or " ".join(part) in DIRECTIONS or is_fields(part) or motions_of(part)
+            for part in split_at_then(words)
+        )
     except InputError:
         return False
 
@@ -206,19 +225,32 @@ def _each(together):
 
 
 def is_grammar(known):
-    """Whether these words (a list, a tuple or a dict) are those of the grammar; weights may lack "then" and "very"."""
-    return len(known) <= len(VOCABULARY) and {*VOCABULARY} - {THEN, VERY} <= {*known} <= {*VOCABULARY}
+    """Whether these words (a list, a tuple or a dict) are those of the grammar.
+
+    Weights may lack "then", "very" and the words of fields.
+    """
+    return len(known) <= len(ALL_WORDS) and {*VOCABULARY} - {THEN, VERY} <= {*known} <= {*ALL_WORDS}
 
 
 def count_digits(words):
     """The most digits that words name at one time, between one "then" and the next."""
-    return max(sum(word.isdecimal() or word in DIGIT_WORDS for word in part) for part in split_at_then(words))
+    return max(
+        count_in(part) if is_fields(part) else sum(word.isdecimal() or word in DIGIT_WORDS for word in part)
+        for part in split_at_then(words)
+    )
 
 
-def check_words(words, known=VOCABULARY):
-    """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant."""
-    unknown = [word for word in words if word not in known]
+def check_words(words, known=ALL_WORDS):
+    """Raise InputError unless all words are known; it says what can't be drawn, or which word was meant.
+
+    Fields must have values that they may have; and words of fields stand in no sentence.
+    """
     grammar = is_grammar(known)
+    if grammar and any(map(is_fields, split_at_then(words))):
+        return _check_fields(words, known)
+    unknown = [word for word in words if word not in known or (grammar and word in FIELD_WORDS)]
+    if unknown and grammar:
+        known = [word for word in known if word not in FIELD_WORDS]
     if grammar and (crowd := _CROWD.search(" ".join(words))):
         raise InputError(f"'{crowd[1]} digits' are more than this model draws: one or two at a time")
     if grammar and (count := count_digits(words)) > MAX_DIGITS:
@@ -238,6 +270,23 @@ def check_words(words, known=VOCABULARY):
     some = ", ".join(ascii(word)[1:-1][:20] for word in list(known)[:20])
     more = f" and {len(known) - 20:,} more" if len(known) > 20 else ""
     raise InputError(f"{shorten(unknown[0])!r} is not a word this model knows; it knows: {some}{more}")
+
+
+def _check_fields(words, known):
+    """check_words where some captions between "then" and "then" are fields."""
+    for part in split_at_then(words):
+        if not is_fields(part):
+            check_words(part, known)
+            continue
+        fields = read_fields(part)
+        if not {*FIELD_WORDS} <= {*known}:
+            raise InputError(
+                "these weights haven't learnt captions of fields; write a sentence such as 'a 3 moving right', or "
+                "train weights that learn them: --set data.structured=0.5"
+            )
+        for name, value in fields:
+            if VERY in value.split() and VERY not in known:
+                raise InputError(f"'{name}: {value}' {reason(VERY, known)}")
 
 
 def reason(word, known):

@@ -33,6 +33,7 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
+    structured is the share of clips whose captions are lists of fields (see data.CaptionedClips).
     For the last stage, finetuning: turning is the share of one-digit clips that turn on the way, and turns how often
     (see data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
     ('8x64x64:0.1', '16x48x96:0.1'), or ('8x32x32@4:0.2',) for clips of every 4th frame (see data.MixedClips).
@@ -48,6 +49,7 @@ class DataSettings:
     turning: float = 0.0
     turns: tuple[int, ...] = (1,)
     shapes: tuple[str, ...] = ()
+    structured: float = 0.0
 
     def __post_init__(self):
         check_source(self.digits)

@@ -29,7 +29,7 @@ def stages_of(preset, from_weights=False):
 
 def tokenizer_of(preset):
     """The Tokenizer of a preset: it knows the words of its captions."""
-    return Tokenizer(vocabulary(preset.data.speeds))
+    return Tokenizer(vocabulary(preset.data.speeds, preset.data.structured > 0))
 
 
 def frames_a_clip(preset):

@@ -13,7 +13,7 @@ from .. import diffusion
 from ..base import seeds
 from ..base.backend import array_module, blas_threads, to_device
 from ..base.errors import InputError, shorten
-from ..data import describe, field_maps, path_maps, velocity_fields
+from ..data import FIELDS, describe, field_maps, fields_of, in_fields, path_maps, velocity_fields
 from ..data.grammar import THEN
 from ..models.autoencoder import latent_shape
 from ..models.patches import token_count
@@ -207,6 +207,9 @@ class TextTask(Task):
             caption, asked = describe(motions, generator), motions[generator.integers(len(motions))]
             # One in four as if it came later in a clip; see Tokenizer.encode_over_time.
             captions.append(f"{THEN} {caption}" if generator.random() < 0.25 else caption)
+            if self.clips.structured and generator.random() < self.clips.structured:  # without a clip, places are free
+                places = generator.choice(FIELDS["start"], len(motions))
+                captions[-1] = in_fields(fields_of(motions, places))
             questions.append([asked.digit, 10 + asked.digit])
             answers.append([self.model.ANSWERS.index(said) for said in (asked.direction, asked.speed)])
         questions, answers = (np.array(numbers, np.int32) for numbers in (questions, answers))

@@ -19,7 +19,7 @@ from minivdit.data import (
     vocabulary,
 )
 from minivdit.data.captions import over_time, without_camera
-from minivdit.data.grammar import MAX_WORDS
+from minivdit.data.grammar import FIELD_WORDS, MAX_WORDS
 from minivdit.data.words import plain_words, split_words
 from minivdit.lab.cli.caption_notes import what_is_left_open
 
@@ -91,6 +91,8 @@ def test_the_vocabulary_keeps_its_order():
         "slowly quickly fast and while then very"
     )
     assert vocabulary() == VOCABULARY[:-1] and vocabulary(["slow", "very fast"]) == VOCABULARY
+    assert " ".join(FIELD_WORDS) == "count start direction speed later upper lower slow normal"
+    assert vocabulary(fields=True) == VOCABULARY[:-1] + FIELD_WORDS
 
 
 def test_split_words():
@@ -190,7 +192,7 @@ def test_what_was_learnt_is_left_as_it_is():
         ("a 3.5 moving right", "'point' is more than one digit"),
         ("3, 4 and 5", "a caption has one or two digits, and this one has 3; try: a 3 moving right and a 4 moving up"),
         ("a 3 and a 4 and a 5 moving right", "one or two digits, and this one has 3; try: a 3 moving right and a 4"),
-        ("a 3 in the top left corner", "'top' asks for a place; where a digit starts can't be asked for yet, only wh"),
+        ("a 3 in the top left corner", "'top' asks for a place; a sentence can't say where a digit starts, only wh"),
         ("a 3 at the center moving right", "'center' asks for a place; .* try: a 3 moving right"),
         ("three digits moving up", "'three digits' are more than this model draws: one or two at a time"),
         ("a 3 moving in opposite ways", "it doesn't know 'opposite'; try: a 3 moving right"),

@@ -2,6 +2,7 @@
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
+from ...data import FIELDS
 from ...data.captions import (
     asks_for_digits,
     loosely,
@@ -11,6 +12,7 @@ from ...data.captions import (
     parse,
     without_camera,
 )
+from ...data.fields import is_fields
 from ...data.grammar import ALONE, ARTICLES
 from ...data.words import check_words, plain_words
 
@@ -45,6 +47,9 @@ def what_is_left_open(caption):
     if not words:
         empty = f"{told!r} has no words" if caption.strip() else "an empty caption says nothing"
         return f"{empty}: the model draws any digit, moving any way"
+    if is_fields(words):
+        left = [name for name in FIELDS if name not in (*words, "later")]
+        return f"{told!r} leaves open: {', '.join(left)}" if left else None
     try:
         for part in parts:
             motions = parse(part)
