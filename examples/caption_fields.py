@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 
-from minivdit.data import FIELDS, in_fields, read_fields
+from minivdit.data import in_fields, read_fields
 from minivdit.lab.display import write_strips
 from minivdit.lab.evaluation.caption_fields import field_losses, with_another
 from minivdit.lab.pipeline.train import train_model
@@ -25,7 +25,8 @@ STAGES = ("autoencoder_training", "text_training", "training", "finetuning")
 def trained():
     """The recipe with captions of fields alone; "how many" says something only where there may be two."""
     changes = ["data.num_digits=1,2"]
-    changes += [*(f"{stage}.steps=2" for stage in STAGES), "data.digits=strokes", "sampling.steps=2"] * SHORT
+    few = [f"{stage}.{name}" for stage in STAGES for name in ("steps=2", "batch=4")]
+    changes += [*few, "data.digits=strokes", "sampling.steps=2"] * SHORT
     folder = tempfile.mkdtemp() if SHORT else "caption_fields"
     return train_model(presets.override(recipes.preset("mira", ["structured captions"]), changes), folder, previews=0)
 
@@ -42,8 +43,7 @@ for name, rise in losses.items():
 
 caption = "count: one, digit: 3, start: upper left, direction: right, speed: normal"
 fields = read_fields(caption.replace(":", "").replace(",", "").split())
-told = [caption] + [
-    in_fields(with_another(fields, name, np.random.default_rng(2))) for name in FIELDS if name != "later"
-]
+told, known = [caption], model.tokenizer.words
+told += [in_fields(with_another(fields, name, np.random.default_rng(2), known)) for name, _ in fields]
 write_strips("caption_fields.png", model.generate(told, seed=1), told)
 print("caption_fields.png: the same noise, and one field after the other changed")

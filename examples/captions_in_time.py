@@ -23,7 +23,8 @@ PROMPTS = 2 if SHORT else 48
 def trained(ideas, folder):
     """The recipe with some of its ideas."""
     stages = ("autoencoder_training", "text_training", "training", *["finetuning"] * len(ideas))
-    few = [*(f"{stage}.steps=2" for stage in stages), "data.digits=strokes", "sampling.steps=2"] * SHORT
+    few = [f"{stage}.{name}" for stage in stages for name in ("steps=2", "batch=4")] * SHORT
+    few += ["data.digits=strokes", "sampling.steps=2"] * SHORT
     preset = presets.override(recipes.preset("gen3", ideas), few)
     return train_model(preset, tempfile.mkdtemp() if SHORT else folder, previews=0)
 

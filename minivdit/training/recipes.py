@@ -24,15 +24,11 @@ _NATIVE = ("data.shapes=16x32x32:0.1,8x32x48:0.15,8x48x32:0.15", "finetuning.ste
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """One system. ideas: what it added -> settings, as presets.override takes them. draws: the command that shows it.
-
-    missing: what the system is also known for, and what isn't built here; "" for nothing.
-    """
+    """One system. ideas: what it added -> settings, as presets.override takes them. draws: a command that shows it."""
 
     system: str
     ideas: dict
     draws: str = 'minivdit sample "a 3 moving right"'
-    missing: str = ""
 
 
 RECIPES = {
@@ -51,7 +47,7 @@ RECIPES = {
     "gen3": Recipe(
         "Runway Gen-3",
         {
-            "captions in time": ("data.turning=0.5", "finetuning.steps=400"),
+            "captions in time": ("data.turning=0.6", "data.turns=1,2", "finetuning.steps=400"),
             "the camera, and a motion brush": ("transformer.velocities=true",),
         },
         'minivdit sample "a 3 moving right" --brush "6,4 26,24" --move 1.4,0',
@@ -69,7 +65,12 @@ RECIPES = {
         {"skips": ("transformer.patterns=skip",), "a causal autoencoder in space and time": _CAUSAL},
     ),
     "mira": Recipe(
-        "Mira", {"longer clips": ("data.num_frames=16", "training.steps=1000")}, missing="structured captions"
+        "Mira",
+        {
+            "longer clips": ("data.num_frames=16", "training.steps=1000"),
+            "structured captions": ("data.structured=0.5", "data.turning=0.3", "finetuning.steps=250"),
+        },
+        'minivdit sample "digit: 3, start: upper left, direction: right, speed: fast" --frames 64 --overlap 8',
     ),
     "cogvideo": Recipe(
         "CogVideo",

@@ -42,8 +42,6 @@ def recipes(options):
         print(f"  {idea}")
         for setting in settings:
             print(f"    --set {setting}")
-    if recipe.missing:
-        print(f"  (not built here: {recipe.missing})")
     print(f"train: minivdit train {options.name} ({about(options.name)} on this machine)")
     print(f"draw:  {recipe.draws} --weights runs/{options.name}")
     print(f"judge: minivdit study --recipes {options.name} (each idea against {BASE}, at equal FLOPs)")
