@@ -74,7 +74,7 @@ def test_a_long_clip_takes_the_memory_of_a_window(make_model, monkeypatch, frame
 
     def peak(frames, **drawing):
         tracemalloc.start()
-        model.generate("a 3 moving right", frames, guidance_scale=1, **drawing)
+        model.generate("a 3 moving right", frames, **drawing)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
