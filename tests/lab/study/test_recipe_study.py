@@ -72,7 +72,7 @@ def test_a_run_is_kept_and_not_trained_again(finished, monkeypatch):
     assert again["rows"] == report["rows"]
     with pytest.raises(InputError, match="was trained with another configuration"):
         run_study(small_study(study.out, prompts=3), progress=False, show=None)
-    with pytest.raises(InputError, match=r"2 of 6 trainings are missing in .*; run 'minivdit study --recipes'"):
+    with pytest.raises(InputError, match=r"6 of 10 trainings are missing in .*; run 'minivdit study --recipes'"):
         run_study(small_study(study.out, ("luma", "mira")), report_only=True, show=None)
 
 
