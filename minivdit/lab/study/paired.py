@@ -2,24 +2,25 @@
 
 import numpy as np
 
-from ..evaluation.statistics import CALLED, Estimate, detectable, holm, student_p
+from ..evaluation.statistics import CALLED, detectable, holm, student_p, student_t
 
 
-def paired_test(one, other):
+def paired_test(one, other, step=0.0):
     """Plain figures of the difference one - other of shares, one of each a seed; by Student's t over the seeds.
 
-    mean, low, high, n: see statistics.Estimate. p: without correction. detectable: see statistics. None where a single
-    seed can't say.
+    step: the smallest difference between two shares, 1 / clips. A few seeds may differ by the same number of clips by
+    chance; the variance of rounding to whole clips, step^2 / 12 for each share, says how little that means.
+    mean, low, high (95%), n: seeds. p: without correction. detectable: see statistics. None where one seed can't say.
     """
     differences = np.asarray(one, float) - np.asarray(other, float)
-    estimate = Estimate.over_runs(differences, -1.0, 1.0)
-    error = float(differences.std(ddof=1)) / len(differences) ** 0.5 if len(differences) > 1 else np.nan
-    p = np.nan
-    if error > 0:
-        p = student_p(estimate.mean / error, len(differences) - 1)
-    elif error == 0:
-        p = float(estimate.mean == 0)
-    return estimate.plain() | {"p": plain_number(p), "detectable": plain_number(detectable(differences))}
+    n, mean, low, high, p = len(differences), float(differences.mean()), np.nan, np.nan, np.nan
+    if n > 1:
+        error = np.sqrt((differences.var(ddof=1) + step**2 / 6) / n)
+        half = student_t(n - 1) * error
+        low, high = max(-1.0, mean - half), min(1.0, mean + half)
+        p = student_p(mean / error, n - 1) if error > 0 else float(mean == 0)
+    figures = {"mean": mean, "low": low, "high": high, "p": p, "detectable": detectable(differences)}
+    return {name: plain_number(value) for name, value in figures.items()} | {"n": n}
 
 
 def correct(tests):

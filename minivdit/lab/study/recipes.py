@@ -78,12 +78,17 @@ class RecipeStudy(Study):
         for label, preset, name in ((BASE, base, None), *self._asked_for()):
             preset = presets.override(preset, usual)
             same = [known for known, (other, _) in found.items() if _alike(preset, other)]
-            if same:
-                found[same[0]][1].extend([name] * (same[0] != BASE))
-            else:
+            if not same:
                 label = f"{label} ({name})" if label in found else label
                 found[label] = (preset, [name] if name else [])
+            elif same[0] != BASE and name not in found[same[0]][1]:
+                found[same[0]][1].append(name)
         return {label: (with_flops(preset, flops), names) for label, (preset, names) in found.items()}
+
+    @functools.cached_property
+    def real(self):
+        """{name: share}: what real clips come to."""
+        return Real(self.variants[BASE][0], self.prompts, self.data).scores()[0]
 
     def needless(self):
         """The ideas that change nothing, since the base has them."""
@@ -138,7 +143,7 @@ class RecipeStudy(Study):
             "seeds": self.seeds,
             "prompts": self.prompts,
             "rows": rows,
-            "real": Real(variants[BASE][0], self.prompts, self.data).scores()[0],
+            "real": self.real,
         }
         return report | {"answer": [*recipes_page.answer(report)]}
 
@@ -159,7 +164,7 @@ class RecipeStudy(Study):
         if label != BASE:
             for name in TITLES:
                 pair = [[one[name] for one in each] for each in (scores, base)]
-                row["tests"][name] = None if None in pair[0] + pair[1] else paired_test(*pair)
+                row["tests"][name] = None if None in pair[0] + pair[1] else paired_test(*pair, 1 / self.prompts)
         return row
 
     def files(self, report):

@@ -8,8 +8,9 @@ from .study import page_files
 
 RULE = (
     "Figures are shares, and in brackets the difference from the base, seed by seed, with a 95% interval by Student's "
-    "t, each for itself. So about one interval in twenty leaves out 0 by chance. A star: it is a difference after "
-    "Holm's correction for all of them, too. A dash: it can't be drawn so."
+    "t, which allows for the rounding to whole clips. Each interval stands for itself, so about one in twenty leaves "
+    "out 0 by chance. A star: it is a difference after Holm's correction for all of them, too. A dash: it can't be "
+    "drawn so."
 )
 
 
@@ -45,12 +46,15 @@ def _side(test):
 
 
 def _gains(row):
-    found = {1: [], -1: [], 0: []}
+    found = {1: [], -1: [], 0: [], None: []}
     for name, test in row["tests"].items():
-        if test:
-            found[_side(test)].append(TITLES[name])
+        found[_side(test) if test else None].append(TITLES[name])
     told = [f"{word} in: {'; '.join(found[side])}." for side, word in ((1, "Better"), (-1, "Worse")) if found[side]]
-    return " ".join(told or ["Nothing is shown to be gained or lost."])
+    if told and found[0]:
+        told.append(f"Not shown to differ in the other {len(found[0])}.")
+    if found[None]:
+        told.append(f"It can't draw: {'; '.join(found[None])}.")
+    return " ".join(told if found[1] or found[-1] else ["Nothing is shown to be gained or lost.", *told])
 
 
 def _costs(row, base):

@@ -72,7 +72,7 @@ def test_a_run_is_kept_and_not_trained_again(finished, monkeypatch):
     assert again["rows"] == report["rows"]
     with pytest.raises(InputError, match="was trained with another configuration"):
         run_study(small_study(study.out, prompts=3), progress=False, show=None)
-    with pytest.raises(InputError, match=r"6 of 10 trainings are missing in .*; run 'minivdit study --recipes'"):
+    with pytest.raises(InputError, match=r"\d of \d+ trainings are missing in .*; run 'minivdit study --recipes'"):
         run_study(small_study(study.out, ("luma", "mira")), report_only=True, show=None)
 
 
@@ -149,7 +149,7 @@ def reported(study, base, luma):
 
 
 def test_help_and_harm_are_told_only_where_seeds_agree(tmp_path):
-    study = small_study(tmp_path, seeds=3)
+    study = small_study(tmp_path, seeds=3, prompts=40)
     first, better = reported(study, [0.2, 0.3, 0.25], [0.7, 0.81, 0.74])["answer"]
     assert f"Of {len(TITLES)} intervals {len(TITLES)} leave out 0" in first
     assert "Better in: obeys its caption; one digit throughout" in better and "Worse" not in better
@@ -158,6 +158,8 @@ def test_help_and_harm_are_told_only_where_seeds_agree(tmp_path):
     assert "Worse in: obeys its caption" in worse and "Better" not in worse
     first, none = reported(study, [0.2, 0.9, 0.5], [0.6, 0.4, 0.7])["answer"]
     assert "these are differences: none." in first and "Nothing is shown to be gained or lost." in none
+    first, none = reported(study, [0.5] * 3, [0.525] * 3)["answer"]  # one clip more of 40, in each seed
+    assert "Nothing is shown to be gained or lost." in none
     json.dumps(reported(study, [0.5] * 3, [0.5] * 3), allow_nan=False)
 
 
