@@ -25,3 +25,21 @@ def test_a_study_from_the_command_to_the_page(run, capsys, tmp_path):
     before = (tmp_path / "study" / "report.md").read_text()
     assert run("study", *few, "--report-only") == 0
     assert (tmp_path / "study" / "report.md").read_text() == before
+
+
+def test_options_say_which_study_is_run_and_how_long_it_takes_is_told(run, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr("minivdit.lab.study.run_study", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr("minivdit.base.machine.cores_speed", lambda: 1e11)
+    assert run("study", "--recipes", "luma", "--steps", 350, "--prompts", 24, "--digits", "strokes") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("6 trainings, about ") and told.endswith(" in all on this machine\n")
+    assert run("scaling", "--factors", "1,2,4,16", "--seeds", 2, "--digits", "strokes", "--report-only") == 0
+    assert not capsys.readouterr().out  # nothing is trained
+    (recipes, trains), (scaling, reports) = asked
+    assert (recipes.names, recipes.seeds, recipes.steps, recipes.prompts) == (("luma",), 3, 350, 24)
+    assert (scaling.factors, scaling.seeds, scaling.steps) == ((1, 2, 4, 16), 2, 800)
+    assert (str(recipes.out), str(scaling.out)) == ("runs/recipes", "runs/scaling") and (trains, reports) == (
+        False,
+        True,
+    )
