@@ -147,6 +147,7 @@ def add_sample(commands):
       minivdit sample "a 3 moving right" --weights small --frames 32 --overlap 4
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
+      minivdit sample "digit: 3, start: upper left" --weights runs/mira
       minivdit sample "a 3 moving right" --path "9,9 9,22" --weights runs/kling
       minivdit sample "a 3 moving right, the camera pans left" --weights runs/kling
       minivdit sample "a 3 moving right" --pan 0,-0.4 --weights runs/kling
