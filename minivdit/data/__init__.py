@@ -6,6 +6,7 @@ from .fields import fields_of, in_fields, read_fields
 from .grammar import DIRECTIONS, FIELDS, SPEEDS, USUAL_SPEEDS, VOCABULARY, DigitMotion, describe, vocabulary
 from .mixed import MixedClips, Shape
 from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
+from .own_clips import ClipSettings, open_folder
 from .paths import along, path_maps
 from .velocities import due, field_maps, velocity_fields
 
@@ -19,6 +20,7 @@ __all__ = [
     "VERY_FAST",
     "VOCABULARY",
     "CaptionedClips",
+    "ClipSettings",
     "Clips",
     "DigitMotion",
     "DigitSource",
@@ -32,6 +34,7 @@ __all__ = [
     "field_maps",
     "fields_of",
     "in_fields",
+    "open_folder",
     "paint",
     "parse",
     "path_maps",

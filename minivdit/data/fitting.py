@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..base.errors import InputError
+from .labels import MOST_PIXELS
 
 MODES = {
     "scale": "the whole picture, made smaller or larger; black beside it where its shape is another",
@@ -13,6 +14,15 @@ MODES = {
 
 def to_size(video, size, mode, name="the picture"):
     """Frames float32 (T, H, W, C) as frames of this size (height, width), by one of MODES. name: for the error."""
+    scaled = to_scale(video, size, mode, name)
+    inner = [min(pair) for pair in zip(size, scaled.shape[1:3])]
+    fitted = np.zeros((len(video), *size, video.shape[3]), np.float32)
+    fitted[_middle(size, inner)] = scaled[_middle(scaled.shape[1:3], inner)]
+    return fitted
+
+
+def to_scale(video, size, mode, name="the picture"):
+    """Frames (T, H, W, C) made smaller or larger as MODES say, but neither cut nor padded yet."""
     if mode not in MODES:
         raise InputError(f"{mode!r} is no way to bring a picture to size; choose {', '.join(MODES)}")
     sides = video.shape[1:3]
@@ -23,11 +33,12 @@ def to_size(video, size, mode, name="the picture"):
             "choose --fit scale or --fit crop"
         )
     ratio = {"scale": min(ratios), "crop": max(ratios), "pad": 1}[mode]
-    scaled = _resize(video, tuple(max(1, round(side * ratio)) for side in sides))
-    inner = [min(pair) for pair in zip(size, scaled.shape[1:3])]
-    fitted = np.zeros((len(video), *size, video.shape[3]), np.float32)
-    fitted[_middle(size, inner)] = scaled[_middle(scaled.shape[1:3], inner)]
-    return fitted
+    scaled = tuple(max(1, round(side * ratio)) for side in sides)
+    if scaled[0] * scaled[1] > MOST_PIXELS:
+        raise InputError(
+            f"{name} is too narrow, {sides[0]}x{sides[1]} pixels, to fill {size[0]}x{size[1]}; cut it first"
+        )
+    return _resize(video, scaled)
 
 
 def _middle(sides, inner):

@@ -159,8 +159,15 @@ TOO_MUCH = {word: reason for reason, words in reversed(_TOO_MUCH.items()) for wo
 def split_words(caption):
     """A caption's words, in lower case and without punctuation: "A 3, moving up." -> ["a", "3", "moving", "up"].
 
-    Digits of other scripts and full-width letters become plain ones. Raises InputError for what isn't text, or is
-    longer than LONGEST_CAPTION characters.
+    Raises InputError where `plain_text` does.
+    """
+    return re.sub(r"[^\w\s]|_", " ", plain_text(caption)).split()
+
+
+def plain_text(caption):
+    """A caption in lower case, its full-width letters and the digits of other scripts made plain; -3 is "minus 3".
+
+    Raises InputError for what isn't text, or is longer than LONGEST_CAPTION characters.
     """
     if not isinstance(caption, str):
         raise InputError(f"a caption is text such as 'a 3 moving right', not {type(caption).__name__}")
@@ -169,7 +176,7 @@ def split_words(caption):
     text = caption if caption.isascii() else _latin(caption)
     for sign, word in _SIGNS:
         text = sign.sub(word, text)
-    return re.sub(r"[^\w\s]|_", " ", text.lower()).split()
+    return text.lower()
 
 
 def _latin(caption):

@@ -11,14 +11,15 @@ from ..base import values
 from ..base.backend import array_module, to_numpy
 from ..base.errors import InputError, shorten
 from ..data.captions import naming_a_caption, over_time
+from ..data.free_text import LONGEST_WORD, count_words, read_words
 from ..data.grammar import DIRECTIONS, MAX_WORDS, SPEEDS, THEN, USUAL_SPEEDS, vocabulary
-from ..data.words import check_words, is_grammar, plain_words, split_words
+from ..data.words import check_words, is_grammar, plain_words
 from ..nn import Embedding, Linear, Module, RMSNorm
 from .blocks import MLP, CrossAttention, SelfAttention
 from .patches import rotary_angles, wave_features
 
 PAD, START = 0, 1
-LONGEST_WORD, MOST_WORDS = 40, 50_000  # as many as the vocabularies of large language models had in 2019
+MOST_WORDS = 50_000  # as many as the vocabularies of large language models had in 2019
 LONGEST_CAPTION = 1000  # words: far more than any caption has, and few enough for every caption to be filled up to it
 
 
@@ -50,7 +51,13 @@ class Tokenizer:
         self._number = {word: number for number, word in enumerate(self.words, start=2)}
         # What people write is brought to the words of the grammar, unless this is another language.
         self.grammar = is_grammar(self._number)
-        self._read = plain_words if self.grammar else split_words
+        self._read = plain_words if self.grammar else read_words
+
+    @classmethod
+    def of(cls, captions):
+        """A Tokenizer that knows the words of these captions, as many of them as the longest has, and no others."""
+        captions = [read_words(caption) for caption in captions]
+        return cls(sorted(count_words(captions)), max(1, *map(len, captions)))
 
     def __len__(self):
         return len(self.words) + 2
@@ -76,11 +83,14 @@ class Tokenizer:
     def encode_over_time(self, captions, steps):
         """Tokens of captions that may change on the way, such as "a 3 moving right, then up".
 
-        (B, L) if none does; else (B, steps, L): the parts of each caption one after the other, equally long.
+        (B, L) if none does; else (B, steps, L): the parts of each caption one after the other, equally long. Only the
+        grammar's captions change so: in words of one's own, "then" is a word like others.
         Later parts begin with "then" (if the tokenizer knows the word). Without it "moving left" says how a digit set
         off, and a digit that bounces moves the other way, too.
         """
         captions = values.captions(captions)
+        if not self.grammar:
+            return self.encode(captions)
         parts = [over_time(caption, self._read) for caption in captions]
         most = max(map(len, parts))
         if most == 1:

@@ -219,3 +219,59 @@ def test_too_many_frames_and_no_file(tmp_path, monkeypatch):
         read_clip(tmp_path / "nothing.gif")
     with pytest.raises(InputError, match="is a folder; give a picture"):
         read_clip(tmp_path)
+
+
+# In colour, as arrays, as folders ------------------------------------------------------------------------------------
+
+
+def test_colours_stay_where_they_are_asked_for(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    clip = open_clip(tmp_path / "a.png", channels=3)
+    np.testing.assert_array_equal(np.rint(clip.video[0] * 255), colours)
+    assert clip.coloured and open_clip(tmp_path / "a.png").video.shape == (1, 16, 16, 1)
+    Image.fromarray(BYTES).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_clip(tmp_path / "grey.png"), open_clip(tmp_path / "grey.png", 3).video[..., :1])
+    np.save(tmp_path / "a.npy", colours[None])
+    np.testing.assert_allclose(read_clip(tmp_path / "a.npy"), read_clip(tmp_path / "a.png"), atol=1.5 / 255)
+    assert open_clip(tmp_path / "a.npy").coloured
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((5, 16, 24), (5, 16, 24, 1)),
+        ((5, 16, 24, 1), (5, 16, 24, 1)),
+        ((5, 16, 24, 2), (5, 16, 24, 1)),
+        ((5, 16, 24, 3), (5, 16, 24, 3)),
+        ((5, 16, 24, 4), (5, 16, 24, 3)),
+        ((16, 24), (1, 16, 24, 1)),
+        ((16, 24, 3), (1, 16, 24, 3)),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_an_array_is_a_clip(tmp_path, shape, seen, ending):
+    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    (np.save if ending == "npy" else np.savez)(tmp_path / f"a.{ending}", values)
+    clip = open_clip(tmp_path / f"a.{ending}", channels=seen[-1])
+    assert clip.video.shape == seen and clip.frames_per_second is None
+    pixels = values.reshape(seen[0], 16, 24, -1) / 255
+    if pixels.shape[-1] in (2, 4):
+        pixels = pixels[..., :-1] * pixels[..., -1:]
+    np.testing.assert_allclose(clip.video, pixels, atol=1e-6)
+
+
+def test_an_archive_that_claims_to_be_huge_is_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", np.zeros((64, 64, 64), np.uint8))
+    monkeypatch.setattr(reading, "MOST_PIXELS", 1 << 14)
+    with pytest.raises(InputError, match=r"holds more than 65,536 bytes; save the frames as \.npy"):
+        read_clip(tmp_path / "a.npz")
+
+
+def test_a_folder_of_pictures_is_a_clip(tmp_path):
+    for number, frame in enumerate(frames(12)):
+        Image.fromarray(frame[..., 0]).save(tmp_path / f"frame{number}.png")
+    np.testing.assert_array_equal(np.rint(read_clip(tmp_path) * 255), frames(12))
+    film(tmp_path / "frame3.webp", [50, 50])
+    with pytest.raises(InputError, match=r"frame3\.webp moves, but a folder of pictures holds frames"):
+        read_clip(tmp_path)

@@ -224,3 +224,25 @@ def test_a_caption_learns_to_bind_each_digit_to_its_own_way():
     """A bag of words is right 5 times in 8: it guesses between two ways, which may be the same one."""
     assert share_bound("rotary") > 0.95
     assert share_bound("sincos") < 0.75  # the reason why rotary is the default
+
+
+def test_words_of_any_captions_can_be_learnt():
+    tokenizer = Tokenizer.of(["A red ball, then 2 🔴", "a box", ""])
+    assert tokenizer.words == ["2", "a", "ball", "box", "red", "then", "🔴"] and tokenizer.length == 1 + 6
+    tokens = tokenizer.encode(["A BOX: 2 🔴!"])
+    assert tokenizer.decode(tokens[0]) == "a box 2 🔴"
+    with pytest.raises(InputError, match=r"'boxx' is not a word this model knows; nearest: box$"):
+        tokenizer.encode(["a boxx"])
+    with pytest.raises(InputError, match="has 7 words; at most 6 fit"):
+        tokenizer.encode(["a a a a a a a"])
+    nothing = Tokenizer.of(["", ""])
+    assert nothing.encode([""]).tolist() == [[START, PAD]]
+    with pytest.raises(InputError, match="'a' is not a word this model knows"):
+        nothing.encode(["a"])
+
+
+def test_then_is_a_word_like_others_outside_of_the_grammar():
+    tokenizer = Tokenizer.of(["it falls, then up"])
+    np.testing.assert_array_equal(
+        tokenizer.encode_over_time(["it falls, then up"], 4), tokenizer.encode(["it falls then up"])
+    )

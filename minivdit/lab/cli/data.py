@@ -1,22 +1,35 @@
-"""`minivdit data`: MNIST fetched, or the training clips shown."""
+"""`minivdit data`: MNIST fetched, or training clips shown, those of digits or those of a folder."""
 
+from collections import Counter
 from pathlib import Path
 
+from ...base.errors import InputError, did_you_mean, shorten
 from .groups import add_digits, require_data
-from .options import output_folder, require_effect, seed, size, whole
+from .options import number, output_folder, path, require_effect, seed, shown_as, size, whole
+
+# Those of data/own_clips.py, which would import NumPy.
+FITS, MOMENTS, SHORT = ("scale", "crop", "pad", "random"), ("random", "start", "whole"), ("hold", "loop", "refuse")
+OF_A_FOLDER = ("fit", "rate", "moment", "short", "grey", "rare", "held_out", "skip")  # options for its clips alone
 
 
 def add_data(commands):
-    text = """Show training clips, or fetch MNIST.
+    text = """Show training clips, of digits or of a folder, or fetch MNIST.
+
+    A folder may hold .gif, .png, .webp, .mp4, .webm, .npy and .npz, and folders of pictures, whose order is that of
+    their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in clip.txt beside
+    clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain words.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/
       minivdit data preview --size 48x96 --frames 24 --digits strokes
       minivdit data download             MNIST into the cache folder, checked
       MINIVDIT_DATA=~/sets minivdit data download
+      minivdit data own_clips            what a folder holds, and pictures of it
+      minivdit data own_clips --size 32 --frames 8 --rate 4 --grey --skip
     """
     parser = commands.add(data, text)
-    parser.add("action", ("preview", "download"), "show clips, or fetch MNIST", "preview", nargs="?")
+    action = "preview: show clips of digits; download: fetch MNIST; or a folder of clips"
+    parser.add("action", path, action, "preview", nargs="?", metavar="FOLDER")
     parser.add("--out", output_folder, "folder for the pictures", "data-preview")
     parser.add("--size", size, "height x width in pixels (default: 64x64)", (64, 64))
     parser.add("--frames", whole(1), "number of frames of a clip", 16)
@@ -25,12 +38,32 @@ def add_data(commands):
     parser.add("--count", whole(1, 1000), "how many clips to show", 9)
     parser.add("--seed", seed, "another seed shows other clips", 0)
     add_digits(parser)
+    parser.add("--fit", FITS, "how a folder's clips get the size; crop cuts the middle, random anywhere", "crop")
+    parser.add("--rate", rate, "frames a second of them; 0 takes each frame as it comes", 8.0)
+    parser.add(
+        "--moment", MOMENTS, "what is taken of a longer one: any stretch, its start, or frames of all of it", "random"
+    )
+    parser.add("--short", SHORT, "of a shorter one, hold the last frame, or begin again, or refuse it", "hold")
+    parser.add("--grey", bool, "in grey, not in colour")
+    parser.add("--rare", whole(1), "leave out of captions what fewer of them have than this", 1)
+    parser.add("--held-out", number(0, 0.9), "about which share of the clips training doesn't see", 0.1)
+    parser.add("--skip", bool, "go on without the files and lines that can't be used")
+
+
+@shown_as("X")
+def rate(text):
+    """Frames a second, or 0."""
+    return 0.0 if text == "0" else number(0, 1000)(text)
 
 
 def data(options):
     if options.action == "download":
         require_effect(options, "on a download", *options.given - {"action", "data"})
         return download(options.data)
+    if options.action != "preview":
+        require_effect(options, "for clips of a folder", "digits", "digit_size", "data")
+        return preview_folder(options)
+    require_effect(options, "without a folder of clips", *OF_A_FOLDER)
     require_data(options, options.digits)
     import numpy as np
 
@@ -67,3 +100,93 @@ def download(folder):
         images, _ = load_mnist(split, folder, replace=True)
         print(f"MNIST {split}: {len(images):,} digits, verified")
     print(f"in {data_directory(folder)}")
+
+
+def preview_folder(options):
+    """Say what a folder of clips holds, and draw what a network would see of it."""
+    if not Path(options.action).is_dir():
+        near = did_you_mean(options.action, ("preview", "download"))
+        raise InputError(f"there is no folder {shorten(options.action)!r}; give one in which clips lie{near}")
+    import numpy as np
+
+    from ...base import machine
+    from ...data.own_clips import ClipFolder, ClipSettings
+    from .. import display
+
+    settings = ClipSettings(
+        size=options.size,
+        num_frames=options.frames,
+        channels=1 if options.grey else 3,
+        frames_per_second=options.rate,
+        **{name: getattr(options, name) for name in ("fit", "moment", "short", "rare", "held_out")},
+    )
+    clip = 40 * settings.channels * settings.num_frames * settings.size[0] * settings.size[1]  # bytes, as above
+    machine.require_memory(lambda count: count * clip, options.count, "count")
+    folder = ClipFolder(options.action, settings)
+    for line in told(folder):
+        print(line)
+    if folder.problems and not options.skip:
+        raise InputError(
+            f"{len(folder.problems)} of the files and lines named above can't be used; correct them, or go on without "
+            "them (--skip)"
+        )
+    clips, generator = folder.part("all"), np.random.default_rng(options.seed)
+    shown = clips.cut(clips.draw(generator, generator.permutation(len(clips.names))[: options.count]))
+    out, speed = Path(options.out), min(options.rate or 8, display.RATES[".gif"][1])
+    display.write_grid(out / "clips.gif", shown.video, captions=shown.captions, frames_per_second=speed)
+    display.write_strips(out / "clips.png", shown.video, shown.captions)
+    for name in ("clips.gif", "clips.png"):
+        print(out / name)
+
+
+def told(folder):
+    """What a ClipFolder holds, line by line."""
+    settings, clips = folder.settings, [folder.cache.clips[entry.name] for entry in folder.entries]
+    held_out = sum(map(folder.is_held_out, folder.entries))
+    yield f"{folder.folder}: {len(clips)} clips, {len(clips) - held_out} for training and {held_out} held out"
+    if clips:
+        yield from _told_of_pictures(settings, clips)
+        yield from _told_of_words(folder)
+    yield from (f"note: {note}" for note in folder.notes)
+    yield from (f"can't be used: {problem}" for problem in folder.problems)
+
+
+def _told_of_pictures(settings, clips):
+    from ...data.own_clips import SHORT
+
+    lengths = Counter(clip.shape[0] for clip in clips)
+    speed = f"{settings.frames_per_second:g} a second" if settings.frames_per_second else "all there are"
+    yield f"frames, {speed}: {with_counts(lengths)}; a network sees {settings.num_frames}"
+    if short := [clip.name for clip in clips if clip.shape[0] < settings.num_frames]:
+        yield f"shorter ({SHORT[settings.short]}): {some(short)}"
+    sizes = Counter(f"{height}x{width}" for height, width in (clip.size for clip in clips))
+    height, width = settings.size
+    kind = "grey" if settings.channels == 1 else "colour"
+    yield f"height x width: {with_counts(sizes)}; a network sees {height}x{width} in {kind}"
+
+
+def _told_of_words(folder):
+    silent = [entry.name for entry, caption in zip(folder.entries, folder.captions) if not caption]
+    if len(silent) == len(folder.entries):
+        yield "no clip has a caption; a network learns to draw without one"
+        return
+    lengths = [caption.count(" ") + 1 for caption in folder.captions if caption]
+    yield f"{len(folder.words)} words, {min(lengths)} to {max(lengths)} in a caption: {with_counts(folder.counts)}"
+    if once := [word for word, count in folder.counts.items() if count == 1]:
+        yield f"in one caption only, which is too few to learn from: {some(once)}"
+    if folder.left_out:
+        rare = f"left out, since fewer than {folder.settings.rare} captions of training have them"
+        yield f"{rare}: {some(folder.left_out)}"
+    if silent:
+        yield f"without a caption: {some(silent)}"
+
+
+def some(names, most=20):
+    """Names with commas between them; of many the first."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def with_counts(counts):
+    """The most frequent first: 'a (36), ball (12)'."""
+    return some(f"{name} ({count})" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))

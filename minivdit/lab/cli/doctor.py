@@ -177,8 +177,8 @@ def check_gpu():
 
 def check_mp4():
     if importlib.util.find_spec("av") is None:
-        return Finding(OPTIONAL, "PyAV not installed: clips are written as GIF; for MP4, pip install 'minivdit[mp4]'")
-    return Finding(OK, "PyAV: clips can be written as MP4")
+        return Finding(OPTIONAL, "PyAV not installed: no films, clips are GIFs; for MP4, pip install 'minivdit[mp4]'")
+    return Finding(OK, "PyAV: clips can be written as MP4, and films read")
 
 
 CHECKS = (check_python, check_packages, check_blas, check_compiled, check_allocator, check_memory, check_disk)

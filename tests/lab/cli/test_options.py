@@ -4,9 +4,10 @@ import argparse
 
 import pytest
 
+from minivdit.data.own_clips import FITS, MOMENTS, SHORT
 from minivdit.diffusion import SAMPLERS
 from minivdit.kernels.formats import STORED_AS
-from minivdit.lab.cli import groups, kernels
+from minivdit.lab.cli import data, groups, kernels
 from minivdit.lab.cli import main as cli
 from minivdit.lab.cli.options import number, seed, size, whole
 
@@ -49,6 +50,7 @@ def test_where_weights_are_chosen_it_is_said_what_they_are(capsys):
 
 def test_choices_are_those_of_the_library():
     assert tuple(SAMPLERS) == groups.SAMPLERS and tuple(STORED_AS) == kernels.DTYPES
+    assert (tuple(FITS), tuple(MOMENTS), tuple(SHORT)) == (data.FITS, data.MOMENTS, data.SHORT)
 
 
 @pytest.mark.parametrize(
