@@ -12,8 +12,7 @@ import tempfile
 
 import numpy as np
 
-from minivdit.data import due
-from minivdit.data.moving_mnist import Steering
+from minivdit.data import Steering, due
 from minivdit.lab.display import write_strips
 from minivdit.lab.evaluation.tracking import clear_of_edges, early_velocity, ink_centres
 from minivdit.lab.pipeline.train import train_model

@@ -25,10 +25,9 @@ from IPython.display import Markdown
 
 from minivdit import autograd as ag
 from minivdit.base.machine import amount
-from minivdit.data import CaptionedClips, DigitMotion, digit_source, due, in_fields, parse, read_fields
+from minivdit.data import CaptionedClips, DigitMotion, Steering, digit_source, due, in_fields, parse, read_fields
 from minivdit.data.fields import place_of
 from minivdit.data.grammar import DIRECTIONS
-from minivdit.data.moving_mnist import Steering
 from minivdit.data.paths import along, path_maps
 from minivdit.diffusion import curves, training_levels, window_starts
 from minivdit.generation import TextToVideo

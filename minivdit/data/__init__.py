@@ -8,6 +8,7 @@ from .mixed import MixedClips, Shape
 from .moving_mnist import HELD_OUT, PIXELS_PER_FRAME, VERY_FAST, CaptionedClips, Clips, paint
 from .own_clips import ClipSettings, open_folder
 from .paths import along, path_maps
+from .steering import Steering
 from .velocities import due, field_maps, velocity_fields
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "DigitSource",
     "MixedClips",
     "Shape",
+    "Steering",
     "along",
     "check_source",
     "describe",

@@ -35,10 +35,9 @@ _WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED
 def parse(caption):
     """The DigitMotions, (digit, direction, speed), that a caption asks for; an unstated speed is "normal".
 
-    Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. Fields are, but for what
-    comes later. Raises InputError that says
-    what can't be drawn, which word was meant, or where the sentence leaves the grammar and what could stand there; it
-    ends with a caption that works.
+    Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. So are fields, but for what
+    comes later. Raises InputError that says what can't be drawn, which word was meant, or where the sentence leaves the
+    grammar and what could stand there; it ends with a caption that works.
     """
     with naming_a_caption(caption):
         return _parse(plain_words(caption))

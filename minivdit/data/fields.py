@@ -35,6 +35,16 @@ def in_fields(fields):
     return ", ".join(f"{name}: {value}" for name, value in fields)
 
 
+def draw_fields(generator, motions, centres, size, turns, dropout):
+    """The caption of fields of a clip, without fields that are left out by chance, each with probability `dropout`.
+
+    centres: (y, x) of each digit in the first frame, in pixels of a canvas of this size.
+    """
+    places = [place_of(centre, size) for centre in centres]
+    left_out = {name for name in FIELDS if generator.random() < dropout}
+    return in_fields(field for field in fields_of(motions, places, turns) if field[0] not in left_out)
+
+
 def is_fields(words):
     """Whether a list of words begins as a caption of fields does, and no sentence. ("Digit 3" may begin either.)"""
     return bool(words) and (words[0] in FIELDS if words[0] != "digit" else len(words) > 2 and words[2] in FIELDS)

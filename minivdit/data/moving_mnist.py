@@ -5,15 +5,15 @@ Moving MNIST (see lab/display/classic.py) made digits bounce. Captions follow Mi
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from ..base.errors import InputError
 from .digits import DigitSource
-from .fields import fields_of, in_fields, place_of
-from .grammar import ALONE, DIRECTIONS, FIELDS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
-from .velocities import velocity_fields
+from .fields import draw_fields
+from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
+from .steering import Steering
+from .walls import bounce, draw_starts, part_begins
 
 # What USUAL_SPEEDS mean unless told otherwise: pixels a frame (a diagonal isn't faster) on a canvas of 64 pixels. They
 # scale with its shorter side.
@@ -38,7 +38,6 @@ HELD_OUT = (
     (9, "up and right"),
 )
 MOST_TURNS = 7  # of a clip
-_STARTS = 8  # random starts of which the one with least overlap is taken
 _PAIRS = tuple((digit, direction) for digit in range(10) for direction in DIRECTIONS)
 
 
@@ -63,48 +62,31 @@ class Clips:
     velocities: np.ndarray | None = None
 
 
-class Steering(NamedTuple):
-    """How B clips are moved apart from their captions. Velocities are (y, x) in pixels a frame.
-
-    pan: (B, 2), the camera's velocity. held: boolean (B,), digits do what a brush says and not the caption. brushed:
-    boolean (B, MAX_DIGITS), which digits are. velocity: (B, 2), theirs.
-    """
-
-    pan: np.ndarray
-    held: np.ndarray
-    brushed: np.ndarray
-    velocity: np.ndarray
-
-    @classmethod
-    def none(cls, clips):
-        nothing = np.zeros((clips, 2))
-        return cls(nothing, np.zeros(clips, bool), np.zeros((clips, MAX_DIGITS), bool), nothing)
-
-
 @dataclass(eq=False)
 class CaptionedClips:
     """Makes clips of moving digits and captions that say what moves where.
 
-    A digit moves straight at its caption's direction and speed. The walls reflect it as a mirror reflects light. It
-    starts far enough from the wall ahead that, where the canvas allows, no bounce comes in the first half of the clip;
-    where it would go more than 1.5 times through the room by then, anywhere in the half behind. Two digits of a clip
-    are of different classes, and never "very fast"; of a few random starts the one with the least overlap is taken.
+    A digit moves straight at its caption's direction and speed. The walls reflect it as a mirror reflects light. Where
+    the canvas allows, it meets none in the first half of the clip. Two digits of a clip are of different classes, and
+    never "very fast".
 
     source: a DigitSource. size: canvas (H, W), any. num_frames: any. digit_size: pixels, under H and W.
     num_digits: how many digits a clip may have, such as (1,) or (1, 2). speeds: some of SPEEDS.
-    turning: the share of one-digit clips whose digit turns into another direction, where the caption says so: "a 3
-    moving right, then up". turns: how often, one of these numbers by chance: with two turns a clip has three parts of
-    equal length, up to a frame. Each part has two frames at least, or the clip doesn't turn; and a digit that is very
-    fast would turn among bounces, so it doesn't.
     held_out: "exclude" (training) never shows a pair of HELD_OUT, "only" shows nothing else (the test
     of composition), "include" shows all. synonyms: False always gives the plainest caption.
-    structured: the share of clips whose caption is a list of fields (see data.fields), if not always the plainest.
-    field_dropout: each field is left out of so many of these, so that a network learns to do without it.
     subpixel: False rounds positions to whole pixels, as in the classic data set. That keeps thin strokes
     equally bright in every frame, but makes slow motion stutter (0 or 1 pixel a frame).
     pixels_per_frame: how fast each of SPEEDS is, of the first three at least; see PIXELS_PER_FRAME.
     frame_step: 4 to show every 4th frame only: all goes four times as far from frame to frame.
-    steered: the share of clips in which the camera pans, or only brushed digits move, or both; see velocity_fields. The
+
+    What follows is off unless asked for, and a first reading can skip it.
+
+    turning: the share of clips of one digit, not "very fast", in which it turns into another direction, and the caption
+    says so: "a 3 moving right, then up". turns: how often, one of these numbers by chance: with two turns a clip has
+    three parts of equal length, up to a frame. Each part has two frames at least, or the clip doesn't turn.
+    structured: the share of clips whose caption is a list of fields, see data.fields; only with synonyms.
+    field_dropout: each field is left out of so many of these, so that a network learns to do without it.
+    steered: the share of clips in which the camera pans, or only brushed digits move, or both; see data.steering. The
     velocities are random, up to the fastest usual speed. In the first frame all digits are in the picture.
     """
 
@@ -114,21 +96,149 @@ class CaptionedClips:
     digit_size: int = 28
     num_digits: tuple[int, ...] = (1, 2)
     speeds: tuple[str, ...] = USUAL_SPEEDS
-    turning: float = 0.0
-    turns: tuple[int, ...] = (1,)
     held_out: str = "exclude"
     synonyms: bool = True
     subpixel: bool = True
     pixels_per_frame: tuple[float, ...] = PIXELS_PER_FRAME
     frame_step: int = 1
-    steered: float = 0.0
+    turning: float = 0.0
+    turns: tuple[int, ...] = (1,)
     structured: float = 0.0
     field_dropout: float = 0.1
+    steered: float = 0.0
 
     def __post_init__(self):
-        check_canvas(self.size, self.num_frames, self.digit_size)
         for name in ("size", "num_digits", "speeds", "pixels_per_frame", "turns"):
             setattr(self, name, tuple(getattr(self, name)))
+        self._check()
+        pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
+        self.pairs = pairs[self.held_out]
+
+    def batch(self, generator, batch_size):
+        """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
+        labels = [self.draw_motions(generator) for _ in range(batch_size)]
+        turns = [self.draw_turns(generator, motions) for motions in labels]
+        fastest = max(map(self._pixels, USUAL_SPEEDS))
+        steering = Steering.draw(generator, batch_size, self.steered, fastest) if self.steered else None
+        return self.render(generator, labels, turns, steering)
+
+    def draw_motions(self, generator):
+        """What one clip is to show: a list of DigitMotions."""
+        count, speeds = self.num_digits[generator.integers(len(self.num_digits))], self.speeds
+        if count > 1:
+            slower = [speed for speed in speeds if speed not in ALONE]
+            count, speeds = (count, slower) if slower else (1, speeds)
+        motions = []
+        while len(motions) < count:
+            pair, speed = generator.random(2)
+            digit, direction = self.pairs[int(pair * len(self.pairs))]
+            if all(digit != other.digit for other in motions):
+                motions.append(DigitMotion(digit, direction, speeds[int(speed * len(speeds))]))
+        return motions
+
+    def velocity(self, direction, speed):
+        """What a caption means: (y, x) in pixels a frame. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
+        step = np.array(DIRECTIONS[direction])
+        return step / np.hypot(*step) * self._pixels(speed)
+
+    def _pixels(self, speed):
+        return self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
+
+    def render(self, generator, labels, turns=None, steering=None):
+        """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
+
+        turns: for each clip the directions into which its digit turns, one after the other; () for none. steering: a
+        Steering, by default none; digits that do what a brush says don't turn.
+        """
+        if not labels:
+            raise InputError("a batch of 0 clips can't be made; ask for at least 1")
+        moved = Steering.none(len(labels)) if steering is None else steering
+        turns = [() if held else later for held, later in zip(moved.held, turns or [()] * len(labels))]
+        captions = [
+            f", {THEN} ".join([describe(motions, generator if self.synonyms else None), *later])
+            for motions, later in zip(labels, turns)
+        ]
+        corners = self._corners(generator, labels, turns, moved)
+        margin = self.digit_size if moved.pan.any() else 0  # digits that leave the picture are painted beside it
+        video = self._paint(generator, labels, corners, margin)
+        tracks = corners + np.float32((self.digit_size - 1) / 2)
+        clips = Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step)
+        if self.structured and self.synonyms:
+            for clip, (motions, later, track) in enumerate(zip(labels, turns, tracks)):
+                if generator.random() < self.structured:
+                    captions[clip] = draw_fields(generator, motions, track[:, 0], self.size, later, self.field_dropout)
+        if steering is not None:
+            clips.velocities = steering.fields(generator, corners[:, :, 0], self.size, self.digit_size)
+        return clips
+
+    def _corners(self, generator, labels, turns, steering):
+        """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
+        velocity, begins = self._velocities(labels, turns)
+        velocity, room = steering.override(velocity), np.array(self.size) - self.digit_size
+        lengths = np.diff(begins, axis=0, append=self.num_frames)
+        # No wall is in the way in the first half, nor in any part of a clip that turns.
+        clear = np.where([len(later) > 0 for later in turns], lengths, lengths / 2)
+        start = draw_starts(generator, velocity - steering.pan[:, None], clear, room)
+        corners = bounce(start, velocity, begins, room, steering.window(self.num_frames))
+        # The start is taken with which two digits cover each other least.
+        apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
+        covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (starts, B)
+        best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit
+        corners = corners[best, np.arange(len(labels))].astype(np.float32)
+        return corners if self.subpixel else np.rint(corners)
+
+    def _velocities(self, labels, turns):
+        """What captions mean in each part of a clip, (parts, B, digits, 2), and the frames at which parts begin.
+
+        Frames are (parts, B). A clip that doesn't turn has one part; parts that a clip doesn't have begin at its end.
+        """
+        parts = 1 + max(map(len, turns))
+        velocity = np.zeros((parts, len(labels), max(map(len, labels)), 2))
+        begins = np.full((parts, len(labels)), self.num_frames)
+        for clip, (motions, later) in enumerate(zip(labels, turns)):
+            begins[: 1 + len(later), clip] = part_begins(1 + len(later), self.num_frames)
+            velocity[:, clip, len(motions) :] = np.nan
+            for slot, (_, before, speed) in enumerate(motions):
+                for part, direction in enumerate((before, *later)):
+                    velocity[part, clip, slot] = self.velocity(direction, speed)
+        return velocity, begins
+
+    def _paint(self, generator, labels, corners, margin):
+        """The frames, float32 (B, T, H, W). margin: pixels around the picture that are painted and then cut off."""
+        height, width = self.size
+        video = np.zeros((len(labels), self.num_frames, height + 2 * margin, width + 2 * margin), np.float32)
+        for slot in range(corners.shape[1]):
+            clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
+            digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
+            paint(video, clips, digits, (corners[clips, slot] + margin).clip(0, (height + margin, width + margin)))
+        return np.ascontiguousarray(video[:, :, margin : margin + height, margin : margin + width])
+
+    def draw_turns(self, generator, motions):
+        """The directions into which the digit of a clip turns, one after the other: a tuple, () if it doesn't turn."""
+        (digit, before, speed), *others = motions
+        counts = [count for count in self.turns if self.num_frames >= 2 * (count + 1)]
+        if not self.turning or others or not counts or speed in ALONE or generator.random() >= self.turning:
+            return ()
+        turns, count = [], counts[generator.integers(len(counts))]
+        while len(turns) < count and (ways := [way for other, way in self.pairs if other == digit and way != before]):
+            before = ways[generator.integers(len(ways))]
+            turns.append(before)
+        return tuple(turns)
+
+    def describe(self):
+        """What the clips are like, for a checkpoint: a training goes on only with the same."""
+        names = ["size", "num_frames", "digit_size", "num_digits", "speeds"]
+        # Older checkpoints don't have these, and must still match where nobody has set them.
+        names += [
+            name
+            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered", "structured", "field_dropout")
+            if getattr(self, name) != getattr(type(self), name)
+        ]
+        return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
+
+    def _check(self):
+        """InputError for settings that no clip can have."""
+        check_canvas(self.size, self.num_frames, self.digit_size)
         if not self.num_digits or not set(self.num_digits) <= set(range(1, MAX_DIGITS + 1)):
             raise InputError(f"clips of {self.num_digits} digits can't be made; choose among 1 and {MAX_DIGITS}")
         if not self.speeds or not set(self.speeds) <= set(SPEEDS):
@@ -149,185 +259,6 @@ class CaptionedClips:
             raise InputError(f"turns are numbers from 1 to {MOST_TURNS}, such as 1,2; not {self.turns}")
         if self.held_out not in ("exclude", "only", "include"):
             raise InputError(f"held_out={self.held_out!r} is not known; choose exclude, only or include")
-        pairs = {"exclude": [pair for pair in _PAIRS if pair not in HELD_OUT], "only": HELD_OUT, "include": _PAIRS}
-        self.pairs = pairs[self.held_out]
-
-    def batch(self, generator, batch_size):
-        """`batch_size` random clips, as Clips. All randomness comes from `generator`."""
-        labels = [self.draw_motions(generator) for _ in range(batch_size)]
-        turns = [self.draw_turns(generator, motions) for motions in labels]
-        steering = self.draw_steering(generator, batch_size) if self.steered else None
-        return self.render(generator, labels, turns, steering)
-
-    def describe(self):
-        """What the clips are like, for a checkpoint: a training goes on only with the same."""
-        names = ["size", "num_frames", "digit_size", "num_digits", "speeds"]
-        # Older checkpoints don't have these, and must still match where nobody has set them.
-        names += [
-            name
-            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered", "structured", "field_dropout")
-            if getattr(self, name) != getattr(type(self), name)
-        ]
-        return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
-
-    def draw_motions(self, generator):
-        """What one clip is to show: a list of DigitMotions."""
-        count, speeds = self.num_digits[generator.integers(len(self.num_digits))], self.speeds
-        if count > 1:
-            slower = [speed for speed in speeds if speed not in ALONE]
-            count, speeds = (count, slower) if slower else (1, speeds)
-        motions = []
-        while len(motions) < count:
-            pair, speed = generator.random(2)
-            digit, direction = self.pairs[int(pair * len(self.pairs))]
-            if all(digit != other.digit for other in motions):
-                motions.append(DigitMotion(digit, direction, speeds[int(speed * len(speeds))]))
-        return motions
-
-    def draw_turns(self, generator, motions):
-        """The directions into which the digit of a clip turns, one after the other: a tuple, () if it doesn't turn."""
-        (digit, before, speed), *others = motions
-        counts = [count for count in self.turns if self.num_frames >= 2 * (count + 1)]
-        if not self.turning or others or not counts or speed in ALONE or generator.random() >= self.turning:
-            return ()
-        turns = []
-        for _ in range(counts[0] if len(counts) == 1 else counts[generator.integers(len(counts))]):
-            ways = [way for other, way in self.pairs if other == digit and way != before]
-            if not ways:
-                break
-            before = ways[generator.integers(len(ways))]
-            turns.append(before)
-        return tuple(turns)
-
-    def velocity(self, direction, speed):
-        """What a caption means: (y, x) in pixels a frame. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
-        step = np.array(DIRECTIONS[direction])
-        pixels = self.frame_step * self.pixels_per_frame[SPEEDS.index(speed)] * min(self.size) / 64
-        return step / np.hypot(*step) * pixels
-
-    def draw_steering(self, generator, clips):
-        """The Steering of clips of which the share `steered` has any: a pan, a brush or both."""
-        fastest = self.frame_step * max(self.pixels_per_frame[: len(USUAL_SPEEDS)]) * min(self.size) / 64
-        angle, speed = 2 * np.pi * generator.random((2, clips)), fastest * generator.random((2, clips))
-        pan, velocity = np.moveaxis([speed * np.sin(angle), speed * np.cos(angle)], 0, -1)  # (B, 2) each
-        steered, kind = generator.random(clips) < self.steered, generator.integers(3, size=clips)
-        held = steered & (kind > 0)
-        brushed = held[:, None] & (generator.random((clips, MAX_DIGITS)) < 2 / 3)
-        return Steering(pan * (steered & (kind < 2))[:, None], held, brushed, velocity)
-
-    def render(self, generator, labels, turns=None, steering=None):
-        """Clips that show these motions (one list of DigitMotions a clip), with random instances and starts.
-
-        turns: for each clip the directions into which its digit turns, one after the other; () for none. steering: a
-        Steering, by default none; digits that do what a brush says don't turn.
-        """
-        if not labels:
-            raise InputError("a batch of 0 clips can't be made; ask for at least 1")
-        turns, told = turns or [()] * len(labels), steering is not None
-        steering = steering if told else Steering.none(len(labels))
-        turns = [() if held else later for held, later in zip(steering.held, turns)]
-        captions = [
-            f", {THEN} ".join([describe(motions, generator if self.synonyms else None), *later])
-            for motions, later in zip(labels, turns)
-        ]
-        corners = self._corners(generator, labels, turns, steering)
-        edge = self.digit_size if steering.pan.any() else 0  # digits that leave the picture are painted beside it
-        video = np.zeros((len(labels), self.num_frames, *(np.array(self.size) + 2 * edge)), np.float32)
-        for slot in range(corners.shape[1]):
-            clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
-            digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
-            paint(video, clips, digits, (corners[clips, slot] + edge).clip(0, np.array(self.size) + edge))
-        video = np.ascontiguousarray(video[:, :, edge : edge + self.size[0], edge : edge + self.size[1]])
-        tracks = corners + np.float32((self.digit_size - 1) / 2)
-        if self.structured and self.synonyms:
-            for clip, (motions, later) in enumerate(zip(labels, turns)):
-                if generator.random() < self.structured:
-                    places = [place_of(track[0], self.size) for track in tracks[clip]]
-                    captions[clip] = self.structured_caption(generator, motions, places, later)
-        fields = self._fields(generator, corners[:, :, 0], steering) if told else None
-        return Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step, fields)
-
-    def structured_caption(self, generator, motions, places, turns=()):
-        """The caption of fields of a clip (see data.fields_of), without those that are left out by chance."""
-        left_out = {name for name in FIELDS if generator.random() < self.field_dropout}
-        return in_fields(field for field in fields_of(motions, places, turns) if field[0] not in left_out)
-
-    def _fields(self, generator, corners, steering):
-        """The field of velocities of each clip, (B, H, W, 3). corners: of the digits' boxes in the first frame.
-
-        A brush is rough: a box around each digit that is brushed, with edges up to half a digit further out or a little
-        further in; or, if none is, a box anywhere beside the digits. It leaves out the boxes of the others.
-        """
-        fields, side = velocity_fields(len(corners), self.size, steering.pan), self.digit_size
-        for clip in np.flatnonzero(steering.held):
-            mask, boxes = np.zeros(self.size, bool), corners[clip]
-            there = ~np.isnan(boxes[:, 0])
-            brushed = there & steering.brushed[clip, : len(boxes)]
-            around = boxes[brushed] if brushed.any() else generator.uniform(0, np.array(self.size) - side, (1, 2))
-            for low in around:
-                out = generator.uniform(-side / 8, side / 2, (2, 2))
-                edges = np.array([low - out[0], low + side + out[1]]).clip(0)
-                (top, left), (bottom, right) = edges.round().astype(int)
-                mask[top:bottom, left:right] = True
-            for low in boxes[there & ~brushed]:
-                top, left = low.round().astype(int)
-                mask[top : top + side, left : left + side] = False
-            brush = mask, steering.velocity[clip]
-            fields[clip : clip + 1] = velocity_fields(1, self.size, steering.pan[clip], brush)
-        return fields
-
-    def _corners(self, generator, labels, turns, steering):
-        """Upper left corners (y, x) of the digits' boxes: float32 (B, digits, T, 2), NaN for an absent digit."""
-        room, parts = np.array(self.size) - self.digit_size, 1 + max(map(len, turns))
-        velocity = np.full((parts, len(labels), max(map(len, labels)), 2), np.nan)  # in each part of the clip
-        begins = np.full((parts, len(labels)), self.num_frames)  # the frames at which parts begin, if they do
-        for clip, (motions, later) in enumerate(zip(labels, turns)):
-            begins[: 1 + len(later), clip] = part_begins(1 + len(later), self.num_frames)
-            for slot, (_, before, speed) in enumerate(motions):
-                for part, direction in enumerate((before, *later)):
-                    velocity[part, clip, slot] = self.velocity(direction, speed)
-                velocity[1 + len(later) :, clip, slot] = 0
-        brush = steering.brushed[:, : velocity.shape[2], None] * steering.velocity[:, None]  # (B, digits, 2)
-        velocity = np.where(steering.held[:, None, None] & ~np.isnan(velocity), brush, velocity)
-        # The camera moves a window over a room that is larger by its way. It begins where this room has space for it.
-        pan, time = steering.pan[:, None, None], np.arange(self.num_frames)[:, None]  # (B, 1, 1, 2), (T, 1)
-        way = np.abs(pan) * (self.num_frames - 1)
-        window = np.where(pan < 0, way, 0) + pan * time  # (B, 1, T, 2), its upper left corner in the room
-        seen = velocity - steering.pan[:, None]  # in the window
-        # No wall is in the way in the first half, nor in any part if a clip turns; chance decides within the room that
-        # this leaves.
-        turned = np.array([len(later) > 0 for later in turns])
-        lengths = np.diff(begins, axis=0, append=self.num_frames)
-        lengths = np.where(turned, lengths, lengths / 2)[..., None, None]
-        ends = np.cumsum(seen * lengths, axis=0)
-        low, high = ends.min(axis=0).clip(None, 0), ends.max(axis=0).clip(0)
-        # Were a digit that is far too fast for that always at a wall, its caption would tell where it is in each frame.
-        far = high - low
-        kept = np.where(far > 1.5 * room, room / 2 / np.maximum(far, 1), 1)
-        low, high = low * kept, high * kept
-        spare = generator.random((_STARTS, *low.shape)) * (room - np.minimum(high - low, room))
-        start = np.where(seen[0] < 0, room - high - spare, spare - low).clip(0, room)
-        start, room = start[..., None, :] + window[:, :, :1], room + way
-
-        def fold(path):  # reflection at both walls folds a straight path like a strip of paper, at 0 and at `room`
-            return room - np.abs(path % (2 * room) - room)
-
-        corners = fold(start + velocity[0, :, :, None] * time)  # (_STARTS, B, digits, T, 2)
-        for begin, speed in zip(begins[1:], velocity[1:]):
-            here = np.take_along_axis(corners, begin.clip(None, self.num_frames - 1)[None, :, None, None, None], axis=3)
-            since = time - begin[:, None, None, None]  # (B, 1, T, 1)
-            corners = np.where(since > 0, fold(here + speed[:, :, None] * since), corners)
-        corners = corners - window
-        apart = np.abs(corners[:, :, :1] - corners[:, :, -1:])
-        covered = np.clip(self.digit_size - apart, 0, None).prod(axis=-1).mean(axis=(2, 3))  # (_STARTS, B)
-        best = np.nan_to_num(covered).argmin(axis=0)  # the first where there is one digit
-        corners = corners[best, np.arange(len(labels))].astype(np.float32)
-        return corners if self.subpixel else np.rint(corners)
-
-
-def part_begins(parts, length):
-    """The places at which equal parts of so many frames begin: NumPy (parts,). The first ones have a frame more."""
-    return -(-np.arange(parts) * length // parts)
 
 
 def paint(video, clips, digits, corners):

@@ -20,7 +20,7 @@ from minivdit.data import (
     paint,
     parse,
 )
-from minivdit.data.moving_mnist import part_begins
+from minivdit.data.walls import part_begins
 from minivdit.lab.study.worlds import left_behind
 from minivdit.training import presets
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import CaptionedClips, DigitMotion, digit_source, due, field_maps, velocity_fields
-from minivdit.data.moving_mnist import Steering
+from minivdit.data import CaptionedClips, DigitMotion, Steering, digit_source, due, field_maps, velocity_fields
 from minivdit.lab.evaluation.tracking import clear_of_edges, early_velocity, ink_centres, track
 
 STILL = np.zeros(2)

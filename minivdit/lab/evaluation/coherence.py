@@ -4,7 +4,7 @@ import numpy as np
 
 from ...data import DIRECTIONS, PIXELS_PER_FRAME, parse
 from ...data.captions import over_time
-from ...data.moving_mnist import part_begins
+from ...data.walls import part_begins
 from .observation import mean_of_known, observe
 
 

@@ -7,8 +7,7 @@ every fourth is judged. What a network can't draw has no figure.
 import numpy as np
 
 from ...base import seeds
-from ...data import along, due
-from ...data.moving_mnist import Steering
+from ...data import Steering, along, due
 from ..evaluation.coherence import parts_obeyed
 from ..evaluation.model_evaluation import real_clips
 from ..evaluation.scores import Scorer
