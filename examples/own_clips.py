@@ -75,7 +75,7 @@ for colour in list(COLOURS)[: 1 if SHORT else None]:
 
 # What a training asks for: batches of one size, length and rate.
 own = open_folder(folder, ClipSettings(size=(32, 32), num_frames=8, channels=3, fit="scale"))
-clips, tokenizer = own.part("train"), Tokenizer(own.words, own.longest)
+clips, tokenizer = own.clips("train"), Tokenizer(own.words, own.longest)
 batch = clips.batch(generator, 12)
 tokenizer.encode(batch.captions)
 print(

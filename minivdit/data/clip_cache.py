@@ -140,7 +140,7 @@ def _decode(entry, how, file):
             if count * fitted.size > how.channels * MOST_PIXELS:
                 most = MOST_PIXELS // fitted[..., 0].size
                 raise InputError(f"{entry.name} has more than {most:,} frames; cut it into several clips")
-            file.write(np.rint(fitted * 255).astype(np.uint8))
+            file.write(np.rint(fitted * 255).astype(np.uint8, order="C"))
         shape, size, caption = (count, *fitted.shape[1:]), frame.shape[:2], label.captions[0] if label else ""
         return Decoded(entry.name, entry.state, shape, size, caption)
     except InputError as error:

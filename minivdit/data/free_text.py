@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 
-from .words import plain_text
+from .words import plain_text, split_words
 
 LONGEST_WORD = 40  # letters
 # Each of these is a word by itself: such scripts put no spaces between words.
@@ -18,7 +18,8 @@ def read_words(caption):
     Numbers are words, an emoji or another symbol is one, and so is a letter of Chinese or Japanese. Raises InputError
     where `words.plain_text` does.
     """
-    return "".join(map(_spaced, plain_text(caption))).split()
+    words = split_words(caption)
+    return words if caption.isascii() else "".join(map(_spaced, plain_text(caption))).split()
 
 
 def _spaced(letter):

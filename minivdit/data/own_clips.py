@@ -1,7 +1,7 @@
 """Clips of one's own as training data: a folder of any clips, brought to one size, length and rate.
 
-    clips = open_folder("clips", ClipSettings(size=(32, 32), channels=3))
-    batch = clips.part("train").batch(generator, 16)  # batch.video (16, 8, 32, 32, 3), batch.captions
+    folder = open_folder("clips", ClipSettings(size=(32, 32), channels=3))
+    batch = folder.clips("train").batch(generator, 16)  # batch.video (16, 8, 32, 32, 3), batch.captions
 
 data/folder.py says what may lie in the folder, data/clip_cache.py how it becomes fast.
 """
@@ -29,7 +29,7 @@ SHORT = {
     "loop": "it begins again",
     "refuse": "it can't be used",
 }
-PARTS = ("train", "held out", "all")
+SPLITS = ("train", "test", "all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,24 +152,22 @@ class ClipFolder:
         digest = hashlib.sha256(entry.name.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") < self.settings.held_out * 2**64
 
-    def part(self, name="train", **changes):
-        """OwnClips of one of PARTS. changes: other settings than the folder's, such as num_frames=1, for this part.
+    def clips(self, split="train", **changes):
+        """OwnClips of one of SPLITS: those that training sees, those that are held out ("test"), or all.
 
-        InputError where no clip is in it, and for settings with which the clips would have to be decoded again.
+        changes: num_frames or moment, where they are to be others than the folder's. InputError where a split is empty.
         """
+        if split not in SPLITS or changes.keys() - {"num_frames", "moment"}:
+            raise InputError(f"a split is one of {', '.join(SPLITS)}, and may have another num_frames or moment only")
         settings = dataclasses.replace(self.settings, **changes)
-        if settings.decoding != self.settings.decoding:
-            raise InputError(
-                "size, channels, frames_per_second and fit are settled when a folder is opened; open it anew"
-            )
         chosen = [
             (entry, caption)
             for entry, caption in zip(self.entries, self.captions)
-            if name == "all" or self.is_held_out(entry) == (name == "held out")
+            if split == "all" or self.is_held_out(entry) == (split == "test")
         ]
         if not chosen:
             raise InputError(
-                f"{self.folder} holds no clip for the part {name!r}: of {len(self.entries)}, "
+                f"{self.folder} holds no clip for the split {split!r}: of {len(self.entries)}, "
                 f"{sum(map(self.is_held_out, self.entries))} are held out; change held_out or add clips"
             )
         return OwnClips(self.cache, *zip(*chosen), settings)

@@ -43,7 +43,7 @@ def see(image, channels=1):
     if image.mode in ("1", "L"):
         return _laid_on_black(_floats(image.convert("L")), alpha, False, channels)
     colours = image.convert("RGBA" if alpha is not None else "RGB").convert("RGB")
-    coloured = _has_colours(np.asarray(colours, np.int16), alpha)
+    coloured = _has_colours(np.asarray(colours), alpha)
     return _laid_on_black(_floats(colours if channels == 3 else colours.convert("L")), alpha, coloured, channels)
 
 
@@ -69,11 +69,14 @@ def _laid_on_black(pixels, alpha, coloured, channels):
     """Seen from pixels (H, W) or (H, W, 1), which all channels get, or (H, W, channels)."""
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     pixels = pixels if alpha is None else pixels * alpha[..., None]
-    return Seen(pixels.repeat(channels // pixels.shape[-1], axis=-1), alpha, coloured)
+    pixels = pixels if pixels.shape[-1] == channels else pixels.repeat(channels, axis=-1)
+    return Seen(pixels, alpha, coloured)
 
 
-def _has_colours(channels, alpha):
-    spread = np.ptp(channels, axis=2) * (1 if alpha is None else alpha)
+def _has_colours(colours, alpha):
+    """Whether a picture (H, W, 3), from 0 to 255, has colours that can be seen; of a large one, some pixels tell."""
+    some = tuple(slice(None, None, max(1, side // 256)) for side in colours.shape[:2])
+    spread = np.ptp(colours[some].astype(np.int16), axis=2) * (1 if alpha is None else alpha[some])
     return bool((spread > COLOURED[0]).mean() > COLOURED[1])
 
 

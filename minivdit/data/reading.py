@@ -259,6 +259,8 @@ def _array(path):
             f"{path} holds an array of shape {frames.shape}; a clip is (frames, height, width) or (frames, height, "
             "width, channels), with 1 to 4 channels; save each clip in a file of its own"
         )
+    if frames.dtype.kind not in "fb" and frames.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path} holds {frames.dtype}; save uint8, uint16, booleans, or floats from 0 to 1")
     frames = frames if frames.ndim == (3 if grey else 4) else frames[None]
     if frames[0].size > 4 * MOST_PIXELS:
         raise InputError(f"{path} has {frames.shape[1]}x{frames.shape[2]} pixels; give smaller frames")

@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import importlib.util
+import struct
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -51,7 +53,7 @@ def opened(folder, **changes):
 
 def test_a_batch_is_random_clips_of_one_shape(tmp_path):
     folder_of(tmp_path, a=ramp(6), b=ramp(9, 16, 8), c=ramp(1, 8, 16))
-    clips = opened(tmp_path).part()
+    clips = opened(tmp_path).clips()
     batch = clips.batch(np.random.default_rng(1), 50)
     assert batch.video.shape == (50, 4, 8, 8, 1) and batch.video.dtype == np.float32
     assert batch.video.min() >= 0 and batch.video.max() <= 1 and batch.captions == [""] * 50
@@ -64,7 +66,7 @@ def test_a_batch_is_random_clips_of_one_shape(tmp_path):
 
 @pytest.mark.parametrize(("moment", "starts"), [("random", {0, 1, 2, 3, 4, 5}), ("start", {0}), ("whole", {0})])
 def test_of_a_longer_clip_a_part_is_taken(tmp_path, moment, starts):
-    clips = opened(folder_of(tmp_path, a=ramp(9)), moment=moment).part()
+    clips = opened(folder_of(tmp_path, a=ramp(9)), moment=moment).clips()
     times = as_bytes(clips.batch(np.random.default_rng(0), 100).video)[:, :, 0, 0, 0] // 10
     assert set(times[:, 0]) == starts
     steps = [0, 3, 5, 8] if moment == "whole" else np.arange(4)
@@ -74,7 +76,7 @@ def test_of_a_longer_clip_a_part_is_taken(tmp_path, moment, starts):
 @pytest.mark.parametrize(("short", "times"), [("hold", [0, 1, 2, 2]), ("loop", [0, 1, 2, 0])])
 @pytest.mark.parametrize("moment", ["random", "start", "whole"])
 def test_a_shorter_clip_is_held_or_begins_again(tmp_path, short, times, moment):
-    clips = opened(folder_of(tmp_path, a=ramp(3)), short=short, moment=moment).part()
+    clips = opened(folder_of(tmp_path, a=ramp(3)), short=short, moment=moment).clips()
     video = as_bytes(clips.batch(np.random.default_rng(0), 5).video)
     np.testing.assert_array_equal(video[:, :, 0, 0, 0] // 10, [times] * 5)
 
@@ -83,12 +85,12 @@ def test_a_shorter_clip_may_be_refused(tmp_path):
     folder_of(tmp_path, a=ramp(3), b=ramp(4))
     with pytest.raises(InputError, match=r"a\.npy has 3 frames, fewer than 4; set short to hold.*--skip"):
         opened(tmp_path, short="refuse")
-    assert open_folder(tmp_path, dataclasses.replace(TINY, short="refuse"), skip=True).part().names == ["b.npy"]
+    assert open_folder(tmp_path, dataclasses.replace(TINY, short="refuse"), skip=True).clips().names == ["b.npy"]
 
 
 @pytest.mark.parametrize(("fit", "lefts"), [("crop", {4}), ("random", set(range(9)))])
 def test_what_stands_over_is_cut_off_in_the_middle_or_anywhere(tmp_path, fit, lefts):
-    clips = opened(folder_of(tmp_path, a=ramp(4, 8, 16)), fit=fit).part()
+    clips = opened(folder_of(tmp_path, a=ramp(4, 8, 16)), fit=fit).clips()
     columns = as_bytes(clips.batch(np.random.default_rng(0), 200).video)[:, 0, 0, :, 0]
     assert set(columns[:, 0]) == lefts
     np.testing.assert_array_equal(columns - columns[:, :1], np.broadcast_to(np.arange(8), columns.shape))
@@ -99,9 +101,9 @@ def test_a_portrait_is_cut_above_and_below_or_shown_whole(tmp_path):
     portrait[:, :, 8:] = 200
     portrait[:, :8] = portrait[:, -8:] = 100
     folder_of(tmp_path, a=portrait)
-    cut = as_bytes(opened(tmp_path).part().batch(np.random.default_rng(0), 1).video)[0, 0, ..., 0]
+    cut = as_bytes(opened(tmp_path).clips().batch(np.random.default_rng(0), 1).video)[0, 0, ..., 0]
     assert (cut[1:-1, :3] == 0).all() and (cut[1:-1, 5:] == 200).all()
-    whole = as_bytes(opened(tmp_path, fit="scale").part().batch(np.random.default_rng(0), 1).video)[0, 0, ..., 0]
+    whole = as_bytes(opened(tmp_path, fit="scale").clips().batch(np.random.default_rng(0), 1).video)[0, 0, ..., 0]
     assert (whole[:, :2] == 0).all() and (whole[:, 6:] == 0).all() and whole[0, 4] == whole[-1, 4] == 100
 
 
@@ -166,6 +168,14 @@ def test_settings_that_make_no_clip_are_refused(changes):
 # Every kind of file, hostile ones too --------------------------------------------------------------------------------
 
 
+def deep_png(colours):
+    """A PNG of 16 bits a channel, which Pillow reads but doesn't write. colours: uint8 (H, W, 3)."""
+    rows = b"".join(b"\0" + (row.astype(">u2") * 257).astype(">u2").tobytes() for row in colours)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", *colours.shape[1::-1], 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows))]
+    parts = [struct.pack(">I", len(data)) + name + data for name, data in [*chunks, (b"IEND", b"")]]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(part + struct.pack(">I", zlib.crc32(part[4:])) for part in parts)
+
+
 def hostile(folder):
     """A folder with a clip of each kind, whole and not. Every good one is red on the left, in colour or as grey."""
     red = np.zeros((4, 8, 8, 3), np.uint8)
@@ -189,6 +199,7 @@ def hostile(folder):
     np.savez(folder / "packed.npz", red)
     Image.fromarray(glass[0]).save(folder / "glass.png")
     Image.fromarray(grey[0, ..., 0].astype(np.uint16) * 257).save(folder / "sixteen.png")
+    (folder / "deep_colour.png").write_bytes(deep_png(red[0]))
     still.convert("CMYK").save(folder / "print.jpg", quality=100)
     write_clip(folder / "own.gif", red, caption="it says so itself")
     (folder / "frames").mkdir()
@@ -211,7 +222,7 @@ BROKEN = {
     "pickled.npy": (np.array([{}], object), "can't be read"),
     "loud.npy": (np.full((4, 8, 8), 255.0), "values go from 255 to 255, not from 0 to 1"),
     "nan.npy": (np.full((4, 8, 8), np.nan), "not from 0 to 1"),
-    "signed.npy": (np.zeros((4, 8, 8), np.int32), "not int32"),
+    "signed.npy": (np.zeros((4, 8, 8), np.int32), "signed.npy holds int32; save uint8, uint16"),
     "narrow.npy": (np.zeros((2, 1, 1 << 21), np.uint8), "narrow.npy is too narrow"),
 }
 
@@ -236,7 +247,7 @@ def test_every_clip_is_the_right_one_or_one_clear_line(tmp_path):
             seen = found.cache.frames(name).astype(int)
             white = name.partition(".")[0] in ("bytes", "deep", "truth", "glass", "shades", "sixteen")
             wanted = red[:, :, :, [0] * channels] if white else expected
-            alone = name in ("one_frame.gif", "still.png", "glass.png", "sixteen.png", "print.jpg")
+            alone = name in ("one_frame.gif", "still.png", "glass.png", "sixteen.png", "print.jpg", "deep_colour.png")
             assert len(seen) == (1 if alone else 4), name
             assert np.abs(seen - wanted[: len(seen)]).max() <= 8, name
         assert len(found.problems) == len(broken) + 1
@@ -306,7 +317,7 @@ def test_films_of_any_rate_and_held_upright(tmp_path):
     assert rows.mean() < 8 and columns.mean() > 24  # above right: turned clockwise
 
 
-# Words and parts -----------------------------------------------------------------------------------------------------
+# Words and splits ----------------------------------------------------------------------------------------------------
 
 
 def write_metadata(folder, captions):
@@ -351,8 +362,8 @@ def test_words_are_those_of_training(tmp_path):
     folder_of(tmp_path, **dict.fromkeys(names, ramp(4)))
     write_metadata(tmp_path, {name: f"a ball of {name}" for name in names})
     found = opened(tmp_path, held_out=0.3)
-    train, test = found.part("train"), found.part("held out")
-    assert sorted(train.names + test.names) == sorted(found.part("all").names) and train.names and test.names
+    train, test = found.clips("train"), found.clips("test")
+    assert sorted(train.names + test.names) == sorted(found.clips("all").names) and train.names and test.names
     assert set(test.captions) == {"a ball of"}  # what training never reads is no word
     assert all(caption == f"a ball of {name[:-4]}" for name, caption in zip(train.names, train.captions))
     assert set(found.left_out) == {name[:-4] for name in test.names}
@@ -362,35 +373,38 @@ def test_words_are_those_of_training(tmp_path):
 def test_no_clip_changes_sides_when_others_come(tmp_path):
     names = [f"clip{number}" for number in range(40)]
     folder_of(tmp_path, **dict.fromkeys(names[:20], ramp(4)))
-    before = opened(tmp_path, held_out=0.3).part("held out").names
+    before = opened(tmp_path, held_out=0.3).clips("test").names
     folder_of(tmp_path, **dict.fromkeys(names, ramp(4)))
-    after = opened(tmp_path, held_out=0.3).part("held out").names
+    after = opened(tmp_path, held_out=0.3).clips("test").names
     assert before == [name for name in after if int(name[4:-4]) < 20] and len(after) > len(before) > 2
-    assert set(before) <= set(opened(tmp_path, held_out=0.5).part("held out").names)
-    with pytest.raises(InputError, match="no clip for the part 'held out': of 40, 0 are held out; change held_out"):
-        opened(tmp_path, held_out=0).part("held out")
+    assert set(before) <= set(opened(tmp_path, held_out=0.5).clips("test").names)
+    with pytest.raises(InputError, match="no clip for the split 'test': of 40, 0 are held out; change held_out"):
+        opened(tmp_path, held_out=0).clips("test")
 
 
 def test_clips_are_told_by_names_and_words_and_settings(tmp_path):
     folder_of(tmp_path, a=ramp(4), b=ramp(4))
-    told = opened(tmp_path).part().describe()
-    assert told == opened(tmp_path).part().describe() and config.plain(told)["size"] == [8, 8]
+    told = opened(tmp_path).clips().describe()
+    assert told == opened(tmp_path).clips().describe() and config.plain(told)["size"] == [8, 8]
     (tmp_path / "a.txt").write_text("a ball")
-    captioned = opened(tmp_path).part().describe()
+    captioned = opened(tmp_path).clips().describe()
     assert captioned["files"] != told["files"]
-    assert config.differences(captioned, opened(tmp_path, fit="scale").part().describe()) == ["fit is crop, here scale"]
+    assert config.differences(captioned, opened(tmp_path, fit="scale").clips().describe()) == [
+        "fit is crop, here scale"
+    ]
 
 
-def test_a_part_may_have_other_lengths_and_no_other_size(tmp_path):
+def test_a_split_may_have_other_lengths_and_no_other_size(tmp_path):
     found = opened(folder_of(tmp_path, a=ramp(6)))
-    assert found.part("train", num_frames=1).batch(np.random.default_rng(0), 3).video.shape == (3, 1, 8, 8, 1)
-    assert found.part("all", num_frames=6, moment="start").num_frames == 6
-    with pytest.raises(InputError, match="open it anew"):
-        found.part("train", size=(4, 4))
+    assert found.clips("train", num_frames=1).batch(np.random.default_rng(0), 3).video.shape == (3, 1, 8, 8, 1)
+    assert found.clips("all", num_frames=6, moment="start").num_frames == 6
+    for split, changes in (("train", {"size": (4, 4)}), ("train", {"held_out": 0.5}), ("validation", {})):
+        with pytest.raises(InputError, match="a split is one of train, test, all, and may have another"):
+            found.clips(split, **changes)
 
 
 def test_each_clip_can_be_had_without_chance(tmp_path):
-    clips = opened(folder_of(tmp_path, a=ramp(6), b=ramp(4, 8, 16)), fit="random").part()
+    clips = opened(folder_of(tmp_path, a=ramp(6), b=ramp(4, 8, 16)), fit="random").clips()
     batch = clips.cut(clips.each())
     np.testing.assert_array_equal(as_bytes(batch.video)[:, :, 0, 0, 0], [[0, 10, 20, 30], [4, 14, 24, 34]])
 
@@ -399,7 +413,7 @@ def test_a_batch_takes_no_longer_than_one_of_digits(tmp_path):
     from minivdit.data import CaptionedClips, digit_source
 
     folder_of(tmp_path, **{f"clip{number}": ramp(24, 32, 48, 3) for number in range(20)})
-    own = open_folder(tmp_path, ClipSettings(held_out=0)).part()
+    own = open_folder(tmp_path, ClipSettings(held_out=0)).clips()
     made = CaptionedClips(digit_source("strokes"), (32, 32), 8, 16)
 
     def quickest(clips):
@@ -423,8 +437,8 @@ def test_networks_train_on_them(tmp_path):
     tokenizer = Tokenizer(found.words, found.longest)
     shape = VideoDiTConfig(latent_channels=2, patch_size=(2, 1, 1), width=24, depth=1, heads=2, text_depth=1)
     for task in (
-        AutoencoderTask(autoencoder, found.part("train", num_frames=1), 4),
-        TransformerTask(VideoDiT(shape, len(tokenizer), generator), autoencoder, tokenizer, found.part(), 4),
+        AutoencoderTask(autoencoder, found.clips("train", num_frames=1), 4),
+        TransformerTask(VideoDiT(shape, len(tokenizer), generator), autoencoder, tokenizer, found.clips(), 4),
     ):
         loss, _ = task.loss(task.batch(np.random.default_rng(1)))
         assert np.isfinite(loss.item())
@@ -438,5 +452,5 @@ def test_a_folder_can_be_looked_at_though_much_in_it_is_broken(tmp_path):
     assert len(found.problems) == 1 and len(found.entries) == 1
     (tmp_path / "a.npy").unlink()
     empty = open_folder(tmp_path, TINY, skip=True)
-    with pytest.raises(InputError, match="no clip for the part 'train': of 0"):
-        empty.part()
+    with pytest.raises(InputError, match="no clip for the split 'train': of 0"):
+        empty.clips()

@@ -17,7 +17,8 @@ def add_data(commands):
 
     A folder may hold .gif, .png, .webp, .mp4, .webm, .npy and .npz, and folders of pictures, whose order is that of
     their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in clip.txt beside
-    clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain words.
+    clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain words. Decoded
+    clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/
@@ -130,7 +131,7 @@ def preview_folder(options):
             f"{len(folder.problems)} of the files and lines named above can't be used; correct them, or go on without "
             "them (--skip)"
         )
-    clips, generator = folder.part("all"), np.random.default_rng(options.seed)
+    clips, generator = folder.clips("all"), np.random.default_rng(options.seed)
     shown = clips.cut(clips.draw(generator, generator.permutation(len(clips.names))[: options.count]))
     out, speed = Path(options.out), min(options.rate or 8, display.RATES[".gif"][1])
     display.write_grid(out / "clips.gif", shown.video, captions=shown.captions, frames_per_second=speed)
