@@ -44,8 +44,8 @@ class Decoding:
 class Decoded:
     """A clip that was decoded. shape: (T, H, W, C) of its frames. size: (height, width) that it had before.
 
-    caption: what the file itself says, if minivdit wrote it. problem: None, or the line that says why it can't be read;
-    it has no frames then.
+    caption: what the file itself says, if minivdit wrote it. notes: what a user should be told. problem: None, or the
+    line that says why it can't be read; it has no frames then.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Decoded:
     shape: tuple = (0, 0, 0, 0)
     size: tuple = (0, 0)
     caption: str = ""
+    notes: tuple = ()
     problem: str | None = None
 
 
@@ -73,7 +74,7 @@ class ClipCache:
             raise ValueError("it holds clips that were decoded otherwise")
         self.clips, self.starts, total = {}, {}, 0
         for entry in index["clips"]:
-            clip = Decoded(**{**entry, "shape": tuple(entry["shape"]), "size": tuple(entry["size"])})
+            clip = Decoded(**{name: tuple(part) if type(part) is list else part for name, part in entry.items()})
             self.clips[clip.name], self.starts[clip.name] = clip, total
             total += math.prod(clip.shape)
         if total != end - length:
@@ -133,8 +134,8 @@ def _decode(entry, how, file):
         label = label_of(entry.path) if entry.path.is_file() else None
         if label and len(label.clips) > 1:
             raise InputError(f"{entry.name} holds {len(label.clips)} clips; in a folder each needs a file of its own")
-        count = 0
-        for frame in watch(entry.path, how.channels, how.frames_per_second):
+        count, notes = 0, []
+        for frame in watch(entry.path, how.channels, how.frames_per_second, notes):
             fitted = _fitted(frame[None], how, entry.name)
             count += 1
             if count * fitted.size > how.channels * MOST_PIXELS:
@@ -142,11 +143,16 @@ def _decode(entry, how, file):
                 raise InputError(f"{entry.name} has more than {most:,} frames; cut it into several clips")
             file.write(np.rint(fitted * 255).astype(np.uint8, order="C"))
         shape, size, caption = (count, *fitted.shape[1:]), frame.shape[:2], label.captions[0] if label else ""
-        return Decoded(entry.name, entry.state, shape, size, caption)
+        return Decoded(entry.name, entry.state, shape, size, caption, tuple(_named(note, entry) for note in notes))
     except InputError as error:
         file.seek(begin)
         file.truncate()
-        return Decoded(entry.name, entry.state, problem=str(error).replace(str(entry.path), entry.name))
+        return Decoded(entry.name, entry.state, problem=_named(error, entry))
+
+
+def _named(text, entry):
+    """What is told of a file, with the name that it has in its folder."""
+    return str(text).replace(str(entry.path), entry.name)
 
 
 def _fitted(frame, how, name):

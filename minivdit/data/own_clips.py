@@ -126,6 +126,7 @@ class ClipFolder:
         try:
             if clip.problem:
                 raise InputError(clip.problem)
+            self.notes += clip.notes
             if self.settings.short == "refuse" and clip.shape[0] < self.settings.num_frames:
                 raise InputError(
                     f"{entry.name} has {clip.shape[0]} frames, fewer than {self.settings.num_frames}; set short to hold"

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
+import math
 import re
 import zipfile
 from pathlib import Path
@@ -70,15 +71,18 @@ def open_clip(source, channels=1):
             return _foreign(pictures, name, notes, channels)
 
 
-def watch(path, channels=1, frames_per_second=0):
+def watch(path, channels=1, frames_per_second=0, notes=None):
     """The frames of a clip one by one, float32 (H, W, channels), so that a film needn't fit into the memory.
 
     frames_per_second: how often to look; a frame comes as often as it is to be seen then, and the first at least once.
-    With 0, and where a clip has no times (a folder of pictures, an array), each comes once. Errors as `open_clip`.
+    With 0, and where a clip has no times (a folder of pictures, an array), each comes once. notes: a list to which is
+    added what a user should be told. Errors as `open_clip`.
     """
+    notes = [] if notes is None else notes
     path, number, name = _find(path)
     with _one_line_errors(name), contextlib.ExitStack() as stack:
-        own, _ = _own(path, number, name)
+        own, told = _own(path, number, name)
+        notes += told
         if own:
             pictures = ((functools.partial(see_array, frame), 1 / own.frames_per_second) for frame in own.video)
         else:
@@ -89,7 +93,7 @@ def watch(path, channels=1, frames_per_second=0):
                 times = 1
             else:
                 end += seconds
-                times = max(count == 0, int(np.ceil(end * frames_per_second - PHASE)) - count)
+                times = max(count == 0, math.ceil(end * frames_per_second - PHASE) - count)
             pixels = look(channels).pixels if times else None
             for _ in range(times):
                 if pixels.shape != (shape or pixels.shape):
@@ -101,12 +105,25 @@ def watch(path, channels=1, frames_per_second=0):
             count += times
         if not count:
             raise InputError(f"there are no frames in {name}; give another file")
+        told, found = _length_of(path) or 0, end if frames_per_second else math.inf
+        if found < 0.9 * told:  # PyAV reads some films that were cut off without an error
+            notes.append(f"{name} says that it lasts {told:.1f} seconds, but holds {found:.1f}; was it cut off?")
 
 
 def label_of(path):
     """The Label that minivdit wrote into a file, or None, also where it is damaged. Errors as `open_clip`."""
     with _one_line_errors(str(path)), _opened(Path(path)) as (text, _), contextlib.suppress(ValueError):
         return Label.loads(text)
+
+
+def _length_of(path):
+    """How many seconds a film says that it lasts, or None for one that doesn't say, and for what is no film."""
+    if path.suffix.lower() not in FILMS:
+        return None
+    import av
+
+    with av.open(str(path), metadata_errors="replace") as film:
+        return film.duration and film.duration / av.time_base
 
 
 def read_mask(source):

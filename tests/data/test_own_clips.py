@@ -280,6 +280,14 @@ def test_a_long_film_is_never_in_memory_as_a_whole(tmp_path):
     assert found.cache.frames("film.npy").nbytes == 64 * 64
 
 
+def test_a_clip_of_ours_that_another_program_has_changed_is_noted(tmp_path):
+    write_clip(tmp_path / "a.gif", ramp(4), caption="a ball")
+    whole = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "a.gif").write_bytes(whole.replace(b'"pictures":4', b'"pictures":5'))
+    (note,) = opened(tmp_path).notes
+    assert note.startswith("what a.gif says about the clips in it can't be used")
+
+
 def test_several_clips_in_a_file_are_named(tmp_path):
     from minivdit.lab.display import write_grid
 
@@ -315,6 +323,26 @@ def test_films_of_any_rate_and_held_upright(tmp_path):
     held = found.cache.frames("held.mp4").astype(int)[0, ..., 0]
     rows, columns = np.nonzero(held > 150)
     assert rows.mean() < 8 and columns.mean() > 24  # above right: turned clockwise
+
+
+def test_a_film_that_was_cut_off_is_refused_or_noted(tmp_path):
+    av = pytest.importorskip("av")
+    for name, codec, options in (("a.mp4", "libx264", {"movflags": "faststart"}), ("b.webm", "libvpx-vp9", {})):
+        with av.open(str(tmp_path / name), "w", options=options) as film:
+            stream = film.add_stream(codec, rate=24)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "yuv420p"
+            for picture in np.random.default_rng(0).integers(0, 256, (48, 64, 64, 3), dtype=np.uint8):
+                film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            film.mux(stream.encode())
+    settings = dataclasses.replace(TINY, frames_per_second=8)
+    whole = open_folder(tmp_path, settings)
+    assert whole.cache.clips["a.mp4"].shape[0] == whole.cache.clips["b.webm"].shape[0] == 16 and not whole.notes
+    for path in (tmp_path / "a.mp4", tmp_path / "b.webm"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    cut = open_folder(tmp_path, settings, skip=True)
+    assert [problem.split()[0] for problem in cut.problems] == ["a.mp4"]
+    assert cut.notes[0].startswith("b.webm says that it lasts 2.0 seconds, but holds ") and len(cut.notes) == 1
 
 
 # Words and splits ----------------------------------------------------------------------------------------------------
