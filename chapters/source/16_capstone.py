@@ -138,6 +138,7 @@ class Clips:
     video: np.ndarray  # (B, T, H, W, 1) in [0, 1]
     captions: list
     pairs: list
+    frame_step: int = 1  # one frame follows the other: nothing is left out between them
 
 
 class World:
@@ -168,7 +169,7 @@ try:
 except InputError as error:
     print(error)
 every_pair = World(PAIRS).render(generator, PAIRS)
-show(every_pair.video, captions=every_pair.captions, columns=8, factor=4)
+show(every_pair.video, captions=every_pair.captions, columns=8, factor=3)
 
 # %% [markdown]
 r"""
@@ -293,6 +294,9 @@ class PixelsConfig:
     image_channels: int = 1
     latent_channels: int = 1
     factor: int = 1
+
+    def latent_frames(self, frames):
+        return frames
 
 
 class Pixels(Module):
@@ -537,7 +541,7 @@ show(
     drawn,
     captions=[caption + " *" * (pair in HELD_OUT) for caption, pair in zip(every_pair.captions, PAIRS)],
     columns=8,
-    factor=4,
+    factor=3,
 )
 
 # %% [markdown]
@@ -648,7 +652,7 @@ opening = World(PAIRS).render(np.random.default_rng(102), asked).video[:, 0]
 continued = draw([f"a {' '.join(pair)}" for pair in asked], seed=8, first=opening)
 assert np.allclose(continued[:, 0], opening, atol=1e-6)
 show_marks("continued", judge(continued, asked))
-show(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, factor=4)
+show(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, factor=3)
 
 # %% [markdown]
 r"""

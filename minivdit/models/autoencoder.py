@@ -66,7 +66,7 @@ class AutoencoderConfig:
 def latent_shape(config, shape):
     """The shape of the latents of an autoencoder for clips of `shape` (B, T, H, W, C) or frames (n, H, W, C)."""
     *clips, height, width, _ = shape
-    if len(clips) == 2 and hasattr(config, "latent_frames"):  # a stand-in, as in chapter 16, may leave time alone
+    if len(clips) == 2:
         clips = clips[0], config.latent_frames(clips[1])
     return (*clips, height // config.factor, width // config.factor, config.latent_channels)
 

@@ -257,7 +257,6 @@ class TransformerTask(Task):
             shift=settings.length_shift(token_count(shape[1:4], self.model.config.patch_size)),
         )
         control = self._control(generator, clips, shape)
-        frame_step = getattr(clips, "frame_step", 1)  # clips of a reader's own, as in chapter 16, may not say
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {
             "video": clips.video,
@@ -266,7 +265,7 @@ class TransformerTask(Task):
             "noise": generator.standard_normal(shape, dtype=np.float32),
             "weight": noised / noised.mean(),  # over the whole batch, before it is cut into shards
             **control,
-            **({"frame_step": np.full(shape[0], frame_step)} if frame_step > 1 else {}),
+            **({"frame_step": np.full(shape[0], clips.frame_step)} if clips.frame_step > 1 else {}),
         }
 
     def _control(self, generator, clips, shape):

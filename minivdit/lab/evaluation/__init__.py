@@ -6,7 +6,7 @@ from .judge import DigitJudge, load_judge
 from .measures import EVALUATED, MEASURES
 from .metrics import identity_metrics, prompt_metrics, read_captions
 from .model_evaluation import judge_model, shares
-from .observation import observe
+from .observation import most_seen, observe
 from .recaption import going_on
 from .report import evaluate
 from .statistics import Estimate
@@ -25,6 +25,7 @@ __all__ = [
     "judge_model",
     "kept_place",
     "load_judge",
+    "most_seen",
     "observe",
     "parts_obeyed",
     "prompt_metrics",
