@@ -379,7 +379,7 @@ caption. Only attention between frames can keep the digit the same.
 
 **What to look at:** in the first half the speed to the right should be positive, in the second half the speed upwards. And
 is it still a 0? A speed alone would count a broken digit as a success. (It is the hardest ability: of 32 clips that were to turn, 20 obeyed both
-halves, see [the results](../examples/results/README.md#abilities).)
+halves, see `examples/results/README.md`.)
 """
 
 # %%

@@ -78,10 +78,14 @@ class ClipSettings:
 
 
 class OwnBatch(NamedTuple):
-    """Clips: float32 (B, T, H, W, C) in [0, 1], and B captions, in words that a Tokenizer of all of them knows."""
+    """Clips: float32 (B, T, H, W, C) in [0, 1], and B captions, in words that a Tokenizer of all of them knows.
+
+    frame_step: 1, since a training tells frame rates apart by it, and these clips have been brought to one.
+    """
 
     video: np.ndarray
     captions: list
+    frame_step: int = 1
 
 
 class Cut(NamedTuple):
@@ -185,8 +189,6 @@ class OwnClips:
 
     names, captions: of the clips. num_frames, size: of a batch's.
     """
-
-    frame_step = 1
 
     def __init__(self, cache, entries: tuple[Entry, ...], captions, settings):
         self.settings, self.num_frames, self.size = settings, settings.num_frames, settings.size

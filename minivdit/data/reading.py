@@ -286,6 +286,7 @@ def _array(path):
 
 def _own(source, number, name):
     """(a Clip as it was drawn, or None if minivdit didn't write it or it was changed; what to tell then)."""
+    notes = ()
     if not isinstance(source, Path) or source.is_file():
         with _opened(source) as (text, pictures):
             try:
@@ -294,12 +295,10 @@ def _own(source, number, name):
             except InputError:
                 raise
             except ValueError as error:
-                return None, (
-                    f"what {name} says about the clips in it can't be used ({error}); it is read as it is seen",
-                )
+                notes = (f"what {name} says about the clips in it can't be used ({error}); it is read as it is seen",)
     if number is not None:
         raise InputError(f"{name} doesn't say that it holds several clips; leave out #{number}")
-    return None, ()
+    return None, notes
 
 
 def _as_drawn(label, pictures, name, number):
