@@ -82,7 +82,7 @@ def test_a_long_clip_takes_the_memory_of_a_window(make_model, monkeypatch, frame
     peak(8)  # what is made once
     window, in_windows, whole = peak(8), peak(frames, overlap=4), peak(frames)
     clip = 4 * frames * 32 * 48
-    assert in_windows < 1.1 * window + 4 * clip and whole > frames / 16 * window
+    assert in_windows < 1.1 * window + 4 * clip and whole > frames / 24 * in_windows
     # And so says the forecast: it refuses all frames at once with memory that is enough for windows.
     least = []
     for length, overlap in ((8, None), (frames, 4), (frames, None)):
