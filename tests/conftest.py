@@ -132,18 +132,18 @@ def gpu(stand_in, monkeypatch):
 
 @pytest.fixture(scope="session")
 def make_model():
-    """A function that makes a tiny model with random weights; its arguments are GenerationSettings."""
+    """A function that makes a tiny model with random weights; arguments: image_channels, GenerationSettings."""
     return _make_model
 
 
-def _make_model(**settings):
+def _make_model(image_channels=1, **settings):
     generator = np.random.default_rng(0)
     tokenizer = Tokenizer()
     config = VideoDiTConfig(latent_channels=2, patch_size=(2, 2, 2), width=24, depth=2, heads=2, text_depth=1)
     transformer = VideoDiT(config, len(tokenizer), generator)
     for parameter in transformer.parameters().values():  # a fresh model predicts 0 whatever the caption is
         parameter.data += 0.2 * generator.standard_normal(parameter.shape, dtype=np.float32)
-    autoencoder = Autoencoder(AutoencoderConfig(latent_channels=2, channels=(4, 4)), generator)
+    autoencoder = Autoencoder(AutoencoderConfig(image_channels, 2, channels=(4, 4)), generator)
     autoencoder.latent_mean.data[...] = [0.3, -0.2]
     autoencoder.latent_deviation.data[...] = [2.0, 0.5]
     given = {"size": (16, 24), "num_frames": 4, "digit_size": 8, "steps": 3, **settings}

@@ -23,8 +23,10 @@ class Seen(typing.NamedTuple):
         return bool(np.median(grey) > 0.5)
 
     def negative(self):
-        """The same with light and dark exchanged, on black where it is transparent."""
-        return (1 if self.alpha is None else self.alpha[..., None]) - self.pixels
+        """The same with light and dark exchanged, on black where it is transparent. Hues stay."""
+        pixels = self.pixels
+        turned = pixels.max(axis=-1, keepdims=True) + pixels.min(axis=-1, keepdims=True) - pixels  # grey as it was
+        return (1 if self.alpha is None else self.alpha[..., None]) - turned
 
 
 def see(image, channels=1):
@@ -69,8 +71,16 @@ def _laid_on_black(pixels, alpha, coloured, channels):
     """Seen from pixels (H, W) or (H, W, 1), which all channels get, or (H, W, channels)."""
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     pixels = pixels if alpha is None else pixels * alpha[..., None]
-    pixels = pixels if pixels.shape[-1] == channels else pixels.repeat(channels, axis=-1)
-    return Seen(pixels, alpha, coloured)
+    return Seen(in_channels(pixels, channels), alpha, coloured)
+
+
+def in_channels(pixels, channels):
+    """Pixels (..., C) in grey, 1 channel, or in colour, 3. What is grey already keeps its values."""
+    if pixels.shape[-1] == channels:
+        return pixels
+    if channels == 3 or (pixels == pixels[..., :1]).all():
+        return pixels[..., :1].repeat(channels, axis=-1)
+    return (pixels @ LUMA)[..., None]
 
 
 def _has_colours(colours, alpha):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from .labels import MOST_PIXELS, NAME, Label, unpack
-from .pixels import LUMA, see, see_array
+from .pixels import LUMA, in_channels, see, see_array
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -33,8 +33,8 @@ class Clip:
     """What was read: video float32 (T, H, W, C) in [0, 1]; a picture has one frame.
 
     name: of the file. frames_per_second: None for a picture. own: minivdit wrote it; then it has a caption, and `about`
-    says how it was drawn. coloured: it had colours, which are grey now. negative: light on dark, where a picture of
-    another origin is dark on light. notes: what a user should be told.
+    says how it was drawn. coloured: it had colours, even if it was read in grey. negative: light on dark, where a
+    picture of another origin is dark on light. notes: what a user should be told.
     """
 
     video: np.ndarray
@@ -46,6 +46,11 @@ class Clip:
     coloured: bool = False
     negative: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+
+    def in_channels(self, channels):
+        """The same in grey, 1 channel, or in colour, 3."""
+        negative = None if self.negative is None else in_channels(self.negative, channels)
+        return dataclasses.replace(self, video=in_channels(self.video, channels), negative=negative)
 
 
 def read_clip(path):
@@ -330,7 +335,8 @@ def _as_drawn(label, pictures, name, number):
         weights = LUMA if place.channels == 3 else np.float32([1])
         if np.abs(seen - video @ weights).mean() > 0.06:  # more than H.264 or 256 colours lose
             raise ValueError(CHANGED)
-    return Clip(video, name, label.frames_per_second, True, label.captions[chosen], label.about)
+    coloured = video.shape[3] == 3 and any(see_array(frame, 3).coloured for frame in video)
+    return Clip(video, name, label.frames_per_second, True, label.captions[chosen], label.about, coloured)
 
 
 def _foreign(pictures, name, notes, channels):

@@ -214,7 +214,8 @@ class Abilities:
         return self.draw(prompt, given, stream=(seeds.INPAINT,), **drawing)
 
     def fit(self, source, way="scale"):
-        """A picture or clip of another kind, for the other methods: in grey, light on dark, of the size in training.
+        """A picture or clip of another kind, for the other methods: of the size and with the channels in training, and
+        light on dark for weights that draw digits.
 
         source: the name of a file, a Pillow image, or a Clip. way: 'scale' shows all of it, with black beside it where
         its shape is another; 'crop' fills the frame and cuts off what sticks out; 'pad' keeps its own pixels, with

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..data.fitting import to_size
+from ..data.pixels import in_channels
 from ..data.reading import Clip, open_clip, read_mask
 from ..models.patches import pixel_patch
 
@@ -24,16 +25,21 @@ def as_pixels(source, shape, name, model):
     """
     if source is None:
         raise InputError(f"{name} is missing; give an array, the name of a file, or a Pillow image")
-    sources = source if isinstance(source, list | tuple) else [source]
+    channels, sources = (
+        model.autoencoder.config.image_channels,
+        source if isinstance(source, list | tuple) else [source],
+    )
     if sources and all(map(_is_foreign, sources)):
         clips = [as_clip(one) for one in sources]
         for clip in clips:
             check_kind(clip, model)
+        clips = [clip.in_channels(channels) for clip in clips]
         parts = [clip.video if "frames" in shape else clip.video[0] for clip in clips]
         if len({part.shape for part in parts}) > 1:
             raise InputError(f"{name} must have one size, not {' and '.join(str(part.shape) for part in parts)}")
         source = np.stack(parts)
-    return check_pixels(source, shape, name)
+    pixels = check_pixels(source, shape, name)
+    return in_channels(pixels, channels) if pixels.shape[-1] == 1 else pixels  # what is grey, is so in colour, too
 
 
 def check_pixels(pixels, shape, name):
@@ -68,14 +74,15 @@ def as_clip(source):
     """A Clip from a file's name or a Pillow image; its notes on how it was read are given as warnings."""
     if isinstance(source, Clip):
         return source
-    clip = open_clip(source)
+    clip = open_clip(source, channels=3)
     for note in clip.notes:
         warnings.warn(note, stacklevel=4)
     return clip
 
 
 def check_kind(clip, model):
-    """Raise InputError, with the cure, unless a clip is like those in training: grey, light on dark, of that size.
+    """Raise InputError, with the cure, unless a clip is like those in training: of that size, and without colours where
+    weights draw in grey. Weights that draw digits take them light on dark.
 
     Up to twice or half the size will do, and any size that the same weights drew.
     """
@@ -83,9 +90,9 @@ def check_kind(clip, model):
     sides = pixel_patch(model.autoencoder.config.factor, model.transformer.config.patch_size)[1:]
     fits = all(side % step == 0 and wanted / 2 <= side <= 2 * wanted for side, step, wanted in zip(size, sides, drawn))
     problem, ways = None, ("scale, crop or pad", "scale")
-    if clip.coloured:
+    if clip.coloured and model.autoencoder.config.image_channels == 1:
         problem = "has colours, and these weights draw in grey"
-    elif clip.negative is not None:
+    elif clip.negative is not None and model.tokenizer.grammar:
         problem = "is dark on light, and these weights draw light on dark"
     elif not fits and not (clip.own and clip.about.get("fingerprint") == model.fingerprint()):
         problem = f"has {size[0]}x{size[1]} pixels (height x width), and these weights draw {drawn[0]}x{drawn[1]}"
@@ -99,12 +106,13 @@ def check_kind(clip, model):
 
 def fit(clip, model, way):
     """A Clip of the kind and the size that a model was trained on; its notes say what was done."""
-    done = []
-    if clip.coloured:
+    done, channels = [], model.autoencoder.config.image_channels
+    if clip.coloured and channels == 1:
         done.append("its colours became grey")
-    if clip.negative is not None:
+    turned = clip.negative is not None and model.tokenizer.grammar
+    if turned:
         done.append("dark on light became light on dark")
-    video = clip.video if clip.negative is None else clip.negative
+    video = in_channels(clip.negative if turned else clip.video, channels)
     size, wanted = video.shape[1:3], model.settings.size
     if size != wanted:
         how = {"scale": "scaled", "crop": "scaled and cropped", "pad": "padded"}

@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 
 from minivdit.base.errors import InputError
+from minivdit.data.reading import open_clip
+from minivdit.generation.sources import check_kind
 from minivdit.lab.display import write_clip, write_grid
+from minivdit.models import Tokenizer
 
 CLIPS = np.random.default_rng(0).integers(0, 120, (2, 4, 16, 24, 1), dtype=np.uint8)
 VIDEO = CLIPS * np.float32(1 / 255)
@@ -111,3 +114,39 @@ def test_what_is_noted_of_the_reading_is_warned_of(model, tmp_path):
     shades[0].save(tmp_path / "film.gif", save_all=True, append_images=shades[1:], duration=[100, 300])
     with pytest.warns(UserWarning, match="last longer than others; with these repeated, it has 4 frames"):
         model.edit(tmp_path / "film.gif", PROMPT, steps=1)
+
+
+def test_weights_in_colour_take_colours_and_grey(make_model, tmp_path):
+    """Colours stay, what is grey is so in colour, and grey weights are told of the colours of other weights' clips."""
+    model, grey = make_model(image_channels=3), make_model()
+    colours = np.random.default_rng(1).integers(0, 120, (4, 16, 24, 3), dtype=np.uint8)
+    colours[..., 0] += 100
+    write_clip(tmp_path / "clip.gif", colours)
+    Image.fromarray(colours[0]).save(tmp_path / "picture.png")
+    Image.fromarray(CLIPS[0, 0, ..., 0]).save(tmp_path / "grey.png")
+    for source in (tmp_path / "picture.png", Image.fromarray(colours[0]), tmp_path / "clip.gif"):
+        drawn = model.animate(source, PROMPT, steps=1)
+        np.testing.assert_array_equal(drawn, model.animate(colours[0], PROMPT, steps=1))
+        np.testing.assert_array_equal(drawn[0, 0], colours[0] * np.float32(1 / 255))
+        assert model.fit(source).video.shape[1:] == (16, 24, 3)
+        with pytest.raises(InputError, match="has colours, and these weights draw in grey"):
+            grey.animate(source)
+        assert grey.fit(source).video.shape[1:] == (16, 24, 1)
+    same = [tmp_path / "grey.png", CLIPS[0, 0], CLIPS[0, 0, ..., 0], CLIPS[0, 0].repeat(3, axis=-1)]
+    first, *others = (model.animate(source, PROMPT, steps=1) for source in same)
+    assert first.shape == (1, 4, 16, 24, 3) and all(np.array_equal(first, other) for other in others)
+
+
+def test_only_digits_are_taken_light_on_dark(make_model):
+    """Dark red on white becomes light red on black for weights that draw digits; others draw it as it is."""
+    picture = np.full((16, 24, 3), 255, np.uint8)
+    picture[4:12, 8:16] = (128, 0, 0)
+    model = make_model(image_channels=3)
+    with pytest.raises(InputError, match="is dark on light"):
+        model.animate(Image.fromarray(picture))
+    fitted = model.fit(Image.fromarray(picture)).video[0]
+    np.testing.assert_allclose(fitted[0, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(fitted[8, 12], (1, 127 / 255, 127 / 255), atol=1e-6)
+    model.tokenizer = Tokenizer.of(["red", "green"])
+    np.testing.assert_allclose(model.fit(Image.fromarray(picture)).video[0], picture / 255, atol=1e-6)
+    assert check_kind(open_clip(Image.fromarray(picture), 3), model) is None

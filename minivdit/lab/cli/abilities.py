@@ -43,7 +43,7 @@ def draw_from_files(options, files, draw=None, faster=1, follow=False, **more):
     """
     from ...data.reading import open_clip
 
-    clips = [open_clip(file) for file in files]
+    clips = [open_clip(file, channels=3) for file in files]
     notes = [text for clip in clips for text in clip.notes]
     rate = rate_of(options, clips, faster, notes)
     model = load_model(options, 1, rate)
@@ -55,14 +55,19 @@ def draw_from_files(options, files, draw=None, faster=1, follow=False, **more):
     if "frames" in options:
         more["num_frames"] = options.frames
     most = faster * sum(len(clip.video) for clip in clips) + (more.get("num_frames") or 0)
-    size = clips[0].video.shape[1:] if clips else (*model.settings.size, model.autoencoder.config.image_channels)
+    size, channels = (
+        clips[0].video.shape[1:3] if clips else model.settings.size,
+        model.autoencoder.config.image_channels,
+    )
     draw = draw or getattr(type(model), options.command)
 
     def draw_them(**how):
         prompt = going_on_from(options, model, clips) if follow else options.prompt
         return draw(model, *clips, prompt=prompt, **more, **how)
 
-    return model, draw_and_write(options, model, [options.prompt], (1, most, *size), rate, draw_them, given=bool(files))
+    return model, draw_and_write(
+        options, model, [options.prompt], (1, most, *size, channels), rate, draw_them, given=bool(files)
+    )
 
 
 def going_on_from(options, model, clips):

@@ -50,12 +50,16 @@ class Blobs:
 
 
 def as_clips(clips):
-    """Check clips (B, T, H, W, 1) or (B, T, H, W) and return them as float32 (B, T, H, W) in [0, 1]."""
+    """Check clips (B, T, H, W, C), C = 1 or 3, or (B, T, H, W) and return how bright they are.
+
+    That is float32 (B, T, H, W) in [0, 1]: of a pixel with colours the largest of them, so that digits of all colours
+    are as bright as white ones (the value of HSV, Smith 1978).
+    """
     clips = np.asarray(clips)
-    if clips.ndim == 5 and clips.shape[-1] == 1:
-        clips = clips[..., 0]
+    if clips.ndim == 5 and clips.shape[-1] in (1, 3):
+        clips = clips.max(axis=-1)
     if clips.ndim != 4 or 0 in clips.shape:
-        raise InputError(f"clips have shape {clips.shape}; expected (clips, frames, height, width, 1)")
+        raise InputError(f"clips have shape {clips.shape}; expected (clips, frames, height, width, 1 or 3)")
     if clips.dtype == np.uint8:
         return clips * np.float32(1 / 255)
     clips = clips.astype(np.float32, copy=False)

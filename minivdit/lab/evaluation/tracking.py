@@ -54,7 +54,7 @@ class Tracks:
 
 
 def track(clips, digit_size, digits=1):
-    """Follow up to two digits through clips (B, T, H, W, 1) with values in [0, 1].
+    """Follow up to two digits through clips (B, T, H, W, C) with values in [0, 1].
 
     digit_size: side in pixels of the square a digit is drawn in (28 on a 64x64 canvas).
     digits: how many to follow, one number or one for each clip (B,); 1 or 2.
@@ -239,8 +239,8 @@ def bilinear(images, which, y, x):
 
 
 def ink_centres(video):
-    """Centres of ink (T, 2), (y, x) in pixels, of a clip (T, H, W, 1); NaN in frames without any."""
-    weight = video[..., 0] * (video[..., 0] > 0.2)
+    """Centres of ink (T, 2), (y, x) in pixels, of a clip (T, H, W, C); NaN in frames without any."""
+    weight = video.max(axis=-1) * (video.max(axis=-1) > 0.2)
     total = weight.sum(axis=(1, 2))
     sums = [weight.sum(axis=2 - axis) @ np.arange(side) for axis, side in enumerate(weight.shape[1:])]
     return np.stack(sums, axis=-1) / np.where(total, total, np.nan)[:, None]
@@ -249,7 +249,7 @@ def ink_centres(video):
 def path_error(video, path):
     """How far the ink of a clip of one digit strays from a path: pixels, the mean over frames; None without any ink.
 
-    video: (T, H, W, 1). path: (T, 2), centres (y, x). A digit's ink isn't centred in its box, so both are compared from
+    video: (T, H, W, C). path: (T, 2), centres (y, x). A digit's ink isn't centred in its box, so both are compared from
     their own means over time.
     """
     centre = ink_centres(video)
@@ -274,10 +274,10 @@ def early_velocity(places):
 
 
 def clear_of_edges(video, places):
-    """Places (T, 2) of the ink of a clip (T, H, W, 1) of one digit; NaN where ink touches an edge of the picture.
+    """Places (T, 2) of the ink of a clip (T, H, W, C) of one digit; NaN where ink touches an edge of the picture.
 
     There a part of the digit may be outside, and the centre of the rest isn't its own.
     """
-    ink = video[..., 0] > 0.2
+    ink = video.max(axis=-1) > 0.2
     cut = ink[:, [0, -1]].any(axis=(1, 2)) | ink[:, :, [0, -1]].any(axis=(1, 2))
     return np.where(cut[:, None], np.nan, places)

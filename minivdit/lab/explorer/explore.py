@@ -109,6 +109,7 @@ def _check_alike(models):
             "frames": lambda model: model.settings.num_frames,
             "pixels": lambda model: model.settings.size,
             "the patches": lambda model: model.transformer.config.patch_size,
+            "channels of a pixel": lambda model: model.autoencoder.config.image_channels,
             "pixels a latent": lambda model: model.autoencoder.config.factor,
             "blocks": lambda model: model.transformer.config.depth,
             "heads": lambda model: model.transformer.config.heads,

@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const [times, rows, columns] = data.grid;
-const [frames, height, width] = data.clip;
+const [frames, height, width, channels] = data.clip;
 const places = rows * columns, tokens = times * places;
 const zoom = Math.max(1, Math.round(256 / Math.max(height, width))); // canvas pixels for a pixel of the clip
 const side = [width * zoom / columns, height * zoom / rows]; // of a patch, in canvas pixels
@@ -84,12 +84,17 @@ const hatch = (() => {
 // Square roots, so that small weights can be told from none; the legend says so.
 const colourOf = (weight, most) => data.colours[Math.round(255 * Math.sqrt(Math.min(1, weight / most)))];
 
-// The ink of each frame in white and in black, for dark and for bright patches.
+// The ink of each frame, as opaque as it is bright: for dark patches in white, or as bright as its hue can be; for bright
+// patches in black, or in a dark tone of its hue.
 function inksOf(video) {
-  return Array.from({length: frames}, (_, frame) => [255, 0].map(grey => {
+  return Array.from({length: frames}, (_, frame) => [false, true].map(dark => {
     const canvas = make("canvas", {width, height}), pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
-    for (let i = 0; i < width * height; i++)
-      image.data.set([grey, grey, grey, 0.9 * video[frame * width * height + i]], 4 * i);
+    for (let i = 0; i < width * height; i++) {
+      const at = channels * (frame * width * height + i);
+      const values = [0, 1, 2].map(channel => video[at + channel % channels]), most = Math.max(...values);
+      const light = values.map(value => most ? 255 * value / most : 255), least = Math.min(...light);
+      image.data.set([...(dark ? light.map(value => (value - least) / 2) : light), 0.9 * most], 4 * i);
+    }
     pen.putImageData(image, 0, 0);
     return canvas;
   }));

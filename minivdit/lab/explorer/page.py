@@ -40,7 +40,7 @@ def html(recordings, prompt, seed):
         for number, recording in enumerate(recordings)
         for which, one in recording.maps.items()
     }
-    clips = [_base64(to_uint8(recording.video[..., :1]).tobytes()) for recording in recordings]
+    clips = [_base64(to_uint8(recording.video).tobytes()) for recording in recordings]
     files = {name: (HERE / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
     for steps, blocks in _choices(recordings[0]):
         data = _data(recordings, prompt, seed, steps, blocks, parts, clips)
@@ -73,12 +73,11 @@ def _choices(recording):
 def _data(recordings, prompt, seed, steps, blocks, parts, clips):
     """What page.js reads."""
     first = recordings[0]
-    frames, height, width = first.video.shape[:3]
     return {
         "prompt": prompt,
         "grid": first.grid,
         "patchFrames": first.patch_frames,
-        "clip": [frames, height, width],
+        "clip": first.video.shape,
         "heads": first.heads,
         "levels": LEVELS,
         "steps": [{"number": step + 1, "level": round(first.steps[step], 3)} for step in steps],
@@ -120,7 +119,7 @@ def about(recordings, seed, steps, blocks):
 def brightest(recording):
     """The token with the most ink in the middle frame: a patch to begin with."""
     times, rows, columns = recording.grid
-    frame = recording.video[times // 2 * recording.patch_frames, ..., 0]
+    frame = recording.video[times // 2 * recording.patch_frames].max(axis=-1)
     ink = frame.reshape(rows, len(frame) // rows, columns, -1).sum(axis=(1, 3))
     return int(times // 2 * rows * columns + ink.argmax())
 

@@ -61,9 +61,21 @@ def _draw_frame(axes, frame, seen, most):
     for y, x in np.argwhere(np.isnan(seen)):
         axes.add_patch(_box(x / columns, y / rows, 1 / columns, 1 / rows, edgecolor="0.8", linewidth=0, hatch="////"))
     bright = np.kron(np.nan_to_num(seen) > 0.3 * most, np.ones((frame.shape[0] // rows, frame.shape[1] // columns)))
-    grey = np.repeat((1 - bright)[..., None], 3, axis=2)
-    axes.imshow(np.concatenate([grey, 0.9 * to_uint8(frame)[..., :1] / 255], axis=2), **everything)
+    axes.imshow(ink(frame, bright[..., None]), **everything)
     axes.set(xticks=[], yticks=[])
+
+
+def ink(frame, bright):
+    """A frame (H, W, C) as what is laid over patches, RGBA (H, W, 4): as opaque as it is bright.
+
+    On dark patches ink is white, or as bright as its hue can be; on bright ones (H, W, 1) black, or a dark tone of it.
+    """
+    frame = to_uint8(frame) / 255
+    opaque = frame.max(axis=-1, keepdims=True)
+    light = np.where(opaque, frame / np.maximum(opaque, 1e-3), 1)
+    dark = (light - light.min(axis=-1, keepdims=True)) / 2
+    colour = np.broadcast_to(np.where(bright, dark, light), (*frame.shape[:2], 3))
+    return np.concatenate([colour, 0.9 * opaque], axis=-1)
 
 
 def _box(x, y, width, height, **style):

@@ -124,6 +124,15 @@ def test_any_number_type_and_range_is_brought_to_the_unit_interval(one_digit):
     assert wild.tolist() == [[[[0, 0, 0.5, 1]]]] and wild.dtype == np.float32
 
 
+def test_digits_of_all_colours_are_as_bright_as_white_ones(one_digit):
+    for colour in ([1, 0, 0], [0, 1, 1], [1, 1, 1]):
+        coloured = one_digit.video[:3] * np.float32(colour)
+        np.testing.assert_array_equal(as_clips(coloured), one_digit.video[:3, ..., 0])
+        np.testing.assert_array_equal(ink_centres(coloured[0]), ink_centres(one_digit.video[0]))
+        np.testing.assert_array_equal(*(clear_of_edges(v[0], np.ones((8, 2))) for v in (coloured, one_digit.video)))
+        assert track(coloured, 16).positions.tolist() == track(one_digit.video[:3], 16).positions.tolist()
+
+
 def test_specks_are_ignored_and_a_missing_frame_is_lost(one_digit):
     video = one_digit.video[:20].copy()
     generator = np.random.default_rng(4)
@@ -163,7 +172,7 @@ def test_bilinear_outside_is_black():
     np.testing.assert_allclose(values, [0, 0.5, 1, 1, 0.5, 0])
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 32, 32, 3), (8, 32, 32), (0, 8, 32, 32, 1)])
+@pytest.mark.parametrize("shape", [(2, 8, 32, 32, 2), (8, 32, 32), (0, 8, 32, 32, 1)])
 def test_wrong_shapes_are_named(shape):
     with pytest.raises(InputError, match="expected"):
         track(np.zeros(shape, np.float32), 16)

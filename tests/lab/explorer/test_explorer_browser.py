@@ -14,6 +14,7 @@ import pytest
 
 from minivdit.lab.explorer import Explorer, explore
 from minivdit.lab.explorer.page import _colours
+from minivdit.lab.explorer.picture import ink
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install 'minivdit[browser]'")
 
@@ -259,3 +260,14 @@ def test_it_is_alive_inside_a_notebook(open_page, explorer):
     inside.locator("body[data-ready]").wait_for()
     inside.get_by_role("radio", name="block 2").click()
     inside.get_by_role("heading", name="framewise (block 2: time)").wait_for()
+
+
+def test_ink_has_the_colours_of_the_clip(open_page, explorer):
+    coloured = np.broadcast_to(np.float32([0.2, 0, 0.1]), (*explorer.recordings[0].video.shape[:-1], 3))
+    recordings = tuple(dataclasses.replace(recording, video=coloured) for recording in explorer.recordings)
+    page = open_page(Explorer(recordings, PROMPT, 0).html(), reduced_motion="reduce")
+    page.wait_for_selector("body[data-ready]")
+    for dark, expected in enumerate(ink(coloured[0], np.bool_(dark))[0, 0] for dark in (False, True)):
+        pixel = f"explorer.recordings[0].inks[4][{dark}].getContext('2d').getImageData(31, 23, 1, 1).data"
+        found = page.evaluate(f"Array.from({pixel})")
+        np.testing.assert_allclose(np.array(found) / 255, expected, atol=0.02)

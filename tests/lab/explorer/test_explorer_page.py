@@ -13,6 +13,7 @@ import pytest
 from minivdit.base.errors import InputError
 from minivdit.lab.explorer import Explorer, Recording, Rounded, explore
 from minivdit.lab.explorer import page as pages
+from minivdit.lab.explorer.picture import ink
 from minivdit.models.patterns import links
 
 PROMPT = "a 3 moving right"
@@ -61,6 +62,28 @@ def test_the_page_holds_what_was_collected(explorer):
                 content = unpack(told["maps"][step][block])
                 np.testing.assert_array_equal(np.frombuffer(content, "<f4", 120).reshape(2, 60), rounded.scale)
                 np.testing.assert_array_equal(np.frombuffer(content[480:], np.uint8), rounded.levels.reshape(-1))
+
+
+def test_a_clip_in_colour_is_shown_in_its_colours(explorer):
+    grey = explorer.recordings[0]
+    video = grey.video * np.float32([1, 0, 0.5])
+    page = dataclasses.replace(explorer, recordings=(dataclasses.replace(grey, video=video),))
+    data = data_of(page.html())
+    assert data["clip"] == [5, 24, 32, 3] and data["start"] == data_of(explorer.html())["start"]
+    shown = np.frombuffer(unpack(data["recordings"][0]["video"]), np.uint8)
+    np.testing.assert_array_equal(shown, np.rint(video * 255).astype(np.uint8).reshape(-1))
+    assert page.picture().png != explorer.picture().png
+
+
+def test_ink_is_as_opaque_as_bright_and_keeps_its_hue():
+    frame = np.float32([[[0, 0, 0], [1, 1, 1], [0.4, 0, 0.2]]])
+    np.testing.assert_allclose(
+        ink(frame, np.bool_(False))[0], [[1, 1, 1, 0], [1, 1, 1, 0.9], [1, 0, 0.5, 0.36]], atol=2e-3
+    )
+    np.testing.assert_allclose(
+        ink(frame, np.bool_(True))[0], [[0, 0, 0, 0], [0, 0, 0, 0.9], [0.5, 0, 0.25, 0.36]], atol=2e-3
+    )
+    np.testing.assert_array_equal(ink(frame[..., :1], np.bool_(False)), ink(frame[..., [0, 0, 0]], np.bool_(False)))
 
 
 def test_nothing_comes_from_outside(explorer):
