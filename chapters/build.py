@@ -31,7 +31,6 @@ from PIL import Image
 REPOSITORY, BRANCH = "", "main"
 
 CHAPTERS = Path(__file__).resolve().parent
-STUBS = CHAPTERS.parent / "minivdit" / "lab" / "lessons" / "stubs.py"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -134,17 +133,6 @@ def write(source, notebook):
     path = notebook_of(source)
     nbformat.write(notebook, path)
     return path
-
-
-def stubs():
-    """minivdit/lab/lessons/stubs.py: what the chapters' exercises are called, for who grades without the chapters."""
-    lines = ['"""The chapters and their exercises; chapters/build.py writes this file."""', ""]
-    lines += ["# {chapter: {exercise: the name of the function that its stub defines}}", "STUBS = {"]
-    for source in sorted(CHAPTERS.glob("source/[0-9]*.py")):
-        lines.append(f'    "{source.stem}": {{')
-        calls = re.findall(r"^check\.(\w+)\((\w+)\)", source.read_text(encoding="utf-8"), flags=re.M)
-        lines += [*(f'        "{exercise}": "{stub}",' for exercise, stub in calls), "    },"]
-    return "\n".join(lines) + "\n}\n"
 
 
 def texts():
@@ -273,7 +261,6 @@ def main():
     if options.check:
         print("\n".join(f"{notebook_of(source)} doesn't agree with its source" for source in wanted) or "all agree")
         return int(bool(wanted or broken))
-    STUBS.write_text(stubs(), encoding="utf-8")
     for source in wanted:  # one after the other: chapters measure times
         started = time.perf_counter()
         path = write(source, (None if forced else with_outputs(source)) or run(source))

@@ -13,7 +13,7 @@ import sys
 import types
 
 from . import check
-from .crossing import Gone, Line, as_json, unpickled
+from .crossing import Gone, Line
 
 MEMORY, FILE = 4 << 30, 1 << 30  # bytes: address space of a process; one file
 MAGIC = re.compile(r"^(\s*)[%!].*$", flags=re.M)
@@ -27,16 +27,22 @@ def main():
     source, sink = (os.fdopen(os.dup(number), mode, buffering=0) for number, mode in ((0, "rb"), (1, "wb")))
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY)):  # what the code reads or prints is not for the line
         os.dup2(os.open(os.devnull, flags), number)
-    mine = os.getpid()
-
-    def only_here(message, functions):
-        if os.getpid() != mine:  # the code has forked, and this is the copy
-            os._exit(0)
-        return as_json(message, functions)
-
     with contextlib.suppress(Gone):
-        Line(source, sink, only_here, unpickled, [limit, run_cells]).serve()
+        OnlyHere(source, sink, [limit, run_cells]).serve()
     os._exit(0)  # whatever the code left running
+
+
+class OnlyHere(Line):
+    """The Line of this process, and of no copy that the code makes of it by a fork."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.mine = os.getpid()
+
+    def send(self, *message):
+        if os.getpid() != self.mine:
+            os._exit(0)
+        super().send(*message)
 
 
 def limit(seconds):

@@ -9,20 +9,20 @@ def _video(generator):
     return generator.random((*different(generator, 4, 2, 8), 1))  # (B, T, H, W, 1)
 
 
-@exercise
+@exercise("backwards")
 def ch00_backwards(answer, generator):
     video = _video(generator)
     agree("the clip", answer(video), np.flip(video, 1))
 
 
-@exercise
+@exercise("beside")
 def ch00_beside(answer, generator):
     first = _video(generator)
     second = generator.random((*first.shape[:3], first.shape[3] + 1, 1))
     agree("the pair of clips", answer(first, second), np.concatenate([first, second], axis=3))
 
 
-@exercise
+@exercise("spread")
 def ch00_spread(answer, generator):
     video = _video(generator)
     batch, frames, height, width, _ = video.shape

@@ -37,27 +37,27 @@ def _pulled(pullback, grad):
     return pulled if isinstance(pulled, tuple | list) else (pulled,)
 
 
-@exercise
+@exercise("sine")
 def ch01_sine(answer, generator):
     x = generator.standard_normal(different(generator, 2))
     made = ag.differentiable(lambda x: (np.sin(x), lambda grad: grad * np.cos(x)))
     _operation(answer, made, [x], generator)
 
 
-@exercise
+@exercise("matmul")
 def ch01_matmul(answer, generator):
     n, k, m = different(generator, 3)
     a, b = generator.standard_normal((n, k)), generator.standard_normal((k, m))
     _operation(answer, ag.matmul, [a, b], generator)
 
 
-@exercise
+@exercise("rms_norm")
 def ch01_rms_norm(answer, generator):
     x = generator.standard_normal(different(generator, 2)) * 3
     _operation(answer, lambda x: x / ag.mean(x * x, axis=-1, keepdims=True) ** 0.5, [x], generator)
 
 
-@exercise
+@exercise("unbroadcast")
 def ch01_unbroadcast(answer, generator):
     full = different(generator, 3)
     kept = generator.integers(0, 2, 3).astype(bool)
@@ -99,7 +99,7 @@ def _tanh_of_a_sum(x):  # the gradient of the sum of the outputs, whatever arriv
 RUNS = 5  # of the operation, which a check along one direction doesn't need more of
 
 
-@exercise
+@exercise("gradient_is_right")
 def ch01_gradcheck(answer, generator):
     x = generator.standard_normal(different(generator, 2))
 

@@ -8,7 +8,7 @@ from ...nn.optim import simple_adamw
 from .exercise import Wrong, agree, agree_all, agree_gradients, different, exercise
 
 
-@exercise
+@exercise("linear_pullback")
 def ch02_linear(answer, generator):
     batch, tokens, inputs, outputs = different(generator, 4)
     x = generator.standard_normal((batch, tokens, inputs))
@@ -17,7 +17,7 @@ def ch02_linear(answer, generator):
     agree_gradients(answer(x, weight, grad), linear, {"x": x, "the weight": weight, "the bias": bias}, grad)
 
 
-@exercise
+@exercise("soft_cross_entropy")
 def ch02_soft_cross_entropy(answer, generator):
     rows, classes = different(generator, 2)
     logits = 3 * generator.standard_normal((rows, classes))
@@ -33,7 +33,7 @@ def ch02_soft_cross_entropy(answer, generator):
         agree_all("return the loss and its gradient along the logits", got, expected)
 
 
-@exercise
+@exercise("convolve")
 def ch02_conv(answer, generator):
     height, width, inputs, outputs = different(generator, 4, 6, 14)
     tall, wide = (int(n) for n in 2 + generator.permutation(4)[:2])  # different, at most 5
@@ -47,7 +47,7 @@ def ch02_conv(answer, generator):
     )
 
 
-@exercise
+@exercise("adamw")
 def ch02_adamw(answer, generator):
     rows, columns = different(generator, 2)
     step, rate, decay = int(generator.integers(1, 9)), 0.1, 0.3
@@ -83,7 +83,7 @@ def ch02_adamw(answer, generator):
                 agree(f"gradients {case}: the new {what} of {name!r}", got[place][name], expected[name][place])
 
 
-@exercise
+@exercise("precision_and_recall")
 def ch02_precision_and_recall(answer, generator):
     labels = generator.integers(0, 9, 57)  # there is no 9
     read = np.where(generator.random(57) < 0.6, labels, generator.integers(0, 8, 57))

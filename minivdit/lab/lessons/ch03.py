@@ -11,7 +11,7 @@ def _clips(generator):
     return generator.standard_normal((2, *shape)), generator.random(shape[:2])  # clean and noise; levels (B, T)
 
 
-@exercise
+@exercise("noisier")
 def ch03_noisier(answer, generator):
     (clean, noise), here = _clips(generator)
     there = here + (1 - here) * generator.random(here.shape)
@@ -27,7 +27,7 @@ def ch03_noisier(answer, generator):
     agree("the noisier clip", answer(curve.mix(clean, noise, here), fresh, here, there), expected)
 
 
-@exercise
+@exercise("beta_of")
 def ch03_beta(answer, generator):
     beta = generator.uniform(0.01, 0.3, different(generator, 1, 5, 12))
     alpha_bar = np.cumprod(1 - beta)
@@ -36,7 +36,7 @@ def ch03_beta(answer, generator):
     agree("beta of a schedule that ends at 0", answer(alpha_bar), np.append(beta[:-1], 0.999))
 
 
-@exercise
+@exercise("level_of")
 def ch03_level_of(answer, generator):
     level, shift = generator.uniform(0.05, 0.95, different(generator, 1)), float(generator.uniform(1.5, 5))
     curve = make("rectified_flow", shift=shift)
@@ -44,7 +44,7 @@ def ch03_level_of(answer, generator):
     agree("the level", answer(decibels, shift), level)
 
 
-@exercise
+@exercise("clean_of")
 def ch03_clean(answer, generator):
     (clean, noise), level = _clips(generator)
     x = make("rectified_flow").mix(clean, noise, level)

@@ -6,10 +6,10 @@ import numpy as np
 
 from ...autograd import softmax
 from ...diffusion import make
-from .exercise import Wrong, agree, different, exercise
+from .exercise import Wrong, agree, different, exercise, shaped
 
 
-@exercise
+@exercise("uncertainty")
 def ch04_uncertainty(answer, generator):
     count, points, axes = different(generator, 3)
     data, noise = generator.standard_normal((points, axes)), generator.standard_normal((count, axes))
@@ -23,7 +23,7 @@ def ch04_uncertainty(answer, generator):
         agree(f"the uncertainty at sigma {sigma:.2f}", answer(x, data, alpha, sigma), (weights * square).sum(1))
 
 
-@exercise
+@exercise("ddim_step")
 def ch04_ddim_step(answer, generator):
     shape = (*different(generator, 4), 1)
     clean, noise = generator.standard_normal((2, *shape))
@@ -34,7 +34,7 @@ def ch04_ddim_step(answer, generator):
     agree("the clip at the next level", answer(x, noise, here, there), curve.mix(clean, noise, there))
 
 
-@exercise
+@exercise("deviations")
 def ch04_deviations(answer, generator):
     alpha_bar = np.cumprod(1 - generator.uniform(0.01, 0.3, different(generator, 1, 5, 12)))
     expected, before = [], 1.0  # alpha_bar before the step
@@ -45,7 +45,7 @@ def ch04_deviations(answer, generator):
     agree("the standard deviations", answer(alpha_bar), expected)
 
 
-@exercise
+@exercise("energy")
 def ch04_energy(answer, generator):
     first, second, axes = different(generator, 3)
     a, b = generator.standard_normal((first, axes)), 1 + generator.standard_normal((second, axes))
@@ -75,7 +75,7 @@ FIGURE = 0.03  # the energy distance that a training has to reach
 POINTS, STEPS = 400, 20
 
 
-@exercise
+@exercise("predict")
 def ch04_train(answer, generator):
     distance = [
         _energy_distance(_sampled(answer, generator, label), moons(generator, np.full(POINTS, label)))
@@ -92,12 +92,6 @@ def _sampled(predict, generator, label):
     """Points (POINTS, 2) by Euler's method on rectified flow, from pure noise."""
     x, labels = generator.standard_normal((POINTS, 2)), np.full(POINTS, label)
     for now, after in itertools.pairwise(np.linspace(1, 0, STEPS + 1)):
-        velocity = predict(x.copy(), np.full(POINTS, now), labels.copy())
-        if velocity is None:
-            raise Wrong("nothing was returned. Is the stub filled in?")
-        if np.shape(velocity) != x.shape:
-            raise Wrong(f"the velocity has shape {np.shape(velocity)}, and the points have {x.shape}")
-        x = x - (now - after) * np.asarray(velocity, dtype=np.float64)
-        if not np.isfinite(x).all():
-            raise Wrong("there is NaN or infinity in the velocity")
+        velocity = shaped("the velocity", predict(x.copy(), np.full(POINTS, now), labels.copy()), x.shape)
+        x = x - (now - after) * velocity.astype(np.float64)
     return x

@@ -6,7 +6,7 @@ from ...autograd import simple_attention, softmax
 from .exercise import Wrong, agree, agree_all, agree_gradients, different, exercise
 
 
-@exercise
+@exercise("grouped_attention")
 def ch05_attention(answer, generator):
     groups, times, queries, keys, width, value_width = different(generator, 6, 2, 9)
     q = generator.standard_normal((groups * times, queries, width)) * 2
@@ -25,7 +25,7 @@ def _with_bias(q, k, v, bias):
     return softmax(q @ k.transpose() * (1 / np.sqrt(q.shape[-1])) + bias) @ v
 
 
-@exercise
+@exercise("attention_pullback")
 def ch05_pullback(answer, generator):
     queries, keys, width, value_width = different(generator, 4, 2, 10)
     shapes = {"q": (queries, width), "k": (keys, width), "v": (keys, value_width), "the bias": (queries, keys)}
@@ -40,7 +40,7 @@ def _summary(scores, values):
     return top, weights.sum(axis=1, keepdims=True), weights @ values
 
 
-@exercise
+@exercise("merge")
 def ch05_merge(answer, generator):
     queries, width, *lengths = different(generator, 5, 2, 10)
     where = int(generator.integers(4))
@@ -54,7 +54,7 @@ def ch05_merge(answer, generator):
     agree_all(request, answer(parts), dict(zip(names, _summary(scores, values))))
 
 
-@exercise
+@exercise("visible_to")
 def ch05_visible(answer, generator):
     queries, keys = different(generator, 2, 6, 12)
     query_time, key_time = (np.sort(generator.integers(0, 8, size)) for size in (queries, keys))

@@ -8,7 +8,7 @@ from ...models.patches import patchify
 from .exercise import agree, different, exercise
 
 
-@exercise
+@exercise("clip_from")
 def ch06_unpatchify(answer, generator):
     patch, grid = different(generator, 3, 1, 5), different(generator, 3, 2, 5)
     shape = [side * count for side, count in zip(patch, grid)]
@@ -16,7 +16,7 @@ def ch06_unpatchify(answer, generator):
     agree("the clip", answer(patchify(clip[None], patch).data[0], tuple(grid), tuple(patch)), clip)
 
 
-@exercise
+@exercise("near")
 def ch06_near(answer, generator):
     grid, reach = tuple(different(generator, 3, 3, 6)), tuple(different(generator, 3, 0, 3))
     places = list(np.ndindex(grid))
@@ -27,7 +27,7 @@ def ch06_near(answer, generator):
     agree("the pairs (N, N)", answer(grid, reach), np.reshape(expected, (len(places), -1)))
 
 
-@exercise
+@exercise("rotate")
 def ch06_rotate(answer, generator):
     tokens, half = different(generator, 2)
     x, angle = generator.standard_normal((tokens, 2 * half)), generator.uniform(-3, 3, (tokens, half))
@@ -35,7 +35,7 @@ def ch06_rotate(answer, generator):
     agree("the rotated rows", answer(x, angle), np.stack([points.real, points.imag], axis=-1).reshape(x.shape))
 
 
-@exercise
+@exercise("count_tokens")
 def ch06_tokens(answer, generator):
     factor, patch = 2 ** int(generator.integers(0, 4)), different(generator, 3, 1, 4)
     grid = different(generator, 3, 2, 9)

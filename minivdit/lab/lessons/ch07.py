@@ -12,7 +12,7 @@ def _stream(generator):
     return 3 * generator.standard_normal(shape) * generator.random((*shape[:-1], 1)) + generator.standard_normal(1)
 
 
-@exercise
+@exercise("norm_pullback")
 def ch07_norm(answer, generator):
     faint = 1e-3 * generator.standard_normal((4, 7))  # so small that eps counts
     for what, x in (("the gradient", _stream(generator)), ("the gradient for very small numbers", faint)):
@@ -22,7 +22,7 @@ def ch07_norm(answer, generator):
         agree(what, answer(x, grad), expected)
 
 
-@exercise
+@exercise("fold")
 def ch07_fold(answer, generator):
     width, columns = different(generator, 2)
     weight, (shift, scale) = generator.standard_normal((width, columns)), generator.standard_normal((2, width))
@@ -30,7 +30,7 @@ def ch07_fold(answer, generator):
     agree_all("return two arrays: the weight and the bias", answer(shift, scale, weight), expected)
 
 
-@exercise
+@exercise("gate_pullback")
 def ch07_gate(answer, generator):
     x = _stream(generator)
     branch, grad = generator.standard_normal((2, *x.shape))
@@ -43,7 +43,7 @@ def ch07_gate(answer, generator):
     agree_gradients(got, lambda x, gate, branch: gated_residual(x, gate * strength, branch), inputs, grad)
 
 
-@exercise
+@exercise("matrix_parameters")
 def ch07_parameters(answer, generator):
     width, ratio, depth = (
         2 * int(generator.integers(2, 20)),

@@ -8,13 +8,13 @@ import numpy as np
 from ...autograd import softmax
 from ...diffusion import guided
 from ...models import CaptionReader
-from .exercise import Wrong, agree, agree_all, different, exercise
+from .exercise import Wrong, agree, agree_all, different, exercise, shaped
 
 DIRECTIONS = CaptionReader.ANSWERS[:4]  # right, left, up, down
 ENOUGH = 0.9  # of the directions right; a bag of words gets 5/8
 
 
-@exercise
+@exercise("merge_pair")
 def ch08_merge(answer, generator):
     while True:  # until one pair is the most frequent one
         tokens = [int(token) for token in generator.integers(2, 6, size=24)]
@@ -32,7 +32,7 @@ def ch08_merge(answer, generator):
     agree("the tokens", answer(tokens, new), merged)
 
 
-@exercise
+@exercise("look_at_words")
 def ch08_cross(answer, generator):
     clips, heads, patches, length, width, value_width = different(generator, 6, 2, 9)
     present = generator.random((clips, length)) < 0.6
@@ -49,7 +49,7 @@ def ch08_cross(answer, generator):
     agree("what the patches see", answer(q, k, v, present), expected)
 
 
-@exercise
+@exercise("guide")
 def ch08_guide(answer, generator):
     shape = different(generator, 5, 2, 7)
     both = generator.standard_normal((2, *shape))
@@ -60,7 +60,7 @@ def ch08_guide(answer, generator):
     agree("the guided prediction", answer(*both, scale, phi), np.stack(expected))
 
 
-@exercise
+@exercise("rise_of")
 def ch08_rise(answer, generator):
     (clips,) = different(generator, 1, 5, 12)
     right = generator.uniform(0.2, 1.5, clips)
@@ -69,7 +69,7 @@ def ch08_rise(answer, generator):
     agree_all("return two numbers: the mean rise and its standard error", answer(right, right + rises), expected)
 
 
-@exercise
+@exercise("which_way")
 def ch08_bind(answer, generator):
     digits = np.array([generator.permutation(4)[:2] for _ in range(64)])
     directions = generator.integers(4, size=digits.shape)
@@ -78,12 +78,8 @@ def ch08_bind(answer, generator):
     ]
     turned = generator.random(64) < 0.5  # asked for in the other order
     digits[turned], directions[turned] = digits[turned, ::-1], directions[turned, ::-1]
-    got = answer(captions, digits)
-    if got is None or got is ...:
-        raise Wrong("the directions: nothing was returned. Is the stub filled in?")
-    if np.shape(got) != directions.shape:
-        raise Wrong(f"the directions: shape {np.shape(got)}, where {directions.shape} is wanted: one for each digit")
-    share = (np.asarray(got) == directions).mean()
+    got = shaped("the directions, one for each digit", answer(captions, digits), directions.shape)
+    share = (got == directions).mean()
     if share < ENOUGH:
         raise Wrong(
             f"{share:.0%} of the directions are right; {ENOUGH:.0%} are to be reached, and a bag of words has 62%"

@@ -7,7 +7,7 @@ from .exercise import agree, agree_all, different, exercise
 BLACK = 0.02  # what is darker counts as no ink
 
 
-@exercise
+@exercise("decibels_of_ink")
 def ch09_psnr(answer, generator):
     shape = different(generator, 4, 3, 8)
     clips = generator.random((*shape, 1)) * (generator.random((*shape, 1)) < 0.4)  # mostly black, in [0, 1]
@@ -17,7 +17,7 @@ def ch09_psnr(answer, generator):
     agree("the decibels (B,)", answer(rebuilt, clips), expected)
 
 
-@exercise
+@exercise("numbers_needed")
 def ch09_linear(answer, generator):
     width, rows = 6 + int(generator.integers(0, 4)), 23
     patches = generator.standard_normal((rows, width)) * 0.7 ** np.arange(width)
@@ -28,7 +28,7 @@ def ch09_linear(answer, generator):
     agree("how many numbers", answer(patches, share), kept)
 
 
-@exercise
+@exercise("moments")
 def ch09_normalise(answer, generator):
     frames, height, width, channels, *counts = different(generator, 7, 2, 9)
     scale, shift = generator.uniform(0.1, 3, channels), generator.standard_normal(channels)
@@ -44,14 +44,14 @@ def ch09_normalise(answer, generator):
     agree_all("return two arrays: the means and the standard deviations", answer(batches), dict(zip(names, expected)))
 
 
-@exercise
+@exercise("alpha_bar_as_seen")
 def ch09_level(answer, generator):
     alpha_bar, deviation = generator.uniform(0.05, 0.95, 7), generator.uniform(0.1, 4, 7)
     ratio = deviation**2 * alpha_bar / (1 - alpha_bar)  # signal to noise
     agree("alpha_bar", answer(alpha_bar, deviation), 1 - 1 / (1 + ratio))
 
 
-@exercise
+@exercise("tokens_of_clip")
 def ch09_tokens(answer, generator):
     blocks, rows, columns = (1 + int(n) for n in generator.permutation(8)[:3])
     frames, height, width = 4 * blocks + 1, 16 * rows, 16 * columns

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 
 from ..study.ball import FRAMES, HEIGHT, WIDTH, look_at, straight_line
-from .exercise import Wrong, agree, different, exercise
+from .exercise import Wrong, agree, different, exercise, shaped
 
 # What a trained network has to reach with the fast ball: change of hue in degrees, frames with a ball, px a frame, and
 # how alike the hues of all clips may be, from 0 (all hues alike often) to 1 (always the same one).
 CHANGE, SEEN, SPEED, ALIKE = 3, 0.95, 0.8, 0.6
 
 
-@exercise
+@exercise("worst_pair")
 def ch10_hue(answer, generator):
     clips, frames = different(generator, 2, 3, 9)
     hue = generator.uniform(-np.pi, np.pi, (clips, frames))
@@ -21,7 +21,7 @@ def ch10_hue(answer, generator):
     agree("the degrees (B,)", answer(hue), np.degrees(away).max(axis=1))
 
 
-@exercise
+@exercise("noise_handed_on")
 def ch10_noise(answer, generator):
     own = generator.standard_normal((*different(generator, 4, 2, 8), 3))  # (B, T, H, W, C)
     share = float(generator.uniform(0.1, 0.9))
@@ -31,7 +31,7 @@ def ch10_noise(answer, generator):
     agree("the noise (B, T, H, W, C)", answer(own, share), np.stack(expected, axis=1))
 
 
-@exercise
+@exercise("left_behind_after")
 def ch10_left(answer, generator):
     inked = generator.random(different(generator, 4, 4, 9)) < 0.5  # (B, T, rows, columns)
     expected = []
@@ -41,7 +41,7 @@ def ch10_left(answer, generator):
     agree("the shares (T - 1,)", answer(inked), expected)
 
 
-@exercise
+@exercise("interval")
 def ch10_paired(answer, generator):
     seeds = different(generator, 1, 3, 9)[0]
     luck = 5 * generator.standard_normal((2, seeds))  # what a seed does to both patterns
@@ -56,16 +56,11 @@ def ch10_paired(answer, generator):
     agree("the interval (low, high)", got, expected)
 
 
-@exercise
+@exercise("roll_fast")
 def ch10_rolls(answer, generator):
     noise = generator.standard_normal((24, FRAMES, HEIGHT, WIDTH, 3), dtype=np.float32)
-    video = answer(noise)
-    if video is None or video is ...:
-        raise Wrong("the clips: nothing was returned. Is the stub filled in?")
-    if np.shape(video) != noise.shape:
-        raise Wrong(f"the clips: shape {np.shape(video)}, where {noise.shape} is wanted")
-    video = np.asarray(video)
-    if not (video.min() >= -0.01 and video.max() <= 1.01):  # NaN fails, too
+    video = shaped("the clips", answer(noise), noise.shape)
+    if not (video.min() >= -0.01 and video.max() <= 1.01):
         raise Wrong("the clips: pixels lie between 0 and 1, as `draw` returns them")
     hue, x, seen = look_at(video)
     if seen.mean() < SEEN:

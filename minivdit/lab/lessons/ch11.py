@@ -7,7 +7,7 @@ import numpy as np
 from .exercise import Wrong, agree, different, exercise
 
 
-@exercise
+@exercise("sliding_links")
 def ch11_sliding(answer, generator):
     grid, far = different(generator, 3, 3, 7), generator.permutation(3)
     places = [tuple(place) for place in np.argwhere(np.ones(grid))]
@@ -19,7 +19,7 @@ def _random_links(generator, tokens, share):
     return generator.random((tokens, tokens)) < share
 
 
-@exercise
+@exercise("blocks_until_all")
 def ch11_blocks(answer, generator):
     tokens, blocks = different(generator, 1, 5, 10)[0], int(generator.integers(2, 5))
     # In each block few tokens look at anyone else: it takes some cycles, and rarely a whole number of them.
@@ -39,7 +39,7 @@ def ch11_blocks(answer, generator):
         raise Wrong("where some tokens never hear from some others, it is infinite")
 
 
-@exercise
+@exercise("average_distance")
 def ch11_distance(answer, generator):
     tokens = different(generator, 1, 5, 10)[0]
     ring = np.roll(np.eye(tokens, dtype=bool), 1, axis=1)  # one way to everyone, a long one
@@ -58,7 +58,7 @@ def ch11_distance(answer, generator):
         raise Wrong("where two groups have no link between them, the distance is infinite")
 
 
-@exercise
+@exercise("spent_by_distance")
 def ch11_spent(answer, generator):
     frames, places = different(generator, 2, 2, 6)
     frame = np.repeat(np.arange(frames), places)

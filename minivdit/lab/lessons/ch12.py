@@ -53,7 +53,7 @@ def stills(patterns, width, steps, rate):
             return float(loss(64).data)
 
 
-@exercise
+@exercise("pairs_looking_back")
 def ch12_pairs(answer, generator):
     grid, back = tuple(different(generator, 3, 2, 10)), int(generator.integers(0, 5))
     frame = np.indices(grid)[0].ravel()
@@ -61,14 +61,14 @@ def ch12_pairs(answer, generator):
     agree("the number of pairs", answer(grid, back), np.count_nonzero((away >= 0) & (away <= back)))
 
 
-@exercise
+@exercise("block")
 def ch12_block(answer, generator):
     tokens, width, ratio, words = (int(n) for n in generator.integers(2, 500, 4))
     expected = block_flops(tokens, width, mlp_ratio=ratio, words=words)
     agree("the FLOPs", answer(tokens, width, ratio, words), expected)
 
 
-@exercise
+@exercise("longest")
 def ch12_longest(answer, generator):
     places, width, frames = (int(n) for n in generator.integers(2, 60, 3))
     least, most = (block_flops(n * places, width) / block_flops(places, width) for n in (frames, frames + 1))
@@ -76,7 +76,7 @@ def ch12_longest(answer, generator):
     agree("the number of frames", answer(budget, places, width), frames)
 
 
-@exercise
+@exercise("choose")
 def ch12_budget(answer, generator):
     try:
         patterns, width, steps, rate = answer()

@@ -5,7 +5,7 @@ import numpy as np
 from .exercise import agree, agree_all, different, exercise
 
 
-@exercise
+@exercise("tile_gradients")
 def ch13_backward(answer, generator):
     queries, keys, width, value_width, first = different(generator, 5, 2, 10)
     q, k = 2 * generator.standard_normal((queries, width)), generator.standard_normal((keys + first, width))
@@ -24,7 +24,7 @@ def ch13_backward(answer, generator):
         agree_all("return two gradients: of the keys and of the values", got, expected)
 
 
-@exercise
+@exercise("causal_traffic")
 def ch13_causal(answer, generator):
     tokens, width, own, tile = (int(n) for n in generator.integers(3, 60, 4))
     bytes_each = int(generator.choice([2, 4]))
@@ -37,7 +37,7 @@ def ch13_causal(answer, generator):
     agree("the bytes", answer(tokens, width, own, tile, bytes_each), numbers * width * bytes_each)
 
 
-@exercise
+@exercise("least_padding")
 def ch13_padding(answer, generator):
     for piece in (1, 2, 4):
         row = piece * int(generator.integers(3, 80))
@@ -48,7 +48,7 @@ def ch13_padding(answer, generator):
         agree(f"the padding of {row} words, read by {piece}", answer(row, piece), padding)
 
 
-@exercise
+@exercise("least_queries")
 def ch13_tile(answer, generator):
     tokens, width = int(generator.integers(100, 900)), int(generator.integers(8, 100))
     bytes_each, bandwidth = int(generator.choice([2, 4])), float(10 ** generator.uniform(10, 12))
@@ -58,7 +58,7 @@ def ch13_tile(answer, generator):
     agree("the number of queries", answer(tokens, width, bytes_each, peak, bandwidth), expected)
 
 
-@exercise
+@exercise("blocks_that_fit")
 def ch13_blocks(answer, generator):
     threads, registers = 32 * int(generator.integers(2, 9)), 8 * int(generator.integers(4, 25)) + 1
     shared = int(generator.integers(1_000, 60_000))

@@ -7,7 +7,7 @@ import numpy as np
 from .exercise import agree, different, exercise
 
 
-@exercise
+@exercise("outwards")
 def ch14_outwards(answer, generator):
     steps, frames, lag = different(generator, 3, 1, 12)
     given = generator.random(frames + 2) < 0.3
@@ -23,7 +23,7 @@ def ch14_outwards(answer, generator):
     agree("the levels", answer(steps, given.copy(), lag), expected)
 
 
-@exercise
+@exercise("with_truth")
 def ch14_truth(answer, generator):
     shape = tuple(different(generator, 5))
     clean, noise, velocity = generator.standard_normal((3, *shape))
@@ -34,7 +34,7 @@ def ch14_truth(answer, generator):
     agree("the velocity", answer(velocity, (1 - t) * clean + t * noise, clean_or_not, known, level), expected)
 
 
-@exercise
+@exercise("known_latents")
 def ch14_latents(answer, generator):
     frames, rows, columns, in_time, factor = different(generator, 5, 2, 8)
     known = np.ones((1 + frames * in_time, rows * factor, columns * factor), bool)
@@ -47,7 +47,7 @@ def ch14_latents(answer, generator):
     agree("the known latents", answer(known, in_time, factor), expected)
 
 
-@exercise
+@exercise("new_frames")
 def ch14_rounds(answer, generator):
     window = int(generator.integers(4, 17))
     context, frames = int(generator.integers(1, window)), int(generator.integers(window, 40))

@@ -3,13 +3,13 @@
 import numpy as np
 
 from ...models.patterns import labels
-from .exercise import Wrong, agree, agree_all, exercise
+from .exercise import Wrong, agree, agree_all, exercise, shaped
 
 DRAWS = 200  # of stratified levels
 WANTED = 0.015  # mean squared error of clips that were compressed to half
 
 
-@exercise
+@exercise("causal_half")
 def ch15_causal(answer, generator):
     channels, kernel = int(generator.integers(2, 6)), generator.standard_normal(3)
     x = generator.standard_normal((int(generator.integers(9, 20)), channels))
@@ -26,7 +26,7 @@ def ch15_causal(answer, generator):
         state, first = got[1], first + len(chunk)
 
 
-@exercise
+@exercise("padded_share")
 def ch15_waste(answer, generator):
     shapes = generator.integers(1, 12, (int(generator.integers(2, 6)), 3))
     held = sum(t * h * w for t, h, w in shapes.tolist())
@@ -34,7 +34,7 @@ def ch15_waste(answer, generator):
     agree("the share that is padding", answer([tuple(map(int, shape)) for shape in shapes]), 1 - held / batch.size)
 
 
-@exercise
+@exercise("skiparse")
 def ch15_skiparse(answer, generator):
     k = int(generator.integers(2, 6))
     tokens = k * k * int(generator.integers(1, 4)) + int(generator.integers(0, k))
@@ -45,7 +45,7 @@ def ch15_skiparse(answer, generator):
     agree_all("return two arrays. Is the stub filled in?", answer(tokens, k), expected)
 
 
-@exercise
+@exercise("stratified_levels")
 def ch15_strata(answer, generator):
     batch = int(generator.integers(8, 30))
     draws = [answer(batch, generator) for _ in range(DRAWS)]
@@ -80,7 +80,7 @@ def walks(generator, mixing, clips, frames=9):
     return hidden @ mixing + 0.1 * generator.standard_normal((clips, frames, mixing.shape[1]))
 
 
-@exercise
+@exercise("train_compressor")
 def ch15_compress(answer, generator):
     mixing = np.linalg.qr(generator.standard_normal((6, 6)))[0][:3] * 2**0.5
     trained = answer(walks(generator, mixing, 500))
@@ -88,17 +88,13 @@ def ch15_compress(answer, generator):
         raise Wrong("return two functions: encode and decode. Is the stub filled in?")
     encode, decode = trained
     clips = walks(generator, mixing, 50)
-    latents, whole = np.asarray(encode(clips.copy())), (len(clips), 5, 6)
-    if latents.shape != whole:
-        raise Wrong(f"encode makes {latents.shape} of clips {clips.shape}; {whole} is wanted")
+    latents = shaped(f"what encode makes of clips {clips.shape}", encode(clips.copy()), (len(clips), 5, 6))
     for t in range(1, 9):
         changed = clips.copy()
         changed[:, t:] += 1
         if not np.allclose(np.asarray(encode(changed))[:, : (t + 1) // 2], latents[:, : (t + 1) // 2], atol=1e-6):
             raise Wrong(f"encode isn't causal: frame {t} changes a latent of earlier frames")
-    rebuilt = np.asarray(decode(latents.copy()))
-    if rebuilt.shape != clips.shape:
-        raise Wrong(f"decode makes {rebuilt.shape}; {clips.shape} is wanted")
+    rebuilt = shaped("what decode makes", decode(latents.copy()), clips.shape)
     error = ((rebuilt - clips) ** 2).mean()
     if not error <= WANTED:
         raise Wrong(f"new clips come back with an error of {error:.3f}; at most {WANTED} is wanted")

@@ -5,7 +5,7 @@ import numpy as np
 from .exercise import Wrong, agree, different, exercise
 
 
-@exercise
+@exercise("by_level")
 def ch16_levels(answer, generator):
     clips, frames, bins = different(generator, 3, 3, 9)
     every = np.arange(clips * frames) % bins + generator.uniform(0.05, 0.95, clips * frames)
@@ -22,7 +22,7 @@ def ch16_levels(answer, generator):
     agree("the error in each bin", answer(error.copy(), level.copy(), bins), expected)
 
 
-@exercise
+@exercise("strengths")
 def ch16_strengths(answer, generator):
     clips, frames = different(generator, 2, 4, 10)
     law = np.cumsum(generator.uniform(-0.5, 1.5, (frames, 2)), axis=0)
@@ -36,7 +36,7 @@ def ch16_strengths(answer, generator):
     agree("the strengths, with errors", answer(places, law), expected)
 
 
-@exercise
+@exercise("floor_of")
 def ch16_floor(answer, generator):
     clips, classes = int(generator.integers(8, 20)), int(generator.integers(2, 5))
     asked, seen = generator.integers(0, classes, clips), generator.integers(-1, classes, clips)
@@ -46,7 +46,7 @@ def ch16_floor(answer, generator):
     agree("the floor", answer(asked.copy(), seen.copy()), expected)
 
 
-@exercise
+@exercise("steps_that_fit")
 def ch16_steps(answer, generator):
     flops, speed = float(10 ** generator.uniform(8, 12)), float(10 ** generator.uniform(9, 12))
     share, step = float(generator.uniform(0.1, 0.6)), 3 * flops / speed

@@ -3,7 +3,7 @@
 from .exercise import agree, different, exercise
 
 
-@exercise
+@exercise("conv_from_torch")
 def ch18_conv(answer, generator):
     space = int(generator.integers(1, 4))
     *kernel, inputs, outputs = different(generator, space + 2, 2, 8)
@@ -12,7 +12,7 @@ def ch18_conv(answer, generator):
     agree(f"the kernel with {space} axes in space", answer(theirs), ours)
 
 
-@exercise
+@exercise("interleaved")
 def ch18_pairs(answer, generator):
     inputs, half, heads = different(generator, 3, 2, 7)
     weight = generator.standard_normal((inputs, heads * 2 * half))
@@ -20,7 +20,7 @@ def ch18_pairs(answer, generator):
     agree("the weight (in, heads d)", answer(weight, heads), expected)
 
 
-@exercise
+@exercise("levels_from_timesteps")
 def ch18_unshift(answer, generator):
     levels, shift = generator.random(int(generator.integers(3, 9))), float(generator.uniform(1.5, 8))
     levels[0] = 1
@@ -28,7 +28,7 @@ def ch18_unshift(answer, generator):
     agree(f"the levels for a shift of {shift:.2f}", answer(1000 * sigma, shift), levels)
 
 
-@exercise
+@exercise("bytes_on_each")
 def ch18_memory(answer, generator):
     gpus = 2 ** int(generator.integers(1, 7))
     parameters = gpus * int(generator.integers(1_000, 1_000_000))

@@ -6,17 +6,13 @@
       expected, compared   <-- value ---     (value, pullback)
 
 A function isn't copied: the other side gets a Remote, which calls it back where it lives. So the numbers that are
-expected, and the verdict, exist only in the process that grades. What that process sends is pickled. It must never
-unpickle what it is sent, since unpickling can run any code: a student's process answers in JSON, with the bytes of
-arrays in it.
+expected, and the verdict, exist only in the process that grades. Messages are JSON, with the bytes of arrays in it.
+They are never pickled: to unpickle what a student's process sends could run any code.
 """
 
 import base64
-import io
 import json
-import pickle
 import re
-import types
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,14 +47,13 @@ class Other:
 class Line:
     """One end of the line between two processes: it asks, and answers what it is asked meanwhile.
 
-    source, sink: raw streams of bytes. dumps(message, functions), loads(content, line): to bytes and back; `functions`
-    are those of this side that were handed over, by their numbers.
+    source, sink: raw streams of bytes. functions: those of this side that may be called, by their numbers; those that
+    are handed over come to them.
     """
 
-    def __init__(self, source, sink, dumps, loads, functions=()):
-        self.source, self.sink = source, sink
-        self.dumps, self.loads = dumps, loads
-        self.functions = list(functions)
+    def __init__(self, source, sink, functions=()):
+        self.source, self.sink, self.functions = source, sink, list(functions)
+        self.dumps, self.loads = as_json, from_json  # kept, since a student's code may change this module
 
     def ask(self, number, *inputs, **named):
         """What the other side's function returns for these inputs; an error of the same name if it raises one."""
@@ -118,52 +113,9 @@ class Line:
         return bytes(content)
 
 
-def _number(function, functions):
-    functions.append(function)
-    return len(functions) - 1
-
-
-# From the process that grades: pickled -------------------------------------------------------------------------------
-
-
-class _Pickler(pickle.Pickler):
-    def __init__(self, file, functions):
-        super().__init__(file)
-        self.functions = functions
-
-    def persistent_id(self, thing):
-        ours = isinstance(thing, types.FunctionType | types.MethodType) and thing.__module__.startswith("minivdit.")
-        if ours or isinstance(thing, Remote):  # others are NumPy's, by which arrays are pickled
-            return "function", _number(thing, self.functions)
-        if isinstance(thing, np.random.Generator):  # a new one, lest the other side's draws change nothing here
-            return "generator", int(thing.integers(1 << 62))
-        return None
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file, line):
-        super().__init__(file)
-        self.line = line
-
-    def persistent_load(self, mark):
-        kind, number = mark
-        return Remote(self.line, number) if kind == "function" else np.random.default_rng(number)
-
-
-def pickled(message, functions):
-    content = io.BytesIO()
-    _Pickler(content, functions).dump(message)
-    return content.getvalue()
-
-
-def unpickled(content, line):
-    return _Unpickler(io.BytesIO(content), line).load()
-
-
-# From the student's process: JSON ------------------------------------------------------------------------------------
-
-
 def as_json(message, functions):
+    """A message as bytes. functions: a list, to which those in the message are added."""
+
     def plain(thing):
         if thing is None or type(thing) in (bool, int, float, str):
             return thing
@@ -178,14 +130,19 @@ def as_json(message, functions):
             if array.dtype.kind in "biufc":
                 content = base64.b64encode(array.tobytes()).decode()
                 return {"array": [array.dtype.str, list(array.shape), content]}
+        if isinstance(thing, np.random.Generator):  # a new one, lest the other side's draws change nothing here
+            return {"generator": int(thing.integers(1 << 62))}
         if callable(thing):
-            return {"function": _number(thing, functions)}
+            functions.append(thing)
+            return {"function": len(functions) - 1}
         return {"ellipsis" if thing is ... else "other": type(thing).__name__}
 
     return json.dumps(plain(message)).encode()
 
 
 def from_json(content, line):
+    """The message again. line: by which its functions are called."""
+
     def full(thing):
         if thing is None or isinstance(thing, bool | int | float | str):
             return thing
@@ -195,11 +152,13 @@ def from_json(content, line):
             dtype = np.dtype(dtype)
             if dtype.kind not in "biufc":
                 raise ValueError(dtype)
-            return np.frombuffer(base64.b64decode(content), dtype).reshape(shape).copy()
+            return np.frombuffer(base64.b64decode(content), dtype).reshape(shape).copy()[()]  # no axes: a number
         if kind in ("tuple", "list"):
             return {"tuple": tuple, "list": list}[kind](map(full, held))
         if kind == "dict":
             return {full(key): full(value) for key, value in held}
+        if kind == "generator":
+            return np.random.default_rng(held)
         return Remote(line, held) if kind == "function" else ... if kind == "ellipsis" else Other(held)
 
     return full(json.loads(content))

@@ -1,11 +1,12 @@
 """How an answer to an exercise is checked: random inputs of odd sizes, and a message that says what is wrong.
 
-    @exercise
+    @exercise("sine")
     def ch01_sine(answer, generator):
         x = generator.standard_normal((3, 5))
         agree("the value", answer(x), np.sin(x))
 
-makes `ch01_sine(answer)`, which tries several random inputs and returns a Verdict. A check never raises, so that a
+makes `ch01_sine(answer)`, which tries several random inputs and returns a Verdict. "sine" is what the chapter calls the
+function that is asked for, so that it is found in a notebook that is graded. A check never raises, so that a
 notebook with an exercise still to be done runs to its end. The answer works on copies of the arrays that the case gives
 it: changing them in place is neither a mistake nor a way to change what is expected.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from ...autograd import Tensor, gradients
 
+EXERCISES = {}  # name: check, chapter by chapter
 NEARLY = 1e-3  # of the largest number expected: a deviation that is told as a small one
 CASES = 6  # random inputs that an answer must get right
 
@@ -38,23 +40,31 @@ class Verdict:
         return ("Right: " if self.right else "Not yet: ") + self.sentence
 
 
-def exercise(case):
-    """Turn case(answer, generator), which raises Wrong where an answer is, into check(answer) -> Verdict."""
+def exercise(stub):
+    """Turn case(answer, generator), which raises Wrong where an answer is, into check(answer) -> Verdict.
 
-    @functools.wraps(case)
-    def check(answer):
-        if callable(answer):
-            answer = _on_copies(answer)
-        for seed in range(CASES):
-            try:
-                case(answer, np.random.default_rng(seed))
-            except Wrong as wrong:
-                return Verdict(False, str(wrong))
-            except Exception as error:  # the answer's own mistake: whatever it raises is told
-                return Verdict(False, f"it stopped with {type(error).__name__}: {error}")
-        return Verdict(True, f"{CASES} random cases agree.")
+    stub: the name of the function that is asked for, kept as the check's `stub`.
+    """
 
-    return check
+    def register(case):
+        @functools.wraps(case)
+        def check(answer):
+            if callable(answer):
+                answer = _on_copies(answer)
+            for seed in range(CASES):
+                try:
+                    case(answer, np.random.default_rng(seed))
+                except Wrong as wrong:
+                    return Verdict(False, str(wrong))
+                except Exception as error:  # the answer's own mistake: whatever it raises is told
+                    return Verdict(False, f"it stopped with {type(error).__name__}: {error}")
+            return Verdict(True, f"{CASES} random cases agree.")
+
+        check.stub = stub
+        EXERCISES[case.__name__] = check
+        return check
+
+    return register
 
 
 def _on_copies(answer):
@@ -84,6 +94,17 @@ def agree(what, got, expected, tolerance=1e-6):
     tolerance: of the largest number expected; where `got` is float32, whose own rounding adds up, at least 1e-5.
     """
     expected = np.asarray(expected)
+    got = shaped(what, got, expected.shape)
+    if got.dtype == np.float32:
+        tolerance = max(tolerance, 1e-5)
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+    size = max(1e-12, float(np.abs(expected).max(initial=0)))
+    if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
+        raise Wrong(f"{what}: right shape, wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
+
+
+def shaped(what, got, shape):
+    """`got` as an array of finite numbers of this shape; Wrong for anything else."""
     if got is None or got is ...:
         raise Wrong(f"{what}: nothing was returned. Is the stub filled in?")
     try:
@@ -92,18 +113,12 @@ def agree(what, got, expected, tolerance=1e-6):
         raise Wrong(f"{what}: not an array of numbers") from None
     if got.dtype.kind not in "biuf":
         raise Wrong(f"{what}: not an array of numbers but of {got.dtype}")
-    if got.shape != expected.shape:
-        exchanged = got.ndim == expected.ndim and sorted(got.shape) == sorted(expected.shape)
-        hint = ": the sizes are right, their order isn't" if exchanged else ""
-        raise Wrong(f"{what}: shape {got.shape}, where {expected.shape} is wanted{hint}")
+    if got.shape != tuple(shape):
+        hint = ": the sizes are right, their order isn't" if sorted(got.shape) == sorted(shape) else ""
+        raise Wrong(f"{what}: shape {got.shape}, where {tuple(shape)} is wanted{hint}")
     if not np.isfinite(got).all():
         raise Wrong(f"{what}: there is NaN or infinity in it")
-    if got.dtype == np.float32:
-        tolerance = max(tolerance, 1e-5)
-    got, expected = got.astype(np.float64), expected.astype(np.float64)
-    size = max(1e-12, float(np.abs(expected).max(initial=0)))
-    if float(np.abs(got - expected).max(initial=0)) > tolerance * size:
-        raise Wrong(f"{what}: right shape, wrong numbers: {_diagnosis(got, expected, tolerance * size)}")
+    return got
 
 
 def agree_all(request, got, expected):

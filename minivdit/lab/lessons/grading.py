@@ -28,7 +28,7 @@ from pathlib import Path
 import minivdit
 
 from . import check
-from .crossing import Gone, Line, from_json, pickled
+from .crossing import Gone, Line
 from .exercise import Verdict
 from .notebook import SETTING
 
@@ -113,7 +113,7 @@ def _process(seconds):
             start_new_session=True,
         )
         try:
-            line = Line(process.stdout, process.stdin, pickled, from_json)
+            line = Line(process.stdout, process.stdin)
             with contextlib.suppress(Gone):  # which the next request tells
                 line.ask(0, seconds)
             yield line

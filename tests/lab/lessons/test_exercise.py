@@ -53,7 +53,7 @@ def test_no_message_holds_the_right_numbers():
 def test_an_exercise_tries_several_cases_and_never_raises():
     seen = []
 
-    @exercise
+    @exercise("double")
     def double(answer, generator):
         x = generator.standard_normal(different(generator, 2))
         seen.append(x.shape)
@@ -68,7 +68,7 @@ def test_an_exercise_tries_several_cases_and_never_raises():
 
 
 def test_an_answer_may_change_its_inputs_and_gains_nothing_by_it():
-    @exercise
+    @exercise("double")
     def double(answer, generator):
         x = generator.standard_normal(different(generator, 2))
         agree("the double", answer([x], {"x": x})[0], 2 * x)

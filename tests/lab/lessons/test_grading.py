@@ -13,8 +13,8 @@ from minivdit.base import backend
 from minivdit.base.errors import InputError
 from minivdit.lab.lessons import check, grading, report
 from minivdit.lab.lessons.answering import without_magics
-from minivdit.lab.lessons.crossing import MOST, Gone, Line, Remote, as_json, from_json, pickled, unpickled
-from minivdit.lab.lessons.stubs import STUBS
+from minivdit.lab.lessons.crossing import MOST, Gone, Line, Remote, as_json, from_json
+from minivdit.lab.lessons.report import STUBS
 
 START = STUBS["00_start_here"]  # three exercises: backwards, beside and one more
 RIGHT = """
@@ -218,8 +218,7 @@ class Pair:
         self.there = functions
 
     def ask(self, number, *inputs):
-        content = pickled(("call", number, inputs, {}), [])
-        _, number, inputs, _ = unpickled(content, None)
+        _, number, inputs, _ = from_json(as_json(("call", number, inputs, {}), []), None)
         return from_json(as_json(self.there[number](*inputs), self.there), self)
 
 
@@ -279,7 +278,7 @@ class Bytes:
     ],
 )
 def test_rubbish_from_the_other_side_is_refused(content):
-    line = Line(Bytes(len(content).to_bytes(8, "little") + content), None, pickled, from_json)
+    line = Line(Bytes(len(content).to_bytes(8, "little") + content), None)
     with pytest.raises(Gone):
         line.serve()
 
@@ -287,13 +286,13 @@ def test_rubbish_from_the_other_side_is_refused(content):
 def test_what_is_too_long_or_cut_off_is_refused():
     for content in ((MOST + 1).to_bytes(8, "little"), b"\x05\0\0\0\0\0\0\0abc", b"\x05"):
         with pytest.raises(Gone):
-            Line(Bytes(content), None, pickled, from_json).serve()
+            Line(Bytes(content), None).serve()
 
 
 def test_an_error_over_there_is_told_by_its_name():
     content = json.dumps({"tuple": ["raised", "Strange\0Error", "words"]}).encode()
     with pytest.raises(Exception, match="words") as told:
-        Line(Bytes(len(content).to_bytes(8, "little") + content), None, pickled, from_json).serve()
+        Line(Bytes(len(content).to_bytes(8, "little") + content), None).serve()
     assert type(told.value).__name__ == "StrangeError"
 
 
