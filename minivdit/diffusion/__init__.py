@@ -12,7 +12,7 @@ inpainting.py: parts of a clip that are known. windows.py: clips that are longer
 from .curves import CURVES, Curve, make
 from .guidance import guided, interval
 from .inpainting import with_known
-from .levels import level_matrix, training_levels, uniform_levels
+from .levels import level_matrix, resampled, training_levels, uniform_levels
 from .process import PREDICTIONS, Process, ProcessSettings
 from .samplers import SAMPLERS, SamplingSettings, Step, sample, steps
 from .windows import blended, window_starts
@@ -31,6 +31,7 @@ __all__ = [
     "interval",
     "level_matrix",
     "make",
+    "resampled",
     "sample",
     "steps",
     "training_levels",

@@ -37,6 +37,22 @@ def level_matrix(steps, batch, num_frames, given=None, highest=1.0, shift=1.0):
     return uniform_levels(steps, highest, shift)[:, None, None] * np.broadcast_to(~given, (batch, num_frames))
 
 
+def resampled(levels, times, low=0.5, high=0.8):
+    """The same way down, but `times` times back from `low` to `high` and down again: levels (steps + 1 + more, ...).
+
+    levels: (steps + 1, ...), falling. What is decided between the two levels is decided anew, and sees each time what
+    else has been decided since. So it fits better what is given (RePaint, Lugmayr et al. 2022), and errors of the
+    first way down are forgotten ("restart sampling", Xu et al. 2023). The nearest levels that are there are taken.
+    Levels that begin at `low` or below stay as they are.
+    """
+    if times < 0:
+        raise InputError(f"the way down is gone again 0 times or more; got {times}")
+    heaviest = levels.reshape(len(levels), -1).max(axis=1)
+    first, last = (int(np.abs(heaviest - level).argmin()) for level in (high, low))
+    again = [levels[first : last + 1]] * times if first < last else []
+    return np.concatenate([levels[: last + 1], *again, levels[last + 1 :]])
+
+
 def training_levels(
     generator,
     batch,

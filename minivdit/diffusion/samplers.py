@@ -14,7 +14,8 @@ Samplers differ in these weights, and in nothing else. A sampler is a rule that 
 On rectified flow euler and ddim with eta = 0 are the same.
 
 `levels` (steps + 1, B, T) gives each frame its own way down. A frame whose level doesn't change in a
-step is left bit-unchanged, so a frame that is at level 0 all along is a frame that is given.
+step is left bit-unchanged, so a frame that is at level 0 all along is a frame that is given. Where levels rise, x goes
+back under noise, without a call of the network; see levels.resampled.
 `steps` is a generator that yields a Step after each step; `sample` only returns the end.
 """
 
@@ -126,14 +127,19 @@ def posterior(here, there):
 
     Ho et al. 2020, equation 7, for any curve and any pair of levels (Kingma et al. 2021, appendix A).
     """
-    shrink = _ratio(here.alpha, there.alpha)  # from there to here: x shrinks by this,
-    added = np.maximum(here.sigma**2 - (shrink * there.sigma) ** 2, 0)  # and noise of this variance comes in
+    shrink, added = _noising(there, here)
     variance = here.sigma**2
     return Coefficients(
         clean=there.alpha * _ratio(added, variance),
         x=shrink * _ratio(there.sigma**2, variance),
         fresh=there.sigma * np.sqrt(_ratio(added, variance)),
     )
+
+
+def _noising(here, there):
+    """From `here` to a higher level x shrinks by the first of these, and noise of the second as variance comes in."""
+    shrink = _ratio(there.alpha, here.alpha)
+    return shrink, np.maximum(there.sigma**2 - (shrink * here.sigma) ** 2, 0)
 
 
 SAMPLERS = {"euler": euler, "ddim": ddim, "ddpm": ddpm, "dpm_solver": dpm_solver}
@@ -145,9 +151,10 @@ def steps(denoise, noise, levels, process, *, sampler="euler", generator=None, c
     denoise(x, noise_level): the network; x (B, T, H, W, C), noise_level (B, T) in x's dtype; returns a
         prediction shaped like x.
     noise: x at the first levels, (B, T, H, W, C): noise, and the clean frames where frames are given.
-    levels: (steps + 1,), or (steps + 1, B, T), never rising; see levels.level_matrix.
+    levels: (steps + 1,), or (steps + 1, B, T); see levels.level_matrix. Where some rise, none may fall, and no Step
+        comes of it; see levels.resampled.
     process: what the network was trained with.
-    generator: numpy Generator of the fresh noise; needed by ddpm and by ddim with eta above 0.
+    generator: numpy Generator of the fresh noise; needed by ddpm, by ddim with eta above 0, and where levels rise.
     clip: (low, high) that the predicted clean sample is clipped to (the noise of the pair stays), or None.
     options: eta, for ddim.
     """
@@ -156,8 +163,9 @@ def steps(denoise, noise, levels, process, *, sampler="euler", generator=None, c
     process.require(levels[:-1])
     rule = functools.partial(SAMPLERS[sampler], **options)
     here, there = (Moment(process.curve, level) for level in levels[:2])
-    if rule(here, here, there).fresh is not None and generator is None:
-        drawing = f"{sampler} with eta above 0" if options else sampler
+    rising = bool((np.diff(levels, axis=0) > 0).any())
+    if generator is None and (rising or rule(here, here, there).fresh is not None):
+        drawing = f"{sampler} with eta above 0" if options else f"{sampler} with rising levels" if rising else sampler
         raise InputError(f"{drawing} draws fresh noise: pass generator=numpy.random.default_rng(seed)")
     return _walk(denoise, noise, levels, process, rule, generator, clip)
 
@@ -172,7 +180,14 @@ def sample(denoise, noise, levels, process, **options):
 def _walk(denoise, x, levels, process, rule, generator, clip):
     """The Steps: at each, predict, ask the rule for its weights, add up."""
     xp, past_levels, past_clean = array_module(x), levels[0], None  # of each frame's last step
-    for index, (level, after) in enumerate(itertools.pairwise(levels)):
+    index = itertools.count()
+    for level, after in itertools.pairwise(levels):
+        if (after > level).any():
+            shrink, added = _noising(*(Moment(process.curve, each) for each in (level, after)))
+            fresh = normal(generator, x.shape, x.dtype)
+            noised = _sum((shrink, x), (np.sqrt(added), fresh))
+            x, past_levels = xp.where(per_frame(level != after, x, bool), noised, x), after
+            continue
         predicted = denoise(x, xp.asarray(level, dtype=x.dtype))
         if predicted.shape != x.shape:
             raise ValueError(f"denoise returned shape {predicted.shape} for x of shape {x.shape}")
@@ -189,7 +204,7 @@ def _walk(denoise, x, levels, process, rule, generator, clip):
         fresh = None if weights.fresh is None else normal(generator, x.shape, x.dtype)
         moved = _sum((weights.clean, guess), (weights.noise, noise), (weights.x, x), (weights.fresh, fresh))
         x, past_levels = xp.where(moving, moved, x), np.where(moves, level, past_levels)
-        yield Step(index, x, clean, after)
+        yield Step(next(index), x, clean, after)
 
 
 def _sum(*weighted):
@@ -211,8 +226,12 @@ def _checked_levels(levels, x):
             f"levels of shape {levels.shape} don't fit a clip of (B, T) = {frames}; give (steps + 1,) or "
             f"(steps + 1, {frames[0]}, {frames[1]}), with at least 1 step"
         )
-    if (np.diff(levels, axis=0) > 0).any():
-        raise InputError("noise levels can't rise while sampling; list them from noise (1) down to clean (0)")
+    change = np.diff(levels, axis=0).reshape(len(levels) - 1, -1)
+    if (levels[-1] > levels[0]).any() or ((change > 0).any(axis=1) & (change < 0).any(axis=1)).any():
+        raise InputError(
+            "sampling leads from noise (1) down to clean (0): no frame may end at a higher level than it began at, and "
+            "in a step in which some frames' levels rise none may fall"
+        )
     if levels.ndim == 1:
         levels = levels[:, None, None]
     return np.broadcast_to(levels, (len(levels), *frames))

@@ -23,7 +23,7 @@ from .motion import motion_told, one_each
 
 # The arguments that all drawing takes: those for users, and those by which the abilities choose what is drawn.
 DRAWING = ("seed", "steps", "guidance_scale", "negative_prompt", "sampler", "progress")
-DRAWING += ("path", "pan", "brush", "frame_step", "overlap")
+DRAWING += ("path", "pan", "brush", "frame_step", "overlap", "resample")
 INNER = ("level", "stream", "places", "part")
 MEANT = {
     "guidance": "guidance_scale",
@@ -110,6 +110,8 @@ class TextToVideo(Abilities):
                            many frames; see diffusion.blended. All windows are drawn at the same time and agree at every
                            step; `extend` draws one part after the other, and no part knows of what comes later. Each
                            window is told the caption of its own part of the clip
+          resample         how many times to go back under more noise on the way and down again, so that what is drawn
+                           fits better what is given; see diffusion.resampled. Three times cost nearly as much again
           progress, part   see `denoise`
           level            the noise level to begin at; 1 is nothing but noise
           stream, places   what the noise is for (see seeds), and the numbers of the clips, from each of which follows
@@ -140,6 +142,7 @@ class TextToVideo(Abilities):
         progress=None,
         frame_step=1,
         overlap=None,
+        resample=0,
         part=(0, 1),
         **motion,
     ):
@@ -163,8 +166,11 @@ class TextToVideo(Abilities):
         known = given.known_latents(pixels.factor, pixels.time_factor)
         prompt, control = motion_told(self, prompt, given.video.shape, frame_step, windows, **motion)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
-        levels = self._levels(steps, level, known, windows)
-        tell = teller(progress, part, self, given.video.shape, len(levels) - 1, scale != 1, windows)
+        levels = diffusion.resampled(
+            self._levels(steps, level, known, windows), values.whole("resample", resample, 0, 100)
+        )
+        calls = int((np.diff(levels, axis=0) <= 0).all(axis=(1, 2)).sum())
+        tell = teller(progress, part, self, given.video.shape, calls, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
         clean = _in_parts(self._encode, given.video, windows)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.diffusion import level_matrix, training_levels, uniform_levels
+from minivdit.diffusion import level_matrix, resampled, training_levels, uniform_levels
 
 
 def kinds_of(levels):
@@ -122,3 +122,21 @@ def test_level_matrix_holds_given_frames_at_0():
     assert (level_matrix(5, 2, 3)[0] == 1).all()
     with pytest.raises(InputError, match=r"shape \(3,\) or \(2, 3\), not \(2,\)"):
         level_matrix(5, 2, 3, given=[True, False])
+
+
+def test_resampled_levels_go_back_up_and_down_between_the_nearest_levels_there_are():
+    np.testing.assert_allclose(
+        resampled(uniform_levels(5), 2), [1, 0.8, 0.6, 0.4, 0.8, 0.6, 0.4, 0.8, 0.6, 0.4, 0.2, 0]
+    )
+    falling = level_matrix(10, 1, 2, [True, False])
+    twice = resampled(falling, 1, low=0.3, high=0.6)
+    np.testing.assert_allclose(twice[:, 0, 1] * 10, [10, 9, 8, 7, 6, 5, 4, 3, 6, 5, 4, 3, 2, 1, 0])
+    assert (twice[:, 0, 0] == 0).all() and twice.dtype == falling.dtype
+    for levels in (
+        resampled(falling, 0),
+        resampled(uniform_levels(10, highest=0.5), 3)[:11],
+        resampled(uniform_levels(1), 3),
+    ):
+        assert (np.diff(levels, axis=0) <= 0).all()
+    with pytest.raises(InputError, match="0 times or more"):
+        resampled(falling, -1)

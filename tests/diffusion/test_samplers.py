@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.diffusion import PREDICTIONS, SAMPLERS, Process, curves, level_matrix, sample, steps, uniform_levels
+from minivdit.diffusion import (
+    PREDICTIONS,
+    SAMPLERS,
+    Process,
+    curves,
+    level_matrix,
+    resampled,
+    sample,
+    steps,
+    uniform_levels,
+)
 
 MEAN, DEVIATION = 0.4, 0.5
 CURVES = {name: curves.make(name) for name in curves.CURVES} | {"shifted": curves.make("rectified_flow", shift=3.0)}
@@ -244,6 +254,51 @@ def test_a_mixture_of_points_is_reached_point_by_point(sampler):
     assert np.bincount(distance.argmin(axis=1), minlength=4).min() > 70
 
 
+@EVERY_CURVE
+@EVERY_SAMPLER
+def test_levels_that_rise_again_end_at_the_same_data_without_a_call_of_the_network(curve, sampler):
+    process, x, asked = Process(curve), noise_clip(), []
+    levels = resampled(level_matrix(40, 2, 3, [True, False, False]), 2)
+
+    def denoise(x, noise_level):
+        asked.append(noise_level[0, 1])
+        return best_denoiser(process)(x, noise_level)
+
+    def walk(seed):
+        generator = np.random.default_rng(seed)
+        return list(steps(denoise, x, levels, process, sampler=sampler, generator=generator))
+
+    done = walk(1)
+    assert [step.index for step in done] == list(range(40 + 2 * 12)) and len(asked) == len(done) == len(levels) - 3
+    times = np.unique(np.round(asked, 3), return_counts=True)[1]  # from light to heavy
+    np.testing.assert_array_equal(times, [1] * 20 + [3] * 12 + [1] * 8)
+    assert done[-1].x[:, 0].tobytes() == x[:, 0].tobytes()
+    drawn = done[-1].x[:, 1:]
+    once = sample(
+        best_denoiser(process), x, uniform_levels(40), process, sampler=sampler, generator=np.random.default_rng(1)
+    )
+    assert drawn.mean() == pytest.approx(MEAN, abs=0.03) and drawn.std() == pytest.approx(once.std(), abs=0.02)
+    assert not np.allclose(drawn, walk(2)[-1].x[:, 1:])  # fresh noise comes in
+
+
+def test_noise_that_comes_in_where_levels_rise_brings_x_to_its_due_spread():
+    """From a perfect sample at level 0.4 up to 0.9: mean and deviation are those of clean data under that noise."""
+    for curve in CURVES.values():
+        process, generator = Process(curve), np.random.default_rng(3)
+        clean = MEAN + DEVIATION * noise_clip(4)
+        x, seen = process.mix(clean, noise_clip(5), np.float32(0.4)), []
+
+        def denoise(x, noise_level, seen=seen, process=process):
+            seen.append(x)
+            return best_denoiser(process)(x, noise_level)
+
+        sample(denoise, x, np.array([0.4, 0.9, 0.0]), process, generator=generator)
+        spread = np.hypot(curve.alpha(0.9) * DEVIATION, curve.sigma(0.9))
+        assert len(seen) == 1 and seen[0].dtype == np.float32
+        assert seen[0].mean() == pytest.approx(curve.alpha(0.9) * MEAN, abs=0.03)
+        assert seen[0].std() == pytest.approx(spread, rel=0.02)
+
+
 def test_clip_bounds_the_predicted_clean_sample():
     process = Process(CURVES["rectified_flow"])
     for step in steps(best_denoiser(process), noise_clip(), uniform_levels(6, 0.9), process, clip=(0.3, 0.5)):
@@ -258,7 +313,9 @@ def test_clip_bounds_the_predicted_clean_sample():
         ({"sampler": "ddim", "eta": 0.5}, "ddim with eta above 0 draws fresh noise"),
         ({"sampler": "ddim", "eta": 1.5}, r"eta lies in \[0, 1\]"),
         ({"prediction": "noise"}, "predict velocity or clean, or start below level 1"),
-        ({"levels": np.array([0.0, 0.5])}, "can't rise"),
+        ({"levels": np.array([0.0, 0.5])}, "no frame may end at a higher level"),
+        ({"levels": np.array([1, 0.5, 0.8, 0]), "sampler": "ddim"}, "ddim with rising levels draws fresh noise"),
+        ({"levels": np.array([[[1, 1, 1]] * 2, [[0.5, 0.5, 1]] * 2, [[0.8, 0.8, 0]] * 2])}, "none may fall"),
         ({"levels": np.ones((3, 2, 4))}, r"give \(steps \+ 1,\) or \(steps \+ 1, 2, 3\)"),
         ({"levels": np.ones(1)}, "at least 1 step"),
         ({"levels": 0.5}, "at least 1 step"),

@@ -162,6 +162,19 @@ def test_a_loop_ends_as_it_began_and_is_drawn_anew_around_the_seam(model, calls)
 # Parts of frames, and noise -------------------------------------------------------------------------------------------
 
 
+def test_resampling_draws_anew_and_keeps_what_is_given_and_counts_its_steps(model):
+    clip, mask, told = noise(1, LENGTH, 16, 16, 1), np.zeros((16, 16), bool), []
+    mask[4:12, 8:16] = True
+    plain, again = (
+        model.inpaint(clip, mask, PROMPTS[0], steps=10, resample=times, progress=lambda *done: told.append(done[:2]))
+        for times in (0, 2)
+    )
+    assert equal(again[:, :, ~mask], plain[:, :, ~mask]) and not np.allclose(again[:, :, mask], plain[:, :, mask])
+    assert told[:11] == [(done, 10) for done in range(11)] and told[11:] == [(done, 16) for done in range(17)]
+    with pytest.raises(InputError, match="resample"):
+        model.inpaint(clip, mask, resample=-1)
+
+
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "ddpm", "dpm_solver"])
 def test_inpaint_changes_nothing_outside_the_mask(model, sampler):
     clip, mask = noise(2, 4, 16, 16, 1), np.zeros((4, 16, 16), bool)
