@@ -7,7 +7,7 @@ r"""
 **You'll do:** write operations that know their own derivative. Watch an engine put them together. Catch wrong
 gradients. Train a small network.
 
-**You'll learn:** why one pass backwards gives the slope of a [loss](glossary.md#loss) along every weight at once; what a
+**You'll learn:** why one pass backwards gives the slope of a [loss](glossary.md#loss) with respect to every weight at once; what a
 [pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a
 [gradient check](glossary.md#gradient-check) that sums the output can be fooled; what goes wrong when an array is changed
 in place.
@@ -83,11 +83,11 @@ print(f"{count:,} weights: {2 * count:,} runs of the network for one gradient")
 r"""
 ## An operation is its value and its pullback
 
-**Claim.** If every operation can answer one question about itself, the [gradient](glossary.md#gradient) along *all* weights
-costs about as much as a few runs of the network. The number of weights doesn't matter.
+**Claim.** If every operation can answer one question about itself, the [gradient](glossary.md#gradient) with respect to *all*
+weights costs about as much as a few runs of the network. The number of weights doesn't matter.
 
-The question is: *if the loss changes at this rate with your output, at which rate does it change with each of your
-inputs?* For an operation from $x$ to $y$:
+The question is: *you know how the loss changes with your output; how does it change with each of your inputs?* For an
+operation from $x$ to $y$:
 
 $$\bar x_j = \sum_i \bar y_i\, \frac{\partial y_i}{\partial x_j}, \qquad \text{where}\quad
 \bar y_i = \frac{\partial L}{\partial y_i}, \quad \bar x_j = \frac{\partial L}{\partial x_j}$$

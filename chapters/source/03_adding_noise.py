@@ -534,7 +534,7 @@ r"""
 - **CogVideoX** predicts the velocity on a schedule with zero terminal signal-to-noise ratio
   ([Yang et al. 2024](references.md#yang-2024)).
 - **Open-Sora** moved from DDPM to rectified flow with version 1.2, and shifts the levels with the resolution and the number
-  of frames ([Zheng et al. 2024](references.md#zheng-2024)).
+  of frames ([Zheng et al. 2024](references.md#zheng-2024)). The setting `diffusion.shift_tokens` does this here.
 - **A level for each frame** was studied as *diffusion forcing* ([Chen et al. 2024](references.md#chen-2024)).
 
 ## Further reading

@@ -64,7 +64,7 @@ r"""
 
 The network of this project takes noise levels of shape (B, T): one for each frame. So sampling follows a *matrix* of levels
 $t_{s,f}$, with a row for each step $s$ and a column for each frame $f$. From text alone, all columns fall from 1 to 0
-together. **Claim.** If whole frames are given, only the matrix changes:
+together. **Claim.** If whole frames are given, the loop stays as it is. The matrix changes, and x begins with those frames:
 
 $$t_{s,f} = \begin{cases} 0 & \text{if frame } f \text{ is given (and clean)}, \\ 1 - s / S & \text{if it is drawn in } S \text{ steps.} \end{cases}$$
 
@@ -153,7 +153,7 @@ The library's `animate` does the same for all frames at once, with guidance and 
 
 ## What training has to do
 
-A network that has only seen clips with one level for all frames can't do this. Open-Sora tried it, and it worked poorly
+A network that has only seen clips with one level for all frames does this poorly, as Open-Sora found
 (report 1.1, [Zheng et al. 2024](references.md#zheng-2024)). So training must show it such clips. Some clips have one level for all
 frames, in some clips a few frames are given, and in some each frame has a level of its own. The last kind is called
 [diffusion forcing](glossary.md#diffusion-forcing) ([Chen et al. 2024](references.md#chen-2024)).
@@ -173,8 +173,8 @@ r"""
 frames are given, and all others are at level 0.7. How well does the network predict the last frame? Compare two cases: it is
 told the true levels, or it is told 0.7 for all frames.
 
-**What to look at:** the solid line should fall. If the dashed line is higher, telling the levels helps, although both networks
-see the same frames.
+**What to look at:** the solid line should fall. If the dashed line is higher, telling the levels helps, although the network
+sees the same frames both times.
 """
 
 # %%
@@ -535,6 +535,7 @@ r"""
 - **Diffusion forcing** ([Chen et al. 2024](references.md#chen-2024)) trains with independent levels. The staircase is one of
   its uses.
 - **Inpainting**: RePaint ([Lugmayr et al. 2022](references.md#lugmayr-2022)) overwrites the known part of x between steps.
+  On the way it goes back under noise a few times, and draws again. The argument `resample` does this here.
 
 ## Further reading
 

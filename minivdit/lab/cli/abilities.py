@@ -264,6 +264,11 @@ def add_inpaint(commands):
     parser.add("--mask", path, "a picture that is bright where to draw (default: draw everywhere)")
     parser.add("--from", whole(0), "first frame to draw anew", 0, dest="first")
     parser.add("--to", whole(0), "last frame to draw anew (default: the clip's last)", dest="last")
+    resample = (
+        "how many times to go back under noise on the way and draw again, to fit better what is known; 3 take twice as "
+        "long"
+    )
+    parser.add("--resample", whole(0, 100), resample, 0)
 
 
 def inpaint(options):
@@ -272,7 +277,8 @@ def inpaint(options):
     area = options.mask and read_mask(options.mask)
 
     def draw(model, clip, **how):
-        return model.inpaint(clip, part_to_draw(options, area, clip.video.shape[:3]), **how)
+        mask = part_to_draw(options, area, clip.video.shape[:3])
+        return model.inpaint(clip, mask, resample=options.resample, **how)
 
     draw_from_files(options, [options.clip], draw)
 
