@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..base import machine
 from ..base.errors import InputError
 from ..diffusion import window_starts
@@ -48,14 +50,16 @@ def require_memory(model, clips, num_frames, size, kept=0):
     )
 
 
-def teller(progress, part, model, shape, steps, guided, windows=None):
+def teller(progress, part, model, shape, levels, guided, windows=None):
     """A function of the number of steps done that tells `progress`: see TextToVideo.denoise.
 
-    shape: of the clips. windows: (window, overlap) in frames, where they are drawn in windows.
+    shape: of the clips. levels: (steps + 1, B, T); where they rise, the network isn't called. windows: (window, overlap)
+    in frames, where they are drawn in windows.
     """
     if progress is None:
         return lambda done: None
     clips, num_frames, *size, _ = shape
+    steps = int((np.diff(levels, axis=0) <= 0).all(axis=(1, 2)).sum())
     if windows:
         clips, num_frames = clips * len(window_starts(num_frames, *windows)), min(num_frames, windows[0])
     config, (before, parts) = model.transformer.config, part

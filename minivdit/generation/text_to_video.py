@@ -152,9 +152,8 @@ class TextToVideo(Abilities):
         flops) before the first step and after each, with the number of steps and the FLOPs of them all. part: (k, n) if
         this is part k of n that are drawn one after the other, and progress is to know of all.
         """
-        frame_step = values.whole("frame_step", frame_step, 1, 1000)
         settings, process, pixels = self.settings, self.settings.process, self.autoencoder.config
-        seed, level = values.whole("seed", seed), values.finite("level", level)
+        seed, frame_step = values.whole("seed", seed), values.whole("frame_step", frame_step, 1, 1000)
         steps = values.whole("steps", steps, 1, default=settings.steps)
         scale = settings.guidance_scale if guidance_scale is None else guidance_scale
         scale = scale if callable(scale) else values.finite("guidance_scale", scale)
@@ -166,11 +165,8 @@ class TextToVideo(Abilities):
         known = given.known_latents(pixels.factor, pixels.time_factor)
         prompt, control = motion_told(self, prompt, given.video.shape, frame_step, windows, **motion)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
-        levels = diffusion.resampled(
-            self._levels(steps, level, known, windows), values.whole("resample", resample, 0, 100)
-        )
-        calls = int((np.diff(levels, axis=0) <= 0).all(axis=(1, 2)).sum())
-        tell = teller(progress, part, self, given.video.shape, calls, scale != 1, windows)
+        levels = self._levels(steps, level, known, windows, resample)
+        tell = teller(progress, part, self, given.video.shape, levels, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
         clean = _in_parts(self._encode, given.video, windows)
@@ -190,7 +186,7 @@ class TextToVideo(Abilities):
         )
         return self._watched(states, predictor, tell)
 
-    def _levels(self, steps, highest, known, windows):
+    def _levels(self, steps, highest, known, windows, resample):
         """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given.
 
         In windows the network sees clips as long as those: their length says how far levels are shifted.
@@ -199,7 +195,9 @@ class TextToVideo(Abilities):
         seen = (min(frames, windows[0]) if windows else frames, *size)
         shift = self.settings.length_shift(token_count(seen, self.transformer.config.patch_size))
         given = known.all(axis=(2, 3, 4))
-        return diffusion.level_matrix(steps, *given.shape, given=given, highest=highest, shift=shift)
+        highest = values.finite("level", highest)
+        levels = diffusion.level_matrix(steps, *given.shape, given=given, highest=highest, shift=shift)
+        return diffusion.resampled(levels, values.whole("resample", resample, 0, 100))
 
     @staticmethod
     def _watched(states, predictor, tell):

@@ -59,7 +59,7 @@ def test_no_ability_draws_from_the_noise_of_another(model, monkeypatch):
     model.loop(image=image, **how)  # two clips
     model.loop(**how)  # three, the last two from the same noise
     model.edit(clip, "", **how)
-    model.inpaint(clip, clip[..., 0] > 0.5, **how)
+    model.inpaint(clip, clip[..., 0] > 0.5, resample=0, **how)
     beginnings = {array[0].reshape(-1)[:8].tobytes() for array in drawn}
     assert len(beginnings) == len(drawn) - 2 == 13
 

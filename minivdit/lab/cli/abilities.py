@@ -265,10 +265,10 @@ def add_inpaint(commands):
     parser.add("--from", whole(0), "first frame to draw anew", 0, dest="first")
     parser.add("--to", whole(0), "last frame to draw anew (default: the clip's last)", dest="last")
     resample = (
-        "how many times to go back under noise on the way and draw again, to fit better what is known; 3 take twice as "
-        "long"
+        "how many times to go back under noise on the way and draw again; so the part fits better what is known, and 0 "
+        "takes half the time"
     )
-    parser.add("--resample", whole(0, 100), resample, 0)
+    parser.add("--resample", whole(0, 100), resample, 3)
 
 
 def inpaint(options):
