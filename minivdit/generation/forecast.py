@@ -53,8 +53,8 @@ def require_memory(model, clips, num_frames, size, kept=0):
 def teller(progress, part, model, shape, levels, guided, windows=None):
     """A function of the number of steps done that tells `progress`: see TextToVideo.denoise.
 
-    shape: of the clips. levels: (steps + 1, B, T); where they rise, the network isn't called. windows: (window, overlap)
-    in frames, where they are drawn in windows.
+    shape: of the clips. levels: (steps + 1, B, T); where they rise, the network isn't called. windows: (window,
+    overlap) in frames, where they are drawn in windows.
     """
     if progress is None:
         return lambda done: None
