@@ -2,7 +2,6 @@
 
 Positional arguments of an operation are arrays or Tensors (gradients flow to Tensors); options are keywords.
 """
-# ruff: noqa: F401 (everything here is imported to be found here)
 
 from . import operators  # gives Tensor its + - * / @ ** and methods
 from .attend import attention, simple_attention

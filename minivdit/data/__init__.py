@@ -10,38 +10,3 @@ from .own_clips import ClipSettings, open_folder
 from .paths import along, path_maps
 from .steering import Steering
 from .velocities import due, field_maps, velocity_fields
-
-__all__ = [
-    "DIRECTIONS",
-    "FIELDS",
-    "HELD_OUT",
-    "PIXELS_PER_FRAME",
-    "SPEEDS",
-    "USUAL_SPEEDS",
-    "VERY_FAST",
-    "VOCABULARY",
-    "CaptionedClips",
-    "ClipSettings",
-    "Clips",
-    "DigitMotion",
-    "DigitSource",
-    "MixedClips",
-    "Shape",
-    "Steering",
-    "along",
-    "check_source",
-    "describe",
-    "digit_source",
-    "due",
-    "field_maps",
-    "fields_of",
-    "in_fields",
-    "open_folder",
-    "paint",
-    "parse",
-    "path_maps",
-    "read_fields",
-    "source_like",
-    "velocity_fields",
-    "vocabulary",
-]

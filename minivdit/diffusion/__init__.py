@@ -16,26 +16,3 @@ from .levels import level_matrix, resampled, training_levels, uniform_levels
 from .process import PREDICTIONS, Process, ProcessSettings
 from .samplers import SAMPLERS, SamplingSettings, Step, sample, steps
 from .windows import blended, window_starts
-
-__all__ = [
-    "CURVES",
-    "PREDICTIONS",
-    "SAMPLERS",
-    "Curve",
-    "Process",
-    "ProcessSettings",
-    "SamplingSettings",
-    "Step",
-    "blended",
-    "guided",
-    "interval",
-    "level_matrix",
-    "make",
-    "resampled",
-    "sample",
-    "steps",
-    "training_levels",
-    "uniform_levels",
-    "window_starts",
-    "with_known",
-]

@@ -3,5 +3,3 @@
 from .given import Given
 from .text_to_video import TextToVideo
 from .weights import GenerationSettings
-
-__all__ = ["Given", "GenerationSettings", "TextToVideo"]

@@ -14,5 +14,3 @@ Nothing here needs CuPy, g++ or nvcc before it is used.
 """
 
 from .sources import folder, inline_headers, names, source, whole_source
-
-__all__ = ["folder", "inline_headers", "names", "source", "whole_source"]

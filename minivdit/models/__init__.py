@@ -4,15 +4,3 @@ from .autoencoder import Autoencoder, AutoencoderConfig
 from .causal_autoencoder import CausalAutoencoder, make_autoencoder
 from .text import CaptionReader, TextEncoder, Tokenizer
 from .video_dit import VideoDiT, VideoDiTConfig
-
-__all__ = [
-    "Autoencoder",
-    "AutoencoderConfig",
-    "CaptionReader",
-    "CausalAutoencoder",
-    "TextEncoder",
-    "Tokenizer",
-    "VideoDiT",
-    "VideoDiTConfig",
-    "make_autoencoder",
-]

@@ -4,5 +4,3 @@ weights.py loads them and checks that nothing else differs; compare.py draws, ju
 """
 
 from .compare import compare_weights
-
-__all__ = ["compare_weights"]

@@ -11,26 +11,3 @@ from .layout import beside, tile, to_uint8, upscale, with_captions
 from .strips import draw_strip, plain, save_figure
 from .summary import write_summary
 from .writing import RATES, check_writable, write_clip, write_grid, write_strips
-
-__all__ = [
-    "RATES",
-    "beside",
-    "check_writable",
-    "draw_losses",
-    "draw_strip",
-    "open_clip",
-    "plain",
-    "read_clip",
-    "read_losses",
-    "save_figure",
-    "show",
-    "tile",
-    "to_uint8",
-    "upscale",
-    "with_captions",
-    "write_clip",
-    "write_curves",
-    "write_grid",
-    "write_strips",
-    "write_summary",
-]

@@ -11,30 +11,3 @@ from .recaption import going_on
 from .report import evaluate
 from .statistics import Estimate
 from .tracking import track, windows
-
-__all__ = [
-    "EVALUATED",
-    "MEASURES",
-    "DigitJudge",
-    "Estimate",
-    "drift",
-    "evaluate",
-    "frozen",
-    "going_on",
-    "identity_metrics",
-    "judge_model",
-    "kept_place",
-    "load_judge",
-    "most_seen",
-    "observe",
-    "parts_obeyed",
-    "prompt_metrics",
-    "read_captions",
-    "recombined",
-    "seam",
-    "shares",
-    "shuffled_captions",
-    "shuffled_frames",
-    "track",
-    "windows",
-]

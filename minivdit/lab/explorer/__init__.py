@@ -6,5 +6,3 @@ picture.py draws one choice of it as a still picture. `explore` calls all three.
 
 from .collect import Recording, Rounded, collect, restricted
 from .explore import Explorer, explore, load
-
-__all__ = ["Explorer", "Recording", "Rounded", "collect", "explore", "load", "restricted"]

@@ -5,5 +5,3 @@ It is part of the package, and not of the chapters' folder, so that a notebook o
 
 from . import check
 from .notebook import installed, size
-
-__all__ = ["check", "installed", "size"]

@@ -12,5 +12,3 @@ from .patterns import PATTERNS, WORLDS, PatternStudy
 from .recipes import RecipeStudy
 from .scaling import ScalingStudy
 from .study import run_study
-
-__all__ = ["PATTERNS", "WORLDS", "PatternStudy", "RecipeStudy", "ScalingStudy", "run_study"]
