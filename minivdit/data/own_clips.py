@@ -76,6 +76,18 @@ class ClipSettings:
         fit = "crop" if self.fit == "random" else self.fit
         return Decoding(self.size, self.channels, self.frames_per_second, fit)
 
+    def open(self, folder):
+        """The ClipFolder of a folder; of one that is open already, itself. InputError where none is given."""
+        if folder is None:
+            raise InputError("these clips lie in a folder; say in which: --clips FOLDER (in Python data=FOLDER)")
+        if isinstance(folder, ClipFolder):
+            return folder if folder.settings == self else ClipFolder(folder.folder, self)
+        return open_folder(folder, self)
+
+    def clips(self, split="train", folder=None, **changes):
+        """OwnClips of a split of a folder, by its name or as a ClipFolder; see `ClipFolder.clips`."""
+        return self.open(folder).clips(split, **changes)
+
 
 class OwnBatch(NamedTuple):
     """Clips: float32 (B, T, H, W, C) in [0, 1], and B captions, in words that a Tokenizer of all of them knows.

@@ -274,6 +274,10 @@ def check_words(words, known=ALL_WORDS):
         raise InputError(
             f"this model draws digits 0 to 9 that move; it doesn't know {shorten(max(unknown, key=len))!r}"
         )
+    if not known:
+        raise InputError(
+            'this model knows no words, since it learnt from clips without captions; give it an empty one, ""'
+        )
     some = ", ".join(ascii(word)[1:-1][:20] for word in list(known)[:20])
     more = f" and {len(known) - 20:,} more" if len(known) > 20 else ""
     raise InputError(f"{shorten(unknown[0])!r} is not a word this model knows; it knows: {some}{more}")

@@ -33,25 +33,29 @@ NOTES = {
     "minutes": NUMBER,
     "machine": (str, NOTHING),
     "date": (str, NOTHING),
-    "metrics": {"digit_frames": NUMBER},
+    "metrics": {"digit_frames": NUMBER, "held_out_loss": NUMBER, "training_loss": NUMBER},
     "preset": {"data": {"digits": str, "num_digits": [int], "speeds": [str], "pixels_per_frame": [(int, float)]}},
     "start": {"name": str, "weights": str, "notes": dict},
+    "clips": {"learnt": int, "held_out": int},
 }
 LARGEST = {"seed": 1e40, "steps": 1e12, "minutes": 1e9, "digit_frames": 1}
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipSettings:
-    """The clips that a model was trained on: size (height, width) in pixels; digit_size, the side of a digit's box."""
+    """The clips that a model was trained on.
+
+    size: (height, width) in pixels. digit_size: the side of a digit's box, 0 where there are no digits.
+    """
 
     size: tuple[int, int]
     num_frames: int
-    digit_size: int
+    digit_size: int = 0
 
     def __post_init__(self):
-        if len(self.size) != 2 or min(*self.size, self.num_frames, self.digit_size) < 1:
+        if len(self.size) != 2 or min(*self.size, self.num_frames) < 1 or self.digit_size < 0:
             raise InputError(
-                "size (height and width), num_frames and digit_size must all be at least 1, not "
+                "size (height and width) and num_frames must be at least 1, and digit_size at least 0, not "
                 f"{self.size}, {self.num_frames} and {self.digit_size}"
             )
 

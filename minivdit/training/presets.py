@@ -17,6 +17,7 @@ from ..data import (
     USUAL_SPEEDS,
     VERY_FAST,
     CaptionedClips,
+    ClipSettings,
     MixedClips,
     Shape,
     check_source,
@@ -116,10 +117,14 @@ class Preset:
             raise InputError(
                 f"transformer.latent_channels is {ours} but autoencoder.latent_channels is {theirs}; set both alike"
             )
+        self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
+        self._check_data()
+
+    def _check_data(self):
+        """Raise InputError unless the clips fit the networks and the stages."""
         if self.autoencoder.image_channels != 1:
             channels = self.autoencoder.image_channels
             raise InputError(f"autoencoder.image_channels must be 1, since digits are grey, not {channels}")
-        self._check_shape("data.num_frames and data.size", self.data.num_frames, *self.data.size)
         for shape in self.data.shapes:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])
         if (self.data.shapes or self.data.turning) and not self.finetuning.steps:
@@ -132,6 +137,27 @@ class Preset:
         factor, patch = self.autoencoder.factor, self.transformer.patch_size
         cells = f"a patch has {' x '.join(map(str, patch))} latent cells, of {factor} x {factor} pixels"
         clip_grid(num_frames, size, self.autoencoder, patch, f": {cells}; change {setting}")
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnPreset(Preset):
+    """A training on a folder of clips of one's own, in which there are no digits: no stage and no setting is for them.
+
+    data: how the folder's clips are seen; the folder itself is given where the training begins.
+    """
+
+    data: ClipSettings
+
+    def _check_data(self):
+        ours, theirs = self.autoencoder.image_channels, self.data.channels
+        if ours != theirs:
+            raise InputError(f"autoencoder.image_channels is {ours} but data.channels is {theirs}; set both alike")
+        for name in ("text_training", "finetuning"):
+            if getattr(self, name).steps:
+                raise InputError(f"{name} is for clips of digits; leave {name}.steps at 0 for clips of your own")
+        for name in ("control", "velocities"):
+            if getattr(self.transformer, name):
+                raise InputError(f"transformer.{name} needs to know how digits move; leave it out for your own clips")
 
 
 # What the presets share; what was tried for it is in examples/results. Shift trains more at heavy noise, where motion
@@ -165,6 +191,15 @@ def _small(name, summary, autoencoder_steps, steps, ema_decay=0.999, **data):
         autoencoder_loss=_LOSS,
         diffusion=_PROCESS,
     )
+
+
+def _own(name, summary):
+    """`small` for clips of any kind: in colour, with as many latent numbers again, and nothing that is for digits."""
+    few = _small(name, summary, 2000, 7000)
+    own = {name: value for name, value in vars(few).items() if name not in ("data", "text_training")}
+    own["autoencoder"] = dataclasses.replace(few.autoencoder, image_channels=3, latent_channels=8)
+    own["transformer"] = dataclasses.replace(few.transformer, latent_channels=8)
+    return OwnPreset(data=ClipSettings(), **own)
 
 
 def _causal(name, summary):
@@ -220,6 +255,7 @@ PRESETS = {
             autoencoder_loss=_LOSS,
             diffusion=dataclasses.replace(_PROCESS, shared=0.75, independent=0.05),  # much else is to be learnt
         ),
+        _own("own", "32x32, 8 frames, in colour, of a folder of your own clips (--clips FOLDER)"),
     )
 }
 
@@ -239,7 +275,8 @@ def from_plain(values):
     """
     if isinstance(values, dict):  # weights that ship say widening for finetuning
         values = {"finetuning" if name == "widening" else name: value for name, value in values.items()}
-    return config.from_plain(Preset, values)
+    own = isinstance(values, dict) and isinstance(values.get("data"), dict) and "held_out" in values["data"]
+    return config.from_plain(OwnPreset if own else Preset, values)
 
 
 def override(preset, assignments):

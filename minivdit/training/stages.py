@@ -1,15 +1,19 @@
 """The stages of a whole training: for each its task, with fresh networks or with those that the stages before trained.
 
-In all of them seed says which random weights a network begins with, and data is a folder of MNIST.
+In all of them seed says which random weights a network begins with, and data is a folder of MNIST; or, for a preset of
+one's own clips, their folder or a data.own_clips.ClipFolder of it.
 """
 
 import dataclasses
 
 from ..base import seeds
 from ..base.backend import array_module
+from ..base.errors import InputError
 from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
 from ..models import CaptionReader, TextEncoder, Tokenizer, VideoDiT, make_autoencoder
+from ..models.text import MOST_WORDS
 from ..nn import fingerprint
+from .presets import OwnPreset
 from .tasks import AutoencoderTask, TextTask, TransformerTask
 
 # All stages in their order, and where a preset has their settings.
@@ -27,8 +31,16 @@ def stages_of(preset, from_weights=False):
     return [name for name in names if getattr(preset, STAGES[name]).steps]
 
 
-def tokenizer_of(preset):
+def tokenizer_of(preset, data=None):
     """The Tokenizer of a preset: it knows the words of its captions."""
+    if isinstance(preset, OwnPreset):
+        folder = preset.data.open(data)
+        if len(folder.words) > MOST_WORDS:
+            raise InputError(
+                f"the captions in {folder.folder} have {len(folder.words):,} different words; at most {MOST_WORDS:,} "
+                "can be learnt, so leave out rare ones: --set data.rare=2"
+            )
+        return Tokenizer(folder.words, folder.longest)
     return Tokenizer(vocabulary(preset.data.speeds, preset.data.structured > 0))
 
 
@@ -43,7 +55,8 @@ def frames_a_clip(preset):
 def autoencoder_task(preset, *, seed=0, data=None):
     """The first stage: single frames (clips, if it is causal), and an autoencoder that they pass through."""
     model = make_autoencoder(preset.autoencoder, seeds.generator(seed, seeds.INITIAL_WEIGHTS, 1))
-    clips = preset.data.clips("train", data, num_frames=frames_a_clip(preset), synonyms=False)
+    plainest = {} if isinstance(preset, OwnPreset) else {"synonyms": False}
+    clips = preset.data.clips("train", data, num_frames=frames_a_clip(preset), **plainest)
     return AutoencoderTask(model, clips, preset.autoencoder_training.batch, preset.autoencoder_loss)
 
 
@@ -63,9 +76,9 @@ def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data
     text: the TextEncoder of the second stage, with whose weights the transformer's own begins. start: a VideoDiT with
     whose weights all of it begins; words that it doesn't know, the last of the preset's, begin as in a fresh one.
     """
-    tokenizer = tokenizer_of(preset)
+    tokenizer = tokenizer_of(preset, data)
     model = VideoDiT(preset.transformer, len(tokenizer), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 2))
-    clips = preset.data.clips("train", data, steered=_steered(preset))
+    clips = preset.data.clips("train", data, **_steered(preset))
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     for name, module, trained in (("text", model.text, text), ("start", model, start)):
         if trained is not None:
@@ -79,7 +92,7 @@ def finetuning_task(preset, autoencoder, transformer, *, data=None):
 
     It comes last because a network that has other things to learn besides takes long to tie words to motion.
     """
-    clips = preset.data.mixed_clips("train", data, steered=_steered(preset))
+    clips = preset.data.mixed_clips("train", data, **_steered(preset))
     words, batch = tokenizer_of(preset), preset.finetuning.batch
     settings = dataclasses.replace(preset.diffusion, early_patterns=())  # they are for the stage before
     task = TransformerTask(transformer, autoencoder, words, clips, batch, settings)
@@ -88,8 +101,8 @@ def finetuning_task(preset, autoencoder, transformer, *, data=None):
 
 
 def _steered(preset):
-    """The share of clips whose camera pans or that have a brush: half, if the network is shown velocities."""
-    return 0.5 if preset.transformer.velocities else 0.0
+    """What clips are asked for besides: the camera pans or there is a brush in half, if the network is shown that."""
+    return {"steered": 0.5} if preset.transformer.velocities else {}
 
 
 def _with_new_words(trained, fresh):

@@ -240,7 +240,11 @@ class TransformerTask(Task):
         }
 
     def batch(self, generator):
-        settings, clips = self.settings, self.clips.batch(generator, self.batch_size)
+        return self.batch_of(self.clips.batch(generator, self.batch_size), generator)
+
+    def batch_of(self, clips, generator):
+        """The batch of some clips, as `self.clips.batch` makes them; everything else is drawn."""
+        settings = self.settings
         shape = latent_shape(self.autoencoder.config, clips.video.shape)
         patches = shape[1] // self.model.config.patch_size[0]
         hidden = generator.random(len(clips.captions)) < settings.caption_dropout

@@ -75,6 +75,8 @@ def going_on_from(options, model, clips):
     from ...data import PIXELS_PER_FRAME
     from ..evaluation import going_on
 
+    if not model.tokenizer.grammar:  # nobody reads what moves there
+        return options.prompt
     settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
     before = 0
     if options.command == "extend" and options.backwards:  # so many frames come before those that are given
@@ -166,6 +168,8 @@ def extend(options):
     from ..evaluation import drift
 
     model, video = draw_from_files(options, [options.clip], follow=True, backwards=options.backwards)
+    if not model.tokenizer.grammar:
+        return
     try:
         digits = len(parse(options.prompt))
     except InputError:

@@ -33,6 +33,8 @@ def add_train(commands):
       minivdit train quick --show      show its settings, as --set takes them
       minivdit train quick             train it in the folder runs/quick
       minivdit train cogvideox         a recipe: see minivdit recipes
+      minivdit train own --clips FOLDER      your own clips: see minivdit data
+      minivdit train own --clips FOLDER --grey --set data.fit=scale
       minivdit train small --digits mnist --data ~/sets
       minivdit train quick --set transformer.patterns=frame,time --out other
       minivdit train full --start joint --steps 2000 --seed 1 --out runs/longer
@@ -43,6 +45,10 @@ def add_train(commands):
         "preset", str, "what to train: a preset or a recipe (default: list the presets)", nargs="?", metavar="PRESET"
     )
     parser.add("--show", bool, "print all settings and stop")
+    folder = "folder of clips to learn from, for the preset own; 'minivdit data FOLDER' shows them (default: none)"
+    parser.add("--clips", path, folder, metavar="FOLDER")
+    parser.add("--grey", bool, "learn them in grey, not in colour")
+    parser.add("--skip", bool, "go on without the files and lines in it that can't be used")
     add_set(parser)
     parser.add("--out", output_folder, "folder of the run (default: runs/PRESET)")
     weights = "fine-tune these weights, a file or a name that ships, instead of beginning anew (default: none)"
@@ -61,12 +67,21 @@ def train(options):
     if options.preset is None:
         require_effect(options, "without the name of a preset", *options.given)
         return list_presets()
-    changed = changes(options, {"training.steps": options.steps, "data.digits": options.digits})
+    own = isinstance(recipes.get(options.preset), presets.OwnPreset)
+    grey = dict.fromkeys(("autoencoder.image_channels", "data.channels"), 1 if options.grey else None)
+    if own:
+        require_effect(options, f"with the preset {options.preset}", "data", "digits")
+    else:
+        require_effect(options, "with a preset of digits; the preset own takes it", "clips", "grey", "skip")
+    changed = changes(options, {"training.steps": options.steps, "data.digits": options.digits, **grey})
     preset = presets.override(recipes.get(options.preset), changed)
-    require_data(options, preset.data.digits)
+    if not own:
+        require_data(options, preset.data.digits)
     if options.show:
-        require_effect(options, "with --show", *options.given - {"preset", "show", "set", "steps", "digits"})
+        shown = {"preset", "show", "set", "steps", "digits", "grey"}
+        require_effect(options, "with --show", *options.given - shown)
         return show_settings(preset)
+    data = clips_of(options, preset) if own else options.data
     out = Path(options.out or f"runs/{preset.name}")
     if options.resume and not any((out / f"{stage}.safetensors").exists() for stage in ("autoencoder", "transformer")):
         raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
@@ -79,13 +94,39 @@ def train(options):
     finetuned = options.start is not None
     pipeline.require_effects(preset, changed, finetuned, options.minutes is not None)
     weights = TextToVideo.load(options.start) if finetuned else None
-    print(predict(preset, options.minutes, pipeline.stages_of(preset, finetuned)), flush=True)
-    how = {"seed": options.seed, "data": options.data, "minutes": options.minutes}
+    print(predict(preset, options.minutes, pipeline.stages_of(preset, finetuned), data), flush=True)
+    how = {"seed": options.seed, "data": data, "minutes": options.minutes}
     model = pipeline.train_model(preset, out, start=weights, **how)
     written = out / "model.safetensors"
     print(f"{written}: {written.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
-    print(f'next: minivdit sample "a 3 moving right" --weights {shlex.quote(str(written))}')
-    print(f"      minivdit evaluate --weights {shlex.quote(str(written))}")
+    caption = next(filter(None, data.captions), "") if own else "a 3 moving right"
+    weights = f"--weights {shlex.quote(str(written))}"
+    print(f'next: minivdit sample "{caption}" {weights}')
+    print(f"      minivdit evaluate {weights}{f' --clips {shlex.quote(str(options.clips))}' if own else ''}")
+
+
+def clips_of(options, preset):
+    """The ClipFolder of --clips; what is odd about it, and what it lacks, is said in a line each."""
+    from ...base.console import note
+    from ...data import open_folder
+
+    if options.clips is None:
+        raise InputError(f"the preset {preset.name} learns from a folder of clips; name it with --clips FOLDER")
+    folder = open_folder(options.clips, preset.data, skip=options.skip)
+    for text in [*folder.notes, *(f"left out: {problem}" for problem in folder.problems)]:
+        note(text)
+    held_out, batch = sum(map(folder.is_held_out, folder.entries)), preset.training.batch
+    count = len(folder.clips("train").names)
+    print(f"{folder.folder}: {count} clips to learn from, {held_out} held out; {len(folder.words)} words")
+    if not folder.words:
+        note("no clip has a caption, so the network learns to draw without one, and guidance has nothing to follow")
+    if count < batch:
+        note(
+            f"{count} clips are fewer than a batch of {batch}: some come several times in each (--set training.batch=N)"
+        )
+    if not held_out and preset.data.held_out:
+        note("no clip is held out, so nothing will show whether these are learnt by heart; add clips")
+    return folder
 
 
 def list_presets():

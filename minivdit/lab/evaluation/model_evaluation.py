@@ -44,6 +44,11 @@ def judge_model(
     progress: see TextToVideo.denoise.
     """
     settings = model.settings
+    if not model.tokenizer.grammar:
+        raise InputError(
+            f"{model.name} knows other words than those of digits, so nothing here can judge what it draws; beside "
+            "clips of its folder it can be judged by 'minivdit evaluate --clips FOLDER'"
+        )
     num_frames, size = values.whole("num_frames", num_frames, 1, default=settings.num_frames), size or settings.size
     prompts, batch, size = values.whole("prompts", prompts, 2), values.whole("batch", batch, 1), values.size(size)
     num_digits = values.whole("num_digits", num_digits, 1)

@@ -32,25 +32,18 @@ def model_card(path, evaluations=()):
     model = TextToVideo.load(path)
     preset, notes = trained_with(model, path), model.notes
     minutes = "under a minute" if notes.get("minutes") is not None and notes["minutes"] < 1 else "{:.0f} minutes"
-    data = preset.data
-    height, width = data.size
-    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
-    digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
 
     def noted(name, text="{}"):
         return f"({name} not written down)" if notes.get(name) is None else _words(text.format(notes[name]))
 
-    shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
+    draws, data = _own_clips(preset.data, model) if isinstance(preset, presets.OwnPreset) else _clips(preset.data)
     facts = {
-        "draws": f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions "
-        "such as 'a 3 moving right'; it knows nothing else",
+        "draws": draws,
         "attention": f"{_words(', '.join(preset.transformer.patterns))}{_in_sequence(preset.transformer)}; "
         f"{model.transformer.parameter_count():,} weights in the transformer, "
         f"{model.autoencoder.parameter_count():,} in the autoencoder"
         f"{_in_time(preset.autoencoder)}{_at_first(preset.diffusion)}",
-        "data": f"{_digits(data.digits)} of {data.digit_size} "
-        f"pixels that move and bounce, made on the fly{shapes if data.shapes else ''}; pairs of digit and direction in "
-        "`data.HELD_OUT` never captioned",
+        "data": data,
         "command": _commands(preset, notes, path),
         "training": f"{noted('steps', '{:,} steps')} of {preset.training.batch} clips in "
         f"{noted('minutes', minutes)} on {noted('machine')}, {noted('date')}",
@@ -64,6 +57,39 @@ def model_card(path, evaluations=()):
     for file in evaluations:
         lines += ["", *_figures(Path(file), model)]
     return "\n".join(lines) + "\n"
+
+
+def _clips(data):
+    """What a card says of clips of digits: what is drawn, and what was learnt from."""
+    height, width = data.size
+    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
+    shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
+    return (
+        f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions such as 'a 3 moving "
+        "right'; it knows nothing else",
+        f"{_digits(data.digits)} of {data.digit_size} pixels that move and bounce, made on the fly"
+        f"{shapes if data.shapes else ''}; pairs of digit and direction in `data.HELD_OUT` never captioned",
+    )
+
+
+def _own_clips(data, model):
+    """The same of clips of one's own."""
+    (height, width), words, notes = data.size, model.tokenizer.words, model.notes
+    colour, some = "grey" if data.channels == 1 else "colour", _words(", ".join(words[:20]))
+    captions = (
+        f"captions of {len(words):,} words: {some}{', and others' * (len(words) > 20)}" if words else "no captions"
+    )
+    learnt, held_out = (notes.get("clips", {}).get(name, "an unknown number") for name in ("learnt", "held_out"))
+    told = {"held_out_loss": "on those held out", "training_loss": "on as many of training"}
+    losses = {words: notes.get("metrics", {}).get(name) for name, words in told.items()}
+    figures = " and ".join(f"{value:.3f} {words}" for words, value in losses.items() if value is not None)
+    return (
+        f"clips in {colour}, {height}x{width} pixels, {data.num_frames} frames, from {captions}; it knows nothing "
+        "else. There are no digits in them, so neither the judge nor tracking says anything here",
+        f"a folder of clips, {learnt} to learn from and {held_out} held out"
+        f"{f'; loss at the end {figures}' if figures else ''}",
+    )
 
 
 def _folded(text):
@@ -103,6 +129,7 @@ def _commands(preset, notes, path):
     """The command of the training that these notes are of; before it, those of the weights that it went on from."""
     start = notes.get("start")
     command = ["minivdit", "train", preset.name, *(["--start", str(start.get("name"))] if start else [])]
+    command += ["--clips", "FOLDER"] if isinstance(preset, presets.OwnPreset) else []
     command += ["--seed", str(notes["seed"])] if "seed" in notes else []
     for assignment in presets.assignments(preset, recipes.get(preset.name)):
         command += ["--set", assignment]

@@ -20,22 +20,24 @@ def token_grid(preset, shape=None):
     return clip_grid(num_frames, size, preset.autoencoder, preset.transformer.patch_size)
 
 
-def stage_costs(preset, setting, batch=None):
+def stage_costs(preset, setting, batch=None, data=None):
     """A list of the costs.Cost of a stage's training here, the main one first: for each shape that its batches have, or
     for the patterns with which it begins.
 
-    setting: where the preset has the stage's settings, one of STAGES' values. batch: the preset's unless given.
+    setting: where the preset has the stage's settings, one of STAGES' values. batch: the preset's unless given. data:
+    the folder of one's own clips, whose captions say which words there are; see training.stages.
     """
-    settings, data = getattr(preset, setting), preset.data
+    settings, clips = getattr(preset, setting), preset.data
     batch = settings.batch if batch is None else batch
     shards = settings.shards if backend.device_name() == "cpu" else 1
     sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
     if setting == "autoencoder_training":
-        return [costs.autoencoder_cost(preset.autoencoder, frames_a_clip(preset), data.size, clips=batch, **sharing)]
-    sharing["vocabulary"] = len(tokenizer_of(preset))
+        return [costs.autoencoder_cost(preset.autoencoder, frames_a_clip(preset), clips.size, clips=batch, **sharing)]
+    tokenizer = tokenizer_of(preset, data)
+    sharing |= {"vocabulary": len(tokenizer), "words": tokenizer.length}
     if setting == "text_training":
         return [costs.text_cost(preset.transformer, batch, **sharing)]
-    main, others = (data.num_frames, *data.size), data.shapes if setting == "finetuning" else ()
+    main, others = (clips.num_frames, *clips.size), clips.shapes if setting == "finetuning" else ()
     found = [
         costs.clip_cost(preset.transformer, token_grid(preset, shape), equal_clips(batch, main, shape), **sharing)
         for shape in (main, *(Shape.read(text)[:3] for text in others))
@@ -47,9 +49,9 @@ def stage_costs(preset, setting, batch=None):
     return found
 
 
-def step_flops(preset, setting):
+def step_flops(preset, setting, data=None):
     """FLOPs of a stage's training step on clips of the main shape, the mean over patterns that change on the way."""
-    own, *others = (cost.training_flops for cost in stage_costs(preset, setting))
+    own, *others = (cost.training_flops for cost in stage_costs(preset, setting, data=data))
     shares = [share for _, share in preset.diffusion.pattern_schedule()] if setting == "training" else []
     return own * (1 - sum(shares)) + sum(share * flops for share, flops in zip(shares, others))
 
@@ -59,19 +61,19 @@ def transformer_cost(preset, batch=None):
     return stage_costs(preset, "training", batch)[0]
 
 
-def require_memory(preset, setting):
+def require_memory(preset, setting, data=None):
     """Bytes that a stage's training takes here; InputError, with the largest batch that fits, if they aren't free."""
 
     def bytes_for(batch):
-        return max(cost.training_memory for cost in stage_costs(preset, setting, batch))
+        return max(cost.training_memory for cost in stage_costs(preset, setting, batch, data))
 
     return machine.require_memory(bytes_for, getattr(preset, setting).batch, f"{setting}.batch")
 
 
-def total_flops(preset, stages=tuple(STAGES)):
+def total_flops(preset, stages=tuple(STAGES), data=None):
     """FLOPs of a training, or of some of its stages."""
     steps = {STAGES[name]: getattr(preset, STAGES[name]).steps for name in stages}
-    return sum(count * step_flops(preset, setting) for setting, count in steps.items() if count)
+    return sum(count * step_flops(preset, setting, data) for setting, count in steps.items() if count)
 
 
 def with_flops(preset, flops, stages=tuple(STAGES)):
@@ -85,24 +87,27 @@ def with_flops(preset, flops, stages=tuple(STAGES)):
     return dataclasses.replace(preset, **changed)
 
 
-def likely_minutes(preset, speed, stages=tuple(STAGES)):
+def likely_minutes(preset, speed, stages=tuple(STAGES), data=None):
     """About how many minutes a training takes on CPUs, or some stages of it. speed: see machine.cores_speed."""
-    return total_flops(preset, stages) / (USUAL_SHARE * speed) / 60
+    return total_flops(preset, stages, data) / (USUAL_SHARE * speed) / 60
 
 
-def predict(preset, minutes=None, stages=tuple(STAGES)):
-    """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES.
+def predict(preset, minutes=None, stages=tuple(STAGES), data=None):
+    """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES. data: see
+    `stage_costs`.
 
     Raises InputError, with the largest batch that fits, if there isn't enough free memory for one of the stages.
     """
     stages = {name: STAGES[name] for name in stages if getattr(preset, STAGES[name]).steps}
-    memory = {name: require_memory(preset, setting) for name, setting in stages.items()}
+    memory = {name: require_memory(preset, setting, data) for name, setting in stages.items()}
     speed, on_cpu = machine.cores_speed(), backend.device_name() == "cpu"
     lines = [f"{preset.name}: {preset.summary}"]
     for name, setting in stages.items():
-        settings, cost = getattr(preset, setting), stage_costs(preset, setting)[0]
-        flops = step_flops(preset, setting)
-        about = f", {machine.about(likely_minutes(preset, speed, [name]))}" * on_cpu  # the share was measured on CPUs
+        settings, cost = getattr(preset, setting), stage_costs(preset, setting, data=data)[0]
+        flops = step_flops(preset, setting, data)
+        about = (
+            f", {machine.about(likely_minutes(preset, speed, [name], data))}" * on_cpu
+        )  # the share was measured on CPUs
         time = f"{settings.steps} steps{about}" if minutes is None else ""
         lines.append(
             f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(flops, 'FLOPs')} a step, "

@@ -24,6 +24,7 @@ from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets, recipes
 from ...training.loop import fit
+from ...training.presets import OwnPreset
 from ...training.stages import (
     STAGES,
     autoencoder_task,
@@ -35,10 +36,11 @@ from ...training.stages import (
 )
 from .. import display
 from ..evaluation.model_evaluation import preview_scores
+from ..evaluation.own_clips import losses
 
 # Of the time, when a time is given: of the stages before and after the transformer's.
 SHARES = {"autoencoder": 0.15, "text": 0.05, "finetuning": 0.2}
-PREVIEWED = 16  # clips drawn for a preview's metrics; the first 4 are shown
+PREVIEWED, SHOWN = 16, 4  # clips drawn for a preview's metrics; the first of them are shown
 
 
 def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, previews=8, progress=True):
@@ -46,18 +48,22 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
 
     start: a TextToVideo of the preset's networks, to go on from. Its autoencoder stays as it is, and there is no
     stage for text. InputError if its networks are others.
-    data: folder of MNIST. minutes: about how long, instead of the preset's numbers of steps. previews: how many
-    times to draw and judge a few clips while the transformer is trained; once more at the end of its finetuning.
+    data: folder of MNIST; for clips of one's own their folder, or a ClipFolder. minutes: about how long, instead of the
+    preset's numbers of steps. previews: how many times to draw and judge a few clips while the transformer is trained;
+    once more at the end of its finetuning.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
     out = Path(out)
     with locked(out):
-        preset, sources = with_known_digits(preset, data), {"seed": seed, "data": data}
+        preset, data = _with_what_is_there(preset, data)
+        sources = {"seed": seed, "data": data}
         if start is not None:
-            _require_same_networks(preset, start)
+            _require_same_networks(preset, start, data)
         stages = stages_of(preset, start is not None)
         _take_up_older_names(out)
         _require_beginning(out, stages)
+        if isinstance(preset, OwnPreset):
+            _require_same_clips(out, preset, data)
         shares = {name: share * (name in stages) for name, share in SHARES.items()}
         shares["transformer"] = 1 - sum(shares.values())
 
@@ -67,9 +73,8 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
 
         def draw(name, times):
             kept = out / "previews" / name
-            every = functools.partial(
-                _preview, preset=preset, real=real, path=kept, times=times, seed=seed, show=progress
-            )
+            how = {"preset": preset, "real": real, "measure": measure, "path": kept, "times": times, "seed": seed}
+            every = functools.partial(_preview, **how, show=progress)
             return [(1, every)] if previews else []
 
         text, autoencoder = None, start and start.autoencoder
@@ -77,13 +82,17 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
             autoencoder = train("autoencoder", autoencoder_task(preset, **sources)).model
         if "text" in stages:
             text = train("text", text_task(preset, **sources)).model.text
-        real = real_clips(preset, PREVIEWED, seed, data)
+        real, measure = real_clips(preset, PREVIEWED, seed, data), _measure_of(preset, data)
         task = transformer_task(preset, autoencoder, text=text, start=start and start.transformer, **sources)
         train("transformer", task, callbacks=draw("step", previews))
         if "finetuning" in stages:
             task = finetuning_task(preset, autoencoder, task.model, data=data)
             train("finetuning", task, callbacks=draw("finetuning", 1))
-        model = assemble(preset, task.model, autoencoder, task.tokenizer, _notes(preset, out, stages, seed, start))
+        notes = _notes(preset, out, stages, seed, start)
+        if isinstance(preset, OwnPreset):
+            held_out = sum(map(data.is_held_out, data.entries))
+            notes["clips"] = {"learnt": len(data.entries) - held_out, "held_out": held_out}
+        model = assemble(preset, task.model, autoencoder, task.tokenizer, notes)
         model.save(out / "model.safetensors")
         return model
 
@@ -99,10 +108,19 @@ def train_stage(stage, task, preset, path=None, **watching):
     return task
 
 
-def _preview(run, state, *, preset, real, path, times, seed, show):
+def _measure_of(preset, data):
+    """A function of (task, drawn clips, their captions) that gives the metrics of a preview."""
+    if isinstance(preset, OwnPreset):
+        return lambda task, video, captions: losses(task, data)
+    shown = preset.data.digit_size, preset.data.pixels_per_frame
+    return lambda task, video, captions: preview_scores(video, captions, *shown)
+
+
+def _preview(run, state, *, preset, real, measure, path, times, seed, show):
     """A callback of loop.fit that draws and judges clips `times` times in all: their metrics, {} for other steps.
 
-    real: CaptionedClips, for whose captions clips are drawn. path: of the pictures, to which the step is added.
+    real: clips, for whose captions others are drawn. measure: see `_measure_of`. path: of the pictures, to which the
+    step is added.
     """
     every, left = max(1, state.total // times), state.total - state.step
     if left and (state.step % every or left < every // 2):  # none just before the last
@@ -110,8 +128,8 @@ def _preview(run, state, *, preset, real, path, times, seed, show):
     with run.average.applied():
         model = assemble(preset, run.task.model, run.task.autoencoder, run.task.tokenizer)
         video = model.generate(real.captions, seed=seed)
-    display.write_strips(path.with_name(f"{path.name}_{state.step:06d}.png"), video[:4], real.captions[:4])
-    metrics = preview_scores(video, real.captions, preset.data.digit_size, preset.data.pixels_per_frame)
+        metrics = measure(run.task, video, real.captions)
+    display.write_strips(path.with_name(f"{path.name}_{state.step:06d}.png"), video[:SHOWN], real.captions[:SHOWN])
     if show:
         known = [f"{mark} {value:.2f}" for mark, value in metrics.items() if value is not None]
         console.print_beside_bars(f"{path.name} {state.step}: {', '.join(known)}", sys.stdout)
@@ -178,15 +196,31 @@ def _require_beginning(out, stages):
     raise InputError(f"{out} holds {problem}, or choose another folder (--out)")
 
 
-def _require_same_networks(preset, start):
+def _require_same_clips(out, preset, folder):
+    """Raise InputError where the training in a folder was begun with other clips or captions than are there now."""
+    first = next((path for name in STAGES if (path := out / f"{name}.safetensors").exists()), None)
+    if first is None:
+        return
+    then, now = checkpoint.load_checkpoint(first)[1]["config"].get("data", {}), folder.clips("train").describe()
+    if "files" in then and then["files"] != now["files"]:
+        raise InputError(
+            f"the clips or captions in {folder.folder} have changed since training in {out} began ("
+            f"{then['own_clips']} clips to learn from then, {now['own_clips']} now); put them back, or train anew in "
+            "another folder (--out)"
+        )
+
+
+def _require_same_networks(preset, start, data=None):
     there = {"transformer": start.transformer.config, "autoencoder": start.autoencoder.config}
     found = config.differences(there, {name: getattr(preset, name) for name in there})
-    words, ours = start.tokenizer.words, tokenizer_of(preset).words
+    words, ours = start.tokenizer.words, tokenizer_of(preset, data).words
     if words != ours[: len(words)]:
         strange = shorten(next((word for word in words if word not in ours), "its words in another order"))
+        own = isinstance(preset, OwnPreset)
+        cure = "give clips with the same words" if own else "set data.speeds to those of its clips"
         raise InputError(
-            f"training can't go on from {start.name}: it knows {strange!r}, which no caption of this training has; set "
-            "data.speeds to those of its clips"
+            f"training can't go on from {start.name}: it knows {strange!r}, which no caption of this training has; "
+            f"{cure}"
         )
     if found:
         raise InputError(
@@ -199,6 +233,16 @@ def where_and_when():
     """Machine and date, for the notes of weights that have just been trained."""
     machine = f"{processor()} and its GPU" if backend.device_name() == "gpu" else description()
     return {"machine": f"{backend.thread_count()} threads of {machine}", "date": f"{datetime.date.today()}"}
+
+
+def _with_what_is_there(preset, data):
+    """(preset, data) with what the preset leaves open: which digits "auto" means, or what a folder of clips holds."""
+    if not isinstance(preset, OwnPreset):
+        return with_known_digits(preset, data), data
+    folder = preset.data.open(data)
+    if not folder.words:  # clips drawn with a caption and without it would be the same
+        preset = dataclasses.replace(preset, sampling=dataclasses.replace(preset.sampling, guidance_scale=1.0))
+    return preset, folder
 
 
 def with_known_digits(preset, data=None):
@@ -227,6 +271,13 @@ def trained_with(model, path):
 
 
 def real_clips(preset, count, seed=0, data=None):
-    """Clips of the preset's kind made of digits that training doesn't see, with the plainest captions."""
+    """Clips of the preset's kind made of digits that training doesn't see, with the plainest captions.
+
+    Of one's own clips the first that are held out, or where none are, of those in training: as many as are shown.
+    """
+    if isinstance(preset, OwnPreset):
+        folder = preset.data.open(data)
+        clips = folder.clips("test" if any(map(folder.is_held_out, folder.entries)) else "train")
+        return clips.cut(clips.each()[: min(count, SHOWN)])
     generator = seeds.generator(seed, seeds.PREVIEWS)
     return preset.data.clips("test", data, synonyms=False).batch(generator, count)
