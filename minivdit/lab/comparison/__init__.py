@@ -1,6 +1,6 @@
 """Weights that differ in their attention pattern, put beside each other: the same captions and noise, on one page.
 
-weights.py loads them and checks that nothing else differs; compare.py draws, judges and tests; page.py shows it.
+compare.py checks that nothing else differs, draws, judges and tests; page.py shows it.
 """
 
 from .compare import compare_weights

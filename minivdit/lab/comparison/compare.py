@@ -4,15 +4,18 @@ import datetime
 import json
 from pathlib import Path
 
+from ...base import config
 from ...base.errors import InputError
 from ...base.files import write_file
 from ...base.locking import locked
 from ...base.machine import description
 from ...data import PIXELS_PER_FRAME
+from ...nn import fingerprint
 from .. import explorer
 from ..evaluation import judge_model, pairwise
+from ..explorer.collect import pattern_name
+from ..pipeline.train import trained_with
 from . import page
-from .weights import load_alike
 
 TOLD = ("obeys", "flawless", "one_class", "on_path")  # the measures that tell patterns apart
 SHOWN = 2  # captions of each kind
@@ -41,6 +44,8 @@ def compare_weights(
                 clips.setdefault(kind, {"captions": captions[:SHOWN], "real": real[:SHOWN]})[label] = drawn[:SHOWN]
         one, other = list(models)[:2]
         report = {
+            "question": page.QUESTION,
+            "rule": page.RULE,
             "weights": {label: f"{model.name} ({model.fingerprint()})" for label, model in models.items()},
             "prompts": prompts,
             "seed": seed,
@@ -49,6 +54,7 @@ def compare_weights(
             "tests": pairwise.plain(pairwise.against(parts[one], parts[other], TOLD)),
             "about": {"machine": description(), "date": datetime.date.today().isoformat()},
         }
+        report["answer"] = [*page.answer(report)]
         caption = clips[next(iter(kinds))]["captions"][0]
         show(f"the explorer: {caption}")
         try:
@@ -57,7 +63,7 @@ def compare_weights(
             show(f"no explorer: {error}")
         for name, content in page.files(report, clips, caption).items():
             write_file(out / name, content)
-    for line in (*page.answer(report), str(out / "report.html")):
+    for line in (*report["answer"], str(out / "report.html")):
         show(line)
     return report
 
@@ -76,3 +82,40 @@ def kinds_of(model):
     if 2 in learnt.get("num_digits", [1]):
         kinds["two digits"] = (2, None)
     return kinds if 1 in learnt.get("num_digits", [1]) else {"two digits": (2, None)}
+
+
+def load_alike(weights=None):
+    """{label: TextToVideo} of names or files of weights; the label is the pattern, numbered where it comes again.
+
+    weights: those that ship with a pattern as their name unless given. InputError unless there are two or more, with
+    the same data, network, noise levels and autoencoder. Steps and batches aren't checked.
+    """
+    models, labelled = explorer.load(weights), {}
+    if len(models) < 2:
+        raise InputError("a comparison needs two weights or more; give --weights again for each")
+    for model in models:
+        name = pattern_name(model.transformer.config)
+        again = sum(label.split()[0] == name for label in labelled)
+        labelled[f"{name} {again + 1}" if again else name] = model
+    first, *others = models
+    for other in others:
+        found = config.differences(_fixed(first), _fixed(other))
+        if found:
+            raise InputError(
+                f"{other.name} can't be compared with {first.name}: {'; '.join(found)}; give weights that differ in "
+                "their pattern alone"
+            )
+    return labelled
+
+
+def _fixed(model):
+    """What must be the same for all."""
+    preset = trained_with(model, model.name)
+    network = config.plain(preset.transformer) | {"patterns": None}
+    parts = {"transformer": network, "autoencoder": model.autoencoder.config, "settings": model.settings}
+    same = {
+        "data": preset.data,
+        "diffusion": preset.diffusion,
+        "weights of the autoencoder": fingerprint(model.autoencoder),
+    }
+    return config.plain({**parts, **same})

@@ -1,36 +1,31 @@
 """The comparison as one HTML page, and as JSON: clips beside each other in motion, what measures say, the explorer."""
 
-import json
-
 from ..display import html
 from ..evaluation import MEASURES
 from ..evaluation.statistics import CALLED, Estimate, p_text
 from ..explorer.page import WORDS
 
+RULE = (
+    "± is half the width of a 95% interval. Differences are tested clip by clip, by McNemar's exact test, and corrected "
+    "by Holm for all tests of this page."
+)
 QUESTION = "The same captions, the same noise: what does it change which patches see each other?"
 
 
 def files(report, clips, caption):
     """{name: bytes}. clips: {kind: {"captions": [...], "real": clips, label: clips}}. caption: the explorer's."""
-    body = [html.text("h1", QUESTION)]
-    body += [html.text("p", sentence, "answer") for sentence in answer(report)]
+    parts, tables = [], []
     for kind, found in clips.items():
         videos = {name: video for name, video in found.items() if name != "captions"}
-        body += [html.text("h2", kind.capitalize())]
-        rows = [
-            (text, html.gif({name: video[k : k + 1] for name, video in videos.items()}))
-            for k, text in enumerate(found["captions"])
-        ]
-        body += [html.clips(rows), html.table(*_rows(report, kind))]
-    body.append(
+        head, rows = _rows(report, kind)
+        tables.append((kind.capitalize(), head, rows))
+        parts += [html.text("h2", kind.capitalize()), html.clips(html.gifs(videos, found["captions"]))]
+        parts.append(html.table(head, rows, report["rule"]))
+    parts.append(
         '<p><a href="explorer.html">Where does each patch look?</a> Click on a patch in the attention explorer: '
         f"{html.escape(caption)}.</p>"
     )
-    body += ["<h2>How it was done</h2>", *(html.text("p", words) for words in _method(report))]
-    return {
-        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
-        "report.html": html.page("minivdit compare", body).encode(),
-    }
+    return html.report_files("minivdit compare", report, parts, tables, _method(report))
 
 
 def answer(report):
@@ -80,9 +75,5 @@ def _method(report):
         yield f"{label}: weights {name}. Where a patch looks: {WORDS.get(label.split()[0], 'as its blocks say.')}"
     yield (
         f"{report['prompts']} captions of each kind, seed {report['seed']}; the first are shown. All weights draw from "
-        "the same noise. They have the same data, network and autoencoder; steps and batches aren't checked. ± is half "
-        "the width of a 95% interval. Differences are tested clip by clip, by McNemar's exact test, and corrected by "
-        "Holm for all tests of this page."
+        "the same noise. They have the same data, network and autoencoder; steps and batches aren't checked."
     )
-    about = report["about"]
-    yield f"{about['machine']}; {about['date']}."

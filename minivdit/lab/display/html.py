@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import tempfile
 from html import escape
 from pathlib import Path
@@ -79,6 +80,34 @@ def gif(videos, frames_per_second=5, factor=None):
         how = {"columns": len(videos), "frames_per_second": frames_per_second, "factor": factor}
         write_grid(path, rows, captions=labels, **how)
         return path.read_bytes()
+
+
+def gifs(videos, captions, frames_per_second=5):
+    """[(caption, GIF bytes)], for `clips`: clip k of each {label: (B, T, H, W, C)} beside each other."""
+    columns = ({label: video[k : k + 1] for label, video in videos.items()} for k in range(len(captions)))
+    return [(caption, gif(each, frames_per_second)) for caption, each in zip(captions, columns)]
+
+
+def report_files(title, report, parts, tables, method):
+    """{name: bytes}: a report as a page that needs nothing else, as Markdown and as JSON.
+
+    report: a dict of plain values with a "question", sentences as its "answer", a "rule" by which to read tables, and
+    "about", the machine and the date.
+    parts: of the page between the answer and the method, in HTML. tables: [(heading, head, rows)], for the Markdown.
+    method: sentences on how the figures came about.
+    """
+    method = [*method, f"{report['about']['machine']}; {report['about']['date']}."]
+    body = [text("h1", report["question"]), *(text("p", words, "answer") for words in report["answer"])]
+    body += [*parts, "<h2>How it was done</h2>", *(text("p", words) for words in method)]
+    lines = [f"# {report['question']}", *report["answer"]]
+    for heading, head, rows in tables:
+        cells = (head, ["---"] * len(head), *rows)
+        lines += [f"## {heading}", "\n".join(f"| {' | '.join(row)} |" for row in cells)]
+    return {
+        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
+        "report.md": ("\n\n".join([*lines, report["rule"], *method]) + "\n").encode(),
+        "report.html": page(title, body).encode(),
+    }
 
 
 def png(figure):

@@ -6,7 +6,6 @@ from ..display import html, plain
 from ..evaluation.statistics import p_text
 from .paired import interval, verdict
 from .report import EQUAL
-from .study import page_files
 
 # Colours of Okabe and Ito, which people who confuse red and green can tell apart; each pattern has a marker besides.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
@@ -20,7 +19,7 @@ def files(report, clips):
     for place, (world, (_, head, rows)) in enumerate(zip(report["worlds"], tables)):
         parts += [html.text("h2", world["title"])] * (place > 0)
         parts += [_plot(report, world), html.clips(clips[world["name"]]), html.table(head, rows, report["rule"])]
-    return page_files(report, "minivdit study", parts, tables, _method(report))
+    return html.report_files("minivdit study", report, parts, tables, _method(report))
 
 
 def side_by_side(world, kept):

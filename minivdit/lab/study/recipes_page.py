@@ -4,7 +4,6 @@ from ...base.machine import amount
 from ..display import html
 from .kinds import TITLES
 from .paired import interval, verdict
-from .study import page_files
 
 RULE = (
     "Figures are shares, and in brackets the difference from the base, seed by seed, with a 95% interval by Student's "
@@ -74,7 +73,7 @@ def files(report, clips, captions):
         moving.append((f"{recipe}: {asked}", html.gif(videos, 5)))
     head, rows = _rows(report)
     parts = [html.table(head, rows, report["rule"]), html.clips(moving)]
-    return page_files(report, "minivdit study --recipes", parts, [("Scoreboard", head, rows)], _method(report))
+    return html.report_files("minivdit study --recipes", report, parts, [("Scoreboard", head, rows)], _method(report))
 
 
 def _rows(report):

@@ -5,7 +5,6 @@ import numpy as np
 from ...base.machine import amount
 from ..display import html
 from ..evaluation.measures import MEASURES
-from .study import page_files
 
 FITTED, HELD = "#0072B2", "#D55E00"  # of Okabe and Ito
 
@@ -45,13 +44,9 @@ def _names(sizes):
 
 def files(report, clips, captions):
     """{name: bytes} of the report. clips: {size: (B, T, H, W, 1)}, real ones among them, of these captions."""
-    moving = [
-        (caption, html.gif({name: video[k : k + 1] for name, video in clips.items()}, 5))
-        for k, caption in enumerate(captions)
-    ]
     head, rows = _rows(report)
-    parts = [html.clips(moving), _plot(report), html.table(head, rows, report["rule"])]
-    return page_files(report, "minivdit scaling", parts, [("Sizes", head, rows)], _method(report))
+    parts = [html.clips(html.gifs(clips, captions)), _plot(report), html.table(head, rows, report["rule"])]
+    return html.report_files("minivdit scaling", report, parts, [("Sizes", head, rows)], _method(report))
 
 
 def _rows(report):

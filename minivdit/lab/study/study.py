@@ -22,7 +22,6 @@ from ...base.files import load_tensors, read_json, save_tensors, write_file
 from ...base.locking import locked
 from ...base.machine import description
 from ...training.checkpoint import load_checkpoint
-from ..display import html
 from ..evaluation.kept_clips import as_bytes, as_floats
 
 
@@ -134,23 +133,3 @@ def remove_checkpoints(folder, stages):
     """Those of a training that is kept: they have only numbers that nobody needs any more, 50 MB of them."""
     for stage in stages:
         (folder / f"{stage}.safetensors").unlink(missing_ok=True)
-
-
-def page_files(report, title, parts, tables, method):
-    """{name: bytes}: the report as a page that needs nothing else, as Markdown and as JSON.
-
-    parts: of the page between the answer and the method, in HTML. tables: [(heading, head, rows)], for the Markdown.
-    method: sentences on how the figures came about.
-    """
-    method = [*method, f"{report['about']['machine']}; {report['about']['date']}."]
-    body = [html.text("h1", report["question"]), *(html.text("p", words, "answer") for words in report["answer"])]
-    body += [*parts, "<h2>How it was done</h2>", *(html.text("p", words) for words in method)]
-    lines = [f"# {report['question']}", *report["answer"]]
-    for heading, head, rows in tables:
-        table = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-        lines += [f"## {heading}", "\n".join(table)]
-    return {
-        "report.json": json.dumps(report, indent=1, allow_nan=False).encode(),
-        "report.md": ("\n\n".join([*lines, report["rule"], *method]) + "\n").encode(),
-        "report.html": html.page(title, body).encode(),
-    }

@@ -10,8 +10,7 @@ from minivdit.base import config
 from minivdit.base.errors import InputError
 from minivdit.data import mnist
 from minivdit.lab.comparison import compare_weights, page
-from minivdit.lab.comparison.compare import kinds_of
-from minivdit.lab.comparison.weights import load_alike
+from minivdit.lab.comparison.compare import kinds_of, load_alike
 from minivdit.lab.pipeline.train import assemble
 from minivdit.models import Autoencoder, VideoDiT
 from minivdit.models.schemes import SCHEMES
