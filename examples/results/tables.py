@@ -18,7 +18,7 @@ from minivdit.base.files import require_shape, write_file
 from minivdit.base.machine import amount
 from minivdit.lab.benchmarks import gpu_report
 from minivdit.lab.evaluation import MEASURES, Estimate
-from minivdit.lab.evaluation.pairwise import RENAMED, parts, read_evaluation
+from minivdit.lab.evaluation.pairwise import parts, read_evaluation
 from minivdit.lab.evaluation.statistics import CALLED, p_text
 
 RESULTS = Path(__file__).parent
@@ -79,7 +79,7 @@ def of_pairs(head):
     """What evaluating joint with --against examples/results/framewise/evaluation.json found; bold is a difference."""
     rows = {}
     for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
-        metric, d = RENAMED.get(one["metric"], one["metric"]), one["difference"]
+        metric, d = one["metric"], one["difference"]
         form = "+" + MEASURES[metric].form
         bold = "**" if one["corrected"] < CALLED else ""
         texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", p_text(one["corrected"])

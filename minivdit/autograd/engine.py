@@ -37,28 +37,6 @@ _modules = {}  # device -> the module that registers its twins, unless it has be
 _loading = threading.RLock()
 
 
-def _call(name, phase, function, /, *inputs, **options):
-    return function(*inputs, **options)
-
-
-_observer = _call
-
-
-@contextlib.contextmanager
-def observe(observer):
-    """Inside this block `observer` carries out every operation, in every thread: for profiles.
-
-    It is called as observer(name, phase, function, *inputs, **options), with phase 'forward' or 'backward', and must
-    return function(*inputs, **options).
-    """
-    global _observer
-    before, _observer = _observer, observer
-    try:
-        yield
-    finally:
-        _observer = before
-
-
 class Node:
     """One operation that was carried out: its pullback, and for each input (node, output index, shape, dtype).
 
@@ -160,7 +138,7 @@ def differentiable(function=None, *, as_is=()):
     @functools.wraps(function)
     def operation(*inputs, **options):
         arrays = _checked(function.__name__, inputs, as_is)
-        value, pullback = _observer(function.__name__, "forward", function, *arrays, **options)
+        value, pullback = function(*arrays, **options)
         several = isinstance(value, tuple)
         values = value if several else (value,)
         outputs = tuple(Tensor(v) for v in values)
@@ -363,7 +341,7 @@ def _pull(node, arrived):
         some = next(grad for grad in arrived if grad is not None)
         zeros = array_module(some).zeros
         arrived = tuple(zeros(*like) if grad is None else grad for grad, like in zip(arrived, node.outputs))
-    grads = _observer(node.name, "backward", pullback, arrived)
+    grads = pullback(arrived)
     grads = grads if isinstance(grads, tuple) else (grads,)
     # An optional input that was left out (a bias) has no entry in node.inputs, and no gradient.
     if len(grads) < len(node.inputs) or any(grad is not None for grad in grads[len(node.inputs) :]):

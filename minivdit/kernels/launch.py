@@ -9,15 +9,13 @@ import functools
 import hashlib
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..base.backend import cpu_count, gpu_problem
+from ..base.backend import gpu_problem
 from ..base.console import note
 from ..base.errors import InputError
 from ..base.files import atomic_write, is_private_file, private_folder
-from .catalogue import FILES
 from .compile import OPTIONS, nvrtc_version, with_nvrtc
 from .sources import whole_source
 
@@ -147,24 +145,3 @@ def _kept(path, notes):
         return about["names"] if whole else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def compile_all(architecture=None, threads=None):
-    """Compile every file that a GPU of this architecture runs, so many at a time, for later launches of any process.
-
-    architecture: by default that of the current GPU; with one given, no GPU is needed. threads: by default one a core;
-    NVRTC works in all at once, since CuPy lets other threads run meanwhile. Returns a dict of name -> None, or what is
-    wrong with that file in one line.
-    """
-    architecture = architecture or launcher().architecture
-
-    def attempt(file):
-        try:
-            compiled(file, architecture)
-        except InputError as error:
-            return str(error)
-
-    files = [file for file in FILES.values() if file.target(architecture) is not None]
-    private_folder("kernels")  # once, before several ask for it
-    with ThreadPoolExecutor(threads or cpu_count()) as pool:
-        return dict(zip([file.name for file in files], pool.map(attempt, files)))

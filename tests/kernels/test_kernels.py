@@ -128,7 +128,6 @@ def test_numpy_is_enough_to_import_it():
     import sys
 
     modules = ["sources", "describe", "attention", "fused", "catalogue", "formats", "compile", "emulate", "launch"]
-    modules += ["__main__"]
     script = "import sys; " + "; ".join(f"import minivdit.kernels.{name}" for name in modules)
     script += "; print([name for name in ('cupy', 'cupy_backends') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -10,7 +10,7 @@ import pytest
 
 from minivdit.base.backend import gpu_problem
 from minivdit.base.errors import InputError
-from minivdit.kernels import attention, catalogue, fused, launch, whole_source
+from minivdit.kernels import attention, fused, launch, whole_source
 from minivdit.kernels.attention import FILES, Forward
 from minivdit.lab.benchmarks.kernel_attention_check import errors
 
@@ -221,19 +221,6 @@ def test_every_gpu_has_kernels_of_its_own(world):
     kernels = [module.kernels[f"{name}<128>"] for module in world.modules]
     assert [len(kernel.calls) for kernel in kernels] == [2, 2] and len(world.compiled) == 1
     assert len({kernel.max_dynamic_shared_size_bytes for kernel in kernels} - {None}) == 1
-
-
-def test_all_files_are_compiled_at_once(world, monkeypatch):
-    spoilt = "attention_forward_8_wgmma"
-    monkeypatch.setattr(launch, "whole_source", lambda name: "nought" if name == spoilt else whole_source(name))
-    for architecture, missing in (("90", set()), ("80", {spoilt}), ("75", {name for name in FILES if "8_" in name})):
-        found = launch.compile_all(architecture, threads=2)
-        there = {name for name, file in catalogue.FILES.items() if file.target(architecture)}
-        assert set(found) == there and missing <= set(catalogue.FILES) - there
-        assert {name for name, problem in found.items() if problem} == {spoilt} & there
-    assert "sm_90a: a.cu(7)" in launch.compile_all("90")[spoilt]
-    world.compiled.clear()
-    assert set(launch.compile_all()) < set(FILES) | set(catalogue.FILES) and not world.compiled  # of the current GPU
 
 
 def test_the_next_best_rung_takes_the_place_of_one_that_nvrtc_cannot_compile(launcher, monkeypatch, capsys):

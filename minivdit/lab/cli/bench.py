@@ -1,6 +1,5 @@
 """`minivdit bench`: how fast this machine is, beside PyTorch."""
 
-from .groups import prepare
 from .options import output_file, require_effect, whole
 
 
@@ -15,7 +14,6 @@ def add_bench(commands):
     examples:
       minivdit bench cpu                       everything, in about 5 minutes
       minivdit bench cpu --workload 'train small' --out small.json
-      minivdit bench cpu --profile 'train small'
       minivdit bench gpu --out gpu.json        all kernels, training steps
     """
     parser = commands.add(bench, text)
@@ -26,25 +24,17 @@ def add_bench(commands):
     parser.add("--threads", whole(1, 1024), "threads for either side (default: as many as cores)")
     parser.add("--compiled", bool, "compare with torch.compile, too")
     parser.add("--jax", bool, "compare training steps with JAX's, too")
-    profile = "time every operation of one training workload instead, with 1 thread (default: none)"
-    parser.add("--profile", str, profile, metavar="NAME")
     out = "write all figures there as JSON; on a GPU after each one, with a page beside it (default: only print them)"
     parser.add("--out", output_file, out)
-    parser.set_defaults(device="cpu", kernels="on")
 
 
 def bench(options):
-    from ..benchmarks import cpu, gpu, profiler
+    from ..benchmarks import cpu, gpu
 
     if options.where == "gpu":
-        require_effect(options, "on a GPU", "threads", "profile", "jax")
+        require_effect(options, "on a GPU", "threads", "jax")
         how = {name: getattr(options, name) for name in ("turns", "out", "compiled")}
         gpu.bench(options.workload, **how)
-        return
-    if options.profile:
-        require_effect(options, "with --profile", "workload", "turns", "compiled", "jax", "out")
-        prepare(options)
-        print(profiler.profile_step(options.profile, options.threads or 1))
         return
     sides = ["ours", "numpy", "eager", *["compiled"] * options.compiled, *["jax"] * options.jax]
     cpu.bench(options.workload, threads=options.threads, turns=options.turns, sides=sides, out=options.out)

@@ -6,8 +6,8 @@ from ..evaluation.statistics import CALLED, Estimate, p_text
 from ..explorer.page import WORDS
 
 RULE = (
-    "± is half the width of a 95% interval. Differences are tested clip by clip, by McNemar's exact test, and corrected "
-    "by Holm for all tests of this page."
+    "± is half the width of a 95% interval. Differences are tested clip by clip, by McNemar's exact test, and "
+    "corrected by Holm for all tests of this page."
 )
 QUESTION = "The same captions, the same noise: what does it change which patches see each other?"
 

@@ -8,7 +8,7 @@ import pytest
 
 from minivdit.base import machine
 from minivdit.base.errors import InputError
-from minivdit.lab.benchmarks import cpu, profiler, sides, workloads
+from minivdit.lab.benchmarks import cpu, sides, workloads
 from minivdit.lab.cli import main as cli
 
 REASON = "plain PyTorch is not installed, so there is no rival; pip install 'minivdit[parity]'"
@@ -126,14 +126,3 @@ def test_the_captions_of_a_preset_can_be_read(preset):
     """Each preset has a vocabulary of its own."""
     _, batch = workloads.training("train", preset, 1)
     assert len(batch["tokens"]) == len(batch["video"])
-
-
-def test_the_profile_accounts_for_a_step():
-    profile = profiler.profile_step("train tiny", warm_up=1)
-    rows = profile.rows
-    assert rows["attention", "forward"].calls == rows["attention", "backward"].calls > 0
-    assert rows["linear", "forward"].bytes > 0 and rows["optimizer", "update"].calls == 1
-    text = str(profile)
-    assert "normalise_and_modulate" in text and "together" in text
-    shares = [float(line.split("%")[0].split()[-1]) for line in text.splitlines()[1:-1]]
-    assert sum(shares) == pytest.approx(100, abs=2) and shares == sorted(shares, reverse=True)

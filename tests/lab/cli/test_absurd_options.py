@@ -12,7 +12,7 @@ from minivdit.generation.weights import shipped
 from minivdit.kernels import compile
 from minivdit.lab import comparison, display, evaluation, explorer
 from minivdit.lab import study as studies
-from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check, profiler
+from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check
 from minivdit.lab.cli import doctor
 from minivdit.lab.cli import main as cli
 from minivdit.lab.pipeline import train as pipeline
@@ -79,7 +79,6 @@ def light(model, monkeypatch, tmp_path):
         pipeline: ["train_model"],
         cpu: ["bench"],
         gpu: ["bench"],
-        profiler: ["profile_step"],
         kernel_attention_check: ["errors"],
         kernel_fused_check: ["errors"],
         compile: ["compile_file"],

@@ -37,7 +37,6 @@ from minivdit.lab.cli import main as cli
         ("data download --count 5", "--count has no effect on a download"),
         ("data --digits strokes --data .", "--data has no effect with strokes"),
         ("bench gpu --threads 2", "--threads has no effect on a GPU"),
-        ("bench cpu --profile train --turns 3", "--turns has no effect with --profile"),
     ],
 )
 def test_what_has_no_effect_is_refused(capsys, monkeypatch, tmp_path, command, expected):

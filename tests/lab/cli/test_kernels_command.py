@@ -1,14 +1,9 @@
 """`minivdit kernels`: what a student without a GPU types."""
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-import minivdit
 from minivdit.kernels.catalogue import FILES
 from minivdit.lab.cli.main import main as command_line
 
@@ -25,13 +20,6 @@ def test_list_names_every_file_and_function(capsys):
     shown = capsys.readouterr().out
     for file in FILES.values():
         assert file.name in shown and all(function.name in shown for function in file.functions)
-
-
-def test_the_module_of_the_kernels_is_the_same_command(capsys):
-    environment = {**os.environ, "PYTHONPATH": str(Path(minivdit.__file__).parents[1])}
-    command = [sys.executable, "-m", "minivdit.kernels", "list"]
-    assert main(["list"]) == 0
-    assert subprocess.run(command, capture_output=True, text=True, env=environment).stdout == capsys.readouterr().out
 
 
 @needs_gcc
