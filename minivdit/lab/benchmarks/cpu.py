@@ -8,12 +8,11 @@ turns in one run, so that other work of the machine slows all alike. First it is
 import dataclasses
 import datetime
 import json
+import multiprocessing
 import platform
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ...base import backend, machine
 from ...base.errors import InputError
 from ...base.files import write_file
 from ...training import presets
-from . import workloads
+from . import worker, workloads
 from .sides import SIDES, installed, takes
 
 PAUSE = 0.05  # seconds between two turns, in which the threads of the last one go to sleep
@@ -32,43 +31,36 @@ class Worker:
     """One side of one workload, in a process of its own; see worker.py."""
 
     def __init__(self, side, name, threads, device="cpu"):
-        command = [sys.executable, "-m", "minivdit.lab.benchmarks.worker", side, name, str(threads), device]
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in close)
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
-        )
+        spawn = multiprocessing.get_context("spawn")
+        self.line, there = spawn.Pipe()
+        self.process = spawn.Process(target=worker.main, args=(there, side, name, threads, device))
+        self.process.start()
+        there.close()
         self.side, self.name = side, name
 
     def begin(self):
         """Wait until all is prepared, which takes long: others may be started meanwhile."""
-        self.flops = self._answer()["flops"]
+        self.flops = self._answer()
 
     def ask(self, request):
-        self.process.stdin.write(f"{request}\n")
-        self.process.stdin.flush()
+        """What comes of one of worker.REQUESTS."""
+        self.line.send(request)
         return self._answer()
 
     def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait()
-            self.errors.seek(0)
-            last = (self.errors.read().strip().splitlines() or [f"exit code {self.process.returncode}"])[-1]
-            raise InputError(f"{self.name!r} ({self.side}) stopped: {last}")
-        return json.loads(line)
-
-    def results(self, folder):
-        path = Path(folder) / f"{self.side}.npz"
-        self.ask(str(path))
-        with np.load(path) as arrays:
-            return dict(arrays)
+        try:
+            answer = self.line.recv()
+        except EOFError:
+            self.process.join()
+            answer = RuntimeError(f"exit code {self.process.exitcode}")
+        if isinstance(answer, Exception):
+            raise InputError(f"{self.name!r} ({self.side}) stopped: {answer}")
+        return answer
 
     def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.line.close()
         self.process.terminate()
-        self.process.wait()
-        self.errors.close()
+        self.process.join()
 
 
 @dataclasses.dataclass
@@ -101,47 +93,46 @@ def measure(name, threads, sides=("ours", "eager"), turns=15, warm_up=3, device=
     try:
         for side in sides:
             workers[side] = Worker(side, name, threads, device)
-        for worker in workers.values():
-            worker.begin()
+        for each in workers.values():
+            each.begin()
         difference = _compare(workers)
-        for worker in workers.values():
+        for each in workers.values():
             for _ in range(warm_up):
-                worker.ask("run")
+                each.ask("run")
         seconds = {side: [] for side in sides}
         for turn in range(turns):
             for side in sides if turn % 2 == 0 else reversed(sides):
                 time.sleep(PAUSE)
                 seconds[side].append(workers[side].ask("run"))
         memory, launches, queued = {}, {}, {}
-        for side, worker in workers.items():
-            held = worker.ask("memory")
+        for side, each in workers.items():
+            held = each.ask("memory")
             memory[side] = held["peak"] - held["before"]
             if device == "gpu":
-                queued[side], launches[side] = worker.ask("queue"), worker.ask("launches")
+                queued[side], launches[side] = each.ask("queue"), each.ask("launches")
         return Timing(name, workers["ours"].flops, seconds, memory, difference, launches, queued)
     finally:
-        for worker in workers.values():
-            worker.close()
+        for each in workers.values():
+            each.close()
 
 
 def _compare(workers):
     """The largest difference of any result, relative to the largest entry of its array, for each side but ours."""
     difference = {}
-    with tempfile.TemporaryDirectory() as folder:
-        mine = workers["ours"].results(folder) if len(workers) > 1 else {}
-        for side, worker in workers.items():
-            if side == "ours":
-                continue
-            others = worker.results(folder)
-            if mine.keys() != others.keys():
-                raise InputError(f"{worker.name!r}: minivdit and {SIDES[side].title} gave results of different names")
-            worst = max(mine, key=lambda name: _distance(mine[name], others[name]))
-            difference[side] = _distance(mine[worst], others[worst])
-            if not difference[side] <= TOLERANCE:
-                raise InputError(
-                    f"{worker.name!r}: minivdit and {SIDES[side].title} don't compute the same: {worst} differs by "
-                    f"{difference[side]:.1e} of its largest entry"
-                )
+    mine = workers["ours"].ask("results") if len(workers) > 1 else {}
+    for side, other in workers.items():
+        if side == "ours":
+            continue
+        others = other.ask("results")
+        if mine.keys() != others.keys():
+            raise InputError(f"{other.name!r}: minivdit and {SIDES[side].title} gave results of different names")
+        worst = max(mine, key=lambda name: _distance(mine[name], others[name]))
+        difference[side] = _distance(mine[worst], others[worst])
+        if not difference[side] <= TOLERANCE:
+            raise InputError(
+                f"{other.name!r}: minivdit and {SIDES[side].title} don't compute the same: {worst} differs by "
+                f"{difference[side]:.1e} of its largest entry"
+            )
     return difference
 
 

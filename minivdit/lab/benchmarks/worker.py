@@ -1,20 +1,20 @@
 """A process that does one workload again and again, and says how long it took and what memory it needed.
 
 Each side is timed in a process of its own, as its users run it: with its own threads, allocator and
-memory. The parent lets them take turns. Requests come as lines on stdin, answers go as lines of JSON to stdout.
+memory. The parent lets them take turns.
 """
 
 import contextlib
 import ctypes
 import gc
-import json
 import multiprocessing
+import signal
 import sys
 import time
 
-import numpy as np
-
 from ...base.backend import to_numpy
+from ...base.errors import InputError
+from . import sides
 
 
 def resident_memory(process="self"):
@@ -40,45 +40,47 @@ def give_back_memory():
         file.write("5")
 
 
-def main(side, name, threads, device):
-    """side: of sides.SIDES. device: 'cpu' or 'gpu'.
+def main(line, side, name, threads, device):
+    """Prepare a workload, send its FLOPs, and answer requests until there are no more; or send what went wrong.
 
-    Requests: 'run', 'memory', 'launches', 'queue', or a path to write the results to.
+    line: a Connection. side: of sides.SIDES. device: 'cpu' or 'gpu'.
+    A request is the name of one of REQUESTS.
     """
-    from . import sides
-
-    prepared = sides.prepare(side, name, threads, device)
-    give_back_memory()
-    before, _ = resident_memory()
-    answer({"flops": prepared.flops})
-    with prepared.around:
-        serve(prepared, before)
-
-
-def serve(prepared, before):
-    """Answer requests until there are no more. before: bytes of memory that were held when all was prepared."""
-    for line in sys.stdin:
-        request = line.strip()
-        if request == "run":
-            started = time.perf_counter()
-            prepared.run()
-            answer(time.perf_counter() - started)
-        elif request == "queue":
-            answer(queue_seconds(prepared))
-        elif request == "launches":
-            answer(launches(prepared.run))
-        elif request == "memory":
-            _, peak = resident_memory()
-            # A forked process begins with all that this one held; what it holds beyond that is its own.
-            for child in multiprocessing.active_children():
-                peak += max(0, resident_memory(child.pid)[1] - before)
-            answer({"before": before, "peak": peak})
-        else:
-            np.savez(request, **{name: to_numpy(array) for name, array in prepared.results().items()})
-            answer(None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
+    try:
+        prepared = sides.prepare(side, name, threads, device)
+        give_back_memory()
+        before, _ = resident_memory()
+        line.send(prepared.flops)
+        with prepared.around, contextlib.suppress(EOFError):
+            while True:
+                line.send(REQUESTS[line.recv()](prepared, before))
+    except Exception as error:
+        line.send(error if isinstance(error, InputError) else RuntimeError(f"{type(error).__name__}: {error}"))
 
 
-def queue_seconds(prepared, turns=3):
+def seconds(prepared, before):
+    """How long the work takes, once."""
+    started = time.perf_counter()
+    prepared.run()
+    return time.perf_counter() - started
+
+
+def results(prepared, before):
+    """What the work gives, {name: NumPy array}."""
+    return {name: to_numpy(array) for name, array in prepared.results().items()}
+
+
+def memory(prepared, before):
+    """Bytes held before, when all was prepared, and the most held since."""
+    _, peak = resident_memory()
+    # A forked process begins with all that this one held; what it holds beyond that is its own.
+    for child in multiprocessing.active_children():
+        peak += max(0, resident_memory(child.pid)[1] - before)
+    return {"before": before, "peak": peak}
+
+
+def queue_seconds(prepared, before, turns=3):
     """Seconds in which the host queues the work for a GPU that is idle, the least of some turns; None if not known.
 
     That isn't the whole of what the host does where the work is more than the queue holds: then it waits.
@@ -95,8 +97,8 @@ def queue_seconds(prepared, turns=3):
     return min(seconds)
 
 
-def launches(work):
-    """How many kernels work() launches on a GPU, ours or PyTorch's: counted by PyTorch's profiler; None without it."""
+def launches(prepared, before):
+    """How many kernels the work launches on a GPU, counted by PyTorch's profiler; None without it."""
     try:
         import torch
         from torch.profiler import ProfilerActivity, profile
@@ -105,14 +107,9 @@ def launches(work):
     if not torch.cuda.is_available():  # a PyTorch for CPUs
         return None
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        work()
+        prepared.run()
     on_gpu = [event for event in profiled.events() if event.device_type.name == "CUDA"]
     return sum(not event.name.startswith(("Memcpy", "Memset")) for event in on_gpu)
 
 
-def answer(value):
-    print(json.dumps(value), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+REQUESTS = {"run": seconds, "results": results, "memory": memory, "queue": queue_seconds, "launches": launches}
