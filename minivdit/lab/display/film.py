@@ -1,9 +1,6 @@
 """Clips shown in a notebook."""
 
-import tempfile
-from pathlib import Path
-
-from .writing import write_grid
+from .writing import grid_bytes
 
 
 class Film:
@@ -24,9 +21,5 @@ def show(*videos, captions=None, columns=None, factor=None, frames_per_second=6)
 
     A notebook shows it if it stands in the last line of a cell. In a script, write a file with `write_grid`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clips.gif"
-        write_grid(
-            path, *videos, captions=captions, columns=columns, factor=factor, frames_per_second=frames_per_second
-        )
-        return Film(path.read_bytes())
+    how = {"captions": captions, "columns": columns, "factor": factor, "frames_per_second": frames_per_second}
+    return Film(grid_bytes(*videos, **how))

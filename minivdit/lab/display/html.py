@@ -3,14 +3,12 @@
 import base64
 import io
 import json
-import tempfile
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
 from .layout import to_uint8
-from .writing import write_grid
+from .writing import grid_bytes
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --line: #bbb; --soft: #f1f1ee }
@@ -75,11 +73,8 @@ def gif(videos, frames_per_second=5, factor=None):
     rows = np.stack([to_uint8(video) for video in videos.values()], axis=1)
     labels = [*videos] * len(rows)
     rows = rows.reshape(-1, *rows.shape[2:])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clips.gif"
-        how = {"columns": len(videos), "frames_per_second": frames_per_second, "factor": factor}
-        write_grid(path, rows, captions=labels, **how)
-        return path.read_bytes()
+    how = {"columns": len(videos), "frames_per_second": frames_per_second, "factor": factor}
+    return grid_bytes(rows, captions=labels, **how)
 
 
 def gifs(videos, captions, frames_per_second=5):

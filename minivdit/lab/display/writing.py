@@ -8,6 +8,7 @@ The picture is for people: enlarged, captioned, tiled. The file keeps beside it 
 
 import importlib.util
 import math
+import tempfile
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +60,14 @@ def write_grid(path, *videos, captions=None, columns=None, frames_per_second=8, 
     else:
         picture, places = _grid(videos, captions, columns, factor)
     _write(path, picture, frames_per_second, clips, places, texts, about)
+
+
+def grid_bytes(*videos, **how):
+    """The bytes of the GIF that `write_grid` would write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clips.gif"
+        write_grid(path, *videos, **how)
+        return path.read_bytes()
 
 
 def write_clip(path, clip, frames_per_second=8, caption="", about=None):
