@@ -24,10 +24,14 @@ EVALUATION = {"weights": str, "seed": int, "held_out": bool}
 SAMPLED = {"settings": {"captions": [str]}, "samples": {...: [NUMBER]}}
 CURE = "write it with 'minivdit evaluate --out'"
 TESTED = tuple(name for name in EVALUATED if MEASURES[name].unit != "number")
+RENAMED = {"look": "likeness", "lawful": "on_path"}  # measures, in files of earlier versions
 
 
 def read_evaluation(path):
-    """What `minivdit evaluate --out` wrote, as a dict; `parts` gives its parts. InputError for anything else."""
+    """What `minivdit evaluate --out` wrote, as a dict with today's names; `parts` gives its parts.
+
+    Raises InputError for anything else.
+    """
     report = read_json(path, EVALUATION, "evaluation", CURE)
     try:
         require_shape(parts(report), {...: PART})
@@ -35,6 +39,11 @@ def read_evaluation(path):
         raise InputError(f"{path} is no evaluation: {error}; {CURE}") from error
     if not parts(report):
         raise InputError(f"{path} is no evaluation: it has no figures; {CURE}")
+    for part in parts(report).values():
+        for figures in (*part["columns"].values(), part.get("samples")):
+            for old, new in RENAMED.items():
+                if isinstance(figures, dict) and old in figures:
+                    figures[new] = figures.pop(old)
     return report
 
 

@@ -60,6 +60,7 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
         if start is not None:
             _require_same_networks(preset, start, data)
         stages = stages_of(preset, start is not None)
+        _take_up_older_names(out)
         _require_beginning(out, stages)
         if isinstance(preset, OwnPreset):
             _require_same_clips(out, preset, data)
@@ -166,6 +167,14 @@ def require_effects(preset, changes, from_weights=False, by_minutes=False):
         usual = getattr(recipes.get(preset.name), part, None)
         if by_minutes and part in STAGES.values() and field == "steps" and usual.steps and not switch:
             raise InputError(f"{name} has no effect with --minutes, which sets the steps; leave one of them out")
+
+
+def _take_up_older_names(out):
+    """Rename the files of the last stage in a folder in which it was called widening."""
+    for suffix in (".safetensors", ".jsonl"):
+        older, newer = (out / f"{name}{suffix}" for name in ("widening", "finetuning"))
+        if older.exists() and not newer.exists():
+            older.rename(newer)
 
 
 def _require_beginning(out, stages):

@@ -181,6 +181,16 @@ def test_a_stage_whose_checkpoint_was_lost_is_named(run, refused, finetuned, tmp
     assert run(*again) == 0
 
 
+def test_a_folder_whose_last_stage_has_its_older_name_goes_on(run, finetuned, tmp_path):
+    out = shutil.copytree(finetuned, tmp_path / "run")
+    for suffix in (".safetensors", ".jsonl"):
+        (out / "finetuning").with_suffix(suffix).rename((out / "widening").with_suffix(suffix))
+    assert run("train", "tiny", "--steps", 5, *FINETUNED, "--out", out) == 0
+    assert not list(out.glob("widening*"))
+    for name in ("finetuning.safetensors", "finetuning.jsonl", "model.safetensors"):
+        assert (out / name).read_bytes() == (finetuned / name).read_bytes()
+
+
 @pytest.mark.parametrize("damage", ["cut", "lost", "filled"])
 def test_a_damaged_log_harms_neither_the_weights_nor_the_next_attempt(run, capsys, finetuned, tmp_path, damage):
     out = shutil.copytree(finetuned, tmp_path / "run")

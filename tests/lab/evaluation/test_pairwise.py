@@ -115,3 +115,12 @@ def test_bytes_folders_and_pipes_are_no_evaluation(tmp_path):
     for name, reason in kinds.items():
         with pytest.raises(InputError, match=f"is no evaluation: .*{reason}"):
             read_evaluation(tmp_path / name)
+
+
+def test_a_file_with_the_former_names_of_measures_is_read(tmp_path):
+    now, path = evaluation(0.7), tmp_path / "evaluation.json"
+    names = {"likeness": "look", "on_path": "lawful"}
+    before = json.loads(json.dumps(now), object_pairs_hook=lambda pairs: {names.get(k, k): v for k, v in pairs})
+    assert "look" in before["1 digits"]["samples"] and "lawful" in before["1 digits"]["columns"]["real"]
+    path.write_text(as_json(before))
+    assert read_evaluation(path) == now
