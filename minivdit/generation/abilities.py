@@ -58,12 +58,13 @@ class Abilities:
             )
         return self._draw_others(images, prompt, num_frames, stream=stream, **drawing)
 
-    def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, **drawing):
+    def extend(self, video, prompt="", num_frames=None, *, backwards=False, context=None, context_noise=0.1, **drawing):
         """A clip and `num_frames` frames more: after it, or before it if `backwards`.
 
         They are drawn in rounds. In each, the last (first) `context` frames that there are begin (end) a clip as long
         as those in training, and its other frames are drawn. context: by default half of that clip. num_frames: by
-        default what one round gives. Errors add up over the rounds: see evaluation.drift. (`overlap`, see `draw`, draws
+        default what one round gives. Errors add up over the rounds: see evaluation.drift. So the network sees the
+        context under a little noise, of level context_noise, which hides them in part. (`overlap`, see `draw`, draws
         a long clip from nothing, all of it at the same time; extend goes on from what there is, and keeps it.)
         """
         _refuse_control(drawing)
@@ -77,13 +78,16 @@ class Abilities:
                 f"{window - 1}"
             )
         num_frames = values.whole("num_frames", num_frames, 1, default=window - context)
+        level = values.finite("context_noise", context_noise)
+        if not 0 <= level < 1:
+            raise InputError(f"context_noise is a noise level from 0, none, to below 1, not {level}")
         wanted, new, parts = video.shape[1] + num_frames, window - context, [video]
         rounds = math.ceil(num_frames / new)
         for number in range(rounds):
             edge = video[:, :context] if backwards else video[:, -context:]
             frames = {new * backwards + time: edge[:, time] for time in range(context)}
             drawing |= {"stream": (seeds.EXTEND, number), "part": (number, rounds)}
-            video = self._draw_others(frames, prompt, window, wanted, **drawing)
+            video = self._draw_others(frames, prompt, window, wanted, level, **drawing)
             parts.append(video[:, :new] if backwards else video[:, context:])
         video = np.concatenate(parts[::-1] if backwards else parts, axis=1)
         return video[:, -wanted:] if backwards else video[:, :wanted]
@@ -227,10 +231,10 @@ class Abilities:
     def _pixels(self, source, shape, name):
         return as_pixels(source, shape, name, self)
 
-    def _draw_others(self, frames, prompt, num_frames, kept=0, **drawing):
+    def _draw_others(self, frames, prompt, num_frames, kept=0, seen_at=0.0, **drawing):
         """A clip of `num_frames` frames of which some are given: frames is a dict of time -> images (B, H, W, C).
 
-        kept: how many frames the whole clip has, if this is a part of one.
+        kept: how many frames the whole clip has, if this is a part of one. seen_at: Given.level.
         """
         images = next(iter(frames.values()))
         self.check_request(len(images), num_frames, images.shape[1:3], kept)
@@ -238,7 +242,7 @@ class Abilities:
             times = range(num_frames) if 0 in frames else range(num_frames - 1, -1, -1)
             run = sorted(itertools.takewhile(frames.__contains__, times))
             prompt = prompt(np.stack([frames[time] for time in run], axis=1))
-        return self.draw(prompt, Given.at(frames, num_frames), **drawing)
+        return self.draw(prompt, Given.at(frames, num_frames, seen_at), **drawing)
 
     def _check_single_frames(self):
         """Raise InputError where the autoencoder codes several frames together, so that single ones can't be given."""

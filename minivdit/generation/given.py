@@ -11,11 +11,13 @@ from ..base.errors import InputError
 class Given:
     """A video, and which of its pixels are known: those stay as they are, the others are drawn.
 
-    video: float32 (B, T, H, W, C) in [0, 1]. known: boolean (B, T, H, W, 1).
+    video: float32 (B, T, H, W, C) in [0, 1]. known: boolean (B, T, H, W, 1). level: the noise level under which the
+    network sees frames that are wholly given; see diffusion.level_matrix.
     """
 
     video: np.ndarray
     known: np.ndarray
+    level: float = 0.0
 
     @classmethod
     def nothing(cls, clips, num_frames, size, channels=1):
@@ -24,14 +26,14 @@ class Given:
         return cls(np.broadcast_to(np.float32(0), (*shape, channels)), np.broadcast_to(False, (*shape, 1)))
 
     @classmethod
-    def at(cls, frames, num_frames):
+    def at(cls, frames, num_frames, level=0.0):
         """Whole frames at some times: frames is a dict of time -> images (B, H, W, C)."""
         images = next(iter(frames.values()))
         shape = len(images), num_frames, *images.shape[1:3]
         video, known = np.zeros((*shape, images.shape[3]), np.float32), np.zeros((*shape, 1), bool)
         for time, images in frames.items():
             video[:, time], known[:, time] = images, True
-        return cls(video, known)
+        return cls(video, known, level)
 
     def known_latents(self, factor, time_factor=1):
         """Which latents are known, boolean (B, T', H/factor, W/factor, 1): those of which all pixels are.

@@ -165,7 +165,7 @@ class TextToVideo(Abilities):
         known = given.known_latents(pixels.factor, pixels.time_factor)
         prompt, control = motion_told(self, prompt, given.video.shape, frame_step, windows, **motion)
         tokens, against = self._tokens(prompt, negative_prompt, scale, *given.video.shape[:2])
-        levels = self._levels(steps, level, known, windows, resample)
+        levels = self._levels(steps, level, known, given.level, windows, resample)
         tell = teller(progress, part, self, given.video.shape, levels, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
@@ -186,8 +186,8 @@ class TextToVideo(Abilities):
         )
         return self._watched(states, predictor, tell)
 
-    def _levels(self, steps, highest, known, windows, resample):
-        """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given.
+    def _levels(self, steps, highest, known, known_level, windows, resample):
+        """The levels on the way of clips of which the latents `known` (B, T, h, w, 1) are given, seen at known_level.
 
         In windows the network sees clips as long as those: their length says how far levels are shifted.
         """
@@ -196,7 +196,7 @@ class TextToVideo(Abilities):
         shift = self.settings.length_shift(token_count(seen, self.transformer.config.patch_size))
         given = known.all(axis=(2, 3, 4))
         highest = values.finite("level", highest)
-        levels = diffusion.level_matrix(steps, *given.shape, given=given, highest=highest, shift=shift)
+        levels = diffusion.level_matrix(steps, *given.shape, given, highest, shift, given_level=known_level)
         return diffusion.resampled(levels, values.whole("resample", resample, 0, 100))
 
     @staticmethod

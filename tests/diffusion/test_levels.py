@@ -124,6 +124,14 @@ def test_level_matrix_holds_given_frames_at_0():
         level_matrix(5, 2, 3, given=[True, False])
 
 
+def test_given_frames_may_be_seen_under_noise():
+    levels = level_matrix(4, 2, 3, [True, False, False], given_level=0.1)
+    assert levels.dtype == np.float32 and (levels[..., 0] == np.float32(0.1)).all()
+    np.testing.assert_array_equal(levels[..., 1:], level_matrix(4, 2, 2))
+    with pytest.raises(InputError, match="a noise level lies in"):
+        level_matrix(4, 2, 3, given_level=1.5)
+
+
 def test_resampled_levels_go_back_up_and_down_between_the_nearest_levels_there_are():
     np.testing.assert_allclose(
         resampled(uniform_levels(5), 2), [1, 0.8, 0.6, 0.4, 0.8, 0.6, 0.4, 0.8, 0.6, 0.4, 0.2, 0]

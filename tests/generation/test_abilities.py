@@ -98,10 +98,25 @@ def test_extend_keeps_the_clip_and_draws_in_rounds(model, calls, backwards, leng
     assert equal(longer[:, -length:] if backwards else longer[:, :length], clip)
     context = min(4, length)
     given = [False] * (LENGTH - context) + [True] * context
-    assert all(((level == 0) == (given if backwards else given[::-1])).all() for level, _ in calls)
+    assert all(((level == np.float32(0.1)) == (given if backwards else given[::-1])).all() for level, _ in calls)
     assert len(calls) == 2 * -(-more // (LENGTH - context))  # two steps a round
     starts = [x[:, np.array(given if backwards else given[::-1]) == 0] for _, x in calls[::2]]
     assert all(not equal(starts[0], other) for other in starts[1:])  # each round has noise of its own
+
+
+def test_extend_shows_its_context_under_as_much_noise_as_is_asked_for(model, calls):
+    clip = noise(1, LENGTH, 16, 16, 1)
+    for level in (0.0, 0.2):
+        calls.clear()
+        longer = model.extend(clip, PROMPTS[0], 4, context_noise=level)
+        assert equal(longer[:, :LENGTH], clip)
+        ends = model.autoencoder.encode(clip)[:, -4:]
+        shown = [x[:, :4] for levels, x in calls if (levels[:, :4] == np.float32(level)).all()]
+        assert len(shown) == 2 and equal(*shown)  # at every step, and the same
+        np.testing.assert_allclose(np.corrcoef(shown[0].ravel(), np.ravel(ends))[0, 1] > 0.9999, level == 0)
+    for wrong in (-0.1, 1.0, float("nan")):
+        with pytest.raises(InputError, match="context_noise"):
+            model.extend(clip, context_noise=wrong)
 
 
 def test_each_round_of_extend_may_have_a_caption_of_its_own(model, monkeypatch):

@@ -161,13 +161,16 @@ def add_extend(commands):
     frames = "how many frames to add (default: half a clip's length in training)"
     parser = add_drawing_from_files(commands, extend, text, frames=frames)
     parser.add("--backwards", bool, "add frames before the clip instead of after it")
+    noise = "how much noise hides small errors in the frames that a part begins with"
+    parser.add("--context-noise", number(0, 0.9), noise, 0.1)
 
 
 def extend(options):
     from ...data import parse
     from ..evaluation import drift
 
-    model, video = draw_from_files(options, [options.clip], follow=True, backwards=options.backwards)
+    how = {"backwards": options.backwards, "context_noise": options.context_noise}
+    model, video = draw_from_files(options, [options.clip], follow=True, **how)
     if not model.tokenizer.grammar:
         return
     try:
