@@ -199,12 +199,14 @@ class ClipFolder:
 class OwnClips:
     """Makes batches of clips, each clip as likely as the others: `batch` and `describe` are what a training asks for.
 
-    names, captions: of the clips. num_frames, size: of a batch's.
+    names, captions: of the clips; states: a text each, which differs when its file has changed. num_frames, size: of a
+    batch's.
     """
 
     def __init__(self, cache, entries: tuple[Entry, ...], captions, settings):
         self.settings, self.num_frames, self.size = settings, settings.num_frames, settings.size
         self.names, self.captions = [entry.name for entry in entries], list(captions)
+        self.states = [entry.state for entry in entries]
         self.frames = [cache.frames(name) for name in self.names]  # uint8 (T, H, W, C) each, of any T, H and W
         self._told = [[entry.name, entry.size, caption] for entry, caption in zip(entries, captions)]
 

@@ -13,6 +13,7 @@ from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
 from ..models import CaptionReader, TextEncoder, Tokenizer, VideoDiT, make_autoencoder
 from ..models.text import MOST_WORDS
 from ..nn import fingerprint
+from .latents import encoded
 from .presets import OwnPreset
 from .tasks import AutoencoderTask, TextTask, TransformerTask
 
@@ -70,15 +71,18 @@ def text_task(preset, *, seed=0, data=None):
     return TextTask(reader, tokenizer, preset.data.clips("train", data), preset.text_training.batch)
 
 
-def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data=None):
+def transformer_task(preset, autoencoder, *, text=None, start=None, seed=0, data=None, kept=None, show=True):
     """The third: clips, and a VideoDiT.
 
     text: the TextEncoder of the second stage, with whose weights the transformer's own begins. start: a VideoDiT with
     whose weights all of it begins; words that it doesn't know, the last of the preset's, begin as in a fresh one.
+    kept: a folder for the latents of one's own clips; without it they are encoded in each step. show: see `encoded`.
     """
     tokenizer = tokenizer_of(preset, data)
     model = VideoDiT(preset.transformer, len(tokenizer), seeds.generator(seed, seeds.INITIAL_WEIGHTS, 2))
     clips = preset.data.clips("train", data, **_steered(preset))
+    if kept is not None and isinstance(preset, OwnPreset):
+        clips = encoded(clips, autoencoder, kept, show)
     task = TransformerTask(model, autoencoder, tokenizer, clips, preset.training.batch, preset.diffusion)
     for name, module, trained in (("text", model.text, text), ("start", model, start)):
         if trained is not None:

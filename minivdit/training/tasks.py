@@ -224,7 +224,8 @@ class TextTask(Task):
 class TransformerTask(Task):
     """Noisy latents of clips, their noise levels and captions in; what the noise was out.
 
-    autoencoder: trained, and not trained further here. clips: CaptionedClips or MixedClips. batch_size: clips a batch.
+    autoencoder: trained, and not trained further here. clips: CaptionedClips, MixedClips, OwnClips or LatentClips.
+    batch_size: clips a batch.
     """
 
     def __init__(self, model, autoencoder, tokenizer, clips, batch_size, settings=DiffusionSettings()):
@@ -245,7 +246,8 @@ class TransformerTask(Task):
     def batch_of(self, clips, generator):
         """The batch of some clips, as `self.clips.batch` makes them; everything else is drawn."""
         settings = self.settings
-        shape = latent_shape(self.autoencoder.config, clips.video.shape)
+        latents = getattr(clips, "latents", None)  # see LatentClips
+        shape = latent_shape(self.autoencoder.config, clips.video.shape) if latents is None else latents.shape
         patches = shape[1] // self.model.config.patch_size[0]
         hidden = generator.random(len(clips.captions)) < settings.caption_dropout
         captions = ["" if hide else caption for hide, caption in zip(hidden, clips.captions)]
@@ -263,7 +265,7 @@ class TransformerTask(Task):
         control = self._control(generator, clips, shape)
         noised = (level > 0).astype(np.float32)  # nothing is asked about frames that are given
         return {
-            "video": clips.video,
+            **({"video": clips.video} if latents is None else {"latents": latents}),
             "tokens": self.tokenizer.fewest(self.tokenizer.encode_over_time(captions, patches)),
             "level": level,
             "noise": generator.standard_normal(shape, dtype=np.float32),
@@ -304,7 +306,7 @@ class TransformerTask(Task):
 
     def loss(self, batch):
         process, noise, level = self.process, batch["noise"], batch["level"]
-        clean = self.autoencoder.encode(batch["video"])
+        clean = self.autoencoder.encode(batch["video"]) if "video" in batch else batch["latents"]
         target = process.target(clean, noise, level)
         options = self._patterns(batch) | ({"control": batch["control"]} if "control" in batch else {})
         if "frame_step" in batch:

@@ -5,6 +5,7 @@ runs/quick/
   text.safetensors, .jsonl            of the second, where the preset has one
   transformer.safetensors, .jsonl     of the third
   finetuning.safetensors, .jsonl      of the last, where the preset has one
+  latents-0123456789abcdef.npy        of one's own clips, encoded once
   previews/step_000500.png            the same captions, drawn with the averaged weights so far
   model.safetensors                   what `minivdit sample --weights` reads
 """
@@ -83,7 +84,8 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
         if "text" in stages:
             text = train("text", text_task(preset, **sources)).model.text
         real, measure = real_clips(preset, PREVIEWED, seed, data), _measure_of(preset, data)
-        task = transformer_task(preset, autoencoder, text=text, start=start and start.transformer, **sources)
+        watched = {"kept": out, "show": progress}
+        task = transformer_task(preset, autoencoder, text=text, start=start and start.transformer, **sources, **watched)
         train("transformer", task, callbacks=draw("step", previews))
         if "finetuning" in stages:
             task = finetuning_task(preset, autoencoder, task.model, data=data)
