@@ -225,6 +225,11 @@ class OwnClips:
         """A Cut of each clip, without chance: its beginning (or frames of the whole clip), the middle of its frames."""
         return [self._cut(clip, 0, 0.5, 0.5) for clip in range(len(self.names))]
 
+    def windows(self, clip):
+        """All Cuts that a batch may take of a clip; of those at random places only the one in the middle."""
+        many = 1 + max(0, len(self.frames[clip]) - self.num_frames) * (self.settings.moment == "random")
+        return [self._cut(clip, (start + 0.5) / many, 0.5, 0.5) for start in range(many)]
+
     def cut(self, cuts):
         """These Cuts, as OwnBatch."""
         height, width = self.size

@@ -115,13 +115,17 @@ class Autoencoder(Module):
         """A video (B, T, H, W, C) as what `distribution` takes: its frames (B*T, H, W, C)."""
         return video.reshape(video.shape[0] * video.shape[1], *video.shape[2:])
 
-    def distribution(self, frames):
-        """Frames (n, H, W, C) in [0, 1] -> mean and log-variance, each (n, H/f, W/f, latent_channels)."""
+    def features(self, frames):
+        """What the encoder makes of frames (n, H, W, C) in [0, 1] before latents: (n, H/f, W/f, channels[-1])."""
         self._check(frames)
         x = frames * 2 - 1
         for conv in self.down:
             x = ag.silu(conv(x))
-        return ag.split(self.to_latent(self.encoder_middle(x)), parts=2)
+        return self.encoder_middle(x)
+
+    def distribution(self, frames):
+        """Frames (n, H, W, C) in [0, 1] -> mean and log-variance, each (n, H/f, W/f, latent_channels)."""
+        return ag.split(self.to_latent(self.features(frames)), parts=2)
 
     def _check(self, frames):
         """Raise InputError unless frames (..., H, W, C) can be shrunk."""

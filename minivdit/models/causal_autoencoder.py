@@ -80,15 +80,19 @@ class CausalAutoencoder(Autoencoder):
         """A video as what `distribution` takes: itself."""
         return video
 
-    def distribution(self, video, past=None):
-        """Video (B, 1 + f*k, H, W, C) in [0, 1] -> mean and log-variance, each (B, 1 + k, h, w, latent_channels)."""
+    def features(self, video, past=None):
+        """What the encoder makes of a video before latents: (B, 1 + k, h, w, channels[-1])."""
         self._check(video)
         if past is None:
             self.config.latent_frames(video.shape[1])
         x = video * 2 - 1
         for conv in self.down:
             x = ag.silu(conv(x, past=past))
-        return ag.split(self.to_latent(self.encoder_middle(x, past=past)), parts=2)
+        return self.encoder_middle(x, past=past)
+
+    def distribution(self, video, past=None):
+        """Video (B, 1 + f*k, H, W, C) in [0, 1] -> mean and log-variance, each (B, 1 + k, h, w, latent_channels)."""
+        return ag.split(self.to_latent(self.features(video, past)), parts=2)
 
     def reconstruct(self, latents, past=None):
         """Raw latents (B, 1 + k, h, w, latent_channels) -> video (B, 1 + f*k, H, W, C), near [0, 1], not clipped."""

@@ -18,16 +18,26 @@ def add_evaluate(commands):
     that were spoilt in one way (its floors). Captions have one digit. A model that was
     trained on two digits gets a second table, for two.
 
+    Of weights that learnt from a folder of clips nothing says whether they are right: there are no digits to be read or
+    followed. They are judged beside clips of the folder that training didn't see (--clips), and --nearest shows whether
+    clips were only learnt by heart.
+
     examples:
       minivdit evaluate
       minivdit evaluate --weights runs/quick/model.safetensors --prompts 64
       minivdit evaluate --weights framewise --against joint.json
       minivdit evaluate --per-clip 2 --out report.json
       minivdit evaluate --per-clip 1 --frames 32 --size 64x96
+      minivdit evaluate --weights runs/own --clips FOLDER --nearest nearest.gif
     """
     parser = commands.add(evaluate, text)
     parser.add("--prompts", whole(2), "how many clips to draw, for each number of digits", 200)
     parser.add("--per-clip", whole(1, 100), "number of digits in a clip (default: each number that it was trained on)")
+    parser.add(
+        "--clips", path, "the folder that the weights learnt from (default: they learnt digits)", metavar="FOLDER"
+    )
+    beside = "draw each clip there beside the one in that folder's training that is nearest (default: don't)"
+    parser.add("--nearest", output_file, beside)
     parser.add("--held-out", bool, "ask only for pairs of digit and direction that no training caption had")
     speeds = "speeds of the digits, some of slow,normal,fast,very fast (default: all that it was trained on)"
     parser.add("--speeds", names, speeds)
@@ -50,6 +60,9 @@ def evaluate(options):
 
     other = options.against and pairwise.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
+    if not model.tokenizer.grammar:
+        return evaluate_own(options, model)
+    require_effect(options, "with weights that learnt digits", "clips", "nearest")
     learnt = model.notes.get("preset", {}).get("data", {})
     require_data(options, options.digits or learnt.get("digits"))
     counts = [options.per_clip] if options.per_clip else learnt.get("num_digits", [1])
@@ -71,6 +84,35 @@ def evaluate(options):
         save(options.out, pairwise.as_json(found))
     texts += ["What the rows are:", *(f"  {name:14}  {MEASURES[name].meaning}" for name in EVALUATED)]
     print("\n".join(texts + [options.out] * bool(options.out)))
+
+
+def evaluate_own(options, model):
+    """`evaluate` of weights that learnt from a folder of clips."""
+    from ...base.console import note
+    from ...data import open_folder
+    from ..display import check_writable, write_grid
+    from ..evaluation.own_clips import judge_own
+    from ..pipeline.train import trained_with
+
+    no_digits = ("per_clip", "held_out", "speeds", "frames", "size", "data", "digits", "against")
+    require_effect(options, f"with {model.name}, which learnt from a folder of clips", *no_digits)
+    if options.clips is None:
+        raise InputError(f"{model.name} learnt from a folder of clips; name it with --clips FOLDER")
+    preset = trained_with(model, model.name)
+    folder = open_folder(options.clips, preset.data, skip=True)
+    for problem in folder.problems:
+        note(f"left out: {problem}")
+    if options.nearest:
+        check_writable(options.nearest)
+    print("off, since there are no digits: the judge that reads them, and tracking")
+    keep = options.keep and Path(options.keep) / "own-clips.safetensors"
+    report = judge_own(model, preset.diffusion, folder, options.prompts, keep=keep, **drawing(options))
+    save(options.out, report.to_json(weights=model.fingerprint(), name=model.name, seed=options.seed) + "\n")
+    if options.nearest:
+        told = [f"{caption or 'drawn'} | {name}: {apart:.3f}" for caption, name, apart in report.neighbours()]
+        write_grid(options.nearest, report.drawn, report.nearest, captions=told)
+    print(f"weights {model.name} ({model.fingerprint()}), {len(report.drawn)} clips, seed {options.seed}")
+    print("\n".join([str(report), *filter(None, (options.out, options.nearest))]))
 
 
 def judge(options, model, count):

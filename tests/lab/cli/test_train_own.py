@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minivdit.data import clip_cache
+from minivdit.data.reading import open_clip
 from minivdit.generation import TextToVideo
 from minivdit.lab.display import write_clip
 
@@ -161,5 +163,21 @@ def test_a_broken_file_stops_a_training_unless_it_is_told_to_go_on(run, refused,
     assert "left out: broken.gif" in capsys.readouterr().err
 
 
+def test_weights_are_judged_beside_held_out_clips(run, refused, capsys, learnt, folder):
+    command = ("evaluate", "--weights", learnt, "--prompts", 3)
+    assert run(*command, "--clips", folder, "--out", "own.json", "--nearest", "nearest.gif") == 0
+    said = capsys.readouterr().out
+    assert "off, since there are no digits" in said and "nearest.gif" in said
+    report = json.loads(Path("own.json").read_text())
+    assert set(report["columns"]) >= {"drawn", "held out", "frozen"} and report["clips"] == 3
+    assert report["columns"]["held out"]["copied"]["mean"] == 0 < report["columns"]["drawn"]["nearest"]["mean"]
+    assert report["losses"].keys() == {"held_out_loss", "training_loss"}
+    assert open_clip("nearest.gif#1").video.shape == (4, 16, 16, 3)  # the nearest of the first
+    assert "name it with --clips FOLDER" in refused(*command)
+    assert "--per-clip has no effect with model" in refused(*command, "--clips", folder, "--per-clip", 1)
+    assert "--clips has no effect with weights that learnt digits" in refused("evaluate", "--clips", folder)
+
+
 def test_digits_are_not_looked_for_in_other_clips(refused, learnt):
-    assert "nothing here can judge what it draws" in refused("evaluate", "--weights", learnt, "--prompts", 2)
+    arguments = ("compare", "--weights", learnt, "--weights", learnt / "model.safetensors", "--prompts", 2)
+    assert "nothing here can judge what it draws" in refused(*arguments)
