@@ -38,7 +38,10 @@ def motion_told(model, prompt, shape, frame_step, windows=None, *, path=None, pa
     None if no motion is told.
     """
     (clips, num_frames, *size, _), config = shape, model.transformer.config
-    captions, said = zip(*map(without_camera, one_each(prompt, clips)))
+    captions = one_each(prompt, clips)
+    said = [None] * clips
+    if model.tokenizer.grammar:  # in other captions a camera is a word like any
+        captions, said = zip(*map(without_camera, captions))
     if any(said):
         if pan is not None:
             raise InputError("a caption says how the camera pans, and a pan is given, too; leave one of them out")

@@ -1,5 +1,7 @@
 """`minivdit data`: MNIST fetched, or training clips shown, those of digits or those of a folder."""
 
+import dataclasses
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +20,8 @@ def add_data(commands):
     A folder may hold .gif, .png, .webp, .mp4, .webm, .npy and .npz, and folders of pictures, whose order is that of
     their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in clip.txt beside
     clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain words. Decoded
-    clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time.
+    clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time. The last line is
+    the command that trains on the folder as it is shown.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/
@@ -26,14 +29,14 @@ def add_data(commands):
       minivdit data download             MNIST into the cache folder, checked
       MINIVDIT_DATA=~/sets minivdit data download
       minivdit data own_clips            what a folder holds, and pictures of it
-      minivdit data own_clips --size 32 --frames 8 --rate 4 --grey --skip
+      minivdit data own_clips --size 48 --frames 16 --rate 4 --grey --skip
     """
     parser = commands.add(data, text)
     action = "preview: show clips of digits; download: fetch MNIST; or a folder of clips"
     parser.add("action", path, action, "preview", nargs="?", metavar="FOLDER")
     parser.add("--out", output_folder, "folder for the pictures", "data-preview")
-    parser.add("--size", size, "height x width in pixels (default: 64x64)", (64, 64))
-    parser.add("--frames", whole(1), "number of frames of a clip", 16)
+    parser.add("--size", size, "height x width in pixels (default: 64x64, of a folder's clips 32x32)")
+    parser.add("--frames", whole(1), "number of frames of a clip (default: 16, of a folder's clips 8)")
     digit_size = "height and width of a digit in pixels (default: 28, or half of a small clip)"
     parser.add("--digit-size", whole(8, 10_000), digit_size)
     parser.add("--count", whole(1, 1000), "how many clips to show", 9)
@@ -74,6 +77,7 @@ def data(options):
     from .. import display
     from ..display.classic import classic_moving_mnist
 
+    options.size, options.frames = options.size or (64, 64), options.frames or 16
     height, width = options.size
     digit_size = options.digit_size or min(28, min(height, width) // 2)
     check_canvas(options.size, options.frames, digit_size)
@@ -115,8 +119,8 @@ def preview_folder(options):
     from .. import display
 
     settings = ClipSettings(
-        size=options.size,
-        num_frames=options.frames,
+        size=options.size or ClipSettings.size,
+        num_frames=options.frames or ClipSettings.num_frames,
         channels=1 if options.grey else 3,
         frames_per_second=options.rate,
         **{name: getattr(options, name) for name in ("fit", "moment", "short", "rare", "held_out")},
@@ -138,6 +142,22 @@ def preview_folder(options):
     display.write_strips(out / "clips.png", shown.video, shown.captions)
     for name in ("clips.gif", "clips.png"):
         print(out / name)
+    print(f"next: {training_on(options, settings)}")
+
+
+def training_on(options, settings):
+    """The command that trains on a folder as it is shown; or why none does."""
+    from ...training import presets
+
+    usual = presets.get("own")
+    try:
+        coder = dataclasses.replace(usual.autoencoder, image_channels=settings.channels)
+        preset = dataclasses.replace(usual, data=settings, autoencoder=coder)
+    except InputError as error:
+        return f"a network can't learn these yet: {error}"
+    changed = [word for assignment in presets.assignments(preset, usual) for word in ("--set", assignment)]
+    words = ["minivdit", "train", "own", "--clips", options.action, *changed, *["--skip"] * options.skip]
+    return shlex.join(map(str, words))
 
 
 def told(folder):

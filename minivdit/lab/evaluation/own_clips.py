@@ -14,10 +14,12 @@ from ... import autograd as ag
 from ...base import seeds, values
 from ...base.backend import blas_threads, to_device, to_numpy
 from ...base.errors import InputError
+from ...base.files import read_json
 from ...training.tasks import TransformerTask
 from .controls import SPOILT
 from .frechet import clip_features, frame_features, frechet_distance, resampled_distances
 from .kept_clips import drawn_clips
+from .pairwise import ESTIMATE
 from .statistics import Estimate, spread
 
 LOOKED_AT = 64  # clips of each split, at most, for a loss
@@ -29,6 +31,9 @@ MEASURES = {
     "nearest": "distance to the nearest clip of the training: root mean square of pixels, all windows looked at",
     "copied": "share of clips that are nearer to one of the training than any held-out clip is",
 }
+
+FIGURES = dict.fromkeys(MEASURES, ESTIMATE)
+WRITTEN = {"weights": str, "seed": int, "clips": int, "columns": {"drawn": FIGURES, "held out": FIGURES}}
 
 
 def losses(task, folder, seed=0):
@@ -62,6 +67,11 @@ def mean_loss(task, clips, count, seed=0):
 def _evenly(items, count):
     """`count` of the items, evenly from the first to the last."""
     return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
+def read_own(path):
+    """What `OwnReport.to_json` wrote into a file, as a dict; InputError for anything else."""
+    return read_json(path, WRITTEN, "evaluation", "write it with 'minivdit evaluate --clips FOLDER --out'")
 
 
 @dataclasses.dataclass(frozen=True)

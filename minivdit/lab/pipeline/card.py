@@ -15,6 +15,8 @@ from ...generation import TextToVideo
 from ...generation.weights import find
 from ...training import presets, recipes
 from ..evaluation import MEASURES, Estimate
+from ..evaluation.own_clips import MEASURES as OWN_MEASURES
+from ..evaluation.own_clips import read_own
 from ..evaluation.pairwise import parts, read_evaluation
 from .train import trained_with
 
@@ -54,8 +56,9 @@ def model_card(path, evaluations=()):
     }
     lines = [f"# Model card: {_code(model.name)}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in facts.items()]
+    figures = _own_figures if isinstance(preset, presets.OwnPreset) else _figures
     for file in evaluations:
-        lines += ["", *_figures(Path(file), model)]
+        lines += ["", *figures(Path(file), model)]
     return "\n".join(lines) + "\n"
 
 
@@ -148,13 +151,7 @@ def _commands(preset, notes, path):
 
 def _figures(file, model):
     """The lines of a table for each kind of prompts in an evaluation."""
-    report = read_evaluation(file)
-    if report["weights"] != model.fingerprint():
-        raise InputError(
-            f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
-            f"--out {file}' with these"
-        )
-    lines = []
+    report, lines = _of_these(file, read_evaluation(file), model), []
     for kind, part in parts(report).items():
         source = part["settings"].get("digits")
         pairs = ", pairs that no caption of the training had" if report["held_out"] else ""
@@ -173,6 +170,27 @@ def _figures(file, model):
             lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")
         lines.append("")
     return lines[:-1]
+
+
+def _of_these(file, report, model):
+    """The report itself; InputError if it is of other weights."""
+    if report["weights"] != model.fingerprint():
+        raise InputError(
+            f"{file} is of weights {report['weights']}, these are {model.fingerprint()}; run 'minivdit evaluate "
+            f"--out {file}' with these"
+        )
+    return report
+
+
+def _own_figures(file, model):
+    """The lines of a table for an evaluation beside clips of a folder."""
+    report = _of_these(file, read_own(file), model)
+    lines = [f"{report['clips']} clips with the captions of held-out ones, seed {report['seed']}:", ""]
+    lines += ["| measure | drawn | held-out clips | what it is |", "|---|---|---|---|"]
+    for name, meaning in OWN_MEASURES.items():
+        drawn, real = (Estimate.read(report["columns"][column][name]) for column in ("drawn", "held out"))
+        lines.append(f"| {name} | {drawn.text('.3f')} | {real.text('.3f')} | {meaning} |")
+    return lines
 
 
 def _digits(source):

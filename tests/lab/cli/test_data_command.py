@@ -57,6 +57,7 @@ def test_a_folder_is_told_and_shown(run, capsys, clips, tmp_path):
         broken,
         "data-preview/clips.gif",
         "data-preview/clips.png",
+        "next: minivdit train own --clips clips --set data.size=16,24 --skip",
     ]
     picture = imageio.imread(tmp_path / "data-preview" / "clips.gif", plugin="pillow", mode="RGB")
     assert len(picture) == 8 and np.ptp(picture.astype(int), axis=-1).max() > 100
@@ -68,7 +69,7 @@ def test_a_folder_with_something_broken_is_told_and_not_shown(run, capsys, clips
     assert printed.err == (
         "minivdit: 3 of the files and lines named above can't be used; correct them, or go on without them (--skip)\n"
     )
-    assert printed.out.count("can't be used: ") == 3 and "a network sees 64x64 in grey" in printed.out
+    assert printed.out.count("can't be used: ") == 3 and "a network sees 32x32 in grey" in printed.out
     assert "left out, since fewer than 2 captions of training have them: " in printed.out
     assert not (tmp_path / "data-preview").exists()
 

@@ -2,15 +2,18 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minivdit.data import clip_cache
+from minivdit.data import ClipSettings, clip_cache
 from minivdit.data.reading import open_clip
 from minivdit.generation import TextToVideo
+from minivdit.lab.cli.main import build_parser
 from minivdit.lab.display import write_clip
+from minivdit.training import presets
 
 SMALL = """
     data.size=16,16 data.num_frames=4 data.fit=scale autoencoder.channels=8,8 autoencoder.latent_channels=4
@@ -163,6 +166,27 @@ def test_a_broken_file_stops_a_training_unless_it_is_told_to_go_on(run, refused,
     assert "left out: broken.gif" in capsys.readouterr().err
 
 
+def test_few_clips_are_told_and_a_camera_is_a_word_like_any(run, capsys, tmp_path):
+    clips = squares(tmp_path / "clips", captions=False)
+    for number in range(12):
+        (clips / f"{number}.txt").write_text("a camera, then a square")
+    many = SMALL.replace("training.batch=4", "training.batch=13")
+    assert run(*train(many, FIRST, "data.held_out=0"), "--clips", clips, "--steps", 1, "--out", tmp_path / "run") == 0
+    assert "12 clips are fewer than a batch of 13" in capsys.readouterr().err
+    assert run("sample", "a square, then a camera", "--weights", tmp_path / "run") == 0
+
+
+def test_the_preview_of_a_folder_ends_with_the_command_that_trains_on_it(run, capsys, folder):
+    assert run("data", folder, "--fit", "scale", "--grey", "--size", "16x24", "--rare", 2) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    options = build_parser().parse_args(shlex.split(last.removeprefix("next: minivdit ")))
+    preset = presets.override(presets.get(options.preset), options.set)
+    assert Path(options.clips) == folder
+    assert preset.data == ClipSettings(size=(16, 24), channels=1, fit="scale", rare=2)
+    assert run("data", folder, "--size", "15x15") == 0
+    assert "a network can't learn these yet: " in capsys.readouterr().out
+
+
 def test_weights_are_judged_beside_held_out_clips(run, refused, capsys, learnt, folder):
     command = ("evaluate", "--weights", learnt, "--prompts", 3)
     assert run(*command, "--clips", folder, "--out", "own.json", "--nearest", "nearest.gif") == 0
@@ -172,6 +196,8 @@ def test_weights_are_judged_beside_held_out_clips(run, refused, capsys, learnt, 
     assert set(report["columns"]) >= {"drawn", "held out", "frozen"} and report["clips"] == 3
     assert report["columns"]["held out"]["copied"]["mean"] == 0 < report["columns"]["drawn"]["nearest"]["mean"]
     assert report["losses"].keys() == {"held_out_loss", "training_loss"}
+    assert run("card", learnt, "--evaluation", "own.json") == 0
+    assert "| nearest | " in capsys.readouterr().out
     assert open_clip("nearest.gif#1").video.shape == (4, 16, 16, 3)  # the nearest of the first
     assert "name it with --clips FOLDER" in refused(*command)
     assert "--per-clip has no effect with model" in refused(*command, "--clips", folder, "--per-clip", 1)
