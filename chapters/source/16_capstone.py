@@ -769,7 +769,7 @@ Each has a number that decides it. Write your forecast first. Run at least three
 | a day | two shapes, "a ring falls and a bolt rises" | prompts with each shape doing *its own* motion; the swapped ones counted apart |
 | a day | shapes that bounce, or hide behind a wall | miss *after* the bounce, identity after it reappears |
 | a day | train your own judge, by another person's code | where both judges disagree, look |
-| a week | your own 200 phone clips at 32 x 32, captions of four words | a person who doesn't know which is which; nearest training clip beside every drawn one |
+| a week | your own 200 phone clips at 32 x 32, captions of four words: `minivdit train own --clips FOLDER` | a person who doesn't know which is which; `minivdit evaluate --clips FOLDER --nearest nearest.gif`, the nearest training clip beside every drawn one |
 | a week | 64 x 64 on latents, on a GPU | this table again, the ceiling now behind the autoencoder |
 
 There are four common ways to fool yourself: tune on the test prompts, show the best of many clips, use a judge that has seen the

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from minivdit.base.config import plain
 from minivdit.data import ClipSettings, clip_cache, open_folder
 from minivdit.models import Tokenizer, VideoDiT, make_autoencoder
 from minivdit.training import presets
+from minivdit.training.checkpoint import save_checkpoint
 from minivdit.training.latents import LatentClips, encoded
+from minivdit.training.loop import Run, train
 from minivdit.training.tasks import TransformerTask
 
 SEEN = ClipSettings(size=(16, 16), num_frames=4, frames_per_second=0, fit="crop", held_out=0)
@@ -107,3 +110,29 @@ def test_a_step_takes_no_longer_than_one_of_digits(folder, tmp_path):
         return min(times)
 
     assert quickest(once, Tokenizer(clips.words, clips.longest)) < quickest(tiny.data.clips(), tokenizer)
+
+
+def test_a_training_that_was_stopped_goes_on_with_the_same_bits(folder, tmp_path):
+    """The second half finds the latents that the first half left, or makes the same ones anew."""
+    tiny, autoencoder = presets.get("tiny"), autoencoder_of(1)
+    clips = open_folder(folder, GREY)
+    tokenizer, settings = Tokenizer(clips.words, clips.longest), dataclasses.replace(tiny.training, steps=4, batch=4)
+
+    def begin():
+        model = VideoDiT(tiny.transformer, len(tokenizer), np.random.default_rng(0))
+        once = encoded(clips.clips(), autoencoder, tmp_path)
+        return Run(TransformerTask(model, autoencoder, tokenizer, once, 4, tiny.diffusion), settings)
+
+    whole = begin()
+    losses = [state.loss for state in train(whole)]
+    stopped = begin()
+    first = [state.loss for state in islice(train(stopped), 2)]
+    save_checkpoint(tmp_path / "half.safetensors", stopped.state(), stopped.about())
+    for again in ("kept", "made anew"):
+        rest = begin()
+        assert rest.resume(tmp_path / "half.safetensors") == ""
+        assert first + [state.loss for state in train(rest)] == losses, again
+        for name, parameter in rest.parameters.items():
+            np.testing.assert_array_equal(parameter.data, whole.parameters[name].data, err_msg=again)
+        for path in tmp_path.glob("latents-*.npy"):
+            path.unlink()
