@@ -15,6 +15,7 @@ from ...kernels.launch import launcher
 from . import gpu_timing
 from .gpu_session import Cell
 from .gpu_timing import Side, bytes_of, normal, noted, sets_past_the_cache
+from .kernel_fused_check import KERNELS, calls, in_heads, shapes_of, stored_as
 
 # Rows of two widths: of a small model and of a large one, (groups, rows, width), in heads of 64.
 SHAPES = {"128 wide": (64, 8192, 128), "1024 wide": (8, 8192, 1024)}
@@ -75,86 +76,34 @@ def cells():
     for shape_name, shape in list(SHAPES.items())[:few]:
         shape = (2, 16, 128) if few else shape
         for dtype in DTYPES[:few]:
-            for name, prepare in _KERNELS.items():
-                prepared = functools.cache(functools.partial(prepare, shape, dtype))
-                for i, direction in enumerate(("forward", "backward")):
+            for name in KERNELS:
+                sets = functools.cache(functools.partial(_sets, name, shape, dtype))
+                for place, direction in enumerate(("forward", "backward")):
                     about = {"who": name, "direction": direction, "dtype": dtype, "shape": shape_name}
-                    make = functools.partial(_make, prepared, i, about)
+                    make = functools.partial(_make, sets, place, about)
                     yield Cell(" ".join(about.values()), Side(name, make).measure)
-                prepared.cache_clear()
+                sets.cache_clear()
     yield Cell("adamw_ema", Side("adamw_ema", _adamw_ema).measure)
 
 
-def _make(prepared, which, about):
-    function, sets = prepared()[which]
-    results = function(*sets[0])
-    moved = sum(array.nbytes for array in (*sets[0], *(results if isinstance(results, tuple) else (results,))))
-    return function, sets, {**about, "bytes": moved}
+def _make(sets, place, about):
+    work, takes, _ = calls(about["who"], runner=launcher(), dtype=about["dtype"])[place]
+    inputs = [[in_heads(given[field]) for field in takes] for given in sets()]
+    moved = sum(array.nbytes for array in (*inputs[0], *work(*inputs[0])))
+    return work, inputs, {**about, "bytes": moved}
 
 
-def _sets(shapes, dtypes):
-    """Sets of arrays of these shapes and dtypes, as many as pass the cache."""
-    count = sets_past_the_cache(sum(map(bytes_of, shapes, dtypes)))
+def _sets(name, shape, dtype):
+    """Sets of all that a kernel takes, {array: ...} each, as many as pass the cache."""
+    groups, rows, width = shape
+    heads = width // HEAD_WIDTH if name == "norm_and_rotary" else 1
+    shapes = shapes_of(name, groups, rows, width // heads, heads)
+    kinds = {field: (shape, stored_as(field, dtype)) for field, shape in shapes.items()}
+    count = sets_past_the_cache(sum(bytes_of(*kind) for kind in kinds.values()))
     return [
-        [normal(shape, dtype, len(shapes) * i + j) for j, (shape, dtype) in enumerate(zip(shapes, dtypes))]
+        {field: normal(*kind, len(kinds) * i + j) for j, (field, kind) in enumerate(kinds.items())}
         for i in range(count)
     ]
-
-
-def _modulate(shape, dtype):
-    options = {"runner": launcher(), "dtype": dtype}
-    vector = (shape[0], 1, shape[2])
-    sets = _sets([shape, vector, vector, shape], [dtype] * 4)
-    return (
-        (functools.partial(fused.normalise_and_modulate, **options), [given[:3] for given in sets]),
-        (
-            functools.partial(fused.normalise_and_modulate_backward, **options),
-            [(x, scale, out_grad) for x, _, scale, out_grad in sets],
-        ),
-    )
-
-
-def _gated_residual(shape, dtype):
-    options = {"runner": launcher(), "dtype": dtype}
-    sets = _sets([shape, (shape[0], 1, shape[2]), shape, shape], [dtype] * 4)
-    return (
-        (functools.partial(fused.gated_residual, **options), [given[:3] for given in sets]),
-        (functools.partial(fused.gated_residual_backward, **options), [given[1:] for given in sets]),
-    )
-
-
-def _bias_gelu(shape, dtype):
-    options = {"runner": launcher(), "dtype": dtype}
-    sets = _sets([shape, shape[2:], shape], [dtype, "float32", dtype])
-    return (
-        (functools.partial(fused.bias_gelu, **options), [given[:2] for given in sets]),
-        (functools.partial(fused.bias_gelu_backward, **options), sets),
-    )
-
-
-def _norm_and_rotary(shape, dtype):
-    groups, rows, width = shape
-    options = {"runner": launcher(), "dtype": dtype}
-    heads = (groups, rows, width // HEAD_WIDTH, HEAD_WIDTH)
-    table = (rows, HEAD_WIDTH // 2)
-    sets = _sets([heads, heads[3:], heads, table, table], [dtype, "float32", dtype, "float32", "float32"])
-    for given in sets:  # (batch, heads, tokens, width), as it lies after a product
-        given[0], given[2] = given[0].swapaxes(1, 2), given[2].swapaxes(1, 2)
-    return (
-        (
-            functools.partial(fused.norm_and_rotary, **options),
-            [(x, weight, cos, sin) for x, weight, _, cos, sin in sets],
-        ),
-        (functools.partial(fused.norm_and_rotary_backward, **options), sets),
-    )
-
-
-_KERNELS = {
-    "normalise_and_modulate": _modulate,
-    "gated_residual": _gated_residual,
-    "bias_gelu": _bias_gelu,
-    "norm_and_rotary": _norm_and_rotary,
-}
 
 
 def _adamw_ema():

@@ -18,6 +18,7 @@ from ...kernels import attention, fused
 from ...kernels.catalogue import FILES
 from ...kernels.formats import to_format
 from . import kernel_attention_check, kernel_fused_check
+from .kernel_fused_check import SHARED, calls, in_heads, shapes_of, stored_as
 
 MARGIN = 512  # bytes on either side of an array
 PAST_31_BITS = 2**31
@@ -161,9 +162,9 @@ CLIPS = 3
 
 
 def _check_many(name, runner, dtype, numbers):
-    few = [runner.array(array) for array in _few(name, dtype)]
-    repeats = numbers // few[0].size + 1
-    many = [_repeated(array, repeats) for array in few]
+    few = {field: runner.array(array) for field, array in _few(name, dtype).items()}
+    repeats = numbers // next(iter(few.values())).size + 1
+    many = {field: array if field in SHARED else _repeated(array, repeats) for field, array in few.items()}
     small, large = (_results(name, runner, arrays, dtype) for arrays in (few, many))  # AdamW changes what it is given
     for i, (made, expected) in enumerate(zip(large, small, strict=True)):
         for clip in range(CLIPS):
@@ -184,45 +185,37 @@ def _repeated(array, times):
 
 
 def _few(name, dtype):
-    """Arrays that hold 3 clips each; all that is needed of them is that their numbers differ."""
+    """Arrays by name that hold 3 clips each; all that is needed of them is that their numbers differ."""
     generator = np.random.default_rng(0)
-
-    def normal(*shape):
-        return to_format(generator.standard_normal(shape, dtype=np.float32), dtype)
-
     if name in attention.FILES:
-        return [normal(CLIPS, 2, 65, 32) for _ in range(4)]
-    if name == "norm_and_rotary":
-        return [normal(CLIPS, 2, 33, 64) for _ in range(2)]
+        shapes = dict.fromkeys(("q", "k", "v", "out_grad"), (CLIPS, 2, 65, 32))
+    elif name == "adamw_ema":
+        shapes = dict.fromkeys(("weights", "gradient", "mean", "square", "average"), (CLIPS, 4096))
+    else:
+        shapes = shapes_of(name, CLIPS, 33, 64 if name == "norm_and_rotary" else 512, 2)
+    drawn = {field: generator.standard_normal(shape, dtype=np.float32) for field, shape in shapes.items()}
     if name == "adamw_ema":
-        return [abs(normal(CLIPS, 4096)) for _ in range(5)]
-    return [normal(CLIPS, 33, 512) for _ in range(2)]
+        drawn["square"] = abs(drawn["square"])
+    return {field: to_format(array, stored_as(field, dtype)) for field, array in drawn.items()}
 
 
 def _results(name, runner, arrays, dtype):
     """All that a file makes, but for sums over all clips: each with the clips as its first axis."""
     options = {"runner": runner, "dtype": dtype}
     if name in attention.FILES:
-        q, k, v, out_grad = arrays
+        q, k, v, out_grad = arrays.values()
         if FILES[name].arguments is attention.Forward:
             return attention.forward(name, q, k, v, **options)
         log_sum_exp = runner.empty(q.shape[:3])
         log_sum_exp[...] = 8  # more than any: weights are small, and no gradient is NaN
         return attention.backward(name, q, k, v, q, log_sum_exp, out_grad, **options)
     if name == "adamw_ema":
-        state = [array.reshape(-1) for array in arrays]
+        state = [array.reshape(-1) for array in arrays.values()]
         segments = [(state[0].size, 1e-3, 0.1)]
         made = fused.adamw_ema(*state, runner=runner, segments=segments, step=1, share=0.5)
-        return [array.reshape(arrays[0].shape) for array in made]
-    x, out_grad = arrays
-    ones = runner.array(np.ones(x.shape[-1], np.float32))
-    vectors = x[:, :1]  # one for each clip
-    if name == "normalise_and_modulate":
-        forward = fused.normalise_and_modulate(x, vectors, vectors, **options)
-        return forward, *fused.normalise_and_modulate_backward(x, vectors, out_grad, **options)
-    if name == "gated_residual":
-        forward = fused.gated_residual(x, vectors, out_grad, **options)
-        return forward, *fused.gated_residual_backward(vectors, x, out_grad, **options)
-    if name == "bias_gelu":
-        return fused.bias_gelu(x, ones, **options), fused.bias_gelu_backward(x, ones, out_grad, **options)[0]
-    return fused.norm_and_rotary(x, ones, **options), fused.norm_and_rotary_backward(x, ones, out_grad, **options)[0]
+        return [array.reshape(arrays["weights"].shape) for array in made]
+    found = []
+    for function, takes, makes in calls(name, **options):
+        made = zip(makes, function(*(in_heads(arrays[field]) for field in takes)), strict=True)
+        found += [array for field, array in made if field.removesuffix("_grad") not in SHARED]
+    return found

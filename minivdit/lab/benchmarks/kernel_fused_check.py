@@ -1,4 +1,6 @@
-"""The kernels beside attention on random numbers, and the engine's own operations in float64: how far apart?"""
+"""The kernels beside attention: what each takes and makes, and how far it is from the engine in float64."""
+
+import functools
 
 import numpy as np
 
@@ -10,8 +12,59 @@ from ...kernels.formats import to_float32, to_format
 from ...nn import optim
 from .kernel_attention_check import Error
 
-HEADS, GROUPS, STEPS = 3, 2, 3
+HEADS, GROUPS, STEPS, FACTOR = 3, 2, 3, 0.3
 SEGMENTS = ((0.5, 1e-2, 0.1), (0.3, 3e-3, 0.0))  # share of all numbers, learning rate, weight decay; others are kept
+SHARED = ("bias", "weight", "cos", "sin")  # arrays that are float32, and the same for all groups
+SPREAD, MEAN = {"bias_gelu": 2}, {"normalise_and_modulate": 3}  # of x where it is checked; else 1 and 0
+
+
+def _rotated(x, weight, cos, sin):
+    return FACTOR * ag.rotary(ag.rms_norm(x, weight), cos.data[:, None], sin.data[:, None])
+
+
+# Of each file but adamw_ema, by the names of arrays: what it takes; what its pullback takes, and makes. Last, the
+# engine's operation of what it takes.
+MODULATE = "x shift scale", "x scale out_grad", "x_grad shift_grad scale_grad", ag.normalise_and_modulate
+KERNELS = {
+    "normalise_and_modulate": MODULATE,
+    "gated_residual": ("x gate branch", "gate branch out_grad", "gate_grad branch_grad", ag.gated_residual),
+    "bias_gelu": ("x bias", "x bias out_grad", "x_grad bias_grad", lambda x, bias: ag.gelu(x + bias)),
+    "norm_and_rotary": ("x weight cos sin", "x weight out_grad cos sin", "x_grad weight_grad", _rotated),
+}
+
+
+def shapes_of(name, groups, rows, width, heads=1):
+    """{array: its shape as it lies in memory} of all that a kernel takes. width: of a row, or of a head's."""
+    whole = (groups, rows, heads, width) if name == "norm_and_rotary" else (groups, rows, width)
+    others = dict.fromkeys(("shift", "scale", "gate"), (groups, 1, width))
+    others |= {"bias": (width,), "weight": (width,), "cos": (rows, width // 2), "sin": (rows, width // 2)}
+    return {field: others.get(field, whole) for field in (*KERNELS[name][0].split(), "out_grad")}
+
+
+def stored_as(field, dtype):
+    """The dtype of a kernel's array, or of its gradient."""
+    return "float32" if field.removesuffix("_grad") in SHARED else dtype
+
+
+def in_heads(array):
+    """An array of four axes, which lies by tokens and then heads, by heads first, as kernels take it; and back."""
+    return array.swapaxes(1, 2) if array.ndim == 4 else array
+
+
+def calls(name, **options):
+    """[(function, the names of what it takes, of what it makes)] of a kernel, forward and backward. options: of both.
+
+    A function takes arrays as `in_heads` makes them, and returns a tuple of such.
+    """
+    takes, pulls, makes, _ = KERNELS[name]
+    options |= {"factor": FACTOR} if name == "norm_and_rotary" else {}
+
+    def call(function, *given):
+        made = function(*given, **options)
+        return made if isinstance(made, tuple) else (made,)
+
+    forward, backward = (functools.partial(call, getattr(fused, f"{name}{end}")) for end in ("", "_backward"))
+    return [(forward, takes.split(), ["out"]), (backward, pulls.split(), makes.split())]
 
 
 def errors(name, rows, width, seed, runner, dtype=None):
@@ -20,69 +73,27 @@ def errors(name, rows, width, seed, runner, dtype=None):
     rows: of a group, tokens, or of a matrix, and width: of each, or of a head. For adamw_ema, rows * width is the
     number of parameters. The error of plain arithmetic is here that of rounding exact results to `dtype`, once.
     """
-    generator = np.random.default_rng(seed)
+    generator, dtype = np.random.default_rng(seed), dtype or "float32"
     if name == "adamw_ema":
-        if dtype not in (None, "float32"):
+        if dtype != "float32":
             raise InputError(f"adamw_ema reads float32, not {dtype}")
         return _adamw_ema(generator, rows * width, runner)
-    return _OPERATIONS[name](generator, rows, width, runner, dtype or "float32")
-
-
-def _modulate(generator, rows, width, runner, dtype):
-    x, out_grad = (_normal(generator, (GROUPS, rows, width), dtype) for _ in range(2))
-    x = to_float32(to_format(x + 3, dtype), dtype)
-    shift, scale = (_normal(generator, (GROUPS, 1, width), dtype) for _ in range(2))
-    exact = _exact(ag.normalise_and_modulate, out_grad, x, shift, scale)
-    x, shift, scale, out_grad = (runner.array(to_format(array, dtype)) for array in (x, shift, scale, out_grad))
-    out = fused.normalise_and_modulate(x, shift, scale, runner=runner, dtype=dtype)
-    grads = fused.normalise_and_modulate_backward(x, scale, out_grad, runner=runner, dtype=dtype)
-    return _compare(("out", "x_grad", "shift_grad", "scale_grad"), (out, *grads), exact, [dtype] * 4)
-
-
-def _gated_residual(generator, rows, width, runner, dtype):
-    x, branch, out_grad = (_normal(generator, (GROUPS, rows, width), dtype) for _ in range(3))
-    gate = _normal(generator, (GROUPS, 1, width), dtype)
-    out, _, *grads = _exact(ag.gated_residual, out_grad, x, gate, branch)
-    x, gate, branch, out_grad = (runner.array(to_format(array, dtype)) for array in (x, gate, branch, out_grad))
-    made = fused.gated_residual(x, gate, branch, runner=runner, dtype=dtype)
-    made_grads = fused.gated_residual_backward(gate, branch, out_grad, runner=runner, dtype=dtype)
-    return _compare(("out", "gate_grad", "branch_grad"), (made, *made_grads), (out, *grads), [dtype] * 3)
-
-
-def _bias_gelu(generator, rows, width, runner, dtype):
-    x, out_grad = (2 * _normal(generator, (rows, width), dtype) for _ in range(2))
-    bias = _normal(generator, width)
-    exact = _exact(lambda x, bias: ag.gelu(x + bias), out_grad, x, bias)
-    x, out_grad, bias = *(runner.array(to_format(array, dtype)) for array in (x, out_grad)), runner.array(bias)
-    out = fused.bias_gelu(x, bias, runner=runner, dtype=dtype)
-    grads = fused.bias_gelu_backward(x, bias, out_grad, runner=runner, dtype=dtype)
-    return _compare(("out", "x_grad", "bias_grad"), (out, *grads), exact, (dtype, dtype, "float32"))
-
-
-def _norm_and_rotary(generator, rows, width, runner, dtype):
-    x, out_grad = (_normal(generator, (GROUPS, rows, HEADS, width), dtype) for _ in range(2))
-    weight, angles, factor = _normal(generator, width), _normal(generator, (rows, width // 2)), 0.3
-    cos, sin = np.cos(angles), np.sin(angles)
-
-    def operation(x, weight):
-        return factor * ag.rotary(ag.rms_norm(x, weight), cos[:, None].astype(float), sin[:, None].astype(float))
-
-    exact = _exact(operation, out_grad, x, weight)
-    x, out_grad = (runner.array(to_format(array, dtype)).swapaxes(1, 2) for array in (x, out_grad))
-    weight, cos, sin = map(runner.array, (weight, cos, sin))
-    options = {"runner": runner, "dtype": dtype, "factor": factor}
-    out = fused.norm_and_rotary(x, weight, cos, sin, **options)
-    x_grad, weight_grad = fused.norm_and_rotary_backward(x, weight, out_grad, cos, sin, **options)
-    got = out.swapaxes(1, 2), x_grad.swapaxes(1, 2), weight_grad
-    return _compare(("out", "x_grad", "weight_grad"), got, exact, (dtype, dtype, "float32"))
-
-
-_OPERATIONS = {
-    "normalise_and_modulate": _modulate,
-    "gated_residual": _gated_residual,
-    "bias_gelu": _bias_gelu,
-    "norm_and_rotary": _norm_and_rotary,
-}
+    drawn = {
+        field: _normal(generator, shape, stored_as(field, dtype))
+        for field, shape in shapes_of(name, GROUPS, rows, width, HEADS).items()
+    }
+    drawn["x"] = to_float32(to_format(SPREAD.get(name, 1) * drawn["x"] + MEAN.get(name, 0), dtype), dtype)
+    stored = {field: runner.array(to_format(array, stored_as(field, dtype))) for field, array in drawn.items()}
+    found = {}
+    for function, takes, makes in calls(name, runner=runner, dtype=dtype):
+        made = function(*(in_heads(stored[field]) for field in takes))
+        found |= {field: in_heads(array) for field, array in zip(makes, made, strict=True)}
+    tensors = {field: ag.Tensor(drawn[field].astype(float), requires_grad=True) for field in KERNELS[name][0].split()}
+    out = KERNELS[name][-1](*tensors.values())
+    grads = ag.gradients((out * drawn["out_grad"].astype(float)).sum(), tensors.values())
+    exact = {"out": out.data, **{f"{field}_grad": grad for field, grad in zip(tensors, grads)}}
+    exact, dtypes = [exact[field] for field in found], [stored_as(field, dtype) for field in found]
+    return _compare(found.keys(), found.values(), exact, dtypes)
 
 
 def _adamw_ema(generator, count, runner):
@@ -130,13 +141,6 @@ def _adamw_ema(generator, count, runner):
 def _normal(generator, shape, dtype="float32"):
     """Random numbers that `dtype` holds exactly, in float32."""
     return to_float32(to_format(generator.standard_normal(shape, dtype=np.float32), dtype), dtype)
-
-
-def _exact(operation, out_grad, *inputs):
-    """The engine's value and gradients in float64."""
-    tensors = [ag.Tensor(array.astype(np.float64), requires_grad=True) for array in inputs]
-    out = operation(*tensors)
-    return out.data, *ag.gradients((out * out_grad.astype(np.float64)).sum(), tensors)
 
 
 def _compare(fields, got, exact, dtypes):
