@@ -75,7 +75,7 @@ def going_on_from(options, model, clips):
     from ...data import PIXELS_PER_FRAME
     from ..evaluation import going_on
 
-    if not model.tokenizer.grammar:  # nobody reads what moves there
+    if not model.settings.digit_size:  # nobody reads what moves there
         return options.prompt
     settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
     before = 0
@@ -171,7 +171,7 @@ def extend(options):
 
     how = {"backwards": options.backwards, "context_noise": options.context_noise}
     model, video = draw_from_files(options, [options.clip], follow=True, **how)
-    if not model.tokenizer.grammar:
+    if not model.settings.digit_size:
         return
     try:
         digits = len(parse(options.prompt))

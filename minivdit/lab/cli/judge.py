@@ -60,7 +60,7 @@ def evaluate(options):
 
     other = options.against and pairwise.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
-    if not model.tokenizer.grammar:
+    if not model.settings.digit_size:
         return evaluate_own(options, model)
     require_effect(options, "with weights that learnt digits", "clips", "nearest")
     learnt = model.notes.get("preset", {}).get("data", {})

@@ -44,9 +44,9 @@ def judge_model(
     progress: see TextToVideo.denoise.
     """
     settings = model.settings
-    if not model.tokenizer.grammar:
+    if not settings.digit_size:
         raise InputError(
-            f"{model.name} knows other words than those of digits, so nothing here can judge what it draws; beside "
+            f"{model.name} learnt no digits but clips of a folder, so nothing here can judge what it draws; beside "
             "clips of its folder it can be judged by 'minivdit evaluate --clips FOLDER'"
         )
     num_frames, size = values.whole("num_frames", num_frames, 1, default=settings.num_frames), size or settings.size

@@ -84,7 +84,7 @@ def _own_clips(data, model):
         f"captions of {len(words):,} words: {some}{', and others' * (len(words) > 20)}" if words else "no captions"
     )
     learnt, held_out = (notes.get("clips", {}).get(name, "an unknown number") for name in ("learnt", "held_out"))
-    told = {"held_out_loss": "on those held out", "training_loss": "on as many of training"}
+    told = {"held_out_loss": "on those held out", "training_loss": "on as many from training"}
     losses = {words: notes.get("metrics", {}).get(name) for name, words in told.items()}
     figures = " and ".join(f"{value:.3f} {words}" for words, value in losses.items() if value is not None)
     return (
