@@ -6,6 +6,8 @@ import re
 from ..base.errors import InputError, shorten
 from .fields import is_fields, motions_in, read_fields
 from .grammar import (
+    ALL_WORDS,
+    COLOURS,
     DIGIT_WORDS,
     DIRECTIONS,
     HORIZONTAL,
@@ -16,6 +18,7 @@ from .grammar import (
     USUAL_SPEEDS,
     VERTICAL,
     VOCABULARY,
+    WHITE,
     DigitMotion,
     describe,
     motions_of,
@@ -33,13 +36,15 @@ _WITHOUT_A_DIGIT = {"to", "upwards", "downwards", *VERTICAL, *HORIZONTAL, *SPEED
 
 
 def parse(caption):
-    """The DigitMotions, (digit, direction, speed), that a caption asks for; an unstated speed is "normal".
+    """The DigitMotions, (digit, direction, speed, colour), that a caption asks for.
+
+    An unstated speed is "normal", an unstated colour WHITE.
 
     Words that people use in place of the grammar's are understood, too: see words.SYNONYMS. So are fields, but for what
     comes later. Raises InputError that says what can't be drawn, which word was meant, or where the sentence leaves the
     grammar and what could stand there; it ends with a caption that works.
     """
-    with naming_a_caption(caption):
+    with naming_a_caption(caption, ALL_WORDS):
         return _parse(plain_words(caption))
 
 
@@ -75,8 +80,8 @@ def _going_on(before, words):
             f"{shorten(' '.join(words))!r} doesn't say which of two digits; write the whole caption after 'then'"
         )
     same_direction = motion.direction.split() if SPEED_WORDS.issuperset(words) else []
-    ((digit, direction, speed),) = _parse(["a", str(motion.digit), "moving", *words, *same_direction])
-    return DigitMotion(digit, direction, motion.speed if SPEED_WORDS.isdisjoint(words) else speed)
+    (later,) = _parse(["a", str(motion.digit), "moving", *words, *same_direction])
+    return later._replace(speed=motion.speed if SPEED_WORDS.isdisjoint(words) else later.speed, colour=motion.colour)
 
 
 def without_camera(caption):
@@ -109,22 +114,28 @@ def naming_a_caption(caption, known=VOCABULARY):
     try:
         yield
     except InputError as error:
-        near = nearest_caption(caption)
+        near = nearest_caption(caption, known)
         if not set(near.replace(",", "").split()) <= set(known):
             raise
         raise InputError(f"{error}; try: {near}") from None
 
 
-def nearest_caption(caption):
-    """A caption of the grammar that says what this one most likely means, or else "a 3 moving right"."""
+def nearest_caption(caption, known=ALL_WORDS):
+    """A caption of the grammar that says what this one most likely means, or else "a 3 moving right".
+
+    known: its words; without those of COLOURS the caption names none.
+    """
     told, digits = [], (3, 7)
     usual = ("up and right", "down and left") if "diagonal" in caption.lower() else ("right", "up")
     for part in split_at_then(plain_words(caption))[:2]:
         found = loosely([] if is_fields(part) else part)
         if asks_for_digits(caption) == MAX_DIGITS > count_digits(part) == 0:
             found *= MAX_DIGITS
-        digits = [digit for digit, _, _ in found if digit is not None] or digits[: len(found)]
-        motions = [(direction or other, speed) for (_, direction, speed), other in zip(found, usual)]
+        digits = [digit for digit, *_ in found if digit is not None] or digits[: len(found)]
+        motions = [
+            (direction or other, speed, colour if colour in known else WHITE)
+            for (_, direction, speed, colour), other in zip(found, usual)
+        ]
         told.append(describe([DigitMotion(digit, *motion) for digit, motion in zip(digits, motions)]))
     return f", {THEN} ".join(told)
 
@@ -136,16 +147,21 @@ def asks_for_digits(caption):
 
 
 def loosely(words):
-    """(digit, direction, speed) of the first one or two digits in any sentence; None for a part that is missing."""
-    told = [(None, [])]
+    """(digit, direction, speed, colour) of the first one or two digits in any sentence.
+
+    A digit or a direction that is missing is None, a colour WHITE.
+    """
+    told, colour = [(None, [], WHITE)], WHITE
     for word in words:
+        colour = word if word in COLOURS else colour
         if word not in VOCABULARY and not reason(word, VOCABULARY):
             word = next(iter(nearest(word, VOCABULARY)), word)
         numerals = str(DIGIT_WORDS.index(word)) if word in DIGIT_WORDS else word
         for digit in map(int, numerals if numerals.isdecimal() else ""):
-            told = [(digit, told[0][1])] if told[0][0] is None else [*told, (digit, [])]
+            told = [(digit, told[0][1], colour)] if told[0][0] is None else [*told, (digit, [], colour)]
+            colour = WHITE
         told[-1][1].append(word)
-    return [(digit, *_direction_and_speed(said)) for digit, said in told[:MAX_DIGITS]]
+    return [(digit, *_direction_and_speed(said), colour) for digit, said, colour in told[:MAX_DIGITS]]
 
 
 def _direction_and_speed(said):

@@ -19,7 +19,7 @@ IN_ORDER = f"fields come in the order {', '.join(FIELDS)}"
 def fields_of(motions, places, turns=()):
     """The fields of a clip: its DigitMotions, where each starts (see `place_of`), and the directions of its turns."""
     fields = [("count", FIELDS["count"][len(motions) - 1])]
-    for (digit, direction, speed), place in zip(motions, places):
+    for (digit, direction, speed, _), place in zip(motions, places):
         fields += zip(OF_A_DIGIT, (str(digit), place, direction, speed))
     return fields + [("later", turn) for turn in turns]
 

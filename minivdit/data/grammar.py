@@ -1,8 +1,8 @@
-"""The language of the captions: who moves where, and how fast.
+"""The language of the captions: who moves where, how fast, and in which colour.
 
     caption   = clause | clause joiner clause
     clause    = subject ["is"] [speed] verb [speed] direction [speed]       (speed at most once)
-    subject   = ("a" | "an" | "the") ["digit"] (numeral | number word)
+    subject   = ("a" | "an" | "the") [colour] ["digit"] (numeral | number word)
     direction = vertical | horizontal | vertical "and" horizontal
     joiner    = "and" | "while"
 
@@ -70,29 +70,48 @@ FIELD_WORDS = tuple(
     for word in dict.fromkeys([*FIELDS, *(word for value in sum(FIELDS.values(), ()) for word in value.split())])
     if word not in VOCABULARY
 )
-ALL_WORDS = VOCABULARY + FIELD_WORDS
+# The colours that a caption may name, as red, green and blue: 60 degrees of hue apart. A digit without one is white.
+COLOURS = {
+    "red": (1, 0, 0),
+    "yellow": (1, 1, 0),
+    "green": (0, 1, 0),
+    "cyan": (0, 1, 1),
+    "blue": (0, 0, 1),
+    "magenta": (1, 0, 1),
+}
+WHITE = ""
+ALL_WORDS = VOCABULARY + FIELD_WORDS + tuple(COLOURS)
 
 # "then the digit three is moving slowly upwards and to the right while the digit ..."; digits that go very quickly are
 # alone.
 MAX_WORDS = 1 + 2 * 11 + 1
 
 
-def vocabulary(speeds=USUAL_SPEEDS, fields=False):
+def vocabulary(speeds=USUAL_SPEEDS, fields=False, colours=False):
     """The words of captions of clips with these speeds: VOCABULARY, or what came before "very"; then FIELD_WORDS.
 
     So a network that has never seen a digit go very quickly, or a caption of fields, doesn't know the words, and says
-    so. fields: whether some captions are lists of fields.
+    so. fields: whether some captions are lists of fields. colours: whether captions name COLOURS, which come last.
     """
     words = VOCABULARY if "very fast" in speeds else VOCABULARY[: VOCABULARY.index(VERY)]
-    return words + FIELD_WORDS if fields else words
+    return words + FIELD_WORDS * fields + tuple(COLOURS) * colours
+
+
+def most_words(colours=False):
+    """How many words the longest caption has, with COLOURS or without."""
+    return MAX_WORDS + MAX_DIGITS * colours
 
 
 class DigitMotion(NamedTuple):
-    """One digit and what it does. digit: 0..9. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
+    """One digit and what it does. digit: 0..9. direction: a key of DIRECTIONS. speed: one of SPEEDS.
+
+    colour: a key of COLOURS, or WHITE, which captions don't name.
+    """
 
     digit: int
     direction: str
     speed: str = "normal"
+    colour: str = WHITE
 
 
 # From motions to words -----------------------------------------------------------------------------------------------
@@ -119,15 +138,16 @@ def describe(motions, generator=None):
 
 
 def _clause(motion, choose):
-    digit, direction, speed = motion
-    if digit not in range(10) or direction not in DIRECTIONS or speed not in SPEEDS:
+    digit, direction, speed, colour = motion
+    known = digit in range(10) and direction in DIRECTIONS and speed in SPEEDS and colour in (WHITE, *COLOURS)
+    if not known:
         raise InputError(
-            f"{motion} can't be described: digits are 0 to 9, "
-            f"directions {', '.join(DIRECTIONS)}, speeds {', '.join(SPEEDS)}"
+            f"{motion} can't be described: digits are 0 to 9, directions {', '.join(DIRECTIONS)}, "
+            f"speeds {', '.join(SPEEDS)}, colours {', '.join(COLOURS)}, or '' for white"
         )
     name = choose((str(digit), DIGIT_WORDS[digit]))
-    article = "an" if digit == 8 else "a"
-    subject = choose((f"{article} {name}", f"the {name}", f"the digit {name}"))
+    article, colour = "an" if digit == 8 and not colour else "a", colour and f"{colour} "
+    subject = choose((f"{article} {colour}{name}", f"the {colour}{name}", f"the {colour}digit {name}"))
     verb = choose(VERBS)
     if verb.endswith("ing"):
         subject = choose((subject, f"{subject} is"))
@@ -155,6 +175,7 @@ _SPEED, _VERTICAL, _HORIZONTAL = "|".join(SPEED_OF), "|".join(sum(VERTICAL.value
 # the group of that name has matched, else B: so speed is said once at most, and "up" may stand alone.
 _CLAUSE = (
     (rf" (?:{'|'.join(ARTICLES)})\b", "'a', 'an' or 'the' and a digit"),
+    (_optional("colour", "|".join(COLOURS)), None),
     (_optional("noun", "digit"), None),
     (rf" (?P<digit>[0-9]|{'|'.join(DIGIT_WORDS)})\b", "a digit, 0 to 9 or zero to nine"),
     (_optional("auxiliary", "is"), None),
@@ -193,10 +214,10 @@ def _joined(pieces):
     return re.compile("".join(pattern for pattern, _ in pieces))
 
 
-def _motion(digit, vertical, horizontal, early, middle, late, **_):
+def _motion(digit, colour, vertical, horizontal, early, middle, late, **_):
     number = int(digit) if digit.isdecimal() else DIGIT_WORDS.index(digit)
     direction = " and ".join(filter(None, (vertical and vertical.removesuffix("wards"), horizontal)))
-    return DigitMotion(number, direction, SPEED_OF.get(early or middle or late, "normal"))
+    return DigitMotion(number, direction, SPEED_OF.get(early or middle or late, "normal"), colour or WHITE)
 
 
 def _fault(text, at, pieces):

@@ -11,7 +11,18 @@ import numpy as np
 from ..base.errors import InputError
 from .digits import DigitSource
 from .fields import draw_fields
-from .grammar import ALONE, DIRECTIONS, MAX_DIGITS, SPEEDS, THEN, USUAL_SPEEDS, DigitMotion, describe
+from .grammar import (
+    ALONE,
+    COLOURS,
+    DIRECTIONS,
+    MAX_DIGITS,
+    SPEEDS,
+    THEN,
+    USUAL_SPEEDS,
+    WHITE,
+    DigitMotion,
+    describe,
+)
 from .steering import Steering
 from .walls import bounce, draw_starts, part_begins
 
@@ -45,8 +56,8 @@ _PAIRS = tuple((digit, direction) for digit in range(10) for direction in DIRECT
 class Clips:
     """A batch of captioned clips.
 
-    video: float32 (B, T, H, W, 1) in [0, 1]. captions: B strings. labels: for each clip a list of its
-    DigitMotions, in the caption's order. tracks: float32 (B, digits, T, 2), the centre (y, x) of each
+    video: float32 (B, T, H, W, C) in [0, 1], C = 1, or 3 with colours. captions: B strings. labels: for each clip a
+    list of its DigitMotions, in the caption's order. tracks: float32 (B, digits, T, 2), the centre (y, x) of each
     digit's box in pixels, pixel (0, 0) having its centre at (0, 0); NaN where a clip has fewer digits.
     size: (H, W). digit_size: pixels of a box's side. frame_step: see CaptionedClips. velocities: float32 (B, H, W, 3),
     the motion that is told apart from the caption, see velocity_fields; None where none is.
@@ -88,6 +99,8 @@ class CaptionedClips:
     field_dropout: each field is left out of so many of these, so that a network learns to do without it.
     steered: the share of clips in which the camera pans, or only brushed digits move, or both; see data.steering. The
     velocities are random, up to the fastest usual speed. In the first frame all digits are in the picture.
+    colors: each digit has one of COLOURS or is white, by chance, and captions say so: "a red 3 moving right". Where two
+    cross, their light adds up, channel by channel, to the larger value.
     """
 
     source: DigitSource
@@ -106,6 +119,7 @@ class CaptionedClips:
     structured: float = 0.0
     field_dropout: float = 0.1
     steered: float = 0.0
+    colors: bool = False
 
     def __post_init__(self):
         for name in ("size", "num_digits", "speeds", "pixels_per_frame", "turns"):
@@ -134,7 +148,11 @@ class CaptionedClips:
             digit, direction = self.pairs[int(pair * len(self.pairs))]
             if all(digit != other.digit for other in motions):
                 motions.append(DigitMotion(digit, direction, speeds[int(speed * len(speeds))]))
-        return motions
+        return [self._coloured(generator, motion) for motion in motions] if self.colors else motions
+
+    @staticmethod
+    def _coloured(generator, motion):
+        return motion._replace(colour=(WHITE, *COLOURS)[generator.integers(1 + len(COLOURS))])
 
     def velocity(self, direction, speed):
         """What a caption means: (y, x) in pixels a frame. direction: a key of DIRECTIONS. speed: one of SPEEDS."""
@@ -152,6 +170,10 @@ class CaptionedClips:
         """
         if not labels:
             raise InputError("a batch of 0 clips can't be made; ask for at least 1")
+        if not self.colors and (named := {motion.colour for motions in labels for motion in motions} - {WHITE}):
+            raise InputError(
+                f"clips in grey can't show what is {' or '.join(sorted(named))}; make them with colors=True"
+            )
         moved = Steering.none(len(labels)) if steering is None else steering
         turns = [() if held else later for held, later in zip(moved.held, turns or [()] * len(labels))]
         captions = [
@@ -162,7 +184,7 @@ class CaptionedClips:
         margin = self.digit_size if moved.pan.any() else 0  # digits that leave the picture are painted beside it
         video = self._paint(generator, labels, corners, margin)
         tracks = corners + np.float32((self.digit_size - 1) / 2)
-        clips = Clips(video[..., None], captions, labels, tracks, self.size, self.digit_size, self.frame_step)
+        clips = Clips(video, captions, labels, tracks, self.size, self.digit_size, self.frame_step)
         if self.structured and self.synonyms:
             for clip, (motions, later, track) in enumerate(zip(labels, turns, tracks)):
                 if generator.random() < self.structured:
@@ -198,24 +220,30 @@ class CaptionedClips:
         for clip, (motions, later) in enumerate(zip(labels, turns)):
             begins[: 1 + len(later), clip] = part_begins(1 + len(later), self.num_frames)
             velocity[:, clip, len(motions) :] = np.nan
-            for slot, (_, before, speed) in enumerate(motions):
-                for part, direction in enumerate((before, *later)):
-                    velocity[part, clip, slot] = self.velocity(direction, speed)
+            for slot, motion in enumerate(motions):
+                for part, direction in enumerate((motion.direction, *later)):
+                    velocity[part, clip, slot] = self.velocity(direction, motion.speed)
         return velocity, begins
 
     def _paint(self, generator, labels, corners, margin):
-        """The frames, float32 (B, T, H, W). margin: pixels around the picture that are painted and then cut off."""
+        """The frames, float32 (B, T, H, W, C). margin: pixels around the picture that are painted and then cut off."""
         height, width = self.size
-        video = np.zeros((len(labels), self.num_frames, height + 2 * margin, width + 2 * margin), np.float32)
+        channels, shape = (3 if self.colors else 1), (self.num_frames, height + 2 * margin, width + 2 * margin)
+        video = np.zeros((channels, len(labels), *shape), np.float32)
         for slot in range(corners.shape[1]):
             clips = np.array([clip for clip, motions in enumerate(labels) if slot < len(motions)])
-            digits = self.source.draw(generator, [labels[clip][slot].digit for clip in clips], self.digit_size)
-            paint(video, clips, digits, (corners[clips, slot] + margin).clip(0, (height + margin, width + margin)))
-        return np.ascontiguousarray(video[:, :, margin : margin + height, margin : margin + width])
+            shown = [labels[clip][slot] for clip in clips]
+            digits = self.source.draw(generator, [motion.digit for motion in shown], self.digit_size)
+            places = (corners[clips, slot] + margin).clip(0, (height + margin, width + margin))
+            light = np.array([COLOURS.get(motion.colour, (1, 1, 1)) for motion in shown], np.float32)
+            for channel in range(channels):
+                paint(video[channel], clips, digits * light[:, channel, None, None], places)
+        inner = video[:, :, :, margin : margin + height, margin : margin + width]
+        return np.ascontiguousarray(np.moveaxis(inner, 0, -1))
 
     def draw_turns(self, generator, motions):
         """The directions into which the digit of a clip turns, one after the other: a tuple, () if it doesn't turn."""
-        (digit, before, speed), *others = motions
+        (digit, before, speed, _), *others = motions
         counts = [count for count in self.turns if self.num_frames >= 2 * (count + 1)]
         if not self.turning or others or not counts or speed in ALONE or generator.random() >= self.turning:
             return ()
@@ -231,7 +259,10 @@ class CaptionedClips:
         # Older checkpoints don't have these, and must still match where nobody has set them.
         names += [
             name
-            for name in ("pixels_per_frame", "turning", "turns", "frame_step", "steered", "structured", "field_dropout")
+            for name in (
+                *("pixels_per_frame", "turning", "turns", "frame_step", "steered", "structured", "field_dropout"),
+                "colors",
+            )
             if getattr(self, name) != getattr(type(self), name)
         ]
         return {"digits": self.source.name, **{name: list(np.atleast_1d(getattr(self, name))) for name in names}}
@@ -252,6 +283,8 @@ class CaptionedClips:
                 f"pixels_per_frame is a number above 0 and up to 1,000 for each of {', '.join(named)}, not "
                 f"{self.pixels_per_frame}"
             )
+        if self.colors and self.structured:
+            raise InputError("captions of fields don't say colours; leave out structured, or colors")
         for name in ("turning", "steered", "structured", "field_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")

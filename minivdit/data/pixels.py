@@ -7,6 +7,8 @@ import numpy as np
 COLOURED = 32, 0.01  # a picture is coloured where channels differ by more than 32 of 255 in more than 1% of it
 LUMA = np.float32([0.299, 0.587, 0.114])  # what red, green and blue add to grey (ITU-R BT.601, as Pillow has it)
 
+TURNS = np.exp(2j * np.pi * np.arange(3) / 3).astype(np.complex64)  # red, green and blue on the circle of hues
+
 
 class Seen(typing.NamedTuple):
     """A picture: float32 (H, W, C) in [0, 1], laid on black; its alpha (H, W), likewise, or None; had it colours?"""
@@ -81,6 +83,16 @@ def in_channels(pixels, channels):
     if channels == 3 or (pixels == pixels[..., :1]).all():
         return pixels[..., :1].repeat(channels, axis=-1)
     return (pixels @ LUMA)[..., None]
+
+
+def tones(pixels):
+    """Pixels (..., 3) as complex numbers (...): the angle is the hue, the length how much colour there is, 0 for grey.
+
+    They are places in the plane across the axis of greys, 1 long for the brightest red, yellow, green, cyan, blue and
+    magenta (Hanbury 2008). So the sum over pixels is their circular mean of hues (Mardia and Jupp 2000), in which each
+    counts by saturation times brightness, the chroma of HSV (Smith 1978).
+    """
+    return pixels @ TURNS
 
 
 def _has_colours(colours, alpha):

@@ -13,6 +13,7 @@ from .fields import count_in, is_fields, read_fields
 from .grammar import (
     ALL_WORDS,
     ARTICLES,
+    COLOURS,
     DIGIT_WORDS,
     DIRECTIONS,
     FIELD_WORDS,
@@ -29,7 +30,9 @@ _SIGNS = ((re.compile(r"(?<!\S)[-\u2212](?=[0-9])"), "minus "), (re.compile(r"(?
 LONGEST_CAPTION = 1000  # characters; the longest caption of the grammar has 128
 
 _NUMERAL = rf"(?:[0-9]|{'|'.join(DIGIT_WORDS)})"
-_SUBJECT = rf"(?:(?:a|an|the) )?(?:digit )?({_NUMERAL})"
+_MANY = "(?:numbers|numerals|digits)"
+_COLOUR = rf"(?:{'|'.join(COLOURS)})"
+_SUBJECT = rf"(?:(?:a|an|the) )?((?:{_COLOUR} )?)(?:digit )?({_NUMERAL})"
 _HOW = "slowly|very quickly|quickly|fast"
 _WHERE = rf"(?=(?:{_HOW}|up|down|left|right|upwards|downwards|to the)\b)"
 _PLACE = "upper|top|lower|bottom|middle|center|centre|corner"
@@ -54,8 +57,18 @@ SYNONYMS = tuple(
         (r"(?:an? )?(?:video|clip|animation|gif|movie) (?:of|with|showing)|there (?:is|are)", ""),
         (r"handwritten|hand (?:written|drawn)|mnist|single|white|both|diagonally", ""),
         (r"(?:across|crossing|on) (?:the )?screen", ""),
+        # Colours: other names, and other places for them.
+        (r"crimson|scarlet", "red"),
+        (r"gold|golden", "yellow"),
+        (r"lime", "green"),
+        (r"turquoise|aqua", "cyan"),
+        (r"pink|purple|violet|fuchsia", "magenta"),
+        (rf"({_COLOUR}) colou?red", r"\1"),
+        (rf"(?:(?:the )?two )?({_COLOUR}) {_MANY} ({_NUMERAL}) and ({_NUMERAL})", r"\1 \2 and \1 \3"),
+        (rf"(?:(?:the )?two )?{_MANY} ({_NUMERAL}) and ({_NUMERAL}) in ({_COLOUR})", r"\3 \1 and \3 \2"),
+        (rf"((?:digit )?{_NUMERAL}) (?:in|(?:that|which) is(?: in)?) ({_COLOUR})", r"\2 \1"),
         # Digits.
-        (r"(?:(?:the )?two )?(?:numbers|numerals|digits)|number|numeral|(?<!\bdigit )one digit", "digit"),
+        (rf"(?:(?:the )?two )?{_MANY}|number|numeral|(?<!\bdigit )one digit", "digit"),
         (r"(?<!\bdigit )one (?=[0-9]\b)", ""),
         (r"nought|naught", "zero"),
         (r"an? (?=digit\b)", "the "),
@@ -94,7 +107,7 @@ SYNONYMS = tuple(
         (r"drift|go|slide|float", r"moves"),
         (r"(?:that|which) (?:is|are)|are", "is"),
         (rf"(?:that|which) (?={'|'.join(VERBS)})", ""),
-        (rf"(an?|the) ({_HOW}) ((?:digit )?{_NUMERAL}(?: is)?) ({'|'.join(VERBS)})", r"\1 \3 \4 \2"),
+        (rf"(an?|the) ({_HOW}) ((?:{_COLOUR} )?(?:digit )?{_NUMERAL}(?: is)?) ({'|'.join(VERBS)})", r"\1 \3 \4 \2"),
         # What comes later.
         (r"(?:and )?(?:then|afterwards|after that|followed by)(?: it)?(?: is)?", THEN),
         (rf"then (?:turning|turns?|{'|'.join(VERBS)}) {_WHERE}", "then "),
@@ -104,7 +117,7 @@ SYNONYMS = tuple(
         (rf"(up|down|left|right|upwards|downwards|slowly|quickly|fast) (?={_SUBJECT}\b)", r"\1 and "),
         (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=digit {_NUMERAL}\b)", "the "),
         (r"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=(?:8|eight)\b)", "an "),
-        (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?={_NUMERAL}\b)", "a "),
+        (rf"(?:^|(?<=\band )|(?<=\bwhile )|(?<=\bthen ))(?=(?:{_COLOUR} (?:digit )?)?{_NUMERAL}\b)", "a "),
     )
 )
 # Two digits that share what is said once: "digits 4 and 7 moving up".
@@ -114,8 +127,8 @@ _TOGETHER = re.compile(rf"^{_SUBJECT} and {_SUBJECT}( (?!and|while).*)?$")
 _CROWD = re.compile(rf"(?<!\bdigit )\b([3-9]|{'|'.join(DIGIT_WORDS[3:])}) digit\b")
 _TOO_MUCH = {
     "asks for a colour; this model draws white digits on black": (
-        "black blue brown color colored colorful colour coloured colourful colours colors dark golden gray green grey "
-        "orange pink purple rainbow red silver yellow"
+        f"{' '.join(COLOURS)} black brown color colored colorful colour coloured colourful colours colors dark gray "
+        "grey indigo orange rainbow silver"
     ),
     "asks for a size; all digits of this model have one size": (
         "big bigger bold enormous giant grow growing grows huge large larger little shrink shrinking shrinks small "
@@ -153,6 +166,7 @@ _TOO_MUCH = {
         "thirteen thirty thousand twelve twenty"
     ),
 }
+_OTHER_COLOUR = f"asks for a colour that this model doesn't draw; it draws {', '.join(COLOURS)} and white, on black"
 TOO_MUCH = {word: reason for reason, words in reversed(_TOO_MUCH.items()) for word in words.split()}
 
 
@@ -225,16 +239,17 @@ def _is_plain(words):
 
 def _each(together):
     """Two digits with what is said of both, as two clauses."""
-    first, second, what = together.groups(default="")
-    if re.search(rf"\b(?:{'|'.join(ARTICLES)}) (?:digit )?{_NUMERAL}\b", what):  # a third digit
+    *digits, what = together.groups(default="")
+    if re.search(rf"\b(?:{'|'.join(ARTICLES)}) (?:{_COLOUR} )?(?:digit )?{_NUMERAL}\b", what):  # a third digit
         return together[0]
+    first, second = "".join(digits[:2]), "".join(digits[2:])
     return " and ".join(f"{'an' if digit in ('8', 'eight') else 'a'} {digit}{what}" for digit in (first, second))
 
 
 def is_grammar(known):
     """Whether these words (a list, a tuple or a dict) are those of the grammar.
 
-    Weights may lack "then", "very" and the words of fields.
+    Weights may lack "then", "very", and the words of fields and of colours.
     """
     return len(known) <= len(ALL_WORDS) and {*VOCABULARY} - {THEN, VERY} <= {*known} <= {*ALL_WORDS}
 
@@ -306,6 +321,8 @@ def reason(word, known):
         return None
     if word == VERY:
         return "asks for a speed that this model hasn't learnt; its fastest digits move 'quickly'"
+    if TOO_MUCH.get(word) == TOO_MUCH["red"] and {*COLOURS} <= {*known}:
+        return _OTHER_COLOUR
     if word.isdecimal():
         return TOO_MUCH["ten"]
     if len(word) == 1 and word.isalpha():

@@ -26,6 +26,7 @@ PARTS = ("transformer", "autoencoder")
 ABOUT = {"words": [str], "max_words": int, "transformer": dict, "autoencoder": dict, "settings": dict}
 NOTHING = type(None)
 NUMBER = (int, float, NOTHING)
+DATA = {"digits": str, "num_digits": [int], "speeds": [str], "pixels_per_frame": [(int, float)], "colors": bool}
 # What is looked up in its notes: how the model was trained. Each may be absent, and there may be more.
 NOTES = {
     "seed": (int, NOTHING),
@@ -34,7 +35,7 @@ NOTES = {
     "machine": (str, NOTHING),
     "date": (str, NOTHING),
     "metrics": {"digit_frames": NUMBER, "held_out_loss": NUMBER, "training_loss": NUMBER},
-    "preset": {"data": {"digits": str, "num_digits": [int], "speeds": [str], "pixels_per_frame": [(int, float)]}},
+    "preset": {"data": DATA},
     "start": {"name": str, "weights": str, "notes": dict},
     "clips": {"learnt": int, "held_out": int},
 }

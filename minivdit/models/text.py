@@ -178,18 +178,19 @@ class CaptionReader(Module):
 
     ANSWERS = (*DIRECTIONS, *SPEEDS)
 
-    def __init__(self, text, heads, generator, speeds=USUAL_SPEEDS):
-        """speeds: the first of SPEEDS, as many as captions name."""
-        self.text = text
-        self.questions = Embedding(2 * 10, text.width, generator)  # which way, for each digit; then how fast
+    def __init__(self, text, heads, generator, speeds=USUAL_SPEEDS, colours=()):
+        """speeds: the first of SPEEDS, as many as captions name. colours: those that digits may have, if they have."""
+        self.text, self.answers = text, (*DIRECTIONS, *speeds, *colours)
+        # Which way, for each digit; then how fast; then of which colour.
+        self.questions = Embedding((3 if colours else 2) * 10, text.width, generator)
         self.look = CrossAttention(text.width, text.width, heads, generator)
         self.norm = RMSNorm(text.width)
-        self.answer = Linear(text.width, len(DIRECTIONS) + len(speeds), generator)
+        self.answer = Linear(text.width, len(self.answers), generator)
 
     def forward(self, tokens, questions):
-        """tokens (B, L); questions (B, n) integers: d asks where digit d goes, 10 + d how fast.
+        """tokens (B, L); questions (B, n) integers: d asks where digit d goes, 10 + d how fast, 20 + d in which colour.
 
-        Returns the logits of ANSWERS, (B, n, 11), or 12 where digits may go very quickly.
+        Returns the logits of `answers`, (B, n, 11), or 12 where digits may go very quickly, and more with colours.
         """
         x = self.questions(questions)  # (B, n, D)
         words, _ = self.text(tokens)

@@ -34,6 +34,7 @@ from .tasks import AutoencoderLoss, DiffusionSettings
 class DataSettings:
     """The clips: see data.CaptionedClips. digits: 'auto' (MNIST if it is there), 'mnist' or 'strokes'.
 
+    colors: digits have colours, for an autoencoder with image_channels=3 (see data.CaptionedClips).
     structured is the share of clips whose captions are lists of fields (see data.CaptionedClips).
     For the last stage, finetuning: turning is the share of one-digit clips that turn on the way, and turns how often
     (see data.CaptionedClips); shapes are others than num_frames and size, each with its share of the batches, such as
@@ -51,6 +52,7 @@ class DataSettings:
     turns: tuple[int, ...] = (1,)
     shapes: tuple[str, ...] = ()
     structured: float = 0.0
+    colors: bool = False
 
     def __post_init__(self):
         check_source(self.digits)
@@ -122,9 +124,12 @@ class Preset:
 
     def _check_data(self):
         """Raise InputError unless the clips fit the networks and the stages."""
-        if self.autoencoder.image_channels != 1:
-            channels = self.autoencoder.image_channels
-            raise InputError(f"autoencoder.image_channels must be 1, since digits are grey, not {channels}")
+        channels, needed = self.autoencoder.image_channels, 3 if self.data.colors else 1
+        if channels != needed:
+            raise InputError(
+                f"autoencoder.image_channels must be {needed} for digits {'in colour' if needed == 3 else 'in grey'} "
+                f"(data.colors), not {channels}"
+            )
         for shape in self.data.shapes:
             self._check_shape("data.shapes", *Shape.read(shape)[:3])
         if (self.data.shapes or self.data.turning) and not self.finetuning.steps:
@@ -202,6 +207,18 @@ def _own(name, summary):
     return OwnPreset(data=ClipSettings(), **own)
 
 
+def _colour(name, summary):
+    """`small` in colour, with one or two digits. A narrower network makes room for more steps."""
+    few = _small(name, summary, 2000, 12_000)
+    return dataclasses.replace(
+        few,
+        data=DataSettings(num_digits=(1, 2), colors=True),
+        autoencoder=dataclasses.replace(few.autoencoder, image_channels=3, latent_channels=8),
+        text_training=dataclasses.replace(_READING, steps=2500),
+        transformer=dataclasses.replace(few.transformer, latent_channels=8, width=96),
+    )
+
+
 def _causal(name, summary):
     """`small` with a causal autoencoder: the same clips filmed at four times the rate, 29 frames in 8 latent frames."""
     few = _small(name, summary, 1500, 7000)
@@ -230,6 +247,7 @@ PRESETS = {
         ),
         _small("quick", "32x32, 8 frames, one digit: a first look in under 10 minutes on 2 cores", 900, 1400, 0.995),
         _small("small", "32x32, 8 frames, one digit: legible after 40 minutes on 2 cores", 900, 7000),
+        _colour("colour", "32x32, 8 frames, one or two digits in six colours or white"),
         _causal(
             "causal", "32x32, 29 frames, one digit: as many tokens as small's, and four times the frames per second"
         ),

@@ -10,6 +10,7 @@ from ..base import seeds
 from ..base.backend import array_module
 from ..base.errors import InputError
 from ..data import SPEEDS, USUAL_SPEEDS, vocabulary
+from ..data.grammar import COLOURS, WHITE, most_words
 from ..models import CaptionReader, TextEncoder, Tokenizer, VideoDiT, make_autoencoder
 from ..models.text import MOST_WORDS
 from ..nn import fingerprint
@@ -42,7 +43,8 @@ def tokenizer_of(preset, data=None):
                 "can be learnt, so leave out rare ones: --set data.rare=2"
             )
         return Tokenizer(folder.words, folder.longest)
-    return Tokenizer(vocabulary(preset.data.speeds, preset.data.structured > 0))
+    told = preset.data
+    return Tokenizer(vocabulary(told.speeds, told.structured > 0, told.colors), most_words(told.colors))
 
 
 def frames_a_clip(preset):
@@ -67,7 +69,7 @@ def text_task(preset, *, seed=0, data=None):
     generator = seeds.generator(seed, seeds.INITIAL_WEIGHTS, 3)
     text = TextEncoder(len(tokenizer), shape.width, shape.text_depth, shape.heads, generator, shape.text_positions)
     speeds = USUAL_SPEEDS if {*preset.data.speeds} <= {*USUAL_SPEEDS} else SPEEDS
-    reader = CaptionReader(text, shape.heads, generator, speeds)
+    reader = CaptionReader(text, shape.heads, generator, speeds, (WHITE, *COLOURS) if preset.data.colors else ())
     return TextTask(reader, tokenizer, preset.data.clips("train", data), preset.text_training.batch)
 
 

@@ -210,15 +210,16 @@ class TextTask(Task):
             if self.clips.structured and generator.random() < self.clips.structured:  # without a clip, places are free
                 places = generator.choice(FIELDS["start"], len(motions))
                 captions[-1] = in_fields(fields_of(motions, places))
-            questions.append([asked.digit, 10 + asked.digit])
-            answers.append([self.model.ANSWERS.index(said) for said in (asked.direction, asked.speed)])
+            told = (asked.direction, asked.speed, asked.colour)[: 2 + self.clips.colors]
+            questions.append([10 * number + asked.digit for number in range(len(told))])
+            answers.append([self.model.answers.index(said) for said in told])
         questions, answers = (np.array(numbers, np.int32) for numbers in (questions, answers))
         return {"tokens": self.tokenizer.encode(captions), "questions": questions, "answers": answers}
 
     def loss(self, batch):
         logits = self.model(batch["tokens"], batch["questions"])
         right = (logits.data.argmax(axis=-1) == batch["answers"]).astype(np.float32)
-        return ag.cross_entropy(logits, batch["answers"]), {"direction": right[:, 0], "speed": right[:, 1]}
+        return ag.cross_entropy(logits, batch["answers"]), dict(zip(("direction", "speed", "colour"), right.T))
 
 
 class TransformerTask(Task):

@@ -8,6 +8,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.data import (
+    COLOURS,
     DIRECTIONS,
     SPEEDS,
     USUAL_SPEEDS,
@@ -44,10 +45,20 @@ def test_canonical_captions():
         ("a 3 is very quickly going up and the four drifts to the left very quickly",
          [(3, "up", "very fast"), (4, "left", "very fast")]),
         ("a 3 moving up and the 7 moving right", [(3, "up", "normal"), (7, "right", "normal")]),
+        ("a red 3 moving right and a blue 7 moving up",
+         [(3, "right", "normal", "red"), (7, "up", "normal", "blue")]),
+        ("the cyan digit eight drifts slowly down while the 2 goes left", [(8, "down", "slow", "cyan"), (2, "left")]),
+        ("a pink 3 and a 7 in blue moving up", [(3, "up", "normal", "magenta"), (7, "up", "normal", "blue")]),
+        ("two red digits 3 and 7 moving up", [(3, "up", "normal", "red"), (7, "up", "normal", "red")]),
+        ("digits 4 and 7 in green moving up", [(4, "up", "normal", "green"), (7, "up", "normal", "green")]),
+        ("a fast crimson 3 that is moving left, golden 5: up",
+         [(3, "left", "fast", "red"), (5, "up", "normal", "yellow")]),
+        ("a white 3 moving up, a turquoise-coloured 6 moving down",
+         [(3, "up"), (6, "down", "normal", "cyan")]),
     ],
 )  # fmt: skip
 def test_sentences_are_understood(caption, motions):
-    assert parse(caption) == motions
+    assert parse(caption) == [DigitMotion(*motion) for motion in motions]
 
 
 def test_parse_undoes_describe_for_everything_that_can_be_said():
@@ -60,6 +71,23 @@ def test_parse_undoes_describe_for_everything_that_can_be_said():
         pair = [ALL[i] for i in generator.integers(len(ALL), size=2)]
         assert parse(describe(pair)) == pair
         assert parse(describe(pair, generator)) == pair
+
+
+def test_parse_undoes_describe_for_every_colour():
+    generator = np.random.default_rng(4)
+    for colour in ("", *COLOURS):
+        for motion in (ALL[i]._replace(colour=colour) for i in generator.integers(len(ALL), size=50)):
+            assert parse(describe([motion])) == [motion]
+            said = describe([motion, ALL[0]._replace(colour="blue")], generator)
+            assert parse(said) == [motion, ALL[0]._replace(colour="blue")] and plain_words(said) == split_words(said)
+            assert len(said.split()) <= grammar.most_words(colours=True) - 1
+    longest = "then the red digit three is moving slowly upwards and to the right while the blue digit four is moving"
+    assert len(split_words(f"{longest} slowly downwards and to the left")) == grammar.most_words(colours=True)
+    assert describe([DigitMotion(8, "up", "slow", "red")]) == "a red 8 moving slowly up"
+
+
+def test_a_digit_keeps_its_colour_when_it_turns():
+    assert over_time("a red 3 moving right, then up")[1] == "a red 3 moving up"
 
 
 def test_every_word_is_used_and_known_and_the_longest_caption_is_max_words():
@@ -93,6 +121,9 @@ def test_the_vocabulary_keeps_its_order():
     assert vocabulary() == VOCABULARY[:-1] and vocabulary(["slow", "very fast"]) == VOCABULARY
     assert " ".join(FIELD_WORDS) == "count start direction speed later upper lower slow normal"
     assert vocabulary(fields=True) == VOCABULARY[:-1] + FIELD_WORDS
+    assert " ".join(COLOURS) == "red yellow green cyan blue magenta"
+    assert vocabulary(colours=True) == VOCABULARY[:-1] + tuple(COLOURS)
+    assert vocabulary(["very fast"], True, True) == grammar.ALL_WORDS == VOCABULARY + FIELD_WORDS + tuple(COLOURS)
 
 
 def test_split_words():
@@ -177,10 +208,7 @@ def test_what_was_learnt_is_left_as_it_is():
             "'cat' is no digit; this model draws digits 0 to 9 that move, and nothing else; try: a 3 moving",
         ),
         ("a tree moving up", "'tree' is no digit"),  # nor a three
-        (
-            "a fast red 3 moving left",
-            "'red' asks for a colour; this model draws white digits on black; try: a 3 moving q",
-        ),
+        ("a fast red 3 movng left", "nearest: moving; try: a red 3 moving quickly left"),
         ("a huge 7 going down", "'huge' asks for a size; .*; try: a 7 moving down"),
         ("a rotating 7", "'rotating' asks for a turn; digits of this model stay upright; try: a 7 moving right"),
         ("a 3 standing still", "'standing' asks for a digit at rest; .* always move; try: a 3 moving right"),
@@ -227,7 +255,16 @@ def test_half_a_character_is_refused(caption):
 
 
 @pytest.mark.parametrize(
-    "motions", [[], [(1, "up")] * 3, [(10, "up")], [(1, "sideways")], [(1, "up", "warp")], [(1, "right and up")]]
+    "motions",
+    [
+        [],
+        [(1, "up")] * 3,
+        [(10, "up")],
+        [(1, "sideways")],
+        [(1, "up", "warp")],
+        [(1, "right and up")],
+        [(1, "up", "slow", "orange")],
+    ],
 )
 def test_what_cannot_be_said_is_refused(motions):
     with pytest.raises(InputError):

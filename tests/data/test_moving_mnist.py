@@ -8,6 +8,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.data import (
+    COLOURS,
     DIRECTIONS,
     HELD_OUT,
     PIXELS_PER_FRAME,
@@ -84,7 +85,7 @@ def test_tracks_say_where_the_digits_are(squares, subpixel):
 def test_the_captioned_direction_and_speed_are_seen_before_the_first_bounce(squares, size, frames, digit_size):
     clips = CaptionedClips(squares, size, frames, digit_size).batch(np.random.default_rng(1), 60)
     for motions, tracks in zip(clips.labels, clips.tracks):
-        for (_, direction, speed), track in zip(motions, tracks):
+        for (_, direction, speed, _), track in zip(motions, tracks):
             pixels = PIXELS_PER_FRAME[SPEEDS.index(speed)] * min(size) / 64
             step = np.array(DIRECTIONS[direction]) / np.hypot(*DIRECTIONS[direction]) * pixels
             ahead = np.diff(track, axis=0) - step  # zero until the first bounce
@@ -312,3 +313,38 @@ def test_how_often_clips_turn_is_drawn_among_what_fits(squares):
 def test_settings_that_no_clip_can_have_are_refused(setting):
     with pytest.raises(InputError):
         CaptionedClips(None, **setting)
+
+
+def test_in_colour_each_digit_has_the_colour_that_its_caption_says(strokes):
+    """As bright as in grey, bit for bit; where two digits cross, their light adds up to the larger of each channel."""
+    grey, maker = (CaptionedClips(strokes, (32, 32), 8, 16, synonyms=False, colors=on) for on in (False, True))
+    clips = maker.batch(np.random.default_rng(0), 100)
+    assert clips.video.shape == (100, 8, 32, 32, 3) and clips.video.dtype == np.float32
+    assert [parse(caption) for caption in clips.captions] == clips.labels
+    found = [motion.colour for motions in clips.labels for motion in motions]
+    assert {*found} == {"", *COLOURS} and all(10 < found.count(colour) < 40 for colour in {*found})
+    plain = [[motion._replace(colour="") for motion in motions] for motions in clips.labels]
+    coloured = maker.render(np.random.default_rng(1), clips.labels).video
+    np.testing.assert_array_equal(coloured.max(axis=-1), grey.render(np.random.default_rng(1), plain).video[..., 0])
+    with pytest.raises(InputError, match="clips in grey can't show what is red; make them with colors=True"):
+        grey.render(np.random.default_rng(1), [[DigitMotion(3, "right", colour="red")]])
+    for video, motions in zip(coloured, clips.labels):
+        if len(motions) == 1:
+            light = COLOURS.get(motions[0].colour, (1, 1, 1))
+            np.testing.assert_array_equal(video, video.max(axis=-1, keepdims=True) * np.float32(light))
+    both = [[DigitMotion(3, "right", colour="red"), DigitMotion(5, "left", colour="green")]]
+    video = maker.render(np.random.default_rng(2), both).video
+    apart = [
+        maker.render(np.random.default_rng(2), [[m._replace(colour=c) for m, c in zip(both[0], colours)]]).video
+        for colours in (("red", "red"), ("green", "green"))
+    ]
+    assert video[..., 0].any() and video[..., 1].any() and not video[..., 2].any()
+    np.testing.assert_array_equal(np.maximum(video[..., 0], video[..., 1]), apart[0][..., 0])
+    np.testing.assert_array_equal(apart[0][..., 0], apart[1][..., 1])
+
+
+def test_colours_are_told_to_a_checkpoint_only_where_there_are_any_and_no_fields_name_them(strokes):
+    assert "colors" not in CaptionedClips(strokes).describe()
+    assert CaptionedClips(strokes, colors=True).describe()["colors"] == [True]
+    with pytest.raises(InputError, match="captions of fields don't say colours"):
+        CaptionedClips(strokes, colors=True, structured=0.5)

@@ -9,7 +9,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.base import backend
 from minivdit.base.errors import InputError
-from minivdit.data.grammar import MAX_WORDS, VOCABULARY
+from minivdit.data.grammar import MAX_WORDS, VOCABULARY, most_words, vocabulary
 from minivdit.data.words import LONGEST_CAPTION
 from minivdit.models import TextEncoder, Tokenizer
 from minivdit.models.blocks import CrossAttention
@@ -77,6 +77,22 @@ def test_a_caption_of_any_length_is_refused_at_once(caption):
         with contextlib.suppress(InputError):
             Tokenizer().encode_over_time([filling * (LONGEST_CAPTION // len(filling))], 4)
     assert time.process_time() - started < 1
+
+
+def test_colours_are_known_where_they_were_learnt():
+    grey, coloured = Tokenizer(), Tokenizer(vocabulary(colours=True), most_words(colours=True))
+    assert coloured.grammar and coloured.words[: len(grey.words)] == grey.words
+    caption = "a red 3 moving right and a blue 7 moving up"
+    assert coloured.decode(coloured.encode(["a crimson 3 moving right and a blue 7 moving up"])[0]) == caption
+    with pytest.raises(InputError) as refused:
+        grey.encode([caption])
+    assert str(refused.value) == (
+        "'red' asks for a colour; this model draws white digits on black; try: a 3 moving right and a 7 moving up"
+    )
+    with pytest.raises(InputError, match="'orange' asks for a colour that this model doesn't draw; it draws red, yel"):
+        coloured.encode(["an orange 3 moving up"])
+    with pytest.raises(InputError, match=r"striped.*; try: a red 3 moving up$"):
+        coloured.encode(["a striped red 3 moving up"])
 
 
 @pytest.mark.parametrize("max_words", [-5, 0, 10**9])

@@ -13,7 +13,7 @@ from minivdit.training import presets
 from minivdit.training.tasks import DiffusionSettings
 
 
-@pytest.mark.parametrize("name", ["tiny", "quick", "small", "full"])
+@pytest.mark.parametrize("name", ["tiny", "quick", "small", "colour", "full"])
 def test_every_preset_is_whole(name):
     preset = presets.get(name)
     assert preset.name == name and preset.summary
@@ -24,7 +24,7 @@ def test_every_preset_is_whole(name):
 
 
 def test_unknown_preset():
-    with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, causal, full"):
+    with pytest.raises(InputError, match="'huge' is not a preset; choose tiny, quick, small, colour, causal, full"):
         presets.get("huge")
 
 
@@ -79,8 +79,12 @@ def test_settings_that_could_never_draw_are_refused_in_python_too():
 def test_fields_that_belong_together_change_together():
     changes = ["autoencoder.latent_channels=6", "transformer.latent_channels=6"]
     assert presets.override(presets.get("small"), changes).autoencoder == AutoencoderConfig(1, 6, (32, 64))
-    with pytest.raises(InputError, match=r"image_channels must be 1, since digits are grey, not 3"):
+    with pytest.raises(InputError, match=r"image_channels must be 1 for digits in grey \(data\.colors\), not 3"):
         presets.override(presets.get("small"), ["autoencoder.image_channels=3"])
+    with pytest.raises(InputError, match=r"image_channels must be 3 for digits in colour \(data\.colors\), not 1"):
+        presets.override(presets.get("small"), ["data.colors=true"])
+    made = presets.override(presets.get("small"), ["data.colors=true", "autoencoder.image_channels=3"])
+    assert made.data.colors and presets.from_plain(plain(made)) == made
     with pytest.raises(InputError, match=r"transformer\.latent_channels is 4 but .* is 6; set both alike"):
         presets.override(presets.get("small"), changes[:1])
 

@@ -10,7 +10,7 @@ from minivdit import autograd as ag
 from minivdit import diffusion
 from minivdit.base.errors import InputError
 from minivdit.data import parse
-from minivdit.data.grammar import DIRECTIONS, SPEEDS
+from minivdit.data.grammar import COLOURS, DIRECTIONS, SPEEDS, most_words
 from minivdit.data.moving_mnist import HELD_OUT
 from minivdit.lab.pipeline.train import train_stage
 from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, VideoDiT
@@ -21,6 +21,7 @@ from minivdit.training.loop import GradientWorkers, Run, train
 from minivdit.training.tasks import LATER, AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
 
 TINY = presets.get("tiny")
+IN_COLOUR = presets.override(TINY, ["data.colors=true", "autoencoder.image_channels=3"])
 
 
 def trained(stage, preset, *networks, path=None, **given):
@@ -200,8 +201,32 @@ def test_questions_about_captions_have_the_answers_that_the_caption_gives():
         assert pace == 10 + way
         (asked,) = [motion for motion in motions if motion.digit == way]
         assert answers.tolist() == [[*DIRECTIONS].index(asked.direction), len(DIRECTIONS) + SPEEDS.index(asked.speed)]
-        assert not {(digit, direction) for digit, direction, _ in motions} & set(HELD_OUT)
+        assert not {(digit, direction) for digit, direction, *_ in motions} & set(HELD_OUT)
     assert 30 < later < 70  # of 200
+
+
+def test_in_colour_a_third_question_asks_for_the_colour():
+    task = stages.text_task(IN_COLOUR)
+    batch = task.batch(np.random.default_rng(0))
+    assert batch["questions"].shape == (8, 3) and task.model.answers[-7:] == ("", *COLOURS)
+    for tokens, questions, answers in zip(batch["tokens"], batch["questions"], batch["answers"]):
+        words = task.tokenizer.decode(tokens).split()
+        (asked,) = parse(" ".join(words[words[0] == "then" :]))
+        assert questions.tolist() == [asked.digit, 10 + asked.digit, 20 + asked.digit]
+        assert [task.model.answers[answer] for answer in answers] == [asked.direction, asked.speed, asked.colour]
+    _, extras = task.loss(batch)
+    assert [*extras] == ["direction", "speed", "colour"] and extras["colour"].shape == (8,)
+
+
+def test_all_stages_are_trained_in_colour():
+    model = trained("autoencoder", IN_COLOUR)
+    assert model.config.image_channels == 3
+    text = trained("text", IN_COLOUR).text
+    task = stages.transformer_task(IN_COLOUR, model, text=text)
+    assert task.batch(np.random.default_rng(0))["video"].shape == (8, 4, 16, 16, 3)
+    for state in train(Run(task, dataclasses.replace(IN_COLOUR.training, steps=2), threads=1)):
+        assert np.isfinite(state.loss)
+    assert task.tokenizer.encode(["a red 3 moving up"]).shape == (1, most_words(colours=True) + 1)
 
 
 def test_a_text_encoder_learns_to_answer():

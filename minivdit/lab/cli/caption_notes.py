@@ -58,9 +58,9 @@ def what_is_left_open(caption):
     except InputError as error:
         found, several = loosely(words), asks_for_digits(caption) > 1
         left = []
-        if any(digit is None for digit, _, _ in found):
+        if any(digit is None for digit, *_ in found):
             left.append(("names no digits", "two digits") if several else ("names no digit", "a digit"))
-        if any(direction is None for _, direction, _ in found):
+        if any(direction is None for _, direction, *_ in found):
             left.append(("doesn't say where to", "a direction"))
         if left:
             said, picked = (" and ".join(texts) for texts in zip(*left))
@@ -74,4 +74,4 @@ def without_quotes(words):
     if len(words) < 2 or any(len(word.split()) != 1 for word in words):
         return False
     found = loosely(plain_words(" ".join(words)))
-    return words[0].lower() in ARTICLES or any(None not in (digit, direction) for digit, direction, _ in found)
+    return words[0].lower() in ARTICLES or any(None not in (digit, direction) for digit, direction, *_ in found)

@@ -26,6 +26,7 @@ def add_data(commands):
     examples:
       minivdit data                      pictures of clips, in data-preview/
       minivdit data preview --size 48x96 --frames 24 --digits strokes
+      minivdit data preview --colors
       minivdit data download             MNIST into the cache folder, checked
       MINIVDIT_DATA=~/sets minivdit data download
       minivdit data own_clips            what a folder holds, and pictures of it
@@ -42,6 +43,7 @@ def add_data(commands):
     parser.add("--count", whole(1, 1000), "how many clips to show", 9)
     parser.add("--seed", seed, "another seed shows other clips", 0)
     add_digits(parser)
+    parser.add("--colors", bool, "digits in colour")
     parser.add("--fit", FITS, "how a folder's clips get the size; crop cuts the middle, random anywhere", "crop")
     parser.add("--rate", rate, "frames a second of them; 0 takes each frame as it comes", 8.0)
     parser.add(
@@ -65,7 +67,7 @@ def data(options):
         require_effect(options, "on a download", *options.given - {"action", "data"})
         return download(options.data)
     if options.action != "preview":
-        require_effect(options, "for clips of a folder", "digits", "digit_size", "data")
+        require_effect(options, "for clips of a folder", "digits", "digit_size", "data", "colors")
         return preview_folder(options)
     require_effect(options, "without a folder of clips", *OF_A_FOLDER)
     require_data(options, options.digits)
@@ -81,11 +83,15 @@ def data(options):
     height, width = options.size
     digit_size = options.digit_size or min(28, min(height, width) // 2)
     check_canvas(options.size, options.frames, digit_size)
-    clip = 40 * options.frames * height * width  # bytes: as numbers, and as they are drawn, shrunk and written
+    channels = 3 if options.colors else 1
+    clip = (
+        40 * channels * options.frames * height * width
+    )  # bytes: as numbers, and as they are drawn, shrunk and written
     machine.require_memory(lambda count: count * clip, options.count, "count")
     generator = np.random.default_rng(options.seed)
     source = digit_source(options.digits, "train", options.data)
-    maker = CaptionedClips(source, options.size, options.frames, digit_size, held_out="include")
+    how = {"held_out": "include", "colors": options.colors}
+    maker = CaptionedClips(source, options.size, options.frames, digit_size, **how)
     clips = maker.batch(generator, options.count)
     classic, _ = classic_moving_mnist(source, generator, options.count)
     out = Path(options.out)

@@ -56,7 +56,7 @@ def add_evaluate(commands):
 def evaluate(options):
     prepare(options)
     from ...generation import TextToVideo
-    from ..evaluation import EVALUATED, MEASURES, pairwise
+    from ..evaluation import MEASURES, pairwise
 
     other = options.against and pairwise.read_evaluation(options.against)
     model = TextToVideo.load(options.weights)
@@ -82,7 +82,7 @@ def evaluate(options):
         found["against"] = {"weights": other["weights"], "rows": pairwise.plain(rows)}
         texts.append(pairwise.table(rows, model.name, other.get("name", other["weights"])))
         save(options.out, pairwise.as_json(found))
-    texts += ["What the rows are:", *(f"  {name:14}  {MEASURES[name].meaning}" for name in EVALUATED)]
+    texts += ["What the rows are:", *(f"  {name:14}  {MEASURES[name].meaning}" for name in report["clips"])]
     print("\n".join(texts + [options.out] * bool(options.out)))
 
 

@@ -17,7 +17,7 @@ from ..explorer.collect import pattern_name
 from ..pipeline.train import trained_with
 from . import page
 
-TOLD = ("obeys", "flawless", "one_class", "on_path")  # the measures that tell patterns apart
+TOLD = ("obeys", "flawless", "one_class", "on_path", "colour", "hue_drift")  # the measures that tell patterns apart
 SHOWN = 2  # captions of each kind
 
 

@@ -50,15 +50,23 @@ class Blobs:
 
 
 def as_clips(clips):
-    """Check clips (B, T, H, W, C), C = 1 or 3, or (B, T, H, W) and return how bright they are.
+    """How bright clips (B, T, H, W, C), C = 1 or 3, or (B, T, H, W) are: float32 (B, T, H, W) in [0, 1]."""
+    return brightness(as_video(clips))
 
-    That is float32 (B, T, H, W) in [0, 1]: of a pixel with colours the largest of them, so that digits of all colours
-    are as bright as white ones (the value of HSV, Smith 1978).
+
+def brightness(video):
+    """How bright pixels (..., C) are: (...), the largest of their channels, which is the value of HSV (Smith 1978).
+
+    So digits of all colours are as bright as white ones.
     """
+    return video[..., 0] if video.shape[-1] == 1 else video.max(axis=-1)
+
+
+def as_video(clips):
+    """Check clips (B, T, H, W, C), C = 1 or 3, or (B, T, H, W), return them as float32 (B, T, H, W, C) in [0, 1]."""
     clips = np.asarray(clips)
-    if clips.ndim == 5 and clips.shape[-1] in (1, 3):
-        clips = clips.max(axis=-1)
-    if clips.ndim != 4 or 0 in clips.shape:
+    clips = clips[..., None] if clips.ndim == 4 else clips
+    if clips.ndim != 5 or 0 in clips.shape or clips.shape[-1] not in (1, 3):
         raise InputError(f"clips have shape {clips.shape}; expected (clips, frames, height, width, 1 or 3)")
     if clips.dtype == np.uint8:
         return clips * np.float32(1 / 255)

@@ -7,6 +7,7 @@ nearly all of them pass, and clips that were spoilt don't (tests/lab/evaluation/
 import numpy as np
 
 from .bouncing_lines import NOWHERE
+from .colours import NEAR, hue_changes
 from .tracking import margin
 
 ON_PATH = 1 / 16  # of the digit's size: how near to a bouncing line a track must be (1.75 px of 28)
@@ -21,7 +22,7 @@ EXPLAINED = 0.8  # the same of two digits that touch, whose places are known les
 
 def flawless(observation):
     """(B,) bool: nothing is wrong with any digit or beside it, whatever the caption says."""
-    each = on_path(observation) & keeps_moving(observation) & stays_alike(observation)
+    each = on_path(observation) & keeps_moving(observation) & stays_alike(observation) & keeps_colour(observation)
     each &= one_class(observation) != 0  # NaN: it can't be told
     return (each | ~observation.tracks.wanted).all(-1) & no_haze(observation)
 
@@ -82,3 +83,11 @@ def stays_alike(observation):
     alone = np.nan_to_num(observation.likeness, nan=1.0) >= ALIKE
     together = np.nan_to_num(observation.overlaid, nan=1.0) >= EXPLAINED
     return alone.all(-1) & together.all(-1)[:, None]
+
+
+def keeps_colour(observation):
+    """(B, K) bool: in no more than a FEW frames is its hue far from that of the first frame with colour."""
+    if observation.tones is None:
+        return np.ones(observation.tracks.wanted.shape, bool)
+    change = hue_changes(observation.tones)
+    return _few(change > NEAR, ~np.isnan(change))

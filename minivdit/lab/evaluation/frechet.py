@@ -24,7 +24,7 @@ RESAMPLES = 200  # of the clips, for an interval
 
 
 def frame_maps(clips, digit_size):
-    """Local judge features of whole frames: clips (B, T, H, W, 1) -> (B, T, h, w, 64).
+    """Local judge features of whole frames, in grey: clips (B, T, H, W, C) -> (B, T, h, w, 64).
 
     The judge's convolutions run over the frame, enlarged so that digits have the size they were
     learnt at, with a cell for every 8 pixels then. No tracking: an empty frame has features too.

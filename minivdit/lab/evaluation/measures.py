@@ -14,9 +14,9 @@ class Measure:
     """One measure. Its ceiling is what real clips of the same captions reach.
 
     name: of the clips' values (Scores.values) or of the distance (Scores.distances). title: in words, short.
-    unit: "share" (from 0 to 1), "number", or "distance" between two sets of clips. better: 1 where more is better, -1
-    where less is, 0 for neither. floor: the spoilt real clips, of controls.CONTROLS, that show what chance reaches; ""
-    where there are none. longer: the title at more length.
+    unit: "share" (from 0 to 1), "degrees", "number", or "distance" between two sets of clips. better: 1 where more is
+    better, -1 where less is, 0 for neither. floor: the spoilt real clips, of controls.CONTROLS, that show what chance
+    reaches; "" where there are none. longer: the title at more length.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Measure:
     @property
     def form(self):
         """How its figures are formatted."""
-        return ".3f" if self.unit == "distance" else ".2f"
+        return {"distance": ".3f", "degrees": ".1f"}.get(self.unit, ".2f")
 
     def over_clips(self, values):
         """The Estimate of a set of clips, from a value for each."""
@@ -65,11 +65,13 @@ MEASURES = {
             floor="other captions",
             longer="clips that obey, in which digits stay on their paths and stay alike, with no other ink",
         ),
+        Measure("colour", "frames in which the digit has the colour asked for", floor="other captions"),
         Measure("speed", "digits nearest to the speed asked for"),
         Measure("number", "frames with as many digits as asked for"),
         Measure("one_class", "digits read as one class in every frame", floor="recombined"),
         Measure("likeness", "correlation with the digit's first picture"),
         Measure("drift", "fall of that correlation, first to second half", "number", -1),
+        Measure("hue_drift", "difference of its hue from the first frame's, degrees", "degrees", -1, "recombined"),
         Measure("on_path", "digits that move and follow one bouncing line", floor="shuffled frames"),
         Measure("residual", "distance to the best bouncing line, px", "number", -1),
         Measure("travel", "length of that line, px", "number", 0),
@@ -77,11 +79,13 @@ MEASURES = {
         Measure("frechet_clips", "Frechet distance of clips", "distance", -1, "shuffled frames"),
     )
 }
-ABOUT_CAPTIONS = ("digit_frames", "digit", "direction", "obeys", "flawless", "speed", "number")  # and of nothing else
-EVALUATED = (  # in an evaluation
+# Of captions and of nothing else.
+ABOUT_CAPTIONS = ("digit_frames", "digit", "direction", "obeys", "flawless", "colour", "speed", "number")
+EVALUATED = (  # in an evaluation; of grey clips without those of colours
     *ABOUT_CAPTIONS,
-    *("one_class", "likeness", "drift"),
+    *("one_class", "likeness", "drift", "hue_drift"),
     *("on_path", "residual", "travel"),
     *("frechet_frames", "frechet_clips"),
 )
-PREVIEWED = ("digit_frames", "direction", "obeys", "one_class")  # while a model is trained
+ABOUT_COLOURS = ("colour", "hue_drift")
+PREVIEWED = ("digit_frames", "direction", "obeys", "one_class", "colour")  # while a model is trained

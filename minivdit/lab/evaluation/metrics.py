@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base.errors import InputError
-from ...data import DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
+from ...data import COLOURS, DIRECTIONS, PIXELS_PER_FRAME, SPEEDS, parse
 from .bouncing_lines import NOWHERE
+from .colours import hue_changes, named
 from .flawless import flawless, nothing_else, on_path, one_class
 from .observation import mean_of_known, most_seen
 
@@ -27,13 +28,14 @@ HALF = 0.5  # of the frames, in which a digit must be read
 class CaptionTargets:
     """What captions ask for, as arrays (B, K); -1 (speed: NaN) where a caption has fewer than K digits.
 
-    named: px a frame that each of SPEEDS stands for.
+    named: px a frame that each of SPEEDS stands for. colour: places in (white, *COLOURS).
     """
 
     digit: np.ndarray
     direction: np.ndarray
     speed: np.ndarray  # px a frame
     named: np.ndarray
+    colour: np.ndarray
 
     @property
     def count(self):
@@ -46,17 +48,22 @@ def read_captions(captions, canvas, pixels_per_frame=PIXELS_PER_FRAME):
     if not parsed:
         raise InputError("no captions were given; evaluation takes one for each clip")
     shape = len(parsed), max(map(len, parsed))
-    digit, direction, speed = np.full(shape, -1), np.full(shape, -1), np.full(shape, np.nan)
+    digit, direction, colour = (np.full(shape, -1) for _ in range(3))
+    speed, colours = np.full(shape, np.nan), list(COLOURS)
     names, named = list(DIRECTIONS), np.array(pixels_per_frame) * min(canvas) / 64
     for row, motions in enumerate(parsed):
         for slot, motion in enumerate(motions):
             digit[row, slot], direction[row, slot] = motion.digit, names.index(motion.direction)
             speed[row, slot] = named[SPEEDS.index(motion.speed)]
-    return CaptionTargets(digit, direction, speed, named)
+            colour[row, slot] = 1 + colours.index(motion.colour) if motion.colour else 0
+    return CaptionTargets(digit, direction, speed, named, colour)
 
 
 def clip_values(observation, targets):
-    """The values (B,) of all measures that say something of a single clip, by name: see measures.MEASURES."""
+    """The values (B,) of all measures that say something of a single clip, by name: see measures.MEASURES.
+
+    Grey clips have none for colours.
+    """
     return {
         **prompt_metrics(observation, targets),
         **identity_metrics(observation),
@@ -71,9 +78,11 @@ def prompt_metrics(observation, targets):
     digit:     the digit read most often is the one asked for.
     direction: the track's path sets off in the direction asked for.
     obeys:     each digit asked for is read in at least half of all frames (but for those in which digits touch), moves
-               in its direction, and nothing else is there.
+               in its direction, and nothing else is there; in clips with colours it has its own in half of them, too.
     flawless:  it obeys, each digit follows its bouncing line, moves in every step, reads as one class and looks like
                its first frame throughout, and there is no ink beside the digits.
+    colour:    share of frames in which the digit asked for has its colour (of clips in colour, else it is absent).
+               Frames in which it is lost count as wrong; those in which two digits cover each other don't count.
     speed:     of "slow", "normal" and "fast" the right one is nearest.
     number:    share of frames without touching digits that show as many digits as asked for.
     """
@@ -93,11 +102,13 @@ def prompt_metrics(observation, targets):
         return _paired(score, _best_pairing(score, wanted, tracks), wanted)
 
     both = (frames >= HALF) & direction
+    if (coloured := _colour(observation, targets)) is not None:
+        both &= ~(coloured < HALF)  # NaN: it can't be told
     pairing = _best_pairing(both + 0.1 * (majority + 0.5 * direction + 0.1 * speed), wanted, tracks)
     obeys = (_paired(both, pairing, wanted) > 1 - 1e-6) & nothing_else(observation)
     single = ~observation.tracks.merged.any(1)
     number = np.where(single, observation.tracks.blobs == targets.count[:, None], np.nan)
-    return {
+    values = {
         "digit_frames": best(frames),
         "digit": best(majority),
         "direction": best(direction),
@@ -106,6 +117,16 @@ def prompt_metrics(observation, targets):
         "speed": _paired(speed, pairing, wanted),
         "number": mean_of_known(number, -1),
     }
+    return values if coloured is None else {**values, "colour": _paired(coloured, pairing, wanted)}
+
+
+def _colour(observation, targets):
+    """(B, motions, tracks): in which share of the frames each track has each motion's colour; None of grey clips."""
+    if observation.tones is None:
+        return None
+    counted = observation.readable & ~(observation.tracks.found & np.isnan(observation.tones))
+    right = named(observation.tones)[:, None] == targets.colour[:, :, None, None]
+    return mean_of_known(np.where(counted[:, None], right, np.nan), -1)
 
 
 def identity_metrics(observation):
@@ -115,6 +136,8 @@ def identity_metrics(observation):
     likeness:  mean correlation of the digit's windows with its first one, 1 = the same picture. Frames in which the
                digit is lost are left out, so it can rise by losing the digit: read it beside one_class or digit_frames.
     drift:     by how much that correlation falls from the first half of the clip to the second.
+    hue_drift: degrees by which its hue differs from that in the first frame with colour, mean over frames; NaN for
+               digits without colour (of clips in colour, else it is absent). See colours.hue_changes.
     """
     # The first window is compared with itself: leave it out.
     likeness = observation.likeness.copy()
@@ -123,6 +146,8 @@ def identity_metrics(observation):
     half = likeness.shape[-1] // 2
     drift = mean_of_known(likeness[..., :half], -1) - mean_of_known(likeness[..., half:], -1)
     values = {"one_class": one_class(observation), "likeness": mean_of_known(likeness, -1), "drift": drift}
+    if observation.tones is not None:
+        values["hue_drift"] = mean_of_known(hue_changes(observation.tones), -1)
     return _over_digits(observation, values)
 
 

@@ -9,7 +9,7 @@ from ...generation.forecast import require_memory
 from ...nn import fingerprint
 from .judge import load_judge
 from .kept_clips import drawn_clips
-from .measures import EVALUATED, MEASURES, PREVIEWED
+from .measures import MEASURES, PREVIEWED
 from .metrics import clip_values, read_captions
 from .observation import observe
 from .report import evaluate
@@ -54,7 +54,7 @@ def judge_model(
     num_digits = values.whole("num_digits", num_digits, 1)
     require_memory(model, min(batch, prompts), num_frames, size)
     model.denoise("", num_frames, size, seed=seed, **drawing)  # says whether it can be drawn so
-    require_judging_memory(prompts, num_frames, size)
+    require_judging_memory(prompts, num_frames, size, model.autoencoder.config.image_channels)
     generator = seeds.generator(seed, seeds.PROMPTS)
     maker = clip_maker(model, num_digits, held_out, num_frames, size, digits, data, speeds)
     real, others = real_clips(maker, generator, prompts)
@@ -73,9 +73,9 @@ def judge_model(
     return report, clips, real.video, real.captions
 
 
-def require_judging_memory(prompts, num_frames, size):
+def require_judging_memory(prompts, num_frames, size, channels=1):
     """InputError, with the most that fit, if clips for so many prompts can't be judged."""
-    pixels = num_frames * size[0] * size[1]
+    pixels = num_frames * size[0] * size[1] * channels
     machine.require_memory(lambda count: BYTES * pixels * count, prompts, "prompts")
 
 
@@ -96,6 +96,7 @@ def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=
         held_out=held_out,
         synonyms=False,
         pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),
+        colors=notes.get("colors", False),
     )
 
 
@@ -107,16 +108,16 @@ def real_clips(maker, generator, count):
 
 def shares(report):
     """(name, value, ceiling, floor) of the shares that have a floor, as `display.draw_metrics` takes them."""
-    shown = [MEASURES[name] for name in EVALUATED if MEASURES[name].share and MEASURES[name].floor]
+    shown = [MEASURES[name] for name in report["clips"] if MEASURES[name].share and MEASURES[name].floor]
     return [(m.name, *(report[column][m.name].mean for column in ("clips", "real", m.floor))) for m in shown]
 
 
 def preview_scores(video, captions, digit_size, pixels_per_frame=PIXELS_PER_FRAME):
-    """Shares that show how a training gets on: {measure: mean over clips}, those of measures.PREVIEWED.
+    """Shares that show how a training gets on: {measure: mean over clips}, those of measures.PREVIEWED that it has.
 
     None where clips can't show it, as one frame doesn't show whether a digit stays what it is.
     """
     targets = read_captions(captions, video.shape[2:4], pixels_per_frame)
     observation = observe(video, digit_size, targets.count, pixels_per_frame=pixels_per_frame)
     values = clip_values(observation, targets)
-    return {name: MEASURES[name].over_clips(values[name]).plain()["mean"] for name in PREVIEWED}
+    return {name: MEASURES[name].over_clips(values[name]).plain()["mean"] for name in PREVIEWED if name in values}

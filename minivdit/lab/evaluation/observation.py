@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...data import PIXELS_PER_FRAME
-from .blobs import as_clips
+from .blobs import as_video, brightness
 from .bouncing_lines import Paths, fit_paths
+from .colours import tones_of_digits
 from .judge import NONE, WINDOW, load_judge
 from .tracking import Tracks, bilinear, track, windows
 
@@ -24,6 +25,7 @@ class Observation:
               where the boxes of two digits overlap.
     overlaid: (B, T), where two digits touch: correlation of the picture with both digits' first readable windows laid
               over each other at the places where their lines are; NaN elsewhere, and where a digit has no such window.
+    tones:    complex (B, K, T), the colour of each digit, see tones_of_digits; None of grey clips.
     changes:  (B, T - 1), how much of the picture changes from one frame to the next: the sum over its pixels.
     canvas:   (height, width); digit_size: px.
     """
@@ -38,15 +40,17 @@ class Observation:
     changes: np.ndarray
     canvas: tuple
     digit_size: int
+    tones: np.ndarray | None = None
 
 
 def observe(clips, digit_size, digits, pixels_per_frame=PIXELS_PER_FRAME):
-    """Look at clips (B, T, H, W, 1) in [0, 1] and return an Observation.
+    """Look at clips (B, T, H, W, C) in [0, 1] and return an Observation.
 
     digit_size: px. digits: how many to look for, 1 or 2, for all or for each clip. pixels_per_frame: the speeds that
     captions ask for; nothing much faster than the fastest is looked for.
     """
-    clips = as_clips(clips)
+    video = as_video(clips)
+    clips = brightness(video)
     canvas = clips.shape[2:]
     tracks = track(clips, digit_size, digits)
     trust = np.where(tracks.merged, MERGED_TRUST, 1.0)
@@ -63,7 +67,9 @@ def observe(clips, digit_size, digits, pixels_per_frame=PIXELS_PER_FRAME):
     likeness = _likeness(crops, clear)
     overlaid = _overlaid(clips, crops, clear, touching, paths, digit_size)
     changes = np.abs(np.diff(clips, axis=1)).sum((2, 3))
-    return Observation(tracks, paths, classes, probabilities, readable, likeness, overlaid, changes, canvas, digit_size)
+    tones = tones_of_digits(video, tracks.low, tracks.high) if video.shape[-1] == 3 else None
+    seen = tracks, paths, classes, probabilities, readable, likeness, overlaid, changes, canvas, digit_size
+    return Observation(*seen, tones)
 
 
 def _inside(tracks, digit_size):

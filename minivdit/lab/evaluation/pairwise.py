@@ -78,7 +78,7 @@ def against(one, other, measures=TESTED):
         if kind in other:
             pair = part, other[kind]
             _require_alike(kind, *pair)
-            rows += [(kind, name, _difference(name, *pair)) for name in measures]
+            rows += [(kind, name, _difference(name, *pair)) for name in measures if name in part["samples"]]
     if not rows:
         raise InputError("the two evaluations have no kind of prompts in common; evaluate both with the same options")
     corrected = holm([difference.p for *_, difference in rows])

@@ -16,7 +16,7 @@ import numpy as np
 from ...base import seeds
 from ...base.errors import InputError
 from ...data import PIXELS_PER_FRAME
-from .blobs import as_clips
+from .blobs import as_video
 from .controls import OTHER_CAPTIONS
 from .frechet import resampled_distances
 from .measures import ABOUT_CAPTIONS, EVALUATED, MEASURES
@@ -55,6 +55,8 @@ class Report:
         table = [["", *("drawn" if column == "clips" else column for column in self.columns)]]
         for name in EVALUATED:
             found = [values.get(name) for values in self.columns.values()]
+            if not any(found):
+                continue
             table.append([name, *((each and each.text(MEASURES[name].form)) or "-" for each in found)])
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
@@ -67,14 +69,14 @@ class Report:
 
 
 def evaluate(clips, captions, references, digit_size, generator=None, pixels_per_frame=PIXELS_PER_FRAME):
-    """Compare clips (B, T, H, W, 1) in [0, 1] with what their captions ask for; returns a Report.
+    """Compare clips (B, T, H, W, C) in [0, 1] with what their captions ask for; returns a Report.
 
     references: two arrays like `clips`, real clips of the same captions, the first judged beside the clips, the second
     the other side of all Frechet distances.
     generator: numpy Generator for the controls (default: seed 0).
     pixels_per_frame: what the captions' speeds mean.
     """
-    clips, real, others = (as_clips(array) for array in (clips, *references))
+    clips, real, others = (as_video(array) for array in (clips, *references))
     if not clips.shape == real.shape == others.shape or len(captions) != len(clips):
         raise InputError(
             f"{len(captions)} captions, clips of shape {clips.shape} and references of {real.shape} and "
@@ -85,7 +87,7 @@ def evaluate(clips, captions, references, digit_size, generator=None, pixels_per
     resampled = {column: _resampled(scores, scorer, len(clips)) for column, scores in found.items()}
     found |= scorer.controls(real, found["real"], generator or np.random.default_rng(0))
     columns = {column: _estimates(column, scores, resampled.get(column, {})) for column, scores in found.items()}
-    settings = {"clips": len(clips), "frames": clips.shape[1], "size": list(clips.shape[2:]), "digit_size": digit_size}
+    settings = {"clips": len(clips), "frames": clips.shape[1], "size": list(clips.shape[2:4]), "digit_size": digit_size}
     values = found["clips"].values
     return Report(columns, settings, {name: values[name] for name in EVALUATED if name in values} | resampled["clips"])
 
@@ -106,7 +108,7 @@ def _estimates(column, scores, resampled):
     for name in ABOUT_CAPTIONS if column == OTHER_CAPTIONS else EVALUATED:
         if name in scores.values:
             result[name] = MEASURES[name].over_clips(scores.values[name])
-        else:
+        elif name in scores.distances:
             distance = scores.distances[name]
             interval = spread(distance, resampled[name]) if name in resampled else (math.nan, math.nan)
             result[name] = Estimate(distance, *interval, len(scores.features[name]))

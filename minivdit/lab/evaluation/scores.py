@@ -27,7 +27,7 @@ class Scores:
 
 
 class Scorer:
-    """Gives the Scores of clips (B, T, H, W, 1) in [0, 1] that were drawn for certain captions.
+    """Gives the Scores of clips (B, T, H, W, C) in [0, 1] that were drawn for certain captions.
 
     others: real clips of these captions, from which distances are taken. digit_size: px. pixels_per_frame: what the
     captions' speeds mean.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base.errors import InputError
-from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, find_blobs, ink_outside
+from .blobs import INK, LARGEST_BOX, MOST_BLOBS, as_clips, brightness, find_blobs, ink_outside
 from .bouncing_lines import centre_limits
 
 FAINT = 0.08  # a pixel brighter than this is seen on black
@@ -240,7 +240,7 @@ def bilinear(images, which, y, x):
 
 def ink_centres(video):
     """Centres of ink (T, 2), (y, x) in pixels, of a clip (T, H, W, C); NaN in frames without any."""
-    weight = video.max(axis=-1) * (video.max(axis=-1) > 0.2)
+    weight = brightness(video) * (brightness(video) > 0.2)
     total = weight.sum(axis=(1, 2))
     sums = [weight.sum(axis=2 - axis) @ np.arange(side) for axis, side in enumerate(weight.shape[1:])]
     return np.stack(sums, axis=-1) / np.where(total, total, np.nan)[:, None]
@@ -278,6 +278,6 @@ def clear_of_edges(video, places):
 
     There a part of the digit may be outside, and the centre of the rest isn't its own.
     """
-    ink = video.max(axis=-1) > 0.2
+    ink = brightness(video) > 0.2
     cut = ink[:, [0, -1]].any(axis=(1, 2)) | ink[:, :, [0, -1]].any(axis=(1, 2))
     return np.where(cut[:, None], np.nan, places)

@@ -10,6 +10,7 @@ from ... import autograd as ag
 from ... import diffusion
 from ...base import seeds
 from ...base.backend import blas_threads
+from ...data.pixels import TURNS
 from ...models import VideoDiT, VideoDiTConfig, costs
 from ...models.schemes import SCHEMES
 from ...training.settings import TrainingSettings
@@ -20,7 +21,6 @@ FRAMES, HEIGHT, WIDTH, BALL = 6, 4, 20, 3
 PACES = {"slow": 0.4, "fast": 3.2}  # px a frame
 PATCH = (1, 4, 2)
 GRID = tuple(length // side for length, side in zip((FRAMES, HEIGHT, WIDTH), PATCH))
-TURNS = np.exp(2j * np.pi * np.arange(3) / 3)  # red, green and blue on the circle of hues
 SCALE = 3  # brings the clips, mostly black, nearer to the noise's deviation of 1
 BATCH, SAMPLING_STEPS = 32, 12
 # What still counts: degrees from the first frame's hue; pixels from a straight line; a share of the pace asked for.

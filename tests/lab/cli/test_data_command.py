@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from minivdit.data.reading import CLIPS
+from minivdit.data import parse
+from minivdit.data.reading import CLIPS, open_clip
 
 
 def test_data_preview_shows_the_classic_clips_too(run, capsys, tmp_path):
@@ -17,6 +18,14 @@ def test_data_preview_shows_the_classic_clips_too(run, capsys, tmp_path):
     assert sorted(path.name for path in preview.iterdir()) == ["captioned.gif", "captioned.png", "classic.gif"]
     classic = imageio.imread(preview / "classic.gif", plugin="pillow", mode="L")
     assert len(classic) == 20 and np.ptp(classic) > 200
+
+
+def test_digits_are_shown_in_colour(run, tmp_path, refused):
+    assert run("data", "--size", "24x40", "--frames", 3, "--count", 4, "--digits", "strokes", "--colors") == 0
+    clips = [open_clip(f"{tmp_path / 'data-preview' / 'captioned.gif'}#{number}") for number in range(4)]
+    assert all(clip.video.shape == (3, 24, 40, 3) for clip in clips) and any(clip.coloured for clip in clips)
+    assert all(motion.colour in clip.caption for clip in clips for motion in parse(clip.caption))
+    assert "--colors has no effect" in refused("data", str(tmp_path), "--colors")
 
 
 @pytest.fixture

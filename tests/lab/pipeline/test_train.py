@@ -118,7 +118,7 @@ def test_real_clips_have_better_preview_scores_than_noise(preset):
     good = model_evaluation.preview_scores(real.video, real.captions, wide.data.digit_size)
     noise = np.random.default_rng(0).random(real.video.shape, dtype=np.float32)
     bad = model_evaluation.preview_scores(noise, real.captions, wide.data.digit_size)
-    assert list(good) == list(measures.PREVIEWED) == list(bad)
+    assert list(good) == [name for name in measures.PREVIEWED if name != "colour"] == list(bad)
     assert all(good[name] > 0.7 and good[name] > bad[name] + 0.3 for name in good), (good, bad)
 
 
