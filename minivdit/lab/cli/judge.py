@@ -109,7 +109,7 @@ def evaluate_own(options, model):
     report = judge_own(model, preset.diffusion, folder, options.prompts, keep=keep, **drawing(options))
     save(options.out, report.to_json(weights=model.fingerprint(), name=model.name, seed=options.seed) + "\n")
     if options.nearest:
-        told = [f"{caption or 'drawn'} | {name}: {apart:.3f}" for caption, name, apart in report.neighbours()]
+        told = [f"{caption or 'drawn'} | nearest, {apart:.3f}: {name}" for caption, name, apart in report.neighbours()]
         write_grid(options.nearest, report.drawn, report.nearest, captions=told)
     print(f"weights {model.name} ({model.fingerprint()}), {len(report.drawn)} clips, seed {options.seed}")
     print("\n".join([str(report), *filter(None, (options.out, options.nearest))]))
