@@ -42,17 +42,6 @@ class Embedding(Module):
         return ag.embedding(self.table, indices)
 
 
-class LayerNorm(Module):
-    """Each row (..., width) to mean 0 and variance 1, then a learned scale and shift."""
-
-    def __init__(self, width):
-        self.weight = Parameter(np.ones(width))
-        self.bias = Parameter(np.zeros(width))
-
-    def forward(self, x):
-        return ag.layer_norm(x, self.weight, self.bias)
-
-
 class RMSNorm(Module):
     """Each row (..., width) to root mean square 1, then a learned scale."""
 

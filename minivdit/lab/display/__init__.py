@@ -5,7 +5,7 @@ Pillow and matplotlib are imported inside the functions that need them, so impor
 
 from ...data.reading import open_clip, read_clip
 from ...training.journal import read_losses
-from .curves import draw_losses, write_curves
+from .curves import draw_losses
 from .film import show
 from .layout import beside, tile, to_uint8, upscale, with_captions
 from .strips import draw_strip, plain, save_figure

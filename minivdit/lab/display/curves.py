@@ -1,26 +1,21 @@
 """Loss curves from the logs that training writes (see training/journal.py: one JSON object a line)."""
 
-from pathlib import Path
-
 import numpy as np
 
-from ...training.journal import read_losses
-from .strips import plain, save_figure
 
-
-def draw_losses(axes, entries, label="loss", levels=True):
+def draw_losses(axes, entries):
     """Draw loss against training minutes: every line of the log faintly, a running mean over it.
 
-    levels: draw the error by noise-level bin too, from clean (light) to pure noise (dark). They tell more than
-    the mean: large shapes are learned at high noise, strokes at low noise.
+    So is the error by noise-level bin, from clean (light) to pure noise (dark). These tell more than the mean: large
+    shapes are learned at high noise, strokes at low noise.
     """
     from matplotlib import colormaps
 
     minutes = np.array([entry["minutes"] for entry in entries])
     loss = np.array([entry["loss"] for entry in entries])
-    (line,) = axes.plot(minutes, running_mean(loss), linewidth=2, label=label, zorder=3)
+    (line,) = axes.plot(minutes, running_mean(loss), linewidth=2, label="loss", zorder=3)
     axes.plot(minutes, loss, linewidth=0.7, alpha=0.3, color=line.get_color())
-    bins = max(len(entry.get("levels") or ()) for entry in entries) if levels else 0
+    bins = max(len(entry.get("levels") or ()) for entry in entries)
     for index in range(bins):
         pairs = [
             (entry["minutes"], entry["levels"][index]) for entry in entries if len(entry.get("levels") or ()) > index
@@ -41,14 +36,3 @@ def running_mean(values, memory=20):
     last = np.arange(1, len(values) + 1)
     first = np.maximum(last - memory, 0)
     return (sums[last] - sums[first]) / (last - first)
-
-
-def write_curves(path, *logs):
-    """Write a picture of the loss curves of one run (with noise levels) or of several together (without)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for log in logs:
-        draw_losses(axes, read_losses(log), label=plain(Path(log).stem), levels=len(logs) == 1)
-    save_figure(path, figure)

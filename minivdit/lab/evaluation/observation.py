@@ -118,12 +118,9 @@ def _overlaid(clips, crops, clear, touching, paths, digit_size):
     return likeness
 
 
-def most_seen(observation, counted=None):
-    """(B, K): the class read most often, -1 where none was read; ties go to the surer one.
-
-    counted: the frames that have a say, boolean (B, K, T); by default the readable ones.
-    """
-    counted = observation.readable if counted is None else counted
+def most_seen(observation):
+    """(B, K): the class read most often in readable frames, -1 where none was read; ties go to the surer one."""
+    counted = observation.readable
     probabilities = np.where(counted[..., None], observation.probabilities, 0)
     votes = ((observation.classes[..., None] == np.arange(10)) & counted[..., None]).sum(2)
     return np.where(votes.any(-1), (votes + 0.5 * probabilities.mean(2)).argmax(-1), -1)

@@ -30,17 +30,11 @@ class Estimate:
         return cls._of(values, lambda mean, known: _around(mean, known, 1.959964) if len(known) > 1 else (-INF, INF))
 
     @classmethod
-    def over_runs(cls, values, least=-INF, most=INF):
-        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none for a single run.
-
-        least, most: what the interval is cut to. n: runs.
-        """
+    def over_runs(cls, values):
+        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none for a single run."""
 
         def interval(mean, known):
-            if len(known) < 2:
-                return math.nan, math.nan
-            low, high = _around(mean, known, student_t(len(known) - 1))
-            return max(least, low), min(most, high)
+            return _around(mean, known, student_t(len(known) - 1)) if len(known) > 1 else (math.nan, math.nan)
 
         return cls._of(values, interval)
 
