@@ -92,7 +92,7 @@ def check_kind(clip, model):
     problem, ways = None, ("scale, crop or pad", "scale")
     if clip.coloured and model.autoencoder.config.image_channels == 1:
         problem = "has colours, and these weights draw in grey"
-    elif clip.negative is not None and model.tokenizer.grammar:
+    elif clip.negative is not None and model.settings.digit_size:
         problem = "is dark on light, and these weights draw light on dark"
     elif not fits and not (clip.own and clip.about.get("fingerprint") == model.fingerprint()):
         problem = f"has {size[0]}x{size[1]} pixels (height x width), and these weights draw {drawn[0]}x{drawn[1]}"
@@ -109,7 +109,7 @@ def fit(clip, model, way):
     done, channels = [], model.autoencoder.config.image_channels
     if clip.coloured and channels == 1:
         done.append("its colours became grey")
-    turned = clip.negative is not None and model.tokenizer.grammar
+    turned = clip.negative is not None and model.settings.digit_size
     if turned:
         done.append("dark on light became light on dark")
     video = in_channels(clip.negative if turned else clip.video, channels)

@@ -57,7 +57,7 @@ MEASURES = {
             "obeys: its digits, their directions, nothing else",
             floor="other captions",
             longer="clips with each digit read in half of the frames or more, moving in its direction, and nothing "
-            "else",
+            "else; in clips with colours, of its colour in half of them, too",
         ),
         Measure(
             "flawless",

@@ -8,6 +8,9 @@ import pytest
 
 from minivdit.base import machine
 from minivdit.base.errors import InputError
+from minivdit.data import parse
+from minivdit.data.reading import read_clip
+from minivdit.generation import TextToVideo
 from minivdit.lab.evaluation import measures, model_evaluation
 from minivdit.lab.pipeline import forecast
 from minivdit.lab.pipeline import train as pipeline
@@ -129,3 +132,20 @@ def test_patterns_that_are_cheaper_at_the_beginning_make_a_training_cheaper():
     plain, mixed, least = (forecast.step_flops(preset, "training") for preset in (small, early, cheap))
     assert mixed == pytest.approx((plain + least) / 2) and least < plain
     assert forecast.step_flops(early, "autoencoder_training") == forecast.step_flops(small, "autoencoder_training")
+
+
+def test_a_training_in_colour_is_previewed_saved_and_judged(tmp_path):
+    changes = ["data.colors=true", "autoencoder.image_channels=3", "autoencoder_training.steps=4", "training.steps=2"]
+    preset = presets.override(presets.get("tiny"), changes)
+    pipeline.train_model(preset, tmp_path, previews=1, progress=False)
+    model = TextToVideo.load(tmp_path)
+    assert pipeline.trained_with(model, tmp_path) == preset
+    assert read_clip(f"{tmp_path / 'previews' / 'step_000002.png'}#0").shape == (4, 16, 16, 3)
+    assert model.generate("a crimson 3 moving right").shape == (1, 4, 16, 16, 3)
+    report, clips, real, captions = model_evaluation.judge_model(model, 6, digits="strokes")
+    assert clips.shape == real.shape == (6, 4, 16, 16, 3) and any(
+        " red " in text or "blue" in text for text in captions
+    )
+    assert report["real"]["colour"].mean == 1 and report["clips"]["colour"].mean < 1
+    assert {"colour", "hue_drift"} <= report["recombined"].keys()
+    assert [name for name, *_ in model_evaluation.shares(report)].count(measures.MEASURES["colour"].title) == 1
