@@ -181,8 +181,14 @@ def check_mp4():
     return Finding(OK, "PyAV: clips can be written as MP4, and films read")
 
 
+def check_studio():
+    if importlib.util.find_spec("gradio") is None:
+        return Finding(OPTIONAL, "Gradio not installed: no studio; for the page, pip install 'minivdit[studio]'")
+    return Finding(OK, f"Gradio {importlib.metadata.version('gradio')}: 'minivdit studio' opens a page")
+
+
 CHECKS = (check_python, check_packages, check_blas, check_compiled, check_allocator, check_memory, check_disk)
-CHECKS += (check_mnist, check_weights, check_kernels, check_gpu, check_mp4)
+CHECKS += (check_mnist, check_weights, check_kernels, check_gpu, check_mp4, check_studio)
 
 
 def examine(checks=CHECKS):

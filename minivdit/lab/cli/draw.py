@@ -80,7 +80,8 @@ def load_model(options, clips, rate):
     prepare(options)
     from ...generation import TextToVideo
 
-    return TextToVideo.load(options.weights)
+    load = getattr(options, "load", TextToVideo.load)  # the studio has one that shows every step
+    return load(options.weights)
 
 
 def draw_and_write(options, model, prompts, shape, rate, draw, given=False):

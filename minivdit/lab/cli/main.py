@@ -11,13 +11,28 @@ from ... import __version__
 from ...base import console
 from ...base.errors import InputError, shorten
 from ...base.stopping import told_of_signals
-from . import abilities, bench, compare, data, demo, doctor, draw, explore, judge, kernels, lessons, recipes, train
+from . import (
+    abilities,
+    bench,
+    compare,
+    data,
+    demo,
+    doctor,
+    draw,
+    explore,
+    judge,
+    kernels,
+    lessons,
+    recipes,
+    studio,
+    train,
+)
 from .options import Commands, Parser, cut_down
 
 FAMILIES = {
     "begin": [demo.add_demo],
     "draw": [draw.add_sample, *abilities.ABILITIES],
-    "see inside": [explore.add_explore],
+    "see inside": [studio.add_studio, explore.add_explore],
     "train and judge": [
         train.add_train,
         recipes.add_recipes,

@@ -5,4 +5,4 @@ picture.py draws one choice of it as a still picture. `explore` calls all three.
 """
 
 from .collect import Recording, Rounded, collect, restricted
-from .explore import Explorer, explore, load
+from .explore import ORDER, Explorer, describe, explore, load, with_own_names

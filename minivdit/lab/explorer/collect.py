@@ -96,7 +96,7 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
     config, settings, pixels = model.transformer.config, model.settings, model.autoencoder.config
     num_frames, size = check_room([model], num_frames, size)
     patterns = [pattern for pattern, _ in config.block_patterns()]
-    steps, maps, level = {}, {}, 1.0
+    steps, maps, level = {}, {}, drawing.get("level", 1.0)
     # Products of one clip are small: threads that wait for each other cost far more than they save.
     with blas_threads(1), _recorded_calls(model) as calls:
         denoising = model.denoise(prompt, num_frames, size, seed=seed, **drawing)  # says whether it can be drawn
@@ -116,10 +116,12 @@ def collect(model, prompt, moments=4, seed=0, num_frames=None, size=None, weight
                     maps[step.index, block] = Rounded.of(_pairs(weighed, link[block], options["part"]), link[block])
             calls.clear()
             level = float(step.levels.mean())
+    video, given = model.decode(step.x), drawing.get("given")
+    video = video if given is None else given.keep(video)
     return Recording(
         pattern_name(config),
         weights,
-        model.decode(step.x)[0, :: pixels.time_factor],  # one frame for each latent frame
+        video[0, :: pixels.time_factor],  # one frame for each latent frame
         grid,
         config.patch_size[0],
         tuple(patterns),

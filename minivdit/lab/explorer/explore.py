@@ -82,7 +82,7 @@ def explore(prompt, weights=None, restrict=(), moments=4, seed=0, **drawing):
         collect(model, prompt, moments, seed, weights=words, part=(place, len(shown)), **drawing)
         for place, (model, words) in enumerate(shown)
     ]
-    return Explorer(tuple(_with_own_names(recordings)), prompt, seed)
+    return Explorer(tuple(with_own_names(recordings)), prompt, seed)
 
 
 def load(weights=None):
@@ -121,7 +121,7 @@ def _check_alike(models):
                 )
 
 
-def _with_own_names(recordings):
+def with_own_names(recordings):
     """The recordings with names that differ: 'joint', 'joint 2'."""
     names = []
     for recording in recordings:

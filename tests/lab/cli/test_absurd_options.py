@@ -10,7 +10,7 @@ from minivdit.base.errors import InputError
 from minivdit.generation import TextToVideo
 from minivdit.generation.weights import shipped
 from minivdit.kernels import compile
-from minivdit.lab import comparison, display, evaluation, explorer
+from minivdit.lab import comparison, display, evaluation, explorer, studio
 from minivdit.lab import study as studies
 from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check
 from minivdit.lab.cli import doctor
@@ -77,6 +77,7 @@ def light(model, monkeypatch, tmp_path):
         evaluation: ["judge_model"],
         explorer: ["explore"],
         pipeline: ["train_model"],
+        studio: ["serve"],
         cpu: ["bench"],
         gpu: ["bench"],
         kernel_attention_check: ["errors"],

@@ -27,6 +27,7 @@ COMMANDS = (
     "demo",
     "sample",
     *ABILITIES,
+    "studio",
     "explore",
     "train",
     "evaluate",

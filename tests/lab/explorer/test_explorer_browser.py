@@ -1,13 +1,6 @@
-"""The page in a real browser: clicked, played, steered by keys, shrunk to a phone; it shows what was collected.
-
-Needs playwright (pip install 'minivdit[browser]') and a Chromium, found by its usual names, by MINIVDIT_CHROMIUM, or
-fetched with `playwright install chromium`; without them these tests skip.
-"""
+"""The page in a real browser: clicked, played, steered by keys, shrunk to a phone; it shows what was collected."""
 
 import dataclasses
-import os
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,24 +9,9 @@ from minivdit.lab.explorer import Explorer, explore
 from minivdit.lab.explorer.page import _colours
 from minivdit.lab.explorer.picture import ink
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install 'minivdit[browser]'")
-
 PROMPT = "a 3 moving right"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PATTERNS = ("joint", "framewise", "perframe")
 GRID = (5, 3, 4)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = [os.environ.get("MINIVDIT_CHROMIUM"), *map(shutil.which, NAMES), driver.chromium.executable_path]
-        program = next((path for path in found if path and Path(path).exists()), None)
-        if program is None:
-            pytest.skip("no Chromium was found: name one in MINIVDIT_CHROMIUM, or 'playwright install chromium'")
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
