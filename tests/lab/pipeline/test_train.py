@@ -143,9 +143,8 @@ def test_a_training_in_colour_is_previewed_saved_and_judged(tmp_path):
     assert read_clip(f"{tmp_path / 'previews' / 'step_000002.png'}#0").shape == (4, 16, 16, 3)
     assert model.generate("a crimson 3 moving right").shape == (1, 4, 16, 16, 3)
     report, clips, real, captions = model_evaluation.judge_model(model, 6, digits="strokes")
-    assert clips.shape == real.shape == (6, 4, 16, 16, 3) and any(
-        " red " in text or "blue" in text for text in captions
-    )
+    assert clips.shape == real.shape == (6, 4, 16, 16, 3)
+    assert any(motion.colour for text in captions for motion in parse(text))
     assert report["real"]["colour"].mean == 1 and report["clips"]["colour"].mean < 1
     assert {"colour", "hue_drift"} <= report["recombined"].keys()
-    assert [name for name, *_ in model_evaluation.shares(report)].count(measures.MEASURES["colour"].title) == 1
+    assert "colour" in [name for name, *_ in model_evaluation.shares(report)]
