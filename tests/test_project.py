@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 # What the package may import: itself, the standard library, its dependencies, and what some can do without.
 DEPENDENCIES = {"numpy", "safetensors", "PIL", "tqdm", "matplotlib", "threadpoolctl"}
-OPTIONAL = {"cupy", "cupy_backends", "av", "gradio"}
+OPTIONAL = {"cupy", "cupy_backends", "av", "gradio", "mpi4py"}
 
 
 def tracked():

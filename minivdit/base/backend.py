@@ -23,7 +23,7 @@ OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-c
 
 COMPILED_TYPES = (np.float32, np.float64)  # of numbers for which operations are compiled
 
-_state = {"xp": np, "kernels": True, "numba_problem": None}
+_state = {"xp": np, "kernels": True, "numba_problem": None, "sharing_cores": 1}
 
 
 def array_module(*arrays):
@@ -195,7 +195,12 @@ def normal(generator, shape, dtype=np.float32):
 def cpu_count():
     """Cores this process may use: a container's quota or taskset may allow fewer than the machine has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return math.ceil(min(cores, cpu_quota()))
+    return max(1, math.ceil(min(cores, cpu_quota())) // _state["sharing_cores"])
+
+
+def share_cores(count):
+    """From now on this process uses its share of the cores, since so many processes have the same ones."""
+    _state["sharing_cores"] = count
 
 
 @functools.cache

@@ -58,14 +58,14 @@ class Stream(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def streams_that_never_fail():
-    """Inside, sys.stdout and sys.stderr are Streams: yields the first."""
+def streams_that_never_fail(show=True):
+    """Inside, sys.stdout and sys.stderr are Streams: yields the first. show: False drops all that is written."""
     for number in range(3):  # a file opened later must not take the place of a stream that was closed (2>&-)
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    out, err = (Stream(stream if show else None) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield out
@@ -74,9 +74,9 @@ def streams_that_never_fail():
             err.flush()
 
 
-def complain(text):
-    """Print an error as one line on stderr, whatever the text holds."""
-    print("minivdit: " + " ".join(text.split()), file=Stream(sys.stderr), flush=True)
+def complain(text, stream=None):
+    """Print an error as one line on stderr, or on another stream, whatever the text holds."""
+    print("minivdit: " + " ".join(text.split()), file=Stream(stream or sys.stderr), flush=True)
 
 
 def note(text, show=True):

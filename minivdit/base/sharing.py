@@ -94,8 +94,9 @@ def can_fork():
 
     Beside a thread that is inside of BLAS a fork never returns, or leaves a process that waits for ever. On macOS,
     Apple's libraries don't survive it. A daemonic process (of multiprocessing.Pool, for one) may have none of its own.
+    What becomes of MPI's connections in a forked process, its standard leaves open.
     """
-    if not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
+    if not sys.platform.startswith("linux") or multiprocessing.current_process().daemon or "mpi4py.MPI" in sys.modules:
         return False
     harmless = {thread.ident for thread in threading.enumerate() if _never_computes(thread)}
     return sys._current_frames().keys() <= {threading.get_ident(), *harmless, *WAITING}

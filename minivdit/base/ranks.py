@@ -1,0 +1,233 @@
+"""Ranks: the processes that MPI starts, on one machine or on many, to work on one training together.
+
+Where MPI didn't start this process it is alone, and every exchange gives back what it is given: so what is shared out
+is written once. mpi4py is imported only where LAUNCHERS say that several processes were started.
+
+One rule keeps ranks together. They meet, and each comes to every meeting: with what the others should know, or with
+the error that ends it. So all learn of an error, end, and one of them tells it.
+"""
+
+import functools
+import math
+import os
+import sys
+import time
+from itertools import accumulate
+
+from .console import complain
+from .errors import InputError
+
+# The variables in which a launcher says how many processes it has started, and which of them this is.
+LAUNCHERS = {
+    "PMI_SIZE": "PMI_RANK",  # mpiexec of MPICH or Intel, and srun --mpi=pmi2
+    "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",  # mpirun of Open MPI
+    "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",  # srun
+}
+LONGEST = 20  # seconds that a rank with an error waits for the others to come to a meeting
+
+
+def launched():
+    """(rank, size) as the launcher says; (0, 1) where this process was started by itself."""
+    for size, rank in LAUNCHERS.items():
+        count, number = (os.environ.get(name, "") for name in (size, rank))
+        if count.isdecimal() and int(count) > 1:
+            return int(number) if number.isdecimal() else 0, int(count)
+    return 0, 1
+
+
+@functools.cache
+def here():
+    """The ranks that this process is one of. InputError where several were started and can't find each other."""
+    _, size = launched()
+    return Ranks() if size == 1 else MPIRanks(size)
+
+
+class Told(Exception):
+    """Another rank, or several, came to a meeting with an error. Its message and exit code are those of the first."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+class Ranks:
+    """A process that is alone. MPIRanks has the same methods for several; all of them must call each, in one order."""
+
+    rank, size, machines = 0, 1, 1
+
+    @property
+    def first(self):
+        """Whether this is the rank that speaks and writes files."""
+        return self.rank == 0
+
+    def meet(self, brought=None):
+        """What each rank has brought, a list in the order of ranks. Anything that can be pickled."""
+        return [brought]
+
+    def first_does(self, function):
+        """What function() gives on the first rank, which alone calls it."""
+        return self.meet(function() if self.first else None)[0]
+
+    def tell(self, message, code):
+        """Bring an error to the next meeting: message and exit code of the first rank that came with one."""
+        return message, code
+
+    def collect(self, own):
+        """On the first rank the dicts of all ranks in one; elsewhere the rank's own."""
+        return own
+
+    def all_to_all(self, arrays, shapes):
+        """For each rank, a list of arrays for it: returns for each rank a list of arrays from it, all float32.
+
+        shapes: for each rank, the shapes of the arrays that come from it.
+        """
+        return arrays
+
+    def share(self, arrays, owners):
+        """Write into each array what it holds on the rank that owns it. All are float32."""
+
+
+class MPIRanks(Ranks):
+    """One of several processes that MPI started. size: how many there should be."""
+
+    def __init__(self, size):
+        mpi = _mpi(size)
+        self.world, self._float, self._barrier = mpi.COMM_WORLD, mpi.FLOAT, None
+        self.rank, self.size = self.world.rank, self.world.size
+        self._meetings, self._data = self.world.Dup(), self.world.Dup()
+        self._tell_what_nobody_catches()
+        self._look_around(mpi.Get_processor_name())
+
+    def meet(self, brought=None):
+        self._arrive()
+        return self._talk(None, brought)
+
+    def tell(self, message, code):
+        if not self._arrive(LONGEST):  # the others wait for something else, which this rank won't send any more
+            complain(message, sys.__stderr__)
+            self.world.Abort(code)
+        try:
+            self._talk((message, code))
+        except Told as told:
+            return str(told), told.code
+
+    def collect(self, own):
+        parts = self._meetings.gather(own)
+        return own if parts is None else {name: value for part in parts for name, value in part.items()}
+
+    def all_to_all(self, arrays, shapes):
+        sizes = [sum(array.size for array in some) for some in arrays]
+        counts = [sum(map(math.prod, some)) for some in shapes]
+        sent, received = _flat([array for some in arrays for array in some]), _room(sum(counts))
+        sent_and_received = [sent, _places(sizes), self._float], [received, _places(counts), self._float]
+        self._finish(self._data.Ialltoallv(*sent_and_received))
+        found = iter(_cut(received, [shape for some in shapes for shape in some]))
+        return [[next(found) for _ in some] for some in shapes]
+
+    def share(self, arrays, owners):
+        by_rank = [[array for array, owner in zip(arrays, owners) if owner == rank] for rank in range(self.size)]
+        counts = [sum(array.size for array in some) for some in by_rank]
+        sent, received = _flat(by_rank[self.rank]), _room(sum(counts))
+        self._finish(self._data.Iallgatherv([sent, self._float], [received, _places(counts), self._float]))
+        whole = [array for some in by_rank for array in some]
+        for array, new in zip(whole, _cut(received, [array.shape for array in whole])):
+            array[...] = new
+
+    def _arrive(self, longest=math.inf):
+        """Wait for all to arrive at a meeting: whether they did within so many seconds.
+
+        While it waits, this rank leaves its core to others, and hears signals.
+        """
+        self._barrier = self._barrier or self._meetings.Ibarrier()  # an interrupted one still counts
+        started = time.monotonic()
+        while not self._barrier.Test():
+            waited = time.monotonic() - started
+            if waited > longest:
+                return False
+            time.sleep(0 if waited < 0.01 else 0.001)
+        self._barrier = None
+        return True
+
+    def _talk(self, error, brought=None):
+        came = self._meetings.allgather((error, brought))
+        for error, _ in came:
+            if error:
+                raise Told(*error)
+        return [brought for _, brought in came]
+
+    def _finish(self, request):
+        """Wait for an exchange of data. It needs this rank to look after it, so it hardly sleeps."""
+        while not request.Test():
+            time.sleep(0)
+
+    def _tell_what_nobody_catches(self):
+        """An error that ends a script on one rank ends all of them: otherwise they would wait for that one for ever."""
+        usual = sys.excepthook
+
+        def hook(kind, error, trace):
+            usual(kind, error, trace)
+            if not isinstance(error, Told):
+                self.tell(f"rank {self.rank}: {kind.__name__}: {error}", 1)
+
+        sys.excepthook = hook
+
+    def _look_around(self, name):
+        """Count machines, share their cores, and raise InputError unless all ranks have the same versions."""
+        from .. import __version__
+        from . import backend, machine
+
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        versions = [f"minivdit {__version__}", *machine.versions("numpy", "numba", "scipy")]
+        found = self.meet((name, cores, versions))
+        self.machines = len({name for name, _, _ in found})
+        backend.share_cores(sum(other[:2] == (name, cores) for other in found))
+        for rank, (name, _, versions) in enumerate(found):
+            if versions != found[0][2]:
+                raise InputError(
+                    f"rank {rank} on {name} has {', '.join(versions)}, and rank 0 on {found[0][0]} "
+                    f"{', '.join(found[0][2])}; install the same everywhere"
+                )
+
+
+def _mpi(size):
+    """The module mpi4py.MPI. InputError where it isn't there, or doesn't find so many ranks."""
+    try:
+        from mpi4py import MPI
+    except Exception as error:  # RuntimeError where there is no MPI library, and what a broken one may raise
+        told = str(error).partition("\n")[0]
+        raise InputError(
+            f"{size} processes were started, and mpi4py can't be imported ({told}); pip install 'minivdit[mpi]', or "
+            "start a single one"
+        ) from None
+    if MPI.COMM_WORLD.size != size:
+        library = MPI.Get_library_version().partition("\n")[0].strip("\0 ")
+        raise InputError(
+            f"{size} processes were started, but none of them finds the others: mpi4py's MPI is {library}; start them "
+            "with its own mpiexec (under Slurm, srun --mpi=pmi2 or --mpi=pmix)"
+        )
+    return MPI
+
+
+def _room(size):
+    """A flat array for so many float32."""
+    import numpy as np  # here, so that help comes at once
+
+    return np.empty(size, np.float32)
+
+
+def _flat(arrays):
+    """The numbers of some arrays side by side. A TypeError unless they are float32."""
+    import numpy as np
+
+    return np.concatenate([_room(0), *(array.reshape(-1) for array in arrays)], dtype=np.float32, casting="no")
+
+
+def _places(counts):
+    """Counts and where each begins, as MPI takes them."""
+    return counts, [0, *accumulate(counts)][:-1]
+
+
+def _cut(whole, shapes):
+    """A flat array as arrays of these shapes, one after the other: views."""
+    ends = list(accumulate(map(math.prod, shapes)))
+    return [whole[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, shapes)]
