@@ -46,7 +46,7 @@ if files.private_folder("tests").name != "tests":
 
 # What takes longest, from a minute on, begins first: at the end no process works alone for long.
 LONGEST = ("test_attention_kernels.py", "test_chapters.py", "test_compile_kernels.py", "test_readme.py")
-LONGEST += ("test_gpu_session.py", "test_wheel.py")
+LONGEST += ("test_gpu_session.py", "test_wheel.py", "test_ranks.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from itertools import accumulate
 
 from .console import complain
@@ -192,7 +193,9 @@ class MPIRanks(Ranks):
 def _mpi(size):
     """The module mpi4py.MPI. InputError where it isn't there, or doesn't find so many ranks."""
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another MPI's variables: what that comes to is said below
+            from mpi4py import MPI
     except Exception as error:  # RuntimeError where there is no MPI library, and what a broken one may raise
         told = str(error).partition("\n")[0]
         raise InputError(

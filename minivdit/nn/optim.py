@@ -292,17 +292,21 @@ class EMA(_Slots):
                 parameter.data = weights[name]
 
 
-def global_norm(gradients):
-    """The joint Euclidean norm of all gradients of a dict."""
-    return math.sqrt(float(sum(array_module(g).vdot(g, g) for g in gradients.values())))
+def global_norm(gradients, everywhere=dict):
+    """The joint Euclidean norm of all gradients of a dict.
+
+    everywhere: a function from the squares of these, by name, to those of all gradients, where others have some.
+    """
+    squares = everywhere({name: array_module(g).vdot(g, g) for name, g in gradients.items()})
+    return math.sqrt(float(sum(squares.values())))
 
 
-def clip_global_norm(gradients, limit):
+def clip_global_norm(gradients, limit, everywhere=dict):
     """Scale all gradients in place so that their joint Euclidean norm is at most `limit`; returns the norm before.
 
-    A norm that is not finite is returned as it is and nothing is scaled: the caller decides.
+    A norm that is not finite is returned as it is and nothing is scaled: the caller decides. everywhere: as above.
     """
-    norm = global_norm(gradients)
+    norm = global_norm(gradients, everywhere)
     if limit < norm < math.inf:
         for gradient in gradients.values():
             gradient *= limit / norm

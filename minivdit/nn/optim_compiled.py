@@ -10,12 +10,12 @@ from .optim import NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS, fused_parts, global_norm
 class UpdateCompiled:
     """What optim.Update does, in one pass over each parameter. States are the optimiser's and the average's own."""
 
-    def __init__(self, optimizer, average):
-        self.optimizer, self.average = optimizer, average
+    def __init__(self, optimizer, average, everywhere=dict):
+        self.optimizer, self.average, self.everywhere = optimizer, average, everywhere
 
     def __call__(self, gradients, fraction, limit):
         """As optim.Update; gradients are left as they are."""
-        norm = global_norm(gradients)
+        norm = global_norm(gradients, self.everywhere)
         if not math.isfinite(norm):
             return norm
         factor, share = limit / max(norm, limit), self.average.count_update()

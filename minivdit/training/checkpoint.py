@@ -37,7 +37,10 @@ def save_checkpoint(path, groups, metadata):
 
 
 class Writer:
-    """Writes checkpoints to one path in a thread of its own: training goes on while the disk is busy."""
+    """Writes checkpoints to one path in a thread of its own: training goes on while the disk is busy.
+
+    path: None writes nothing.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -49,7 +52,8 @@ class Writer:
         metadata: a dict that doesn't change any more.
         """
         self.wait()
-        self._writing = self._thread.submit(save_checkpoint, self.path, copied(groups), metadata)
+        if self.path is not None:
+            self._writing = self._thread.submit(save_checkpoint, self.path, copied(groups), metadata)
 
     def wait(self):
         """Return when everything is on the disk; raise what went wrong there."""

@@ -12,26 +12,28 @@ time and added up in their order. So the result depends on how many shards there
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from .. import autograd as ag
 from ..base import backend, config, seeds
 from ..base.console import note
 from ..base.errors import InputError
-from ..base.sharing import Workers, batch_size, parallel_map, shared_memory, split_batch
+from ..base.ranks import here
+from ..base.sharing import parallel_map
 from ..base.stopping import Interrupted, listening
-from ..nn.optim import EMA, MuonAdamW, copy_state, equal_groups, warmup_cosine
+from ..nn.optim import EMA, MuonAdamW, copy_state, warmup_cosine
 from ..nn.update import make_update
 from . import checkpoint
+from .gradients import GradientWorkers
 from .journal import Journal, Progress, measurable
 from .settings import MOST_STEPS
+from .spread import Spread, require_shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,28 +69,36 @@ class UnreadState(State):
 
 
 class Run:
-    """A training at some point of its way: the task, its optimiser, the average of its weights, the steps done."""
+    """A training at some point of its way: the task, its optimiser, the average of its weights, the steps done.
 
-    def __init__(self, task, settings, seed=0, threads=None):
-        self.task, self.settings, self.seed = task, settings, seed
+    ranks: base.ranks.Ranks that share it out, by default those that MPI started. What is an exchange between them, all
+    must call: `advance`, `state`, `load_state`, `resume`, `averaged`, `use_average`.
+    """
+
+    def __init__(self, task, settings, seed=0, threads=None, ranks=None):
+        self.task, self.settings, self.seed, self.ranks = task, settings, seed, ranks or here()
         on_cpu = backend.device_name() == "cpu"
         shards = settings.shards if on_cpu else 1  # a GPU shares out the work by itself
         threads = (threads or min(backend.thread_count(), shards)) if on_cpu else 1
+        if self.ranks.size > 1 and not on_cpu:
+            raise InputError("several ranks train on CPUs only, so far; use --device cpu, or one rank")
+        require_shards(self.ranks, shards)
         self.parameters = task.parameters
-        self.workers = GradientWorkers(task.loss, self.parameters, shards, threads)
+        self.spread = Spread(self.parameters, self.ranks)
+        self.workers = GradientWorkers(task.loss, self.parameters, shards, threads, self.spread)
 
         def in_threads(function, items):
             return parallel_map(function, items, threads)
 
         self.optimizer = MuonAdamW(
-            self.parameters,
+            self.spread.own,
             settings.learning_rate,
             settings.matrix_learning_rate,
             weight_decay=settings.weight_decay,
             map=in_threads,
         )
-        self.average = EMA(self.parameters, settings.ema_decay, map=in_threads)
-        self.update = make_update(self.optimizer, self.average)
+        self.average = EMA(self.spread.own, settings.ema_decay, map=in_threads)
+        self.update = make_update(self.optimizer, self.average, self.spread.everywhere)
         self.unread = None  # the State of the last step, if that may still be under way on a GPU
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
@@ -120,6 +130,7 @@ class Run:
         if on_cpu:
             self._finite(step, loss)
         norm = self.update(gradients, fraction, settings.clip)
+        self.spread.share_weights()
         read_array = backend.to_numpy if on_cpu else backend.reader()
 
         def read():
@@ -161,10 +172,31 @@ class Run:
 
     def use_average(self):
         """Give the model the averaged weights for good: after the last step."""
-        copy_state(self.average.average, {name: parameter.data for name, parameter in self.parameters.items()})
+        average = self.spread.everywhere(self.average.average)
+        copy_state(average, {name: parameter.data for name, parameter in self.parameters.items()})
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside this block the model has the averaged weights, afterwards its own again."""
+        average = self.spread.everywhere(self.average.average)
+        weights = {name: parameter.data for name, parameter in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = average[name]
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = weights[name]
 
     def state(self):
-        """Everything that a step changes, in groups: live arrays and numbers. InputError if they aren't finite."""
+        """Everything that a step changes, in groups: live arrays and numbers. InputError if they aren't finite.
+
+        The first of several ranks gets all of it, each of the others what it has itself.
+        """
+        own = self._own_state()
+        return own | {group: self.ranks.collect(own[group]) for group in ("average", "optimizer")}
+
+    def _own_state(self):
         self.settle()
         return {
             "weights": {name: parameter.data for name, parameter in self.parameters.items()},
@@ -175,9 +207,11 @@ class Run:
         }
 
     def load_state(self, groups):
-        """Go to the point at which `groups` was taken."""
-        for group, state in self.state().items():
-            copy_state(groups.get(group, {}), state)
+        """Go to the point at which `groups`, a whole state or this rank's, was taken."""
+        own = self._own_state()
+        groups = {group: self.spread.part(groups.get(group, {}), state) for group, state in own.items()}
+        for group, state in own.items():
+            copy_state(groups[group], state)
         self.average.load_state_dict(groups["average"])
         self.optimizer.load_state_dict(groups["optimizer"])
         self.step, self.seconds = int(groups["run"]["step"]), float(groups["run"]["seconds"])
@@ -193,7 +227,7 @@ class Run:
         minutes, prefix: see `fit`. InputError, before anything has changed, where something differs that may not: see
         checkpoint.require_goes_on.
         """
-        groups, saved = checkpoint.load_checkpoint(path)
+        groups, saved = self.ranks.first_does(lambda: checkpoint.load_checkpoint(path))
         planned, done = saved["settings"]["steps"], groups.get("run", {}).get("step", 0)
         here = self.about()
         here["minutes"], here["settings"]["steps"] = minutes, self.settings.steps if minutes is None else planned
@@ -207,86 +241,6 @@ class Run:
         before, after = (self.fraction(done, count) for count in (planned, steps))
         rates = f"its learning rates go from {before:.2f} to {after:.2f} of the highest"
         return f"it ends after {steps} steps instead of {planned}, so {rates}"
-
-
-class GradientWorkers:
-    """Compute the gradients of a batch: called with one, they share out its shards.
-
-    Threads do that; inside a `with` block processes, where they can be forked. These see weights change in place, but
-    everything else that the loss depends on must stay as it is.
-
-    loss_function: shard -> (scalar Tensor, the mean over the items of the shard; extras, a dict of anything).
-    parameters: dict of name -> Parameter. shards: into how many parts to cut. count: how many work on them.
-    """
-
-    def __init__(self, loss_function, parameters, shards=1, count=1):
-        self.loss_function, self.parameters, self.shards = loss_function, parameters, shards
-        self.workers = Workers(self._work, min(count, shards), "use a smaller batch, such as --set training.batch=8")
-        self.handed_over = {}  # shard -> its gradients in shared memory, where another process works on it
-
-    def __enter__(self):
-        ag.load_twins()
-        if self.workers.will_fork():
-            weights = {name: parameter.data for name, parameter in self.parameters.items()}
-            for name, shared in shared_memory(weights).items():
-                shared[...] = weights[name]
-                self.parameters[name].data = shared
-            elsewhere = [shard for shard in range(self.shards) if shard % self.workers.count]
-            self.handed_over = {shard: shared_memory(weights) for shard in elsewhere}
-        self.workers.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.workers.__exit__(*error)
-        self.handed_over = {}
-
-    def __call__(self, batch):
-        """(mean loss, dict of name -> gradient, list of the shards' extras in order) of a batch, a dict of arrays.
-
-        The loss is a float; on a GPU it is an array (), since reading it would have to wait.
-        """
-        batch = {name: backend.to_device(array) for name, array in batch.items()}
-        parts = split_batch(batch, self.shards)
-        weights = [batch_size(part) / batch_size(batch) for part in parts]
-        with backend.blas_threads(1):
-            results = self.workers(zip(range(self.shards), parts, weights))
-        results = [
-            (loss, found or self.handed_over[shard], extras) for shard, (loss, found, extras) in enumerate(results)
-        ]
-        return add_up(results, self.parameters, self.workers.count)
-
-    def _work(self, item):
-        shard, part, weight = item
-        loss, gradients, extras = shard_gradients(self.loss_function, self.parameters, part, weight)
-        if shard not in self.handed_over:
-            return loss, gradients, extras
-        for name, gradient in gradients.items():
-            self.handed_over[shard][name][...] = gradient
-        return loss, None, extras
-
-
-def shard_gradients(loss_function, parameters, shard, weight):
-    """(loss, dict of name -> gradient, extras) of one shard, loss and gradients times its weight in the batch."""
-    loss, extras = loss_function(shard)
-    # Begun with the shard's weight in place of 1, the gradients come out weighted.
-    cotangent = backend.array_module(loss.data).full_like(loss.data, weight)
-    gradients = dict(zip(parameters, ag.gradients(loss, parameters.values(), cotangent)))
-    on_cpu = backend.array_module(loss.data) is np
-    return weight * (float(loss.data) if on_cpu else loss.data), gradients, extras
-
-
-def add_up(results, parameters, threads=1):
-    """The sum of what `shard_gradients` gave for all shards, in their order; the first one's arrays become the sum."""
-    losses, (totals, *others), extras = zip(*results)
-
-    def add(names):
-        for name in names:
-            for gradients in others:
-                totals[name] += gradients[name]
-
-    if others:
-        parallel_map(add, equal_groups(parameters), threads)
-    return sum(losses), totals, list(extras)
 
 
 def train(run):
@@ -312,7 +266,7 @@ def train(run):
 def steps_in(run, minutes, trial=5):
     """How many steps fit into `minutes`, from timing a few; the run is left as it was."""
     before = checkpoint.copied(run.state())
-    seconds = [state.seconds for state in islice(train(run), trial + 1)]
+    seconds = [state.seconds for state in itertools.islice(train(run), trial + 1)]
     run.load_state(before)
     steps = 60 * minutes / statistics.median(seconds[1:] or seconds)  # the first one warms up
     return max(1, int(min(steps, MOST_STEPS)))
@@ -339,22 +293,20 @@ def fit(
     minutes: train for about this long instead of settings.steps. A number of steps is made of it once, before the
     first step, so that a resumed run still follows the same schedule; resumed with other minutes, it is refused.
     callbacks: (every, function) pairs; function(run, state) is called every so many steps and at the end, and
-    may return a dict of metrics for the log. `with run.average.applied():` in it uses the averaged weights.
+    may return a dict of metrics for the log. `with run.averaged():` in it uses the averaged weights.
     title, prefix: how the progress bar calls it, and how messages begin the names of its settings.
     Raises Interrupted after Ctrl-C, SIGTERM or SIGHUP (the second one stops at once and saves nothing more).
     """
     path, run = path and Path(path), Run(task, settings, seed)
-    if path is not None and path.exists():
-        if changed := run.resume(path, minutes, prefix):
-            note(f"{title} goes on from step {run.step}: {changed}", progress)
-    elif minutes is not None:
-        _plan(run, minutes)
-    about, log = run.about(), path and path.with_suffix(".jsonl")
+    ranks, progress = run.ranks, progress and run.ranks.first
+    if changed := _begin(run, path, minutes, prefix):
+        note(f"{title} goes on from step {run.step}: {changed}", progress)
+    about, log = run.about(), path and path.with_suffix(".jsonl") if ranks.first else None
     header = {name: about[name] for name in ("config", "settings", "seed")}
     journal = Journal(log, run.step, header, log_every, progress)
     with (
         contextlib.closing(Progress(title, run.step, run.settings.steps, progress)) as bar,
-        contextlib.closing(checkpoint.Writer(path)) as writer,
+        contextlib.closing(checkpoint.Writer(path if ranks.first else None)) as writer,
         listening() as asked_to_stop,
         contextlib.closing(train(run)) as states,
     ):
@@ -365,7 +317,8 @@ def fit(
             if last:
                 run.settle()
                 task.finish(run)
-            metrics, stop = _metrics(callbacks, run, state), asked_to_stop()
+            metrics = _metrics(callbacks, run, state)
+            stop = next(filter(None, ranks.meet(asked_to_stop())), None)
             save = path and (last or stop or state.step % save_every == 0)
             late.append((state, run.seconds, metrics))
             if stop or save or run.unread is None:
@@ -374,16 +327,35 @@ def fit(
                 writer.save(run.state(), run.about())
             if stop:
                 writer.wait()
+                ranks.meet()  # before it is saved nobody goes
                 kept = f"saved in {path}; run the same command again to go on" if path else "nothing was saved"
                 raise Interrupted(f"stopped after step {state.step} of {state.total}: {kept}", stop)
     return run
+
+
+def _begin(run, path, minutes, prefix):
+    """Go on from the checkpoint, if there is one, or plan the steps; returns what Run.resume does, or "".
+
+    InputError unless all ranks train the same.
+    """
+    changed = ""
+    if run.ranks.first_does(lambda: path is not None and path.exists()):
+        changed = run.resume(path, minutes, prefix)
+    elif minutes is not None:
+        _plan(run, minutes)
+    first, *others = run.ranks.meet(run.about())
+    for rank, about in enumerate(others, 1):
+        if found := config.differences(about, first):
+            raise InputError(f"rank {rank} would train something else than rank 0: {'; '.join(found)}; start all alike")
+    return changed
 
 
 def _plan(run, minutes):
     """Give a run as many steps as fit into `minutes`."""
     settings = run.settings
     run.settings = dataclasses.replace(settings, steps=MOST_STEPS)
-    run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps_in(run, minutes))
+    steps = run.ranks.meet(steps_in(run, minutes))[0]  # each has timed its own
+    run.minutes, run.settings = minutes, dataclasses.replace(settings, steps=steps)
 
 
 def _show(late, bar, journal):

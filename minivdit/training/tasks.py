@@ -179,7 +179,7 @@ class AutoencoderTask(Task):
         """Measure mean and deviation of each latent channel, with the averaged weights, for `encode` to undo."""
         generator = seeds.generator(run.seed, seeds.MEASUREMENTS)
         clips = max(1, count // self.clips.num_frames)
-        with run.average.applied(), blas_threads(1), ag.no_grad():
+        with run.averaged(), blas_threads(1), ag.no_grad():
             video = to_device(self.clips.batch(generator, clips).video)
             mean, _ = self.model.distribution(self.model.pieces(video))
         places = tuple(range(mean.ndim - 1))

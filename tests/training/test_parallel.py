@@ -8,7 +8,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.base.sharing import batch_size, parallel_map, split_batch
 from minivdit.nn import Linear
-from minivdit.training.loop import GradientWorkers
+from minivdit.training.gradients import GradientWorkers
 
 GENERATOR = np.random.default_rng(0)
 LAYER = Linear(5, 4, GENERATOR)

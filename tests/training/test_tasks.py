@@ -17,7 +17,8 @@ from minivdit.models import Autoencoder, CaptionReader, TextEncoder, Tokenizer, 
 from minivdit.nn import fingerprint
 from minivdit.training import checkpoint, presets, stages
 from minivdit.training.checkpoint import load_checkpoint
-from minivdit.training.loop import GradientWorkers, Run, train
+from minivdit.training.gradients import GradientWorkers
+from minivdit.training.loop import Run, train
 from minivdit.training.tasks import LATER, AutoencoderTask, DiffusionSettings, TextTask, TransformerTask
 
 TINY = presets.get("tiny")

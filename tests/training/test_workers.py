@@ -17,7 +17,8 @@ from tqdm import TMonitor, tqdm
 from minivdit.base import sharing
 from minivdit.base.errors import InputError
 from minivdit.base.sharing import Workers, can_fork, parallel_map
-from minivdit.training.loop import GradientWorkers, Run, train
+from minivdit.training.gradients import GradientWorkers
+from minivdit.training.loop import Run, train
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only; threads do it elsewhere")
 

@@ -27,7 +27,7 @@ def add_doctor(commands):
     examples:
       minivdit doctor
     """
-    commands.add(doctor, text)
+    commands.add(doctor, text).set_defaults(on_ranks=True)
 
 
 def doctor(options):
@@ -187,8 +187,23 @@ def check_studio():
     return Finding(OK, f"Gradio {importlib.metadata.version('gradio')}: 'minivdit studio' opens a page")
 
 
+def check_mpi():
+    if importlib.util.find_spec("mpi4py") is None:
+        cure = "to train on several machines, pip install 'minivdit[mpi]'"
+        return Finding(OPTIONAL, f"mpi4py not installed: a training stays on one machine; {cure}")
+    from ...base.ranks import here
+
+    us, text = here(), f"mpi4py {importlib.metadata.version('mpi4py')}"
+    if us.size > 1:
+        return Finding(OK, f"{text}: {us.size} ranks on {us.machines} machine{'s' * (us.machines > 1)} find each other")
+    starter = shutil.which("mpiexec") or shutil.which("srun")
+    if starter is None:
+        return Finding(OPTIONAL, f"{text}, but no mpiexec on PATH to start ranks with; pip install mpich")
+    return Finding(OK, f"{text}, and {starter} starts ranks; 'mpiexec -n 2 minivdit doctor' tries it")
+
+
 CHECKS = (check_python, check_packages, check_blas, check_compiled, check_allocator, check_memory, check_disk)
-CHECKS += (check_mnist, check_weights, check_kernels, check_gpu, check_mp4, check_studio)
+CHECKS += (check_mnist, check_weights, check_kernels, check_gpu, check_mp4, check_studio, check_mpi)
 
 
 def examine(checks=CHECKS):

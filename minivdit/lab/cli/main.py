@@ -1,14 +1,14 @@
 """The command line: the parser put together from its families, and how an error is told.
 
 An error that a user can mend is one line on stderr and exit code 2; Ctrl-C is 130. MINIVDIT_DEBUG=1 shows tracebacks;
-MINIVDIT_SHORT=1 makes every command take seconds, for tests.
+MINIVDIT_SHORT=1 makes every command take seconds, for tests. Where MPI started several processes, the first one speaks.
 """
 
 import errno
 import os
 
 from ... import __version__
-from ...base import console
+from ...base import console, ranks
 from ...base.errors import InputError, shorten
 from ...base.stopping import told_of_signals
 from . import (
@@ -49,15 +49,22 @@ FAMILIES = {
 
 def main(arguments=None):
     """Run one command; returns the exit code: 0, or 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 1 for a bug."""
-    with console.streams_that_never_fail() as out:
+    rank, _ = ranks.launched()
+    with console.streams_that_never_fail(show=rank == 0) as out:
+        us = ranks.Ranks()  # this process alone, until it has found others
         try:
+            us = ranks.here()
             options = cut_down(build_parser().parse_args(arguments))
+            require_one_rank(options, us.size)
             with told_of_signals():
                 code = options.run(options) or 0
+            us.meet()
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("MINIVDIT_DEBUG") == "1":
                 raise
             message, code = explain(error)
+            if not isinstance(error, ranks.Told):
+                message, code = us.tell(message, code)
             console.complain(message)
         out.flush()
         if isinstance(out.error, OSError) and not isinstance(out.error, BrokenPipeError):
@@ -83,10 +90,19 @@ def build_parser():
     return parser
 
 
+def require_one_rank(options, ranks):
+    """Raise InputError where several ranks were started for a command that doesn't share out its work."""
+    if ranks > 1 and not getattr(options, "on_ranks", False):
+        command = getattr(options, "command", "the list of commands")
+        raise InputError(f"{command} is done by one process, and {ranks} were started; leave mpiexec (or srun) out")
+
+
 def explain(error):
     """A message for a user, and the exit code, for anything that a command may raise."""
     if isinstance(error, KeyboardInterrupt):
         return str(error) or "stopped", getattr(error, "code", 130)
+    if isinstance(error, ranks.Told):
+        return str(error), error.code
     if isinstance(error, InputError):
         return shorten(error, 1000), 2
     if isinstance(error, OSError):

@@ -5,6 +5,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from ...base.errors import InputError
+from ...base.ranks import here
 from .groups import (
     MINUTES,
     SEED,
@@ -26,7 +27,8 @@ def add_train(commands):
     other clip shapes. With --start, only the transformer is trained: it is fine-tuned from trained weights.
 
     The folder --out gets checkpoints, logs, previews and at the end model.safetensors. If a training was stopped,
-    by Ctrl-C or otherwise, the same command goes on from the last checkpoint.
+    by Ctrl-C or otherwise, the same command goes on from the last checkpoint. 'mpiexec -n 2 minivdit train full' has
+    two processes share the work, on one machine or on several, with the same result bit for bit.
 
     examples:
       minivdit train                   list the presets
@@ -59,6 +61,7 @@ def add_train(commands):
     parser.add("--seed", seed, SEED, 0)
     add_digits(parser, None, "the preset's")
     add_device(parser)
+    parser.set_defaults(on_ranks=True)
 
 
 def train(options):
@@ -83,7 +86,8 @@ def train(options):
         return show_settings(preset)
     data = clips_of(options, preset) if own else options.data
     out = Path(options.out or f"runs/{preset.name}")
-    if options.resume and not any((out / f"{stage}.safetensors").exists() for stage in ("autoencoder", "transformer")):
+    begun = [out / f"{stage}.safetensors" for stage in ("autoencoder", "transformer")]
+    if options.resume and here().first and not any(path.exists() for path in begun):
         raise InputError(f"there is no run to go on with in {out}; name its folder with --out, or leave --resume out")
     prepare(options)
     tell_of_slow_products()
@@ -97,6 +101,8 @@ def train(options):
     print(predict(preset, options.minutes, pipeline.stages_of(preset, finetuned), data), flush=True)
     how = {"seed": options.seed, "data": data, "minutes": options.minutes}
     model = pipeline.train_model(preset, out, start=weights, **how)
+    if not here().first:
+        return
     written = out / "model.safetensors"
     print(f"{written}: {written.stat().st_size / 2**20:.1f} MB ({model.fingerprint()})")
     caption = next(filter(None, data.captions), "") if own else "a 3 moving right"

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ...base import backend, machine
+from ...base.ranks import here
 from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
@@ -100,7 +101,8 @@ def predict(preset, minutes=None, stages=tuple(STAGES), data=None):
     """
     stages = {name: STAGES[name] for name in stages if getattr(preset, STAGES[name]).steps}
     memory = {name: require_memory(preset, setting, data) for name, setting in stages.items()}
-    speed, on_cpu = machine.cores_speed(), backend.device_name() == "cpu"
+    ranks = here().size
+    speed, on_cpu = ranks * machine.cores_speed(), backend.device_name() == "cpu"
     lines = [f"{preset.name}: {preset.summary}"]
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting, data=data)[0]
@@ -113,7 +115,10 @@ def predict(preset, minutes=None, stages=tuple(STAGES), data=None):
             f"  {name:12}{cost.parameters:>10,} parameters, {machine.amount(flops, 'FLOPs')} a step, "
             f"{machine.amount(memory[name])} of memory{', ' * bool(time)}{time}"
         )
-    lines.append(f"  this machine: matrix products at {machine.amount(speed, 'FLOP/s')}")
+    whose = "this machine" if ranks == 1 else f"all {ranks} ranks"
+    lines.append(f"  {whose}: matrix products at {machine.amount(speed, 'FLOP/s')}")
     if minutes is not None:
         lines.append(f"  as many steps as fit into {minutes:g} minutes")
+    if ranks > 1:
+        lines.append("  if a rank is lost, all end; the same command then goes on from the last checkpoint")
     return "\n".join(lines)

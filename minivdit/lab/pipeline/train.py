@@ -10,6 +10,7 @@ runs/quick/
   model.safetensors                   what `minivdit sample --weights` reads
 """
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -20,12 +21,14 @@ from ...base import backend, config, console, seeds
 from ...base.errors import InputError, shorten
 from ...base.locking import locked
 from ...base.machine import description, processor
+from ...base.ranks import here
 from ...data import digit_source
 from ...diffusion import SamplingSettings
 from ...generation import GenerationSettings, TextToVideo
 from ...training import checkpoint, presets, recipes
 from ...training.loop import fit
 from ...training.presets import OwnPreset
+from ...training.spread import require_shards
 from ...training.stages import (
     STAGES,
     autoencoder_task,
@@ -52,19 +55,22 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
     data: folder of MNIST; for clips of one's own their folder, or a ClipFolder. minutes: about how long, instead of the
     preset's numbers of steps. previews: how many times to draw and judge a few clips while the transformer is trained;
     once more at the end of its finetuning.
+    Where MPI started several ranks, all call this, and the first one reads and writes in the folder.
     Returns the TextToVideo, already saved as `out`/model.safetensors.
     """
-    out = Path(out)
-    with locked(out):
+    out, ranks = Path(out), here()
+    with locked(out) if ranks.first else contextlib.nullcontext():
         preset, data = _with_what_is_there(preset, data)
         sources = {"seed": seed, "data": data}
         if start is not None:
             _require_same_networks(preset, start, data)
         stages = stages_of(preset, start is not None)
-        _take_up_older_names(out)
-        _require_beginning(out, stages)
-        if isinstance(preset, OwnPreset):
-            _require_same_clips(out, preset, data)
+        _require_shards(preset, stages, ranks)
+        if ranks.first:
+            _take_up_older_names(out)
+            _require_beginning(out, stages)
+            if isinstance(preset, OwnPreset):
+                _require_same_clips(out, preset, data)
         shares = {name: share * (name in stages) for name, share in SHARES.items()}
         shares["transformer"] = 1 - sum(shares.values())
 
@@ -90,12 +96,13 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
         if "finetuning" in stages:
             task = finetuning_task(preset, autoencoder, task.model, data=data)
             train("finetuning", task, callbacks=draw("finetuning", 1))
-        notes = _notes(preset, out, stages, seed, start)
+        notes = ranks.first_does(lambda: _notes(preset, out, stages, seed, start))
         if isinstance(preset, OwnPreset):
             held_out = sum(map(data.is_held_out, data.entries))
             notes["clips"] = {"learnt": len(data.entries) - held_out, "held_out": held_out}
         model = assemble(preset, task.model, autoencoder, task.tokenizer, notes)
-        model.save(out / "model.safetensors")
+        if ranks.first:
+            model.save(out / "model.safetensors")
         return model
 
 
@@ -127,7 +134,9 @@ def _preview(run, state, *, preset, real, measure, path, times, seed, show):
     every, left = max(1, state.total // times), state.total - state.step
     if left and (state.step % every or left < every // 2):  # none just before the last
         return {}
-    with run.average.applied():
+    with run.averaged():
+        if not run.ranks.first:
+            return {}
         model = assemble(preset, run.task.model, run.task.autoencoder, run.task.tokenizer)
         video = model.generate(real.captions, seed=seed)
         metrics = measure(run.task, video, real.captions)
@@ -169,6 +178,12 @@ def require_effects(preset, changes, from_weights=False, by_minutes=False):
         usual = getattr(recipes.get(preset.name), part, None)
         if by_minutes and part in STAGES.values() and field == "steps" and usual.steps and not switch:
             raise InputError(f"{name} has no effect with --minutes, which sets the steps; leave one of them out")
+
+
+def _require_shards(preset, stages, ranks):
+    """Raise InputError unless each stage has a shard for every rank: now, and not when one has been trained."""
+    shards = {f"{STAGES[stage]}.shards": getattr(preset, STAGES[stage]).shards for stage in stages}
+    require_shards(ranks, min(shards.values()), [name for name, count in shards.items() if count < ranks.size])
 
 
 def _take_up_older_names(out):

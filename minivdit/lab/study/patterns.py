@@ -106,7 +106,7 @@ class PatternStudy(Study):
         for state in train(run):
             seconds.append(state.seconds)
             if state.step in self.looks(world, pattern):
-                with run.average.applied():
+                with run.averaged():
                     drawn = {pace: world.draw(task, pace) for pace in world.paces}
                 looks[str(state.step)] = {pace: _shares(world, video, pace) for pace, video in drawn.items()}
                 if state.step in shown:
