@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 
-from ...base.errors import InputError
+from ...base.errors import InputError, shorten
 from .drawing import Studio
 
 LARGEST_UPLOAD = "20mb"  # of one file
@@ -30,7 +30,7 @@ def serve(commands, weights=(), fixed=(), host="127.0.0.1", port=None, browser=T
         try:
             threading.Event().wait()
         finally:
-            page.close()
+            page.close(verbose=False)
 
 
 def launch(studio, host="127.0.0.1", port=None, browser=False):
@@ -56,5 +56,8 @@ def launch(studio, host="127.0.0.1", port=None, browser=False):
             **looks(),
         )
     except OSError as error:
-        raise InputError(f"can't listen at {host}, port {port or '7860 to 7959'}: {error}") from error
+        raise InputError(
+            f"can't listen at {shorten(host)}, port {port or '7860 to 7959'}: it is taken, or no address of this "
+            "machine; choose another --port or --host"
+        ) from error
     return page, address

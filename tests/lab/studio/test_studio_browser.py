@@ -10,6 +10,7 @@ import socket
 import numpy as np
 import pytest
 
+from minivdit.base.errors import InputError
 from minivdit.data.reading import open_clip, read_mask
 from minivdit.lab import studio as room
 from minivdit.lab.cli import main as cli
@@ -55,7 +56,7 @@ def served(browser, elsewhere, commands, tiny, tmp_path_factory):
         studio = Studio(commands, tiny, folder=folder)
         blocks, address = room.launch(studio)
         yield studio, address, blocks
-        blocks.close()
+        blocks.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +223,12 @@ def test_on_a_phone_it_fits(page):
     draw(page, "Draw")
     box = page.locator("#clip img").bounding_box()
     assert box["width"] > 250 and 0 <= box["y"] < 844  # the clip is brought into sight
+
+
+def test_a_port_that_is_taken_is_an_error_with_its_cure(served):
+    studio, _, blocks = served
+    with pytest.raises(InputError, match=r"it is taken, or .*choose another --port"):
+        room.launch(studio, port=blocks.server_port)
 
 
 def test_only_this_machine_can_connect_and_uploads_are_limited(served):
