@@ -5,6 +5,7 @@ Positional arguments of an operation are arrays or Tensors (gradients flow to Te
 
 from . import operators  # gives Tensor its + - * / @ ** and methods
 from .attend import attention, simple_attention
+from .collectives import all_gather, all_to_all, reduce_scatter
 from .elementwise import (
     absolute,
     add,

@@ -24,6 +24,7 @@ LAUNCHERS = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",  # mpirun of Open MPI
     "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",  # srun
 }
+SPIN = 0.002  # seconds that a rank waits without leaving its core to others, which may be the ones it waits for
 LONGEST = 20  # seconds that a rank with an error waits for the others to come to a meeting
 
 
@@ -61,6 +62,14 @@ class Ranks:
         """Whether this is the rank that speaks and writes files."""
         return self.rank == 0
 
+    def part(self, count, rank=None):
+        """Which of `count` things in a row a rank has, this one unless another is given: a range.
+
+        They are spread as evenly as can be; where there are fewer than ranks, some have none.
+        """
+        rank = self.rank if rank is None else rank
+        return range(count * rank // self.size, count * (rank + 1) // self.size)
+
     def meet(self, brought=None):
         """What each rank has brought, a list in the order of ranks. Anything that can be pickled."""
         return [brought]
@@ -77,10 +86,10 @@ class Ranks:
         """On the first rank the dicts of all ranks in one; elsewhere the rank's own."""
         return own
 
-    def all_to_all(self, arrays, shapes):
-        """For each rank, a list of arrays for it: returns for each rank a list of arrays from it, all float32.
+    def all_to_all(self, arrays, shapes, dtype="float32"):
+        """For each rank, a list of arrays for it: returns for each rank a list of arrays from it.
 
-        shapes: for each rank, the shapes of the arrays that come from it.
+        shapes: for each rank, the shapes of the arrays that come from it. dtype: that of all of them.
         """
         return arrays
 
@@ -93,7 +102,7 @@ class MPIRanks(Ranks):
 
     def __init__(self, size):
         mpi = _mpi(size)
-        self.world, self._float, self._barrier = mpi.COMM_WORLD, mpi.FLOAT, None
+        self.world, self._barrier = mpi.COMM_WORLD, None
         self.rank, self.size = self.world.rank, self.world.size
         self._meetings, self._data = self.world.Dup(), self.world.Dup()
         self._tell_what_nobody_catches()
@@ -116,12 +125,11 @@ class MPIRanks(Ranks):
         parts = self._meetings.gather(own)
         return own if parts is None else {name: value for part in parts for name, value in part.items()}
 
-    def all_to_all(self, arrays, shapes):
+    def all_to_all(self, arrays, shapes, dtype="float32"):
         sizes = [sum(array.size for array in some) for some in arrays]
         counts = [sum(map(math.prod, some)) for some in shapes]
-        sent, received = _flat([array for some in arrays for array in some]), _room(sum(counts))
-        sent_and_received = [sent, _places(sizes), self._float], [received, _places(counts), self._float]
-        self._finish(self._data.Ialltoallv(*sent_and_received))
+        sent, received = _flat([array for some in arrays for array in some], dtype), _room(sum(counts), dtype)
+        self._finish(self._data.Ialltoallv([sent, _places(sizes)], [received, _places(counts)]))
         found = iter(_cut(received, [shape for some in shapes for shape in some]))
         return [[next(found) for _ in some] for some in shapes]
 
@@ -129,7 +137,7 @@ class MPIRanks(Ranks):
         by_rank = [[array for array, owner in zip(arrays, owners) if owner == rank] for rank in range(self.size)]
         counts = [sum(array.size for array in some) for some in by_rank]
         sent, received = _flat(by_rank[self.rank]), _room(sum(counts))
-        self._finish(self._data.Iallgatherv([sent, self._float], [received, _places(counts), self._float]))
+        self._finish(self._data.Iallgatherv(sent, [received, _places(counts)]))
         whole = [array for some in by_rank for array in some]
         for array, new in zip(whole, _cut(received, [array.shape for array in whole])):
             array[...] = new
@@ -145,7 +153,7 @@ class MPIRanks(Ranks):
             waited = time.monotonic() - started
             if waited > longest:
                 return False
-            time.sleep(0 if waited < 0.01 else 0.001)
+            time.sleep(0 if waited < SPIN else 0.0001 if waited < 0.1 else 0.001)
         self._barrier = None
         return True
 
@@ -158,8 +166,9 @@ class MPIRanks(Ranks):
 
     def _finish(self, request):
         """Wait for an exchange of data. It needs this rank to look after it, so it hardly sleeps."""
+        started = time.monotonic()
         while not request.Test():
-            time.sleep(0)
+            time.sleep(0 if time.monotonic() - started < SPIN else 0.0001)
 
     def _tell_what_nobody_catches(self):
         """An error that ends a script on one rank ends all of them: otherwise they would wait for that one for ever."""
@@ -211,18 +220,18 @@ def _mpi(size):
     return MPI
 
 
-def _room(size):
-    """A flat array for so many float32."""
+def _room(size, dtype="float32"):
+    """A flat array for so many numbers."""
     import numpy as np  # here, so that help comes at once
 
-    return np.empty(size, np.float32)
+    return np.empty(size, dtype)
 
 
-def _flat(arrays):
-    """The numbers of some arrays side by side. A TypeError unless they are float32."""
+def _flat(arrays, dtype="float32"):
+    """The numbers of some arrays side by side. A TypeError unless all have this dtype."""
     import numpy as np
 
-    return np.concatenate([_room(0), *(array.reshape(-1) for array in arrays)], dtype=np.float32, casting="no")
+    return np.concatenate([_room(0, dtype), *(array.reshape(-1) for array in arrays)], dtype=dtype, casting="no")
 
 
 def _places(counts):

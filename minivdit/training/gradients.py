@@ -54,7 +54,7 @@ class GradientWorkers:
         batch = {name: backend.to_device(array) for name, array in batch.items()}
         parts = split_batch(batch, self.shards)
         weights = [batch_size(part) / batch_size(batch) for part in parts]
-        shards = self.spread.shards(len(parts))
+        shards = self.spread.ranks.part(len(parts))
         with backend.blas_threads(1):
             results = self.workers((shard, parts[shard], weights[shard]) for shard in shards)
         gradients = [found or self.handed_over[shard] for shard, (_, found, _) in zip(shards, results)]

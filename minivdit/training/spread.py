@@ -36,11 +36,6 @@ class Spread:
         self.names = [[name for name in parameters if name in group] for group in groups]
         self.own = {name: parameters[name] for name in self.names[ranks.rank]}
 
-    def shards(self, count, rank=None):
-        """Which of `count` shards are worked on by a rank, this one unless another is given: a range."""
-        rank = self.ranks.rank if rank is None else rank
-        return range(count * rank // self.ranks.size, count * (rank + 1) // self.ranks.size)
-
     def exchange(self, gradients, count):
         """From the gradients of this rank's shards those of its own parameters, of all `count` shards in their order.
 
@@ -48,7 +43,7 @@ class Spread:
         """
         sent = [[found[name] for found in gradients for name in names] for names in self.names]
         shapes = [parameter.shape for parameter in self.own.values()]
-        came = [shapes * len(self.shards(count, rank)) for rank in range(self.ranks.size)]
+        came = [shapes * len(self.ranks.part(count, rank)) for rank in range(self.ranks.size)]
         arrays = iter(chain(*self.ranks.all_to_all(sent, came)))
         return [{name: next(arrays) for name in self.own} for _ in range(count)]
 

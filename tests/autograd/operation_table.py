@@ -10,6 +10,7 @@ from cases import Case, Refusal, Sample, normal, positive, zeros
 from fused_table import FUSED
 
 from minivdit import autograd as ag
+from minivdit.base.ranks import Ranks
 
 UNARY_SHAPES = ((3, 5), (1,), (), (2, 0, 3), (7, 1, 3))
 
@@ -274,4 +275,24 @@ PRODUCTS = [
     convolution(1, 4),
 ]
 
-TABLE = ELEMENTWISE + REDUCTIONS + SHAPING + PRODUCTS + FUSED
+# By a rank that is alone; test_collectives.py has several.
+ALONE = Ranks()
+COLLECTIVES = [
+    Case(
+        "all_to_all",
+        [
+            normal((2, 3, 4), ranks=ALONE, cut=2, join=1, length=3),
+            normal((2, 0, 4), ranks=ALONE, cut=-1, join=1, length=0),
+            normal((3, 4, 2), ranks=ALONE, cut=0, join=-1, length=2),
+        ],
+        [Refusal((zeros(2, 3),), {"ranks": ALONE, "cut": 0, "join": 1, "length": 4}, r"must have 4 along axis 1")],
+    ),
+    Case(
+        "all_gather",
+        [normal((2, 3), ranks=ALONE, axis=1, length=3), normal((2, 3, 1), ranks=ALONE, axis=-3, length=2)],
+        [Refusal((zeros(2, 3),), {"ranks": ALONE, "axis": 0, "length": 5}, r"the part of 5 that rank 0 of 1 has")],
+    ),
+    Case("reduce_scatter", [normal((2, 3), ranks=ALONE, axis=1), normal((3, 1, 2), ranks=ALONE, axis=-1)]),
+]
+
+TABLE = ELEMENTWISE + REDUCTIONS + SHAPING + PRODUCTS + FUSED + COLLECTIVES

@@ -325,6 +325,6 @@ def test_every_parameter_and_every_shard_belongs_to_one_rank(size):
     owned = [name for spread in spreads for name in spread.own]
     assert sorted(owned) == sorted(parameters) and all(spread.names == spreads[0].names for spread in spreads)
     for count in (1, 3, 8):
-        assert [shard for spread in spreads for shard in spread.shards(count)] == list(range(count))
+        assert [shard for spread in spreads for shard in spread.ranks.part(count)] == list(range(count))
     sizes = [sum(parameter.size for parameter in spread.own.values()) for spread in spreads]
     assert max(sizes) - min(sizes) <= max(parameter.size for parameter in parameters.values())
