@@ -191,6 +191,7 @@ class MPIRanks(Ranks):
         found = self.meet((name, cores, versions))
         self.machines = len({name for name, _, _ in found})
         backend.share_cores(sum(other[:2] == (name, cores) for other in found))
+        backend.limit_blas()
         for rank, (name, _, versions) in enumerate(found):
             if versions != found[0][2]:
                 raise InputError(
