@@ -69,5 +69,5 @@ def test_every_file_and_folder_is_a_path():
     for name, parser in commands.choices.items():
         for action in parser._actions:
             if action.metavar in inputs:
-                wanted = outputs if action.dest in ("out", "keep", "readme", "csv") else inputs
+                wanted = outputs if action.dest in ("out", "keep", "readme", "csv", "nearest") else inputs
                 assert action.type is wanted[action.metavar], f"{name} {action.dest}"
