@@ -104,7 +104,7 @@ def journal_of(device, path, record, monkeypatch, save_every=200, callbacks=()):
     settings = presets.dataclasses.replace(settings, steps=4)
     if device == "gpu":
         watched = type("Watched", (UpdateOnGPU,), {"__call__": update})
-        monkeypatch.setattr(loop, "make_update", watched)
+        monkeypatch.setattr(loop, "make_update", lambda optimizer, average, everywhere: watched(optimizer, average))
         launch.launcher()  # looks whether the GPU computes
     record.clear()
     fit(task, settings, path, log_every=1, save_every=save_every, callbacks=callbacks, progress=False)
