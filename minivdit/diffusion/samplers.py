@@ -229,8 +229,8 @@ def _checked_levels(levels, x):
     change = np.diff(levels, axis=0).reshape(len(levels) - 1, -1)
     if (levels[-1] > levels[0]).any() or ((change > 0).any(axis=1) & (change < 0).any(axis=1)).any():
         raise InputError(
-            "sampling leads from noise (1) down to clean (0): no frame may end at a higher level than it began at, and "
-            "in a step in which some frames' levels rise none may fall"
+            "noise levels lead from noise (1) to clean (0): no frame may end at a higher level than it began at, and "
+            "in one step levels may rise or fall, not both"
         )
     if levels.ndim == 1:
         levels = levels[:, None, None]

@@ -25,10 +25,8 @@ def as_pixels(source, shape, name, model):
     """
     if source is None:
         raise InputError(f"{name} is missing; give an array, the name of a file, or a Pillow image")
-    channels, sources = (
-        model.autoencoder.config.image_channels,
-        source if isinstance(source, list | tuple) else [source],
-    )
+    channels = model.autoencoder.config.image_channels
+    sources = source if isinstance(source, list | tuple) else [source]
     if sources and all(map(_is_foreign, sources)):
         clips = [as_clip(one) for one in sources]
         for clip in clips:

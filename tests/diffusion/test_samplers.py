@@ -315,7 +315,10 @@ def test_clip_bounds_the_predicted_clean_sample():
         ({"prediction": "noise"}, "predict velocity or clean, or start below level 1"),
         ({"levels": np.array([0.0, 0.5])}, "no frame may end at a higher level"),
         ({"levels": np.array([1, 0.5, 0.8, 0]), "sampler": "ddim"}, "ddim with rising levels draws fresh noise"),
-        ({"levels": np.array([[[1, 1, 1]] * 2, [[0.5, 0.5, 1]] * 2, [[0.8, 0.8, 0]] * 2])}, "none may fall"),
+        (
+            {"levels": np.array([[[1, 1, 1]] * 2, [[0.5, 0.5, 1]] * 2, [[0.8, 0.8, 0]] * 2])},
+            "may rise or fall, not both",
+        ),
         ({"levels": np.ones((3, 2, 4))}, r"give \(steps \+ 1,\) or \(steps \+ 1, 2, 3\)"),
         ({"levels": np.ones(1)}, "at least 1 step"),
         ({"levels": 0.5}, "at least 1 step"),

@@ -42,7 +42,7 @@ TYPED = {
     "resample": "2",
     "context_noise": "0.3",
     "backwards": True,
-    "image": "/tmp/a b.png",
+    "image": "a b.png",
     "clip": "a.gif",
     "before": "a.gif",
     "after": "b.gif",
