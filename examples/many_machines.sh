@@ -10,11 +10,11 @@
 #SBATCH --cpus-per-task=1
 #SBATCH --time=04:00:00
 #SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
 set -u
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}  # srun doesn't take it from --cpus-per-task above since Slurm 22.05
 
-# Two minutes before the time is over, all are told to stop (--signal): the step is finished and saved. Submit the job
-# again to go on, with as many processes as you like up to the number of shards.
-#
 # A batch is cut into shards, and each process works on some. Four processes need four; the presets have two. The number
 # of shards changes the last bits of the result, the number of processes doesn't.
 #
@@ -24,3 +24,15 @@ set -u
 srun --mpi=pmi2 --kill-on-bad-exit=1 minivdit train full --out runs/full \
     --set autoencoder_training.shards=4 --set text_training.shards=4 \
     --set training.shards=4 --set finetuning.shards=4
+code=$?
+
+# Two to three minutes before the time is over, all processes are told to stop (--signal=TERM@120; this script isn't).
+# The step is finished and saved, and the exit code is 143, that of SIGTERM. The job then goes back into the queue, where
+# it may wait; begun again, it goes on from there. After scancel, which sends SIGTERM too, it doesn't: then it no longer
+# counts as running. Slurm itself begins it again where a machine failed or another job went first (--requeue). You can
+# also submit it again by hand, with as many processes as you like up to the number of shards.
+state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+if [ "$code" = 143 ] && [ "$state" = RUNNING ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 20 ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
