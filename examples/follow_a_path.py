@@ -60,9 +60,9 @@ for name, (video, path) in figures.items():
     way = np.hypot(*np.diff(path, axis=1).transpose(2, 0, 1)).sum(axis=1).mean()
     print(f"| {name} | {strayed(video, path)} | {way:.1f} |")
 
-shown = np.stack([figures[name][0][0] for name in list(figures)[1:4]])
-for clip, path in zip(shown, (own[0], own[0], bent[0])):  # a grey dot where the centre is to be
+shown = np.repeat(np.stack([figures[name][0][0] for name in list(figures)[1:4]]), 3, axis=-1)  # in colour
+for clip, path in zip(shown, (own[0], own[0], bent[0])):  # a red cross where the centre is to be
     for frame, (y, x) in zip(clip, path.round().astype(int)):
-        frame[y, x] = 0.5
+        frame[y - 1 : y + 2, x] = frame[y, x - 1 : x + 2] = (1, 0.2, 0.2)
 write_strips("follow_a_path.png", shown, list(figures)[1:4])
-print("follow_a_path.png: the dots are where the digit's centre was to be")
+print("follow_a_path.png: the crosses are where the digit's centre was to be")
