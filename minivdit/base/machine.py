@@ -91,13 +91,18 @@ def matmul_speed(size=512, seconds=0.2):
     return 2 * size**3 / best
 
 
+def core_speed():
+    """The same of one core."""
+    with backend.blas_threads(1):
+        return matmul_speed()
+
+
 def cores_speed():
     """The same of all cores together, each with products of its own, as training with a shard a core has them.
 
     One core is measured: threads that share a product wait for each other, and on a busy machine for most of the time.
     """
-    with backend.blas_threads(1):
-        return matmul_speed() * backend.thread_count()
+    return core_speed() * backend.thread_count()
 
 
 def processor():

@@ -53,9 +53,12 @@ class Told(Exception):
 
 
 class Ranks:
-    """A process that is alone. MPIRanks has the same methods for several; all of them must call each, in one order."""
+    """A process that is alone. MPIRanks has the same methods for several; all of them must call each, in one order.
 
-    rank, size, machines = 0, 1, 1
+    bytes_sent: of arrays, to other ranks, so far.
+    """
+
+    rank, size, machines, bytes_sent = 0, 1, 1, 0
 
     @property
     def first(self):
@@ -129,6 +132,7 @@ class MPIRanks(Ranks):
         sizes = [sum(array.size for array in some) for some in arrays]
         counts = [sum(map(math.prod, some)) for some in shapes]
         sent, received = _flat([array for some in arrays for array in some], dtype), _room(sum(counts), dtype)
+        self.bytes_sent += sent.itemsize * (sent.size - sizes[self.rank])
         self._finish(self._data.Ialltoallv([sent, _places(sizes)], [received, _places(counts)]))
         found = iter(_cut(received, [shape for some in shapes for shape in some]))
         return [[next(found) for _ in some] for some in shapes]
@@ -137,6 +141,7 @@ class MPIRanks(Ranks):
         by_rank = [[array for array, owner in zip(arrays, owners) if owner == rank] for rank in range(self.size)]
         counts = [sum(array.size for array in some) for some in by_rank]
         sent, received = _flat(by_rank[self.rank]), _room(sum(counts))
+        self.bytes_sent += sent.nbytes * (self.size - 1)
         self._finish(self._data.Iallgatherv(sent, [received, _places(counts)]))
         whole = [array for some in by_rank for array in some]
         for array, new in zip(whole, _cut(received, [array.shape for array in whole])):

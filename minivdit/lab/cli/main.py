@@ -15,6 +15,7 @@ from . import (
     abilities,
     bench,
     compare,
+    costs,
     data,
     demo,
     doctor,
@@ -35,6 +36,7 @@ FAMILIES = {
     "see inside": [studio.add_studio, explore.add_explore],
     "train and judge": [
         train.add_train,
+        costs.add_costs,
         recipes.add_recipes,
         judge.add_evaluate,
         compare.add_compare,

@@ -224,6 +224,16 @@ def number(least, most):
     return convert
 
 
+def several(convert):
+    """A converter to a list, of values that `convert` makes of what stands between commas."""
+
+    @shown_as(f"{convert.metavar}[,{convert.metavar}...]")
+    def read(text):
+        return [convert(part.strip()) for part in text.split(",")]
+
+    return read
+
+
 @shown_as("A,B")
 def names(text):
     """'joint, skip' as ['joint', 'skip']."""

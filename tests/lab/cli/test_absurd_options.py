@@ -41,6 +41,7 @@ POSITIONAL = {
     "inpaint": ["in.gif"],
     "explore": ["a 3 moving right"],
     "train": ["tiny"],
+    "costs": ["tiny"],
     "bench": ["cpu"],
     "kernels emulate": ["bias_gelu"],
     "lessons": ["report", "in.png"],
@@ -69,6 +70,7 @@ def light(model, monkeypatch, tmp_path):
     monkeypatch.setattr(TextToVideo, "draw", begin)
     monkeypatch.setattr(machine, "available_memory", lambda: 3 * 10**8)
     monkeypatch.setattr(machine, "cores_speed", lambda: 1e11)
+    monkeypatch.setattr(machine, "core_speed", lambda: 1e11)
     for room, names in {
         comparison: ["compare_weights"],
         studies: ["run_study"],

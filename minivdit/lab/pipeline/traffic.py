@@ -1,0 +1,171 @@
+"""What ranks will send each other, predicted from a preset before any of them is started, and how long that takes.
+
+    print(training_traffic(presets.get("full"), 2).told([Network(gigabits=10, microseconds=20)]))
+
+Bytes are exactly those that base.ranks counts, of arrays. What ranks tell each other when they meet (losses, squares of
+gradients, whether one was asked to stop) is a few KB and left out, but not the time that it takes to meet.
+
+Time is that of the usual model, in which a message takes latency + bytes / bandwidth (Thakur, Rabenseifner and Gropp
+2005, "Optimization of Collective Communication Operations in MPICH"). Each rank has a link of its own, which sends and
+receives at once; nothing is sent while a rank computes, which is how training/loop.py does it.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...base import machine
+from ...base.errors import InputError
+from ...base.ranks import Ranks
+from ...models import VideoDiT, costs
+from ...training.spread import Spread, require_shards
+from ...training.stages import tokenizer_of
+from .forecast import token_grid
+
+MEETINGS = 3  # of a training step: losses, squares of gradients, whether to stop
+COLLECTIVES = 3  # of a meeting: a barrier, then how long each message is, then the messages
+
+
+class Network(NamedTuple):
+    """gigabits: that a link carries in a second, each way. microseconds: before a message's first byte arrives."""
+
+    gigabits: float = 10.0
+    microseconds: float = 20.0
+
+    def seconds(self, messages, size):
+        """How long so many messages take, one after the other, that have `size` bytes together."""
+        return messages * self.microseconds / 1e6 + 8 * size / (self.gigabits * 1e9)
+
+    def __str__(self):
+        return f"{self.gigabits:g} Gbit/s, {self.microseconds:g} us"
+
+
+class OnPaper(Ranks):
+    """One of several ranks, none of which is there."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+    """Arrays go from each rank to all others, straight. sent, received: bytes of each rank, without its own share."""
+
+    name: str
+    sent: tuple
+    received: tuple
+
+    def seconds(self, network):
+        """Until the last rank has sent and got all of it."""
+        return network.seconds(len(self.sent) - 1, max(*self.sent, *self.received))
+
+
+@dataclasses.dataclass(frozen=True)
+class Traffic:
+    """All exchanges of a piece of work by so many ranks. meetings: how often they meet besides."""
+
+    title: str
+    ranks: int
+    exchanges: tuple
+    meetings: int = 0
+
+    @property
+    def sent(self):
+        """Bytes that each rank sends, a list."""
+        return [sum(exchange.sent[rank] for exchange in self.exchanges) for rank in range(self.ranks)]
+
+    def seconds(self, network):
+        """How long all of it takes."""
+        return self.seconds_of_meetings(network) + sum(exchange.seconds(network) for exchange in self.exchanges)
+
+    def seconds_of_meetings(self, network):
+        rounds = math.ceil(math.log2(self.ranks))  # until all have heard from all
+        return network.seconds(COLLECTIVES * self.meetings * rounds, 0)
+
+    def told(self, networks):
+        """A table, as text: bytes that a rank sends in the mean, that the busiest one sends, and times."""
+
+        def row(name, sent, seconds):
+            sizes = [machine.amount(sum(sent) / len(sent)), machine.amount(max(sent))] if sent else ["", ""]
+            times = "".join(f"{1e3 * seconds(network):>17,.4g} ms" for network in networks)
+            return f"{name:26}{sizes[0]:>12}{sizes[1]:>12}{times}"
+
+        links = "".join(f"{network!s:>20}" for network in networks)
+        lines = [self.title, f"{'':26}{'a rank sends':>12}{'busiest':>12}{links}"]
+        lines += [row(exchange.name, exchange.sent, exchange.seconds) for exchange in self.exchanges]
+        if self.meetings:
+            lines.append(row(f"{self.meetings} meetings", [], self.seconds_of_meetings))
+        return "\n".join([*lines, row("together", self.sent, self.seconds)])
+
+
+class _Shape(NamedTuple):
+    """As much of a Parameter as it takes to share it out."""
+
+    shape: tuple
+
+    @property
+    def size(self):
+        return math.prod(self.shape)
+
+
+def parameter_shapes(preset, data=None):
+    """The parameters of a preset's transformer by name, each with its shape and size; only one block is made."""
+    config, words = preset.transformer, len(tokenizer_of(preset, data))
+    shallow = dataclasses.replace(config, depth=1)
+    needed = 4 * costs.FLOAT * costs.clip_cost(shallow, token_grid(preset), vocabulary=words).parameters
+    if needed > (machine.available_memory() or math.inf):
+        raise InputError(f"a block of width {config.width} is too large to be made here; choose a smaller one")
+    found = {}
+    for name, parameter in VideoDiT(shallow, words, np.random.default_rng(0)).parameters().items():
+        blocks = range(config.depth) if name.startswith("blocks.0.") else [0]
+        found |= {name.replace("blocks.0.", f"blocks.{block}."): _Shape(parameter.shape) for block in blocks}
+    return found
+
+
+def training_traffic(preset, ranks, shards=None, parameters=None):
+    """The Traffic of a training step of the preset's transformer, data parallel; see training/spread.py.
+
+    shards: of a batch, the preset's unless given. parameters: see parameter_shapes. InputError where there are more
+    ranks than shards.
+    """
+    shards, parameters = shards or preset.training.shards, parameters or parameter_shapes(preset)
+    require_shards(OnPaper(0, ranks), shards, ["training.shards"])
+    names = Spread(parameters, OnPaper(0, ranks)).names
+    own = [costs.FLOAT * sum(parameters[name].size for name in some) for some in names]
+    worked, whole = [len(OnPaper(rank, ranks).part(shards)) for rank in range(ranks)], sum(own)
+    gradients = Exchange(
+        "gradients to their owners",
+        tuple(count * (whole - mine) for count, mine in zip(worked, own)),
+        tuple(mine * (shards - count) for count, mine in zip(worked, own)),
+    )
+    weights = Exchange("weights to all", tuple(mine * (ranks - 1) for mine in own), tuple(whole - mine for mine in own))
+    title = f"a training step: {shards} shard{'s' * (shards > 1)} on {ranks} rank{'s' * (ranks > 1)}"
+    return Traffic(title, ranks, (gradients, weights), MEETINGS if ranks > 1 else 0)
+
+
+def clips_of_a_shard(preset):
+    """How many clips the largest shard of a batch has."""
+    return math.ceil(preset.training.batch / preset.training.shards)
+
+
+def weak_scaling(preset, counts, networks, speed):
+    """A table in Markdown: what becomes of a training step where each further rank brings a shard of its own.
+
+    A shard has as many clips as the preset's, so the batch grows. counts: of ranks. networks: a list. speed: FLOP/s of
+    a rank. A column for each network: seconds of a step, and the share of it in which a rank computes.
+    """
+    parameters, clips = parameter_shapes(preset), clips_of_a_shard(preset)
+    words = len(tokenizer_of(preset))
+    computing = costs.clip_cost(preset.transformer, token_grid(preset), clips, vocabulary=words).training_flops / speed
+    whole = costs.FLOAT * sum(parameter.size for parameter in parameters.values())
+    head = ["ranks", "batch", "a rank sends, mean", "the busiest", "with equal slices", *map(str, networks)]
+    rows = [head, ["---"] * len(head)]
+    for count in counts:
+        step = training_traffic(preset, count, count, parameters)
+        sizes = (sum(step.sent) / count, max(step.sent), 2 * whole * (count - 1) / count)
+        times = [computing + step.seconds(network) for network in networks]
+        told = [f"{time:,.3g} s, {computing / time:.0%}" for time in times]
+        rows.append([f"{count:,}", f"{count * clips:,}", *map(machine.amount, sizes), *told])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
