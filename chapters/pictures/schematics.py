@@ -729,6 +729,51 @@ def capstone():
     return y + 232, drawn
 
 
+def many_ranks():
+    """Four ranks in a ring, with the slices that go round; and who has which tokens in which heads, twice."""
+    y, wide, high, colours = TOP + 44, 118, 62, ("sand", "peach", "violet", "green")
+    corners = [(EDGE, y), (EDGE + 216, y), (EDGE + 216, y + 118), (EDGE, y + 118)]
+    drawn = [text(EDGE + 167, y - 16, "a batch on four ranks", 14, bold=True)]
+    for rank, ((left, top), colour) in enumerate(zip(corners, colours)):
+        drawn.append(box(left, top, wide, high, colour, f"rank {rank}", f"shards {2 * rank}, {2 * rank + 1}"))
+    left, right, above, below = EDGE + wide / 2, EDGE + 216 + wide / 2, y + high / 2, y + 118 + high / 2
+    drawn += [
+        arrow(EDGE + wide + 4, above, EDGE + 212, above, "backward"),
+        arrow(right, y + high + 4, right, y + 114, "backward"),
+        arrow(EDGE + 212, below, EDGE + wide + 4, below, "backward"),
+        arrow(left, y + 114, left, y + high + 4, "backward"),
+        text(EDGE + 167, y + 86, "slices of gradients", 13, "backward", bold=True),
+        text(EDGE + 167, y + 104, "go round and add up", 13, "backward"),
+    ]
+    cell, first, second = 17, 420, 636
+    drawn.append(text((first + second + 8 * cell) / 2, y - 16, "a clip on four ranks", 14, bold=True))
+    for place, (name, at) in enumerate((("some tokens, all heads", first), ("all tokens, some heads", second))):
+        for head in range(4):
+            for token in range(8):
+                rank = head if place else token // 2
+                drawn.append(
+                    rect(at + cell * token, y + 26 + cell * head, cell - 1, cell - 1, colours[rank], 2, "line")
+                )
+        drawn += [
+            text(at + 4 * cell, y + 16, "8 tokens", 12, "soft"),
+            text(at - 6, y + 66, "4 heads", 12, "soft", "end") if not place else "",
+            text(at + 4 * cell, y + 116, name, 12, "soft"),
+        ]
+    middle = (first + 8 * cell + second) / 2
+    drawn += [
+        arrow(middle - 28, y + 52, middle + 28, y + 52, "forward"),
+        arrow(middle + 28, y + 70, middle - 28, y + 70, "forward"),
+        text(middle, y + 40, "all-to-all", 12, "forward", bold=True),
+        box(first, y + 138, second + 8 * cell - first, 42, "blue", "", "attention here: each head has all tokens"),
+        arrow(second + 4 * cell, y + 121, second + 4 * cell, y + 134, "line"),
+        note(
+            y + 214,
+            "Goes in: a batch, or one long clip. Comes out: the weights, or the clip, that one process would make.",
+        ),
+    ]
+    return y + 232, drawn
+
+
 def bridge():
     y, wide, right = TOP + 14, 220, WIDTH - EDGE - 220
     rows = (
@@ -784,6 +829,11 @@ CHAPTERS = {
     14: ("Six tasks, each a row of given and noisy frames, and one network", ("noise", "sampler", "clip"), abilities),
     15: ("Nine ideas of nine systems, by the part that they change", WAY, systems),
     16: ("Ten steps from a world of one's own to weights with a card", WAY + UNDER, capstone),
+    17: (
+        "Four ranks, each with a quarter of the work; gradients go round in a ring, tokens are exchanged for heads",
+        ("gradients", "attention"),
+        many_ranks,
+    ),
     18: ("Weights go to PyTorch and back; a sampler here and a scheduler there draw equal clips", WAY, bridge),
 }
 

@@ -525,7 +525,7 @@ either side?
 - **Online softmax** is older: [Milakov and Gimelshein 2018](references.md#milakov-2018); that attention needs no
   quadratic memory was noted by [Rabe and Staats 2021](references.md#rabe-2021).
 - **Several machines** can hold a part of the keys each and bring their results together as in exercise 3: *ring attention*
-  ([Liu et al. 2023](references.md#liu-2023)).
+  ([Liu et al. 2023](references.md#liu-2023), and [chapter 17](17_beyond_one_machine.ipynb)).
 - **Scores that grow.** Large models normalise queries and keys before the product, so that scores have a bound
   ([Dehghani et al. 2023](references.md#dehghani-2023)). So does this project, and since the bound is known, its tiled
   form can then do without the running maximum.

@@ -865,6 +865,7 @@ would call good. Which measure would have noticed? Add it, with its ceiling and 
 - [Srivastava et al. 2015](references.md#srivastava-2015): moving digits, a world that was invented to be measured.
 - Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/lab/evaluation/report.py`; `examples/results/tried.md`, what failed on the way.
 
-That was the last chapter on models of your own. [Chapter 18](18_on_to_the_big_ones.ipynb) leads on to the big ones, and
+That was the last chapter on models of your own. [Chapter 17](17_beyond_one_machine.ipynb) spreads a training over many
+machines. [Chapter 18](18_on_to_the_big_ones.ipynb) leads on to the big ones, and
 [the map](README.md#the-map) shows which chapters you have skipped.
 """

@@ -516,7 +516,7 @@ GPU has 80 GB or so. So large models need what small ones don't:
 - **Parallelism.** The batch is split, as in our shards. The 16 bytes are split over the GPUs (ZeRO, FSDP). Single matrices are
   split (tensor parallelism, [Shoeybi et al. 2019](references.md#shoeybi-2019)). And since one *clip* no longer fits, its tokens
   are split as well, with keys and values sent round ([Liu et al. 2023](references.md#liu-2023), and
-  `opensora/acceleration/parallel_states.py`). Chapter 17, on training over several machines, isn't written yet.
+  `opensora/acceleration/parallel_states.py`). [Chapter 17](17_beyond_one_machine.ipynb) builds all but the matrices.
 - **Text encoder.** Not trained along, but taken from language models. CogVideoX reads 226 tokens with T5-XXL, whose encoder is
   larger than CogVideoX-2B's transformer: its shape (24 layers of width 4,096, inner width 10,240) gives the number printed below.
   HunyuanVideo takes a multimodal language model ([Kong et al. 2024](references.md#kong-2024)).

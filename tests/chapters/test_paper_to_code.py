@@ -25,7 +25,8 @@ def names_in(path):
         found |= {getattr(node, field, None) for field in ("name", "id", "arg", "attr")}
         if isinstance(node, ast.ClassDef):
             inside = [getattr(part, "name", None) for part in node.body]
-            inside += [target.id for part in node.body if isinstance(part, ast.Assign) for target in part.targets]
+            targets = [target for part in node.body if isinstance(part, ast.Assign) for target in part.targets]
+            inside += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
             found |= {f"{node.name}.{name}" for name in inside}
     return found
 

@@ -4,4 +4,4 @@ It is part of the package, and not of the chapters' folder, so that a notebook o
 """
 
 from . import check
-from .notebook import installed, size
+from .notebook import installed, mpiexec, size

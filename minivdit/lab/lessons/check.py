@@ -18,4 +18,5 @@ from .ch13 import ch13_backward, ch13_blocks, ch13_causal, ch13_padding, ch13_ti
 from .ch14 import ch14_latents, ch14_outwards, ch14_rounds, ch14_truth
 from .ch15 import ch15_causal, ch15_compress, ch15_skiparse, ch15_strata, ch15_waste
 from .ch16 import ch16_floor, ch16_levels, ch16_steps, ch16_strengths
+from .ch17 import ch17_bits, ch17_gather, ch17_heads, ch17_join, ch17_seconds
 from .ch18 import ch18_conv, ch18_memory, ch18_pairs, ch18_unshift

@@ -18,7 +18,7 @@ CHAPTERS = (  # that have exercises
     *("00_start_here", "01_autograd", "02_layers_and_learning", "03_adding_noise", "04_removing_noise", "05_attention"),
     *("06_patches_and_positions", "07_the_transformer_block", "08_text_guidance", "09_latent_diffusion"),
     *("10_the_consistency_problem", "11_joint_attention", "12_the_bill", "13_the_kernel_ladder", "14_every_ability"),
-    *("15_the_systems", "16_capstone", "18_on_to_the_big_ones"),
+    *("15_the_systems", "16_capstone", "17_beyond_one_machine", "18_on_to_the_big_ones"),
 )
 STUBS = {  # {chapter: {exercise: the name of the function that is asked for}}
     chapter: {name: check.stub for name, check in EXERCISES.items() if name[2:4] == chapter[:2]} for chapter in CHAPTERS
