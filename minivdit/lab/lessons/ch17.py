@@ -28,7 +28,9 @@ def ch17_bits(answer, generator):
     _one_each("the slice", got, expected)
     wrong = sum(int((np.asarray(one) != right).sum()) for one, right in zip(got, expected))
     if wrong or any(np.asarray(one).dtype != np.float32 for one in got):
-        raise Wrong(f"nearly, but {wrong} of {numbers} numbers have other bits. In which order, and type, are they added?")
+        raise Wrong(
+            f"nearly, but {wrong} of {numbers} numbers have other bits. In which order, and type, are they added?"
+        )
 
 
 def _gradient(generator, numbers):

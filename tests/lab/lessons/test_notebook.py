@@ -34,7 +34,9 @@ def with_mpi4py(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes a program of a script")
-@pytest.mark.parametrize(("version", "more"), [("HYDRA build details", []), ("mpiexec (Open MPI) 5", ["--oversubscribe"])])
+@pytest.mark.parametrize(
+    ("version", "more"), [("HYDRA build details", []), ("mpiexec (Open MPI) 5", ["--oversubscribe"])]
+)
 def test_mpiexec_is_the_one_beside_python_and_open_mpi_is_told_that_ranks_share_cores(with_mpi4py, version, more):
     starter = with_mpi4py / "mpiexec"
     starter.write_text(f"#!/bin/sh\necho '{version}'\n")

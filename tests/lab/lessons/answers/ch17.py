@@ -197,7 +197,9 @@ RIGHT = {
     "ch17_seconds": [
         seconds,
         seconds_by_loop,
-        lambda n, d, r, s, b, late: np.array([4 * n**2 * d / r / s, 16 * n * d * (r - 1) / r**2 / b + 4 * (r - 1) * late]),
+        lambda n, d, r, s, b, late: np.array(
+            [4 * n**2 * d / r / s, 16 * n * d * (r - 1) / r**2 / b + 4 * (r - 1) * late]
+        ),
         lambda n, d, r, s, b, late: (4 * (n / r) * n * d / s, 4 * (4 * n / r * d * (1 - 1 / r) / b + (r - 1) * late)),
         lambda n, d, r, s, b, late: [np.float64(4 * n * n * d) / s / r, (r - 1) * (16 * n * d / r / r / b + 4 * late)],
     ],
