@@ -224,7 +224,7 @@ nearest to the true sum. Write it as $\oplus$. It is off by a factor of $1 + \de
 $$(a \oplus b) \oplus c \;=\; \big((a + b)(1 + \delta_1) + c\big)(1 + \delta_2) \;\approx\; (a + b + c)(1 + \delta_2) + (a + b)\,\delta_1.$$
 
 In the other order the last term is $(b + c)\,\delta_1'$. So the two results differ by about $u$ times the larger of
-$|a+b|$ and $|b+c|$. Usually that is the last bit. In the example $|b + c|$ is $10^8$.
+$|a+b|$ and $|b+c|$. Usually that changes the last bit. In the example $|b + c|$ is $10^8$.
 
 The ring adds each slice in another order, and this order depends on $N$. So the same training on 2 and on 4 machines
 gives other bits. This project wants the same ones. Then a test may ask for *equal* instead of *nearly equal*, and a wrong
@@ -244,7 +244,7 @@ def all_to_all(rank, arrays):
 
 
 def add_in_order(rank, shards):
-    """shards: the arrays (V,) of this rank's shards. Returns this rank's slice of the sum over the shards of all ranks."""
+    """shards: the arrays (P,) of this rank's shards. Returns this rank's slice of the sum over the shards of all ranks."""
     parts = [rank.part(len(shards[0]), to) for to in range(rank.size)]
     came = all_to_all(rank, [np.stack([shard[part] for shard in shards]) for part in parts])
     total, *others = np.concatenate(came)
@@ -364,7 +364,7 @@ plt.show()
 
 for N in (1, 2, 4):
     assert all(np.array_equal(history, trainings[1, True][0][0]) for history, _ in trainings[N, True])
-    print(f"{N} ranks: bytes of Adam's averages on rank 0: {trainings[N, False][0][1]} plainly, "
+    print(f"N = {N}: bytes of Adam's averages on rank 0: {trainings[N, False][0][1]} plainly, "
           f"{trainings[N, True][0][1]} spread")  # fmt: skip
 
 # %% [markdown]
@@ -387,19 +387,17 @@ P = sum(parameter.size for parameter in parameters.values())
 for N in (1, 2, 4, 8, 16):
     most = max(sum(parameter.size for parameter in Spread(parameters, Rank(r, N, {})).own.values()) for r in range(N))
     even, fullest = (8 + 12 / N) * P, 8 * P + 12 * most
-    print(
-        f"{N:>2} ranks: 8 P + 12 P / N = {even / 1e6:5.1f} MB; the library's fullest rank has {fullest / 1e6:5.1f} MB"
-    )
+    print(f"N = {N:>2}: 8 P + 12 P / N = {even / 1e6:5.1f} MB; the library's fullest rank has {fullest / 1e6:5.1f} MB")
     assert fullest < 1.1 * even
 
 # %% [markdown]
 r"""
 ## The same with MPI
 
-MPI is the standard for messages between processes ([MPI Forum 2023](references.md#mpi-forum-2023)). `mpiexec -n 4 python
-program.py` starts four, here or on many machines. The functions above need nothing but `send`, `receive` and `part`. So
-we write them into a file, unchanged, beside a `Rank` that sends with MPI. `isend` means: send, and don't wait until it
-has arrived.
+MPI is the standard for messages between processes ([MPI Forum 2023](references.md#mpi-forum-2023)). The command
+`mpiexec -n 4 python program.py` starts four, here or on many machines. The functions above need nothing but `send`,
+`receive` and `part`. So we write them into a file, unchanged, beside a `Rank` that sends with MPI. `isend` means: send,
+and don't wait until it has arrived.
 """
 
 # %%
@@ -427,11 +425,11 @@ TAIL = """
 rank = Rank(MPI.COMM_WORLD)
 history, _ = train(rank, 20, spread=True)
 if rank.rank == 0:
-    print(rank.size, "processes:", hashlib.sha256(history[-1].tobytes()).hexdigest()[:16])
+    print(f"mpiexec -n {rank.size}:", hashlib.sha256(history[-1].tobytes()).hexdigest()[:16])
 """
 program = "\n\n".join([HEAD, *map(inspect.getsource, (all_to_all, add_in_order, gradient, train)), TAIL])
 fingerprint = hashlib.sha256(trainings[1, True][0][0][19].tobytes()).hexdigest()[:16]
-print("the notebook :", fingerprint)
+print("the notebook:", fingerprint)
 with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / "program.py").write_text(program)
     for N in (1, 2, 4):
@@ -456,8 +454,8 @@ sent in the middle of the network, and gradients must go back through them. (Fro
 counted tokens in other chapters, counts ranks.)
 
 Write what all ranks have as one long vector $x$. All-to-all moves each entry to another place and changes none. So it is
-a matrix $\Pi$ with a single 1 in every row and column: $y = \Pi x$. The loss is the sum of what all ranks contribute, $L
-= \sum_r L_r(y_r)$. By the chain rule
+a matrix $\Pi$ with a single 1 in every row and column: $y = \Pi x$. The loss is the sum of what all ranks
+contribute, $L = \sum_r L_r(y_r)$. By the chain rule
 
 $$\bar x = \Pi^{\mathsf T}\, \bar y, \qquad \Pi^{\mathsf T} = \Pi^{-1},$$
 
@@ -469,8 +467,11 @@ everything back.** The library's `ag.all_to_all` is that. Our `Rank` only has to
 # %%
 class Speaking(Rank):
     def all_to_all(self, arrays, shapes, dtype=None):
-        """A list of arrays for each rank, here of one array. Ours bring their shape along."""
-        return [[came] for came in all_to_all(self, [array for (array,) in arrays])]
+        """For each rank a list of arrays; shapes: of those that will come. Ours bring their shape along."""
+        for to, some in enumerate(arrays):
+            for array in some:
+                self.send(to, array)
+        return [[self.receive(source) for _ in some] for source, some in enumerate(shapes)]
 
 
 # %% [markdown]
@@ -517,8 +518,11 @@ and which ones stay?
 tokens, heads, width = 12, 4, 8
 token_owner, head_owner = (np.repeat(range(4), count // 4) for count in (tokens, heads))
 figure, panels = plt.subplots(2, 1, figsize=(6.5, 3), layout="constrained", sharex=True)
-for axes, owner, name in zip(panels, (token_owner[None].repeat(4, 0), head_owner[:, None].repeat(12, 1)),
-                             ("outside attention: some tokens, all heads", "in attention: all tokens, some heads")):  # fmt: skip
+owners = {
+    "outside attention: some tokens, all heads": token_owner[None, :].repeat(heads, axis=0),
+    "in attention: all tokens, some heads": head_owner[:, None].repeat(tokens, axis=1),
+}
+for axes, (name, owner) in zip(panels, owners.items()):
     axes.pcolormesh(owner, cmap=plt.matplotlib.colors.ListedColormap([f"C{i}" for i in range(4)]), edgecolors="w")
     for (head, token), rank in np.ndenumerate(owner):
         axes.text(token + 0.5, head + 0.5, rank, ha="center", va="center", color="w")
@@ -681,7 +685,7 @@ first those of rank 0. Return the slices of their sum, one for each rank, with t
 
 # %%
 def slices_of_the_sum(held):
-    pass  # fill me in, about 5 lines
+    pass  # fill me in, about 4 lines
 
 
 check.ch17_bits(slices_of_the_sum)
@@ -696,7 +700,7 @@ list. (Chapter 1: what is copied forward ...)
 
 # %%
 def gather_pullback(grads):
-    pass  # fill me in, about 3 lines
+    pass  # fill me in, about 2 lines
 
 
 check.ch17_gather(gather_pullback)
@@ -710,7 +714,7 @@ Ulysses' exchange, (n, h / N, d). Ranks divide neither tokens nor heads evenly.
 
 # %%
 def heads_for_tokens(parts):
-    pass  # fill me in, about 4 lines
+    pass  # fill me in, about 3 lines
 
 
 check.ch17_heads(heads_for_tokens)
@@ -725,7 +729,7 @@ logarithm. Logarithms may be some thousands, and -inf for a part without a key (
 
 # %%
 def join(outputs, logs):
-    pass  # fill me in, about 5 lines
+    pass  # fill me in, about 3 lines
 
 
 check.ch17_join(join)
