@@ -31,7 +31,7 @@ def steps(preset, turns=15, compiled=False, plain=False):
     """
 
     def measure():
-        name, *count = ("train tiny", 1, 0) if gpu_timing.short() else (f"train {preset}", turns, 3)
+        name, *count = ("train 1x64x32x1x1", 1, 0) if gpu_timing.short() else (f"train {preset}", turns, 3)
         sides, notes = ["ours"], []
         if gpu_timing.torch_has_a_gpu():
             sides += ["eager", *["compiled"] * compiled]

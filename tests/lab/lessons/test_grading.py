@@ -199,10 +199,26 @@ def test_the_code_knows_neither_the_home_nor_the_secrets_of_who_grades(monkeypat
     assert not Path(folder).exists()
 
 
+# One solution trains a network for half a minute. tests/chapters runs it, and here it hands in clips of the world itself.
+NOT_TRAINED = {
+    "thrifty = trained(patterns, seed=0, steps=240)\n": "from minivdit.lab.study.ball import rolling\n",
+    'return draw(thrifty, "fast", noise)\n': (
+        'return rolling(np.random.default_rng(0), np.full(len(noise), PACES["fast"]))[0]\n'
+    ),
+}
+
+
 @pytest.mark.parametrize("chapter", [*STUBS])
-def test_the_solutions_of_every_chapter_are_solved(chapter):
+def test_the_solutions_of_every_chapter_are_solved(chapter, tmp_path):
     """So each exercise can be graded from another process, whatever its answer takes and returns."""
     source = Path(__file__).parents[3] / "chapters" / "solutions" / "source" / f"{chapter}.py"
+    if chapter == "10_the_consistency_problem":
+        text = source.read_text(encoding="utf-8")
+        for old, new in NOT_TRAINED.items():
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        source = tmp_path / source.name
+        source.write_text(text, encoding="utf-8")
     (one,) = [report.sheet("ann", source, 600)]
     assert {name: repr(verdict) for name, verdict in one.verdicts.items() if not verdict} == {}
     assert set(one.verdicts) == set(STUBS[chapter])
