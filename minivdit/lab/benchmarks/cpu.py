@@ -21,19 +21,19 @@ from ...base.errors import InputError
 from ...base.files import write_file
 from ...training import presets
 from . import worker, workloads
-from .sides import SIDES, installed, takes
+from .sides import SIDES, installed, prepare, takes
 
 PAUSE = 0.05  # seconds between two turns, in which the threads of the last one go to sleep
 TOLERANCE = 1e-3  # of the largest entry of an array: float32 sums in another order, through a whole network
 
 
 class Worker:
-    """One side of one workload, in a process of its own; see worker.py."""
+    """One side of one workload, in a process of its own; see worker.py. prepare: as sides.prepare."""
 
-    def __init__(self, side, name, threads, device="cpu"):
+    def __init__(self, side, name, threads, device="cpu", prepare=prepare):
         spawn = multiprocessing.get_context("spawn")
         self.line, there = spawn.Pipe()
-        self.process = spawn.Process(target=worker.main, args=(there, side, name, threads, device))
+        self.process = spawn.Process(target=worker.main, args=(there, prepare, side, name, threads, device))
         self.process.start()
         there.close()
         self.side, self.name = side, name

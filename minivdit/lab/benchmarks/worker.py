@@ -14,7 +14,6 @@ import time
 
 from ...base.backend import to_numpy
 from ...base.errors import InputError
-from . import sides
 
 
 def resident_memory(process="self"):
@@ -40,15 +39,15 @@ def give_back_memory():
         file.write("5")
 
 
-def main(line, side, name, threads, device):
+def main(line, prepare, *what):
     """Prepare a workload, send its FLOPs, and answer requests until there are no more; or send what went wrong.
 
-    line: a Connection. side: of sides.SIDES. device: 'cpu' or 'gpu'.
+    line: a Connection. prepare(*what): makes a workloads.Prepared, as sides.prepare does.
     A request is the name of one of REQUESTS.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
     try:
-        prepared = sides.prepare(side, name, threads, device)
+        prepared = prepare(*what)
         give_back_memory()
         before, _ = resident_memory()
         line.send(prepared.flops)

@@ -122,8 +122,11 @@ class LatentTask(TransformerTask):
 DIFFUSION = presets.get("small").diffusion
 
 
-def training(kind, subject, threads):
-    """(Run, batch) of a workload: every weight random, also those that start at zero."""
+def training(kind, subject, threads, shards=1, ranks=None):
+    """(Run, batch) of a workload: every weight random, also those that start at zero.
+
+    shards: at least so many. ranks: see loop.Run.
+    """
     generator = np.random.default_rng(0)
     if subject in presets.PRESETS:
         task, settings = preset_task(kind, presets.get(subject), generator)
@@ -131,7 +134,8 @@ def training(kind, subject, threads):
         task, settings = _shape_task(subject, generator)
     for parameter in task.parameters.values():
         parameter.data += 0.02 * backend.normal(generator, parameter.shape)
-    return Run(task, settings, threads=threads), task.batch(generator)
+    settings = dataclasses.replace(settings, shards=max(settings.shards, shards))
+    return Run(task, settings, threads=threads, ranks=ranks), task.batch(generator)
 
 
 def _read_shape(subject):

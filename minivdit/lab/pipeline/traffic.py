@@ -39,7 +39,7 @@ class Network(NamedTuple):
         return messages * self.microseconds / 1e6 + 8 * size / (self.gigabits * 1e9)
 
     def __str__(self):
-        return f"{self.gigabits:g} Gbit/s, {self.microseconds:g} us"
+        return f"{self.gigabits:.3g} Gbit/s, {self.microseconds:.3g} us"
 
 
 class OnPaper(Ranks):
@@ -89,10 +89,10 @@ class Traffic:
 
         def row(name, sent, seconds):
             sizes = [machine.amount(sum(sent) / len(sent)), machine.amount(max(sent))] if sent else ["", ""]
-            times = "".join(f"{1e3 * seconds(network):>17,.4g} ms" for network in networks)
+            times = "".join(f"{1e3 * seconds(network):>19,.4g} ms" for network in networks)
             return f"{name:26}{sizes[0]:>12}{sizes[1]:>12}{times}"
 
-        links = "".join(f"{network!s:>20}" for network in networks)
+        links = "".join(f"{network!s:>22}" for network in networks)
         lines = [self.title, f"{'':26}{'a rank sends':>12}{'busiest':>12}{links}"]
         lines += [row(exchange.name, exchange.sent, exchange.seconds) for exchange in self.exchanges]
         if self.meetings:
