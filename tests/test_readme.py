@@ -109,7 +109,7 @@ def surroundings(programs, home):
         "PATH": path,
         "HOME": str(home),
         "MINIVDIT_SHORT": "1",
-        # In a new home all operations would be compiled anew, which takes longer than most lines: test_wheel.py does it.
+        # A new home has no compiled operations, and making them takes longer than any line: tests/test_wheel.py does.
         "NUMBA_DISABLE_JIT": "1",
         "MPLBACKEND": "Agg",
         "PYTEST_ADDOPTS": "-q tests/base/test_files.py",  # of all tests these: the command is the README's

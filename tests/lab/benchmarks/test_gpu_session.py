@@ -103,7 +103,7 @@ def job(function, *arguments, **options):
 def test_what_goes_wrong_is_a_note_and_the_rest_goes_on(planted, tmp_path):
     path, seen = tmp_path / "new" / "gpu.json", []
     jobs = job("raises"), job("dies", 7), job("cannot_begin"), job("grows"), job("hangs", "stuck", patience=8)
-    sections = [Section("all", 60, jobs, 5), Section("late", 6, (job("hangs", "late"),))]
+    sections = [Section("late", 6, (job("hangs", "late"),)), Section("all", 60, jobs, 5)]
     sections.append(Section("signals", 40, (job("dies", -signal.SIGSEGV),)))
     sections.append(Section("no time", -1000, (job("raises"),)))
     assert Session(Results(path), seen.append).run(sections) < 0

@@ -199,7 +199,7 @@ def test_the_code_knows_neither_the_home_nor_the_secrets_of_who_grades(monkeypat
     assert not Path(folder).exists()
 
 
-# One solution trains a network for half a minute. tests/chapters runs it, and here it hands in clips of the world itself.
+# One solution trains a network for half a minute, as tests/chapters does. Here it hands in clips of the world itself.
 NOT_TRAINED = {
     "thrifty = trained(patterns, seed=0, steps=240)\n": "from minivdit.lab.study.ball import rolling\n",
     'return draw(thrifty, "fast", noise)\n': (
