@@ -166,9 +166,10 @@ r"""
 
 - *Memory.* 10 billion weights take 160 GB. Over the 8 GPUs of a machine that is 20 GB each. So the weights must be spread
   (stage 3) over at least one machine. Over all 1,000 it is 0.16 GB, and gathering then crosses the slower network.
-- *A clip.* 100,000 tokens through 10 billion weights take $6 \cdot 10^{10} \cdot 10^5 = 6 \cdot 10^{15}$ FLOPs, and the
-  scores come on top: 15 s on one GPU. All its activations don't fit beside 20 GB. So 8 GPUs of a machine share a clip
-  (Ulysses, with the fast network).
+- *A clip.* 100,000 tokens through 10 billion weights take $6 \cdot 10^{10} \cdot 10^5 = 6 \cdot 10^{15}$ FLOPs. With 48
+  blocks of width 4,096 the scores take $3 \cdot 4\, n^2 D \cdot 48 \approx 2.4 \cdot 10^{16}$ on top. That is over a
+  minute on one GPU, and its activations don't fit beside 20 GB. So the 8 GPUs of a machine share a clip (Ulysses, with
+  the fast network).
 - *The batch.* Then there are 125 clips, one a machine, 12.5 million tokens a step.
 - *Sending.* Below: gradients in 16 bits between machines, each GPU an eighth of them, and Ulysses inside.
 - *Failures.* One GPU in five years is one in 1,826 days; of a thousand, one about every 44 hours, and other parts fail
