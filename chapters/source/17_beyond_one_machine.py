@@ -659,6 +659,9 @@ $$\frac{6 P\, n/N}{s} = \frac{8 P}{b} \quad\Longleftrightarrow\quad \frac{n}{N} 
 So the number to know of a cluster is $s/b$, the FLOPs that a rank does in the time of one byte. **Attention** is another
 matter. Each of $N$ ranks computes $4 n^2 D / N$ FLOPs forward, a number that grows with $n^2$. What it sends grows with
 $n$ only. So for a clip that is long enough, sharing out its tokens pays on any network. The seconds are exercise 5.
+
+For machines of your own, `mpiexec -n 2 minivdit bench mpi` measures $\ell$ and $b$. From these
+`minivdit costs full --ranks 1,16,256` predicts a step.
 """
 
 # %%
