@@ -35,3 +35,20 @@ def test_tables_of_speed_are_made_of_what_the_benchmark_writes():
     empty = TABLES["of_speed"](None)
     assert [found[0] for found in empty] == [machine[0], rows[0], medians[0]]
     assert all(len(set(map(len, (line.split("|") for line in found)))) == 1 for found in (machine, rows, medians))
+
+
+def test_tables_of_ranks_are_made_of_what_the_benchmark_writes():
+    steps = {"train full": {"shards": 2, "seconds": {"ranks": [0.11, 0.11], "forked": [0.1, 0.1]}}}
+    steps["train small"] = {"shards": 2, "seconds": {"ranks": [0.2]}}
+    figures = {"ranks": 2, "steps": steps, "exchanges": [{"name": "share", "bytes": 10**6, "seconds": [0.001, 0.001]}]}
+    rows, exchanges = TABLES["of_ranks"](figures)
+    assert rows[2] == "| train full | 2 | 2 | 110.0 | 100.0 | 1.10 (1.10 to 1.10) |"
+    assert rows[3] == "| train small | 2 | 2 | 200.0 | - | - |"
+    assert exchanges[2:] == ["| `share` | 1.00 MB | 1 | 8 |"]
+    assert [len(found) for found in TABLES["of_ranks"](None)] == [2, 2]
+
+
+def test_tables_of_costs_are_what_the_commands_on_the_page_print():
+    page = "text\n```bash\nminivdit costs tiny --ranks 1,2 \\\n  --speed 1\nminivdit costs tiny --ranks 2\n```\n"
+    first, second = TABLES["of_costs"](page)
+    assert first[0].startswith("| ranks, ") and len(first) == 4 and second == []

@@ -2,12 +2,17 @@
 
 python examples/results/tables.py
 
-A table is found by its first line and made of examples/results/*/evaluation*.json, speed.json or gpu.json alone: no
-figure is copied by hand. speed.json is what `minivdit bench cpu --out examples/results/speed.json` writes, and gpu.json
-what `python examples/gpu_session.py` does; where there is none, cells stay empty.
+A table is found by its first line and made of examples/results/*/evaluation*.json, speed.json, mpi.json or gpu.json
+alone: no figure is copied by hand. speed.json is what `minivdit bench cpu --out examples/results/speed.json` writes,
+mpi.json what `minivdit bench mpi` does, and gpu.json what `python examples/gpu_session.py` does; where there is none,
+cells stay empty. Tables of `minivdit costs` are what the commands on the page print.
 """
 
+import contextlib
+import io
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from minivdit.base.errors import InputError
 from minivdit.base.files import require_shape, write_file
 from minivdit.base.machine import amount
 from minivdit.lab.benchmarks import gpu_report
+from minivdit.lab.cli.main import main as minivdit
 from minivdit.lab.evaluation import MEASURES, Estimate
 from minivdit.lab.evaluation.pairwise import parts, read_evaluation
 from minivdit.lab.evaluation.statistics import CALLED, p_text
@@ -115,12 +121,40 @@ def of_speed(figures):
     return [table(machine, [[*map(str, facts), about["date"]]]), table(columns, rows), table(middle, medians)]
 
 
-def _ratio(seconds, side):
+def _ratio(seconds, side, ours="ours"):
     """Ours / theirs, turn by turn: the median and the quartiles; '-' where they weren't compared."""
     if side not in seconds:
         return "-"
-    low, middle, high = np.percentile(np.array(seconds["ours"]) / np.array(seconds[side]), (25, 50, 75))
+    low, middle, high = np.percentile(np.array(seconds[ours]) / np.array(seconds[side]), (25, 50, 75))
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def of_ranks(figures):
+    """Training steps on ranks, and exchanges between them. figures: of mpi.json, None if there are none yet."""
+    steps = ["step on ranks", "ranks", "shards", "ms", "ms, forked processes", "ranks / forked"]
+    exchanges = ["exchange", "a rank sends", "ms", "Gbit/s"]
+    if figures is None:
+        return [table(head, []) for head in (steps, exchanges)]
+    rows = []
+    for name, one in figures["steps"].items():
+        times = {side: f"{1e3 * np.median(seconds):.1f}" for side, seconds in one["seconds"].items()}
+        rows.append([name, str(figures["ranks"]), str(one["shards"]), times["ranks"], times.get("forked", "-")])
+        rows[-1].append(_ratio(one["seconds"], "forked", "ranks"))
+    sent = []
+    for one in figures["exchanges"]:
+        seconds = np.median(one["seconds"])
+        rate = 8e-9 * one["bytes"] / seconds
+        sent.append([f"`{one['name']}`", amount(one["bytes"]), f"{1e3 * seconds:.3g}", f"{rate:.3g}"])
+    return [table(steps, rows), table(exchanges, sent)]
+
+
+def of_costs(page):
+    """What the `minivdit costs` commands on a page print, as far as it is a table."""
+    for command in re.findall(r"^minivdit (costs .*)$", page.replace("\\\n", ""), flags=re.M):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            minivdit(shlex.split(command))
+        yield [line for line in said.getvalue().splitlines() if line.startswith("|")]
 
 
 def tables():
@@ -138,13 +172,16 @@ def tables():
     never = "pairs never captioned"
     model = ["200 prompts each", "one digit", *end, never, "two digits", *end, never]
     longest = [metric for metric in LABELS if metric not in ("likeness", "residual")]
+    results = RESULTS / "README.md"
     return {
         RESULTS.parents[1] / "README.md": [of_patterns(brief, both, BRIEF, interval=False)],
-        RESULTS / "README.md": [
+        results: [
             of_one_model("full", both, model, longest),
             of_one_model("small", one, ["200 prompts", *model[1:5]], longest),
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
             of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
+            *of_ranks(_read(RESULTS / "mpi.json", {"ranks": int, "steps": dict, "exchanges": list})),
+            *of_costs(results.read_text(encoding="utf-8")),
         ],
         RESULTS / "speed.md": of_speed(_read(speed, {"machine": dict, "workloads": dict})),
         kernels: gpu_report.tables(

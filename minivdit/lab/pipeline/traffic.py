@@ -154,18 +154,20 @@ def weak_scaling(preset, counts, networks, speed):
     """A table in Markdown: what becomes of a training step where each further rank brings a shard of its own.
 
     A shard has as many clips as the preset's, so the batch grows. counts: of ranks. networks: a list. speed: FLOP/s of
-    a rank. A column for each network: seconds of a step, and the share of it in which a rank computes.
+    a rank. The mean is also what each rank would send if parameters were cut into equal slices. A column for each
+    network: seconds of a step, and the share of it in which a rank computes.
     """
     parameters, clips = parameter_shapes(preset), clips_of_a_shard(preset)
     words = len(tokenizer_of(preset))
     computing = costs.clip_cost(preset.transformer, token_grid(preset), clips, vocabulary=words).training_flops / speed
-    whole = costs.FLOAT * sum(parameter.size for parameter in parameters.values())
-    head = ["ranks", "batch", "a rank sends, mean", "the busiest", "with equal slices", *map(str, networks)]
+    count = sum(parameter.size for parameter in parameters.values())
+    head = [f"ranks, {machine.amount(count, '')} parameters", "batch", "a rank sends, mean", "the busiest"]
+    head += map(str, networks)
     rows = [head, ["---"] * len(head)]
-    for count in counts:
-        step = training_traffic(preset, count, count, parameters)
-        sizes = (sum(step.sent) / count, max(step.sent), 2 * whole * (count - 1) / count)
+    for ranks in counts:
+        step = training_traffic(preset, ranks, ranks, parameters)
+        sizes = (sum(step.sent) / ranks, max(step.sent))
         times = [computing + step.seconds(network) for network in networks]
         told = [f"{time:,.3g} s, {computing / time:.0%}" for time in times]
-        rows.append([f"{count:,}", f"{count * clips:,}", *map(machine.amount, sizes), *told])
+        rows.append([f"{ranks:,}", f"{ranks * clips:,}", *map(machine.amount, sizes), *told])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
