@@ -5,7 +5,7 @@ Positional arguments of an operation are arrays or Tensors (gradients flow to Te
 
 from . import operators  # gives Tensor its + - * / @ ** and methods
 from .attend import attention, simple_attention
-from .collectives import all_gather, all_to_all, reduce_scatter
+from .collectives import all_gather, all_reduce, all_to_all, reduce_scatter
 from .elementwise import (
     absolute,
     add,
@@ -41,6 +41,7 @@ from .fused import (
 from .gradcheck import gradcheck
 from .products import conv, embedding, linear, matmul
 from .reductions import mean, sum
+from .ring import Ring, ring_attention
 from .shaping import concatenate, getitem, reshape, split, transpose, upsample
 
 from . import on_gpu  # isort: skip  (last: it gives the operations above their twins)

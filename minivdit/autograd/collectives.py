@@ -7,13 +7,17 @@ what went to several of them gets the gradients of several back, and these are a
     all_to_all       a part along one axis in, a part along another out     its pullback is all_to_all
     all_gather       a part in, the whole out                               its pullback is reduce_scatter
     reduce_scatter   the whole in, a part of the sum over all ranks out     its pullback is all_gather
+    all_reduce       the whole in, the sum over all ranks out               its pullback is all_reduce
 
-In attention over a long clip, tokens are spread over ranks. all_to_all exchanges them for heads: each rank then has all
-tokens of some heads (DeepSpeed-Ulysses, Jacobs et al. 2023).
+models/over_ranks.py spreads the tokens of a long clip over ranks by them.
 """
+
+import numpy as np
 
 from ..base.backend import array_module, to_device, to_numpy
 from .engine import differentiable
+
+MESSAGE = 2**20  # about how many numbers all_to_all sends at a time
 
 
 @differentiable
@@ -41,10 +45,28 @@ def reduce_scatter(x, *, ranks, axis):
     return _reduce(x, ranks, axis), lambda grad: _gather(grad, ranks, axis, length)
 
 
+@differentiable
+def all_reduce(x, *, ranks):
+    """The sum of the arrays of all ranks: each adds up a part (reduce_scatter), and gives it to all (all_gather)."""
+
+    def total(x):
+        return _gather(_reduce(x, ranks, -1), ranks, -1, x.shape[-1])
+
+    return total(x), total
+
+
 def _swap(x, ranks, cut, join, length):
-    mine = _resized(x.shape, cut, len(ranks.part(x.shape[cut])))
-    came = [_resized(mine, join, len(ranks.part(length, rank))) for rank in range(ranks.size)]
-    return array_module(x).concatenate(_exchange(_pieces(x, ranks, cut), came, ranks), axis=join)
+    """With one rank after the other, in messages of limited size: memory holds little more than x and the result."""
+    result_shape = _resized(_resized(x.shape, cut, len(ranks.part(x.shape[cut]))), join, length)
+    result = array_module(x).empty(result_shape, x.dtype)
+    pieces, places = _pieces(x, ranks, cut), _pieces(result, ranks, join)
+    places[ranks.rank][...] = pieces[ranks.rank]
+    count = 1 + x.size // max(1, x.shape[join]) * length // (ranks.size**2 * MESSAGE)  # the same on all ranks
+    for step in range(1, ranks.size):
+        on, back = ((ranks.rank + way) % ranks.size for way in (step, -step))
+        for piece, place in zip(*(np.array_split(a, count, axis=cut) for a in (pieces[on], places[back]))):
+            place[...] = to_device(*ranks.turn(step, [to_numpy(piece)], [place.shape], x.dtype))
+    return result
 
 
 def _gather(x, ranks, axis, length):

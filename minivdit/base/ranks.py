@@ -41,7 +41,7 @@ def launched():
 def here():
     """The ranks that this process is one of. InputError where several were started and can't find each other."""
     _, size = launched()
-    return Ranks() if size == 1 else MPIRanks(size)
+    return ALONE if size == 1 else MPIRanks(size)
 
 
 class Told(Exception):
@@ -73,6 +73,10 @@ class Ranks:
         rank = self.rank if rank is None else rank
         return range(count * rank // self.size, count * (rank + 1) // self.size)
 
+    def teams(self, count):
+        """These ranks in so many teams of neighbours, all of one size: (number of this rank's team, its Ranks)."""
+        return 0, self
+
     def meet(self, brought=None):
         """What each rank has brought, a list in the order of ranks. Anything that can be pickled."""
         return [brought]
@@ -96,8 +100,21 @@ class Ranks:
         """
         return arrays
 
+    def turn(self, step, arrays, shapes, dtype="float32"):
+        """Send a list of arrays to the rank `step` places on, and return those that come from the rank as far back.
+
+        shapes: of what comes. step may be negative.
+        """
+        sent, due = ([[] for _ in range(self.size)] for _ in range(2))
+        source = (self.rank - step) % self.size
+        sent[(self.rank + step) % self.size], due[source] = arrays, shapes
+        return self.all_to_all(sent, due, dtype)[source]
+
     def share(self, arrays, owners):
         """Write into each array what it holds on the rank that owns it. All are float32."""
+
+
+ALONE = Ranks()
 
 
 class MPIRanks(Ranks):
@@ -105,11 +122,18 @@ class MPIRanks(Ranks):
 
     def __init__(self, size):
         mpi = _mpi(size)
-        self.world, self._barrier = mpi.COMM_WORLD, None
+        self.world, self._barrier, self._teams = mpi.COMM_WORLD, None, {}
         self.rank, self.size = self.world.rank, self.world.size
         self._meetings, self._data = self.world.Dup(), self.world.Dup()
         self._tell_what_nobody_catches()
         self._look_around(mpi.Get_processor_name())
+
+    def teams(self, count):
+        each = self.size // count
+        number = self.rank // each
+        if count not in self._teams:
+            self._teams[count] = self if count == 1 else ALONE if each == 1 else Team(self.world, number)
+        return number, self._teams[count]
 
     def meet(self, brought=None):
         self._arrive()
@@ -205,6 +229,15 @@ class MPIRanks(Ranks):
                 )
 
 
+class Team(MPIRanks):
+    """Those of several ranks that call this with the same number."""
+
+    def __init__(self, world, number):
+        team = world.Split(number)
+        self.world, self._meetings, self._data, self._barrier = world, team, team, None
+        self.rank, self.size = team.rank, team.size
+
+
 def _mpi(size):
     """The module mpi4py.MPI. InputError where it isn't there, or doesn't find so many ranks."""
     try:
@@ -237,7 +270,10 @@ def _flat(arrays, dtype="float32"):
     """The numbers of some arrays side by side. A TypeError unless all have this dtype."""
     import numpy as np
 
-    return np.concatenate([_room(0, dtype), *(array.reshape(-1) for array in arrays)], dtype=dtype, casting="no")
+    flat = _room(sum(array.size for array in arrays), dtype)
+    for place, array in zip(_cut(flat, [array.shape for array in arrays]), arrays):
+        np.copyto(place, array, casting="no")
+    return flat
 
 
 def _places(counts):

@@ -17,10 +17,11 @@ def require_memory(model, clips, num_frames, size, kept=0):
     """Raise InputError, with the most that fits, if drawing these clips at once needs more memory than is free.
 
     model: a TextToVideo. num_frames, size (height, width) in pixels: what the patches divide. kept: how many frames
-    the whole clip has, if this is a part of one.
+    the whole clip has, if this is a part of one. Of several ranks, those on this machine share its memory.
     """
-    config, pixels = model.transformer.config, model.autoencoder.config
-    a_frame = COPIES * costs.FLOAT * pixels.image_channels * math.prod(size)
+    config, pixels, ranks = model.transformer.config, model.autoencoder.config, model.ranks
+    copies = COPIES * -(-ranks.size // ranks.machines)  # each rank has all pixels
+    a_frame = copies * costs.FLOAT * pixels.image_channels * math.prod(size)
     if kept > num_frames:
         machine.require_memory(lambda frames: clips * frames * a_frame, kept, "frames")
 
@@ -29,7 +30,7 @@ def require_memory(model, clips, num_frames, size, kept=0):
         transformer = costs.working_memory(config, grid, 2 * clips)  # guided: with the caption and without
         at_once = num_frames if pixels.time_factor == 1 else pixels.time_factor  # a causal one goes step by step
         decoder = costs.autoencoder_cost(pixels, at_once, size, clips=clips).working
-        return max(transformer, decoder) + clips * num_frames * a_frame
+        return max(transformer, decoder) // ranks.machines + clips * num_frames * a_frame
 
     free = machine.available_memory()
     if free is None or bytes_for(clips) <= free:

@@ -12,6 +12,7 @@ from .. import diffusion
 from ..base import seeds, values
 from ..base.backend import array_module, thread_count, to_device, to_numpy
 from ..base.errors import InputError, shorten
+from ..base.ranks import ALONE
 from ..models.patches import clip_grid, token_count
 from ..nn import fingerprint
 from . import weights
@@ -48,6 +49,8 @@ class TextToVideo(Abilities):
         video = model.generate("a 3 moving right and a 7 moving up", seed=1)  # (1, T, H, W, 1) in [0, 1]
 
     notes: a dict kept with the weights (how they were trained). name: what to call the weights.
+    Where MPI started several ranks, set `ranks` to base.ranks.here() on all of them: then they draw together, and all
+    get what is drawn. Predictor says who does what.
     """
 
     def __init__(self, transformer, autoencoder, tokenizer, settings, notes=None, name="untitled"):
@@ -57,7 +60,7 @@ class TextToVideo(Abilities):
         self.settings = settings
         self.notes = notes or {}
         self.name = name
-        self.threads = thread_count()
+        self.threads, self.ranks = thread_count(), ALONE
 
     @classmethod
     def load(cls, path=None):
@@ -123,7 +126,7 @@ class TextToVideo(Abilities):
         for step in self.denoise(prompt, given=given, **drawing):
             last = step
         windows = self._windows(drawing.get("overlap"))
-        return given.keep(_finite(_in_parts(self.decode, last.x, windows)))
+        return given.keep(_finite(self._by_ranks(self.decode, last.x, windows)))
 
     def denoise(
         self,
@@ -169,12 +172,12 @@ class TextToVideo(Abilities):
         tell = teller(progress, part, self, given.video.shape, levels, scale != 1, windows)
         tell(0)
         # From text alone, too: there the clip is black and nothing of it is known. It is the one way for all abilities.
-        clean = _in_parts(self._encode, given.video, windows)
+        clean = to_device(self._by_ranks(self._encode, given.video, windows))
         generator = NoiseByClip(seed, stream, range(len(known)) if places is None else places)
         noise = to_device(generator.standard_normal(clean.shape, np.float32))
         # Guided, a clip goes through the network twice at a time: with its caption and without.
         count = min(self.threads, len(known) * (1 if scale == 1 else 2))
-        predictor = Predictor(self.transformer, count, control, frame_step, windows)
+        predictor = Predictor(self.transformer, count, control, frame_step, windows, self.ranks)
         denoise = diffusion.guided(predictor, to_device(tokens), to_device(against), scale)
         states = diffusion.steps(
             diffusion.with_known(denoise, to_device(known), clean, process),
@@ -235,6 +238,19 @@ class TextToVideo(Abilities):
     def decode(self, latents):
         """Latents (B, T, h, w, c) to video, a float32 NumPy array (B, T, H, W, C) in [0, 1]."""
         return to_numpy(self.autoencoder.decode(latents))
+
+    def _by_ranks(self, function, clips, windows):
+        """function(clips) for clips (B, T, ...), on every rank. Each does it for some of the frames.
+
+        Where the autoencoder codes frames together, each rank does it for some of the clips.
+        """
+        if self.ranks.size == 1:
+            return _in_parts(function, clips, windows)
+        axis = 1 if self.autoencoder.config.time_factor == 1 else 0
+        own = self.ranks.part(clips.shape[axis])
+        part = clips[(slice(None),) * axis + (slice(own.start, own.stop),)]
+        parts = self.ranks.meet(to_numpy(_in_parts(function, part, windows)) if len(own) else None)
+        return np.concatenate([part for part in parts if part is not None], axis=axis)
 
     def _encode(self, video):
         return self.autoencoder.encode(to_device(np.ascontiguousarray(video)))

@@ -6,6 +6,7 @@ from .. import autograd as ag
 from ..autograd.attend import NEVER, composed_attention
 from ..base.backend import array_module, to_device
 from ..nn import Linear, Module, RMSNorm
+from .exchange import HERE
 from .patterns import regroup, ungroup
 
 
@@ -47,13 +48,14 @@ class SelfAttention(Module):
         pair, for tokens and for words.
         """
         q, k, v, preparation, times = self._project(x, rotation, part, causal, key_time, words)
-        heads = join_heads(ag.attention(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
-        if words is None:
-            heads = heads if part is None else ungroup(heads, part=part)
-            return self.out(heads).reshape(x.shape)
-        count = words[0].shape[1]
-        told, heads = ag.getitem(heads, key=np.s_[:, :, :count]), ag.getitem(heads, key=np.s_[:, :, count:])
-        return self.out(ungroup(heads, part=part)).reshape(x.shape), self.out(ag.mean(told, axis=1))
+        exchange = HERE if part is None else part.exchange
+        found = join_heads(exchange.attend(q, k, v, *preparation, query_time=times[0], key_time=times[1]))
+        if words is not None:
+            count = words[0].shape[1]
+            told, found = ag.getitem(found, key=np.s_[:, :, :count]), ag.getitem(found, key=np.s_[:, :, count:])
+        found = found if part is None else exchange.after(ungroup(found, part=part), self.heads)
+        found = self.out(found).reshape(x.shape)
+        return found if words is None else (found, self.out(exchange.average(told, self.heads)))
 
     def weights(self, x, *, rotation=None, part=None, causal=False, key_time=None, words=None):
         """The attention weights, which `forward` never holds all at once; to look at, without gradients.
@@ -74,11 +76,12 @@ class SelfAttention(Module):
         """The inputs of attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
         qkv = self.qkv(x, transposed=part is None or part.in_order)
         qkv = qkv.reshape(len(x), -1, qkv.shape[-1])  # (B, N, 3 D)
-        query_time = None
+        query_time, heads = None, self.heads
         if part is not None:
-            qkv = regroup(qkv, part=part)  # (B, G, S, 3 D)
+            heads = len(part.exchange.heads(self.heads))
+            qkv = regroup(part.exchange.before(qkv, self.heads), part=part)  # (B, G, S, 3 D)
             if rotation is not None:
-                rotation = [table[part.index] for table in rotation]  # (G, S, 1, d/2)
+                rotation = [table[part.number] for table in rotation]  # (G, S, 1, d/2)
             if causal or part.padding is not None:
                 # A query sees keys up to its own time. Padding has the time NEVER, later than any token, so no token
                 # sees it. `ungroup` drops what padded queries see.
@@ -88,7 +91,7 @@ class SelfAttention(Module):
                 qkv, rotation, query_time, key_time = self._beside_words(qkv, words, rotation, part, causal)
         elif key_time is not None:
             query_time = array_module(x.data).zeros_like(key_time)
-        q, k, v = (split_heads(a, self.heads) for a in ag.split(qkv, parts=3))
+        q, k, v = (split_heads(a, heads) for a in ag.split(qkv, parts=3))
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
         tables = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
         return q, k, v, (*weights, *tables), (query_time, key_time)
@@ -97,7 +100,8 @@ class SelfAttention(Module):
         """qkv (B, G, S, 3 D) with the words before each group's tokens; its rotation, query_time and key_time."""
         words, time = words
         xp, groups, (batch, count, _) = array_module(time), len(part.index), words.shape
-        own = self.qkv(words)[:, None] + xp.zeros((1, groups, 1, 1), np.float32)  # (B, G, L, 3 D)
+        own = part.exchange.of_words(self.qkv(words), self.heads)
+        own = own[:, None] + xp.zeros((1, groups, 1, 1), np.float32)  # (B, G, L, 3 D)
         if rotation is not None:  # by the angle 0
             (cos, sin), shape = rotation, (groups, count, *rotation[0].shape[2:])
             ones, zeros = xp.ones(shape, cos.dtype), xp.zeros(shape, sin.dtype)

@@ -24,6 +24,7 @@ from ..autograd import differentiable
 from ..autograd.attend import NEVER
 from ..base.backend import cached_on_device, to_device
 from ..base.errors import InputError
+from .exchange import HERE, Exchange
 
 PATTERNS = ("frame", "time", "joint", "window", "skip")
 DEFAULT_WINDOW = (2, 2, 2)
@@ -87,6 +88,9 @@ class Partition:
     padding: (G, S) True where a slot holds no token, or None when all groups are full.
     time: (G, S) the frame of each slot, NEVER for padding.
     in_order: the tokens stand group by group already, so that regrouping is only a reshape.
+    number: (G, S) the number in the whole clip of the token in each slot; another one than in `index` where the
+    partition is one of some frames only.
+    exchange: what attention needs from other ranks.
     """
 
     index: np.ndarray
@@ -94,12 +98,20 @@ class Partition:
     padding: np.ndarray | None
     time: np.ndarray
     in_order: bool
+    number: np.ndarray
+    exchange: Exchange = HERE
 
 
 @cached_on_device
-def partition(pattern, grid, occurrence=0):
-    """The Partition of a pattern on a grid (T, H, W), on the device; see `labels`."""
+def partition(pattern, grid, occurrence=0, frames=None):
+    """The Partition of a pattern on a grid (T, H, W), on the device; see `labels`.
+
+    frames: a range, for the tokens of these frames only.
+    """
+    first, area = frames.start if frames else 0, grid[1] * grid[2]
     group = labels(pattern, grid, occurrence)
+    if frames is not None:
+        group = group[first * area : frames.stop * area]
     order = np.argsort(group, kind="stable")  # tokens of a group keep their order
     sizes = np.bincount(group)
     sizes = sizes[sizes > 0]
@@ -110,13 +122,13 @@ def partition(pattern, grid, occurrence=0):
     index[slot], filled[slot] = order, True
     place = np.empty(order.size, dtype=np.int64)
     place[order] = slot
-    time = np.where(filled, index // (grid[1] * grid[2]), NEVER).astype(np.int32)
+    time = np.where(filled, index // area + first, NEVER).astype(np.int32)
     shape = (len(sizes), widest)
     padding = None if filled.all() else to_device(~filled.reshape(shape))
     in_order = padding is None and np.array_equal(place, np.arange(place.size))
-    return Partition(
-        to_device(index.reshape(shape)), to_device(place), padding, to_device(time.reshape(shape)), in_order
-    )
+    index = to_device(index.reshape(shape))
+    number = index + first * area if first else index
+    return Partition(index, to_device(place), padding, to_device(time.reshape(shape)), in_order, number)
 
 
 def _gather(x, part):

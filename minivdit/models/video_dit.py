@@ -14,12 +14,14 @@ from .. import autograd as ag
 from ..autograd.attend import NEVER
 from ..base.backend import array_module
 from ..base.errors import InputError
+from ..base.ranks import ALONE
 from ..data.grammar import MAX_DIGITS
 from ..data.velocities import CHANNELS
 from ..nn import Linear, Module
 from .blocks import MLP, CrossAttention, SelfAttention
+from .over_ranks import SharedClip
 from .patches import patch_grid, patchify, rotary_angles, sincos_positions, unpatchify, wave_features
-from .patterns import parse_pattern, partition, with_occurrences
+from .patterns import parse_pattern, with_occurrences
 from .text import PAD, TextEncoder, key_times
 
 LEVEL_FEATURES = 64  # waves that describe a noise level
@@ -114,48 +116,53 @@ class VideoDiT(Module):
         self.final_modulation = Linear(width, 2 * width, generator, zero=True)
         self.patch_out = Linear(width, cells * config.latent_channels, generator, zero=True)
 
-    def forward(self, latents, noise_level, tokens, *, patterns=None, control=None, frame_step=1):
+    def forward(self, latents, noise_level, tokens, *, patterns=None, control=None, frame_step=1, ranks=ALONE):
         """latents (B, T, H, W, C), noise_level (B, T) in [0, 1], tokens (B, L) of the Tokenizer.
 
         tokens (B, F, L) are F captions for each clip, one for each F-th part of its frames, in order.
         patterns: others than the config's; they have no weights, so any will do. control: maps that tell motion,
         (B, T, H, W, control_channels), zeros for none; see data.path_maps and data.field_maps. frame_step: the time
-        from frame to frame.
+        from frame to frame. ranks: those over which the frames of each clip are spread; all of them call this with the
+        same arguments, see over_ranks.py.
         Returns the prediction, of the shape of latents. H and W may be any multiples of the patch, and T any
         multiple of its length, whatever the sizes in training were.
         """
         config = self.config
         self._check(latents, noise_level, tokens)
         grid = patch_grid(latents.shape[1:4], config.patch_size)
-        batch, frames, width = len(latents), grid[0], config.width
+        batch, width = len(latents), config.width
+        clip = SharedClip(grid, ranks)
 
         if config.control_channels:
             if control is None:
                 control = array_module(latents).zeros((*latents.shape[:4], config.control_channels), latents.dtype)
             latents = ag.concatenate(latents, control, axis=4)
-        x = self.patch_in(patchify(latents, config.patch_size))  # (B, N, D)
+        x = self.patch_in(patchify(clip.cut(latents, config.patch_size[0]), config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
-            x = x + sincos_positions(grid, width, frame_step)
-        x = x.reshape(batch, frames, grid[1] * grid[2], width)  # by frames: each has a noise level
+            x = x + clip.cut(sincos_positions(grid, width, frame_step)[None], grid[1] * grid[2])
+        x = x.reshape(batch, len(clip.frames), grid[1] * grid[2], width)  # by frames: each has a noise level
         rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads, frame_step)
 
         tokens = tokens.reshape(-1, tokens.shape[-1])  # (B F, L), F = 1 unless captions change on the way
         text, text_mean = self.text(tokens)  # (B F, L, D), (B F, D)
         visible = key_times(tokens != PAD)
-        condition = self._condition(noise_level, text_mean, frames)  # (B, T', 1, D)
+        of_all = self._condition(noise_level, text_mean, grid[0])  # (B, T', 1, D)
+        condition = clip.cut(of_all)
         if config.text == "sequence":
             text, visible = self._in_sequence(text, visible, grid, batch, frame_step)
+        else:
+            text, visible = clip.captions(text, visible, batch)
 
         for block, (pattern, occurrence) in zip(self.blocks, config.block_patterns(patterns)):
-            part = partition(pattern, grid, occurrence)
+            part = clip.partition(pattern, occurrence, config.heads)
             if config.text == "cross":
                 x = block(x, condition, text, visible, rotation, part)
             else:
-                x, text = block(x, condition, text, visible, rotation, part)
+                x, text = block(x, condition, text, visible, rotation, part, of_all)
 
         shift, scale = ag.split(self.final_modulation(condition), parts=2)
         x = ag.normalise_and_modulate(x, shift, scale)
-        return unpatchify(self.patch_out(x.reshape(batch, -1, width)), grid, config.patch_size)
+        return unpatchify(clip.whole(self.patch_out(x.reshape(batch, -1, width))), grid, config.patch_size)
 
     def _in_sequence(self, text, visible, grid, batch, frame_step):
         """The words (B F, L, D) as tokens beside the clip's, (B, F, L, D), and their times (B, 1, F L).
@@ -249,14 +256,15 @@ class SequenceBlock(Module):
         self.attention = SelfAttention(width, config.heads, generator, config.qk_norm)
         self.mlp = MLP(width, config.mlp_ratio * width, generator)
 
-    def forward(self, x, condition, words, visible, rotation, part):
+    def forward(self, x, condition, words, visible, rotation, part, of_all=None):
         """x (B, T', S, D), condition (B, T', 1, D), rotation and part: see Block. words (B, F, L, D): F captions.
 
-        visible: times of all words, (B, 1, F L). Returns x and words.
+        visible: times of all words, (B, 1, F L). of_all: the condition of all frames, where x has some of them.
+        Returns x and words.
         """
         batch, captions, _, width = words.shape
         # Words have the noise level of the frames that they speak of: their mean, or the first where none sees a later.
-        spoken = condition.reshape(batch, captions, -1, width)
+        spoken = (condition if of_all is None else of_all).reshape(batch, captions, -1, width)
         spoken = spoken[:, :, :1] if self.causal else ag.mean(spoken, axis=2, keepdims=True)  # (B, F, 1, D)
         of_words = getattr(self, "word_modulation", self.modulation)(spoken)
         shift1, scale1, gate1, shift2, scale2, gate2 = ag.split(self.modulation(condition), parts=6)

@@ -10,6 +10,7 @@ from cases import Case, Refusal, Sample, normal, positive, zeros
 from fused_table import FUSED
 
 from minivdit import autograd as ag
+from minivdit.autograd.attend import NEVER
 from minivdit.base.ranks import Ranks
 
 UNARY_SHAPES = ((3, 5), (1,), (), (2, 0, 3), (7, 1, 3))
@@ -277,6 +278,12 @@ PRODUCTS = [
 
 # By a rank that is alone; test_collectives.py has several.
 ALONE = Ranks()
+
+
+def ring(groups, keys):
+    return ag.Ring(ALONE, (np.arange(groups),), (np.zeros((groups, keys), np.int32),))
+
+
 COLLECTIVES = [
     Case(
         "all_to_all",
@@ -291,6 +298,20 @@ COLLECTIVES = [
         "all_gather",
         [normal((2, 3), ranks=ALONE, axis=1, length=3), normal((2, 3, 1), ranks=ALONE, axis=-3, length=2)],
         [Refusal((zeros(2, 3),), {"ranks": ALONE, "axis": 0, "length": 5}, r"the part of 5 that rank 0 of 1 has")],
+    ),
+    Case("all_reduce", [normal(shape, ranks=ALONE) for shape in ((2, 3), (3, 0), (1, 2, 4))]),
+    Case(
+        "ring_attention",
+        [
+            normal((2, 2, 1, 3, 4), (2, 2, 1, 3, 4), (2, 2, 1, 3, 2), ring=ring(2, 3)),
+            normal((1, 2, 2, 5, 4), (1, 2, 2, 5, 4), (1, 2, 2, 5, 4), (4,), (4,), ring=ring(2, 3), scale=0.7),
+            normal(
+                *[(1, 1, 2, 4, 4)] * 3,
+                ring=ring(1, 4),
+                query_time=np.array([[[0, 0, 1, 1]]]),
+                key_time=np.array([[[0, NEVER, 0, 1]]]),
+            ),
+        ],
     ),
     Case("reduce_scatter", [normal((2, 3), ranks=ALONE, axis=1), normal((3, 1, 2), ranks=ALONE, axis=-1)]),
 ]

@@ -189,7 +189,7 @@ fine, file = ["--out", folder + "/fine"], ["--out", folder + "/file/run"]
 command("first can't write", *train, instead={0: file, 1: fine})
 command("second can't write", *train, instead={0: fine, 1: file})
 command("another training", *train, *fine, instead={1: ["--seed", "1"]})
-command("one process", "sample", "a 3 moving right")
+command("one process", "evaluate")
 command("help", "train")
 if us.rank == 1:
     machine.versions = lambda *names: ["numpy 0.9"]
@@ -237,7 +237,7 @@ def test_exchanges_of_odd_sizes(found):
         ("first can't write", "file is no folder"),
         ("second can't write", "file is no folder"),
         ("another training", "rank 1 would train something else than rank 0: seed is 1, here 0"),
-        ("one process", "sample is done by one process, and 2 were started; leave mpiexec (or srun) out"),
+        ("one process", "evaluate is done by one process, and 2 were started; leave mpiexec (or srun) out"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_by_one_rank(found, name, told):

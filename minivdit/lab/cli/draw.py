@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
+from ...base.ranks import here
 from .groups import SEVERAL, add_device, add_drawing, add_shape, add_weights, drawing, prepare
 from .options import brush, number, output_file, require_effect, velocity, way_points, whole
 
@@ -25,6 +26,7 @@ def add_output(parser, rate="as a given clip has them, otherwise 8"):
     add_drawing(parser)
     add_weights(parser)
     add_device(parser)
+    parser.set_defaults(on_ranks=True)
 
 
 def add_steering(parser):
@@ -76,27 +78,33 @@ def load_model(options, clips, rate):
         raise InputError(f"--plain writes a clip, not strips with captions; give --out a .gif, not {options.out!r}")
     if options.plain and clips > 1:
         raise InputError(f"--plain writes one clip, and these are {clips}; draw them one by one")
-    check_writable(options.out, rate)
+    if here().first:
+        check_writable(options.out, rate)
     prepare(options)
     from ...generation import TextToVideo
 
     load = getattr(options, "load", TextToVideo.load)  # the studio has one that shows every step
-    return load(options.weights)
+    model = load(options.weights)
+    model.ranks = here()
+    return model
 
 
 def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
     """Draw clips with draw(**drawing), write them to --out and say what they are. Returns them, (B, T, H, W, C).
 
     prompts: a caption for each clip. shape: of the clips, or larger, for the check that they can be written. given:
-    something else is given to draw from, so captions may be empty.
+    something else is given to draw from, so captions may be empty. Of several ranks all draw, and the first one writes.
     """
     from ..display import check_writable, write_clip, write_grid
     from .caption_notes import say_what_to_expect
 
-    check_writable(options.out, rate, shape, prompts)
+    if here().first:
+        check_writable(options.out, rate, shape, prompts)
     say_what_to_expect(prompts, model, given)
     began = time.perf_counter()
     video = draw(**drawing(options))
+    if not here().first:
+        return video
     about = how_drawn(options, model)
     if options.plain:
         write_clip(options.out, video[0], rate, prompts[0], about)

@@ -106,11 +106,11 @@ class Watch:
 
     def __call__(self, done, total, flops):
         """done, total: steps. flops: of all of them."""
-        from ...base import console, machine
+        from ...base import console, machine, ranks
 
         if self.bar is None:
             if flops > self.LONG * 60 * 1e9:  # else no machine takes so long
-                minutes = flops / (self.SHARE * machine.cores_speed()) / 60
+                minutes = flops / (self.SHARE * ranks.here().size * machine.cores_speed()) / 60
                 if minutes > self.LONG:
                     console.note(f"drawing {total:,} steps will take {machine.about(minutes)} here")
             self.bar = console.progress_bar("drawing", total, delay=2, leave=False)
