@@ -27,11 +27,45 @@ class Ring:
 
     rows: for each rank, which of this rank's groups it has tokens of, too: C integers, or slice(None) for all.
     times: for each rank the times of its keys in those groups, (C, S); NEVER for padding.
+
+    Keys and values are arrays (B, G, h, K, d). Where K is more than S, the first of them are words, which all ranks
+    have: they don't go round.
     """
 
     ranks: Ranks
     rows: tuple
     times: tuple
+
+    def visits(self, keys, values, times):
+        """From this rank's keys, values and their times those of all ranks, one after the other.
+
+        Yields (owner, rows, keys, values, times): for this rank's groups in `rows`, those of the rank `owner`.
+        """
+        ranks, words = self.ranks, keys.shape[3] - self._own
+        yield ranks.rank, slice(None), keys, values, times
+        for step in range(1, ranks.size):
+            to, owner = ((ranks.rank + way) % ranks.size for way in (step, -step))
+            sent = [array[:, self.rows[to], :, words:] for array in (keys, values)]
+            came = self._turn(step, sent, *self.times[owner].shape)
+            yield owner, self.rows[owner], *came, self.times[owner][:, None]
+
+    def bring_home(self, owner, gradients, totals):
+        """Send gradients of keys and values to the rank that owns these, and add what comes for one's own to totals."""
+        step = owner - self.ranks.rank
+        other = (self.ranks.rank - step) % self.ranks.size
+        came = self._turn(step, gradients, len(self.times[other]), self._own)
+        for total, part in zip(totals, came):
+            total[:, self.rows[other], :, total.shape[3] - self._own :] += part
+
+    @property
+    def _own(self):
+        return self.times[self.ranks.rank].shape[1]
+
+    def _turn(self, step, arrays, groups, keys):
+        """Send arrays to the rank `step` places on, and get some from the one as far back: in those groups, so long."""
+        shapes = [(len(array), groups, array.shape[2], keys, array.shape[-1]) for array in arrays]
+        sent = [to_numpy(array) for array in arrays]
+        return [to_device(array) for array in self.ranks.turn(step, sent, shapes, sent[0].dtype)]
 
 
 @differentiable
@@ -40,39 +74,21 @@ def ring_attention(
 ):
     """`attention` in groups whose tokens are spread over the ranks of a Ring. All of these call it.
 
-    Arguments are those of `attention`, for this rank's own queries and keys: q (B, G, h, Q, d), k and v (B, G, h, K, d)
-    in its G groups. Where it has more keys in a group than ring.times says, the first of them are words, which all
-    ranks have: they don't go round.
+    Arguments are those of `attention`, for this rank's own queries and keys: (B, G, h, N, d) in its G groups.
     """
     if query_time is None:
         query_time, key_time = NEVER - 1, np.int32(0)
     scale, query_time, key_time = check_attention(q, k, v, scale, query_time, key_time)
-    xp, (batch, _, heads, queries, _) = array_module(q), q.shape
+    xp, rank, like_sums = array_module(q), ring.ranks.rank, (*q.shape[:-1], 1)
     q_ready, q_pullback = normalise_and_rotate(q, q_weight, cos, sin)
     k_ready, k_pullback = normalise_and_rotate(k, k_weight, cos, sin)
-    ranks, own_keys = ring.ranks, ring.times[ring.ranks.rank].shape[1]
-    words = k.shape[3] - own_keys
     if not is_recording():
         q_pullback = k_pullback = None  # they keep arrays
 
-    def turn(step, arrays, groups, keys):
-        """Send arrays to the rank `step` places on, and get some from the one as far back: in those groups, so long."""
-        shapes = [(batch, groups, heads, keys, array.shape[-1]) for array in arrays]
-        return map(to_device, ranks.turn(step, [to_numpy(array) for array in arrays], shapes, q.dtype))
-
-    def visits():
-        """The keys that come by: (whom they belong to, this rank's groups that they are for, keys, values, times)."""
-        yield ranks.rank, slice(None), k_ready, v, key_time
-        for step in range(1, ranks.size):
-            on, back = ((ranks.rank + way) % ranks.size for way in (step, -step))
-            groups, keys = ring.times[back].shape
-            came = turn(step, [a[:, ring.rows[on], :, words:] for a in (k_ready, v)], groups, keys)
-            yield back, ring.rows[back], *came, ring.times[back][:, None]
-
     def tiles(rows, keys):
-        """For a few queries at a time, in these groups, where they stand in arrays (B, G, h, Q, ...)."""
+        """For a few queries at a time, in these groups, where they stand in arrays (B, G, h, N, ...)."""
         at_once = max(1, TILE_ENTRIES // max(1, keys.size // keys.shape[-1]))
-        return [(slice(None), rows, slice(None), tile) for (tile,) in blocks((queries,), at_once)]
+        return [(slice(None), rows, slice(None), tile) for (tile,) in blocks((q.shape[-2],), at_once)]
 
     def scores_of(tile, keys, time):
         scores = (q_ready[tile] * scale) @ transposed(keys)  # (B, C, h, queries, keys)
@@ -80,8 +96,8 @@ def ring_attention(
         return scores
 
     output = xp.zeros((*q.shape[:-1], v.shape[-1]), q.dtype)
-    total, top = xp.zeros((*q.shape[:-1], 1), q.dtype), xp.full((*q.shape[:-1], 1), LOWEST, q.dtype)
-    for _, rows, keys, values, time in visits():
+    total, top = xp.zeros(like_sums, q.dtype), xp.full(like_sums, LOWEST, q.dtype)
+    for _, rows, keys, values, time in ring.visits(k_ready, v, key_time):
         for tile in tiles(rows, keys):
             scores = scores_of(tile, keys, time)
             higher = xp.maximum(top[tile], scores.max(axis=-1, keepdims=True))
@@ -94,9 +110,8 @@ def ring_attention(
     log_total = top + xp.log(total)
 
     def pullback(grad):
-        along = (grad * output).sum(axis=-1, keepdims=True)
-        q_sum = xp.zeros_like(q_ready)
-        for owner, rows, keys, values, time in visits():
+        along, q_sum = (grad * output).sum(axis=-1, keepdims=True), xp.zeros_like(q_ready)
+        for owner, rows, keys, values, time in ring.visits(k_ready, v, key_time):
             keys_grad, values_grad = xp.zeros_like(keys), xp.zeros_like(values)
             for tile in tiles(rows, keys):
                 weights = xp.exp(scores_of(tile, keys, time) - log_total[tile])
@@ -104,16 +119,12 @@ def ring_attention(
                 q_sum[tile] += scores_grad @ keys
                 keys_grad += transposed(scores_grad) @ q_ready[tile]
                 values_grad += transposed(weights) @ grad[tile]
-            if owner == ranks.rank:
-                k_sum, v_sum = keys_grad, values_grad
-                continue
-            step = owner - ranks.rank  # home
-            other = (ranks.rank - step) % ranks.size
-            came = turn(step, [keys_grad, values_grad], len(ring.times[other]), own_keys)
-            for total_grad, part in zip((k_sum, v_sum), came):
-                total_grad[:, ring.rows[other], :, words:] += part
+            if owner == rank:
+                own = keys_grad, values_grad
+            else:
+                ring.bring_home(owner, (keys_grad, values_grad), own)
         q_grad, q_weight_grad = q_pullback(q_sum)
-        k_grad, k_weight_grad = k_pullback(k_sum)
-        return q_grad, k_grad, v_sum, q_weight_grad, k_weight_grad, None, None
+        k_grad, k_weight_grad = k_pullback(own[0])
+        return q_grad, k_grad, own[1], q_weight_grad, k_weight_grad, None, None
 
     return output, pullback
