@@ -609,6 +609,9 @@ So Ulysses sends less as ranks are added, and the ring hardly does. But Ulysses 
 doesn't. And a ring can compute with one part while the next is on its way. Either way a rank keeps $1/N$ of all
 activations. With the pattern `frame` each rank has whole frames, and nothing is sent.
 
+The library takes Ulysses where there are heads enough, else the ring (`minivdit/models/over_ranks.py`). With
+`mpiexec -n 4 minivdit sample "a 3 moving right" --frames 128` ranks draw the clip together.
+
 ## What scales, and what doesn't
 
 A message of $v$ bytes takes $\ell + v/b$ seconds, with the *[latency](glossary.md#latency)* $\ell$ and the
