@@ -12,8 +12,6 @@ what went to several of them gets the gradients of several back, and these are a
 models/over_ranks.py spreads the tokens of a long clip over ranks by them.
 """
 
-import numpy as np
-
 from ..base.backend import array_module, to_device, to_numpy
 from .engine import differentiable
 
@@ -58,13 +56,13 @@ def all_reduce(x, *, ranks):
 def _swap(x, ranks, cut, join, length):
     """With one rank after the other, in messages of limited size: memory holds little more than x and the result."""
     result_shape = _resized(_resized(x.shape, cut, len(ranks.part(x.shape[cut]))), join, length)
-    result = array_module(x).empty(result_shape, x.dtype)
+    result, split = array_module(x).empty(result_shape, x.dtype), array_module(x).array_split
     pieces, places = _pieces(x, ranks, cut), _pieces(result, ranks, join)
     places[ranks.rank][...] = pieces[ranks.rank]
     count = 1 + x.size // max(1, x.shape[join]) * length // (ranks.size**2 * MESSAGE)  # the same on all ranks
     for step in range(1, ranks.size):
         on, back = ((ranks.rank + way) % ranks.size for way in (step, -step))
-        for piece, place in zip(*(np.array_split(a, count, axis=cut) for a in (pieces[on], places[back]))):
+        for piece, place in zip(*(split(a, count, axis=cut) for a in (pieces[on], places[back]))):
             place[...] = to_device(*ranks.turn(step, [to_numpy(piece)], [place.shape], x.dtype))
     return result
 

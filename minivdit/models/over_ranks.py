@@ -11,6 +11,9 @@ what must be exchanged:
 exchange.py and autograd/ring.py say how. What all ranks need alike is computed by each: the caption, its words beside
 the tokens, and noise levels.
 
+On P ranks, each holds a P-th of all tokens. It needs more than a P-th of the memory at its widest moment: then q, k and
+v of its own tokens are there and those of its own heads, too.
+
 Every rank is given the whole input and gets the whole prediction. Gradients of weights are those of the rank's own
 part: their sum over ranks is the gradient of the sum of all ranks' losses.
 """

@@ -63,6 +63,10 @@ for dtype in (np.float64, np.float32):
             total = total + other
         compare(f"reduce_scatter, {case}", out, x, part(total, 2), part(whole, 2), whole)
 
+        x = leaf(cotangents[us.rank])
+        back = cotangents[::-1] ** 2
+        compare(f"all_reduce, {case}", ag.all_reduce(x, ranks=us), x, total, back[us.rank], np.add.reduce(back))
+
 x = leaf(np.arange(24.0).reshape(2, 3, 4)[:, : len(us.part(3))] + us.rank)  # there and back again
 there = ag.all_to_all(x, ranks=us, cut=2, join=1, length=3)
 back = ag.all_to_all(there, ranks=us, cut=1, join=2, length=4)
@@ -83,6 +87,6 @@ def test_exchanges_and_their_gradients_on_three_ranks():
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
-    assert len(found) == 2 * 5 * 3 + 2
+    assert len(found) == 2 * 5 * 4 + 2
     wrong = {name: right for name, right in found.items() if not all(all(rank) for rank in right)}
     assert not wrong
