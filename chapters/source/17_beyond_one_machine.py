@@ -155,7 +155,7 @@ for rounds, axes in enumerate(panels):
     axes.imshow(counts, cmap="cividis", vmin=0, vmax=4)
     for (row, column), count in np.ndenumerate(counts):
         axes.text(column, row, f"{count:.0f}", ha="center", va="center", color="k" if count > 2 else "w")
-    axes.set(xticks=range(4), yticks=range(4), title=f"after {rounds}")
+    axes.set(xticks=range(4), yticks=range(4), title=f"{rounds} round{'s' * (rounds != 1)}")
     axes.set_xlabel("slice")
 panels[0].set_ylabel("rank")
 plt.show()
