@@ -109,7 +109,7 @@ def _floats(image):
 def _in_range(values, most):
     """Values from 0 to `most` as float32 from 0 to 1."""
     if not (values.min() >= 0 and values.max() <= most):  # written so that NaN fails
-        raise ValueError(f"its values go from {values.min():g} to {values.max():g}, not from 0 to {most}")
+        raise ValueError(f"its values go from {values.min():g} to {values.max():g}, not from 0 to {most}: scale them")
     return values.astype(np.float32) * np.float32(1 / most)
 
 

@@ -17,7 +17,7 @@ from .pixels import LUMA, in_channels, see, see_array
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-FILMS = (".mp4", ".m4v", ".mov", ".webm")
+FILMS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 ARRAYS = (".npy", ".npz")
 CLIPS = (".gif", ".apng", *PICTURES, *FILMS, *ARRAYS)  # what may be read
 MOST_SEEN = 16 * MOST_PIXELS  # pixels of all pictures that are looked through for a clip
@@ -59,7 +59,7 @@ def read_clip(path):
 
 
 def open_clip(source, channels=1):
-    """A Clip from a file (PNG, JPEG, GIF, BMP, WebP, .npy, .npz; MP4 and WebM where PyAV is installed), from a folder
+    """A Clip from a file (PNG, JPEG, GIF, BMP, WebP, .npy, .npz; films where PyAV is installed), from a folder
     of pictures, which are its frames in the order of their numbers, or from a Pillow image.
 
     A clip that minivdit wrote comes back as it was drawn, without caption and enlargement. Of several in one file
@@ -168,7 +168,7 @@ def _one_line_errors(name):
     except Exception as error:
         raise InputError(
             f"{name} can't be read as a picture or a clip ({type(error).__name__}: {error}); "
-            f"give a whole file of one of the kinds {', '.join(FORMATS)}, MP4, WebM, .npy, .npz"
+            f"give a whole file of one of the kinds {', '.join(FORMATS)}, MP4, WebM, MKV, AVI, .npy, .npz"
         ) from error
 
 

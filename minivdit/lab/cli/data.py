@@ -17,11 +17,11 @@ OF_A_FOLDER = ("fit", "rate", "moment", "short", "grey", "rare", "held_out", "sk
 def add_data(commands):
     text = """Show training clips, of digits or of a folder, or fetch MNIST.
 
-    A folder may hold .gif, .png, .webp, .mp4, .webm, .npy and .npz, and folders of pictures, whose order is that of
-    their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in clip.txt beside
-    clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain words. Decoded
-    clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time. The last line is
-    the command that trains on the folder as it is shown.
+    A folder may hold .gif, .png, .webp, .mp4, .webm, .mov, .mkv, .avi, .npy and .npz, and folders of pictures, whose
+    order is that of their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in
+    clip.txt beside clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain
+    words. Decoded clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time. The
+    last line is the command that trains on the folder as it is shown.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/

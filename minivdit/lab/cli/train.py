@@ -130,8 +130,10 @@ def clips_of(options, preset):
         note(
             f"{count} clips are fewer than a batch of {batch}: some come several times in each (--set training.batch=N)"
         )
-    if not held_out and preset.data.held_out:
-        note("no clip is held out, so nothing will show whether these are learnt by heart; add clips")
+    if held_out < 2 and preset.data.held_out:
+        told = "1 clip is" if held_out else "no clip is"
+        cure = f"add clips, or hold out more of them (--set data.held_out={min(0.9, 3 * preset.data.held_out):g})"
+        note(f"{told} held out, and 'minivdit evaluate' needs 2, to see what is only learnt by heart; {cure}")
     return folder
 
 

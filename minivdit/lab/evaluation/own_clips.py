@@ -125,8 +125,8 @@ def judge_own(model, settings, folder, prompts=200, *, seed=0, keep=None, progre
     held_out = sum(map(folder.is_held_out, folder.entries))
     if held_out < 2:
         raise InputError(
-            f"{held_out} of the clips in {folder.folder} are held out, and 2 are needed to judge beside; train with "
-            "more clips, or with a larger data.held_out"
+            f"of the clips in {folder.folder} {held_out or 'none'} is held out of training, and 2 are needed to judge "
+            "beside; train anew with more clips, or with a larger share held out (--set data.held_out=0.3)"
         )
     training, test = folder.clips("train"), folder.clips("test")
     count = min(values.whole("prompts", prompts, 2), held_out)

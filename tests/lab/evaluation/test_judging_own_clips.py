@@ -96,5 +96,5 @@ def test_new_clips_are_no_copies_and_noise_is_far_from_real_clips(folder, model,
 
 def test_without_held_out_clips_there_is_nothing_to_judge_beside(folder, model):
     none = open_folder(folder.folder, dataclasses.replace(SEEN, held_out=0))
-    with pytest.raises(InputError, match=r"0 of the clips in .* are held out, and 2 are needed"):
+    with pytest.raises(InputError, match=r"of the clips in .* none is held out of training, and 2 are needed"):
         judge_own(model, presets.get("tiny").diffusion, none)
