@@ -1,7 +1,7 @@
 """`minivdit costs`: FLOPs, memory and messages between ranks, predicted from a preset before anything runs."""
 
 from ...base.errors import InputError
-from .groups import add_set
+from .groups import add_set, add_shape
 from .options import number, require_effect, several, whole
 
 
@@ -10,15 +10,17 @@ def add_costs(commands):
 
     For each stage: parameters, FLOPs, bytes moved, memory. With --ranks instead: what the transformer's training step
     sends between ranks, and how long that takes on a network. A message takes its latency, and then its bytes divided
-    by the bandwidth. Each rank has a link of its own, as if it were alone on its machine.
+    by the bandwidth. Each rank has a link of its own, as if it were alone on its machine. With --parallel sequence it
+    is what one call of the transformer sends when ranks share out the frames of a clip that is drawn.
 
-    With several numbers of ranks it is a table of weak scaling: each rank brings a shard of its own, of the
-    preset's size, so that the batch grows with the ranks.
+    With several numbers of ranks a training step is a table of weak scaling: each rank brings a shard of its own, of
+    the preset's size, so that the batch grows with the ranks.
 
     examples:
       minivdit costs full
       minivdit costs full --ranks 4 --set training.shards=4 --bandwidth 25
       minivdit costs full --ranks 1,16,256 --bandwidth 1,10 --latency 50,20
+      minivdit costs full --ranks 4 --parallel sequence --frames 128
       minivdit costs full --set transformer.width=512
     """
     parser = commands.add(costs, text)
@@ -29,6 +31,9 @@ def add_costs(commands):
     parser.add("--bandwidth", several(number(0, 10**6)), gigabits, [10.0])
     microseconds = "before a message arrives, in microseconds; one, or one for each bandwidth (default: 20)"
     parser.add("--latency", several(number(0, 10**9)), microseconds, [20.0])
+    shared = "what ranks share out: the shards of a batch, or the frames of a clip"
+    parser.add("--parallel", ("data", "sequence"), shared, "data")
+    add_shape(parser)
     speed = "of a rank in training, in GFLOP/s, for the table (default: about what a core here reaches)"
     parser.add("--speed", number(0, 10**9), speed)
 
@@ -36,12 +41,17 @@ def add_costs(commands):
 def costs(options):
     from ...base import machine
     from ...training import presets, recipes
+    from ...training.stages import tokenizer_of
     from ..pipeline import forecast, traffic
 
     if options.ranks is None:
-        require_effect(options, "without --ranks", "bandwidth", "latency", "speed")
-    elif len(options.ranks) == 1:
-        require_effect(options, "with one number of ranks", "speed")
+        require_effect(options, "without --ranks", "bandwidth", "latency", "parallel", "frames", "size", "speed")
+    elif options.parallel == "sequence":
+        require_effect(options, "with --parallel sequence", "speed")
+    else:
+        require_effect(options, "without --parallel sequence", "frames", "size")
+        if len(options.ranks) == 1:
+            require_effect(options, "with one number of ranks", "speed")
     networks = networks_of(options)
     preset = presets.override(recipes.get(options.preset), options.set)
     if isinstance(preset, presets.OwnPreset):
@@ -50,6 +60,11 @@ def costs(options):
         for stage, setting in forecast.STAGES.items():
             if getattr(preset, setting).steps:
                 print(f"{stage}: {forecast.stage_costs(preset, setting)[0]}\n")
+    elif options.parallel == "sequence":
+        shape = (options.frames or preset.data.num_frames, *(options.size or preset.data.size))
+        grid, words = forecast.token_grid(preset, shape), tokenizer_of(preset).length
+        for count in options.ranks:
+            print(traffic.drawing_traffic(preset.transformer, grid, count, words=words).told(networks))
     elif len(options.ranks) == 1:
         print(traffic.training_traffic(preset, *options.ranks).told(networks))
     else:

@@ -2,6 +2,8 @@
 
     print(training_traffic(presets.get("full"), 2).told([Network(gigabits=10, microseconds=20)]))
 
+There are two ways to share out work: a batch's shards (data parallel) or a clip's frames (sequence parallel).
+
 Bytes are exactly those that base.ranks counts, of arrays. What ranks tell each other when they meet (losses, squares of
 gradients, whether one was asked to stop) is a few KB and left out, but not the time that it takes to meet.
 
@@ -16,10 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...autograd.collectives import MESSAGE
 from ...base import machine
 from ...base.errors import InputError
 from ...base.ranks import Ranks
 from ...models import VideoDiT, costs
+from ...models.over_ranks import SharedClip
+from ...models.patterns import labels
 from ...training.spread import Spread, require_shards
 from ...training.stages import tokenizer_of
 from .forecast import token_grid
@@ -51,15 +56,32 @@ class OnPaper(Ranks):
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
-    """Arrays go from each rank to all others, straight. sent, received: bytes of each rank, without its own share."""
+    """Arrays go from ranks to others, straight.
+
+    sent, received: bytes of each rank, without what it keeps. messages: one after the other.
+    """
 
     name: str
     sent: tuple
     received: tuple
+    messages: int
+
+    @classmethod
+    def between(cls, name, ranks, size, messages=None):
+        """size(a, b): bytes from rank a to rank b. messages: one to each other rank unless given."""
+        sizes = [[size(a, b) * (a != b) for b in range(ranks)] for a in range(ranks)]
+        messages = ranks - 1 if messages is None else messages
+        return cls(name, tuple(map(sum, sizes)), tuple(map(sum, zip(*sizes))), messages)
+
+    def __add__(self, other):
+        """Both, one after the other."""
+        sent = tuple(map(sum, zip(self.sent, other.sent)))
+        received = tuple(map(sum, zip(self.received, other.received)))
+        return Exchange(self.name, sent, received, self.messages + other.messages)
 
     def seconds(self, network):
         """Until the last rank has sent and got all of it."""
-        return network.seconds(len(self.sent) - 1, max(*self.sent, *self.received))
+        return network.seconds(self.messages, max(*self.sent, *self.received))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +112,10 @@ class Traffic:
         def row(name, sent, seconds):
             sizes = [machine.amount(sum(sent) / len(sent)), machine.amount(max(sent))] if sent else ["", ""]
             times = "".join(f"{1e3 * seconds(network):>19,.4g} ms" for network in networks)
-            return f"{name:26}{sizes[0]:>12}{sizes[1]:>12}{times}"
+            return f"{name:32}{sizes[0]:>12}{sizes[1]:>12}{times}"
 
         links = "".join(f"{network!s:>22}" for network in networks)
-        lines = [self.title, f"{'':26}{'a rank sends':>12}{'busiest':>12}{links}"]
+        lines = [self.title, f"{'':32}{'a rank sends':>12}{'busiest':>12}{links}"]
         lines += [row(exchange.name, exchange.sent, exchange.seconds) for exchange in self.exchanges]
         if self.meetings:
             lines.append(row(f"{self.meetings} meetings", [], self.seconds_of_meetings))
@@ -134,15 +156,81 @@ def training_traffic(preset, ranks, shards=None, parameters=None):
     require_shards(OnPaper(0, ranks), shards, ["training.shards"])
     names = Spread(parameters, OnPaper(0, ranks)).names
     own = [costs.FLOAT * sum(parameters[name].size for name in some) for some in names]
-    worked, whole = [len(OnPaper(rank, ranks).part(shards)) for rank in range(ranks)], sum(own)
-    gradients = Exchange(
-        "gradients to their owners",
-        tuple(count * (whole - mine) for count, mine in zip(worked, own)),
-        tuple(mine * (shards - count) for count, mine in zip(worked, own)),
-    )
-    weights = Exchange("weights to all", tuple(mine * (ranks - 1) for mine in own), tuple(whole - mine for mine in own))
+    worked, whole = _parts(shards, ranks), sum(own)
+    given = tuple(count * (whole - mine) for count, mine in zip(worked, own))
+    taken = tuple(mine * (shards - count) for count, mine in zip(worked, own))
+    gradients = Exchange("gradients to their owners", given, taken, ranks - 1)
+    given, taken = tuple(mine * (ranks - 1) for mine in own), tuple(whole - mine for mine in own)
+    weights = Exchange("weights to all", given, taken, ranks - 1)
     title = f"a training step: {shards} shard{'s' * (shards > 1)} on {ranks} rank{'s' * (ranks > 1)}"
     return Traffic(title, ranks, (gradients, weights), MEETINGS if ranks > 1 else 0)
+
+
+def drawing_traffic(config, grid, ranks, clips=1, words=costs.WORDS):
+    """The Traffic of a call of the transformer without gradients, sequence parallel; see models/over_ranks.py.
+
+    config: a VideoDiTConfig. grid: (T, H, W) tokens of a clip, whose frames the ranks share out. words: of a caption.
+    InputError where there are fewer frames than ranks.
+    """
+    if math.prod(grid) > costs.MOST_TOKENS:
+        raise InputError(f"a clip of {math.prod(grid):,} patches is too large; choose fewer frames or a smaller size")
+    SharedClip(grid, OnPaper(0, ranks))
+    found = {}
+    for pattern, occurrence in config.block_patterns():
+        exchange = _of_attention(config, pattern, occurrence, grid, ranks, clips)
+        if config.text == "sequence":
+            exchange += _of_words(config, exchange.name, ranks, clips * words)
+        name = f"{pattern}, {exchange.name}"
+        found[name] = found[name] + exchange if name in found else exchange
+    exchanges = [dataclasses.replace(exchange, name=name) for name, exchange in found.items()]
+    frames, area = _parts(grid[0], ranks), math.prod(grid[1:])
+    row = costs.FLOAT * clips * area * math.prod(config.patch_size) * config.latent_channels
+    exchanges.append(Exchange.between("prediction to all", ranks, lambda a, b: row * frames[a]))
+    shape = " x ".join(map(str, grid))
+    several = f"{clips} clip{'s' * (clips > 1)} of {shape} tokens"
+    return Traffic(f"a call of the network: {several} on {ranks} rank{'s' * (ranks > 1)}", ranks, tuple(exchanges))
+
+
+KEPT, HEADS, RING = "all on one rank", "tokens for heads", "keys go round"  # what attention exchanges
+
+
+def _of_attention(config, pattern, occurrence, grid, ranks, clips):
+    """The Exchange of a block's tokens, called KEPT, HEADS or RING."""
+    frames, heads = _parts(grid[0], ranks), _parts(config.heads, ranks)
+    a_head = costs.FLOAT * clips * config.width // config.heads  # bytes of one token's query, or key, or value
+    group = labels(pattern, grid, occurrence).reshape(grid[0], -1)
+    parts = [
+        group[some.start : some.stop].reshape(-1) for some in (OnPaper(r, ranks).part(grid[0]) for r in range(ranks))
+    ]
+    names, widest = [set(part.tolist()) for part in parts], [int(np.bincount(part).max()) for part in parts]
+    if sum(map(len, names)) == len(set().union(*names)):
+        return Exchange.between(KEPT, ranks, lambda a, b: 0, 0)
+    if config.heads < ranks:
+        a_key = 2 * config.heads * a_head  # and its value
+        return Exchange.between(RING, ranks, lambda a, b: a_key * len(names[a] & names[b]) * widest[a])
+    area = math.prod(grid[1:])
+
+    def messages(numbers):  # they are of limited size
+        return (ranks - 1) * (1 + numbers // (ranks**2 * MESSAGE))
+
+    tokens = clips * math.prod(grid) * config.width
+    there = Exchange.between(HEADS, ranks, lambda a, b: 3 * a_head * area * frames[a] * heads[b], messages(3 * tokens))
+    return there + Exchange.between(HEADS, ranks, lambda a, b: a_head * area * frames[b] * heads[a], messages(tokens))
+
+
+def _of_words(config, name, ranks, words):
+    """The Exchange of so many words beside a block's tokens: each rank has a part of what they find."""
+    row = costs.FLOAT * words
+    if name == HEADS:
+        heads = _parts(config.heads, ranks)
+        return Exchange.between(name, ranks, lambda a, b: row * heads[a] * (config.width // config.heads))
+    width = _parts(config.width, ranks)
+    return Exchange.between(name, ranks, lambda a, b: row * (width[a] + width[b]), 2 * (ranks - 1))
+
+
+def _parts(count, ranks):
+    """How many of so many things each rank has."""
+    return [len(OnPaper(rank, ranks).part(count)) for rank in range(ranks)]
 
 
 def clips_of_a_shard(preset):

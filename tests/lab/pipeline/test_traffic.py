@@ -15,8 +15,9 @@ import pytest
 from minivdit.base.errors import InputError
 from minivdit.lab.cli.main import main
 from minivdit.lab.pipeline import traffic
-from minivdit.lab.pipeline.traffic import Network, OnPaper, training_traffic
-from minivdit.models import VideoDiT
+from minivdit.lab.pipeline.traffic import Network, OnPaper, drawing_traffic, training_traffic
+from minivdit.models import VideoDiT, VideoDiTConfig
+from minivdit.models.patches import patch_grid
 from minivdit.training import presets, recipes
 from minivdit.training.spread import Spread
 from minivdit.training.stages import tokenizer_of
@@ -55,8 +56,7 @@ if us.first:
 
 
 @needs_mpi
-@pytest.mark.parametrize("count", [2, 3])
-def test_a_step_sends_as_many_bytes_as_predicted(count):
+def test_a_step_sends_as_many_bytes_as_predicted(count=3):
     settings = [f"training.shards={SHARDS}", "training.batch=5", "training.steps=3", "data.digits=strokes"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     command = [MPIEXEC, "-n", str(count), sys.executable, "-c", PROGRAM, *settings]
@@ -66,6 +66,76 @@ def test_a_step_sends_as_many_bytes_as_predicted(count):
     assert min(predicted.sent) > 10**5
     for rank, steps in enumerate(json.loads(ran.stdout)):
         assert steps == [[predicted.sent[rank], predicted.meetings]] * 2
+
+
+DRAWING = """
+import json, sys
+import numpy as np
+from minivdit import autograd as ag
+from minivdit.autograd import collectives
+from minivdit.base import backend
+from minivdit.base.ranks import here
+from minivdit.models import VideoDiT, VideoDiTConfig
+
+backend.use("cpu", kernels=False)
+us, found = here(), []
+exchange, messages = us.all_to_all, 0
+
+def counted(*arguments):
+    global messages
+    messages += 1
+    return exchange(*arguments)
+
+us.all_to_all = counted
+collectives.MESSAGE, *cases = json.loads(sys.argv[1])
+for options, frames in cases:
+    config = VideoDiTConfig(**options)
+    model, generator = VideoDiT(config, 9, np.random.default_rng(0)), np.random.default_rng(1)
+    latents = generator.standard_normal((2, frames, 4, 6, config.latent_channels), dtype=np.float32)
+    before, messages = us.bytes_sent, 0
+    with ag.no_grad():
+        model(latents, np.ones((2, frames), np.float32), np.ones((2, 7), np.int32), ranks=us)
+    found.append([us.bytes_sent - before, messages])
+found = us.meet(found)
+if us.first:
+    print(json.dumps(found))
+"""
+
+
+@needs_mpi
+def test_a_call_over_a_clip_sends_as_many_bytes_as_predicted(monkeypatch):
+    """All patterns on three ranks, which can't share out five frames or four heads evenly; two heads are too few."""
+    monkeypatch.setattr(traffic, "MESSAGE", 300)  # numbers, so that tokens for heads are several messages
+    cases = []
+    for pattern in ("frame", "time", "joint", "window:2x2x2", "skip:2"):
+        for text, heads in (("cross", 2), ("cross", 4), ("sequence", 2), ("sequence", 4)):
+            options = {"width": 40, "depth": 2, "patterns": [pattern], "text": text, "heads": heads, "text_depth": 1}
+            cases.append((options, 5))
+    cases.append((cases[-1][0] | {"patterns": ["joint", "time", "frame"], "patch_size": [2, 2, 2], "depth": 4}, 10))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    command = [MPIEXEC, "-n", "3", sys.executable, "-c", DRAWING, json.dumps([traffic.MESSAGE, *cases])]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    kinds = set()
+    for (options, frames), *ranks in zip(cases, *json.loads(ran.stdout)):
+        config = VideoDiTConfig(**options)
+        grid = patch_grid((frames, 4, 6), config.patch_size)
+        predicted = drawing_traffic(config, grid, 3, clips=2, words=7)
+        assert [sent for sent, _ in ranks] == predicted.sent, options
+        kinds |= {exchange.name.partition(", ")[2] for exchange in predicted.exchanges}
+        turns = sum(exchange.messages for exchange in predicted.exchanges if "all" not in exchange.name)
+        if options["text"] == "cross":  # in a turn a rank sends to one other, in what goes to all at once to two
+            assert {messages for _, messages in ranks} == {turns + 1}
+    assert kinds >= {traffic.KEPT, traffic.HEADS, traffic.RING}
+
+
+def test_clips_that_cannot_be_shared_out():
+    alone = drawing_traffic(VideoDiTConfig(), (4, 2, 2), 1)
+    assert alone.sent == [0] and alone.seconds(Network()) == 0
+    with pytest.raises(InputError, match="5 ranks can't share out a clip of 4 frames"):
+        drawing_traffic(VideoDiTConfig(), (4, 2, 2), 5)
+    with pytest.raises(InputError, match="a clip of 1,048,576 patches is too large"):
+        drawing_traffic(VideoDiTConfig(), (16, 256, 256), 2)
 
 
 class Counting(OnPaper):
@@ -139,6 +209,9 @@ def test_the_command_tells_a_step_and_a_table_of_weak_scaling(capsys):
     *_, gradients, _, meetings, together = capsys.readouterr().out.splitlines()
     assert gradients.split()[-8:] == ["5.32", "MB", "5.32", "MB", "42.65", "ms", "4.28", "ms"]
     assert meetings.split() == ["3", "meetings", "0.45", "ms", "0.18", "ms"] and together.startswith("together")
+    assert main(["costs", "full", "--ranks", "2,4", "--parallel", "sequence", "--frames", "32"]) == 0
+    two, _, _, _, _, four, *_ = capsys.readouterr().out.splitlines()
+    assert two == "a call of the network: 1 clip of 32 x 4 x 4 tokens on 2 ranks" and four.endswith("on 4 ranks")
     assert main(["costs", "full", "--ranks", "1,2,1024", "--speed", "50"]) == 0
     title, head, _, *rows = capsys.readouterr().out.splitlines()
     assert title == "prediction for full: each rank has 8 clips and computes at 50.0 GFLOP/s"
@@ -157,6 +230,9 @@ def test_the_command_tells_a_step_and_a_table_of_weak_scaling(capsys):
         (["--ranks", "2", "--speed", "1"], "--speed has no effect with one number of ranks"),
         (["--ranks", "2", "--bandwidth", "1,2,3", "--latency", "1,2"], "3 bandwidths and 2 latencies"),
         (["--ranks", "2,0"], "'0' is not a whole number from 1"),
+        (["--ranks", "2", "--frames", "9"], "--frames has no effect without --parallel sequence"),
+        (["--ranks", "2", "--parallel", "sequence", "--speed", "1"], "--speed has no effect with --parallel sequence"),
+        (["--ranks", "2", "--parallel", "sequence", "--frames", "99999"], "patches is too large"),
         (["own"], "what own costs depends on its clips"),
     ],
 )
