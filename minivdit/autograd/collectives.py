@@ -12,6 +12,8 @@ what went to several of them gets the gradients of several back, and these are a
 models/over_ranks.py spreads the tokens of a long clip over ranks by them.
 """
 
+from itertools import pairwise
+
 from ..base.backend import array_module, to_device, to_numpy
 from .engine import differentiable
 
@@ -56,13 +58,13 @@ def all_reduce(x, *, ranks):
 def _swap(x, ranks, cut, join, length):
     """With one rank after the other, in messages of limited size: memory holds little more than x and the result."""
     result_shape = _resized(_resized(x.shape, cut, len(ranks.part(x.shape[cut]))), join, length)
-    result, split = array_module(x).empty(result_shape, x.dtype), array_module(x).array_split
+    result = array_module(x).empty(result_shape, x.dtype)
     pieces, places = _pieces(x, ranks, cut), _pieces(result, ranks, join)
     places[ranks.rank][...] = pieces[ranks.rank]
     count = 1 + x.size // max(1, x.shape[join]) * length // (ranks.size**2 * MESSAGE)  # the same on all ranks
     for step in range(1, ranks.size):
         on, back = ((ranks.rank + way) % ranks.size for way in (step, -step))
-        for piece, place in zip(*(split(a, count, axis=cut) for a in (pieces[on], places[back]))):
+        for piece, place in zip(*(_split(a, count, cut) for a in (pieces[on], places[back]))):
             place[...] = to_device(*ranks.turn(step, [to_numpy(piece)], [place.shape], x.dtype))
     return result
 
@@ -90,7 +92,16 @@ def _exchange(pieces, shapes, ranks):
 
 def _pieces(x, ranks, axis):
     """For each rank its part of x along an axis: views."""
-    parts = [ranks.part(x.shape[axis], rank) for rank in range(ranks.size)]
+    return _views(x, [ranks.part(x.shape[axis], rank) for rank in range(ranks.size)], axis)
+
+
+def _split(x, count, axis):
+    """So many parts of x along an axis, nearly equal: views."""
+    edges = [x.shape[axis] * number // count for number in range(count + 1)]
+    return _views(x, [range(*pair) for pair in pairwise(edges)], axis)
+
+
+def _views(x, parts, axis):
     before = (slice(None),) * (axis % x.ndim)
     return [x[(*before, slice(part.start, part.stop))] for part in parts]
 

@@ -1,4 +1,4 @@
-"""Ranks: the processes that MPI starts, on one machine or on many, to work on one training together.
+"""Ranks: the processes that MPI starts, on one machine or on many, to train or to draw together.
 
 Where MPI didn't start this process it is alone, and every exchange gives back what it is given: so what is shared out
 is written once. mpi4py is imported only where LAUNCHERS say that several processes were started.

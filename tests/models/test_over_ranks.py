@@ -26,20 +26,26 @@ needs_mpi = pytest.mark.skipif(
 PROGRAM = """
 import importlib.util, itertools, json, sys, tracemalloc
 import numpy as np
+import pytest
 from minivdit import autograd as ag
 from minivdit.autograd import collectives
 from minivdit.base import backend
 from minivdit.base.ranks import ALONE, here
 
-spec = importlib.util.spec_from_file_location("networks", sys.argv[1])
-networks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(networks)
+def module(path):
+    spec = importlib.util.spec_from_file_location("of_tests", path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+networks, stand_in = map(module, sys.argv[1:])
+stand_in.install(pytest.MonkeyPatch())
 backend.use("cpu", kernels=False)
 us, found, exchanges = here(), {}, []
 exchange = us.all_to_all
 us.all_to_all = lambda *arguments: exchanges.append(1) or exchange(*arguments)
 
-def compare(name, shape=(5, 4, 6), captions=None, dtype=np.float64, **options):
+def compare(name, shape=(5, 4, 6), captions=None, dtype=np.float64, device="cpu", **options):
     model = networks._tiny(**{"width": 24, **options})
     latents, level, tokens = networks._inputs(model, shape, clips=2)
     if captions:
@@ -48,15 +54,20 @@ def compare(name, shape=(5, 4, 6), captions=None, dtype=np.float64, **options):
         networks._in_double(model)
     latents, parameters = latents.astype(dtype), model.parameters().values()
     cotangent = np.random.default_rng(4).standard_normal(latents.shape).astype(dtype)
+    backend.use(device, kernels=False)
+    for _, tensor in model.named_tensors():
+        tensor.data = backend.to_device(tensor.data)
+    latents, level, tokens = map(backend.to_device, (latents, level, tokens))
 
     def run(cotangent, **over):
         with ag.no_grad():
             exchanges.clear()
             drawn, count = model(latents, level, tokens, **over).data, len(exchanges)
         out = model(latents, level, tokens, **over)
-        assert np.array_equal(out.data, drawn)
-        gradients = ag.gradients(out, parameters, cotangent)
-        return out.data, np.concatenate([gradient.ravel() for gradient in gradients]), count
+        gradients = map(backend.to_numpy, ag.gradients(out, parameters, backend.to_device(cotangent)))
+        out, drawn = map(backend.to_numpy, (out.data, drawn))
+        assert np.array_equal(out, drawn)
+        return out, np.concatenate([gradient.ravel() for gradient in gradients]), count
 
     # The loss of each rank is a part of the whole loss.
     share = float(np.random.default_rng(5).dirichlet(np.ones(us.size))[us.rank])
@@ -67,6 +78,7 @@ def compare(name, shape=(5, 4, 6), captions=None, dtype=np.float64, **options):
         off = [np.abs(out - expected).max() / np.abs(expected).max() for out in outs]
         off.append(np.abs(sum(gradients) - whole).max() / np.abs(whole).max())
         found[name] = {"off": list(map(float, off)), "exchanges": count}
+    backend.use("cpu", kernels=False)
 
 for pattern in ("frame", "time", "joint", "window:2x2x2", "skip:2"):
     for causal, text, heads in itertools.product((False, True), ("cross", "sequence"), (2, 4)):
@@ -76,8 +88,9 @@ mixed = {"patterns": ("frame", "joint"), "heads": 4, "positions": "both"}
 compare("captions over time", (4, 4, 6), captions=2, **mixed)
 compare("captions in the sequence", (4, 4, 6), captions=4, text="sequence", expert_modulation=True, **mixed)
 compare("patches of two frames", (10, 4, 4), patch_size=(2, 2, 2), qk_norm=False, control=True, **mixed)
-for heads in (1, 3):
-    compare(f"single {heads}", (7, 6, 4), dtype=np.float32, heads=heads, patterns=("joint", "window:3x2x2"))
+for device, text, heads in itertools.product(("cpu", "gpu"), ("cross", "sequence"), (1, 3)):
+    how = {"text": text, "heads": heads, "patterns": ("joint", "window:3x2x2")}
+    compare(f"single, {device} {text} {heads}", (7, 6, 4), dtype=np.float32, device=device, **how)
 
 collectives.MESSAGE = 2**12
 for heads in (1, 12):  # the memory that a call takes, on a rank and alone
@@ -99,17 +112,18 @@ if us.first:
 
 @needs_mpi
 def test_three_ranks_do_what_one_does():
-    """All patterns, causal or not, words beside the tokens or not; fewer heads than ranks, and more."""
+    """All patterns, causal or not, words beside the tokens or not, fewer heads than ranks or more, a GPU's stand-in."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, "-c", PROGRAM, str(Path(__file__).with_name("conftest.py"))]
+    files = Path(__file__).with_name("conftest.py"), Path(__file__).parents[1] / "stand_in_cupy.py"
+    program = [sys.executable, "-c", PROGRAM, *map(str, files)]
     ran = subprocess.run([MPIEXEC, "-n", "3", *program], env=environment, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     memory = [found.pop(f"memory, {heads} heads") for heads in (1, 12)]
-    single = [found.pop(f"single {heads}")["off"] for heads in (1, 3)]
+    single = [found.pop(name)["off"] for name in list(found) if name.startswith("single")]
     assert len(found) == 5 * 2 * 2 * 2 + 3
     assert not {name: case for name, case in found.items() if not max(case["off"]) < 1e-12}
-    assert 0 < max(map(max, single)) < 1e-5
+    assert len(single) == 8 and 0 < max(map(max, single)) < 1e-5
     # One for the prediction. In each of two blocks two turns of a ring, or two there and two back; for words two.
     exchanges = {name: case["exchanges"] for name, case in found.items()}
     assert exchanges["frame cross 2"] == exchanges["frame cross 4"] == 1
