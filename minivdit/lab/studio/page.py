@@ -12,7 +12,7 @@ from ...base.errors import InputError
 from ...data.reading import open_clip
 from ..display import html
 from ..display.layout import enlargement, to_uint8, upscale
-from .drawing import Drawn, Moment
+from .drawing import Drawn, Moment, at_work
 from .inputs import BRUSHED, FILES, SHARED, TABS, TIMES, actions, command_line, command_lines, component
 
 CAPTIONS = (
@@ -27,10 +27,14 @@ STYLE = """
 #clip { min-height: 12rem }
 .tab-container button { padding: 0 .5rem }
 #clip img { image-rendering: pixelated; width: 100%; background: #282828 }
+#state { min-height: 3rem }
+#state .pending { opacity: 1 }
+#state [data-testid="status-tracker"] { background: none; pointer-events: none } /* or it covers words, and Cancel */
 """
 # On a phone the clip lies below the button.
-TO_CLIP = "(...all) => { document.getElementById('clip').scrollIntoView({block: 'nearest'}); return all }"
+TO_CLIP = "() => { document.getElementById('clip').scrollIntoView({block: 'nearest'}); return [] }"
 PAINT = "#ff4081"
+WAITS = "another clip is being drawn; yours waits for its turn"
 PRIVATE = {"api_visibility": "private"}  # the page's own functions are no interface for programs
 
 
@@ -56,15 +60,7 @@ def build(studio):
                 shown = results(studio)
         shown["explorer"] = gr.HTML(elem_id="explorer")
         events = [wire(studio, tab, own, shared, shown) for tab, own in tabs.items()]
-        looked = gr.on(
-            shown["look"].click,
-            functools.partial(explored, studio, shown),
-            shown["drawn"],
-            list(shown.values()),
-            show_progress_on=shown["state"],
-            concurrency_id="drawing",
-            **PRIVATE,
-        )
+        looked = in_turn(shown["look"], functools.partial(explored, studio, shown), shown["drawn"], shown)
         stopped = {"outputs": shown["state"], "cancels": [*events, looked], "queue": False, **PRIVATE}
         shown["cancel"].click(lambda: "cancelled", **stopped)
     return page
@@ -178,15 +174,16 @@ def wire(studio, tab, own, shared, shown):
     if take is not None:
         name = next(name for name in FILES if name in inputs)
         take.click(lambda file: file, shown["first"], inputs[name], show_progress="hidden", **PRIVATE)
-    return button.click(
-        functools.partial(drawn, studio, shown, tab, list(every)),
-        list(every.values()),
-        list(shown.values()),
-        show_progress_on=shown["state"],
-        concurrency_id="drawing",
-        js=TO_CLIP,
-        **PRIVATE,
-    )
+    work = functools.partial(drawn, studio, shown, tab, list(every))
+    return in_turn(button, work, list(every.values()), shown, js=TO_CLIP)
+
+
+def in_turn(button, work, inputs, shown, js=None):
+    """Connect a button to what draws, one clip at a time: who has to wait is told so. Returns the event of drawing."""
+    told = {"outputs": shown["state"], "queue": False, "show_progress": "hidden", "js": js, **PRIVATE}
+    how = {"show_progress_on": shown["state"], "concurrency_id": "drawing", **PRIVATE}
+    waits = button.click(lambda: WAITS if at_work.locked() else "begins", **told)
+    return waits.then(work, inputs, list(shown.values()), **how)
 
 
 def drawn(studio, shown, tab, names, *received):

@@ -3,6 +3,7 @@
 Every test ends with the same question: did the page complain, and did anything leave this machine?
 """
 
+import contextlib
 import re
 import shlex
 import socket
@@ -59,10 +60,9 @@ def served(browser, elsewhere, commands, tiny, tmp_path_factory):
         blocks.close(verbose=False)
 
 
-@pytest.fixture(scope="module")
-def opened(browser, served):
-    """(the page, what went wrong in it so far)."""
-    _, address, _ = served
+@contextlib.contextmanager
+def visiting(browser, address):
+    """(the page of a visitor, what went wrong in it so far)."""
     trouble = []
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(30_000)
@@ -71,7 +71,8 @@ def opened(browser, served):
     page.on("console", lambda message: message.type == "error" and trouble.append(message.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.goto(address)
-    page.get_by_role("button", name="Draw", exact=True).wait_for()
+    for needed in (page.get_by_role("button", name="Draw", exact=True), page.locator("#state"), page.locator("#clip")):
+        needed.wait_for(state="attached")
     # Whatever the line of progress says, however briefly.
     page.evaluate("""() => {
         window.states = [];
@@ -86,6 +87,12 @@ def opened(browser, served):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def opened(browser, served):
+    with visiting(browser, served[1]) as visitor:
+        yield visitor
+
+
 def foreign(url, address):
     return not url.startswith((address, "data:", "blob:", "about:"))
 
@@ -95,6 +102,14 @@ def page(opened, elsewhere):
     page, trouble = opened
     yield page
     assert not trouble and not elsewhere
+
+
+@pytest.fixture
+def other(browser, served):
+    """The page of another visitor."""
+    with visiting(browser, served[1]) as (page, trouble):
+        yield page
+    assert not trouble
 
 
 def tab(page, name):
@@ -182,6 +197,47 @@ def test_cancel_stops_a_drawing_and_the_next_one_begins(page):
     page.get_by_role("button", name="Cancel").click()
     page.wait_for_function("() => /cancelled/.test(document.getElementById('state').innerText)")
     fill(page, "steps", "2")
+    draw(page, "Draw")
+
+
+def state_is(page, pattern):
+    page.wait_for_function(f"() => /{pattern}/.test(document.getElementById('state').innerText)")
+
+
+def test_two_visitors_take_turns_and_see_nothing_of_each_other(page, other):
+    for visitor, caption, steps in ((page, "a 3 moving right", "100000"), (other, "an 8 moving up", "8")):
+        settings(visitor)
+        fill(visitor, "caption", caption)
+        fill(visitor, "steps", steps)
+    draw(page, "Draw", wait=False)
+    state_is(page, "step .* of 100000")
+    draw(other, "Draw", wait=False)
+    state_is(other, "waits for its turn")
+    other.get_by_role("button", name="Cancel").click()
+    state_is(other, "cancelled")
+    draw(other, "Draw", wait=False)
+    state_is(other, "waits for its turn")
+    state_is(page, "step .* of 100000")
+    page.get_by_role("button", name="Cancel").click()
+    state_is(page, "cancelled")
+    state_is(other, "done")
+    assert (options_of(page).steps, options_of(other).steps) == (100000, 8)
+    seen, others = (set(visitor.evaluate("[...clips]")) for visitor in (page, other))
+    assert seen and others and not seen & others
+    assert page.get_by_role("button", name="GIF").is_disabled() and other.get_by_role("button", name="GIF").is_enabled()
+    fill(other, "caption", "a xylophone moving right")
+    draw(other, "Draw", wait=False)
+    other.locator(".toast-body").get_by_text("'xylophone'").wait_for()
+    assert "xylophone" not in page.content() and "cancelled" in page.locator("#state").inner_text()
+    fill(page, "steps", "2")
+
+
+def test_who_leaves_makes_nobody_wait(page, browser, served):
+    with visiting(browser, served[1]) as (leaving, _):
+        settings(leaving)
+        fill(leaving, "steps", "100000")
+        draw(leaving, "Draw", wait=False)
+        state_is(leaving, "step .* of 100000")
     draw(page, "Draw")
 
 
