@@ -18,6 +18,9 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}  # srun doesn't take it from
 # A batch is cut into shards, and each process works on some. Four processes need four; the presets have two. The number
 # of shards changes the last bits of the result, the number of processes doesn't.
 #
+# With GPUs, start one process for each: --gpus-per-task=1 above, --device gpu below. Their data goes by NCCL where CuPy
+# finds it, otherwise through the memory of the machines. No GPU has run this yet.
+#
 # srun has to speak the language of mpi4py's MPI: pmi2 for MPICH, pmix for Open MPI. 'srun --mpi=list' shows what yours
 # knows; 'srun --mpi=pmi2 minivdit doctor' whether the processes find each other. If one is lost, all end
 # (--kill-on-bad-exit), and the checkpoint is the last that was saved.

@@ -437,6 +437,49 @@ class Stream:
         self.event = event
 
 
+class NCCL:
+    """cupy.cuda.nccl, where several ranks were started: MPI carries what NCCL would, when a group ends.
+
+    What was sent has to be met by as many bytes to be received, or the ranks hang or MPI complains.
+    """
+
+    available, NCCL_INT8 = True, 0
+
+    def __init__(self):
+        from mpi4py import MPI
+
+        self.world, self.waiting = MPI.COMM_WORLD, None
+
+    def get_unique_id(self):
+        return bytes(range(128))
+
+    def NcclCommunicator(self, ndev, commId, rank):
+        assert (ndev, commId, rank) == (self.world.size, self.get_unique_id(), self.world.rank)
+
+        def move(how):
+            def call(pointer, count, datatype, peer, stream):
+                assert datatype == self.NCCL_INT8 and stream == STREAM and peer != rank and count > 0
+                self.waiting.append((how, (ctypes.c_char * count).from_address(pointer), peer))
+
+            return call
+
+        return types.SimpleNamespace(send=move(self.world.Isend), recv=move(self.world.Irecv))
+
+    def groupStart(self):
+        assert self.waiting is None
+        self.waiting = []
+
+    def groupEnd(self):
+        record.launches.append("nccl")
+        requests = [how(bytes_there, peer, tag=7) for how, bytes_there, peer in self.waiting]
+        for request in requests:
+            request.Wait()
+        self.waiting = None
+
+
+STREAM = 4711  # the usual stream's pointer
+
+
 class MemoryPool:
     """cupy.cuda.MemoryPool: so many bytes that arrays gave back. What arrays take isn't counted here."""
 
@@ -468,10 +511,11 @@ class Generator:
 
 
 def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, pooled=0):
-    """A module like cupy, for one GPU of this architecture with so many bytes of memory, and of shared memory a block.
+    """A module like cupy, for GPUs of this architecture with so many bytes of memory, and of shared memory a block.
 
     devices: how many there are, or an exception that asking for them raises. pooled: bytes that CuPy holds unused.
     """
+    chosen = [0]
 
     def count():
         if isinstance(devices, Exception):
@@ -490,23 +534,29 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, p
     module.asarray, module.array = _asarray, _array
     module.random = types.SimpleNamespace(default_rng=Generator)
     module.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
-    device = types.SimpleNamespace(
-        compute_capability=architecture,
-        attributes={"MaxSharedMemoryPerBlockOptin": shared_bytes, "L2CacheSize": 1 << 12},
-        synchronize=lambda: None,
-    )
+
+    def device(number=None):
+        return types.SimpleNamespace(
+            compute_capability=architecture,
+            attributes={"MaxSharedMemoryPerBlockOptin": shared_bytes, "L2CacheSize": 1 << 12},
+            synchronize=lambda: None,
+            use=lambda: chosen.__setitem__(0, number),
+        )
+
     pool = MemoryPool(pooled)
     module.get_default_memory_pool = lambda: pool
     properties = {"name": b"Stand-in", "totalGlobalMem": memory}
     module.cuda = types.SimpleNamespace(
-        Device=lambda number=None: device,
+        Device=device,
         Event=Event,
         Stream=Stream,
+        get_current_stream=lambda: types.SimpleNamespace(ptr=STREAM),
         get_elapsed_time=lambda start, end: end.time - start.time,
         runtime=types.SimpleNamespace(
             getDeviceCount=count,
-            getDevice=lambda: 0,
-            getDeviceProperties=lambda number: properties,
+            getDevice=lambda: chosen[0],
+            getDeviceProperties=lambda number: {**properties, "uuid": bytes([number]) * 16},
+            deviceGetPCIBusId=lambda number: f"0000:{number:02X}:00.0",
             memGetInfo=lambda: (memory - pool.total_bytes(), memory),
             driverGetVersion=lambda: 13000,
         ),
@@ -524,8 +574,8 @@ def _compiled():
 
 
 @functools.wraps(cupy)
-def install(monkeypatch, **options):
-    """Put the stand-in in CuPy's place, for one test, in this thread; returns the module."""
+def install(monkeypatch, nccl=False, **options):
+    """Put the stand-in in CuPy's place, for one test, in this thread; returns the module. nccl: whether it is there."""
     global _home
     _home = os.getpid(), threading.get_ident()
     launch._launcher.cache_clear()
@@ -535,4 +585,6 @@ def install(monkeypatch, **options):
     monkeypatch.setattr(launch, "private_folder", lambda name: folder)
     module = cupy(**options)
     monkeypatch.setitem(sys.modules, "cupy", module)
+    links = NCCL() if nccl else types.SimpleNamespace(available=False)
+    monkeypatch.setitem(sys.modules, "cupy.cuda.nccl", links)
     return module

@@ -1,5 +1,6 @@
 """The stand-in for CuPy: has it only what CuPy has, and does it refuse what CuPy refuses?"""
 
+import importlib
 import inspect
 import re
 import sys
@@ -41,7 +42,18 @@ def test_it_has_only_what_cupy_has(stand_in):
     assert hasattr(cupy.cuda.Event, "done") and hasattr(cupy.random.default_rng(0), "standard_normal")
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert cupy.cuda.runtime.CUDARuntimeError and cupy.cuda.runtime.getDevice and cupy.cuda.Event
-    assert hasattr(cupy.cuda.Stream, "wait_event")
+    assert hasattr(cupy.cuda.Stream, "wait_event") and hasattr(cupy.cuda.Device, "use")
+    assert cupy.cuda.get_current_stream().ptr is not None and cupy.cuda.runtime.deviceGetPCIBusId
+
+
+def test_nccl_has_only_what_cupys_has(stand_in):
+    real_cupy()
+    nccl = importlib.import_module("cupy.cuda.nccl")
+    if not nccl.available:
+        pytest.skip("NCCL isn't there: pip install nvidia-nccl-cu13")
+    assert nccl.NCCL_INT8 == stand_in.NCCL.NCCL_INT8
+    names = {name for name in vars(stand_in.NCCL) if not name.startswith("_")}
+    assert names <= set(dir(nccl)) and {"send", "recv"} <= set(dir(nccl.NcclCommunicator))
 
 
 def test_nothing_is_brought_to_the_host_or_mixed_by_accident(gpu):

@@ -14,7 +14,7 @@ models/over_ranks.py spreads the tokens of a long clip over ranks by them.
 
 from itertools import pairwise
 
-from ..base.backend import array_module, to_device, to_numpy
+from ..base.backend import array_module
 from .engine import differentiable
 
 MESSAGE = 2**20  # about how many numbers all_to_all sends at a time
@@ -65,7 +65,7 @@ def _swap(x, ranks, cut, join, length):
     for step in range(1, ranks.size):
         on, back = ((ranks.rank + way) % ranks.size for way in (step, -step))
         for piece, place in zip(*(_split(a, count, cut) for a in (pieces[on], places[back]))):
-            place[...] = to_device(*ranks.turn(step, [to_numpy(piece)], [place.shape], x.dtype))
+            (place[...],) = ranks.turn(step, [piece], [place.shape], x.dtype)
     return result
 
 
@@ -83,11 +83,11 @@ def _reduce(x, ranks, axis):
 
 
 def _exchange(pieces, shapes, ranks):
-    """For each rank an array for it, and the shape of what comes from it: returns what came. Goes through the CPU."""
+    """For each rank an array for it, and the shape of what comes from it: returns what came."""
     if ranks.size == 1:
         return pieces
-    came = ranks.all_to_all([[to_numpy(piece)] for piece in pieces], [[shape] for shape in shapes], pieces[0].dtype)
-    return [to_device(array) for (array,) in came]
+    came = ranks.all_to_all([[piece] for piece in pieces], [[shape] for shape in shapes], pieces[0].dtype)
+    return [array for (array,) in came]
 
 
 def _pieces(x, ranks, axis):

@@ -14,7 +14,7 @@ import dataclasses
 
 import numpy as np
 
-from ..base.backend import array_module, to_device, to_numpy
+from ..base.backend import array_module
 from ..base.ranks import Ranks
 from .arrays import blocks, transposed
 from .attend import LOWEST, NEVER, TILE_ENTRIES, check_attention, normalise_and_rotate
@@ -64,8 +64,7 @@ class Ring:
     def _turn(self, step, arrays, groups, keys):
         """Send arrays to the rank `step` places on, and get some from the one as far back: in those groups, so long."""
         shapes = [(len(array), groups, array.shape[2], keys, array.shape[-1]) for array in arrays]
-        sent = [to_numpy(array) for array in arrays]
-        return [to_device(array) for array in self.ranks.turn(step, sent, shapes, sent[0].dtype)]
+        return self.ranks.turn(step, list(arrays), shapes, arrays[0].dtype)
 
 
 @differentiable

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import math
 import os
+import platform
 import sys
 import threading
 from pathlib import Path
@@ -23,7 +24,7 @@ OLDEST_GPU = 75  # compute capability, 75 for sm_75: the first with the tensor-c
 
 COMPILED_TYPES = (np.float32, np.float64)  # of numbers for which operations are compiled
 
-_state = {"xp": np, "kernels": True, "numba_problem": None, "sharing_cores": 1}
+_state = {"xp": np, "kernels": True, "numba_problem": None, "sharing_cores": 1, "gpu": 0, "label": "cpu"}
 
 
 def array_module(*arrays):
@@ -89,8 +90,10 @@ def gpu_problem(kernels=True):
     except Exception as error:  # a broken installation may raise anything
         return f"CuPy can't be imported ({_in_one_line(error)}); pip install 'minivdit[cuda12]' or 'minivdit[cuda13]'"
     try:
-        if cupy.cuda.runtime.getDeviceCount() == 0:
+        count = cupy.cuda.runtime.getDeviceCount()
+        if count == 0:
             return "CuPy is installed but no GPU is present; use --device cpu"
+        cupy.cuda.Device(_state["gpu"] % count).use()
         architecture = cupy.cuda.Device().compute_capability
         if kernels and int(architecture) < OLDEST_GPU:
             return (
@@ -131,17 +134,37 @@ def use(device, kernels=True):
     """
     if device not in ("cpu", "gpu", "auto"):
         raise InputError(f"{device!r} is not a device; choose cpu, gpu or auto")
-    _state["kernels"] = kernels
+    _state.update(kernels=kernels, label="cpu")
     if device == "cpu":
         _state["xp"] = np
         return
     problem = gpu_problem(kernels)
     if problem is None:
         _state["xp"] = importlib.import_module("cupy")
+        _state["label"] = _label(_state["xp"].cuda.runtime)
     elif device == "gpu":
         raise InputError(problem)
     else:
         _state["xp"] = np
+
+
+def take_gpu(number):
+    """From now on, this process chooses the GPU of this number, so that those of one machine have one each.
+
+    Where there are fewer, they are counted round: a launcher may have left this process only its own to see.
+    """
+    _state["gpu"] = number
+
+
+def device_label():
+    """'cpu', or a text that stands for one GPU, of all that there are."""
+    return _state["label"]
+
+
+def _label(runtime):
+    number = runtime.getDevice()
+    unique = runtime.getDeviceProperties(number)["uuid"].hex()
+    return f"{platform.node()} {runtime.deviceGetPCIBusId(number)} {unique}"
 
 
 def to_numpy(array):

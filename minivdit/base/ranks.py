@@ -3,6 +3,9 @@
 Where MPI didn't start this process it is alone, and every exchange gives back what it is given: so what is shared out
 is written once. mpi4py is imported only where LAUNCHERS say that several processes were started.
 
+What is exchanged are arrays of the chosen device. Those of GPUs go from one to another by NCCL (nccl.py), and without
+it through the memory of the machines. A rank has a GPU of its own.
+
 One rule keeps ranks together. They meet, and each comes to every meeting: with what the others should know, or with
 the error that ends it. So all learn of an error, end, and one of them tells it.
 """
@@ -15,7 +18,7 @@ import time
 import warnings
 from itertools import accumulate
 
-from .console import complain
+from .console import complain, note
 from .errors import InputError
 
 # The variables in which a launcher says how many processes it has started, and which of them this is.
@@ -120,6 +123,8 @@ ALONE = Ranks()
 class MPIRanks(Ranks):
     """One of several processes that MPI started. size: how many there should be."""
 
+    _nccl = None  # not known yet
+
     def __init__(self, size):
         mpi = _mpi(size)
         self.world, self._barrier, self._teams = mpi.COMM_WORLD, None, {}
@@ -149,24 +154,35 @@ class MPIRanks(Ranks):
             return str(told), told.code
 
     def collect(self, own):
+        from .backend import to_numpy
+
+        own = {name: to_numpy(value) if hasattr(value, "shape") else value for name, value in own.items()}
         parts = self._meetings.gather(own)
         return own if parts is None else {name: value for part in parts for name, value in part.items()}
 
     def all_to_all(self, arrays, shapes, dtype="float32"):
         sizes = [sum(array.size for array in some) for some in arrays]
         counts = [sum(map(math.prod, some)) for some in shapes]
-        sent, received = _flat([array for some in arrays for array in some], dtype), _room(sum(counts), dtype)
+        sent = _flat([array for some in arrays for array in some], dtype)
         self.bytes_sent += sent.itemsize * (sent.size - sizes[self.rank])
-        self._finish(self._data.Ialltoallv([sent, _places(sizes)], [received, _places(counts)]))
+        if links := self._links():
+            received = _room(sum(counts), dtype)
+            links.exchange(_pieces(sent, sizes), _pieces(received, counts))
+        else:
+            received = self._through_host(self._data.Ialltoallv, sent, sizes, counts)
         found = iter(_cut(received, [shape for some in shapes for shape in some]))
         return [[next(found) for _ in some] for some in shapes]
 
     def share(self, arrays, owners):
         by_rank = [[array for array, owner in zip(arrays, owners) if owner == rank] for rank in range(self.size)]
         counts = [sum(array.size for array in some) for some in by_rank]
-        sent, received = _flat(by_rank[self.rank]), _room(sum(counts))
+        sent = _flat(by_rank[self.rank])
         self.bytes_sent += sent.nbytes * (self.size - 1)
-        self._finish(self._data.Iallgatherv(sent, [received, _places(counts)]))
+        if links := self._links():
+            received = _room(sum(counts))
+            links.exchange([sent] * self.size, _pieces(received, counts))
+        else:
+            received = self._through_host(self._data.Iallgatherv, sent, None, counts)
         whole = [array for some in by_rank for array in some]
         for array, new in zip(whole, _cut(received, [array.shape for array in whole])):
             array[...] = new
@@ -187,11 +203,40 @@ class MPIRanks(Ranks):
         return True
 
     def _talk(self, error, brought=None):
-        came = self._meetings.allgather((error, brought))
-        for error, _ in came:
+        from . import backend
+
+        came = self._meetings.allgather((error, brought, backend.device_label()))
+        for error, *_ in came:
             if error:
                 raise Told(*error)
-        return [brought for _, brought in came]
+        require_devices([device for *_, device in came])
+        return [brought for _, brought, _ in came]
+
+    def _links(self):
+        """NCCL's between the GPUs of these ranks; None where they compute on CPUs, or one of them has no NCCL."""
+        from . import backend
+
+        if backend.device_name() == "cpu":
+            return None
+        if self._nccl is None:
+            from . import nccl
+
+            library = nccl.library()
+            if all(self.meet(library is not None)):
+                self._nccl = nccl.Links(self, self.first_does(lambda: library.get_unique_id()))
+            else:
+                self._nccl = ()
+                note_no_nccl()
+        return self._nccl or None
+
+    def _through_host(self, exchange, sent, sizes, counts):
+        """What comes, a flat array on the device, of one of MPI's exchanges of flat arrays in the host's memory."""
+        from .backend import to_device, to_numpy
+
+        received = _room(sum(counts), sent.dtype, "cpu")
+        given = to_numpy(sent) if sizes is None else [to_numpy(sent), _places(sizes)]
+        self._finish(exchange(given, [received, _places(counts)]))
+        return to_device(received)
 
     def _finish(self, request):
         """Wait for an exchange of data. It needs this rank to look after it, so it hardly sleeps."""
@@ -219,6 +264,7 @@ class MPIRanks(Ranks):
         versions = [f"minivdit {__version__}", *machine.versions("numpy", "numba", "scipy")]
         found = self.meet((name, cores, versions))
         self.machines = len({name for name, _, _ in found})
+        backend.take_gpu(sum(other == name for other, _, _ in found[: self.rank]))
         backend.share_cores(sum(other[:2] == (name, cores) for other in found))
         backend.limit_blas()
         for rank, (name, _, versions) in enumerate(found):
@@ -236,6 +282,28 @@ class Team(MPIRanks):
         team = world.Split(number)
         self.world, self._meetings, self._data, self._barrier = world, team, team, None
         self.rank, self.size = team.rank, team.size
+
+
+def require_devices(labels):
+    """Raise InputError unless all ranks compute on CPUs, or each has a GPU of its own. labels: their device_label()."""
+    for rank, label in enumerate(labels):
+        if (label == "cpu") != (labels[0] == "cpu"):
+            on = [f"{'the CPU' if label == 'cpu' else 'a GPU'}" for label in (label, labels[0])]
+            raise InputError(f"rank {rank} computes on {on[0]} and rank 0 on {on[1]}; give --device cpu or gpu to all")
+        if label != "cpu" and labels.index(label) < rank:
+            raise InputError(
+                f"ranks {labels.index(label)} and {rank} have the same GPU; start one rank for each GPU of a machine"
+            )
+
+
+@functools.cache
+def note_no_nccl():
+    """Say, once, how GPUs exchange what they do without NCCL."""
+    note(
+        "NCCL isn't there, so GPUs exchange data through the memory of the machines, which is slower; "
+        "pip install nvidia-nccl-cu13 (or nvidia-nccl-cu12)",
+        show=launched()[0] == 0,
+    )
 
 
 def _mpi(size):
@@ -259,21 +327,28 @@ def _mpi(size):
     return MPI
 
 
-def _room(size, dtype="float32"):
-    """A flat array for so many numbers."""
+def _room(size, dtype="float32", device=None):
+    """A flat array for so many numbers, on the chosen device or on the CPU."""
     import numpy as np  # here, so that help comes at once
 
-    return np.empty(size, dtype)
+    from . import backend
+
+    return (np if device == "cpu" else backend.xp()).empty(size, dtype)
 
 
 def _flat(arrays, dtype="float32"):
     """The numbers of some arrays side by side. A TypeError unless all have this dtype."""
-    import numpy as np
+    from . import backend
 
     flat = _room(sum(array.size for array in arrays), dtype)
     for place, array in zip(_cut(flat, [array.shape for array in arrays]), arrays):
-        np.copyto(place, array, casting="no")
+        backend.xp().copyto(place, array, casting="no")
     return flat
+
+
+def _pieces(whole, counts):
+    """Parts of a flat array with so many numbers each: views."""
+    return _cut(whole, [(count,) for count in counts])
 
 
 def _places(counts):

@@ -4,9 +4,12 @@ Parameters lie side by side in one buffer, and so do their gradients, running me
 of all weights are then one launch (kernels/adamw_ema.cu), in which the GPU reads the clipping factor itself.
 """
 
-from ..base.backend import array_module
+import numpy as np
+
+from ..base.backend import array_module, to_device
 from ..kernels import fused
 from ..kernels.launch import launcher
+from .optim import global_norm
 
 APART = 64  # numbers: a parameter begins at a multiple of 256 bytes, at which every product is quick
 
@@ -16,10 +19,12 @@ class UpdateOnGPU:
 
     Their arrays become views of buffers, in which AdamW's parameters come first. Names, shapes and values stay, so
     states are saved and loaded as usual.
+
+    everywhere: see optim.global_norm. Where it asks other ranks, the host waits for it.
     """
 
-    def __init__(self, optimizer, average):
-        self.optimizer, self.average = optimizer, average
+    def __init__(self, optimizer, average, everywhere=dict):
+        self.optimizer, self.average, self.everywhere = optimizer, average, everywhere
         adamw, muon = optimizer.adamw, optimizer.muon
         weights = {name: p.data for name, p in {**adamw.parameters, **muon.parameters}.items()}
         self.weights = side_by_side(weights)
@@ -46,7 +51,10 @@ class UpdateOnGPU:
                 parameter.data = view
         gradient = side_by_side({name: gradients[name] for name in self.views})
         xp = array_module(gradient)
-        norm = xp.sqrt(xp.vdot(gradient, gradient))
+        if self.everywhere is dict:
+            norm = xp.sqrt(xp.vdot(gradient, gradient))
+        else:
+            norm = to_device(np.float32(global_norm(gradients, self.everywhere)))
         factor = limit / xp.maximum(norm, limit)
         updated = self.slots["mean"].size
         of_adamw, of_muon = gradient[:updated], gradient[updated:]

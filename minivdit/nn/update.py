@@ -36,7 +36,7 @@ def make_update(optimizer, average, everywhere=dict):
     if kind == "gpu":
         from .optim_on_gpu import UpdateOnGPU
 
-        return UpdateOnGPU(optimizer, average)
+        return UpdateOnGPU(optimizer, average, everywhere)
     if kind == "compiled" and twins(kind) and all(array.flags.carray for array in arrays):
         from .optim_compiled import UpdateCompiled  # only here, since it imports Numba
 

@@ -49,7 +49,7 @@ class GradientWorkers:
         """(mean loss, dict of name -> gradient, list of the shards' extras in order) of a batch, a dict of arrays.
 
         Of several ranks, each gets the gradients of its own parameters, and all get the rest. The loss is a float; on a
-        GPU it is an array (), since reading it would have to wait.
+        single GPU it is an array (), since reading it would have to wait.
         """
         batch = {name: backend.to_device(array) for name, array in batch.items()}
         parts = split_batch(batch, self.shards)
@@ -58,8 +58,10 @@ class GradientWorkers:
         with backend.blas_threads(1):
             results = self.workers((shard, parts[shard], weights[shard]) for shard in shards)
         gradients = [found or self.handed_over[shard] for shard, (_, found, _) in zip(shards, results)]
-        told = self.spread.ranks.meet([(loss, extras) for loss, _, extras in results])
-        losses, extras = zip(*itertools.chain(*told))
+        told = [(loss, extras) for loss, _, extras in results]
+        if self.spread.ranks.size > 1:
+            told = [(float(loss), {name: backend.to_numpy(a) for name, a in more.items()}) for loss, more in told]
+        losses, extras = zip(*itertools.chain(*self.spread.ranks.meet(told)))
         gradients = add_up(self.spread.exchange(gradients, len(parts)), self.spread.own, self.workers.count)
         return sum(losses), gradients, list(extras)
 

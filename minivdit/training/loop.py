@@ -78,10 +78,8 @@ class Run:
     def __init__(self, task, settings, seed=0, threads=None, ranks=None):
         self.task, self.settings, self.seed, self.ranks = task, settings, seed, ranks or here()
         on_cpu = backend.device_name() == "cpu"
-        shards = settings.shards if on_cpu else 1  # a GPU shares out the work by itself
+        shards = settings.shards if on_cpu or self.ranks.size > 1 else 1  # a GPU shares out the work by itself
         threads = (threads or min(backend.thread_count(), shards)) if on_cpu else 1
-        if self.ranks.size > 1 and not on_cpu:
-            raise InputError("several ranks train on CPUs only, so far; use --device cpu, or one rank")
         require_shards(self.ranks, shards)
         self.parameters = task.parameters
         self.spread = Spread(self.parameters, self.ranks)
@@ -98,7 +96,8 @@ class Run:
             map=in_threads,
         )
         self.average = EMA(self.spread.own, settings.ema_decay, map=in_threads)
-        self.update = make_update(self.optimizer, self.average, self.spread.everywhere)
+        everywhere = self.spread.everywhere if self.ranks.size > 1 else dict
+        self.update = make_update(self.optimizer, self.average, everywhere)
         self.unread = None  # the State of the last step, if that may still be under way on a GPU
         self.step = 0
         self.seconds = 0.0  # of training, over all sessions
@@ -118,33 +117,33 @@ class Run:
         """Take one step on a batch, a dict of arrays, and return its State.
 
         Weights change only after all gradients are known. InputError if the loss or a gradient isn't finite, and then
-        weights are as they were. On a GPU nobody waits for that: the State is an UnreadState, the numbers are looked at
-        when the next step is under way, and by then weights aren't finite either.
+        weights are as they were. On a single GPU nobody waits for that: the State is an UnreadState, the numbers are
+        looked at when the next step is under way, and by then weights aren't finite either.
 
         started: time.perf_counter() from which the step's seconds are counted; by default now.
         """
         settings, started = self.settings, started or time.perf_counter()
         step, fraction = self.step + 1, self.fraction(self.step, settings.steps)
         loss, gradients, extras = self.workers(batch)
-        on_cpu = isinstance(loss, float)
-        if on_cpu:
+        at_once = isinstance(loss, float)  # on a CPU, and where ranks have told each other
+        if at_once:
             self._finite(step, loss)
         norm = self.update(gradients, fraction, settings.clip)
         self.spread.share_weights()
-        read_array = backend.to_numpy if on_cpu else backend.reader()
+        read_array = backend.to_numpy if at_once else backend.reader()
 
         def read():
             numbers = self._finite(step, read_array(loss), read_array(norm))
             return *numbers, self.task.summary(_joined(extras, read_array))
 
         known = {"step": step, "total": settings.steps, "fraction": fraction}
-        if on_cpu:
+        if at_once:
             known |= zip(UnreadState.LATE, read())
         self.settle()
         self.step = step
         known["seconds"] = time.perf_counter() - started
         self.seconds += known["seconds"]
-        if on_cpu:
+        if at_once:
             return State(**known)
         self.unread = UnreadState(read, **known)
         return self.unread
@@ -178,7 +177,7 @@ class Run:
     @contextlib.contextmanager
     def averaged(self):
         """Inside this block the model has the averaged weights, afterwards its own again."""
-        average = self.spread.everywhere(self.average.average)
+        average = {name: backend.to_device(a) for name, a in self.spread.everywhere(self.average.average).items()}
         weights = {name: parameter.data for name, parameter in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():

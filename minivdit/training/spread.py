@@ -12,6 +12,7 @@ balance, up to the size of one parameter.
 
 from itertools import chain
 
+from ..base.backend import to_numpy
 from ..base.errors import InputError
 from ..nn.optim import equal_groups
 
@@ -48,7 +49,12 @@ class Spread:
         return [{name: next(arrays) for name in self.own} for _ in range(count)]
 
     def everywhere(self, own):
-        """What all ranks have of their own parameters, on all of them: a dict, in the order of the parameters."""
+        """What all ranks have of their own parameters, on all of them: a dict, in the order of the parameters.
+
+        Of several ranks' arrays it makes NumPy's.
+        """
+        if self.ranks.size > 1:
+            own = {name: to_numpy(value) for name, value in own.items()}
         found = {name: value for part in self.ranks.meet(own) for name, value in part.items()}
         return {name: found[name] for name in self.parameters}
 

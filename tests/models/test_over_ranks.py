@@ -39,7 +39,7 @@ def module(path):
     return found
 
 networks, stand_in = map(module, sys.argv[1:])
-stand_in.install(pytest.MonkeyPatch())
+stand_in.install(pytest.MonkeyPatch(), devices=3)
 backend.use("cpu", kernels=False)
 us, found, exchanges = here(), {}, []
 exchange = us.all_to_all

@@ -137,3 +137,19 @@ def test_the_average_can_be_applied_and_another_update_may_take_the_weights_over
 def test_gradients_that_are_not_numbers_are_the_callers_to_see(gpu):
     update = UpdateOnGPU(*prepared(0.006)[1:])
     assert np.isnan(float(by_kernel(update, 1, 1.0, size=np.nan)))
+
+
+def test_the_norm_counts_the_gradients_of_other_ranks(gpu):
+    def everywhere(squares):
+        return {name: float(backend.to_numpy(square)) for name, square in squares.items()} | {"elsewhere": 9e3}
+
+    there = prepared(0.006)
+    update = UpdateOnGPU(*there[1:], everywhere)
+    found = float(by_kernel(update, 1, 0.3))
+    backend.use("cpu")
+    here, gradients = prepared(0.006), drawn(1)
+    norm = optim.clip_global_norm(gradients, 1.0, everywhere)
+    here[1].step(gradients, 0.3)
+    here[2].update()
+    assert found == pytest.approx(norm, rel=1e-6) and norm > 90
+    assert_alike(everything(*there), everything(*here))

@@ -168,7 +168,7 @@ def check_gpu():
     from ...kernels.attention import Backward, Forward, best
     from ...kernels.launch import launcher
 
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())["name"].decode()
     runner, free = launcher(), cupy.cuda.runtime.memGetInfo()[0]
     chosen = [best(kind, "float32", 64, runner.architecture, runner.shared_bytes) for kind in (Forward, Backward)]
     text = f"CuPy {cupy.__version__} on {name} (sm_{runner.architecture}), {_size(free)} of its memory free"
