@@ -28,6 +28,7 @@ LAUNCHERS = {
     "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",  # srun
 }
 SPIN = 0.002  # seconds that a rank waits without leaving its core to others, which may be the ones it waits for
+POLLS = 64  # how often MPI is asked in a row about an exchange, which goes on by a few KB each time
 LONGEST = 20  # seconds that a rank with an error waits for the others to come to a meeting
 
 
@@ -241,7 +242,7 @@ class MPIRanks(Ranks):
     def _finish(self, request):
         """Wait for an exchange of data. It needs this rank to look after it, so it hardly sleeps."""
         started = time.monotonic()
-        while not request.Test():
+        while not any(request.Test() for _ in range(POLLS)):
             time.sleep(0 if time.monotonic() - started < SPIN else 0.0001)
 
     def _tell_what_nobody_catches(self):
