@@ -33,7 +33,7 @@ from . import checkpoint
 from .gradients import GradientWorkers
 from .journal import Journal, Progress, measurable
 from .settings import MOST_STEPS
-from .spread import Spread, require_shards
+from .spread import Spread, require_shards, shards_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Run:
     def __init__(self, task, settings, seed=0, threads=None, ranks=None):
         self.task, self.settings, self.seed, self.ranks = task, settings, seed, ranks or here()
         on_cpu = backend.device_name() == "cpu"
-        shards = settings.shards if on_cpu or self.ranks.size > 1 else 1  # a GPU shares out the work by itself
+        shards = shards_of(settings, self.ranks)
         threads = (threads or min(backend.thread_count(), shards)) if on_cpu else 1
         require_shards(self.ranks, shards)
         self.parameters = task.parameters

@@ -12,9 +12,14 @@ balance, up to the size of one parameter.
 
 from itertools import chain
 
-from ..base.backend import to_numpy
+from ..base.backend import device_name, to_numpy
 from ..base.errors import InputError
 from ..nn.optim import equal_groups
+
+
+def shards_of(settings, ranks):
+    """Into how many shards a batch is cut: a GPU that is alone shares out the work by itself."""
+    return settings.shards if device_name() == "cpu" or ranks.size > 1 else 1
 
 
 def require_shards(ranks, shards, settings=("shards",)):

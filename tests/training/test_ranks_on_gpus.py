@@ -15,6 +15,7 @@ from minivdit.base import backend, ranks
 from minivdit.base.errors import InputError
 from minivdit.training.checkpoint import load_checkpoint
 from minivdit.training.loop import fit
+from minivdit.training.spread import shards_of
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 needs_mpi = pytest.mark.skipif(
@@ -144,3 +145,11 @@ def test_labels_that_do_not_go_together():
         ranks.require_devices(["a 1", "b 1", "a 1"])
     with pytest.raises(InputError, match="rank 2 computes on a GPU and rank 0 on the CPU"):
         ranks.require_devices(["cpu", "cpu", "a 1"])
+
+
+def test_only_a_gpu_that_is_alone_takes_a_batch_at_once(gpu):
+    several = ranks.Ranks()
+    several.size = 2
+    assert shards_of(toy.SETTINGS, ranks.Ranks()) == 1 and shards_of(toy.SETTINGS, several) == toy.SETTINGS.shards == 3
+    backend.use("cpu")
+    assert shards_of(toy.SETTINGS, ranks.Ranks()) == 3

@@ -8,6 +8,7 @@ from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
 from ...models.patches import clip_grid
+from ...training.spread import shards_of
 from ...training.stages import STAGES, frames_a_clip, tokenizer_of
 
 # Of the speed of matrix products, what a training step reaches on 2 cores (Xeon, AVX-512): 0.24 and 0.25 for the
@@ -30,7 +31,7 @@ def stage_costs(preset, setting, batch=None, data=None):
     """
     settings, clips = getattr(preset, setting), preset.data
     batch = settings.batch if batch is None else batch
-    shards = settings.shards if backend.device_name() == "cpu" else 1
+    shards = shards_of(settings, here())
     sharing = {"shards": shards, "threads": min(backend.thread_count(), shards)}
     if setting == "autoencoder_training":
         return [costs.autoencoder_cost(preset.autoencoder, frames_a_clip(preset), clips.size, clips=batch, **sharing)]
