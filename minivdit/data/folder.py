@@ -73,6 +73,9 @@ class _Found:
         for path in sorted(here.iterdir(), key=lambda path: natural(path.name)):
             if path.name.startswith("."):
                 continue
+            if not (path.is_dir() or path.is_file()):
+                self.problems.append(f"{self.name(path)} is a link that leads nowhere, or no file at all; remove it")
+                continue
             (folders if path.is_dir() else files).append(path)
         metadata = [path for path in files if path.name in METADATA]
         for path in metadata:
@@ -208,7 +211,9 @@ def _rows(path):
         rows = csv.DictReader(file)
         missing = [name for name in ("file_name", "text") if name not in (rows.fieldnames or ())]
         if missing:
-            raise InputError(f" has no column {missing[0]!r}; its first line must name the columns file_name and text")
+            raise InputError(
+                f" has no column {missing[0]!r}; its first line must be file_name,text, with commas between columns"
+            )
         for row in rows:
             more = "has more columns than the first line; put a text that holds commas in quotes"
             yield rows.line_num, more if None in row else row

@@ -1,6 +1,7 @@
 """What lies in a folder of clips, and what is said of each: found, or named in one line."""
 
 import json
+import os
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_captions_stand_beside_clips_and_metadata_comes_first(tmp_path):
     listing = list_clips(tmp_path)
     assert captions(listing) == {"a.gif": "beside a", "b.gif": "told", "dance": "a dance"}
     assert listing.notes == ["stray.txt stands beside no clip, and is left aside"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes links for some only, and no pipes")
+def test_links_that_lead_nowhere_and_pipes_are_named_and_not_waited_for(tmp_path):
+    lay(tmp_path, "a.gif", "b.gif", "c/1.png")
+    (tmp_path / "a.txt").symlink_to("gone.txt")
+    (tmp_path / "loop.gif").symlink_to("loop.gif")
+    os.mkfifo(tmp_path / "b.txt")
+    os.mkfifo(tmp_path / "c" / "metadata.jsonl")
+    listing = list_clips(tmp_path)
+    assert captions(listing) == {"a.gif": None, "b.gif": None, "c": None}
+    names = ["a.txt", "b.txt", "loop.gif", "c/metadata.jsonl"]
+    assert listing.problems == [f"{name} is a link that leads nowhere, or no file at all; remove it" for name in names]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def told(folder):
     """What a ClipFolder holds, line by line."""
     settings, clips = folder.settings, [folder.cache.clips[entry.name] for entry in folder.entries]
     held_out = sum(map(folder.is_held_out, folder.entries))
-    yield f"{folder.folder}: {len(clips)} clips, {len(clips) - held_out} for training and {held_out} held out"
+    yield f"{folder.folder}: {counted(len(clips))}, {len(clips) - held_out} for training and {held_out} held out"
     if clips:
         yield from _told_of_pictures(settings, clips)
         yield from _told_of_words(folder)
@@ -195,17 +195,24 @@ def _told_of_pictures(settings, clips):
 def _told_of_words(folder):
     silent = [entry.name for entry, caption in zip(folder.entries, folder.captions) if not caption]
     if len(silent) == len(folder.entries):
-        yield "no clip has a caption; a network learns to draw without one"
+        yield f"no clip {'for training ' * bool(folder.left_out)}has a caption; a network learns to draw without one"
         return
     lengths = [caption.count(" ") + 1 for caption in folder.captions if caption]
-    yield f"{len(folder.words)} words, {min(lengths)} to {max(lengths)} in a caption: {with_counts(folder.counts)}"
+    length = " to ".join(map(str, dict.fromkeys((min(lengths), max(lengths)))))
+    yield f"{len(folder.words)} words, {length} in a caption: {with_counts(folder.counts)}"
     if once := [word for word, count in folder.counts.items() if count == 1]:
         yield f"in one caption only, which is too few to learn from: {some(once)}"
     if folder.left_out:
-        rare = f"left out, since fewer than {folder.settings.rare} captions of training have them"
-        yield f"{rare}: {some(folder.left_out)}"
+        least = folder.settings.rare
+        few = f"fewer than {least} captions of training have" if least > 1 else "no caption of training has"
+        yield f"left out, since {few} them: {some(folder.left_out)}"
     if silent:
         yield f"without a caption: {some(silent)}"
+
+
+def counted(clips):
+    """'1 clip', '2 clips'."""
+    return f"{clips} clip{'s' * (clips != 1)}"
 
 
 def some(names, most=20):

@@ -70,7 +70,9 @@ class Parser(argparse.ArgumentParser):
             return namespace, unknown
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
         if not word.startswith("-"):
-            self.error(f"{shorten(word)!r} is one argument too many; put a caption in quotes")
+            folder = "--clips" in self._option_string_actions and os.path.isdir(word)
+            cure = "write --clips before a folder" if folder else "put a caption in quotes"
+            self.error(f"{shorten(word)!r} is one argument too many; {cure}")
         name = word.partition("=")[0]
         if any(name == f"--{action.dest}" and not action.option_strings for action in self._actions):
             self.error(f"{name!r} is not an option; leave {name} itself out, and give what stands after it alone")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...base.errors import InputError
 from ...base.ranks import here
+from .data import counted
 from .groups import (
     MINUTES,
     SEED,
@@ -68,9 +69,16 @@ def train(options):
     from ...training import presets, recipes
 
     if options.preset is None:
+        if options.clips is not None:
+            raise InputError(f"which preset? Clips of your own are for this one: {on_clips(options.clips)}")
         require_effect(options, "without the name of a preset", *options.given)
         return list_presets()
-    own = isinstance(recipes.get(options.preset), presets.OwnPreset)
+    try:
+        own = isinstance(recipes.get(options.preset), presets.OwnPreset)
+    except InputError as error:
+        if not Path(options.preset).is_dir():
+            raise
+        raise InputError(f"{error}; to learn from the folder of this name: {on_clips(options.preset)}") from None
     grey = dict.fromkeys(("autoencoder.image_channels", "data.channels"), 1 if options.grey else None)
     if own:
         require_effect(options, f"with the preset {options.preset}", "data", "digits")
@@ -108,7 +116,18 @@ def train(options):
     caption = next(filter(None, data.captions), "") if own else "a 3 moving right"
     weights = f"--weights {shlex.quote(str(written))}"
     print(f'next: minivdit sample "{caption}" {weights}')
-    print(f"      minivdit evaluate {weights}{f' --clips {shlex.quote(str(options.clips))}' if own else ''}")
+    if not own or held_out_of(data) > 1:
+        print(f"      minivdit evaluate {weights}{f' --clips {shlex.quote(str(options.clips))}' if own else ''}")
+
+
+def on_clips(folder):
+    """The command that learns from a folder of clips."""
+    return f"minivdit train own --clips {shlex.quote(str(folder))}"
+
+
+def held_out_of(folder):
+    """How many clips of a ClipFolder training doesn't see."""
+    return sum(map(folder.is_held_out, folder.entries))
 
 
 def clips_of(options, preset):
@@ -121,14 +140,14 @@ def clips_of(options, preset):
     folder = open_folder(options.clips, preset.data, skip=options.skip)
     for text in [*folder.notes, *(f"left out: {problem}" for problem in folder.problems)]:
         note(text)
-    held_out, batch = sum(map(folder.is_held_out, folder.entries)), preset.training.batch
+    held_out, batch = held_out_of(folder), preset.training.batch
     count = len(folder.clips("train").names)
-    print(f"{folder.folder}: {count} clips to learn from, {held_out} held out; {len(folder.words)} words")
+    print(f"{folder.folder}: {counted(count)} to learn from, {held_out} held out; {len(folder.words)} words")
     if not folder.words:
         note("no clip has a caption, so the network learns to draw without one, and guidance has nothing to follow")
     if count < batch:
         note(
-            f"{count} clips are fewer than a batch of {batch}: some come several times in each (--set training.batch=N)"
+            f"a batch of {batch} clips is more than there are: some come several times in each (--set training.batch=N)"
         )
     if held_out < 2 and preset.data.held_out:
         told = "1 clip is" if held_out else "no clip is"

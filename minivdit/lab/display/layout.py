@@ -6,6 +6,7 @@ picture = tile(clips, columns=4)               # (T, H', W'', C)
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -100,15 +101,21 @@ def tile(video, columns=None, gap=GAP):
     return canvas
 
 
-def _font(size):
+def _font(text, size):
+    """Pillow's own font, or for letters beyond ASCII DejaVu Sans, which comes with Matplotlib. What that lacks, such as
+    Chinese, is drawn as boxes."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    if text.isascii():
+        return ImageFont.load_default(size)
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _wrap(text, width, size):
     """Break a text into lines no wider than `width` pixels; a longer single word keeps a line of its own."""
-    font, lines = _font(size), []
+    font, lines = _font(text, size), []
     for word in text.encode(errors="replace").decode().split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
@@ -123,6 +130,6 @@ def _draw_text(text, height, width, size):
 
     image = Image.new("L", (width, height), BACKGROUND)
     ImageDraw.Draw(image).multiline_text(
-        (width / 2, 2), text, fill=TEXT, font=_font(size), anchor="ma", align="center", spacing=2
+        (width / 2, 2), text, fill=TEXT, font=_font(text, size), anchor="ma", align="center", spacing=2
     )
     return np.asarray(image)

@@ -3,11 +3,13 @@
 import dataclasses
 
 from ...base import backend, machine
+from ...base.errors import InputError
 from ...base.ranks import here
 from ...data import Shape
 from ...data.mixed import equal_clips
 from ...models import costs
 from ...models.patches import clip_grid
+from ...training import presets, recipes
 from ...training.spread import shards_of
 from ...training.stages import STAGES, frames_a_clip, tokenizer_of
 
@@ -94,6 +96,17 @@ def likely_minutes(preset, speed, stages=tuple(STAGES), data=None):
     return total_flops(preset, stages, data) / (USUAL_SHARE * speed) / 60
 
 
+def _changes(preset, most=6):
+    """A line that says which settings aren't those of the preset of this name; none where all are."""
+    try:
+        changed = presets.assignments(preset, recipes.get(preset.name))
+    except InputError:
+        return
+    if changed:
+        more = f" and {len(changed) - most} more" * (len(changed) > most)
+        yield f"  but with {', '.join(changed[:most])}{more}"
+
+
 def predict(preset, minutes=None, stages=tuple(STAGES), data=None):
     """What training will cost on this machine, as text, computed before anything runs. stages: of STAGES. data: see
     `stage_costs`.
@@ -104,7 +117,7 @@ def predict(preset, minutes=None, stages=tuple(STAGES), data=None):
     memory = {name: require_memory(preset, setting, data) for name, setting in stages.items()}
     ranks = here().size
     speed, on_cpu = ranks * machine.cores_speed(), backend.device_name() == "cpu"
-    lines = [f"{preset.name}: {preset.summary}"]
+    lines = [f"{preset.name}: {preset.summary}", *_changes(preset)]
     for name, setting in stages.items():
         settings, cost = getattr(preset, setting), stage_costs(preset, setting, data=data)[0]
         flops = step_flops(preset, setting, data)

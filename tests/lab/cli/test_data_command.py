@@ -81,6 +81,8 @@ def test_a_folder_with_something_broken_is_told_and_not_shown(run, capsys, clips
     assert printed.out.count("can't be used: ") == 3 and "a network sees 32x32 in grey" in printed.out
     assert "left out, since fewer than 2 captions of training have them: " in printed.out
     assert not (tmp_path / "data-preview").exists()
+    run("data", "clips", "--held-out", 0.24)
+    assert "left out, since no caption of training has them: " in capsys.readouterr().out
 
 
 def test_what_is_no_folder_of_clips_is_refused(refused, tmp_path):

@@ -142,6 +142,9 @@ def test_a_card_says_what_was_learnt_and_that_nothing_reads_digits(run, capsys, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["train", "clips"], "to learn from the folder of this name: minivdit train own --clips clips"),
+        (["train", "--clips", "my clips"], "are for this one: minivdit train own --clips 'my clips'"),
+        (["train", "own", "clips"], "'clips' is one argument too many; write --clips before a folder"),
         (["train", "own"], "learns from a folder of clips; name it with --clips FOLDER"),
         (["train", "own", "--clips", "nowhere"], "there is no folder nowhere"),
         (["train", "own", "--clips", "clips", "--digits", "strokes"], "--digits has no effect with the preset own"),
@@ -172,7 +175,9 @@ def test_few_clips_are_told_and_a_camera_is_a_word_like_any(run, capsys, tmp_pat
         (clips / f"{number}.txt").write_text("a camera, then a square")
     many = SMALL.replace("training.batch=4", "training.batch=13")
     assert run(*train(many, FIRST, "data.held_out=0"), "--clips", clips, "--steps", 1, "--out", tmp_path / "run") == 0
-    assert "12 clips are fewer than a batch of 13" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "a batch of 13 clips is more than there are" in printed.err
+    assert "but with data.size=16,16, data.num_frames=4, " in printed.out and "minivdit evaluate" not in printed.out
     assert run("sample", "a square, then a camera", "--weights", tmp_path / "run") == 0
 
 

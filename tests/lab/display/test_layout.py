@@ -61,6 +61,11 @@ def test_a_grid_has_every_clip_in_its_place(clips):
     assert (picture[:, 14:26, 22:42] == layout.BACKGROUND).all()  # the empty cell
 
 
+def test_letters_beyond_ascii_are_no_boxes():
+    letters = [layout._draw_text(letter, 40, 40, 30) for letter in "éèжωש"]
+    assert all((one != other).any() for number, one in enumerate(letters) for other in letters[:number])
+
+
 def test_captions_stand_beneath_and_differ(clips):
     clips = display.upscale(clips[:2], 5)
     long = "a 3 moving up and right and a 7 moving down and left"
