@@ -90,8 +90,8 @@ def decoded(listing, how, path=None, show=True):
     """The ClipCache of a Listing's clips, read if it is there and nothing has changed, made otherwise.
 
     how: a Decoding. path: of the file, by default one for each folder and Decoding in minivdit's cache folder. show: a
-    progress bar, where it takes long. A clip that can't be decoded has a problem. InputError where films can't be read,
-    or the file can't be written.
+    progress bar, where it takes long; what was decoded before Ctrl-C is kept. A clip that can't be decoded has a
+    problem. InputError where films can't be read, or the file can't be written.
     """
     wanted = {entry.name: entry.state for entry in listing.clips}
     if path is None:
@@ -103,19 +103,26 @@ def decoded(listing, how, path=None, show=True):
     if films := [entry for entry in listing.clips if entry.path.suffix.lower() in FILMS]:
         require_films(films[0].path.suffix)
     bar = console.progress_bar("decoding", len(wanted), unit="clip", show=show, delay=2, leave=False)
+    clips, stop = [], None
     with atomic_write(path) as temporary, open(temporary, "wb") as file, bar:
-        clips = []
-        for entry in listing.clips:
-            known = old.clips.get(entry.name) if old is not None else None
-            if known is not None and known.state == entry.state:
-                file.write(old.frames(entry.name))
-                clips.append(known)
-            else:
-                clips.append(_decode(entry, how, file))
-            bar.update()
+        try:
+            for entry in listing.clips:
+                known = old.clips.get(entry.name) if old is not None else None
+                if known is not None and known.state == entry.state:
+                    file.write(old.frames(entry.name))
+                    clips.append(known)
+                else:
+                    clips.append(_decode(entry, how, file))
+                bar.update()
+        except KeyboardInterrupt as error:  # what has been decoded is kept: it may have taken hours
+            stop = error
+            file.seek(sum(math.prod(clip.shape) for clip in clips))
+            file.truncate()
         old = known = None  # Windows replaces no file that is mapped
         index = json.dumps({"format": FORMAT, "how": plain(how), "clips": plain(clips)}).encode()
         file.write(index + len(index).to_bytes(8, "little") + MAGIC)
+    if stop is not None:
+        raise stop
     return ClipCache(path, how)
 
 

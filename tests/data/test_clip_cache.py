@@ -88,12 +88,31 @@ def test_what_stops_half_way_leaves_the_earlier_file(folder, tmp_path, monkeypat
     write_clip(folder / "d.gif", frames(4, 4))
 
     def stop(*arguments):
-        raise KeyboardInterrupt
+        raise MemoryError
 
     monkeypatch.setattr(clip_cache, "_decode", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(MemoryError):
         decoded(list_clips(folder), AS_IS, path)
     assert path.read_bytes() == before and sorted(file.name for file in tmp_path.iterdir()) == ["clips", "kept"]
+
+
+def test_what_was_decoded_before_a_stop_is_kept(folder, tmp_path, opened, monkeypatch):
+    """Also where it comes amid the frames of a clip."""
+    fitted = clip_cache._fitted
+
+    def stop(frame, how, name):
+        if name == "b.npy" and np.array_equal(np.rint(255 * frame[0]), frames(5, 1)[2]):
+            raise KeyboardInterrupt
+        return fitted(frame, how, name)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(clip_cache, "_fitted", stop)
+        decoded(list_clips(folder), AS_IS, tmp_path / "kept")
+    assert opened == ["a.gif", "b.npy"]
+    kept = decoded(list_clips(folder), AS_IS, tmp_path / "kept")
+    assert opened == ["a.gif", "b.npy", "b.npy", "c.gif"]
+    np.testing.assert_array_equal(kept.frames("a.gif"), frames(3))
+    np.testing.assert_array_equal(kept.frames("b.npy"), frames(5, 1))
 
 
 def test_each_folder_and_decoding_has_a_file_in_the_cache(folder, tmp_path, monkeypatch):
