@@ -135,7 +135,7 @@ def preview_folder(options):
     machine.require_memory(lambda count: count * clip, options.count, "count")
     folder = ClipFolder(options.action, settings)
     for line in told(folder):
-        print(line)
+        print(line.replace("\n", "\\n"))  # of a file's name
     if folder.problems and not options.skip:
         raise InputError(
             f"{len(folder.problems)} of the files and lines named above can't be used; correct them, or go on without "
@@ -194,18 +194,21 @@ def _told_of_pictures(settings, clips):
 
 def _told_of_words(folder):
     silent = [entry.name for entry, caption in zip(folder.entries, folder.captions) if not caption]
+    left_out = []
+    if folder.left_out:
+        least = folder.settings.rare
+        few = f"fewer than {least} captions of training have" if least > 1 else "no caption of training has"
+        left_out = [f"left out, since {few} them: {some(folder.left_out)}"]
     if len(silent) == len(folder.entries):
-        yield f"no clip {'for training ' * bool(folder.left_out)}has a caption; a network learns to draw without one"
+        why = "all words of the captions are left out" if left_out else "no clip has a caption"
+        yield from (*left_out, f"{why}; a network learns to draw without one")
         return
     lengths = [caption.count(" ") + 1 for caption in folder.captions if caption]
     length = " to ".join(map(str, dict.fromkeys((min(lengths), max(lengths)))))
     yield f"{len(folder.words)} words, {length} in a caption: {with_counts(folder.counts)}"
     if once := [word for word, count in folder.counts.items() if count == 1]:
         yield f"in one caption only, which is too few to learn from: {some(once)}"
-    if folder.left_out:
-        least = folder.settings.rare
-        few = f"fewer than {least} captions of training have" if least > 1 else "no caption of training has"
-        yield f"left out, since {few} them: {some(folder.left_out)}"
+    yield from left_out
     if silent:
         yield f"without a caption: {some(silent)}"
 

@@ -144,7 +144,8 @@ def clips_of(options, preset):
     count = len(folder.clips("train").names)
     print(f"{folder.folder}: {counted(count)} to learn from, {held_out} held out; {len(folder.words)} words")
     if not folder.words:
-        note("no clip has a caption, so the network learns to draw without one, and guidance has nothing to follow")
+        why = "all words of the captions are left out" if folder.left_out else "no clip has a caption"
+        note(f"{why}, so the network learns to draw without one, and guidance has nothing to follow")
     if count < batch:
         note(
             f"a batch of {batch} clips is more than there are: some come several times in each (--set training.batch=N)"

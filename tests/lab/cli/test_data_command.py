@@ -1,6 +1,7 @@
 """`minivdit data`: the training clips shown, those of digits and those of a folder."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -83,6 +84,16 @@ def test_a_folder_with_something_broken_is_told_and_not_shown(run, capsys, clips
     assert not (tmp_path / "data-preview").exists()
     run("data", "clips", "--held-out", 0.24)
     assert "left out, since no caption of training has them: " in capsys.readouterr().out
+    run("data", "clips", "--rare", 9)
+    assert "\nall words of the captions are left out; a network learns to draw without one\n" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no name has two lines there")
+def test_what_is_said_of_a_file_is_one_line_whatever_its_name(run, capsys, clips):
+    (clips / "two\ncan't be used: lines.gif").write_bytes(b"")
+    assert run("data", "clips") == 2
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "lines.gif" in line]
+    assert line.startswith("can't be used: two\\ncan't be used: lines.gif can't be read")
 
 
 def test_what_is_no_folder_of_clips_is_refused(refused, tmp_path):
