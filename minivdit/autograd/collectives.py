@@ -17,7 +17,7 @@ from itertools import pairwise
 from ..base.backend import array_module
 from .engine import differentiable
 
-MESSAGE = 2**20  # about how many numbers all_to_all sends at a time
+MESSAGE = 2**16  # about how many numbers all_to_all sends at a time
 
 
 @differentiable

@@ -46,8 +46,8 @@ class Ring:
         for step in range(1, ranks.size):
             to, owner = ((ranks.rank + way) % ranks.size for way in (step, -step))
             sent = [array[:, self.rows[to], :, words:] for array in (keys, values)]
-            came = self._turn(step, sent, *self.times[owner].shape)
-            yield owner, self.rows[owner], *came, self.times[owner][:, None]
+            shape, time = self.times[owner].shape, self.times[owner][:, None]
+            yield owner, self.rows[owner], *self._turn(step, sent, *shape), time
 
     def bring_home(self, owner, gradients, totals):
         """Send gradients of keys and values to the rank that owns these, and add what comes for one's own to totals."""
@@ -104,6 +104,7 @@ def ring_attention(
             output[tile] = output[tile] * shrink + weights @ values
             total[tile] = total[tile] * shrink + weights.sum(axis=-1, keepdims=True)
             top[tile] = higher
+        del keys, values  # before others come
     total[total == 0] = 1  # a query that sees no key
     output /= total
     log_total = top + xp.log(total)

@@ -74,34 +74,35 @@ class SelfAttention(Module):
 
     def _project(self, x, rotation, part, causal, key_time, words):
         """The inputs of attention: q, k, v, (q_weight, k_weight, cos, sin), (query_time, key_time)."""
-        qkv = self.qkv(x, transposed=part is None or part.in_order)
-        qkv = qkv.reshape(len(x), -1, qkv.shape[-1])  # (B, N, 3 D)
-        query_time, heads = None, self.heads
+        exchange = HERE if part is None else part.exchange
+        found = exchange.project(self.qkv, x, self.heads, transposed=part is None or part.in_order)
+        query_time, heads = None, len(exchange.heads(self.heads))
         if part is not None:
-            heads = len(part.exchange.heads(self.heads))
-            qkv = regroup(part.exchange.before(qkv, self.heads), part=part)  # (B, G, S, 3 D)
+            found = [regroup(array, part=part) for array in found]  # (B, G, S, 3 D), or three (B, G, S, D)
             if rotation is not None:
-                rotation = [table[part.number] for table in rotation]  # (G, S, 1, d/2)
+                rotation = [part.slots(table) for table in rotation]  # (G, S, 1, d/2)
             if causal or part.padding is not None:
                 # A query sees keys up to its own time. Padding has the time NEVER, later than any token, so no token
                 # sees it. `ungroup` drops what padded queries see.
                 key_time = part.time[:, None, :]  # (G, 1, S): the same for every clip and head
                 query_time = key_time if causal else key_time * 0 + NEVER - 1
             if words is not None:
-                qkv, rotation, query_time, key_time = self._beside_words(qkv, words, rotation, part, causal)
+                found, rotation, query_time, key_time = self._beside_words(found, words, rotation, part, causal)
         elif key_time is not None:
             query_time = array_module(x.data).zeros_like(key_time)
-        q, k, v = (split_heads(a, heads) for a in ag.split(qkv, parts=3))
+        found = [*found]
+        q, k, v = (split_heads(a, heads) for array in found for a in ag.split(array, parts=3 // len(found)))
         weights = (self.q_norm.weight, self.k_norm.weight) if self.q_norm is not None else (None, None)
         tables = [table.swapaxes(-2, -3) for table in rotation] if rotation is not None else (None, None)
         return q, k, v, (*weights, *tables), (query_time, key_time)
 
-    def _beside_words(self, qkv, words, rotation, part, causal):
-        """qkv (B, G, S, 3 D) with the words before each group's tokens; its rotation, query_time and key_time."""
+    def _beside_words(self, found, words, rotation, part, causal):
+        """What is found for tokens with that for words before each group; its rotation, query_time and key_time."""
         words, time = words
         xp, groups, (batch, count, _) = array_module(time), len(part.index), words.shape
         own = part.exchange.of_words(self.qkv(words), self.heads)
         own = own[:, None] + xp.zeros((1, groups, 1, 1), np.float32)  # (B, G, L, 3 D)
+        beside = zip(ag.split(own, parts=len(found)), found)
         if rotation is not None:  # by the angle 0
             (cos, sin), shape = rotation, (groups, count, *rotation[0].shape[2:])
             ones, zeros = xp.ones(shape, cos.dtype), xp.zeros(shape, sin.dtype)
@@ -109,7 +110,7 @@ class SelfAttention(Module):
         times = (xp.broadcast_to(t, (batch, groups, 1, t.shape[-1])) for t in (time[:, None], part.time[:, None]))
         key_time = xp.concatenate([*times], axis=-1)  # (B, G, 1, L + S)
         query_time = xp.minimum(key_time, NEVER - 1) if causal else xp.full_like(key_time, NEVER - 1)
-        return ag.concatenate(own, qkv, axis=2), rotation, query_time, key_time
+        return [ag.concatenate(*pair, axis=2) for pair in beside], rotation, query_time, key_time
 
 
 class CrossAttention(Module):

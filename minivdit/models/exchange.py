@@ -25,9 +25,14 @@ class Exchange:
         """Of so many heads those that this rank works on: a range."""
         return range(count)
 
-    def before(self, qkv, heads):
-        """From q, k and v (B, N, 3 D) of this rank's tokens to those with which it attends."""
-        return qkv
+    def project(self, layer, x, heads, transposed=False):
+        """From x (B, ..., D) of this rank's tokens yield q, k and v of those with which it attends.
+
+        They come together, (B, N, 3 D), or one by one, (B, N, D). layer: the Linear that makes them; transposed: see
+        there.
+        """
+        qkv = layer(x, transposed=transposed)
+        yield qkv.reshape(len(x), -1, qkv.shape[-1])
 
     def of_words(self, qkv, heads):
         """The same for q, k and v (B, L, 3 D) of words, which all ranks have."""
@@ -54,12 +59,12 @@ class ForHeads(Exchange):
     def heads(self, count):
         return self.ranks.part(count)
 
-    def before(self, qkv, heads):
-        batch, tokens, width = qkv.shape
-        own, each = len(self.ranks.part(self.frames)), width // (3 * heads)
-        split = qkv.reshape(batch, own, tokens // own, 3, heads, each)
-        found = ag.all_to_all(split, ranks=self.ranks, cut=4, join=1, length=self.frames)
-        return found.reshape(batch, self.frames * (tokens // own), 3 * len(self.heads(heads)) * each)
+    def project(self, layer, x, heads, transposed=False):
+        own = len(self.ranks.part(self.frames))
+        for weight in ag.split(layer.weight, parts=3):  # one after the other: only one of the three is there twice
+            split = ag.linear(x, weight).reshape(len(x), own, -1, heads, weight.shape[1] // heads)
+            split = ag.all_to_all(split, ranks=self.ranks, cut=3, join=1, length=self.frames)
+            yield split.reshape(len(x), -1, split.shape[3] * split.shape[4])
 
     def of_words(self, qkv, heads):
         batch, words, width = qkv.shape

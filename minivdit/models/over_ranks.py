@@ -11,8 +11,9 @@ what must be exchanged:
 exchange.py and autograd/ring.py say how. What all ranks need alike is computed by each: the caption, its words beside
 the tokens, and noise levels.
 
-On P ranks, each holds a P-th of all tokens. It needs more than a P-th of the memory at its widest moment: then q, k and
-v of its own tokens are there and those of its own heads, too.
+On P ranks, each holds a P-th of all tokens. It needs a little more than a P-th of the memory. What doesn't shrink are
+the noisy clip and the prediction, the tables of rotary angles, copies of one head's queries and keys while it attends,
+and the few rows at a time on which the MLP works. tests/generation/test_drawing_on_ranks.py measures it.
 
 Every rank is given the whole input and gets the whole prediction. Gradients of weights are those of the rank's own
 part: their sum over ranks is the gradient of the sum of all ranks' losses.

@@ -84,24 +84,28 @@ def _angles(values, count, longest):
     return xp.asarray(values, dtype=np.float64)[..., None] * frequencies
 
 
-def _for_three_axes(function, grid, width, frame_step):
+def _for_three_axes(function, grid, width, frame_step, first=0):
     """function(coordinates, width, LONGEST) for the coordinates t, y and x of all tokens, side by side: (N, width).
 
-    Each gets a third of the width. What is left over goes to time.
+    Each gets a third of the width. What is left over goes to time. first: the number of the first frame.
     """
     thirds = (width - 2 * (width // 3), width // 3, width // 3)
-    coordinates = np.indices(grid).reshape(3, -1) * np.array([[frame_step], [1], [1]])
+    t, y, x = np.indices(grid).reshape(3, -1)
+    coordinates = (first + t) * frame_step, y, x
     return np.concatenate([function(axis, part, LONGEST) for axis, part in zip(coordinates, thirds)], axis=-1)
 
 
 @cached_on_device
-def sincos_positions(grid, width, frame_step=1):
+def sincos_positions(grid, width, frame_step=1, frames=None):
     """Fixed positions to add to the tokens: (N, width); a third of the width for each of t, y, x.
 
     frame_step: the time from frame to frame. A clip that shows every 4th frame only has 4: so the network knows the
     rate, without a weight for it (as in "Cosmos", NVIDIA 2025, whose rotary positions know the rate).
+    frames: a range, for the tokens of these frames only.
     """
-    return to_device(_for_three_axes(wave_features, grid, width, frame_step))
+    frames = range(grid[0]) if frames is None else frames
+    some = (len(frames), *grid[1:])
+    return to_device(_for_three_axes(wave_features, some, width, frame_step, frames.start))
 
 
 @cached_on_device

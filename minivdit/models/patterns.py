@@ -88,8 +88,7 @@ class Partition:
     padding: (G, S) True where a slot holds no token, or None when all groups are full.
     time: (G, S) the frame of each slot, NEVER for padding.
     in_order: the tokens stand group by group already, so that regrouping is only a reshape.
-    number: (G, S) the number in the whole clip of the token in each slot; another one than in `index` where the
-    partition is one of some frames only.
+    first: the number in the whole clip of the first token; not 0 where the partition is one of later frames only.
     exchange: what attention needs from other ranks.
     """
 
@@ -98,8 +97,13 @@ class Partition:
     padding: np.ndarray | None
     time: np.ndarray
     in_order: bool
-    number: np.ndarray
+    first: int
     exchange: Exchange = HERE
+
+    def slots(self, table):
+        """Of what a table has for each token of the whole clip, (N, ...), that for each slot: (G, S, ...)."""
+        own = table[self.first : self.first + self.place.size]
+        return own.reshape(*self.index.shape, *table.shape[1:]) if self.in_order else own[self.index]
 
 
 @cached_on_device
@@ -126,9 +130,8 @@ def partition(pattern, grid, occurrence=0, frames=None):
     shape = (len(sizes), widest)
     padding = None if filled.all() else to_device(~filled.reshape(shape))
     in_order = padding is None and np.array_equal(place, np.arange(place.size))
-    index = to_device(index.reshape(shape))
-    number = index + first * area if first else index
-    return Partition(index, to_device(place), padding, to_device(time.reshape(shape)), in_order, number)
+    index, time = to_device(index.reshape(shape)), to_device(time.reshape(shape))
+    return Partition(index, to_device(place), padding, time, in_order, first * area)
 
 
 def _gather(x, part):

@@ -139,7 +139,7 @@ class VideoDiT(Module):
             latents = ag.concatenate(latents, control, axis=4)
         x = self.patch_in(patchify(clip.cut(latents, config.patch_size[0]), config.patch_size))  # (B, N, D)
         if config.positions != "rotary":
-            x = x + clip.cut(sincos_positions(grid, width, frame_step)[None], grid[1] * grid[2])
+            x = x + sincos_positions(grid, width, frame_step, clip.frames)
         x = x.reshape(batch, len(clip.frames), grid[1] * grid[2], width)  # by frames: each has a noise level
         rotation = None if config.positions == "sincos" else rotary_angles(grid, width // config.heads, frame_step)
 

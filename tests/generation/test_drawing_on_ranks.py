@@ -26,13 +26,13 @@ needs_mpi = pytest.mark.skipif(
 SAMPLE = ["sample", "a 3 moving right, then up", "--frames", "16", "--kernels", "off", "--steps", "2"]
 
 PROGRAM = """
-import contextlib, io, json, sys
+import contextlib, io, json, sys, tracemalloc
 import numpy as np
 from minivdit import TextToVideo
 from minivdit.base import backend
-from minivdit.base.ranks import here
+from minivdit.base.ranks import ALONE, here
 from minivdit.lab.cli.main import main
-from minivdit.models.video_dit import Block
+from minivdit.models.video_dit import Block, VideoDiT
 
 us, found, weights, folder = here(), {}, sys.argv[1], sys.argv[2]
 backend.use("cpu", kernels=False)
@@ -67,6 +67,32 @@ compare("captions that change", lambda m: m.generate("a 3 moving right, then up"
 compare("windows", lambda m: m.generate(one * 2, 10, overlap=2, seed=1))
 compare("extend", lambda m: m.extend(noise, one, 2, seed=1))
 compare("edit", lambda m: m.edit(noise, one, 0.7, seed=1))
+
+def peaks(draw):  # the most bytes at a time, of the whole drawing and within the transformer
+    inside, forward = [], VideoDiT.forward
+
+    def watched(*inputs, **options):
+        tracemalloc.reset_peak()
+        out = forward(*inputs, **options)
+        inside.append(tracemalloc.get_traced_memory()[1])
+        return out
+
+    for measured in (False, True):  # the first makes what is kept, such as tables of angles
+        tracemalloc.start()
+        draw()
+        whole = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        VideoDiT.forward = watched
+    VideoDiT.forward = forward
+    return whole, max(inside)
+
+small = TextToVideo.load("small")
+for small.ranks in (us, ALONE):
+    if us.first or small.ranks is us:
+        found_here = peaks(lambda: small.generate(one, 128, steps=1, guidance_scale=1.0))
+    if small.ranks is us:
+        on_ranks = us.meet(found_here)
+found["memory"] = [[ours / whole for ours, whole in zip(peak, found_here)] for peak in on_ranks]
 
 def command(name, *arguments, instead=None):
     said = io.StringIO(), io.StringIO()
@@ -110,6 +136,14 @@ def test_each_rank_holds_its_part_of_the_tokens(found):
     assert held["guided"] == held["captions that change"] == held["four captions"] == [0.25] * 4
     assert held["not guided"] == [0.2, 0.2, 0.2, 0.4]  # of 5 frames of patches
     assert sum(held["three captions"]) == pytest.approx(1) and max(held["three captions"]) == pytest.approx(1 / 3)
+
+
+@needs_mpi
+def test_four_ranks_need_about_a_quarter_of_the_memory(found):
+    """Of what one process needs for 128 frames. Measured: 0.29 of the whole drawing; 0.38 within the transformer."""
+    whole, inside = zip(*found[0]["memory"])
+    assert min(whole) > 0.25 and max(whole) < 0.33, whole
+    assert min(inside) > 0.25 and max(inside) < 0.42, inside
 
 
 @needs_mpi

@@ -124,12 +124,12 @@ def test_three_ranks_do_what_one_does():
     assert len(found) == 5 * 2 * 2 * 2 + 3
     assert not {name: case for name, case in found.items() if not max(case["off"]) < 1e-12}
     assert len(single) == 8 and 0 < max(map(max, single)) < 1e-5
-    # One for the prediction. In each of two blocks two turns of a ring, or two there and two back; for words two.
+    # One for the prediction. In each of two blocks a ring's two turns, or two for q, k, v, and back; for words two.
     exchanges = {name: case["exchanges"] for name, case in found.items()}
     assert exchanges["frame cross 2"] == exchanges["frame cross 4"] == 1
     assert exchanges["joint cross 2"] == exchanges["frame sequence 2"] == 1 + 2 * 2
-    assert exchanges["joint cross 4"] == 1 + 2 * 4
-    assert exchanges["window:2x2x2 cross 4 causal"] == 1 + 4  # in one of the blocks each box is on one rank
+    assert exchanges["joint cross 4"] == 1 + 2 * 8
+    assert exchanges["window:2x2x2 cross 4 causal"] == 1 + 8  # in one of the blocks each box is on one rank
     assert min(map(min, memory)) > 0.3 and max(map(max, memory)) < 0.47, memory
 
 

@@ -213,9 +213,9 @@ def _of_attention(config, pattern, occurrence, grid, ranks, clips):
     def messages(numbers):  # they are of limited size
         return (ranks - 1) * (1 + numbers // (ranks**2 * MESSAGE))
 
-    tokens = clips * math.prod(grid) * config.width
-    there = Exchange.between(HEADS, ranks, lambda a, b: 3 * a_head * area * frames[a] * heads[b], messages(3 * tokens))
-    return there + Exchange.between(HEADS, ranks, lambda a, b: a_head * area * frames[b] * heads[a], messages(tokens))
+    count = messages(clips * math.prod(grid) * config.width)  # for q, for k, for v, and for what is found
+    there = Exchange.between(HEADS, ranks, lambda a, b: 3 * a_head * area * frames[a] * heads[b], 3 * count)
+    return there + Exchange.between(HEADS, ranks, lambda a, b: a_head * area * frames[b] * heads[a], count)
 
 
 def _of_words(config, name, ranks, words):
