@@ -38,6 +38,7 @@ NOTES = {
     "preset": {"data": DATA},
     "start": {"name": str, "weights": str, "notes": dict},
     "clips": {"learnt": int, "held_out": int},
+    "captions": [str],  # some of its training
 }
 LARGEST = {"seed": 1e40, "steps": 1e12, "minutes": 1e9, "digit_frames": 1}
 

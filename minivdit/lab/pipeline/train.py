@@ -100,6 +100,8 @@ def train_model(preset, out, *, start=None, seed=0, data=None, minutes=None, pre
         if isinstance(preset, OwnPreset):
             held_out = sum(map(data.is_held_out, data.entries))
             notes["clips"] = {"learnt": len(data.entries) - held_out, "held_out": held_out}
+            captions = list(dict.fromkeys(filter(None, data.clips("train").captions)))
+            notes["captions"] = captions[:: max(1, len(captions) // 5)][:5]
         model = assemble(preset, task.model, autoencoder, task.tokenizer, notes)
         if ranks.first:
             model.save(out / "model.safetensors")

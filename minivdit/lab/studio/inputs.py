@@ -60,12 +60,15 @@ def command_lines(commands, tab, values):
 def command_words(parser, values):
     """The words after `minivdit COMMAND` that say these values ({name: value}); what is as usual isn't said.
 
-    Values are texts as they are typed, or booleans; None and "" are as usual. Raises InputError where one is missing.
+    Values are texts as they are typed, or booleans; None and "" are as usual, but a caption may be "". InputError where
+    one is missing.
     """
     arguments, options = [], []
     for name, action in actions(parser).items():
         value = values.get(name)
-        if value in (None, "", str(action.default)) or value is False:
+        if name == "prompt" and value == "":  # says nothing, which is all that some weights know
+            arguments.append(value)
+        elif value in (None, "", str(action.default)) or value is False:
             if action.required:
                 raise InputError(f"{name} is missing: {action.help}")
         elif not action.option_strings:

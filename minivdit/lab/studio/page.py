@@ -46,24 +46,34 @@ def looks():
 
 def build(studio):
     """The page of a Studio, a gradio.Blocks."""
+    captions = captions_to_try(studio)
     with gr.Blocks(title="minivdit studio", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# minivdit studio\nType a caption and draw. The clip shows while the noise is taken away.")
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
-                prompt = gr.Textbox(CAPTIONS[0], label="caption", max_length=1000)
-                gr.Examples([[caption] for caption in CAPTIONS], prompt, label="captions to try", **PRIVATE)
+                prompt = gr.Textbox(captions[0], label="caption", max_length=1000)
+                if any(captions):
+                    gr.Examples([[caption] for caption in captions], prompt, label="captions to try", **PRIVATE)
                 with gr.Tabs():
                     tabs = {tab: tab_of(studio, tab) for tab in TABS}
                 with gr.Accordion("How it is drawn", open=False):
                     shared = {"prompt": prompt, **settings_of(studio)}
             with gr.Column(scale=2, min_width=300):
-                shown = results(studio)
+                shown = results(studio, captions[0])
         shown["explorer"] = gr.HTML(elem_id="explorer")
         events = [wire(studio, tab, own, shared, shown) for tab, own in tabs.items()]
         looked = in_turn(shown["look"], functools.partial(explored, studio, shown), shown["drawn"], shown)
         stopped = {"outputs": shown["state"], "cancels": [*events, looked], "queue": False, **PRIVATE}
         shown["cancel"].click(lambda: "cancelled", **stopped)
     return page
+
+
+def captions_to_try(studio):
+    """Captions for the weights that are chosen at first: of digits, or of the clips from which they learnt."""
+    model = studio.models.get(studio.weights[0])  # one's own have been read, and those that ship draw digits
+    if model is None or model.settings.digit_size:
+        return CAPTIONS
+    return tuple(model.notes.get("captions", ())) or ("",)
 
 
 def tab_of(studio, tab):
@@ -149,15 +159,15 @@ def settings_of(studio):
     return {"weights": weights} | {name: component(gr, known[name]) for name in SHARED[2:]}
 
 
-def results(studio):
-    """{name: component} of what a drawing shows."""
+def results(studio, caption):
+    """{name: component} of what a drawing shows. caption: the one that is there at first."""
     shown = {"clip": gr.HTML(elem_id="clip"), "state": gr.HTML("nothing drawn yet", elem_id="state")}
     small = {"size": "sm", "min_width": 80}
     with gr.Row():
         shown["cancel"] = gr.Button("Cancel", variant="stop", **small)
         shown["gif"] = gr.DownloadButton("GIF", interactive=False, **small)
         shown["mp4"] = gr.DownloadButton("MP4", interactive=False, **small)
-    ((command, *words),) = command_lines(studio.commands, "Draw", {"prompt": CAPTIONS[0], "weights": studio.weights[0]})
+    ((command, *words),) = command_lines(studio.commands, "Draw", {"prompt": caption, "weights": studio.weights[0]})
     how = {"interactive": False, "wrap_lines": True, "show_line_numbers": False, "buttons": ["copy"], "lines": 1}
     line = command_line([command, *studio.fixed, *words])
     shown["line"] = gr.Code(line, language="shell", label="the same on the command line", elem_id="line", **how)

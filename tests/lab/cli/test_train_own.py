@@ -86,6 +86,9 @@ def test_the_run_keeps_its_losses_on_both_sides_of_the_split(learnt):
     notes = TextToVideo.load(learnt).notes
     assert sum(notes["clips"].values()) == 12 and notes["clips"]["held_out"] > 0
     assert notes["metrics"] == last["metrics"]
+    assert 1 <= len(notes["captions"]) <= 5 and set(" ".join(notes["captions"]).split()) <= {
+        *("a", "green", "red", "square", "moves", "left", "right")
+    }
 
 
 def test_an_unknown_word_is_refused_with_those_that_are_known(refused, learnt):

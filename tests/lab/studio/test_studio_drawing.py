@@ -116,6 +116,22 @@ def test_what_is_as_usual_isnt_said(commands):
     assert command_line(line) == 'minivdit edit a.gif "a 3" --weights joint'
 
 
+def test_an_empty_caption_is_one(commands):
+    (line,) = command_lines(commands, "Draw", {"prompt": "", "weights": "joint"})
+    assert command_line(line) == "minivdit sample '' --weights joint"
+
+
+@pytest.mark.parametrize("captions", [["a red ball", "a blue ring"], []])
+def test_captions_to_try_are_those_that_the_weights_learnt(commands, make_model, tmp_path, captions):
+    page = pytest.importorskip("minivdit.lab.studio.page", reason="Gradio is missing: pip install 'minivdit[studio]'")
+    model = make_model(digit_size=0)
+    model.notes["captions"] = captions
+    model.save(tmp_path / "own.safetensors")
+    studio = room.Studio(commands, [str(tmp_path / "own.safetensors")], folder=tmp_path)
+    assert page.captions_to_try(studio) == tuple(captions or [""])
+    assert page.captions_to_try(room.Studio(commands, folder=tmp_path)) == page.CAPTIONS
+
+
 def test_what_is_typed_is_never_an_option(commands, tmp_path):
     caption = f"--out={tmp_path / 'stolen.gif'}"
     (line,) = command_lines(commands, "Draw", {"prompt": caption, "weights": "joint", "negative": "--help"})
@@ -126,7 +142,7 @@ def test_what_is_typed_is_never_an_option(commands, tmp_path):
 @pytest.mark.parametrize(
     ("tab", "values", "expected"),
     [
-        ("Draw", {"prompt": ""}, "prompt is missing"),
+        ("Draw", {"prompt": None}, "prompt is missing"),
         ("Animate", {}, "image is missing: a picture, or a clip"),
         ("Connect", {"before": "a.gif"}, "after is missing"),
         ("Keyframes", {"time 0": "0"}, "give both, or neither"),
