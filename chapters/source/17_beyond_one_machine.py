@@ -610,7 +610,8 @@ doesn't. And a ring can compute with one part while the next is on its way. Eith
 activations. With the pattern `frame` each rank has whole frames, and nothing is sent.
 
 The library takes Ulysses where there are heads enough, else the ring (`minivdit/models/over_ranks.py`). With
-`mpiexec -n 4 minivdit sample "a 3 moving right" --frames 128` ranks draw the clip together.
+`mpiexec -n 4 minivdit sample "a 3 moving right" --frames 128` ranks draw the clip together. Each has whole only what is
+small: the caption, and the noisy clip before it becomes tokens.
 
 ## What scales, and what doesn't
 

@@ -145,7 +145,8 @@ def warn_of_weak_weights(model):
 def add_sample(commands):
     text = """Draw clips from captions.
 
-    They are written into one file. A caption may change on the way: "a 3 moving right, then up".
+    They are written into one file. A caption may change on the way: "a 3 moving right, then up". 'mpiexec -n 4 minivdit
+    sample ...' has four processes draw together: different clips, or each a part of the frames of a long one.
 
     examples:
       minivdit sample "a 3 moving right"
@@ -154,6 +155,7 @@ def add_sample(commands):
       minivdit sample "the digit five drifts down and left" --count 8 --index 6
       minivdit sample "a 3 moving right, then up, then left"
       minivdit sample "a 3 moving right" --weights small --frames 32 --overlap 4
+      mpiexec -n 2 minivdit sample "a 3 moving right" --frames 128
       minivdit sample "a 7 moving up" --negative "a 1 moving up"
       minivdit sample "an 8 moving up" --weights small --out strip.png
       minivdit sample "digit: 3, start: upper left" --weights runs/mira

@@ -33,7 +33,8 @@ from .layout import (
 )
 
 IN_A_ROW = 16  # frames of a strip
-COPIES = 3  # of the enlarged picture in memory: clips, clips with captions, the grid
+COPIES = 3  # of an enlarged picture in memory: clips, clips with captions, the grid
+AT_ONCE = 2**23  # numbers of the enlarged pictures that are made at a time, or a single picture
 STRIP_WIDTH = 1200  # pixels, the most that a strip is enlarged to
 # Frames a second, and pixels of a side, that can be written. A GIF counts hundredths of a second, and players slow down
 # what is shown for less than two of them.
@@ -58,7 +59,8 @@ def write_grid(path, *videos, captions=None, columns=None, frames_per_second=8, 
     if Path(path).suffix.lower() == ".png":
         picture, places = _strips(clips, texts)
     else:
-        picture, places = _grid(videos, captions, columns, factor)
+        picture = _Grid(videos, captions, columns, factor)
+        places = picture.places
     _write(path, picture, frames_per_second, clips, places, texts, about)
 
 
@@ -134,15 +136,11 @@ def check_writable(path, frames_per_second=8, shape=None, captions=None):
         cells = with_captions(cells, captions) if any(captions) else cells
         height, width = grid_size(count, grid_columns(count), *cells.shape[2:4])
         _check_sides(path, height, width)
-        _check_length(path, frames, math.prod(frame), height * width * shape[-1])
-
-
-def _check_length(path, frames, clip_pixels, picture_pixels):
-    """clip_pixels, picture_pixels: numbers of a frame, of one clip and of the whole picture."""
-    most = MOST_PIXELS // clip_pixels
-    if frames > most:
-        raise InputError(f"{path} would have {frames:,} frames, but no clip of more than {most:,} can be read again")
-    require_memory(lambda frames: COPIES * frames * picture_pixels, frames, "frames")
+        most = MOST_PIXELS // math.prod(frame)
+        if frames > most:
+            told = f"{path} would have {frames:,} frames"
+            raise InputError(f"{told}, but no clip of more than {most:,} can be read again")
+        require_memory(lambda frames: COPIES * frames * height * width * shape[-1], 1, "frames")
 
 
 def _check_sides(path, height, width):
@@ -153,22 +151,32 @@ def _check_sides(path, height, width):
         )
 
 
-def _grid(videos, captions=None, columns=None, factor=None):
-    """The picture of a grid (T, H, W, C), and a Place for each clip of each video."""
-    clips = beside(*videos)
-    count, frames, height, _, channels = clips.shape
-    factor = factor or enlargement(count, *clips.shape[2:4])
-    cells = upscale(clips, factor)
-    if captions is not None and any(captions):
-        cells = with_captions(cells, captions)
-    columns = grid_columns(count, columns)
-    places = []
-    for index in range(count):
-        top, left = corner(index, columns, *cells.shape[2:4])
-        for video in videos:
-            places.append(Place(top, left, frames, height, video.shape[3], channels, factor))
-            left += (video.shape[3] + 1) * factor
-    return tile(cells, columns), places
+class _Grid:
+    """The pictures of a grid of clips, which are made as they are asked for: an enlarged film would take much memory.
+
+    shape: (T, H, W, C), of all pictures. places: a Place for each clip of each video.
+    """
+
+    def __init__(self, videos, captions, columns=None, factor=None):
+        self.clips, self.captions = beside(*videos), captions
+        count, frames, height, width, channels = self.clips.shape
+        self.factor, self.columns = factor or enlargement(count, height, width), grid_columns(count, columns)
+        cells = self._cells(slice(0, 1)).shape[2:4]
+        self.shape, self.places = (frames, *grid_size(count, self.columns, *cells), channels), []
+        for index in range(count):
+            top, left = corner(index, self.columns, *cells)
+            for video in videos:
+                self.places.append(Place(top, left, frames, height, video.shape[3], channels, self.factor))
+                left += (video.shape[3] + 1) * self.factor
+
+    def __iter__(self):
+        at_once = max(1, AT_ONCE // math.prod(self.shape[1:]))
+        for start in range(0, self.shape[0], at_once):
+            yield from tile(self._cells(slice(start, start + at_once)), self.columns)
+
+    def _cells(self, frames):
+        cells = upscale(self.clips[:, frames], self.factor)
+        return with_captions(cells, self.captions) if any(self.captions) else cells
 
 
 def _strips(clips, captions):
@@ -190,18 +198,17 @@ def _strips(clips, captions):
 
 
 def _write(path, picture, frames_per_second, clips, places, captions, about):
-    """Write a picture (T, H, W, C) and what is to be kept of the clips in it."""
+    """Write a picture (T, H, W, C), an array or a _Grid, and what is to be kept of the clips in it."""
     check_writable(path, frames_per_second)
-    _check_sides(path, *picture.shape[1:3])
-    ending = Path(path).suffix.lower()
-    if ending == ".mp4":  # H.264 wants colour and even sides
-        picture = np.pad(picture, ((0, 0), (0, picture.shape[1] % 2), (0, picture.shape[2] % 2), (0, 0)), mode="edge")
+    size, rate, ending = picture.shape[1:3], float(frames_per_second), Path(path).suffix.lower()
+    _check_sides(path, *size)
+    if ending == ".mp4":
+        size = tuple(side + side % 2 for side in size)  # H.264 wants even ones
     if ending == ".mp4" or picture.shape[-1] == 3:
         packed = tuple(pack(clip) for clip in clips)  # H.264, and a GIF's 256 colours, lose some of it
     else:
         packed = ("",) * len(clips)
-    size, rate = picture.shape[1:3], float(frames_per_second)
-    label = Label(size, len(picture), rate, tuple(places), tuple(captions), packed, about or {}).dumps()
+    label = Label(size, picture.shape[0], rate, tuple(places), tuple(captions), packed, about or {}).dumps()
     with atomic_write(path) as temporary:
         {".gif": _gif, ".mp4": _mp4, ".png": _png}[ending](temporary, picture, rate, label, captions)
 
@@ -211,7 +218,8 @@ def _gif(path, picture, rate, label, captions):
     from PIL import GifImagePlugin, Image, ImageChops
 
     colours = picture.shape[-1] == 3
-    times = [round(100 * time / rate) for time in range(len(picture) + 1)]  # rounded so, the delays add up to the time
+    # Rounded so, the delays add up to the time.
+    times = [round(100 * time / rate) for time in range(picture.shape[0] + 1)]
     about = {"loop": 0, "comment": label.encode("ascii")}  # 0: repeat without end
     header, _ = GifImagePlugin.getheader(Image.new("L", picture.shape[2:0:-1]), info=about)
     before = None
@@ -234,10 +242,11 @@ def _mp4(path, picture, rate, label, captions):
         film.metadata["title"] = "; ".join(filter(None, dict.fromkeys(captions))).encode(errors="replace").decode()
         film.metadata["comment"] = label
         stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(100_000), options={"crf": "18"})
-        stream.height, stream.width = picture.shape[1:3]
+        stream.height, stream.width = (side + side % 2 for side in picture.shape[1:3])
         stream.pix_fmt = "yuv420p"
         for frame in picture:
-            colours = np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3)))
+            colours = np.broadcast_to(frame, (*frame.shape[:2], 3))
+            colours = np.pad(colours, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
             film.mux(stream.encode(av.VideoFrame.from_ndarray(colours, format="rgb24")))
         film.mux(stream.encode())
 

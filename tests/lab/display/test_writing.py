@@ -1,6 +1,7 @@
 """Files of clips: every frame in every player, at the right time, and each clip comes back as it was drawn."""
 
 import errno
+import tracemalloc
 
 import imageio.v3 as imageio
 import numpy as np
@@ -156,7 +157,7 @@ def test_a_film_is_seen_as_it_is_kept(tmp_path, clips):
         stream = film.streams.video[0]
         assert float(stream.average_rate) == pytest.approx(29.97) and film.metadata["title"] == "a 3"
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"  # all players show it
-    (place,) = writing._grid([clips[:1, :, :11, :19]], ["a 3"], factor=5)[1]
+    (place,) = writing._Grid([clips[:1, :, :11, :19]], ["a 3"], factor=5).places
     seen = np.stack([place.cut(frame[..., 0], time).mean(axis=(2, 3)) for time, frame in enumerate(read)])
     assert np.abs(seen - clips[0, :, :11, :19, 0]).mean() < 4
 
@@ -202,13 +203,28 @@ def test_sides_are_looked_at_before_anything_is_drawn(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_long_film_is_made_a_few_frames_at_a_time(tmp_path, monkeypatch):
+    films, peaks = [], []
+    clip = np.random.default_rng(0).random((1, 90, 15, 8, 1), np.float32)
+    for at_once in (2**30, 2**18, 1):
+        monkeypatch.setattr(writing, "AT_ONCE", at_once)
+        tracemalloc.start()
+        display.write_grid(tmp_path / "clip.gif", clip, clip, captions=["a 3 moving right"])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        films.append((tmp_path / "clip.gif").read_bytes())
+    assert films[0] == films[1] == films[2]
+    assert peaks[1] < peaks[0] / 5, peaks
+
+
 def test_length_is_looked_at_before_anything_is_drawn(tmp_path, monkeypatch):
     path = tmp_path / "clip.gif"
     with pytest.raises(InputError, match="1,000,000 frames, but no clip of more than 16,384 can be read again"):
         display.check_writable(path, shape=(1, 10**6, 64, 64, 1))
-    monkeypatch.setattr(machine, "available_memory", lambda: 10**9)
-    with pytest.raises(InputError, match="frames 10000 needs about"):
-        display.check_writable(path, shape=(1, 10_000, 64, 64, 1))
+    monkeypatch.setattr(machine, "available_memory", lambda: 10**6)
+    display.check_writable(path, shape=(1, 10_000, 64, 64, 1))  # enlarged, all of them at once would take 700 MB
+    with pytest.raises(InputError, match="frames 1 needs about"):
+        display.check_writable(path, shape=(100, 10_000, 64, 64, 1))
     with pytest.raises(InputError, match=r"a \.png holds one frame, not 2; use write_strips"):
         display.write_clip(tmp_path / "clip.png", np.zeros((2, 8, 8, 1), np.uint8))
 
