@@ -104,6 +104,8 @@ sample, here_ = sys.argv[3:], ["--weights", weights]
 command("sample", *sample, *here_, "--out", folder + "/many.gif")
 command("few frames", *sample, *here_, "--guidance", "1", "--frames", "6", "--out", folder + "/few.gif")
 command("no weights", *sample, "--out", folder + "/no.gif", *here_, instead={2: ["--weights", "none"]})
+command("another seed", *sample, *here_, "--out", folder + "/other.gif", instead={3: ["--seed", "5"]})
+command("another length", *sample, *here_, "--out", folder + "/other.gif", instead={1: ["--frames", "20"]})
 command("no folder", *sample, *here_, "--out", weights + "/many.gif")
 if us.first:
     print(json.dumps(found))
@@ -164,6 +166,8 @@ def test_sample_writes_the_same_clip_once(found, capsys):
         ("few frames", "4 ranks can't share out a clip of 3 frames of patches; start at most 3"),
         ("no weights", "none"),
         ("no folder", "weights.safetensors is no folder"),
+        ("another seed", "rank 3 would draw something else than rank 0: seed is 5, here 0; start all alike"),
+        ("another length", "rank 1 would draw something else than rank 0: shape is [1, 20, 16, 24, 1], here [1, 16, 16, 24, 1]"),
     ],
 )
 def test_what_is_wrong_is_told_once(found, name, text):

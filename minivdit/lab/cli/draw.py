@@ -6,6 +6,7 @@ Imports stand inside the functions, so that `minivdit --help` needs neither NumP
 import time
 from pathlib import Path
 
+from ...base.config import differences
 from ...base.console import note
 from ...base.errors import InputError, shorten
 from ...base.ranks import here
@@ -101,11 +102,12 @@ def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
     if here().first:
         check_writable(options.out, rate, shape, prompts)
     say_what_to_expect(prompts, model, given)
+    about = how_drawn(options, model)
+    _require_the_same({"captions": prompts, "shape": shape} | about)
     began = time.perf_counter()
     video = draw(**drawing(options))
     if not here().first:
         return video
-    about = how_drawn(options, model)
     if options.plain:
         write_clip(options.out, video[0], rate, prompts[0], about)
     else:
@@ -129,6 +131,14 @@ def how_drawn(options, model):
         "weights": model.name,
         "fingerprint": model.fingerprint(),
     } | {name: value for name in OWN if (value := getattr(options, name, None)) is not None}
+
+
+def _require_the_same(about):
+    """Raise InputError unless all ranks are to draw the same. about: a dict that says what."""
+    first, *others = here().meet(about)
+    for rank, other in enumerate(others, 1):
+        if found := differences(other, first):
+            raise InputError(f"rank {rank} would draw something else than rank 0: {'; '.join(found)}; start all alike")
 
 
 def warn_of_weak_weights(model):
