@@ -167,7 +167,7 @@ def test_sample_writes_the_same_clip_once(found, capsys):
         ("no weights", "none"),
         ("no folder", "weights.safetensors is no folder"),
         ("another seed", "rank 3 would draw something else than rank 0: seed is 5, here 0; start all alike"),
-        ("another length", "rank 1 would draw something else than rank 0: shape is [1, 20, 16, 24, 1], here [1, 16, 16, 24, 1]"),
+        ("another length", "shape is [1, 20, 16, 24, 1], here [1, 16, 16, 24, 1]; frames is 20, here 16; start all"),
     ],
 )
 def test_what_is_wrong_is_told_once(found, name, text):

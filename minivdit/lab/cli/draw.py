@@ -6,7 +6,6 @@ Imports stand inside the functions, so that `minivdit --help` needs neither NumP
 import time
 from pathlib import Path
 
-from ...base.config import differences
 from ...base.console import note
 from ...base.errors import InputError, shorten
 from ...base.ranks import here
@@ -135,6 +134,8 @@ def how_drawn(options, model):
 
 def _require_the_same(about):
     """Raise InputError unless all ranks are to draw the same. about: a dict that says what."""
+    from ...base.config import differences
+
     first, *others = here().meet(about)
     for rank, other in enumerate(others, 1):
         if found := differences(other, first):
