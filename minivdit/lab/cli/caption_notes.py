@@ -31,7 +31,7 @@ def say_what_to_expect(prompts, model, given=False):
             note(text)
         count = asks_for_digits(prompt)
         if trained and count and count not in trained:
-            digits, plural = " or ".join(map(str, trained)), "s" * (count > 1)
+            digits, plural = " or ".join(map(str, dict.fromkeys(trained))), "s" * (count > 1)
             note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
 
 

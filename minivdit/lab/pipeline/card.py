@@ -65,7 +65,7 @@ def model_card(path, evaluations=()):
 def _clips(data):
     """What a card says of clips of digits: what is drawn, and what was learnt from."""
     height, width = data.size
-    digits = " or ".join({1: "one", 2: "two"}[count] for count in data.num_digits)
+    digits = " or ".join({1: "one", 2: "two"}[count] for count in dict.fromkeys(data.num_digits))
     digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
     shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
     return (

@@ -32,6 +32,13 @@ def weights(tmp_path_factory):
     return path
 
 
+def test_a_share_of_digits_in_the_data_is_said_once(weights, tmp_path):
+    model, path = TextToVideo.load(weights), tmp_path / "mostly_two.safetensors"
+    model.notes["preset"]["data"]["num_digits"] = [1, 2, 2]
+    model.save(path)
+    assert "clips of one or two moving digits" in model_card(path)
+
+
 def test_the_command_on_a_card_makes_the_preset_of_the_weights(weights):
     command = re.search(r"`minivdit (train [^`]*)`", model_card(weights))[1]
     options = build_parser().parse_args(shlex.split(command))
