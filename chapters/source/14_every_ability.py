@@ -378,8 +378,8 @@ shifted towards noise, as in [chapter 3](03_adding_noise.ipynb). So level 0.7 is
 caption. Only attention between frames can keep the digit the same.
 
 **What to look at:** in the first half the speed to the right should be positive, in the second half the speed upwards. And
-is it still a 0? A speed alone would count a broken digit as a success. (It is the hardest ability: of 32 clips that were to turn, 20 obeyed both
-halves, see `examples/results/README.md`.)
+is it still a 0? A speed alone would count a broken digit as a success. (Of 32 clips that were to turn, 28 obeyed both
+halves, see `examples/results/README.md`. Often the second half shows the digit in another hand.)
 """
 
 # %%
