@@ -781,7 +781,7 @@ you save?
 - **The same bits** on any number of ranks are unusual: most libraries give up the order of sums for speed. Here
   `mpiexec -n 2 minivdit train full --out runs/full` can be stopped, and go on without `mpiexec`. For Slurm there is a job
   script, `examples/many_machines.sh`.
-- **One rank is lost**: all others would wait for its message. So everyone ends, and the last checkpoint goes on.
+- **One rank is lost**: others would wait for ever. So all end, and the last checkpoint goes on.
 
 ## Further reading
 
