@@ -10,9 +10,11 @@ One rule keeps ranks together. They meet, and each comes to every meeting: with 
 the error that ends it. So all learn of an error, end, and one of them tells it.
 """
 
+import contextlib
 import functools
 import math
 import os
+import platform
 import sys
 import time
 import warnings
@@ -43,7 +45,7 @@ def launched():
 
 @functools.cache
 def here():
-    """The ranks that this process is one of. InputError where several were started and can't find each other."""
+    """The ranks that this process is one of. Where several were started and can't find each other, all end."""
     _, size = launched()
     return ALONE if size == 1 else MPIRanks(size)
 
@@ -90,8 +92,22 @@ class Ranks:
         return self.meet(function() if self.first else None)[0]
 
     def tell(self, message, code):
-        """Bring an error to the next meeting: message and exit code of the first rank that came with one."""
+        """Bring an error to the next meeting: message and exit code of the first rank that came with one.
+
+        Where that isn't rank 0, on whose machine all may be well, the message begins with the rank and its machine.
+        """
         return message, code
+
+    def require_alike(self, about, doing):
+        """Raise InputError unless all bring the same: a dict or a dataclass. doing: to them, such as 'train'."""
+        from .config import differences
+
+        first, *others = self.meet(about)
+        for rank, other in enumerate(others, 1):
+            if found := "; ".join(differences(other, first)):
+                raise InputError(
+                    f"{self.places[rank]} would {doing} something else than rank 0: {found}; start all alike"
+                )
 
     def collect(self, own):
         """On the first rank the dicts of all ranks in one; elsewhere the rank's own."""
@@ -130,6 +146,7 @@ class MPIRanks(Ranks):
         mpi = _mpi(size)
         self.world, self._barrier, self._teams = mpi.COMM_WORLD, None, {}
         self.rank, self.size = self.world.rank, self.world.size
+        self.places = [f"rank {rank}" for rank in range(self.size)]  # in words; their machines aren't known yet
         self._meetings, self._data = self.world.Dup(), self.world.Dup()
         self._tell_what_nobody_catches()
         self._look_around(mpi.Get_processor_name())
@@ -138,7 +155,7 @@ class MPIRanks(Ranks):
         each = self.size // count
         number = self.rank // each
         if count not in self._teams:
-            self._teams[count] = self if count == 1 else ALONE if each == 1 else Team(self.world, number)
+            self._teams[count] = self if count == 1 else ALONE if each == 1 else Team(self, number)
         return number, self._teams[count]
 
     def meet(self, brought=None):
@@ -147,7 +164,7 @@ class MPIRanks(Ranks):
 
     def tell(self, message, code):
         if not self._arrive(LONGEST):  # the others wait for something else, which this rank won't send any more
-            complain(message, sys.__stderr__)
+            _last_words(self._from(self.rank, message))
             self.world.Abort(code)
         try:
             self._talk((message, code))
@@ -207,11 +224,14 @@ class MPIRanks(Ranks):
         from . import backend
 
         came = self._meetings.allgather((error, brought, backend.device_label()))
-        for error, *_ in came:
+        for rank, (error, *_) in enumerate(came):
             if error:
-                raise Told(*error)
+                raise Told(self._from(rank, error[0]), error[1])
         require_devices([device for *_, device in came])
         return [brought for _, brought, _ in came]
+
+    def _from(self, rank, message):
+        return f"{self.places[rank]}: {message}" if rank else message
 
     def _links(self):
         """NCCL's between the GPUs of these ranks; None where they compute on CPUs, or one of them has no NCCL."""
@@ -252,7 +272,7 @@ class MPIRanks(Ranks):
         def hook(kind, error, trace):
             usual(kind, error, trace)
             if not isinstance(error, Told):
-                self.tell(f"rank {self.rank}: {kind.__name__}: {error}", 1)
+                self.tell(f"{kind.__name__}: {error}", 1)
 
         sys.excepthook = hook
 
@@ -264,25 +284,27 @@ class MPIRanks(Ranks):
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         versions = [f"minivdit {__version__}", *machine.versions("numpy", "numba", "scipy")]
         found = self.meet((name, cores, versions))
-        self.machines = len({name for name, _, _ in found})
+        self.places = [f"rank {rank} on {name}" for rank, (name, *_) in enumerate(found)]
+        self.machines = len({name for name, *_ in found})
         backend.take_gpu(sum(other == name for other, _, _ in found[: self.rank]))
         backend.share_cores(sum(other[:2] == (name, cores) for other in found))
         backend.limit_blas()
-        for rank, (name, _, versions) in enumerate(found):
+        for rank, (_, _, versions) in enumerate(found):
             if versions != found[0][2]:
                 raise InputError(
-                    f"rank {rank} on {name} has {', '.join(versions)}, and rank 0 on {found[0][0]} "
-                    f"{', '.join(found[0][2])}; install the same everywhere"
+                    f"{self.places[rank]} has {', '.join(versions)}, and {self.places[0]} {', '.join(found[0][2])}; "
+                    "install the same everywhere"
                 )
 
 
 class Team(MPIRanks):
     """Those of several ranks that call this with the same number."""
 
-    def __init__(self, world, number):
-        team = world.Split(number)
-        self.world, self._meetings, self._data, self._barrier = world, team, team, None
+    def __init__(self, ranks, number):
+        team = ranks.world.Split(number)
+        self.world, self._meetings, self._data, self._barrier = ranks.world, team, team, None
         self.rank, self.size = team.rank, team.size
+        self.places = ranks.places[number * team.size :][: team.size]
 
 
 def require_devices(labels):
@@ -308,24 +330,44 @@ def note_no_nccl():
 
 
 def _mpi(size):
-    """The module mpi4py.MPI. InputError where it isn't there, or doesn't find so many ranks."""
+    """The module mpi4py.MPI. Where it isn't there, or doesn't find so many ranks, this rank and all others end."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another MPI's variables: what that comes to is said below
             from mpi4py import MPI
     except Exception as error:  # RuntimeError where there is no MPI library, and what a broken one may raise
         told = str(error).partition("\n")[0]
-        raise InputError(
+        _leave(
             f"{size} processes were started, and mpi4py can't be imported ({told}); pip install 'minivdit[mpi]', or "
             "start a single one"
-        ) from None
+        )
     if MPI.COMM_WORLD.size != size:
         library = MPI.Get_library_version().partition("\n")[0].strip("\0 ")
-        raise InputError(
+        _leave(
             f"{size} processes were started, but none of them finds the others: mpi4py's MPI is {library}; start them "
             "with its own mpiexec (under Slurm, srun --mpi=pmi2 or --mpi=pmix)"
         )
     return MPI
+
+
+def _leave(message):
+    """Say why this rank can't find the others, and end it.
+
+    Those that can would wait for it for ever, inside of MPI. Most launchers end them when a rank ends with an error.
+    MPICH's is asked to: one line of PMI-1, its language, does what MPI's Abort does.
+    """
+    rank, _ = launched()
+    time.sleep(min(2 * rank, LONGEST))  # if all have the same trouble, rank 0 says so, and this one is ended meanwhile
+    _last_words(f"rank {rank} on {platform.node()}: {message}" if rank else message)
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=2\n")
+    raise SystemExit(2)
+
+
+def _last_words(message):
+    """Say what is wrong before all are ended. A launcher that hears of the end first may drop the words."""
+    complain(message, sys.__stderr__)
+    time.sleep(0.5)
 
 
 def _room(size, dtype="float32", device=None):

@@ -39,9 +39,9 @@ class SharedClip:
 
     def __init__(self, grid, ranks=ALONE):
         if grid[0] < ranks.size:
+            frames = f"{grid[0]} frame{'s' * (grid[0] > 1)} of patches"
             raise InputError(
-                f"{ranks.size} ranks can't share out a clip of {grid[0]} frames of patches; start at most {grid[0]}, "
-                "or draw more frames"
+                f"a clip of {frames} can't be shared out over {ranks.size} ranks; start fewer, or draw more frames"
             )
         self.grid, self.ranks, self.frames = grid, ranks, ranks.part(grid[0])
 

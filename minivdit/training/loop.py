@@ -342,10 +342,7 @@ def _begin(run, path, minutes, prefix):
         changed = run.resume(path, minutes, prefix)
     elif minutes is not None:
         _plan(run, minutes)
-    first, *others = run.ranks.meet(run.about())
-    for rank, about in enumerate(others, 1):
-        if found := config.differences(about, first):
-            raise InputError(f"rank {rank} would train something else than rank 0: {'; '.join(found)}; start all alike")
+    run.ranks.require_alike(run.about(), "train")
     return changed
 
 

@@ -136,7 +136,7 @@ def test_three_ranks_do_what_one_does():
 def test_more_ranks_than_frames_are_refused():
     ranks = Ranks()
     ranks.size = 4
-    with pytest.raises(InputError, match="4 ranks can't share out a clip of 3 frames of patches; start at most 3"):
+    with pytest.raises(InputError, match="a clip of 3 frames of patches can't be shared out over 4 ranks"):
         SharedClip((3, 2, 2), ranks)
 
 

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -234,9 +235,11 @@ def test_exchanges_of_odd_sizes(found):
     [
         ("few shards", "2 ranks can't share out 1 shard of a batch; start at most 1, or cut batches into more"),
         ("few shards", "--set training.shards=2\n"),
+        ("first can't write", "minivdit: argument --out: "),
         ("first can't write", "file is no folder"),
+        ("second can't write", f"minivdit: rank 1 on {platform.node()}: argument --out: "),
         ("second can't write", "file is no folder"),
-        ("another training", "rank 1 would train something else than rank 0: seed is 1, here 0"),
+        ("another training", f"rank 1 on {platform.node()} would train something else than rank 0: seed is 1, here 0"),
         ("one process", "evaluate is done by one process, and 2 were started; leave mpiexec (or srun) out"),
     ],
 )
@@ -269,14 +272,14 @@ us.share([np.zeros(3, np.float32)], [1])
 @needs_mpi
 def test_a_rank_whose_error_nobody_comes_to_hear_ends_the_others():
     code, _, err = run(2, "-c", GONE)
-    assert code == 1 and "minivdit: rank 1: ValueError: lost my way" in err
+    assert code == 1 and f"minivdit: rank 1 on {platform.node()}: ValueError: lost my way" in err
 
 
 @pytest.mark.parametrize(
     ("rank", "missing", "told"),
     [
         (0, True, "2 processes were started, and mpi4py can't be imported"),
-        (1, True, ""),
+        (1, True, f"rank 1 on {platform.node()}: 2 processes were started, and mpi4py can't be imported"),
         (0, False, "2 processes were started, but none of them finds the others"),
     ],
 )
@@ -288,7 +291,19 @@ def test_ranks_that_cannot_find_each_other(rank, missing, told):
     variables = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": str(rank)}
     ran = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT | variables, capture_output=True, text=True)
     assert ran.returncode == 2 and ran.stdout == ""
-    assert ran.stderr.count("\n") == bool(told) and told in ran.stderr
+    assert ran.stderr.count("\n") == 1 and ran.stderr.startswith(f"minivdit: {told}")
+
+
+@needs_mpi
+@pytest.mark.parametrize("lacking", [[0], [1], [0, 1]])
+def test_a_rank_without_mpi_ends_those_that_wait_for_it(lacking):
+    program = "import sys; sys.modules['{}'] = None; from minivdit.lab.cli.main import main; sys.exit(main(['doctor']))"
+    one, other = (program.format("mpi4py" if rank in lacking else "nothing") for rank in range(2))
+    command = [MPIEXEC, "-n", "1", sys.executable, "-c", one, ":", "-n", "1", sys.executable, "-c", other]
+    ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    (line,) = [line for line in ran.stderr.splitlines() if line.startswith("minivdit: ")]
+    assert ran.returncode == 2 and "mpi4py can't be imported" in line and line.endswith("or start a single one")
+    assert ("rank 1 on" in line) == (0 not in lacking)
 
 
 @pytest.mark.parametrize(

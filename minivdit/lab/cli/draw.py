@@ -102,7 +102,7 @@ def draw_and_write(options, model, prompts, shape, rate, draw, given=False):
         check_writable(options.out, rate, shape, prompts)
     say_what_to_expect(prompts, model, given)
     about = how_drawn(options, model)
-    _require_the_same({"captions": prompts, "shape": shape} | about)
+    here().require_alike({"captions": prompts, "shape": shape} | about, "draw")
     began = time.perf_counter()
     video = draw(**drawing(options))
     if not here().first:
@@ -130,16 +130,6 @@ def how_drawn(options, model):
         "weights": model.name,
         "fingerprint": model.fingerprint(),
     } | {name: value for name in OWN if (value := getattr(options, name, None)) is not None}
-
-
-def _require_the_same(about):
-    """Raise InputError unless all ranks are to draw the same. about: a dict that says what."""
-    from ...base.config import differences
-
-    first, *others = here().meet(about)
-    for rank, other in enumerate(others, 1):
-        if found := differences(other, first):
-            raise InputError(f"rank {rank} would draw something else than rank 0: {'; '.join(found)}; start all alike")
 
 
 def warn_of_weak_weights(model):

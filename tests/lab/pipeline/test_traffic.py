@@ -132,7 +132,7 @@ def test_a_call_over_a_clip_sends_as_many_bytes_as_predicted(monkeypatch):
 def test_clips_that_cannot_be_shared_out():
     alone = drawing_traffic(VideoDiTConfig(), (4, 2, 2), 1)
     assert alone.sent == [0] and alone.seconds(Network()) == 0
-    with pytest.raises(InputError, match="5 ranks can't share out a clip of 4 frames"):
+    with pytest.raises(InputError, match="a clip of 4 frames of patches can't be shared out over 5 ranks"):
         drawing_traffic(VideoDiTConfig(), (4, 2, 2), 5)
     with pytest.raises(InputError, match="a clip of 1,048,576 patches is too large"):
         drawing_traffic(VideoDiTConfig(), (16, 256, 256), 2)
