@@ -185,6 +185,8 @@ class AutoencoderTask(Task):
         places = tuple(range(mean.ndim - 1))
         self.model.latent_mean.data[...] = mean.data.mean(axis=places)
         self.model.latent_deviation.data[...] = mean.data.std(axis=places) + 1e-6
+        # Another processor may round another way. All ranks take what the first has measured.
+        run.ranks.share([self.model.latent_mean.data, self.model.latent_deviation.data], [0, 0])
 
 
 class TextTask(Task):

@@ -160,7 +160,7 @@ def test_a_stop_saves_and_one_line_says_how_to_go_on(tmp_path):
 IN_TURN = """
 import contextlib, io, json, sys
 import numpy as np
-from minivdit.base import machine, ranks
+from minivdit.base import machine, ranks, seeds
 from minivdit.base.errors import InputError
 from minivdit.lab.cli.main import main
 
@@ -190,6 +190,11 @@ fine, file = ["--out", folder + "/fine"], ["--out", folder + "/file/run"]
 command("first can't write", *train, instead={0: file, 1: fine})
 command("second can't write", *train, instead={0: fine, 1: file})
 command("another training", *train, *fine, instead={1: ["--seed", "1"]})
+stages = "autoencoder_training", "text_training", "training"
+few = [word for stage in stages for word in ("--set", f"{stage}.steps=2")]
+seeds.MEASUREMENTS += us.rank  # as processors that round another way would, they measure the latents differently
+command("another measurement", *train, *few, "--out", folder + "/measured")
+seeds.MEASUREMENTS -= us.rank
 command("one process", "evaluate")
 command("help", "train")
 if us.rank == 1:
@@ -248,6 +253,11 @@ def test_what_is_wrong_is_told_in_one_line_by_one_rank(found, name, told):
     assert code == other == 2 and silence == ""
     lines = [line for line in said.splitlines() if line.startswith("minivdit: ")]
     assert len(lines) == 1 and told in lines[0] + "\n"
+
+
+@needs_mpi
+def test_machines_that_round_differently_train_together(found):
+    assert [code for code, _ in found["another measurement"]] == [0, 0], found["another measurement"][0]
 
 
 @needs_mpi
