@@ -3,7 +3,8 @@
 #
 # minivdit, the same version, must be on both, and MNIST where MINIVDIT_DATA says. The first process alone reads and
 # writes in the folder --out. The result has the same bits as with one process, which the tests show on one machine with
-# mpiexec; on a cluster this hasn't been run yet.
+# mpiexec; on a cluster this hasn't been run yet. Machines whose processors differ may train together. But they round
+# differently, so the last bits then depend on which machine has which process.
 #SBATCH --job-name=minivdit
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=2

@@ -217,8 +217,17 @@ def normal(generator, shape, dtype=np.float32):
 
 def cpu_count():
     """Cores this process may use: a container's quota or taskset may allow fewer than the machine has."""
+    return max(1, _all_cores() // _state["sharing_cores"])
+
+
+def core_share():
+    """How much of a core each of this process's has: less than 1 where more processes than cores share them."""
+    return min(1, _all_cores() / _state["sharing_cores"])
+
+
+def _all_cores():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, cpu_quota())) // _state["sharing_cores"])
+    return max(1, math.ceil(min(cores, cpu_quota())))
 
 
 def share_cores(count):

@@ -102,7 +102,7 @@ def cores_speed():
 
     One core is measured: threads that share a product wait for each other, and on a busy machine for most of the time.
     """
-    return core_speed() * backend.thread_count()
+    return core_speed() * backend.thread_count() * backend.core_share()
 
 
 def processor():

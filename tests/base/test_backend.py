@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from minivdit.base import backend
+from minivdit.base import backend, machine
 from minivdit.base.errors import InputError
 
 
@@ -135,6 +135,18 @@ def test_cpu_count_is_what_this_process_may_use(monkeypatch):
     monkeypatch.delattr(backend.os, "sched_getaffinity")
     monkeypatch.setattr(backend.os, "cpu_count", lambda: None)
     assert backend.cpu_count() == 1
+
+
+@pytest.mark.parametrize(("sharing", "cores", "share"), [(1, 4, 1), (2, 2, 1), (4, 1, 1), (8, 1, 0.5)])
+def test_ranks_share_cores_and_more_ranks_than_cores_share_each(monkeypatch, sharing, cores, share):
+    """The speed that a training is promised counts no core twice."""
+    monkeypatch.setattr(backend, "cpu_quota", lambda: 4)
+    monkeypatch.setattr(backend.os, "sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    monkeypatch.setitem(backend._state, "sharing_cores", sharing)
+    monkeypatch.setattr(machine, "core_speed", lambda: 1e9)
+    monkeypatch.setattr(backend, "thread_count", backend.cpu_count)
+    assert (backend.cpu_count(), backend.core_share()) == (cores, share)
+    assert machine.cores_speed() == 1e9 * cores * share
 
 
 def tree(root, files):
