@@ -195,6 +195,7 @@ few = [word for stage in stages for word in ("--set", f"{stage}.steps=2")]
 seeds.MEASUREMENTS += us.rank  # as processors that round another way would, they measure the latents differently
 command("another measurement", *train, *few, "--out", folder + "/measured")
 seeds.MEASUREMENTS -= us.rank
+command("another command", "doctor" if us.rank else "train")
 command("one process", "evaluate")
 command("help", "train")
 if us.rank == 1:
@@ -245,6 +246,7 @@ def test_exchanges_of_odd_sizes(found):
         ("second can't write", f"minivdit: rank 1 on {platform.node()}: argument --out: "),
         ("second can't write", "file is no folder"),
         ("another training", f"rank 1 on {platform.node()} would train something else than rank 0: seed is 1, here 0"),
+        ("another command", "would do something else than rank 0: command is doctor, here train; start all alike"),
         ("one process", "evaluate is done by one process, and 2 were started; leave mpiexec (or srun) out"),
     ],
 )

@@ -58,6 +58,8 @@ def main(arguments=None):
             us = ranks.here()
             options = cut_down(build_parser().parse_args(arguments))
             require_one_rank(options, us.size)
+            if us.size > 1:
+                us.require_alike({"command": getattr(options, "command", None)}, "do")
             with told_of_signals():
                 code = options.run(options) or 0
             us.meet()
