@@ -535,6 +535,7 @@ def cupy(architecture="90", shared_bytes=227 << 10, memory=8 << 30, devices=1, p
     module.random = types.SimpleNamespace(default_rng=Generator)
     module.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
 
+    @functools.cache
     def device(number=None):
         return types.SimpleNamespace(
             compute_capability=architecture,

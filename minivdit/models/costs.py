@@ -25,7 +25,7 @@ from ..base.errors import InputError
 from ..base.machine import amount
 from ..data import grammar
 from .causal_autoencoder import TIME
-from .patterns import labels
+from .patterns import labels, partition
 from .video_dit import LEVEL_FEATURES
 
 FLOAT = 4  # bytes
@@ -222,13 +222,15 @@ def _words_in_groups(config, batch, tokens, words, groups, size):
 
 def working_memory(config, grid, batch, words=WORDS):
     """Bytes of temporary arrays at the moment of a forward pass without gradients that has most of them."""
-    # It is in self-attention: x before and after the norm, q k v, the same in groups, the output, and a tile of
-    # scores or two; or in the MLP, which computes some hidden rows at a time.
-    activation = in_groups = batch * math.prod(grid) * config.width
-    if config.text == "sequence":
-        sizes = (_groups(pattern, grid, occurrence) for pattern, occurrence in config.block_patterns())
-        in_groups = batch * max(groups * (size + words) for groups, size in sizes) * config.width
-    attention = 3 * activation + 6 * in_groups + 2 * TILE_ENTRIES
+    # It is in self-attention: x before and after the norm, q k v, two of them or all in groups, the output, and a tile
+    # of scores or two; or in the MLP, which computes some hidden rows at a time.
+    activation, beside = batch * math.prod(grid) * config.width, words if config.text == "sequence" else 0
+    in_groups = 0
+    for pattern, occurrence in config.block_patterns():
+        groups, size = _groups(pattern, grid, occurrence)
+        arrays = 5 if partition(pattern, grid, occurrence).in_order and not beside else 6
+        in_groups = max(in_groups, arrays * batch * groups * (size + beside) * config.width)
+    attention = 3 * activation + in_groups + 2 * TILE_ENTRIES
     return max(attention, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
 

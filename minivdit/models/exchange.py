@@ -9,8 +9,6 @@
 over_ranks.py chooses. SelfAttention is the same for all of them. B clips, N tokens, L words, width D, h heads.
 """
 
-import functools
-
 import numpy as np
 
 from .. import autograd as ag
@@ -19,7 +17,9 @@ from .. import autograd as ag
 class Exchange:
     """All tokens are here. The other classes have the same methods."""
 
-    attend = staticmethod(ag.attention)
+    def attend(self, q, k, v, *others, **times):
+        """Attention in the groups that are here: arguments are those of autograd.attention."""
+        return ag.attention(q, k, v, *others, **times)
 
     def heads(self, count):
         """Of so many heads those that this rank works on: a range."""
@@ -90,8 +90,12 @@ class InGroups(Exchange):
     """share: for each group of this rank its part in the mean over all groups and ranks. ring: a Ring, or None."""
 
     def __init__(self, ranks, share, ring=None):
-        self.ranks, self.share = ranks, share
-        self.attend = functools.partial(ag.ring_attention, ring=ring) if ring else ag.attention
+        self.ranks, self.share, self.ring = ranks, share, ring
+
+    def attend(self, q, k, v, *others, **times):
+        if self.ring is None:
+            return super().attend(q, k, v, *others, **times)
+        return ag.ring_attention(q, k, v, *others, ring=self.ring, **times)
 
     def average(self, told, heads):
         share = self.share.astype(told.dtype)[:, None, None]

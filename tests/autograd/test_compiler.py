@@ -71,6 +71,8 @@ def test_a_damaged_cache_is_done_without_and_mends_itself(tmp_path, kind, left):
 def test_a_switch_of_numba_itself_is_respected(monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert "unset it" in backend.numba_problem() and backend.twins_for(np.zeros(2, np.float32)) is None
+    code = "import minivdit.autograd.compiled.load"  # as a page about all modules does
+    assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ)).returncode == 0
 
 
 @needs_numba
