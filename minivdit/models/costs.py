@@ -25,7 +25,7 @@ from ..base.errors import InputError
 from ..base.machine import amount
 from ..data import grammar
 from .causal_autoencoder import TIME
-from .patterns import labels, partition
+from .patterns import labels
 from .video_dit import LEVEL_FEATURES
 
 FLOAT = 4  # bytes
@@ -227,9 +227,11 @@ def working_memory(config, grid, batch, words=WORDS):
     activation, beside = batch * math.prod(grid) * config.width, words if config.text == "sequence" else 0
     in_groups = 0
     for pattern, occurrence in config.block_patterns():
-        groups, size = _groups(pattern, grid, occurrence)
-        arrays = 5 if partition(pattern, grid, occurrence).in_order and not beside else 6
-        in_groups = max(in_groups, arrays * batch * groups * (size + beside) * config.width)
+        slots, arrays = math.prod(grid), 5 if pattern in ("joint", "frame") and not beside else 6
+        if beside or pattern.startswith("window"):  # groups are counted one by one, so only where they are filled up
+            groups, size = _groups(pattern, grid, occurrence)
+            slots = groups * (size + beside)
+        in_groups = max(in_groups, arrays * batch * slots * config.width)
     attention = 3 * activation + in_groups + 2 * TILE_ENTRIES
     return max(attention, 3 * activation + 2 * MLP_ENTRIES) * FLOAT
 
