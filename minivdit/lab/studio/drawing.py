@@ -21,6 +21,7 @@ from ..display import check_writable, write_grid
 from ..explorer.collect import check_room
 
 BEAT = 0.5  # seconds: so often the page hears something
+PAUSE = 0.1  # seconds between two moments: a page that lags behind would show steps after Cancel
 MOMENTS = 4  # denoising steps that the explorer keeps
 SHARE = 3  # a step is decoded and shown only if that takes less than one in so many of the seconds
 at_work = threading.Lock()
@@ -183,14 +184,16 @@ class Studio:
 
 
 class Watch:
-    """Makes Moments of steps, as often as it doesn't slow the drawing down."""
+    """Makes Moments of steps, as often as the page can show them and the drawing isn't slowed down."""
 
     def __init__(self, show):
-        self.show, self.began, self.shown, self.cost = show, time.perf_counter(), 0.0, 0.0
+        self.show, self.began, self.told, self.shown, self.cost = show, time.perf_counter(), 0.0, 0.0, 0.0
 
     def __call__(self, finished, name, model, step, given):
         now = time.perf_counter()
-        clip = None
+        if now - self.told < PAUSE:
+            return
+        self.told, clip = now, None
         if now - self.shown > SHARE * self.cost:
             clip = model.decode(step.clean)
             clip = clip if given is None else given.keep(clip)

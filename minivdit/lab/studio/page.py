@@ -63,8 +63,9 @@ def build(studio):
         shown["explorer"] = gr.HTML(elem_id="explorer")
         events = [wire(studio, tab, own, shared, shown) for tab, own in tabs.items()]
         looked = in_turn(shown["look"], functools.partial(explored, studio, shown), shown["drawn"], shown)
-        stopped = {"outputs": shown["state"], "cancels": [*events, looked], "queue": False, **PRIVATE}
-        shown["cancel"].click(lambda: "cancelled", **stopped)
+        said = {"fn": lambda: "cancelled", "outputs": shown["state"], "queue": False, **PRIVATE}
+        # Twice: a step that was on its way to the page may come after the first.
+        shown["cancel"].click(**said, cancels=[*events, looked]).then(**said)
     return page
 
 

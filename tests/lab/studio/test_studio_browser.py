@@ -154,12 +154,12 @@ def settings(page):
 def test_a_caption_becomes_a_clip_step_by_step(page, served):
     settings(page)
     fill(page, "caption", "an 8 moving up")
-    fill(page, "steps", "40")
+    fill(page, "steps", "400")
     fill(page, "seed", "3")
     draw(page, "Draw")
     assert len(steps_seen(page)) >= 3 and page.evaluate("clips.size") >= 4  # three on the way, and the end
     options = options_of(page)
-    assert (options.prompt, options.steps, options.seed) == (["an 8 moving up"], 40, 3)
+    assert (options.prompt, options.steps, options.seed) == (["an 8 moving up"], 400, 3)
     with page.expect_download() as download:
         page.get_by_role("button", name="GIF").click()
     clip = open_clip(download.value.path())
@@ -195,7 +195,9 @@ def test_cancel_stops_a_drawing_and_the_next_one_begins(page):
     draw(page, "Draw", wait=False)
     page.wait_for_function("() => states.some(state => /step .* of 100000/.test(state))")
     page.get_by_role("button", name="Cancel").click()
-    page.wait_for_function("() => /cancelled/.test(document.getElementById('state').innerText)")
+    state_is(page, "cancelled")
+    page.wait_for_timeout(500)
+    assert page.locator("#state").inner_text() == "cancelled"  # and no late step
     fill(page, "steps", "2")
     draw(page, "Draw")
 

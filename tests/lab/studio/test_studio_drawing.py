@@ -156,7 +156,8 @@ def test_what_is_missing_is_said(tab, values, expected, commands):
 
 
 def test_a_clip_is_seen_step_by_step_and_is_the_commands_own(studio, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("minivdit.lab.studio.drawing.SHARE", 0)  # every step, however fast they are
+    for limit in ("PAUSE", "SHARE"):  # every step, however fast they are
+        monkeypatch.setattr(f"minivdit.lab.studio.drawing.{limit}", 0)
     ((command, *words),), moments, drawn = draw(studio, "Draw", seed="5", steps="8")
     assert [(moment.done, moment.total) for moment in moments] == [(done, 8) for done in range(1, 9)]
     seen = [moment.clips["a 3 moving right"] for moment in moments]
@@ -177,7 +178,8 @@ def test_an_mp4_is_there_where_pyav_is(studio):
         assert (open_clip(drawn.mp4).video == open_clip(drawn.gif).video).all()
 
 
-def test_several_weights_draw_side_by_side(studio):
+def test_several_weights_draw_side_by_side(studio, monkeypatch):
+    monkeypatch.setattr("minivdit.lab.studio.drawing.PAUSE", 0)
     lines, moments, drawn = draw(studio, "Side by side", weights=studio.side_by_side, steps="2")
     assert [moment.name for moment in moments] == ["one", "one", "two", "two"]
     assert list(moments[-1].clips) in ([], ["one", "two"])
@@ -187,7 +189,8 @@ def test_several_weights_draw_side_by_side(studio):
     assert [line[2] for line in studio.with_outputs(lines)] == ["clip1.gif", "clip2.gif"]
 
 
-def test_a_tab_draws_from_files(studio, clip):
+def test_a_tab_draws_from_files(studio, clip, monkeypatch):
+    monkeypatch.setattr("minivdit.lab.studio.drawing.PAUSE", 0)
     _, moments, drawn = draw(studio, "Inpaint", clip=clip, first="2", last="3", steps="3", prompt="")
     given, made = open_clip(clip).video, open_clip(drawn.gif).video
     assert (made[:2] == given[:2]).all() and not (made[2:] == given[2:]).all()
@@ -265,6 +268,13 @@ def test_an_error_in_the_work_is_raised_and_silence_is_heard(monkeypatch):
     assert next(thing for thing in heard if thing) == "something"
     with pytest.raises(ZeroDivisionError):
         list(heard)
+
+
+@pytest.mark.parametrize("pause, seen", [(1000.0, [1]), (0.0, list(range(1, 13)))])
+def test_the_page_is_not_flooded_with_steps(studio, monkeypatch, pause, seen):
+    monkeypatch.setattr("minivdit.lab.studio.drawing.PAUSE", pause)
+    _, moments, _ = draw(studio, "Draw", steps="12")
+    assert [moment.done for moment in moments] == seen
 
 
 def test_only_what_this_thread_prints_is_taken(capsys):
