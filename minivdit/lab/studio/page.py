@@ -30,6 +30,7 @@ STYLE = """
 #state { min-height: 3rem }
 #state .pending { opacity: 1 }
 #state [data-testid="status-tracker"] { background: none; pointer-events: none } /* or it covers words, and Cancel */
+#state .error { display: none } /* what went wrong stands there as a sentence; a cancelled drawing may end in it too */
 """
 # On a phone the clip lies below the button.
 TO_CLIP = "() => { document.getElementById('clip').scrollIntoView({block: 'nearest'}); return [] }"
