@@ -20,7 +20,7 @@ from ..base.errors import InputError
 from ..base.files import atomic_write, cache_folder, require_shape
 from .fitting import to_scale, to_size
 from .labels import MOST_PIXELS
-from .reading import FILMS, label_of, require_films, watch
+from .reading import films_can_be_read, is_film, label_of, watch
 
 MAGIC = b"minivdit"
 FORMAT = 1
@@ -91,26 +91,25 @@ def decoded(listing, how, path=None, show=True):
 
     how: a Decoding. path: of the file, by default one for each folder and Decoding in minivdit's cache folder. show: a
     progress bar, where it takes long; what was decoded before Ctrl-C is kept. A clip that can't be decoded has a
-    problem. InputError where films can't be read, or the file can't be written.
+    problem; so has a film where PyAV is missing. InputError where the file can't be written.
     """
-    wanted = {entry.name: entry.state for entry in listing.clips}
+    wanted = {entry.name: _states(entry) for entry in listing.clips}
     if path is None:
         digest = hashlib.sha256(f"{listing.folder}{plain(how)}".encode("utf-8", "surrogateescape")).hexdigest()
         path = cache_folder() / "clips" / f"{digest[:32]}.clips"
     old = _there(path, how)
-    if old is not None and {name: clip.state for name, clip in old.clips.items()} == wanted:
+    before = {} if old is None else old.clips
+    known = {name: clip for name, clip in before.items() if clip.state in wanted.get(name, ())}
+    if old is not None and before.keys() == known.keys() == wanted.keys():
         return old
-    if films := [entry for entry in listing.clips if entry.path.suffix.lower() in FILMS]:
-        require_films(films[0].path.suffix)
     bar = console.progress_bar("decoding", len(wanted), unit="clip", show=show, delay=2, leave=False)
     clips, stop = [], None
     with atomic_write(path) as temporary, open(temporary, "wb") as file, bar:
         try:
             for entry in listing.clips:
-                known = old.clips.get(entry.name) if old is not None else None
-                if known is not None and known.state == entry.state:
+                if entry.name in known:
                     file.write(old.frames(entry.name))
-                    clips.append(known)
+                    clips.append(known[entry.name])
                 else:
                     clips.append(_decode(entry, how, file))
                 bar.update()
@@ -118,7 +117,7 @@ def decoded(listing, how, path=None, show=True):
             stop = error
             file.seek(sum(math.prod(clip.shape) for clip in clips))
             file.truncate()
-        old = known = None  # Windows replaces no file that is mapped
+        old = None  # Windows replaces no file that is mapped
         index = json.dumps({"format": FORMAT, "how": plain(how), "clips": plain(clips)}).encode()
         file.write(index + len(index).to_bytes(8, "little") + MAGIC)
     if stop is not None:
@@ -134,9 +133,18 @@ def _there(path, how):
         return None
 
 
+def _states(entry):
+    """The states of a clip in the cache that needn't be decoded again; the last is that of one decoded now.
+
+    A film that couldn't be read for want of PyAV has a state of its own, so that it is read once PyAV is there.
+    """
+    missed = is_film(entry.path) and not films_can_be_read()
+    return (entry.state, f"{entry.state} without PyAV") if missed else (entry.state,)
+
+
 def _decode(entry, how, file):
     """Append a clip's frames to a file, and return what is to be known of it: a Decoded."""
-    begin = file.tell()
+    begin, state = file.tell(), _states(entry)[-1]
     try:
         label = label_of(entry.path) if entry.path.is_file() else None
         if label and len(label.clips) > 1:
@@ -150,11 +158,11 @@ def _decode(entry, how, file):
                 raise InputError(f"{entry.name} has more than {most:,} frames; cut it into several clips")
             file.write(np.rint(fitted * 255).astype(np.uint8, order="C"))
         shape, size, caption = (count, *fitted.shape[1:]), frame.shape[:2], label.captions[0] if label else ""
-        return Decoded(entry.name, entry.state, shape, size, caption, tuple(_named(note, entry) for note in notes))
+        return Decoded(entry.name, state, shape, size, caption, tuple(_named(note, entry) for note in notes))
     except InputError as error:
         file.seek(begin)
         file.truncate()
-        return Decoded(entry.name, entry.state, problem=_named(error, entry))
+        return Decoded(entry.name, state, problem=_named(error, entry))
 
 
 def _named(text, entry):

@@ -123,7 +123,7 @@ def label_of(path):
 
 def _length_of(path):
     """How many seconds a film says that it lasts, or None for one that doesn't say, and for what is no film."""
-    if path.suffix.lower() not in FILMS:
+    if not is_film(path):
         return None
     import av
 
@@ -187,23 +187,28 @@ def _opened(source):
         yield "", _pictures(source)
     elif source.suffix.lower() in ARRAYS:
         yield "", ((functools.partial(see_array, frame), None) for frame in _array(source))
-    elif source.suffix.lower() not in FILMS:
+    elif not is_film(source):
         with Image.open(source, formats=FORMATS) as image:  # reads no more than the size yet
             if image.width * image.height > MOST_PIXELS:
                 raise InputError(f"{source} has {image.width}x{image.height} pixels; give a smaller picture")
             yield _comment(image.info), _frames(image)
     else:
-        require_films(source.suffix)
+        if not films_can_be_read():
+            raise InputError(f"reading {source} needs PyAV: pip install 'minivdit[mp4]', or give a .gif")
         import av
 
         with av.open(str(source), metadata_errors="replace") as film:
             yield film.metadata.get("comment", ""), _film_frames(film, source)
 
 
-def require_films(ending=".mp4"):
-    """Raise InputError where PyAV is missing, which reads films."""
-    if importlib.util.find_spec("av") is None:
-        raise InputError(f"reading {ending} needs PyAV: pip install 'minivdit[mp4]', or give a .gif")
+def is_film(path):
+    """Whether a path is a film, by its name; a folder of pictures may be called like one."""
+    return path.suffix.lower() in FILMS and not path.is_dir()
+
+
+def films_can_be_read():
+    """Whether PyAV is there, which reads films."""
+    return importlib.util.find_spec("av") is not None
 
 
 def _comment(info):

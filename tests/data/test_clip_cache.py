@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minivdit.base.errors import InputError
-from minivdit.data import clip_cache
+from minivdit.data import clip_cache, reading
 from minivdit.data.clip_cache import Decoding, decoded
 from minivdit.data.folder import list_clips
 from minivdit.lab.display import write_clip
@@ -139,12 +138,26 @@ def test_a_clip_without_end_is_refused(folder, tmp_path, monkeypatch):
     assert kept.clips["a.gif"].shape == (3, 8, 12, 1)
 
 
-def test_films_are_missed_before_anything_is_decoded(folder, tmp_path, monkeypatch, opened):
-    (folder / "z.mp4").write_bytes(b"")
-    monkeypatch.setattr(clip_cache.require_films.__globals__["importlib"].util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"reading \.mp4 needs PyAV: pip install 'minivdit\[mp4\]'"):
-        decoded(list_clips(folder), AS_IS, tmp_path / "kept")
-    assert not opened and not (tmp_path / "kept").exists()
+def test_a_film_without_pyav_is_named_and_read_once_pyav_is_there(folder, tmp_path, monkeypatch, opened):
+    (folder / "z.mp4").write_bytes(b"no film")
+
+    def told(installed):
+        monkeypatch.setattr(reading.importlib.util, "find_spec", lambda name: "found" if installed else None)
+        return decoded(list_clips(folder), AS_IS, tmp_path / "kept").clips["z.mp4"].problem
+
+    for _ in range(2):
+        assert told(False) == "reading z.mp4 needs PyAV: pip install 'minivdit[mp4]', or give a .gif"
+        assert opened == ["a.gif", "b.npy", "c.gif", "z.mp4"]
+    assert told(True).startswith("z.mp4 can't be read") and opened[4:] == ["z.mp4"]
+    assert told(False).startswith("z.mp4 can't be read") and len(opened) == 5  # what was found out stays
+
+
+def test_a_folder_of_pictures_may_be_called_like_a_film(tmp_path):
+    (tmp_path / "clips" / "a.mp4").mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(frames(3)[number, ..., 0]).save(tmp_path / "clips" / "a.mp4" / f"{number}.png")
+    kept = decoded(list_clips(tmp_path / "clips"), AS_IS, tmp_path / "kept")
+    np.testing.assert_array_equal(kept.frames("a.mp4"), frames(3))
 
 
 @pytest.mark.parametrize(("fit", "shape"), [("crop", (16, 24)), ("scale", (16, 16)), ("pad", (16, 16))])

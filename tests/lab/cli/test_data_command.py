@@ -1,5 +1,6 @@
 """`minivdit data`: the training clips shown, those of digits and those of a folder."""
 
+import importlib.util
 import json
 import os
 
@@ -86,6 +87,18 @@ def test_a_folder_with_something_broken_is_told_and_not_shown(run, capsys, clips
     assert "left out, since no caption of training has them: " in capsys.readouterr().out
     run("data", "clips", "--rare", 9)
     assert "\nall words of the captions are left out; a network learns to draw without one\n" in capsys.readouterr().out
+
+
+def test_without_pyav_a_film_is_one_file_that_cannot_be_read(run, capsys, clips, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "av" else find(name, *more))
+    (clips / "walk.webm").write_bytes(b"no film")
+    line = "can't be used: reading walk.webm needs PyAV: pip install 'minivdit[mp4]', or give a .gif"
+    assert run("data", "clips") == 2 and line in capsys.readouterr().out.splitlines()
+    assert run("data", "clips", "--skip") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert line in printed and printed[0] == "clips: 3 clips, 3 for training and 0 held out"
+    assert (tmp_path / "data-preview" / "clips.gif").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no name has two lines there")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivdit.data import ClipSettings, clip_cache
+from minivdit.data import ClipSettings, clip_cache, reading
 from minivdit.data.reading import open_clip
 from minivdit.generation import TextToVideo
 from minivdit.lab.cli.main import build_parser
@@ -163,13 +163,16 @@ def test_what_stands_in_the_way_is_one_line(refused, tmp_path, arguments, said):
     assert said in refused(*arguments)
 
 
-def test_a_broken_file_stops_a_training_unless_it_is_told_to_go_on(run, refused, capsys, tmp_path):
+def test_a_broken_file_stops_a_training_unless_it_is_told_to_go_on(run, refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "films_can_be_read", lambda: False)
     clips = squares(tmp_path / "clips")
     (clips / "broken.gif").write_bytes(b"")
+    (clips / "walk.mp4").write_bytes(b"no film")
     command = (*TRAIN, "--clips", clips, "--steps", 1, "--out", tmp_path / "run")
     assert "broken.gif" in refused(*command) and not (tmp_path / "run").exists()
     assert run(*command, "--skip") == 0
-    assert "left out: broken.gif" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "left out: broken.gif" in told and "left out: reading walk.mp4 needs PyAV: pip install" in told
 
 
 def test_few_clips_are_told_and_a_camera_is_a_word_like_any(run, capsys, tmp_path):
