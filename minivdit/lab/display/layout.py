@@ -5,12 +5,14 @@ clips = with_captions(upscale(clips), captions)
 picture = tile(clips, columns=4)               # (T, H', W'', C)
 """
 
+import functools
 import math
 from pathlib import Path
 
 import numpy as np
 
 from ...base.backend import to_numpy
+from ...base.console import note
 
 GAP = 4  # pixels between neighbours, before enlarging a clip
 BACKGROUND, TEXT = 40, 230  # grey levels: the frame around a black clip stays visible
@@ -102,21 +104,55 @@ def tile(video, columns=None, gap=GAP):
 
 
 def _font(text, size):
-    """Pillow's own font, or for letters beyond ASCII DejaVu Sans, which comes with Matplotlib. What that lacks, such as
-    Chinese, is drawn as boxes."""
+    """Pillow's own font, or one that has the letters of a text beyond ASCII."""
     from PIL import ImageFont
 
-    if text.isascii():
-        return ImageFont.load_default(size)
-    import matplotlib
+    return ImageFont.load_default(size) if text.isascii() else ImageFont.truetype(_font_file(frozenset(text)), size)
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+@functools.lru_cache
+def _font_file(letters):
+    """DejaVu Sans, which comes with Matplotlib, or the font on this machine that lacks fewest of the letters."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    chosen = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    if _lacking(chosen, letters):
+        found = sorted(font_manager.findSystemFonts(), key=lambda file: ("Regular" not in file, file))
+        # The font LastResort of macOS has a box for every letter there is.
+        fonts = [chosen, *(file for file in found if "LastResort" not in file)]
+        chosen = min(fonts, key=lambda file: _lacking(file, letters))
+        if _lacking(chosen, letters):
+            _tell_of_boxes()
+    return chosen
+
+
+def _lacking(file, letters):
+    """How many of the letters a font lacks; more than there are, if it can't be used."""
+    from matplotlib.ft2font import FT2Font
+    from PIL import ImageFont
+
+    try:
+        ImageFont.truetype(file)
+        font = FT2Font(file)
+    except (OSError, RuntimeError):  # fonts of emoji in colour hold pictures of one size
+        return len(letters) + 1
+    return sum(not font.get_char_index(ord(letter)) for letter in letters if not letter.isspace())
+
+
+@functools.cache  # once
+def _tell_of_boxes():
+    note(
+        "no font on this machine has all letters of a caption, so pictures show boxes for some; install one that has "
+        "them, such as Noto Sans CJK for Chinese (the caption that the file holds is right)"
+    )
 
 
 def _wrap(text, width, size):
     """Break a text into lines no wider than `width` pixels; a longer single word keeps a line of its own."""
+    text = text.encode(errors="replace").decode()
     font, lines = _font(text, size), []
-    for word in text.encode(errors="replace").decode().split():
+    for word in text.split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 
+from minivdit.data.reading import open_clip
 from minivdit.lab import display
-from minivdit.lab.display import layout
+from minivdit.lab.display import layout, write_clip
 
 
 @pytest.fixture
@@ -64,6 +68,44 @@ def test_a_grid_has_every_clip_in_its_place(clips):
 def test_letters_beyond_ascii_are_no_boxes():
     letters = [layout._draw_text(letter, 40, 40, 30) for letter in "éèжωש"]
     assert all((one != other).any() for number, one in enumerate(letters) for other in letters[:number])
+
+
+def font_of(path, letters):
+    """Save a font in which each of these letters is a black square."""
+    builder, names = FontBuilder(1000), {ord(letter): f"letter{ord(letter)}" for letter in letters}
+    square = TTGlyphPen(None)
+    for step, place in ((square.moveTo, (0, 0)), (square.lineTo, (0, 800)), (square.lineTo, (800, 800))):
+        step(place)
+    square.lineTo((800, 0))
+    square.closePath()
+    shapes = {".notdef": TTGlyphPen(None).glyph(), **dict.fromkeys(names.values(), square.glyph())}
+    builder.setupGlyphOrder(list(shapes))
+    builder.setupCharacterMap(names)
+    builder.setupGlyf(shapes)
+    builder.setupHorizontalMetrics(dict.fromkeys(shapes, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "squares", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+    return str(path)
+
+
+def test_a_font_of_the_machine_draws_what_dejavu_lacks_or_it_is_said_once(tmp_path, monkeypatch, capsys):
+    """A caption in Chinese: with no font for it, with a broken one, with one for a part of it, and with one for all."""
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    fonts = [str(tmp_path / "broken.ttf"), font_of(tmp_path / "part.ttf", "上"), font_of(tmp_path / "all.ttf", "上月")]
+    layout._tell_of_boxes.cache_clear()
+    dark = []
+    for count in range(4):
+        monkeypatch.setattr(font_manager, "findSystemFonts", lambda count=count: fonts[:count])
+        layout._font_file.cache_clear()
+        write_clip(tmp_path / "a.gif", np.zeros((2, 24, 24, 1), np.uint8), caption="上 月")
+        assert open_clip(tmp_path / "a.gif").caption == "上 月"
+        dark.append((layout._draw_text("上 月", 40, 120, 30) > 200).sum())
+        assert capsys.readouterr().err.count("no font on this machine has all letters") == (count == 0)
+    assert dark[0] == dark[1] < dark[2] == dark[3] // 2
+    layout._font_file.cache_clear()  # these fonts will be gone
 
 
 def test_captions_stand_beneath_and_differ(clips):
