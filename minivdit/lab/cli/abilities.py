@@ -9,8 +9,8 @@ from .draw import USUAL_RATE, add_output, add_steering, draw_and_write, load_mod
 from .options import number, path, whole
 
 FIT = (
-    "bring any picture to what the weights know: grey, light on dark, of their size. scale shows the whole picture, "
-    "crop fills the frame and cuts the rest off, pad puts the picture as it is on black (default: refuse others)"
+    "change a picture to what the weights know: grey, light on dark, of their size. scale shows the whole picture, "
+    "crop fills the frame and cuts off the rest, pad puts black around it (default: refuse pictures that don't fit)"
 )
 CLIP = {"clip": "a file of one clip or picture; of several clips in a file, clip.gif#0 is the first"}
 LENGTH = "number of frames of the clip (default: as in training)"
@@ -127,7 +127,7 @@ def add_keyframes(commands):
       minivdit keyframes "a 3 moving right" --at 0 first.png --at 15 last.png
     """
     parser = add_drawing_from_files(commands, keyframes, text, {}, LENGTH)
-    times = "a picture, and the number of the frame that it is (the first is 0); may be given several times"
+    times = "the number of a frame (the first is 0) and the picture for it; may be given several times"
     parser.add("--at", path, times, nargs=2, action="append", required=True, metavar=("TIME", "FILE"))
 
 
@@ -151,8 +151,8 @@ def whole_time(text):
 def add_extend(commands):
     text = """Draw what follows a clip, or what came before it.
 
-    Many frames are drawn part by part. The caption says what moves; which way it goes is seen in the frames there are,
-    and asked for in each part. At the end, figures say how far the digit has drifted from what it was.
+    Many frames are drawn in parts. The caption says what moves. Its direction is read from the frames before each
+    part. At the end, figures say how far the digit has drifted from what it was.
 
     examples:
       minivdit extend clip.gif "a 3 moving right" --frames 32
@@ -161,7 +161,7 @@ def add_extend(commands):
     frames = "how many frames to add (default: half a clip's length in training)"
     parser = add_drawing_from_files(commands, extend, text, frames=frames)
     parser.add("--backwards", bool, "add frames before the clip instead of after it")
-    noise = "how much noise hides small errors in the frames that a part begins with"
+    noise = "noise level of the frames before each part, which hides small errors in them"
     parser.add("--context-noise", number(0, 0.9), noise, 0.1)
 
 
@@ -201,7 +201,7 @@ def interpolate(options):
 
 
 def add_connect(commands):
-    text = """Draw what leads from one clip to another.
+    text = """Draw the frames between one clip and another.
 
     examples:
       minivdit connect one.gif two.gif "a 3 moving right"
@@ -242,14 +242,14 @@ def loop(options):
 def add_edit(commands):
     text = """Change what a clip shows.
 
-    The clip is put under noise, and drawn from there with another caption. A low level keeps more of the clip, and a
-    high one follows the caption more.
+    Noise is added to the clip, and then removed with another caption. A low level keeps more of the clip. A
+    high level follows the caption more.
 
     examples:
       minivdit edit clip.gif "an 8 moving right" --level 0.8
     """
     parser = add_drawing_from_files(commands, edit, text)
-    level = "how much noise the clip is put under, up to 1: the more, the freer the change"
+    level = "noise level, up to 1: the higher, the freer the change"
     parser.add("--level", number(0, 1), level, 0.7)
 
 
@@ -258,22 +258,22 @@ def edit(options):
 
 
 def add_inpaint(commands):
-    text = """Draw a part of a clip anew.
+    text = """Redraw a part of a clip.
 
-    The part is the pixels where the picture --mask is bright, in the frames --from to --to. If parts of that picture
-    are transparent, its opaque pixels count instead of its bright ones.
+    The part is where the picture --mask is bright, in the frames --from to --to. If some of that picture is
+    transparent, its opaque pixels count instead of its bright ones.
 
     examples:
       minivdit inpaint clip.gif "a 3 moving right" --mask mask.png
       minivdit inpaint clip.gif "a 3 moving right" --from 4 --to 11
     """
     parser = add_drawing_from_files(commands, inpaint, text)
-    parser.add("--mask", path, "a picture that is bright where to draw (default: draw everywhere)")
-    parser.add("--from", whole(0), "first frame to draw anew", 0, dest="first")
-    parser.add("--to", whole(0), "last frame to draw anew (default: the clip's last)", dest="last")
+    parser.add("--mask", path, "a picture that is bright where to redraw (default: everywhere)")
+    parser.add("--from", whole(0), "first frame to redraw", 0, dest="first")
+    parser.add("--to", whole(0), "last frame to redraw (default: the clip's last)", dest="last")
     resample = (
-        "how many times to go back under noise on the way and draw again; so the part fits better what is known, and 0 "
-        "takes half the time"
+        "how many times to add noise on the way and redraw, so that the part fits the rest better; 0 takes half "
+        "the time"
     )
     parser.add("--resample", whole(0, 100), resample, 3)
 

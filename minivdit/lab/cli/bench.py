@@ -8,13 +8,14 @@ from .options import output_file, require_effect, whole
 def add_bench(commands):
     text = """Time this machine, beside PyTorch.
 
-    Training, sampling, attention and the autoencoder are timed, also without compiled operations, and on PyTorch if it
-    is installed. Each side works in a process of its own, and they alternate. First it is checked that all compute the
-    same. On a GPU each kernel of attention takes turns with PyTorch's, and each kernel beside attention is
-    compared with a copy.
+    cpu: times training, sampling, attention and the autoencoder, with and without compiled operations, and in PyTorch
+    if it is installed. Each side works in a process of its own, and they take turns. First all are checked to compute
+    the same.
 
-    Between ranks of MPI, exchanges of data are timed: latency and bandwidth. And a training step on these ranks takes
-    turns with one by as many processes that a single one forks.
+    gpu: each kernel of attention takes turns with PyTorch's, and each other kernel is compared with a copy.
+
+    mpi: times exchanges of data between ranks (latency and bandwidth), and a training step on these ranks beside one by
+    as many forked processes.
 
     examples:
       minivdit bench cpu                       everything, in about 5 minutes

@@ -50,11 +50,11 @@ def add_study(commands):
       digits  a digit moves slowly or fast: does it stay the same digit?
 
     With --recipes, the ideas of large systems (see minivdit recipes) are trained instead: each alone, and all of a
-    recipe together, with the FLOPs of their base, the preset quick. The report says where each helps, where it
+    recipe together, with as many FLOPs as the preset quick. The report says where each helps, where it
     doesn't, and what it costs. A training takes as long as quick, 8 minutes on 2 cores, and another minute to judge.
     luma is 6 trainings, cogvideox 21. With --steps 350 --prompts 24, cogvideox takes an hour.
 
-    If it is stopped, the same command goes on with the first training that isn't complete.
+    If it is stopped, give the same command again: it goes on with the first training that isn't complete.
 
     examples:
       minivdit study
@@ -65,8 +65,11 @@ def add_study(commands):
       minivdit study --report-only
     """
     parser = commands.add(study, text)
-    parser.add("--worlds", names, "which worlds, with commas between them", ["ball", "digits"])
-    patterns = "which patterns, with commas between them; the first two are tested against each other"
+    parser.add("--worlds", names, "which worlds, with commas between them (default: ball,digits)", ["ball", "digits"])
+    patterns = (
+        "which patterns, with commas between them; the first two are tested against each other (default: "
+        "joint,framewise,perframe)"
+    )
     parser.add("--patterns", names, patterns, ["joint", "framewise", "perframe"])
     parser.add("--recipes", names, "these recipes, or all, instead of patterns (default: patterns)")
     parser.add("--prompts", whole(2), "with --recipes, how many clips of each kind to draw", 40)
@@ -107,10 +110,12 @@ def study(options):
 def add_scaling(commands):
     text = """Train one recipe with ever more compute, and predict the next.
 
-    A network of width 64 is the base. With 2, 4, 8 and 32 times its compute, weights and clips seen both grow. The page
-    shows the same clips at each size, as Sora's report did for 1, 4 and 32, and the loss. A power law is fitted to all
-    sizes but the last, and has to predict the loss of that one. It takes about an hour on 2 cores; half of the steps,
-    half of the time. If it is stopped, the same command goes on.
+    A network of width 64 is the base. With 2, 4, 8 and 32 times its compute, both the network and the number of clips
+    that it sees grow. The page shows the loss and the same clips at each size, as Sora's report did for 1, 4 and 32. A
+    power law is fitted to all sizes but the last, and has to predict the loss of that one.
+
+    It takes about an hour on 2 cores. Half as many steps take half the time. If it is stopped, give the same command
+    again: it goes on.
 
     examples:
       minivdit scaling
@@ -119,7 +124,7 @@ def add_scaling(commands):
       minivdit scaling --report-only
     """
     parser = commands.add(scaling, text)
-    factors = "how many times the base's compute, with commas between them; the last is to be predicted"
+    factors = "how many times the base's compute, with commas between them; the last is predicted (default: 1,2,4,8,32)"
     parser.add("--factors", names, factors, ["1", "2", "4", "8", "32"])
     parser.add("--seeds", whole(1, 1000), "how often to train each size", 1)
     parser.add("--steps", whole(1, 10**9), "steps of the base", 800)

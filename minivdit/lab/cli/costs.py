@@ -8,13 +8,15 @@ from .options import number, require_effect, several, whole
 def add_costs(commands):
     text = """Say what a training costs, before anything runs.
 
-    For each stage: parameters, FLOPs, bytes moved, memory. With --ranks instead: what the transformer's training step
-    sends between ranks, and how long that takes on a network. A message takes its latency, and then its bytes divided
-    by the bandwidth. Each rank has a link of its own, as if it were alone on its machine. With --parallel sequence it
-    is what one call of the transformer sends when ranks share out the frames of a clip that is drawn.
+    It prints the parameters, FLOPs, bytes moved and memory of each stage.
 
-    With several numbers of ranks a training step is a table of weak scaling: each rank brings a shard of its own, of
-    the preset's size, so that the batch grows with the ranks.
+    With --ranks it prints instead what ranks send each other in a training step of the transformer, and how long that
+    takes on a network. A message takes its latency, plus its bytes divided by the bandwidth. Each rank has a link of
+    its own, as if it were alone on its machine. With --parallel sequence, ranks share out the frames of a clip that is
+    drawn, and the figures are those of one call of the transformer.
+
+    Several numbers of ranks make a table of weak scaling: each rank brings a shard of the preset's size, so the batch
+    grows with the ranks.
 
     examples:
       minivdit costs full
@@ -26,15 +28,15 @@ def add_costs(commands):
     parser = commands.add(costs, text)
     parser.add("preset", str, "a preset or a recipe; see minivdit train", "full", nargs="?", metavar="PRESET")
     add_set(parser)
-    parser.add("--ranks", several(whole(1, 16_384)), "over how many ranks (default: no word of ranks)")
-    gigabits = "of a rank's link, each way, in Gbit/s; several for a column each (default: 10)"
+    parser.add("--ranks", several(whole(1, 16_384)), "number of ranks; several make a table (default: no ranks)")
+    gigabits = "bandwidth of a rank's link, each way, in Gbit/s; each gets a column (default: 10)"
     parser.add("--bandwidth", several(number(0, 10**6)), gigabits, [10.0])
-    microseconds = "before a message arrives, in microseconds; one, or one for each bandwidth (default: 20)"
+    microseconds = "latency of a message in microseconds; one, or one for each bandwidth (default: 20)"
     parser.add("--latency", several(number(0, 10**9)), microseconds, [20.0])
     shared = "what ranks share out: the shards of a batch, or the frames of a clip"
     parser.add("--parallel", ("data", "sequence"), shared, "data")
     add_shape(parser)
-    speed = "of a rank in training, in GFLOP/s, for the table (default: about what a core here reaches)"
+    speed = "speed of a rank in training, in GFLOP/s, for the table (default: about that of a core here)"
     parser.add("--speed", number(0, 10**9), speed)
 
 

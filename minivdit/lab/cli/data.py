@@ -17,11 +17,12 @@ OF_A_FOLDER = ("fit", "rate", "moment", "short", "grey", "rare", "held_out", "sk
 def add_data(commands):
     text = """Show training clips, of digits or of a folder, or fetch MNIST.
 
-    A folder may hold .gif, .png, .webp, .mp4, .webm, .mov, .mkv, .avi, .npy and .npz, and folders of pictures, whose
-    order is that of their numbers. Captions stand in metadata.jsonl or metadata.csv, as file_name and text, or in
-    clip.txt beside clip.gif. What is shown is what a network would see: clips of one size, length and rate, and plain
-    words. Decoded clips are kept in minivdit's cache folder, in the folder clips; they may be removed at any time. The
-    last line is the command that trains on the folder as it is shown.
+    A folder may hold .gif, .png, .webp, .mp4, .webm, .mov, .mkv, .avi, .npy and .npz, and folders of numbered
+    pictures. Captions are in metadata.jsonl or metadata.csv, as file_name and text, or in clip.txt beside clip.gif.
+    The pictures show what a network would see: clips of one size, length and frame rate, and plain words. The last
+    line is the command that trains on the folder as it is shown.
+
+    Decoded clips are kept in the folder clips of minivdit's cache folder. You may remove them at any time.
 
     examples:
       minivdit data                      pictures of clips, in data-preview/
@@ -44,16 +45,15 @@ def add_data(commands):
     parser.add("--seed", seed, "another seed shows other clips", 0)
     add_digits(parser)
     parser.add("--colors", bool, "digits in colour")
-    parser.add("--fit", FITS, "how a folder's clips get the size; crop cuts the middle, random anywhere", "crop")
-    parser.add("--rate", rate, "frames a second of them; 0 takes each frame as it comes", 8.0)
-    parser.add(
-        "--moment", MOMENTS, "what is taken of a longer one: any stretch, its start, or frames of all of it", "random"
-    )
-    parser.add("--short", SHORT, "of a shorter one, hold the last frame, or begin again, or refuse it", "hold")
-    parser.add("--grey", bool, "in grey, not in colour")
-    parser.add("--rare", whole(1), "leave out of captions what fewer of them have than this", 1)
-    parser.add("--held-out", number(0, 0.9), "about which share of the clips training doesn't see", 0.1)
-    parser.add("--skip", bool, "go on without the files and lines that can't be used")
+    parser.add("--fit", FITS, "how a folder's clips get the size; crop takes the middle, random takes any part", "crop")
+    parser.add("--rate", rate, "frames a second to take of a folder's clips; 0 takes every frame", 8.0)
+    moment = "which frames of a longer clip to take: a random part, the start, or frames of the whole"
+    parser.add("--moment", MOMENTS, moment, "random")
+    parser.add("--short", SHORT, "a clip that is too short: hold its last frame, begin again, or refuse it", "hold")
+    parser.add("--grey", bool, "clips in grey, not in colour")
+    parser.add("--rare", whole(1), "leave out words that are in fewer captions than this", 1)
+    parser.add("--held-out", number(0, 0.9), "about what share of the clips to keep out of the training", 0.1)
+    parser.add("--skip", bool, "leave out files and lines that can't be used, and go on")
 
 
 @shown_as("X")

@@ -32,14 +32,14 @@ def add_output(parser, rate="as a given clip has them, otherwise 8"):
 def add_steering(parser):
     """The options of commands whose clips can be moved apart from their captions; `steering` reads them."""
     trained = "for weights trained with transformer.velocities=true"
-    pan = f"how the camera moves: rows,columns in pixels a frame, 0,-2 to the left; {trained} (default: it rests)"
+    pan = f"how the camera moves: rows,columns in pixels a frame; 0,-2 pans left; {trained} (default: it rests)"
     parser.add("--pan", velocity, pan)
     area = (
-        "what moves by --move, where nothing else moves: a picture that is bright where the first frame is brushed, or "
+        "the part of the first frame that moves, by --move, while all else rests: a picture that is bright there, or "
         f'two corners row,column of a box, such as "4,2 20,16"; {trained} (default: all moves as the caption says)'
     )
     parser.add("--brush", brush, area)
-    move = "how what is brushed moves: rows,columns in pixels a frame (default: nothing is brushed)"
+    move = "how the brushed part moves: rows,columns in pixels a frame (default: nothing is brushed)"
     parser.add("--move", velocity, move)
 
 
@@ -146,8 +146,10 @@ def warn_of_weak_weights(model):
 def add_sample(commands):
     text = """Draw clips from captions.
 
-    They are written into one file. A caption may change on the way: "a 3 moving right, then up". 'mpiexec -n 4 minivdit
-    sample ...' has four processes draw together: different clips, or each a part of the frames of a long one.
+    All clips are written into one file. A caption may change on the way: "a 3 moving right, then up".
+
+    'mpiexec -n 4 minivdit sample ...' has four processes draw together: each draws other clips, or other frames of one
+    long clip.
 
     examples:
       minivdit sample "a 3 moving right"
@@ -169,21 +171,21 @@ def add_sample(commands):
     parser = commands.add(sample, text)
     parser.add("prompt", str, "one or more captions, each in quotes", nargs="+")
     parser.add("--count", whole(1), "how many clips to draw of each caption", 1)
-    index = "draw only the clip of this number, counted from 0; it is the same as among the others (default: all)"
+    index = "draw only the clip with this number, counted from 0, the same as among the others (default: all)"
     parser.add("--index", whole(0), index)
     add_shape(parser)
     overlap = (
-        "draw a clip longer than those in training in windows of their length, all at the same time, which share so "
-        "many frames (default: all frames at once)"
+        "draw a long clip in windows as long as the clips in training; neighbours share this many frames (default: all "
+        "frames at once)"
     )
     parser.add("--overlap", whole(1), overlap)
     recursive = (
-        "draw every 4th frame first (for 2), then twice the frames between: longer clips, for weights trained with "
-        "such steps (default: all frames at once)"
+        "draw key frames first, then the frames between, this many times: 2 begins with every 4th frame; for weights "
+        "trained on several frame rates (default: all frames at once)"
     )
     parser.add("--recursive", whole(1, 10), recursive)
     path = (
-        "where the digit's centre goes: way points row,column in pixels, in quotes; once more for a second digit; for "
+        "the path of the digit's centre: points row,column in pixels, in quotes; give it twice for two digits; for "
         "weights trained with transformer.control=true (default: as the caption says)"
     )
     parser.add("--path", way_points, path, **SEVERAL)

@@ -13,14 +13,14 @@ CLIPS = (".gif", ".mp4", ".png")  # how the names of files of clips end
 def add_evaluate(commands):
     text = """Judge drawn clips beside real ones.
 
-    Clips are drawn for random captions: are the digits right, do they move the right way, do they stay the same, do
-    they move as real ones do? Every figure stands beside the one for real clips (its ceiling) and those for real clips
-    that were spoilt in one way (its floors). Captions have one digit. A model that was
-    trained on two digits gets a second table, for two.
+    Clips are drawn for random captions. Are the digits right? Do they move in the right direction, and as real ones do?
+    Do they stay the same? Beside every figure stands the one for real clips (its ceiling) and those for real clips that
+    were spoilt in one way (its floors). Captions have one digit. A model that was trained on two digits gets a second
+    table, for two.
 
-    Of weights that learnt from a folder of clips nothing says whether they are right: there are no digits to be read or
-    followed. They are judged beside clips of the folder that training didn't see (--clips), and --nearest shows whether
-    clips were only learnt by heart.
+    Weights that learnt from a folder of clips can't be judged like this: there are no digits to read or follow. With
+    --clips they are judged beside clips of the folder that training didn't see. --nearest shows whether they only
+    learnt clips by heart.
 
     examples:
       minivdit evaluate
@@ -36,7 +36,7 @@ def add_evaluate(commands):
     parser.add(
         "--clips", path, "the folder that the weights learnt from (default: they learnt digits)", metavar="FOLDER"
     )
-    beside = "draw each clip there beside the one in that folder's training that is nearest (default: don't)"
+    beside = "write a picture of each drawn clip beside the training clip of --clips nearest to it (default: none)"
     parser.add("--nearest", output_file, beside)
     parser.add("--held-out", bool, "ask only for pairs of digit and direction that no training caption had")
     speeds = "speeds of the digits, some of slow,normal,fast,very fast (default: all that it was trained on)"
@@ -44,9 +44,9 @@ def add_evaluate(commands):
     add_shape(parser)
     add_drawing(parser, "seed of the prompts and the noise")
     parser.add("--out", output_file, "write all figures there as JSON (default: only print them)")
-    keep = "folder for the clips: drawn ones are kept there, and those in it are judged again (default: none)"
+    keep = "keep the drawn clips in this folder; clips that are there already are judged again (default: none)"
     parser.add("--keep", output_folder, keep)
-    against = "what --out wrote for other weights: compare with it, clip by clip (default: none)"
+    against = "compare, clip by clip, with other weights, for which --out wrote this file (default: none)"
     parser.add("--against", path, against)
     add_weights(parser)
     add_digits(parser, None, "the digits that the weights were trained on")

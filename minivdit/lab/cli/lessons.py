@@ -7,16 +7,16 @@ from .options import number, output_file, path
 def add_lessons(commands):
     text = """Grade students' notebooks: who solved what.
 
-    Each notebook is run anew, offline and in short form, and its answers are checked again in a process that the
-    student's code can't reach: what its outputs say doesn't count. A student is a folder in FOLDER, or the name of a
-    file: class/ann/01_autograd.ipynb and class/ann_01_autograd.ipynb are both ann's.
+    Each notebook is run again, offline and in short form. Its answers are then checked in a process that the student's
+    code can't reach, so what its outputs say doesn't count. A student is the name of a folder or of a file:
+    class/ann/01_autograd.ipynb and class/ann_01_autograd.ipynb are both ann's.
 
-    In the tables 'yes' is solved, 'no' isn't, and '-' wasn't handed in or can't be read. Of several notebooks of a
-    student a right answer counts. Files beside a notebook aren't there when it runs.
+    In the tables 'yes' means solved, 'no' not solved, and '-' not handed in or not readable. If a student has several
+    notebooks, one right answer is enough. A notebook can't use files that lie beside it.
 
     This is a teacher's aid, not a sandbox. Code that students wrote runs here as you: it could read and delete your
-    files or use the network. Memory, time and the size of a file are limited where the system can. If you don't know
-    who wrote a notebook, do this in a container.
+    files or use the network. Memory, time and the size of files are limited where the system allows it. If you don't
+    know who wrote a notebook, run this in a container.
 
     examples:
       minivdit lessons report class
@@ -26,10 +26,11 @@ def add_lessons(commands):
     parser = commands.add(lessons, text)
     parser.add("action", ("report",), "what to do", metavar="report")
     parser.add("paths", path, "notebooks (.ipynb, or .py with cells), and folders of them", nargs="+", metavar="PATH")
-    parser.add("--csv", output_file, "write a row a student, a column an exercise there (default: only print)")
+    table = "write a table there, a row for each student and a column for each exercise (default: only print)"
+    parser.add("--csv", output_file, table)
     seconds = "seconds that a notebook may take; a cell may take a quarter of it, an exercise a tenth"
     parser.add("--timeout", number(0, 10**6), seconds, 600)
-    parser.add("--why", bool, "say of each exercise that isn't solved what its check says")
+    parser.add("--why", bool, "print what the check says of each exercise that isn't solved")
 
 
 def lessons(options):

@@ -9,9 +9,9 @@ from .options import whole
 def add_studio(commands):
     text = """Open a page in the browser to draw on.
 
-    Type a caption and see the clip come out of the noise; there is a tab for each ability, and the page says the
-    command that does the same. Clips are drawn one at a time. What is uploaded and drawn is deleted when this ends. It
-    needs Gradio: pip install 'minivdit[studio]'.
+    Type a caption and see the clip come out of the noise. There is a tab for each ability, and the page shows the
+    command that does the same. Clips are drawn one at a time. Uploads and drawn clips are deleted when it ends.
+    It needs Gradio: pip install 'minivdit[studio]'.
 
     examples:
       minivdit studio
@@ -20,7 +20,7 @@ def add_studio(commands):
     parser = commands.add(studio, text)
     parser.set_defaults(commands=commands.parsers.choices)
     add_weights(parser, "those that ship", action="append")
-    host = "address of this machine to listen at; 0.0.0.0 lets other machines in, whoever has them"
+    host = "address to listen at; 0.0.0.0 lets everybody in who can reach this machine"
     parser.add("--host", str, host, "127.0.0.1")
     parser.add("--port", whole(1, 65535), "port to listen at (default: the first free one from 7860 on)")
     parser.add("--no-browser", bool, "print the address, and open no browser")

@@ -28,8 +28,10 @@ def add_train(commands):
     other clip shapes. With --start, only the transformer is trained: it is fine-tuned from trained weights.
 
     The folder --out gets checkpoints, logs, previews and at the end model.safetensors. If a training was stopped,
-    by Ctrl-C or otherwise, the same command goes on from the last checkpoint. 'mpiexec -n 2 minivdit train full' has
-    two processes share the work, on one machine or on several, with the same result bit for bit.
+    by Ctrl-C or otherwise, give the same command again: it resumes from the last checkpoint.
+
+    'mpiexec -n 2 minivdit train full' has two processes share the work, on one machine or on several. The result is the
+    same, bit for bit.
 
     examples:
       minivdit train                   list the presets
@@ -50,11 +52,11 @@ def add_train(commands):
     parser.add("--show", bool, "print all settings and stop")
     folder = "folder of clips to learn from, for the preset own; 'minivdit data FOLDER' shows them (default: none)"
     parser.add("--clips", path, folder, metavar="FOLDER")
-    parser.add("--grey", bool, "learn them in grey, not in colour")
-    parser.add("--skip", bool, "go on without the files and lines in it that can't be used")
+    parser.add("--grey", bool, "learn these clips in grey, not in colour")
+    parser.add("--skip", bool, "leave out files and lines of the folder that can't be used, and go on")
     add_set(parser)
     parser.add("--out", output_folder, "folder of the run (default: runs/PRESET)")
-    weights = "fine-tune these weights, a file or a name that ships, instead of beginning anew (default: none)"
+    weights = "fine-tune these weights, a file or a name such as joint (default: begin with new ones)"
     parser.add("--start", path, weights)
     parser.add("--resume", bool, "fail unless --out holds a run to resume")
     parser.add("--steps", whole(1, 10**9), "training steps of the transformer (default: the preset's)")
