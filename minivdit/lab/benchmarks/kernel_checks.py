@@ -8,6 +8,7 @@ what it found, or raises WrongResult. Beside the errors against float64, each is
   a second run, on new arrays, gives the same bits.
 """
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def cases(name, runner, small=None, again=None):
     for dtype in file.types_on(architecture) or ("float32",):
         if name not in attention.FILES:
             for rows, width in SMALL_ROWS if small else ROWS:
-                check = _later(check_rows, name, runner, rows, width, dtype, 0, again)
+                check = functools.partial(check_rows, name, runner, rows, width, dtype, again)
                 yield Case(f"{name} {dtype} {rows} x {width}", check)
             continue
         lengths = SMALL_LENGTHS if small else LENGTHS
@@ -91,15 +92,12 @@ def cases(name, runner, small=None, again=None):
             if not emulated and not file.runs(dtype, width, architecture, runner.shared_bytes):
                 continue
             apart = mask == "any"  # views and masks in one go
-            check = _later(check_attention, name, runner, (2, 3, queries, keys, width), dtype, mask, apart, 0, again)
+            shape = 2, 3, queries, keys, width
+            check = functools.partial(check_attention, name, runner, shape, dtype, mask, apart, again)
             yield Case(f"{name} {dtype} {queries} x {keys} x {width}{TOLD[mask]}", check)
 
 
-def _later(function, *given):
-    return lambda: function(*given)
-
-
-def check_attention(name, runner, shape, dtype=None, mask=None, apart=False, seed=0, again=None):
+def check_attention(name, runner, shape, dtype=None, mask=None, apart=False, again=None):
     """Try an attention file at one shape: (batch, heads, queries, keys, width). A dict of Errors by result.
 
     mask: None, a number of frames, or "any"; apart: arrays are views, between whose rows is NaN: see
@@ -109,17 +107,17 @@ def check_attention(name, runner, shape, dtype=None, mask=None, apart=False, see
 
     def errors(runner):
         return kernel_attention_check.errors(
-            name, queries, keys, width, mask, seed, runner, batch=batch, heads=heads, dtype=dtype, apart=apart
+            name, queries, keys, width, mask, 0, runner, batch=batch, heads=heads, dtype=dtype, apart=apart
         )
 
     return _twice(errors, runner, again or runner, 5e-5 if "split" in name else 1e-5)
 
 
-def check_rows(name, runner, rows, width, dtype=None, seed=0, again=None):
+def check_rows(name, runner, rows, width, dtype=None, again=None):
     """Try a file beside attention, forward and backward: see kernel_fused_check.errors. Raises WrongResult."""
 
     def errors(runner):
-        return kernel_fused_check.errors(name, rows, width, seed, runner, dtype)
+        return kernel_fused_check.errors(name, rows, width, 0, runner, dtype)
 
     return _twice(errors, runner, again or runner, 3e-6)
 

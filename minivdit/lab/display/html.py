@@ -77,10 +77,10 @@ def gif(videos, frames_per_second=5, factor=None):
     return grid_bytes(rows, captions=labels, **how)
 
 
-def gifs(videos, captions, frames_per_second=5):
+def gifs(videos, captions):
     """[(caption, GIF bytes)], for `clips`: clip k of each {label: (B, T, H, W, C)} beside each other."""
     columns = ({label: video[k : k + 1] for label, video in videos.items()} for k in range(len(captions)))
-    return [(caption, gif(each, frames_per_second)) for caption, each in zip(captions, columns)]
+    return [(caption, gif(each)) for caption, each in zip(captions, columns)]
 
 
 def report_files(title, report, parts, tables, method):

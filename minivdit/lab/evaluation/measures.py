@@ -14,15 +14,14 @@ class Measure:
     """One measure. Its ceiling is what real clips of the same captions reach.
 
     name: of the clips' values (Scores.values) or of the distance (Scores.distances). title: in words, short.
-    unit: "share" (from 0 to 1), "degrees", "number", or "distance" between two sets of clips. better: 1 where more is
-    better, -1 where less is, 0 for neither. floor: the spoilt real clips, of controls.CONTROLS, that show what chance
-    reaches; "" where there are none. longer: the title at more length.
+    unit: "share" (from 0 to 1), "degrees", "number", or "distance" between two sets of clips. floor: the
+    spoilt real clips, of controls.CONTROLS, that show what chance reaches; "" where there are none. longer: the title
+    at more length.
     """
 
     name: str
     title: str
     unit: str = "share"
-    better: int = 1
     floor: str = ""
     longer: str = ""
 
@@ -70,13 +69,13 @@ MEASURES = {
         Measure("number", "frames with as many digits as asked for"),
         Measure("one_class", "digits read as one class in every frame", floor="recombined"),
         Measure("likeness", "correlation with the digit's first picture"),
-        Measure("drift", "fall of that correlation, first to second half", "number", -1),
-        Measure("hue_drift", "difference of its hue from the first frame's, degrees", "degrees", -1, "recombined"),
+        Measure("drift", "fall of that correlation, first to second half", "number"),
+        Measure("hue_drift", "difference of its hue from the first frame's, degrees", "degrees", "recombined"),
         Measure("on_path", "digits that move and follow one bouncing line", floor="shuffled frames"),
-        Measure("residual", "distance to the best bouncing line, px", "number", -1),
-        Measure("travel", "length of that line, px", "number", 0),
-        Measure("frechet_frames", "Frechet distance of frames", "distance", -1, "recombined"),
-        Measure("frechet_clips", "Frechet distance of clips", "distance", -1, "shuffled frames"),
+        Measure("residual", "distance to the best bouncing line, px", "number"),
+        Measure("travel", "length of that line, px", "number"),
+        Measure("frechet_frames", "Frechet distance of frames", "distance", "recombined"),
+        Measure("frechet_clips", "Frechet distance of clips", "distance", "shuffled frames"),
     )
 }
 # Of captions and of nothing else.

@@ -20,7 +20,7 @@ from .controls import SPOILT
 from .frechet import clip_features, frame_features, frechet_distance, resampled_distances
 from .kept_clips import drawn_clips
 from .pairwise import ESTIMATE
-from .statistics import Estimate, spread
+from .statistics import Estimate, as_table, plain_columns, spread
 
 LOOKED_AT = 64  # clips of each split, at most, for a loss
 TIMES = 4  # that each is noised: noise levels make most of the spread
@@ -92,24 +92,15 @@ class OwnReport:
 
     def to_json(self, **about):
         """The figures as JSON text, with further entries."""
-        columns = {
-            column: {name: estimate.plain() for name, estimate in found.items()}
-            for column, found in self.columns.items()
-        }
-        return json.dumps({**about, "clips": len(self.drawn), "columns": columns, "losses": self.losses})
+        figures = {"columns": plain_columns(self.columns), "losses": self.losses}
+        return json.dumps({**about, "clips": len(self.drawn), **figures})
 
     def neighbours(self):
         """(caption, name of the nearest clip's file, its distance) of each drawn clip."""
         return list(zip(self.captions, self.names, self.distances))
 
     def __str__(self):
-        table = [["", *self.columns]]
-        for name in MEASURES:
-            table.append(
-                [name, *(found[name].text(".3f") if name in found else "-" for found in self.columns.values())]
-            )
-        widths = [max(map(len, column)) for column in zip(*table)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
+        lines = as_table(self.columns, dict.fromkeys(MEASURES, ".3f"))
         shown = " and ".join(f"{value:.3f} ({name.replace('_', ' ')})" for name, value in self.losses.items())
         lines += [f"loss, the same noise for both: {shown}", "What the rows are:"]
         return "\n".join(lines + [f"  {name:14}  {meaning}" for name, meaning in MEASURES.items()])

@@ -21,7 +21,7 @@ from .controls import OTHER_CAPTIONS
 from .frechet import resampled_distances
 from .measures import ABOUT_CAPTIONS, EVALUATED, MEASURES
 from .scores import Scorer
-from .statistics import Estimate, spread
+from .statistics import Estimate, as_table, plain_columns, spread
 
 
 @dataclass(frozen=True)
@@ -41,25 +41,15 @@ class Report:
 
     def to_json(self):
         """The same as JSON text: settings; mean, low, high, n of every figure (null where there is none); samples."""
-        columns = {
-            column: {name: estimate.plain() for name, estimate in values.items()}
-            for column, values in self.columns.items()
-        }
         samples = {
             name: [round(float(value), 6) if math.isfinite(value) else None for value in values]
             for name, values in self.samples.items()
         }
-        return json.dumps({"settings": self.settings, "columns": columns, "samples": samples})
+        return json.dumps({"settings": self.settings, "columns": plain_columns(self.columns), "samples": samples})
 
     def __str__(self):
-        table = [["", *("drawn" if column == "clips" else column for column in self.columns)]]
-        for name in EVALUATED:
-            found = [values.get(name) for values in self.columns.values()]
-            if not any(found):
-                continue
-            table.append([name, *((each and each.text(MEASURES[name].form)) or "-" for each in found)])
-        widths = [max(map(len, column)) for column in zip(*table)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
+        columns = {"drawn" if column == "clips" else column: found for column, found in self.columns.items()}
+        lines = as_table(columns, {name: MEASURES[name].form for name in EVALUATED})
         s, (height, width) = self.settings, self.settings["size"]
         lines.append(
             f"{s['clips']} clips of {s['frames']} frames, {height}x{width}, digits of {s['digit_size']} px; "

@@ -7,12 +7,13 @@ import numpy as np
 
 RESAMPLES, AT_ONCE = 10_000, 100  # for intervals and tests of means
 CALLED = 0.05  # p below which a difference is called one, once it is corrected
+NORMAL = 1.959964  # standard deviations to either side of a normal distribution's mean, between which 95% of it lie
 INF = math.inf
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95% interval, NaN where there is none. n: clips (or runs) that have a value."""
+    """A mean with its 95% interval, NaN where there is none. n: clips that have a value."""
 
     mean: float
     low: float
@@ -27,16 +28,7 @@ class Estimate:
     @classmethod
     def average(cls, values):
         """Of any values: normal interval; without ends for a single value."""
-        return cls._of(values, lambda mean, known: _around(mean, known, 1.959964) if len(known) > 1 else (-INF, INF))
-
-    @classmethod
-    def over_runs(cls, values):
-        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none for a single run."""
-
-        def interval(mean, known):
-            return _around(mean, known, student_t(len(known) - 1)) if len(known) > 1 else (math.nan, math.nan)
-
-        return cls._of(values, interval)
+        return cls._of(values, _around)
 
     @classmethod
     def _of(cls, values, interval):
@@ -62,9 +54,28 @@ class Estimate:
         return "" if math.isnan(self.mean) else f"{self.mean:{form}}" + f" ±{half:{form}}" * (interval and half < INF)
 
 
-def _around(mean, values, width):
-    """(low, high), so many standard errors around the mean of values."""
-    half = width * float(values.std(ddof=1)) / math.sqrt(len(values))
+def plain_columns(columns):
+    """{column: {measure: Estimate}} for JSON."""
+    return {column: {name: estimate.plain() for name, estimate in found.items()} for column, found in columns.items()}
+
+
+def as_table(columns, forms):
+    """Lines of text with a row for each measure that is known. columns: {column: {measure: Estimate}}.
+
+    forms: {measure: how its figures are formatted}, in the order of the rows.
+    """
+    table = [["", *columns]]
+    for name, form in forms.items():
+        estimates = [found.get(name) for found in columns.values()]
+        if any(estimates):
+            table.append([name, *((estimate and estimate.text(form)) or "-" for estimate in estimates)])
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
+
+
+def _around(mean, values):
+    """(low, high): the normal 95% interval around the mean of values."""
+    half = NORMAL * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else INF
     return mean - half, mean + half
 
 
@@ -84,7 +95,7 @@ UNKNOWN = Difference(math.nan, math.nan, math.nan, math.nan, 0)
 
 def wilson(mean, n):
     """Wilson's 95% score interval (low, high) of a share that is the mean of n values."""
-    z = 1.959964
+    z = NORMAL
     middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
     variance = max(0.0, mean * (1 - mean))  # correlations of 1 may come out a rounding error above it
     half = z / (1 + z**2 / n) * math.sqrt(variance / n + z**2 / (4 * n**2))

@@ -60,11 +60,6 @@ def step_flops(preset, setting, data=None):
     return own * (1 - sum(shares)) + sum(share * flops for share, flops in zip(shares, others))
 
 
-def transformer_cost(preset, batch=None):
-    """The costs.Cost of the preset's transformer in training here. batch: clips; the preset's unless given."""
-    return stage_costs(preset, "training", batch)[0]
-
-
 def require_memory(preset, setting, data=None):
     """Bytes that a stage's training takes here; InputError, with the largest batch that fits, if they aren't free."""
 

@@ -132,9 +132,9 @@ class _Shape(NamedTuple):
         return math.prod(self.shape)
 
 
-def parameter_shapes(preset, data=None):
+def parameter_shapes(preset):
     """The parameters of a preset's transformer by name, each with its shape and size; only one block is made."""
-    config, words = preset.transformer, len(tokenizer_of(preset, data))
+    config, words = preset.transformer, len(tokenizer_of(preset))
     shallow = dataclasses.replace(config, depth=1)
     needed = 4 * costs.FLOAT * costs.clip_cost(shallow, token_grid(preset), vocabulary=words).parameters
     if needed > (machine.available_memory() or math.inf):

@@ -9,15 +9,16 @@ import functools
 import numpy as np
 
 from ...base import seeds
-from ...data import USUAL_SPEEDS, describe
+from ...data import USUAL_SPEEDS
 from ...generation import TextToVideo
 from ...models.schemes import SCHEMES
 from ...training import presets
 from ...training.loop import fit
 from ...training.stages import text_task, transformer_task
 from ..evaluation.kept_clips import as_floats, draw_in_batches
+from ..evaluation.model_evaluation import real_clips
 from ..evaluation.scores import Scorer
-from ..pipeline.forecast import transformer_cost
+from ..pipeline.forecast import stage_costs
 from ..pipeline.train import assemble, with_known_digits
 from .worlds import World
 
@@ -67,7 +68,7 @@ class Digits(World):
         return transformer_task(self._with(pattern), self.autoencoder, text=self.text, seed=seed, data=self.data)
 
     def cost(self, pattern):
-        return transformer_cost(self._with(pattern)).training_flops
+        return stage_costs(self._with(pattern), "training")[0].training_flops
 
     def draw(self, task, pace):
         model = assemble(self.preset, task.model, task.autoencoder, task.tokenizer)
@@ -92,7 +93,5 @@ class Digits(World):
     def _prompts_of(self, pace):
         generator = seeds.generator(0, seeds.COMPARISONS, list(PACES).index(pace))
         maker = self.preset.data.clips("test", self.data, speeds=(pace,), held_out="exclude", synonyms=False)
-        motions = [maker.draw_motions(generator) for _ in range(self.clips)]
-        real, others = (maker.render(generator, motions).video for _ in range(2))
-        captions = [describe(asked) for asked in motions]
-        return captions, real, Scorer(captions, others, DIGIT_SIZE, PIXELS_PER_FRAME)
+        real, others = real_clips(maker, generator, self.clips)
+        return real.captions, real.video, Scorer(real.captions, others.video, DIGIT_SIZE, PIXELS_PER_FRAME)
