@@ -151,8 +151,8 @@ def whole_time(text):
 def add_extend(commands):
     text = """Draw what follows a clip, or what came before it.
 
-    Many frames are drawn in parts. The caption says what moves. Its direction is read from the frames before each
-    part. At the end, figures say how far the digit has drifted from what it was.
+    Many frames are drawn in parts. The caption says what moves. Its direction is read from the frames that each
+    part is joined to. At the end, figures say how far the digit has drifted from what it was.
 
     examples:
       minivdit extend clip.gif "a 3 moving right" --frames 32
@@ -161,7 +161,7 @@ def add_extend(commands):
     frames = "how many frames to add (default: half a clip's length in training)"
     parser = add_drawing_from_files(commands, extend, text, frames=frames)
     parser.add("--backwards", bool, "add frames before the clip instead of after it")
-    noise = "noise level of the frames before each part, which hides small errors in them"
+    noise = "noise level of the frames that a part is joined to; it hides small errors in them"
     parser.add("--context-noise", number(0, 0.9), noise, 0.1)
 
 
