@@ -170,5 +170,5 @@ def test_a_report_has_ceiling_and_floors_for_colours_and_grey_clips_have_no_row(
         grey[0], [text.replace(f" {m[0].colour} ", " ") for text, m in zip(clips.captions, clips.labels)], grey[1:], 16
     )
     assert "colour" not in plain["clips"] and "hue_drift" not in str(plain) and "hue_drift" not in plain.samples
-    for name in ("digit_frames", "direction", "likeness", "frechet_clips"):
+    for name in ("digit_frames", "direction", "likeness"):
         assert plain["clips"][name].mean == pytest.approx(report["clips"][name].mean, abs=1e-6)

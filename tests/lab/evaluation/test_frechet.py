@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from minivdit import autograd as ag
+from minivdit.base.backend import to_device, to_numpy
 from minivdit.base.errors import InputError
 from minivdit.data import CaptionedClips
 from minivdit.lab.evaluation import frozen, recombined, shuffled_frames
+from minivdit.lab.evaluation.blobs import brightness
 from minivdit.lab.evaluation.frechet import (
     clip_features,
     frame_features,
@@ -13,6 +16,7 @@ from minivdit.lab.evaluation.frechet import (
     frechet_distance,
     resampled_distances,
 )
+from minivdit.lab.evaluation.judge import load_judge
 
 
 def test_it_is_zero_to_itself_and_symmetric():
@@ -121,6 +125,53 @@ def test_a_frozen_clip_is_far_from_clips(maps):
 def test_worse_pictures_raise_both(maps, spoilt):
     for features in (frame_features, clip_features):
         assert distance(maps, spoilt, features) > 2 * distance(maps, "real", features)
+
+
+def test_grey_clips_have_the_judges_features_and_the_same_distance_in_three_channels(one_digit):
+    real, others = one_digit.video[:20, :3], one_digit.video[20:40, :3]
+    with ag.no_grad():
+        alone = load_judge().maps(to_device(real.reshape(-1, 32, 32))).data
+    np.testing.assert_array_equal(frame_maps(real, 28), to_numpy(alone).reshape(20, 3, 4, 4, 64))
+    for features in (frame_features, clip_features):
+        one, three = (
+            frechet_distance(*(features(frame_maps(clips.repeat(channels, -1), 16)) for clips in (real, others)))
+            for channels in (1, 3)
+        )
+        assert three == pytest.approx(one, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def coloured(strokes):
+    """Two sets of 60 real clips of red, yellow and magenta digits, and the first spoilt; its brightness stays."""
+    maker = CaptionedClips(strokes, (32, 32), 8, 16, (1,), held_out="include", colors=True)
+    generator, labels = np.random.default_rng(6), []
+    while len(labels) < 120:
+        motions = maker.draw_motions(generator)
+        labels += [motions] * (motions[0].colour in ("red", "yellow", "magenta"))
+    real, others = (maker.render(generator, part).video for part in (labels[:60], labels[60:]))
+    permuted = real[..., [1, 2, 0]]  # green, cyan, yellow
+    changing = np.concatenate([real[:, :4], permuted[:, 4:]], axis=1)
+    return {"real": real, "others": others, "permuted": permuted, "changing": changing}
+
+
+@pytest.mark.parametrize("spoilt", ["permuted", "changing"])
+def test_wrong_colours_raise_both_though_every_brightness_is_right(coloured, spoilt):
+    light = [brightness(coloured[name]) for name in ("real", spoilt)]
+    np.testing.assert_array_equal(*light)
+    maps = {name: frame_maps(coloured[name], 16) for name in ("real", "others", spoilt)}
+    for features in (frame_features, clip_features):
+        assert distance(maps, spoilt, features) > 2 * distance(maps, "real", features)
+
+
+def test_colours_that_change_raise_the_clip_distance_where_each_frame_may_have_any_colour(coloured):
+    """Real clips in all colours: the frames are the same ones in all, but clips change their colour on the way."""
+    sets = {"real": [], "others": [], "changing": []}
+    for order in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
+        for name, found in sets.items():
+            found.append(coloured[name][..., order])
+    maps = {name: frame_maps(np.concatenate(found), 16) for name, found in sets.items()}
+    assert distance(maps, "changing", frame_features) == pytest.approx(distance(maps, "real", frame_features), rel=1e-3)
+    assert distance(maps, "changing", clip_features) > 2 * distance(maps, "real", clip_features)
 
 
 def test_clips_of_one_frame_have_features(one_digit):
