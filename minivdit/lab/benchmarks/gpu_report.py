@@ -162,39 +162,29 @@ def _rows(text, head):
 
 def _machine(everything):
     about = cells_of(everything, WHERE).get("machine", {})
-    rate, copied = _rate(everything), _copied(everything)
+    rate, copied = _ceiling(everything, "cuBLAS bfloat16", tflops), _ceiling(everything, "copy", gigabytes)
     gpu = f"{about['gpu']} (sm_{about['architecture']})" if "gpu" in about else ""
-    told_rate = f"{rate / 1e12:.0f} TFLOP/s" if rate else ""
-    return [[gpu, about.get("versions", ""), told_rate, f"{copied:.0f} GB/s" if copied else "", everything["date"]]]
+    ceilings = [f"{rate:.0f} TFLOP/s" if rate else "", f"{copied:.0f} GB/s" if copied else ""]
+    return [[gpu, about.get("versions", ""), *ceilings, everything["date"]]]
 
 
-def _rate(everything):
-    """FLOP/s of cuBLAS in bfloat16, None if not known."""
-    record = cells_of(everything, CEILINGS).get("cuBLAS bfloat16", {})
-    return 1e12 * tflops(record) if record.get("median") else None
-
-
-def _copied(everything):
-    """GB/s of a copy, None if not known."""
-    record = cells_of(everything, CEILINGS).get("copy", {})
-    return gigabytes(record) if record.get("median") else None
+def _ceiling(everything, name, speed):
+    """The speed of a cell of the ceilings, in TFLOP/s or GB/s, None if not known."""
+    record = cells_of(everything, CEILINGS).get(name, {})
+    return speed(record) if record.get("median") else None
 
 
 def _of_ladder(everything, file):
     """The cells of a rung: each for all SHOWN shapes in turn, in bfloat16 where the rung reads that."""
-    mine, rate = {}, _rate(everything)
+    mine, rate = {}, _ceiling(everything, "cuBLAS bfloat16", tflops)
     for dtype in ("float32", "bfloat16"):
         mine |= {one["shape"]: one for one in _found(everything, who=file.removesuffix(".cu"), dtype=dtype)}
     if not mine.keys() & set(SHOWN):
         return ["", "", ""]
     speeds = [tflops(mine[shape]) if shape in mine else None for shape in SHOWN]
-    shares = [] if rate is None else [f"{1e12 * speed / rate:.0%}" if speed else "-" for speed in speeds]
+    shares = [] if rate is None else [_or_dash(speed and speed / rate, ".0%") for speed in speeds]
     error = max(worst(record) for record in mine.values())
-    return [
-        " / ".join(f"{speed:.1f}" if speed else "-" for speed in speeds),
-        " / ".join(shares),
-        f"{error:.2g} of plain",
-    ]
+    return [" / ".join(_or_dash(speed, ".1f") for speed in speeds), " / ".join(shares), f"{error:.2g} of plain"]
 
 
 def beside_pytorch(everything):
@@ -212,22 +202,22 @@ def beside_pytorch(everything):
         best = min(ours, key=lambda who: ours[who]["median"])
         theirs = [sides.get(f"PyTorch {name}") for name in RIVALS]
         row = [*where_to, best, f"{tflops(ours[best]):.1f}"]
-        row += [f"{tflops(record):.1f}" if record else "-" for record in theirs]
-        rows.append([*row, f"{theirs[0]['median'] / ours[best]['median']:.2f}" if theirs[0] else "-"])
+        row += [_or_dash(record and tflops(record), ".1f") for record in theirs]
+        rows.append([*row, _or_dash(theirs[0] and theirs[0]["median"] / ours[best]["median"], ".2f")])
     return rows
 
 
 def _beside_attention(everything, file):
     """The cells of a kernel beside attention, float32 and rows of 1,024 numbers."""
-    copied, name = _copied(everything), file.removesuffix(".cu")
+    copied, name = _ceiling(everything, "copy", gigabytes), file.removesuffix(".cu")
     speeds = []
     for direction in ("forward", "backward"):
         found = list(_found(everything, who=name, direction=direction, dtype="float32", shape="1024 wide"))
         speeds.append(gigabytes(found[0]) if found else None)
     if speeds == [None, None]:
         return ["", "-" if name == "adamw_ema" else "", ""]
-    shares = [] if copied is None else [f"{speed / copied:.0%}" if speed else "-" for speed in speeds]
-    return [*(f"{speed:.0f}" if speed else "-" for speed in speeds), " / ".join(shares)]
+    shares = [] if copied is None else [_or_dash(speed and speed / copied, ".0%") for speed in speeds]
+    return [*(_or_dash(speed, ".0f") for speed in speeds), " / ".join(shares)]
 
 
 def _steps(everything):
@@ -235,12 +225,12 @@ def _steps(everything):
     for name, record in everything_measured(everything).items():
         if "sides" not in record:
             continue
-        sides = record["sides"]
-        ours, cupy, eager = (sides.get(side) for side in ("ours", "cupy", "eager"))
-        row = [name.removeprefix("train "), f"{ours['median']:.2f}", _or_dash(ours["launches"], "d")]
-        row += [_or_dash(ours["host"], ".2f"), _or_dash(cupy and cupy["median"], ".2f")]
-        row += [_or_dash(eager and eager["median"], ".2f")]
-        rows.append([*row, _or_dash(ours["median"] / eager["median"] if eager and eager["median"] else None, ".2f")])
+        step, sides = name.removeprefix("train "), record["sides"]
+        ours, cupy, eager = (sides.get(side, {}) for side in ("ours", "cupy", "eager"))
+        ratio = ours["median"] / eager["median"] if eager.get("median") else None
+        times = (ours["host"], cupy.get("median"), eager.get("median"), ratio)
+        row = [step, f"{ours['median']:.2f}", _or_dash(ours["launches"], "d")]
+        rows.append(row + [_or_dash(time, ".2f") for time in times])
     return rows
 
 

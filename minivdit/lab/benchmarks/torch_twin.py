@@ -55,18 +55,7 @@ def _with_layouts(twin):
             yield (f"{path}.{own}" if path else own), (tensor, there, back)
 
 
-# --- attention -------------------------------------------------------------------------------------------
-
-
-def attention(q, k, v, scale=None, query_time=None, key_time=None):
-    """F.scaled_dot_product_attention with the mask that the two times mean; rows that see nothing give zeros."""
-    if query_time is None:
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    visible = key_time[..., None, :] <= query_time[..., :, None]
-    # PyTorch gives zeros for rows that see nothing in some kernels and NaN in others: let them see, then cut them.
-    blind = ~visible.any(-1, keepdim=True)
-    seen = F.scaled_dot_product_attention(q, k, v, attn_mask=visible | blind, scale=scale)
-    return seen.masked_fill(blind, 0.0)
+# --- patterns and positions ------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=64)

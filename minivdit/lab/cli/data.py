@@ -1,6 +1,7 @@
 """`minivdit data`: MNIST fetched, or training clips shown, those of digits or those of a folder."""
 
 import dataclasses
+import math
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -73,7 +74,6 @@ def data(options):
     require_data(options, options.digits)
     import numpy as np
 
-    from ...base import machine
     from ...data import CaptionedClips, digit_source
     from ...data.moving_mnist import check_canvas
     from .. import display
@@ -83,11 +83,7 @@ def data(options):
     height, width = options.size
     digit_size = options.digit_size or min(28, min(height, width) // 2)
     check_canvas(options.size, options.frames, digit_size)
-    channels = 3 if options.colors else 1
-    clip = (
-        40 * channels * options.frames * height * width
-    )  # bytes: as numbers, and as they are drawn, shrunk and written
-    machine.require_memory(lambda count: count * clip, options.count, "count")
+    require_room(options.count, (3 if options.colors else 1, options.frames, *options.size))
     generator = np.random.default_rng(options.seed)
     source = digit_source(options.digits, "train", options.data)
     how = {"held_out": "include", "colors": options.colors}
@@ -101,6 +97,13 @@ def data(options):
     print(f"digits: {source.name}; captioned clips: {options.frames} frames of {height}x{width}")
     for name in ("captioned.gif", "captioned.png", "classic.gif"):
         print(out / name)
+
+
+def require_room(count, shape):
+    """InputError unless so many clips of this shape fit into memory: as numbers, and as they are drawn and written."""
+    from ...base import machine
+
+    machine.require_memory(lambda count: 40 * count * math.prod(shape), count, "count")
 
 
 def download(folder):
@@ -120,7 +123,6 @@ def preview_folder(options):
         raise InputError(f"there is no folder {shorten(options.action)!r}; give one in which clips lie{near}")
     import numpy as np
 
-    from ...base import machine
     from ...data.own_clips import ClipFolder, ClipSettings
     from .. import display
 
@@ -131,8 +133,7 @@ def preview_folder(options):
         frames_per_second=options.rate,
         **{name: getattr(options, name) for name in ("fit", "moment", "short", "rare", "held_out")},
     )
-    clip = 40 * settings.channels * settings.num_frames * settings.size[0] * settings.size[1]  # bytes, as above
-    machine.require_memory(lambda count: count * clip, options.count, "count")
+    require_room(options.count, (settings.channels, settings.num_frames, *settings.size))
     folder = ClipFolder(options.action, settings)
     for line in told(folder):
         print(line.replace("\n", "\\n"))  # of a file's name

@@ -1,17 +1,15 @@
 """`minivdit compare`: draw the same captions from the same noise with each of several weights, judge, and show it."""
 
-import datetime
 import json
 from pathlib import Path
 
 from ...base import config
 from ...base.errors import InputError
-from ...base.files import write_file
 from ...base.locking import locked
-from ...base.machine import description
 from ...data import PIXELS_PER_FRAME
 from ...nn import fingerprint
 from .. import explorer
+from ..display import html
 from ..evaluation import judge_model, pairwise
 from ..explorer.collect import pattern_name
 from ..pipeline.train import trained_with
@@ -52,7 +50,7 @@ def compare_weights(
             "kinds": {kind: {label: parts[label][kind] for label in models} for kind in kinds},
             "pair": [one, other],
             "tests": pairwise.plain(pairwise.against(parts[one], parts[other], TOLD)),
-            "about": {"machine": description(), "date": datetime.date.today().isoformat()},
+            "about": html.where_and_when(),
         }
         report["answer"] = [*page.answer(report)]
         caption = clips[next(iter(kinds))]["captions"][0]
@@ -61,10 +59,7 @@ def compare_weights(
             explorer.explore(caption, list(models.values()), seed=seed).save(out / "explorer.html")
         except InputError as error:  # such as weights with different patches; the comparison stands without it
             show(f"no explorer: {error}")
-        for name, content in page.files(report, clips, caption).items():
-            write_file(out / name, content)
-    for line in (*report["answer"], str(out / "report.html")):
-        show(line)
+        html.write_report(out, report, page.files(report, clips, caption), show)
     return report
 
 

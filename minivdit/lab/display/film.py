@@ -1,19 +1,28 @@
-"""Clips shown in a notebook."""
+"""Pictures and clips shown in a notebook."""
 
+from ...base.files import write_file
 from .writing import grid_bytes
 
 
-class Film:
-    """A GIF that calls itself a PNG: pages that show notebooks let PNGs through, and browsers look at the content."""
+class Picture:
+    """A PNG that a notebook shows as the last line of a cell. png: bytes."""
 
-    def __init__(self, gif):
-        self.gif = gif
+    def __init__(self, png):
+        self.png = png
 
     def _repr_png_(self):
-        return self.gif
+        return self.png
+
+    def save(self, path):
+        """Write it to a file."""
+        write_file(path, self.png)
+
+
+class Film(Picture):
+    """A GIF that calls itself a PNG: pages that show notebooks let PNGs through, and browsers look at the content."""
 
     def __repr__(self):
-        return f"a moving picture of {len(self.gif):,} bytes: a notebook shows it; to keep it, call write_grid"
+        return f"a moving picture of {len(self.png):,} bytes: a notebook shows it; to keep it, call write_grid"
 
 
 def show(*videos, captions=None, columns=None, factor=None, frames_per_second=6):

@@ -1,12 +1,15 @@
 """Pages of HTML that need nothing but themselves: a style for light and dark, and the parts that pages are made of."""
 
 import base64
+import datetime
 import io
 import json
 from html import escape
 
 import numpy as np
 
+from ...base.files import write_file
+from ...base.machine import description
 from .layout import to_uint8
 from .writing import grid_bytes
 
@@ -64,8 +67,30 @@ def image(content, kind, meaning):
 
 def clips(found):
     """Moving pictures beside each other. found: [(caption, GIF bytes)]."""
-    figures = (f"<figure>{image(gif, 'gif', caption)}{text('figcaption', caption)}</figure>" for caption, gif in found)
-    return f'<div class="clips">{"".join(figures)}</div>'
+    figures = "".join(_captioned(gif, "gif", caption) for caption, gif in found)
+    return f'<div class="clips">{figures}</div>'
+
+
+def where_and_when():
+    """What a report has as "about"."""
+    return {"machine": description(), "date": datetime.date.today().isoformat()}
+
+
+def write_report(folder, report, files, show):
+    """Write the files of a report, {name: bytes}, into a folder; show its answer, and which file is the page."""
+    for name, content in files.items():
+        write_file(folder / name, content)
+    for line in (*report["answer"], str(folder / "report.html")):
+        show(line)
+
+
+def figure(drawn, meaning):
+    """A matplotlib figure, and below it a sentence that says what it shows."""
+    return _captioned(png(drawn), "png", meaning)
+
+
+def _captioned(content, kind, words):
+    return f"<figure>{image(content, kind, words)}{text('figcaption', words)}</figure>"
 
 
 def gif(videos, frames_per_second=5, factor=None):
@@ -105,8 +130,8 @@ def report_files(title, report, parts, tables, method):
     }
 
 
-def png(figure):
+def png(figure, dots_per_inch=110):
     """The bytes of a matplotlib figure as a PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
+    figure.savefig(buffer, dpi=dots_per_inch, format="png")
     return buffer.getvalue()

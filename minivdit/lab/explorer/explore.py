@@ -8,9 +8,10 @@ from ...base.errors import InputError
 from ...base.files import write_file
 from ...generation import TextToVideo
 from ...generation.weights import shipped
+from ..display.film import Picture
 from . import page
 from .collect import Recording, check_room, collect, pattern_name, restricted
-from .picture import Picture, draw
+from .picture import draw
 
 HEIGHT = 900  # of the page inside a notebook, in pixels
 ORDER = ("joint", "framewise", "perframe", "window", "skip")

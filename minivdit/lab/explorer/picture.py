@@ -1,26 +1,10 @@
 """One choice of the explorer as a still picture, for pages that run no scripts."""
 
-import io
-
 import numpy as np
 
-from ...base.files import write_file
 from ..display import plain, to_uint8
+from ..display.html import png
 from .page import brightest
-
-
-class Picture:
-    """A PNG that a notebook shows as the last line of a cell."""
-
-    def __init__(self, png):
-        self.png = png
-
-    def _repr_png_(self):
-        return self.png
-
-    def save(self, path):
-        """Write it to a file."""
-        write_file(path, self.png)
 
 
 def draw(recordings, prompt, patch=None, step=None):
@@ -47,9 +31,7 @@ def draw(recordings, prompt, patch=None, step=None):
         f"mean of all blocks and heads, step {step + 1} of {first.total}",
         fontsize=9,
     )
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=100)
-    return written.getvalue()
+    return png(figure, 100)
 
 
 def _draw_frame(axes, frame, seen, most):

@@ -41,6 +41,11 @@ def interval(test):
     return "no interval" if test["low"] is None else f"{test['low']:.2f} to {test['high']:.2f}"
 
 
+def share(value):
+    """'0.25', or '-' where there is none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
 def mean_of(numbers):
     """Their mean as a plain number, without those that are None or NaN; None if nothing is left."""
     numbers = np.array([np.nan if number is None else number for number in np.asarray(numbers, object).ravel()], float)

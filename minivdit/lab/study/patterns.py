@@ -1,7 +1,11 @@
 """`minivdit study`: attention patterns trained alike in small worlds, several times, and looked at on the way.
 
 A training takes a minute or two and isn't kept halfway: stopped, the same command begins again with the one that was
-under way. report.py tests and puts it into sentences; page.py shows it.
+under way.
+
+Each measure of each pace of each world is a row of the report. Two patterns are compared by the mean over all looks,
+the height of the learning curve: so nobody chooses the moment that suits him. Seeds are paired: a seed gives both
+patterns the same first weights and the same batches.
 """
 
 import dataclasses
@@ -16,19 +20,20 @@ from ...base.errors import InputError
 from ...models.schemes import check_scheme
 from ...nn import fingerprint
 from ...training.loop import Run, train
-from . import page
+from . import patterns_page
 from .ball import Ball
 from .digits import Digits
-from .report import build_report
+from .paired import correct, mean_of, paired_test, plain_number
 from .study import Study, read_clips
+from .worlds import left_behind
 
 WORLDS = {"ball": Ball, "digits": Digits}
 PATTERNS = ("joint", "framewise", "perframe")
-SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the whole training: when it is looked at, the LOOKS of page.py among them
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1)  # of the whole training: when it is looked at, the LOOKS of the page among them
 SHOWN = 3  # clips of each pace that are kept
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class PatternStudy(Study):
     """worlds: a list of World. patterns: of SCHEMES; the first two are tested against each other.
 
@@ -45,7 +50,7 @@ class PatternStudy(Study):
     shape = {"looks": {...: {...: {...: (int, float, type(None))}}}, "seconds": (int, float)}
 
     def __post_init__(self):
-        object.__setattr__(self, "out", Path(self.out))
+        self.out = Path(self.out)
         for name in self.patterns:
             check_scheme(name)
         if len(set(self.patterns)) != len(self.patterns) or len(self.patterns) < 2:
@@ -102,7 +107,7 @@ class PatternStudy(Study):
         """(What it came to, clips) of a pattern trained once. tick: called after each step."""
         task, looks, seconds, clips = world.task(pattern, seed), {}, [], {}
         run = Run(task, self.training(world, pattern), seed)
-        shown = {self.marks(world, pattern)["steps"][look]: look for look in page.LOOKS}
+        shown = {self.marks(world, pattern)["steps"][look]: look for look in patterns_page.LOOKS}
         for state in train(run):
             seconds.append(state.seconds)
             if state.step in self.looks(world, pattern):
@@ -125,14 +130,70 @@ class PatternStudy(Study):
                 raise InputError("patterns get different batches, so they can't be compared")
 
     def report(self, found):
-        return build_report(self, found)
+        worlds = [self._world(world, found) for world in self.worlds]
+        correct([test for world in worlds for row in world["rows"] for test in row["tests"].values()])
+        about = {"question": patterns_page.QUESTION, "rule": patterns_page.RULE}
+        report = about | {"patterns": list(self.patterns), "worlds": worlds}
+        return report | {"answer": [*patterns_page.answer(report)]}
+
+    def _world(self, world, found):
+        """What the report says of a world."""
+        marks, looks, seconds = {name: self.marks(world, name) for name in self.patterns}, {}, {}
+        for name in self.patterns:
+            trials = [found[world, seed, name] for seed in self.seeds_of(world)]
+            seconds[name] = float(np.median([trial["seconds"] for trial in trials]))
+            for equal, steps in marks[name].items():
+                looks.setdefault(equal, {})[name] = [[one["looks"][str(step)] for step in steps] for one in trials]
+        rows = []
+        for pace in world.paces:
+            judged = {name: world.judge(video, pace) for name, video in world.references(pace).items()}
+            for measure in world.measures:
+                references = {name: mean_of(values[measure]) for name, values in judged.items()}
+                rows.append(self._row(world, pace, measure, references, looks))
+        return {
+            "name": world.name,
+            "title": world.title,
+            "paces": {
+                pace: {
+                    "pixels": pixels,
+                    "patches": round(pixels / world.patch[1], 4),
+                    "left_behind": plain_number(left_behind(world.real(pace), world.patch)),
+                }
+                for pace, pixels in world.paces.items()
+            },
+            "clips": world.clips,
+            "seeds": len(self.seeds_of(world)),
+            "marks": marks,
+            "gflops": {name: world.cost(name) / 1e9 for name in self.patterns},
+            "seconds": seconds,
+            "rows": rows,
+        }
+
+    def _row(self, world, pace, measure, references, looks):
+        """A measure of a pace. looks: {budget: {pattern: for each seed what each look saw}}."""
+        curves, tests = {}, {}
+        for equal, of_patterns in looks.items():
+            curves[equal] = {
+                name: [[look[pace][measure] for look in seed] for seed in seeds] for name, seeds in of_patterns.items()
+            }
+            tests[equal] = paired_test(*(np.mean(curves[equal][name], axis=1) for name in self.patterns[:2]))
+        return {
+            "pace": pace,
+            "measure": measure,
+            "meaning": world.measures[measure],
+            "leaves": world.leaves_its_patch(pace),
+            "references": references,
+            "curves": curves,
+            "tests": tests,
+        }
 
     def files(self, report):
-        return page.files(report, {world.name: page.side_by_side(world, self._kept(world)) for world in self.worlds})
+        clips = {world.name: patterns_page.side_by_side(world, self._kept(world)) for world in self.worlds}
+        return patterns_page.files(report, clips)
 
     def _kept(self, world):
         """{pattern: {"fast 3": clips}}: some clips of the first seed, halfway and at the end."""
-        names = [f"{pace} {look}" for pace in world.paces for look in page.LOOKS]
+        names = [f"{pace} {look}" for pace in world.paces for look in patterns_page.LOOKS]
         first = self.seeds_of(world)[0]
         return {pattern: read_clips(self, (world, first, pattern), names) for pattern in self.patterns}
 

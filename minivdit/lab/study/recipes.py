@@ -33,7 +33,7 @@ BASE = "base"
 SAMPLING_STEPS, SHOWN = 20, 2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class RecipeStudy(Study):
     """names: of RECIPES. out: folder. seeds: trainings of each. steps: of the base's transformer, its own unless given.
 
@@ -53,8 +53,8 @@ class RecipeStudy(Study):
     shape = {"scores": {...: (int, float, type(None))}, "minutes": (int, float)}
 
     def __post_init__(self):
-        object.__setattr__(self, "out", Path(self.out))
-        object.__setattr__(self, "names", tuple(recipes.RECIPES) if "all" in self.names else tuple(self.names))
+        self.out = Path(self.out)
+        self.names = tuple(recipes.RECIPES if "all" in self.names else self.names)
         for name in self.names:
             if name not in recipes.RECIPES:
                 near = did_you_mean(name, recipes.RECIPES) or f"; choose {', '.join(recipes.RECIPES)}, or all"

@@ -3,7 +3,7 @@
 from ...base.machine import amount
 from ..display import html
 from .kinds import TITLES
-from .paired import interval, verdict
+from .paired import interval, share, verdict
 
 RULE = (
     "Figures are shares, and in brackets the difference from the base, seed by seed, with a 95% interval by Student's "
@@ -80,7 +80,7 @@ def _rows(report):
     """(head, rows) of texts: real clips, the base, and each idea."""
     costs = ["steps", "FLOPs a step", "FLOPs of the training", "minutes", "weights", "FLOPs to draw a clip"]
     head = ["", "recipes", *TITLES.values(), *costs]
-    rows = [["real clips", "", *(_share(report["real"][name]) for name in TITLES), *["-"] * len(costs)]]
+    rows = [["real clips", "", *(share(report["real"][name]) for name in TITLES), *["-"] * len(costs)]]
     for row in report["rows"]:
         cells = [_cell(row["scores"][name], row["tests"].get(name)) for name in TITLES]
         spent = [f"{row['steps']:,}", *(amount(row[name], "") for name in ("step_flops", "flops"))]
@@ -91,12 +91,8 @@ def _rows(report):
 
 def _cell(score, test):
     if score is None or not test:
-        return _share(score)
+        return share(score)
     return f"{score:.2f} ({test['mean']:+.2f}, {interval(test)}){'*' * bool(verdict(test))}"
-
-
-def _share(score):
-    return "-" if score is None else f"{score:.2f}"
 
 
 def _method(report):

@@ -38,13 +38,9 @@ NEXT = 4  # times the largest: what the law predicts at last
 BATCHES, BATCH = 16, 32  # of test clips, for the loss
 SAMPLING_STEPS, SHOWN = 20, 4
 MEASURES = ("obeys", "one_class", "on_path")
-RULE = (
-    "The law is a straight line through logarithms of loss and FLOPs, by least squares; the last size has no part in "
-    "it. The interval of a prediction is where 95% of single trainings would end, by Student's t, if the law holds."
-)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class ScalingStudy(Study):
     """out: folder. factors: of the base's compute, rising, the last held out. seeds: trainings of each size.
 
@@ -64,12 +60,12 @@ class ScalingStudy(Study):
     shape = {"loss": (int, float), "minutes": (int, float), "scores": {...: (int, float, type(None))}}
 
     def __post_init__(self):
-        object.__setattr__(self, "out", Path(self.out))
+        self.out = Path(self.out)
         factors = tuple(values.whole("a factor", factor, 1, 10**6) for factor in self.factors)
         if len(factors) < 4 or list(factors) != sorted(set(factors)):
             told = ",".join(map(str, factors))
             raise InputError(f"factors are four or more that rise, the last to be predicted, not {told}")
-        object.__setattr__(self, "factors", factors)
+        self.factors = factors
         for name, least in (("seeds", 1), ("steps", 1), ("prompts", 2)):
             values.whole(name, getattr(self, name), least)
 
@@ -166,7 +162,7 @@ class ScalingStudy(Study):
         scorer = self.real[1]
         report = {
             "question": "What does more compute bring?",
-            "rule": RULE,
+            "rule": scaling_page.RULE,
             "law": {"scale": law.scale, "exponent": law.exponent, "error": plain_number(law.error)},
             "seeds": self.seeds,
             "prompts": self.prompts,

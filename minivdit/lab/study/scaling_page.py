@@ -5,8 +5,13 @@ import numpy as np
 from ...base.machine import amount
 from ..display import html
 from ..evaluation.measures import MEASURES
+from .paired import share
 
 FITTED, HELD = "#0072B2", "#D55E00"  # of Okabe and Ito
+RULE = (
+    "The law is a straight line through logarithms of loss and FLOPs, by least squares; the last size has no part in "
+    "it. The interval of a prediction is where 95% of single trainings would end, by Student's t, if the law holds."
+)
 
 
 def answer(report):
@@ -22,8 +27,8 @@ def answer(report):
         yield f"Loss doesn't fall with compute here: the fitted exponent is {-exponent:+.3f}."
     loss, last = np.mean(held["losses"]), np.mean(fitted[-1]["losses"])
     off, idle = seen["loss"] / loss - 1, last / loss - 1
-    inside = "no interval" if seen["low"] is None else f"{seen['low']:.4f} to {seen['high']:.4f}"
-    if seen["low"] is not None:
+    inside = _interval(seen) or "no interval"
+    if _interval(seen):
         inside += ", and it is " + ("inside" if seen["low"] <= loss <= seen["high"] else "outside")
     yield (
         f"The law of {_names(fitted)} predicts {seen['loss']:.4f} at {held['factor']}x. The training, which had no "
@@ -32,10 +37,15 @@ def answer(report):
         f"{'nearer' if abs(off) < abs(idle) else 'no nearer'}."
     )
     ahead = report["next"]
-    told = "" if ahead["low"] is None else f" ({ahead['low']:.4f} to {ahead['high']:.4f})"
+    told = f" ({_interval(ahead)})" if _interval(ahead) else ""
     yield f"At {ahead['factor']}x it predicts {ahead['loss']:.4f}{told}. Nobody has trained that here."
     shares = ", ".join(f"{size['factor']}x {size['scores']['obeys'] or 0:.2f}" for size in report["sizes"])
     yield f"Clips that obey their caption: {shares}; real clips {report['real']['obeys'] or 0:.2f}."
+
+
+def _interval(predicted):
+    """'0.1234 to 0.2345' of what a law predicts, '' where it has no interval."""
+    return "" if predicted["low"] is None else f"{predicted['low']:.4f} to {predicted['high']:.4f}"
 
 
 def _names(sizes):
@@ -59,9 +69,8 @@ def _rows(report):
         row = [f"{size['factor']}x" + " (held out)" * (not size["fitted"])]
         row += [str(size["width"]), f"{size['weights']:,}", f"{size['steps']:,}", amount(size["flops"], "FLOPs")]
         row += [f"{size['minutes']:.1f}", ", ".join(f"{loss:.4f}" for loss in size["losses"]), f"{law['loss']:.4f}"]
-        row.append("-" if law["low"] is None else f"{law['low']:.4f} to {law['high']:.4f}")
-        rows.append([*row, *("-" if score is None else f"{score:.2f}" for score in size["scores"].values())])
-    rows.append(["real", *["-"] * 8, *("-" if score is None else f"{score:.2f}" for score in report["real"].values())])
+        rows.append([*row, _interval(law) or "-", *map(share, size["scores"].values())])
+    rows.append(["real", *["-"] * 8, *map(share, report["real"].values())])
     return head, rows
 
 
@@ -89,7 +98,7 @@ def _plot(report):
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
     meaning = "Loss against the FLOPs of the training, at each multiple of the base's compute."
-    return f"<figure>{html.image(html.png(figure), 'png', meaning)}{html.text('figcaption', meaning)}</figure>"
+    return html.figure(figure, meaning)
 
 
 def _method(report):

@@ -10,7 +10,6 @@ all of them together, says a subclass: patterns.py, recipes.py, scaling.py.
 """
 
 import abc
-import datetime
 import json
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from ...base import config
 from ...base.errors import InputError
 from ...base.files import load_tensors, read_json, save_tensors, write_file
 from ...base.locking import locked
-from ...base.machine import description
 from ...training.checkpoint import load_checkpoint
+from ..display import html
 from ..evaluation.kept_clips import as_bytes, as_floats
 
 
@@ -81,11 +80,8 @@ def run_study(study, report_only=False, progress=True, show=print):
             for trial, came_to, clips in study.train(missing, progress):
                 found[trial] = keep(study, trial, came_to, clips)
     report = study.report(found)
-    report["about"] = {"machine": description(), "date": datetime.date.today().isoformat()}
-    for name, content in study.files(report).items():
-        write_file(study.out / name, content)
-    for line in (*report["answer"], str(study.out / "report.html")):
-        show(line)
+    report["about"] = html.where_and_when()
+    html.write_report(study.out, report, study.files(report), show)
     return report
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from minivdit.base.errors import InputError
 from minivdit.base.files import load_tensors, save_tensors
-from minivdit.lab.study import PatternStudy, paired, report, run_study
+from minivdit.lab.study import PatternStudy, paired, run_study
 from minivdit.lab.study import patterns as studies
 from minivdit.lab.study.ball import Ball, Rolling
 from minivdit.models import VideoDiT
@@ -129,7 +129,7 @@ def reported(make_study, joint, framewise):
         look = {pace: dict.fromkeys(world.measures, values[pace][seed]) for pace in world.paces}
         looks = {str(step): look for step in study.asked(world, seed, name)["looks"]}
         found[world, seed, name] = {"looks": looks, "seconds": 0.1}
-    return report.build_report(study, found)
+    return study.report(found)
 
 
 def test_a_difference_is_called_only_where_seeds_agree(make_study):

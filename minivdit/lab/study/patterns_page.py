@@ -4,13 +4,54 @@ import numpy as np
 
 from ..display import html, plain
 from ..evaluation.statistics import p_text
-from .paired import interval, verdict
-from .report import EQUAL
+from .paired import interval, share, verdict
 
 # Colours of Okabe and Ito, which people who confuse red and green can tell apart; each pattern has a marker besides.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00")
 MARKERS = ("o", "s", "^", "D", "v")
 LOOKS = HALFWAY, END = 2, 3  # of four, those that are shown
+EQUAL = {"steps": "equal steps", "flops": "equal FLOPs"}
+QUESTION = "Does joint attention keep what moves consistent, where frame-wise attention doesn't?"
+RULE = (
+    "Tested is the mean over the four looks, one pattern minus the other within each seed, by Student's t. A "
+    "difference is called one where p is below 0.05 after Holm's correction for all tests of this page. Intervals hold "
+    "95%, each for itself."
+)
+
+
+def answer(report):
+    """What was found, in sentences that are computed."""
+    one, other = report["patterns"][:2]
+    rows = [(world, row) for world in report["worlds"] for row in world["rows"]]
+    if all(world["seeds"] < 2 for world in report["worlds"]):
+        yield "Each pattern was trained once, so nothing is called a difference: give --seeds 2 or more."
+        return
+    for leaves, where in (
+        (True, "Where what moves leaves its patch from one frame to the next"),
+        (False, "Where it stays in its patch"),
+    ):
+        ahead = {1: [], -1: [], 0: []}
+        for world, row in rows:
+            if row["leaves"] == leaves:
+                ahead[verdict(row["tests"]["steps"])].append(f"{row['measure'].replace('_', ' ')} ({world['name']})")
+        first, second, none = (", ".join(found) or "nothing" for found in ahead.values())
+        yield f"{where}, {one} attention learns sooner in {first}, {other} in {second}; not shown to differ: {none}."
+    for world, row in rows:
+        if row["measure"] == world["rows"][0]["measure"]:
+            yield _figures(one, other, world, row)
+
+
+def _figures(one, other, world, row):
+    halfway, end = (
+        [np.mean([curve[k] for curve in row["curves"]["steps"][name]]) for name in (one, other)] for k in LOOKS
+    )
+    test = row["tests"]["steps"]
+    told = {1: f"{one} is better", -1: f"{other} is better", 0: "not shown to differ"}[verdict(test)]
+    return (
+        f"{world['name'].capitalize()}, {row['pace']}, {row['meaning']}: halfway {one} {halfway[0]:.2f} and {other} "
+        f"{halfway[1]:.2f}, at the end {end[0]:.2f} and {end[1]:.2f} (mean difference on the way {test['mean']:+.2f}, "
+        f"{interval(test)}): {told}."
+    )
 
 
 def files(report, clips):
@@ -66,7 +107,7 @@ def _plot(report, world):
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, ncols=5, loc="outside lower center", frameon=False)
     meaning = f"{world['title']}: thin lines are single trainings, thick ones their mean."
-    return f"<figure>{html.image(html.png(figure), 'png', meaning)}{html.text('figcaption', meaning)}</figure>"
+    return html.figure(figure, meaning)
 
 
 def _rows(report, world):
@@ -92,7 +133,7 @@ def _rows(report, world):
         test = row["tests"]["steps"]
         cells.append("-" if test["corrected"] is None else p_text(test["corrected"]))
         cells.append({1: f"{one} is better", -1: f"{other} is better", 0: "not shown"}[verdict(test)])
-        cells.append("-" if test["detectable"] is None else f"{test['detectable']:.2f}")
+        cells.append(share(test["detectable"]))
         rows.append(cells)
     return head, rows
 
