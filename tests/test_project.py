@@ -71,7 +71,7 @@ def test_the_pictures_and_files_that_the_readme_names_exist():
 
 # The rooms, lowest first. A room may import from itself and from those before it.
 ROOMS = ("base", "kernels", "data", "diffusion", "autograd", "nn", "models", "training", "generation")
-LAB = ("evaluation", "display", "benchmarks", "pipeline", "explorer", "comparison", "study", "lessons", "studio", "cli")
+LAB = ("evaluation", "display", "benchmarks", "pipeline", "explorer", "study", "lessons", "studio", "cli")
 FACE = len(ROOMS) + len(LAB)  # the package's own __init__ and __main__ may import from all
 
 

@@ -30,7 +30,7 @@ def add_compare(commands):
 
 
 def compare(options):
-    from ..comparison import compare_weights
+    from ..study import compare_weights
     from .groups import Watch
 
     require_data(options, options.digits)

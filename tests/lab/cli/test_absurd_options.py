@@ -10,7 +10,7 @@ from minivdit.base.errors import InputError
 from minivdit.generation import TextToVideo
 from minivdit.generation.weights import shipped
 from minivdit.kernels import compile
-from minivdit.lab import comparison, display, evaluation, explorer, studio
+from minivdit.lab import display, evaluation, explorer, studio
 from minivdit.lab import study as studies
 from minivdit.lab.benchmarks import cpu, gpu, kernel_attention_check, kernel_fused_check
 from minivdit.lab.cli import doctor
@@ -72,8 +72,7 @@ def light(model, monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "cores_speed", lambda: 1e11)
     monkeypatch.setattr(machine, "core_speed", lambda: 1e11)
     for room, names in {
-        comparison: ["compare_weights"],
-        studies: ["run_study"],
+        studies: ["compare_weights", "run_study"],
         display: ["write_grid"],
         doctor: ["report"],
         evaluation: ["judge_model"],

@@ -9,9 +9,10 @@ import pytest
 from minivdit.base import config
 from minivdit.base.errors import InputError
 from minivdit.data import mnist
-from minivdit.lab.comparison import compare_weights, page
-from minivdit.lab.comparison.compare import kinds_of, load_alike
 from minivdit.lab.pipeline.train import assemble
+from minivdit.lab.study import compare_page as page
+from minivdit.lab.study import compare_weights
+from minivdit.lab.study.compare import kinds_of, load_alike
 from minivdit.models import Autoencoder, VideoDiT
 from minivdit.models.schemes import SCHEMES
 from minivdit.training import presets

@@ -13,7 +13,7 @@ from ..display import html
 from ..evaluation import judge_model, pairwise
 from ..explorer.collect import pattern_name
 from ..pipeline.train import trained_with
-from . import page
+from . import compare_page
 
 TOLD = ("obeys", "flawless", "one_class", "on_path", "colour", "hue_drift")  # the measures that tell patterns apart
 SHOWN = 2  # captions of each kind
@@ -42,8 +42,8 @@ def compare_weights(
                 clips.setdefault(kind, {"captions": captions[:SHOWN], "real": real[:SHOWN]})[label] = drawn[:SHOWN]
         one, other = list(models)[:2]
         report = {
-            "question": page.QUESTION,
-            "rule": page.RULE,
+            "question": compare_page.QUESTION,
+            "rule": compare_page.RULE,
             "weights": {label: f"{model.name} ({model.fingerprint()})" for label, model in models.items()},
             "prompts": prompts,
             "seed": seed,
@@ -52,14 +52,14 @@ def compare_weights(
             "tests": pairwise.plain(pairwise.against(parts[one], parts[other], TOLD)),
             "about": html.where_and_when(),
         }
-        report["answer"] = [*page.answer(report)]
+        report["answer"] = [*compare_page.answer(report)]
         caption = clips[next(iter(kinds))]["captions"][0]
         show(f"the explorer: {caption}")
         try:
             explorer.explore(caption, list(models.values()), seed=seed).save(out / "explorer.html")
         except InputError as error:  # such as weights with different patches; the comparison stands without it
             show(f"no explorer: {error}")
-        html.write_report(out, report, page.files(report, clips, caption), show)
+        html.write_report(out, report, compare_page.files(report, clips, caption), show)
     return report
 
 
