@@ -30,6 +30,7 @@ from .video_dit import LEVEL_FEATURES
 
 FLOAT = 4  # bytes
 MOST_TOKENS = 10**6  # of a clip
+IN_ORDER = ("joint", "frame")  # patterns whose groups follow each other in memory, so that nothing is copied
 WORDS = grammar.MAX_WORDS + 1  # of a caption, with the one that starts it
 TOKENS = len(grammar.vocabulary()) + 2  # those that start a caption and fill it up, too
 
@@ -195,29 +196,42 @@ def clip_cost(config, grid, batch=1, *, words=WORDS, vocabulary=TOKENS, shards=1
     text = _text_layer(config, batch, words, vocabulary) + _linear("", batch, width, width)
     text += LayerCost("", flops=2 * caption * width)
 
-    blocks, usual = {}, {"mlp_ratio": config.mlp_ratio, "heads": config.heads, "qk_norm": config.qk_norm}
+    usual = {"batch": batch, "mlp_ratio": config.mlp_ratio, "heads": config.heads, "qk_norm": config.qk_norm}
+    # Words may be tokens that belong to every group, with a modulation beside those of the frames.
+    beside = words if config.text == "sequence" else 0
+    usual |= {"frames": frames + 1} if beside else {"frames": frames, "words": words}
+    blocks, going_back = {}, 0
     for pattern, occurrence in config.block_patterns():
-        if config.text == "cross":
-            pairs = score_pairs(pattern, grid, occurrence)
-            layers = block_layers(tokens, width, pairs, batch=batch, words=words, frames=frames, **usual)
-        else:  # words are tokens, with a modulation beside those of the frames
-            pairs = score_pairs(pattern, grid, occurrence, words)
-            layers = block_layers(tokens + words, width, pairs, batch=batch, frames=frames + 1, **usual)
-            layers.append(_words_in_groups(config, batch, tokens, words, *_groups(pattern, grid, occurrence)))
+        groups, size = _groups(pattern, grid, occurrence)
+        slots = groups * (size + beside)
+        layers = block_layers(tokens + beside, width, slots * (size + beside), **usual)
+        if beside or pattern not in IN_ORDER:
+            layers.append(_regrouped(batch * (tokens + beside), width, batch * slots))
+        if beside:
+            layers.append(LayerCost("modulation", (width + 1) * 6 * width * config.expert_modulation))
+        # On the way back come the gradients of q k v, apart and joined, and of what was found, when what follows
+        # attention in its block isn't kept any more. What later blocks had kept is free, too.
+        later = sum(layer.kept for layer in layers if layer.name in ("MLP", "caption attention"))
+        kept = sum(layer.kept for layer in layers)
+        going_back = max(0, going_back - kept, 7 * batch * slots * width * FLOAT - later)
         for layer in layers:
             blocks[layer.name] = blocks[layer.name] + layer if layer.name in blocks else layer
+    blocks["attention scores"] += LayerCost("", kept=going_back)
     shape, patterns = " x ".join(map(str, grid)), ", ".join(dict.fromkeys(config.patterns))
     title = f"{batch} clips of {shape} = {tokens:,} tokens; width {width}, depth {config.depth}, {patterns} attention"
     working = working_memory(config, grid, batch, words)
     return Cost(title, (text, levels, ends, *blocks.values()), working, *_sharing(batch, shards, threads))
 
 
-def _words_in_groups(config, batch, tokens, words, groups, size):
-    """What words cost that belong to every group of a block, beyond standing among the tokens once."""
-    width = config.width
-    copies = batch * (groups * (size + words) - tokens - words) * width * FLOAT
-    own = (width + 1) * 6 * width * config.expert_modulation
-    return LayerCost("words in groups", own, moved=4 * copies, kept=9 * copies)
+def _regrouped(rows, width, slots):
+    """What attention costs beyond its scores, where a block copies its rows into the slots of groups and back.
+
+    There are more slots than rows where words belong to every group, and where small groups are filled up.
+    """
+    # Moved: q k v and what is found, as they are copied, and in more slots by attention itself. Kept for each slot
+    # more: q k v, q and k as they meet, what is found. And once more what is found, back in its rows.
+    row = width * FLOAT
+    return LayerCost("attention scores", moved=8 * slots * row, kept=(6 * (slots - rows) + rows) * row)
 
 
 def working_memory(config, grid, batch, words=WORDS):
@@ -227,7 +241,7 @@ def working_memory(config, grid, batch, words=WORDS):
     activation, beside = batch * math.prod(grid) * config.width, words if config.text == "sequence" else 0
     in_groups = 0
     for pattern, occurrence in config.block_patterns():
-        slots, arrays = math.prod(grid), 5 if pattern in ("joint", "frame") and not beside else 6
+        slots, arrays = math.prod(grid), 5 if pattern in IN_ORDER and not beside else 6
         if beside or pattern.startswith("window"):  # groups are counted one by one, so only where they are filled up
             groups, size = _groups(pattern, grid, occurrence)
             slots = groups * (size + beside)

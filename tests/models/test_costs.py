@@ -163,7 +163,9 @@ def peak(function):
 
 
 @pytest.mark.parametrize("text", ["cross", "sequence"])
-@pytest.mark.parametrize("patterns", [("joint",), ("frame", "time")])
+@pytest.mark.parametrize(
+    "patterns", [("joint",), ("frame", "time"), ("window",), ("window:4x3x3", "skip:3"), ("window", "joint")]
+)
 def test_memory_is_what_training_and_sampling_really_take(patterns, text, plain_numpy):
     config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=patterns, text=text), (4, 8, 8), 4
     network, (latents, level, tokens) = build(config), inputs(config, (4, 8, 8), 4)
@@ -180,21 +182,8 @@ def test_memory_is_what_training_and_sampling_really_take(patterns, text, plain_
 
     draw()  # makes what is cached
     states_elsewhere = (4 + predicted.gradient_copies - 1) * weights  # weights, average, moments, summed gradients
-    assert peak(train) == pytest.approx(predicted.training_memory - states_elsewhere, rel=0.15)
+    assert peak(train) == pytest.approx(predicted.training_memory - states_elsewhere, rel=0.1)
     assert peak(draw) == pytest.approx(predicted.sampling_memory - weights, rel=0.15)
-
-
-def test_memory_of_drawing_counts_what_fills_up_windows(plain_numpy):
-    config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=("window",)), (4, 8, 8), 4
-    network, arrays = build(config), inputs(config, grid, batch)
-    predicted = costs.clip_cost(config, grid, batch)
-
-    def draw():
-        with ag.no_grad():
-            network(*arrays)
-
-    draw()
-    assert peak(draw) == pytest.approx(predicted.sampling_memory - predicted.parameters * costs.FLOAT, rel=0.15)
 
 
 def test_memory_of_the_autoencoder(plain_numpy):
