@@ -72,10 +72,10 @@ def motion_told(model, prompt, shape, frame_step, windows=None, *, path=None, pa
 
 def _pan_said(model, said, size):
     """Pans (B, 2) in pixels a frame, from what captions say: see without_camera. Its speeds are those of digits."""
-    learnt = model.notes.get("preset", {}).get("data", {}).get("pixels_per_frame", PIXELS_PER_FRAME)
+    pixels = model.learnt.get("pixels_per_frame", PIXELS_PER_FRAME)
     pans = np.zeros((len(said), 2))
     for pan, way in zip(pans, said):
         if way:
             step, speed = way
-            pan[:] = np.array(step) / np.hypot(*step) * learnt[SPEEDS.index(speed)] * min(size) / 64
+            pan[:] = np.array(step) / np.hypot(*step) * pixels[SPEEDS.index(speed)] * min(size) / 64
     return pans

@@ -271,6 +271,11 @@ class TextToVideo(Abilities):
             raise InputError(f"an overlap of {overlap} frames cuts patches of {side} frames; give a multiple of {side}")
         return window, overlap
 
+    @property
+    def learnt(self):
+        """What the weights say of the clips that they learnt, {name: plain value}; {} where they don't say it."""
+        return self.notes.get("preset", {}).get("data", {})
+
     def fingerprint(self):
         """Eight hexadecimal digits that change with any weight: printed beside a picture, they say what made it."""
         return fingerprint(self.transformer, self.autoencoder, dtype=np.float16)

@@ -317,7 +317,7 @@ def _prepare(name, kind, q, k, v, scale, query_time, key_time, runner, dtype):
         raise InputError(f"attention needs q and k as (batch, heads, tokens, width), not {q.shape} and {k.shape}")
     if q.shape[3] not in file.instances:
         raise InputError(f"{name} exists for head widths {', '.join(map(str, file.instances))}, not {q.shape[3]}")
-    dtype = format_of(q, dtype, file.types or ("float32",), name)
+    dtype = format_of(q, dtype, file.dtypes(), name)
     if scale is not None and not 0 < scale <= LARGEST_SCALE:
         raise InputError(f"attention needs a scale above 0 and up to {LARGEST_SCALE:.0e}, not {scale}")
     if (query_time is None) != (key_time is None):

@@ -83,10 +83,16 @@ class KernelFile:
         has_bfloat16 = int(architecture.rstrip("a")) >= OLDEST_FOR_BFLOAT16
         return tuple(name for name in self.types if has_bfloat16 or name != "bfloat16")
 
+    def dtypes(self, architecture=None):
+        """Those of arrays that it reads, on a GPU of this architecture or on any: float32 where it names no types."""
+        if not self.types:
+            return ("float32",)
+        return self.types if architecture is None else self.types_on(architecture)
+
     def runs(self, dtype, instance, architecture, shared_bytes):
         """Whether it reads this dtype on a GPU of this architecture that has so many bytes of shared memory a block."""
         return (
-            dtype in (self.types_on(architecture) if self.types else ("float32",))
+            dtype in self.dtypes(architecture)
             and self.target(architecture) is not None
             and max(function.shared_bytes(instance) for function in self.functions) <= shared_bytes
         )

@@ -145,8 +145,7 @@ def test_what_cannot_be_reached_means_built_in_digits(unreachable, capsys):
     assert mnist.data_problem()
     assert source_like("mnist", "test").name == "strokes"
     assert "note: built-in digits take the place of MNIST" in capsys.readouterr().err
-    trained = {"preset": {"data": {"digits": "mnist"}}}
-    model = SimpleNamespace(notes=trained, settings=SimpleNamespace(digit_size=8))
+    model = SimpleNamespace(learnt={"digits": "mnist"}, settings=SimpleNamespace(digit_size=8))
     assert clip_maker(model, 1, "include", 2, (16, 16)).source.name == "strokes"  # what evaluate judges with
     assert "take the place of MNIST" in capsys.readouterr().err
     assert source_like("strokes", "test").name == "strokes" and capsys.readouterr().err == ""

@@ -248,9 +248,7 @@ def test_without_a_gpu_a_launcher_says_what_is_missing(monkeypatch):
 
 @pytest.mark.skipif(gpu_problem() is not None, reason="no usable GPU")
 @pytest.mark.parametrize("shape", [(1, 1, 32), (65, 63, 64), (257, 130, 128)], ids=str)
-@pytest.mark.parametrize(
-    ("name", "dtype"), [(name, dtype) for name, file in FILES.items() for dtype in file.types or ("float32",)]
-)
+@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name, file in FILES.items() for dtype in file.dtypes()])
 def test_on_a_gpu_equals_the_definition(name, dtype, shape):
     runner = launch.Launcher()
     if FILES[name].target(runner.architecture) is None or (dtype == "bfloat16" and runner.architecture == "75"):

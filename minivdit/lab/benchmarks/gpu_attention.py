@@ -112,7 +112,7 @@ def _groups(problem, direction):
         name
         for name in dict.fromkeys((*BEST[kind], *FILES))
         if FILES[name].arguments is kind
-        and problem.dtype in (FILES[name].types or ("float32",))
+        and problem.dtype in FILES[name].dtypes()
         and (name not in SLOW or problem.scores <= SLOW_UP_TO)
     ]
     rivals = [f"PyTorch {name}" for name, (_, dtypes) in RIVALS.items() if problem.dtype in dtypes]

@@ -105,7 +105,7 @@ def many_numbers(names):
     for name in names:
         file, few = FILES[name], {"numbers": 1000} if gpu_timing.short() else {}
         if file.target(runner.architecture) is not None:
-            dtype = (file.types_on(runner.architecture) or ("float32",))[-1]
+            dtype = file.dtypes(runner.architecture)[-1]
             yield _cell(kernel_checks.many_numbers(name, runner, dtype, **few))
 
 

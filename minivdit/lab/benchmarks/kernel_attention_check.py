@@ -71,7 +71,7 @@ def errors(
     so that scores rise from tile to tile. apart: the arrays are views, between whose rows memory holds NaN.
     """
     generator = np.random.default_rng(seed)
-    dtype = dtype or (FILES[name].types or ("float32",))[0]
+    dtype = dtype or FILES[name].dtypes()[0]
 
     def stored(array):
         return runner.array(to_format(array, dtype))

@@ -81,7 +81,7 @@ def cases(name, runner, small=None, again=None):
     file, emulated = FILES[name], runner.library == "numpy"
     architecture = getattr(runner, "architecture", "90a")
     small = emulated if small is None else small
-    for dtype in file.types_on(architecture) or ("float32",):
+    for dtype in file.dtypes(architecture):
         if name not in attention.FILES:
             for rows, width in SMALL_ROWS if small else ROWS:
                 check = functools.partial(check_rows, name, runner, rows, width, dtype, again)
@@ -152,7 +152,7 @@ def many_numbers(name, runner, dtype=None, numbers=PAST_31_BITS):
     They hold the same 3 clips over and over, and so must the results, to the bit. (Sums over all rows, the gradients of
     biases and weights, are left out.)
     """
-    dtype = dtype or (FILES[name].types or ("float32",))[-1]
+    dtype = dtype or FILES[name].dtypes()[-1]
     return Case(f"{name} {dtype}, over {numbers:,} numbers", lambda: _check_many(name, Guarded(runner), dtype, numbers))
 
 

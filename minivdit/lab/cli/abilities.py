@@ -77,11 +77,11 @@ def going_on_from(options, model, clips):
 
     if not model.settings.digit_size:  # nobody reads what moves there
         return options.prompt
-    settings, learnt = model.settings, model.notes.get("preset", {}).get("data", {})
-    before = 0
+    settings, before = model.settings, 0
     if options.command == "extend" and options.backwards:  # so many frames come before those that are given
         before = settings.num_frames - min(settings.num_frames // 2, len(clips[0].video))
-    return going_on(options.prompt, settings.digit_size, learnt.get("pixels_per_frame", PIXELS_PER_FRAME), before)
+    pixels = model.learnt.get("pixels_per_frame", PIXELS_PER_FRAME)
+    return going_on(options.prompt, settings.digit_size, pixels, before)
 
 
 def rate_of(options, clips, faster, notes):

@@ -25,7 +25,7 @@ def say_what_to_expect(prompts, model, given=False):
     if not model.tokenizer.grammar:
         return
     prompts = [without_camera(prompt)[0] for prompt in prompts]
-    trained = model.notes.get("preset", {}).get("data", {}).get("num_digits")
+    trained = model.learnt.get("num_digits")
     for prompt in dict.fromkeys(prompt for prompt in prompts if prompt.strip() or not given):
         if text := what_is_left_open(prompt):
             note(text)

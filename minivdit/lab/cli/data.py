@@ -201,8 +201,7 @@ def _told_of_words(folder):
         few = f"fewer than {least} captions of training have" if least > 1 else "no caption of training has"
         left_out = [f"left out, since {few} them: {some(folder.left_out)}"]
     if len(silent) == len(folder.entries):
-        why = "all words of the captions are left out" if left_out else "no clip has a caption"
-        yield from (*left_out, f"{why}; a network learns to draw without one")
+        yield from (*left_out, f"{why_no_words(folder)}; a network learns to draw without one")
         return
     lengths = [caption.count(" ") + 1 for caption in folder.captions if caption]
     length = " to ".join(map(str, dict.fromkeys((min(lengths), max(lengths)))))
@@ -212,6 +211,11 @@ def _told_of_words(folder):
     yield from left_out
     if silent:
         yield f"without a caption: {some(silent)}"
+
+
+def why_no_words(folder):
+    """Of a ClipFolder in whose captions is none."""
+    return "all words of the captions are left out" if folder.left_out else "no clip has a caption"
 
 
 def counted(clips):

@@ -63,9 +63,8 @@ def evaluate(options):
     if not model.settings.digit_size:
         return evaluate_own(options, model)
     require_effect(options, "with weights that learnt digits", "clips", "nearest")
-    learnt = model.notes.get("preset", {}).get("data", {})
-    require_data(options, options.digits or learnt.get("digits"))
-    counts = [options.per_clip] if options.per_clip else learnt.get("num_digits", [1])
+    require_data(options, options.digits or model.learnt.get("digits"))
+    counts = [options.per_clip] if options.per_clip else model.learnt.get("num_digits", [1])
     if other:
         asked = {"seed": options.seed, "clips": options.prompts, "frames": options.frames or model.settings.num_frames}
         asked |= {"size": options.size or model.settings.size, "held_out": options.held_out}

@@ -43,7 +43,7 @@ def list_kernels(options):
     from ...kernels.catalogue import FILES
 
     for file in FILES.values():
-        instances, dtypes = ", ".join(map(str, file.instances)), ", ".join(file.types or ("float32",))
+        instances, dtypes = ", ".join(map(str, file.instances)), ", ".join(file.dtypes())
         there = f"sm_{file.only} only" if file.only else f"from sm_{file.architecture}"
         print(f"{file.name}  ({dtypes}; instances {instances}; {there})")
         for function in file.functions:
@@ -139,7 +139,7 @@ def run_and_compare(file, options, runner):
     for option in ("rows",) if in_attention else ("queries", "keys", "frames"):
         if getattr(options, option) is not None:
             raise InputError(f"{file.name} has no --{option}; see 'minivdit kernels emulate --help'")
-    dtype = options.dtype or (file.types or ("float32",))[0]
+    dtype = options.dtype or file.dtypes()[0]
     how = {"seed": options.seed, "runner": runner, "dtype": dtype}
     queries, keys, rows = (getattr(options, name) or usual[options.trace] for name, usual in USUAL.items())
     if in_attention:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...base.errors import InputError
 from ...base.ranks import here
-from .data import counted
+from .data import counted, why_no_words
 from .groups import (
     MINUTES,
     SEED,
@@ -146,8 +146,7 @@ def clips_of(options, preset):
     count = len(folder.clips("train").names)
     print(f"{folder.folder}: {counted(count)} to learn from, {held_out} held out; {len(folder.words)} words")
     if not folder.words:
-        why = "all words of the captions are left out" if folder.left_out else "no clip has a caption"
-        note(f"{why}, so the network learns to draw without one, and guidance has nothing to follow")
+        note(f"{why_no_words(folder)}, so the network learns to draw without one, and guidance has nothing to follow")
     if count < batch:
         note(
             f"a batch of {batch} clips is more than there are: some come several times in each (--set training.batch=N)"

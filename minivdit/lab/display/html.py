@@ -46,16 +46,11 @@ def text(tag, words, kind=""):
     return f"<{tag}{f' class={kind}' if kind else ''}>{escape(words)}</{tag}>"
 
 
-def note(words):
-    """A paragraph in small print."""
-    return text("p", words, "note")
-
-
 def table(head, rows, words=""):
     """A table of texts that can be moved sideways; the first of a row says what the row is. words: a note below."""
     titles = "".join(text("th", title) for title in head)
     lines = "".join(f"<tr>{text('th', row[0])}{''.join(text('td', cell) for cell in row[1:])}</tr>" for row in rows)
-    below = note(words) if words else ""
+    below = text("p", words, "note") if words else ""
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>{below}'
 
 

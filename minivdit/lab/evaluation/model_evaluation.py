@@ -81,13 +81,12 @@ def require_judging_memory(prompts, num_frames, size, channels=1):
 
 def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=None, speeds=None):
     """CaptionedClips of the kind that a model was trained on, of digits that it didn't see; see judge_model."""
-    notes = model.notes.get("preset", {}).get("data", {})
-    known = tuple(notes.get("speeds", USUAL_SPEEDS))
+    known = tuple(model.learnt.get("speeds", USUAL_SPEEDS))
     strange = [speed for speed in speeds or () if speed not in known]
     if strange:
         raise InputError(f"{model.name} knows no speed {shorten(strange[0])!r}; choose among {', '.join(known)}")
     return CaptionedClips(
-        digit_source(digits, "test", data) if digits else source_like(notes.get("digits", "auto"), "test", data),
+        digit_source(digits, "test", data) if digits else source_like(model.learnt.get("digits", "auto"), "test", data),
         size,
         num_frames,
         model.settings.digit_size,
@@ -95,8 +94,8 @@ def clip_maker(model, num_digits, held_out, num_frames, size, digits=None, data=
         tuple(speeds or known),
         held_out=held_out,
         synonyms=False,
-        pixels_per_frame=tuple(notes.get("pixels_per_frame", PIXELS_PER_FRAME)),
-        colors=notes.get("colors", False),
+        pixels_per_frame=tuple(model.learnt.get("pixels_per_frame", PIXELS_PER_FRAME)),
+        colors=model.learnt.get("colors", False),
     )
 
 

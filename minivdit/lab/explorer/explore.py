@@ -96,7 +96,7 @@ def describe(model):
     """Which weights these are and how they were trained, as far as they know it."""
     notes, told = model.notes, [f"Weights {model.name} ({model.fingerprint()})"]
     if notes.get("steps") is not None:
-        counts = dict.fromkeys(notes.get("preset", {}).get("data", {}).get("num_digits", ()))  # each once
+        counts = dict.fromkeys(model.learnt.get("num_digits", ()))  # each once
         digits = f" on clips of {' or '.join(map(str, counts))} digits" if counts else ""
         told.append(f"trained with this pattern for {notes['steps']:,} steps{digits}")
     return ", ".join(told) + "."

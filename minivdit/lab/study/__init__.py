@@ -10,7 +10,7 @@ that train have: to go on after a stop, and to refuse trainings of another study
 """
 
 from .compare import compare_weights
-from .patterns import PATTERNS, WORLDS, PatternStudy
+from .patterns import WORLDS, PatternStudy
 from .recipes import RecipeStudy
 from .scaling import ScalingStudy
 from .study import run_study

@@ -68,7 +68,7 @@ def kinds_of(model):
 
     The fastest digits come by themselves, too: there, links between frames have most to do.
     """
-    learnt = model.notes.get("preset", {}).get("data", {})
+    learnt = model.learnt
     speeds, pixels = learnt.get("speeds", []), learnt.get("pixels_per_frame", PIXELS_PER_FRAME)
     kinds = {"one digit": (1, None)}
     if len(speeds) > 1:
