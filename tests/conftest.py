@@ -17,6 +17,7 @@ import threadpoolctl
 
 from minivdit import autograd
 from minivdit.base import backend, files, machine, sharing
+from minivdit.data import clip_cache
 from minivdit.generation import GenerationSettings, TextToVideo
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 
@@ -75,6 +76,15 @@ def pytest_xdist_make_scheduler(config, log):
 def no_word_of_slow_kernels(monkeypatch):
     """Commands say the same where the environment sets OPENBLAS_CORETYPE, and don't measure what that costs."""
     monkeypatch.setattr(machine, "forced_kernels", lambda: None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_clip_cache(tmp_path_factory):
+    """Decoded clips are kept in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setattr(clip_cache, "cache_folder", lambda: folder)
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from minivdit.data import clip_cache
 from minivdit.generation import TextToVideo
 from minivdit.lab.cli import main as cli
 from minivdit.lab.pipeline.train import assemble
@@ -37,7 +36,6 @@ def test_an_example_writes_the_picture_it_names(path, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINIVDIT_SHORT", "1")
     monkeypatch.setattr(TextToVideo, "load", staticmethod(untrained))
-    monkeypatch.setattr(clip_cache, "cache_folder", lambda: tmp_path / "cache")
     runpy.run_path(str(path))
     printed = capsys.readouterr().out
     written = [found.name for found in tmp_path.iterdir() if found.is_file()]

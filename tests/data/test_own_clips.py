@@ -13,19 +13,13 @@ from PIL import Image
 
 from minivdit.base import config
 from minivdit.base.errors import InputError
-from minivdit.data import ClipSettings, clip_cache, open_folder
+from minivdit.data import ClipSettings, open_folder
 from minivdit.data.own_clips import ClipFolder
 from minivdit.lab.display import write_clip
 from minivdit.models import Autoencoder, AutoencoderConfig, Tokenizer, VideoDiT, VideoDiTConfig
 from minivdit.training.tasks import AutoencoderTask, TransformerTask
 
 TINY = ClipSettings(size=(8, 8), num_frames=4, channels=1, frames_per_second=0, held_out=0)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(clip_cache, "cache_folder", lambda: folder)
 
 
 def ramp(count, height=8, width=8, channels=1):

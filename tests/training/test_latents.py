@@ -10,7 +10,7 @@ import pytest
 from minivdit import autograd as ag
 from minivdit.base.backend import blas_threads
 from minivdit.base.config import plain
-from minivdit.data import ClipSettings, clip_cache, open_folder
+from minivdit.data import ClipSettings, open_folder
 from minivdit.models import Tokenizer, VideoDiT, make_autoencoder
 from minivdit.training import presets
 from minivdit.training.checkpoint import save_checkpoint
@@ -21,12 +21,6 @@ from minivdit.training.tasks import TransformerTask
 SEEN = ClipSettings(size=(16, 16), num_frames=4, frames_per_second=0, fit="crop", held_out=0)
 GREY = dataclasses.replace(SEEN, channels=1)
 CONFIG = presets.get("tiny").autoencoder
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(clip_cache, "cache_folder", lambda: folder)
 
 
 @pytest.fixture

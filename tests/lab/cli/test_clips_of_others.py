@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from minivdit.data import ClipSettings, clip_cache, open_folder
+from minivdit.data import ClipSettings, open_folder
 from minivdit.generation import TextToVideo
 
 av = pytest.importorskip("av", reason="PyAV is missing: pip install 'minivdit[mp4]'")
@@ -41,10 +41,7 @@ def clips(tmp_path_factory):
         for path in found:
             shutil.copy(path, folder)
             lines.write(json.dumps({"file_name": path.name, "text": f"a clip called {path.stem}"}) + "\n")
-    cache = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clip_cache, "cache_folder", lambda: cache)
-        yield folder
+    return folder
 
 
 def of_film(path):

@@ -31,12 +31,10 @@ def test_digits_are_shown_in_colour(run, tmp_path, refused):
 
 
 @pytest.fixture
-def clips(tmp_path, monkeypatch):
+def clips(tmp_path):
     """A folder of two clips with captions, one without, and three things that can't be used."""
-    from minivdit.data import clip_cache
     from minivdit.lab.display import write_clip
 
-    monkeypatch.setattr(clip_cache, "cache_folder", lambda: tmp_path / "cache")
     folder, generator = tmp_path / "clips", np.random.default_rng(0)
     for name, frames, channels in (("a.gif", 12, 3), ("b.gif", 6, 1), ("d.gif", 8, 3)):
         write_clip(folder / name, generator.integers(0, 256, (frames, 24, 32, channels), dtype=np.uint8))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivdit.data import ClipSettings, clip_cache, reading
+from minivdit.data import ClipSettings, reading
 from minivdit.data.reading import open_clip
 from minivdit.generation import TextToVideo
 from minivdit.lab.cli.main import build_parser
@@ -29,14 +29,6 @@ def train(*settings):
 
 TRAIN = train(SMALL, HELD_OUT, FIRST)
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0)}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setattr(clip_cache, "cache_folder", lambda: folder)
-        yield
 
 
 def squares(folder, captions=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivdit.base.errors import InputError
-from minivdit.data import ClipSettings, clip_cache, open_folder
+from minivdit.data import ClipSettings, open_folder
 from minivdit.lab.evaluation import own_clips
 from minivdit.lab.evaluation.own_clips import judge_own, nearest
 from minivdit.lab.pipeline.train import assemble
@@ -14,12 +14,6 @@ from minivdit.models import Tokenizer, VideoDiT, make_autoencoder
 from minivdit.training import presets
 
 SEEN = ClipSettings(size=(16, 16), num_frames=4, frames_per_second=0, channels=1, held_out=0.3)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(clip_cache, "cache_folder", lambda: folder)
 
 
 @pytest.fixture
