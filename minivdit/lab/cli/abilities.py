@@ -193,7 +193,7 @@ def add_interpolate(commands):
       minivdit interpolate clip.gif "a 3 moving right" --factor 3
     """
     parser = add_drawing_from_files(commands, interpolate, text)
-    parser.add("--factor", whole(2, 1000), "how many times as many frames there will be", 2)
+    parser.add("--factor", whole(2, 1000), "multiply the number of frames by this", 2)
 
 
 def interpolate(options):

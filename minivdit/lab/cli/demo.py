@@ -19,7 +19,7 @@ def add_demo(commands):
     text = """Train a small model and let it draw, in under 10 minutes.
 
     The model is trained on built-in digits. It draws clips, which are judged beside real ones. Nothing is downloaded.
-    If the demo is stopped, the same command goes on.
+    If the demo is stopped, give the same command again: it goes on.
 
     examples:
       minivdit demo
@@ -28,7 +28,7 @@ def add_demo(commands):
     """
     parser = commands.add(demo, text)
     parser.add("--out", output_folder, "folder for everything that it makes", "demo")
-    parser.add("--minutes", MINUTES, "how long to train; drawing takes some more", 8)
+    parser.add("--minutes", MINUTES, "minutes of training; drawing takes some more", 8)
     parser.add("--preset", str, "which preset to train", "quick", metavar="PRESET")
     parser.add("--prompts", whole(2), "how many clips to draw and judge", 64)
     parser.add("--seed", seed, SEED, 0)

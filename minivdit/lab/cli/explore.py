@@ -13,9 +13,10 @@ from .options import names, output_file, whole
 def add_explore(commands):
     text = """Write a page that shows where each patch looks.
 
-    A clip is drawn, and written as one HTML page. A click on a patch shows which patches it attended to. The page needs
-    no network. Several weights are shown side by side, each with the attention pattern that it was trained with.
-    --restrict shows the first weights in other patterns, too; they weren't trained for those, and the page says so.
+    A clip is drawn and written as one HTML page. Click on a patch to see which patches it attended to. The page needs
+    no network. Several weights are shown side by side, each with the attention pattern of its training.
+
+    --restrict also shows the first weights with other patterns. They weren't trained with those, and the page says so.
 
     examples:
       minivdit explore "a 3 moving right"

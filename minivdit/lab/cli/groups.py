@@ -16,7 +16,7 @@ WEIGHTS = """\
 def add_device(parser):
     device = "where to compute; gpu needs CuPy, auto takes it if it is there"
     parser.add("--device", ("cpu", "gpu", "auto"), device, "cpu")
-    kernels = "compute by minivdit's own kernels, CUDA's on a GPU and Numba's on a CPU; off leaves all to CuPy or NumPy"
+    kernels = "compute with minivdit's kernels: CUDA's on a GPU, Numba's on a CPU; off uses only CuPy or NumPy"
     parser.add("--kernels", ("on", "off"), kernels, "on")
 
 
@@ -41,7 +41,7 @@ def add_digits(parser, default="auto", usual="auto"):
     """Which digits clips are made of. usual: the default in words."""
     parser.add("--data", path, "folder of MNIST (default: $MINIVDIT_DATA, or else the cache folder)", metavar="DIR")
     digits = (
-        "mnist is fetched if it isn't there; strokes are drawn by a pen that is built in; auto is mnist if it is "
+        "mnist is fetched if it isn't there; strokes are drawn by a built-in pen; auto is mnist if it is "
         f"there, otherwise strokes (default: {usual})"
     )
     parser.add("--digits", ("auto", "mnist", "strokes"), digits, default)

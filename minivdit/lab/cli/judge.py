@@ -146,9 +146,9 @@ def save(out, text):
 def add_card(commands):
     text = """Say what a file of weights, or of clips, is.
 
-    Of weights it says what they learnt from, by which command, how long it took, and how good they are. The figures
-    come from files that 'minivdit evaluate --out' wrote for the same weights. Of a clip it says the caption, the seed
-    and what drew it.
+    For weights it prints what they learnt from, by which command, how long it took, and how good they are. The figures
+    come from files that 'minivdit evaluate --out' wrote for the same weights. For a clip it prints the caption, the
+    seed and what drew it.
 
     examples:
       minivdit card

@@ -59,7 +59,7 @@ def add_compile(commands):
     """
     parser = commands.add(compile_kernels, text, name="compile")
     parser.add("name", str, "kernel files (default: all)", nargs="*", metavar="NAME")
-    several = "such as 80 or 90a; may be given several times (default: all)"
+    several = "a GPU architecture, such as 80 or 90a; may be given several times (default: all)"
     parser.add("--architecture", str, several, action="append", metavar="N")
     parser.add("--compiler", ("nvcc", "nvrtc"), "which compiler (default: the first that is there)")
 
@@ -92,15 +92,17 @@ def add_emulate(commands):
     parser.add("--trace", bool, "show step by step what threads of one block do")
     parser.add("--threads", COUNT, "how many threads the trace shows", 2)
     parser.add("--block", whole(0), "the block that the trace shows", 0)
-    parser.add("--queries", COUNT, "attention (default: 70, or 6 with --trace)")
-    parser.add("--keys", COUNT, "attention (default: 50, or 4 with --trace)")
-    parser.add("--frames", COUNT, "attention: tokens lie in N frames, and none sees a later one (default: all see all)")
-    parser.add("--rows", COUNT, "all other kernels (default: 70, or 6 with --trace)")
-    parser.add("--width", whole(1, 10_000), "entries of a row; 32, 64 or 128 of an attention head", 32)
-    dtype = "of the arrays (default: the first that the kernel reads)"
+    parser.add("--queries", COUNT, "of attention: number of queries (default: 70, or 6 with --trace)")
+    parser.add("--keys", COUNT, "of attention: number of keys (default: 50, or 4 with --trace)")
+    parser.add(
+        "--frames", COUNT, "of attention: tokens are in N frames, and none sees a later one (default: all see all)"
+    )
+    parser.add("--rows", COUNT, "of all other kernels: number of rows (default: 70, or 6 with --trace)")
+    parser.add("--width", whole(1, 10_000), "entries of a row; of an attention head 32, 64 or 128", 32)
+    dtype = "format of the arrays (default: the first that the kernel reads)"
     parser.add("--dtype", DTYPES, dtype)
     parser.add("--seed", seed, "seed of the numbers and the threads' order", 0)
-    parser.add("--sanitize", bool, "with AddressSanitizer: finds accesses out of bounds")
+    parser.add("--sanitize", bool, "use AddressSanitizer, which finds accesses out of bounds")
 
 
 def emulate_kernel(options):

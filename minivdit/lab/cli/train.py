@@ -60,7 +60,7 @@ def add_train(commands):
     parser.add("--start", path, weights)
     parser.add("--resume", bool, "fail unless --out holds a run to resume")
     parser.add("--steps", whole(1, 10**9), "training steps of the transformer (default: the preset's)")
-    parser.add("--minutes", MINUTES, "train for about this long (default: until all steps are done)")
+    parser.add("--minutes", MINUTES, "train for about this many minutes (default: until all steps are done)")
     parser.add("--seed", seed, SEED, 0)
     add_digits(parser, None, "the preset's")
     add_device(parser)
