@@ -13,7 +13,7 @@ INF = math.inf
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95% interval, NaN where there is none. n: clips that have a value."""
+    """A mean with its 95% interval, NaN where there is none. n: clips (or runs) that have a value."""
 
     mean: float
     low: float
@@ -28,7 +28,16 @@ class Estimate:
     @classmethod
     def average(cls, values):
         """Of any values: normal interval; without ends for a single value."""
-        return cls._of(values, _around)
+        return cls._of(values, lambda mean, known: _around(mean, known, NORMAL) if len(known) > 1 else (-INF, INF))
+
+    @classmethod
+    def over_runs(cls, values):
+        """Of one figure a run, a few runs that differ in their seed: Student's t interval; none for a single run."""
+
+        def interval(mean, known):
+            return _around(mean, known, student_t(len(known) - 1)) if len(known) > 1 else (math.nan, math.nan)
+
+        return cls._of(values, interval)
 
     @classmethod
     def _of(cls, values, interval):
@@ -73,9 +82,9 @@ def as_table(columns, forms):
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
 
 
-def _around(mean, values):
-    """(low, high): the normal 95% interval around the mean of values."""
-    half = NORMAL * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else INF
+def _around(mean, values, width):
+    """(low, high), so many standard errors around the mean of values."""
+    half = width * float(values.std(ddof=1)) / math.sqrt(len(values))
     return mean - half, mean + half
 
 

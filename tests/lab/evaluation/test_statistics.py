@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from minivdit.lab.evaluation.statistics import holm, mcnemar, paired, resampled_difference, spread, student_p, student_t
+from minivdit.lab.evaluation.statistics import (
+    Estimate,
+    holm,
+    mcnemar,
+    paired,
+    resampled_difference,
+    spread,
+    student_p,
+    student_t,
+)
 
 
 def test_mcnemar_is_the_exact_binomial_test_of_pairs_that_differ():
@@ -19,6 +28,13 @@ def test_holm_multiplies_the_smallest_by_all_and_never_falls():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, math.nan, 0.9])[::2] == [1, 1] and math.isnan(holm([0.5, math.nan, 0.9])[1])
     assert holm([]) == []
+
+
+def test_few_runs_have_students_interval():
+    few = Estimate.over_runs([1.0, 2.0, 3.0])
+    half = 4.302653 / 3**0.5  # the table's t of two degrees of freedom, times the standard error
+    assert (few.mean, few.low, few.high) == pytest.approx((2, 2 - half, 2 + half), abs=1e-5)
+    assert np.isnan(Estimate.over_runs([1.0]).low)
 
 
 @pytest.mark.parametrize(("degrees", "t"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (10, 2.2281)])
