@@ -143,8 +143,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The solid and the dashed line start along "in proportion to frames": in short clips the part with $N d^2$ is the larger one.
-Then they bend upwards, as the part with $N^2 d$ takes over. The two parts of the solid line are equal where
+At first the solid and the dashed line run along "in proportion to frames", because in short clips the part with $N d^2$
+is the larger one. Then they bend upwards, because the attention part grows faster than the number of frames. The two
+parts of the solid line are equal where
 
 $$24\, N d^2 = 4\, N^2 d \quad\Longleftrightarrow\quad N = 6\, d.$$
 """
@@ -157,13 +158,13 @@ for d in (128, 1152, 3072):
 
 # %% [markdown]
 r"""
-So "10,000 times" is exact for the scores. A whole block comes near it only if the clip is very long. A whole *system* has
-more parts that grow in proportion to the length, such as the autoencoder. (The number of sampling steps multiplies every
-part alike.)
+So "10,000 times" is exact for the scores. A whole block comes near it only if the clip is very long. A whole *system*
+has more parts that grow in proportion to the length, such as the autoencoder. (The number of sampling steps multiplies
+the cost of all blocks alike.)
 
 ## Predicted, then measured
 
-**Claim.** The formula predicts how time grows, on your machine, today.
+**Claim.** The formula predicts how the time grows with the length of a clip, on your machine.
 
 No network runs faster than the machine's matrix products. `machine.matmul_speed` measures their speed, in FLOPs per second.
 So we have a lower bound:
@@ -223,11 +224,12 @@ The measured line lies above the predicted one, for three reasons. Softmax, norm
 products. Small matrices don't reach full speed. And each call has a fixed cost, which is most of the time of the shortest
 clips. (If one point sticks out, another program was using the machine.)
 
-As clips get longer, the two lines get the same slope. That is what you want from a prediction: you know before you start
-whether twice the length takes twice or four times as long.
+As clips get longer, the slopes of the two lines come closer to each other. So before you start, you know about how much
+longer a clip of twice the length takes.
 
-Memory can be predicted, too. Training keeps the arrays that the pullbacks will need. `clip_cost` adds up their sizes, as
-NumPy's operations keep them. Compiled operations (Numba) keep somewhat less.
+Memory can be predicted, too. Training keeps the arrays that the pullbacks will need. `clip_cost` adds up the sizes of
+the arrays that NumPy's operations keep. Compiled operations (Numba) keep somewhat less, so the measured number may be
+lower.
 """
 
 # %%
@@ -257,9 +259,12 @@ If scores are too expensive, let fewer tokens look at each other. In this projec
 pattern](glossary.md#attention-pattern) is a partition of the tokens into groups. Attention happens inside each group.
 
 - `frame`: all tokens of one frame.
-- `time`: the tokens at one place, in all frames. With `frame`, block by block, this is factorised attention.
-- `window:2x2x2`, [window attention](glossary.md#window-attention): boxes of 2 frames by 2 x 2 places. In every second block the boxes are shifted by half a box.
-- `skip:2`: every second token of the clip; in the next block, every second pair of neighbours.
+- `time`: the tokens at one place, in all frames. If `frame` and `time` alternate from block to block, this is
+  factorised attention.
+- `window:2x2x2`, [window attention](glossary.md#window-attention): boxes of 2 frames by 2 x 2 places. In every second
+  block the boxes are shifted by half a box.
+- `skip:2`: every second token of the clip is in one group, and the rest in the other. In the next block it is every
+  second pair of neighbours.
 - `joint`: all tokens.
 
 The number of pairs is the sum over the groups $g$ of their sizes squared:
@@ -337,9 +342,10 @@ r"""
 (Shifted windows leave small boxes at the edges of the clip. The library fills them up to full size, and the fill costs as
 much as real tokens. A larger clip has fewer such boxes, relative to its size.)
 
-With attention inside frames only, no information passes from one frame to another, however deep the network is. Such a clip
-is a pile of unrelated pictures. Factorised attention *does* link all frames: it takes two blocks, and the way leads
-through one particular token. Full attention links everything at once, at the highest price.
+With attention inside frames only, no information passes from one frame to another, however deep the network is. Its
+frames are drawn independently of each other. Factorised attention *does* link all tokens. But two tokens that differ in
+both frame and place need two blocks, and the information has to pass through one particular token between them. Full
+attention links all tokens in one block, at the highest price.
 
 The table doesn't say which pattern draws better clips, because distance isn't quality. To know that, you need equal training
 budgets, several seeds, and a measurement.
@@ -377,8 +383,9 @@ r"""
 
 Worked solutions are in [solutions/12_the_bill](solutions/12_the_bill.ipynb).
 
-**1. Looking back.** A clip that is drawn frame by frame can't look ahead. For a grid (T, H, W): the number of pairs if each
-token looks at all tokens of its own frame and of the `back` frames before it. (The first frames have fewer before them.)
+**1. Looking back.** A clip that is drawn frame by frame can't look ahead. Each token looks at all tokens of its own
+frame and of the `back` frames before it. (The first frames have fewer frames before them.) Return the number of pairs
+(query, key) for a `grid` (T, H, W).
 """
 
 
@@ -391,9 +398,10 @@ check.ch12_pairs(pairs_looking_back)
 
 # %% [markdown]
 r"""
-**2. A block that reads.** Add two things to the table of products: the MLP is `ratio` times as wide as the tokens, not 4
-times; and after self-attention the tokens attend to a caption of `words` words, in cross-attention with its own
-projections for queries, keys, values and output. How many FLOPs, for one head or many?
+**2. A block that reads.** Change the table of products in two ways. The MLP is `ratio` times as wide as the tokens,
+instead of 4 times. After self-attention comes cross-attention, in which the tokens attend to the `words` words of a
+caption, also of this width. It has four more (width, width) projections: for queries, keys, values and output. Return
+the FLOPs of the block. (The number of heads doesn't matter.)
 """
 
 
@@ -406,8 +414,9 @@ check.ch12_block(block)
 
 # %% [markdown]
 r"""
-**3. What a budget buys.** You may spend `budget` times the cost of a textbook block on a single frame of `places` tokens.
-How many whole frames can a clip have, if all its tokens attend to each other?
+**3. What a budget buys.** One frame has `places` tokens of width `width`. The block of the table above costs
+$C$(`places`, `width`) for this frame. You may spend `budget` times as much on one block for a whole clip. How many
+whole frames can the clip have, if all its tokens attend to each other?
 """
 
 
@@ -420,9 +429,10 @@ check.ch12_longest(longest)
 
 # %% [markdown]
 r"""
-**4. Train within a budget.** `stills` trains a small transformer on clips that show one random picture in all 8 frames, each
-frame under its own noise. The network has to say what the picture was. Its best error from one frame is 1/2, from all eight
-1/9 (why?). Reach an error of 0.125 or less with at most $4 \cdot 10^9$ FLOPs. This first attempt does neither:
+**4. Train within a budget.** `stills` trains a small transformer on clips that show one random picture in all 8 frames.
+Each frame has its own noise, and the network predicts the picture without noise. The smallest possible error is 1/2 if
+it uses one frame, and 1/9 if it uses all eight (why?). Reach an error of 0.125 or less with at most $4 \cdot 10^9$
+FLOPs. This first attempt does neither:
 """
 
 # %%
@@ -438,9 +448,9 @@ check.ch12_budget(choose)
 
 # %% [markdown]
 r"""
-**5. Break it.** In the table of distances, shift no windows: use `["window:4x4x4"]`, one block that is repeated for ever.
-Say first what the distance will be, then compute it. Then add a second pattern with other sides, such
-as `"window:8x4x4"`. Which sides make the distance finite, what do they cost, and what do they have in common?
+**5. Break it.** In the table of distances, don't shift the windows: use `["window:4x4x4"]`, a list of one block that is
+repeated without end. Say first what the distance will be, then compute it. Then add a second pattern with other sides,
+such as `"window:8x4x4"`. Which sides make the distance finite? What do they cost, and what do they have in common?
 
 **6. An open question.** Six blocks may together compute at most a quarter of the pairs of six `joint` blocks, on 8 x 8 x 8
 tokens. Which six patterns would you choose for digits that move, and which for a camera that pans? Say what has to be
@@ -451,18 +461,19 @@ linked with what, and which measurement would change your mind.
 r"""
 ## In practice
 
-- **Factorised attention** is in early video transformers such as **Latte** ([Ma et al. 2024](references.md#ma-2024)), and
-  in **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
-- **Full attention** is in **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et al.
-  2024](references.md#kong-2024)). Strong compression in the autoencoder and fast kernels make it affordable.
+- **Factorised attention** is in early video transformers such as **Latte** ([Ma et al. 2024](references.md#ma-2024)),
+  and in **Open-Sora** up to 1.2 ([Zheng et al. 2024](references.md#zheng-2024)).
+- **Full attention** is in **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **HunyuanVideo** ([Kong et
+  al. 2024](references.md#kong-2024)). Strong compression in the autoencoder and fast kernels make it affordable.
 - **Skips** ([Skiparse](glossary.md#skiparse)) are from **Open-Sora Plan** ([Lin et al. 2024](references.md#lin-2024)).
-- **The cheapest token** is one that isn't there. Twice the compression of height and width leaves a quarter of the tokens
-  and a sixteenth of the scores. That is why [chapter 9](09_latent_diffusion.ipynb) comes before long clips.
+- **Fewer tokens** save most. If the autoencoder makes height and width half as large again, a quarter of the tokens and
+  a sixteenth of the scores are left. This is why latents ([chapter 9](09_latent_diffusion.ipynb)) come before long
+  clips.
 
 ## Further reading
 
 - [Kaplan et al. 2020](references.md#kaplan-2020), section 2.1: the same counting for language models.
 - Here: `minivdit/models/costs.py`, where every figure of this chapter comes from, and `minivdit/models/patterns.py`.
 
-Next: [chapter 13](13_the_kernel_ladder.ipynb), how a GPU pays it.
+Next: [chapter 13](13_the_kernel_ladder.ipynb), how attention is computed fast on a CPU and on a GPU.
 """

@@ -15,8 +15,8 @@ from minivdit.models.patterns import average_attention_distance
 
 # %% [markdown]
 r"""
-**1. Looking back.** Frame t looks at itself and at the `back` frames before it, but there are only t of those. Each pair of
-frames has (H W)² pairs of tokens.
+**1. Looking back.** Frame t looks at itself and at the `back` frames before it. But only t frames come before frame t,
+so it looks at most at these. Each pair of frames has (H W)² pairs of tokens.
 """
 
 
@@ -30,9 +30,10 @@ check.ch12_pairs(pairs_looking_back)
 
 # %% [markdown]
 r"""
-**2. A block that reads.** Self-attention's four projections are 8 N d². The MLP's two products are 4 r N d² together. In
-cross-attention queries and output are made from N tokens (4 N d²), keys and values from M words (4 M d²), and each of
-the N x M pairs takes 4 d, as in self-attention.
+**2. A block that reads.** Let the clip have N tokens, the caption M words, and let r be the ratio. Self-attention's
+four projections cost 8 N d². The MLP's two products cost 4 r N d² together. In cross-attention queries and output are
+made from N tokens (4 N d²), and keys and values from M words (4 M d²). Each of the N x M pairs costs 4 d, as in
+self-attention.
 """
 
 
@@ -47,8 +48,8 @@ check.ch12_block(block)
 
 # %% [markdown]
 r"""
-**3. What a budget buys.** Count up until the next frame is too expensive. The quadratic formula does it at once, but is
-easier to get wrong.
+**3. What a budget buys.** Add frames until the next one would be too expensive. The formula for quadratic equations
+gives the number at once, but it is easier to get wrong.
 """
 
 
@@ -65,9 +66,9 @@ check.ch12_longest(longest)
 
 # %% [markdown]
 r"""
-**4. Train within a budget.** Look at what has to be linked: the same place in all frames, and nothing else. `time` links
-just that, for 8 pairs a token instead of 288. So more of the budget is left for steps. With eight frames, each
-of signal-to-noise ratio 1, the mean has a ratio of 8, and the best guess is off by 1 / (1 + 8).
+**4. Train within a budget.** Look at what has to be linked: the same place in all frames, and nothing else. `time`
+links just that, for 8 pairs a token instead of 288. So more of the budget is left for steps. Each frame has a
+signal-to-noise ratio of 1. The mean of eight frames has a ratio of 8, so the error of the best guess is 1 / (1 + 8).
 
 `joint` contains the solution as well, but it must first *learn* which 8 of 288 tokens to look at. It doesn't get
 that far within the budget. And `frame` stays at 1/2, because it never sees another frame.
@@ -86,9 +87,10 @@ check.ch12_budget(choose)
 
 # %% [markdown]
 r"""
-**5. Break it.** Without a shift the distance is infinite: a token never leaves its box, however many blocks follow. It is the
-same failure as `frame`, with boxes for frames. A second partition repairs it if its borders lie elsewhere along *every* axis.
-Longer boxes along one axis don't: nothing crosses the borders of the other two. Boxes of side 3 do, and they are cheap.
+**5. Break it.** Without a shift the distance is infinite: information never leaves its box, however many blocks follow.
+`frame` fails in the same way, and its boxes are the frames. A second partition repairs this if its borders lie
+elsewhere along *every* axis. Boxes that are longer along one axis only don't repair it, because nothing crosses the
+borders along the other two. Boxes of side 3 repair it, and they are cheap.
 """
 
 # %%
@@ -109,8 +111,9 @@ assert np.isfinite(average_attention_distance(["window:4x4x4", "window:3x3x3"], 
 
 # %% [markdown]
 r"""
-**6. An open question.** There is no right answer. A digit that moves must meet itself at *another* place of the next frame:
-`time` alone never links these two directly, a window of 2 frames and a few places does. A camera that pans moves everything by the
-same step, so it helps to compare whole frames: one `joint` block among five cheap ones costs a sixth of six `joint` blocks. The
-measurement that would decide is chapter 10's: consistency and motion at equal training FLOPs, for several seeds.
+**6. An open question.** There is no right answer. A digit that moves is at *another* place in the next frame. `time`
+alone never links these two places directly, but a window of 2 frames and a few places does. A camera that pans moves
+everything by the same step, so it helps to compare whole frames. One `joint` block among five cheap ones computes
+little more than a sixth of the pairs of six `joint` blocks. The measurement that would decide is chapter 10's:
+consistency and motion at equal training FLOPs, for several seeds.
 """
