@@ -12,8 +12,9 @@ out for three GPUs what limits each rung.
 intensity](glossary.md#arithmetic-intensity) and a [roofline](glossary.md#roofline) are. How tiles, registers, tensor
 cores, swizzles and asynchronous copies each remove one reason for being slow.
 
-**You need:** [chapter 5](05_attention.ipynb) (online softmax), Numba (`pip install 'minivdit[fast]'`), and a C++ compiler
-(`g++`). You need no GPU. Where one would be timed, the notebook looks for one and says "not measured" if there is none.
+**You need:** [chapter 5](05_attention.ipynb) (online softmax), Numba (`pip install 'minivdit[fast]'`), and a C++
+compiler (`g++`). You need no GPU. The last section times the kernels on a GPU if there is one, and says "not measured"
+if there is none.
 
 ![Registers, shared memory, cache and global memory, with their sizes](pictures/13.svg)
 """
@@ -105,9 +106,10 @@ measure("loop", loop)
 
 # %% [markdown]
 r"""
-**Products.** In the loop, every score reads a whole row of the keys again. A library for matrix products (BLAS) keeps pieces
-of both matrices in registers, so that each number it reads serves many multiply-adds. Numba hands `np.dot` to such a
-library. `FAST` lets the compiler add numbers in another order than written. Then it can work on 8 or 16 of them at a time.
+**Products.** In the loop, every score reads a whole row of the keys again. A library for matrix products (BLAS) keeps
+pieces of both matrices in registers, so that each number it reads serves many multiply-adds. Numba hands `np.dot` to
+such a library. `FAST` lets the compiler add numbers in another order than the code says. Then it can work on 8 or 16 of
+them at a time.
 """
 
 # %%
@@ -187,14 +189,14 @@ measure("fused", fused_with(math.exp))
 
 # %% [markdown]
 r"""
-**A vectorised exponential.** Most of the time that is left goes into `math.exp`, a call for each score. There is a faster
-way. Let $n$ be $x / \ln 2$, rounded to a whole number, and $r = x - n \ln 2$ the small rest. Then
+**A vectorised exponential.** Most of the time that is left goes into `math.exp`, which is called for each score. There
+is a faster way. Let $n$ be $x / \ln 2$, rounded to a whole number, and let $r = x - n \ln 2$ be the small rest. Then
 
 $$e^x = 2^n\, e^r.$$
 
-For so small an $r$ a polynomial of degree 7 is exact to the last bit. And $2^n$ needs no arithmetic: a float keeps its
-exponent in 8 bits of its own, and $n$ is added there. So `exp` in `minivdit/autograd/compiled/scalars.py` has only sums,
-products and shifts. A compiler does these for 8 or 16 scores at a time.
+For so small an $r$ a polynomial of degree 7 is exact to the last bit. And $2^n$ needs no power function: 8 bits of a
+float hold its exponent, and $n$ is added to these bits. So `exp` in `minivdit/autograd/compiled/scalars.py` has only
+sums, products and shifts. A compiler does these for 8 or 16 scores at a time.
 """
 
 # %%
@@ -222,13 +224,13 @@ assert rungs[0] > 4 * rungs[3] and rungs[2] > rungs[3]
 
 # %% [markdown]
 r"""
-On a CPU, minivdit uses the last rung (`minivdit/autograd/compiled/attention_loops.py`). It adds masks, the normalisation and
-rotation of queries and keys, and the backward pass. Its NumPy form uses tiles, too, but each pass over a tile is a call
-of its own.
+On a CPU, minivdit uses the last rung (`minivdit/autograd/compiled/attention_loops.py`). There the same loop also
+handles masks, normalises and rotates queries and keys, and has a backward pass. The NumPy version uses tiles, too, but
+it makes a separate NumPy call for each pass over a tile.
 
-A GPU is slow for the same reasons: numbers are read too often, from too slow a memory, and scores are written that nobody
-needs. The rungs on a GPU remove these first. The later rungs concern what a CPU does by itself. Here is the whole ladder of
-[kernels](glossary.md#kernel):
+A plain kernel on a GPU is slow for the same reasons. It reads numbers too often, from too slow a memory, and it writes
+all scores to that memory. The first rungs on a GPU remove these reasons. The later rungs do by hand what a CPU does by
+itself, such as fetching numbers before they are needed. Here is the whole ladder of [kernels](glossary.md#kernel):
 """
 
 # %%
@@ -241,10 +243,10 @@ for name in LADDER:
 r"""
 ## A GPU in four numbers
 
-A GPU has dozens of [multiprocessors](glossary.md#multiprocessor). Each runs *blocks* of threads, of which 32 at a time (a
-[warp](glossary.md#warp)) run in step. The threads of a block share a small fast memory, the [shared
-memory](glossary.md#shared-memory). The large [global memory](glossary.md#global-memory) is far away and slow. Here are three
-GPUs with the peak rates of their data sheets. No program quite reaches these.
+A GPU has dozens of [multiprocessors](glossary.md#multiprocessor). Each runs *blocks* of threads. In a block, 32 threads
+at a time (a [warp](glossary.md#warp)) run in step. The threads of a block share a small fast memory, the [shared
+memory](glossary.md#shared-memory). The large [global memory](glossary.md#global-memory) is far away and slow. Here are
+three GPUs with the peak rates of their data sheets. No program quite reaches these rates.
 
 | | 16-bit tensor cores | fp32 | global memory | multiprocessors |
 |---|---|---|---|---|
@@ -252,7 +254,7 @@ GPUs with the peak rates of their data sheets. No program quite reaches these.
 | A100, 40 GB (2020, sm_80) | 312 | 19.5 | 1,555 | 108 |
 | H100 SXM (2022, sm_90) | 989 | 67 | 3,350 | 132 |
 
-Divide: how many FLOPs can be done while one byte arrives?
+We divide them. How many FLOPs can be done while one byte arrives?
 """
 
 # %%
@@ -266,9 +268,9 @@ for name, (tensor, plain, bandwidth) in GPUS.items():
 
 # %% [markdown]
 r"""
-A program that does fewer FLOPs for each byte than that waits for memory, however fast the arithmetic is. The number of FLOPs
-for each byte that it moves is its *arithmetic intensity* $I$. With the peak rate $F$ and the bandwidth $B$ of the GPU, the
-*roofline* ([Williams et al. 2009](references.md#williams-2009)) is
+A program that does fewer FLOPs for each byte than these numbers waits for memory, however fast the arithmetic is. The
+number of FLOPs that a program does for each byte that it moves is its *arithmetic intensity* $I$. With the peak rate
+$F$ and the bandwidth $B$ of the GPU, the *roofline* ([Williams et al. 2009](references.md#williams-2009)) is
 
 $$\text{FLOP/s} \le \min(F,\ I B).$$
 
@@ -287,8 +289,9 @@ print(naive[start : naive.index("\n}", start) + 2])
 
 # %% [markdown]
 r"""
-You have no GPU at hand? `Emulation` compiles the same file with `g++`, against a header that defines CUDA's words for a CPU.
-Threads take turns on the CPU, and barriers really hold them up. The result must agree with attention in float64:
+`Emulation` runs the kernel without a GPU. It compiles the same file with `g++`, with a header that defines CUDA's words
+for a CPU. The threads take turns on the CPU, and wait for each other where the kernel says so. The result must agree
+with attention in float64:
 """
 
 
@@ -306,8 +309,8 @@ assert close(errors)
 # %% [markdown]
 r"""
 The trace shows what two threads of each kernel did, for 3 queries and 4 keys. Now let them report what they *read*. The
-emulation compiles any text that we give it. So we add to each read in the source a note that says how many bytes it is. Then
-we run the kernel and count the notes.
+emulation compiles any text that we give it. So to each read in the source we add a note that says how many bytes are
+read. Then we run the kernel and add up the notes.
 """
 
 
@@ -350,10 +353,10 @@ print(f"{flops / sum(asked.values()):.2f} FLOPs for each byte asked for")
 
 # %% [markdown]
 r"""
-**Claim.** Rung 1 asks for about four bytes for every FLOP. Caches serve a part of these requests, since neighbouring threads
-ask for the same numbers at the same time. But even if each number came from memory only once, the N² scores cost too much.
-They are written, read for the maximum, read for the sum, written as weights, and read once more. That is 20 bytes for each
-score and 4 d FLOPs, so
+**Claim.** Rung 1 asks for about four bytes for every FLOP. Caches serve a part of these requests, since neighbouring
+threads ask for the same numbers at the same time. But even if each number came from memory only once, the N² scores
+cost too much. They are written, read for the maximum, read for the sum, written as weights, and read once more. These
+are 20 bytes for each score, and a score and its share of the output take 4 d FLOPs. So
 
 $$I \le \frac{4 d}{20} = \frac{d}{5} \text{ FLOPs a byte},$$
 
@@ -361,10 +364,10 @@ far below what the tensor cores in the table need. And all scores have to fit in
 
 ## Rung 2: online softmax, one thread a query
 
-This rung is the online softmax as a kernel. A thread keeps a running maximum, a sum and its row of the output in registers,
-so no score ever reaches memory. The 64 threads of a block look at the same keys. Together they fetch a tile of keys and
-values into shared memory. All wait at a *barrier* until all have arrived, and then read the tile there. This is what the
-first thread does:
+This rung is the online softmax as a kernel. A thread keeps a running maximum, a sum and its row of the output in
+registers, so no score ever reaches memory. The 64 threads of a block look at the same keys. Together they fetch a tile
+of keys and values into shared memory. Each thread waits at a *barrier* until all threads have reached it. Then they
+read the tile in shared memory. This is what the first thread does:
 """
 
 # %%
@@ -375,11 +378,12 @@ assert close(errors)
 
 # %% [markdown]
 r"""
-There are two barriers for each tile. Nobody reads a tile before all have written it. Nobody writes the next tile before all
-have read this one.
+There are two barriers for each tile. After the first, all threads have read the tile before, so it may be overwritten.
+After the second, all threads have written their part of the new tile, so it may be read.
 
-**Claim.** A block of $R$ queries asks global memory for about $R$ times fewer bytes than $R$ separate threads would. Each
-block reads its own queries once, and all keys and values once. For $N$ tokens, width $d$ and $b$ bytes a number that is
+**Claim.** A block of $R$ queries asks global memory for about $R$ times fewer bytes than $R$ separate threads would.
+Each block reads its own queries once, and all keys and values once. For $N$ tokens, width $d$ and $b$ bytes a number,
+all blocks together ask for
 
 $$b\, d\, \bigl(N + 2 \lceil N / R \rceil N\bigr) \text{ bytes}.$$
 
@@ -423,9 +427,9 @@ print(f"of shared memory: {online_shared:,} bytes, {flops / online_shared:.2f} F
 r"""
 Now shared memory is the bottleneck: every multiply-add takes one or two numbers from it. Rung 3 will change that.
 
-But first, are the barriers needed? Take one away. On a GPU most runs would still be right, because warps usually keep pace with
-each other. So such a bug can stay hidden for long. The emulation provokes it: one warp runs ahead as far as the barriers let it, and
-shared memory is full of NaN at first.
+But first, are the barriers needed? Take one away. On a GPU most runs would still be right, because warps usually keep
+pace with each other. So such a bug can stay hidden for a long time. The emulation makes it visible: one warp runs ahead
+as far as the barriers let it, and shared memory is full of NaN at first.
 """
 
 # %%
@@ -446,7 +450,8 @@ assert caught
 r"""
 ## Rung 3: tiles in registers
 
-A thread now computes not one score but 8 rows by 4 columns of them. It reads 8 + 4 numbers for 32 multiply-adds.
+A thread now computes a tile of 8 rows by 4 columns of scores instead of one score. For each channel it reads 8 + 4
+numbers and does 32 multiply-adds.
 
 **Claim.** A tile of $R$ rows by $C$ columns in registers needs
 
@@ -497,8 +502,9 @@ A [tensor core](glossary.md#tensor-core) multiplies whole small matrices. The in
 16 x 8 numbers of 16 bits, which are spread over the registers of a warp, and adds in float32. Scores become weights in
 registers and never go to shared memory.
 
-16-bit numbers are coarse. So this project compares a kernel with plain arithmetic in the same format, step by step. The
-kernel may be at most twice as far from float64. (NumPy has no bfloat16. `kernels/formats.py` makes its bits by hand.)
+16-bit numbers are coarse. So this project compares a kernel with plain arithmetic in the same 16-bit format. The
+kernel's error against float64 may be at most twice the error of plain arithmetic. (NumPy has no bfloat16.
+`kernels/formats.py` makes its bits by hand.)
 """
 
 # %%
@@ -513,16 +519,18 @@ for dtype in ("float16", "bfloat16"):
 r"""
 ## Rung 5: banks and swizzles
 
-Shared memory has 32 *banks*. Word $w$ (4 bytes) is in bank $w \bmod 32$. In one turn each bank hands out one word, to all
-threads that want that word. If threads want different words of one bank, they wait for each other: a [bank
+Shared memory has 32 *banks*. Word $w$ (4 bytes) is in bank $w \bmod 32$. In one turn each bank delivers one word, to
+all threads that want this word. If threads want different words of one bank, they wait for each other: a [bank
 conflict](glossary.md#bank-conflict).
 
-A row of 64 numbers of 16 bits is 128 bytes. It fills all 32 banks exactly once. The instruction `ldmatrix`, which feeds the
-tensor cores, reads 8 pieces of 16 bytes at a time, from 8 rows *below each other*. So all 8 pieces begin at the same bank.
-Rung 4 pads each row, so that the next one begins at another bank. Rung 5 [swizzles](glossary.md#swizzle): it stores piece
-$p$ of row $r$ at place $p \oplus (r \bmod 8)$, written `p ^ (r % 8)`. That costs no memory.
+A row of 64 numbers of 16 bits is 128 bytes. It fills all 32 banks exactly once. The instruction `ldmatrix`, which feeds
+the tensor cores, reads 8 pieces of 16 bytes at a time, from the same columns of 8 *consecutive rows*. So all 8 pieces
+begin at the same bank. Rung 4 pads each row, so that the next one begins at another bank. Rung 5
+[swizzles](glossary.md#swizzle): it stores piece $p$ of row $r$ at place $p \oplus (r \bmod 8)$, written `p ^ (r % 8)`.
+That costs no memory.
 
-The emulation has no banks. But the *addresses* are those of the real kernel, and from these we can count turns ourselves.
+The emulation has no banks. But its *addresses* are those of the real kernel, and from these we can count the turns
+ourselves.
 """
 
 
@@ -571,14 +579,14 @@ assert {turns(call, 16) for call in layouts["swizzled (rung 5)"]} == {1}
 
 # %% [markdown]
 r"""
-The results of all three are the same. Only the time differs, on a GPU: eight turns instead of one.
+The results of all three are the same. On a GPU only the time differs: eight turns for each read instead of one.
 
 ## Rung 6: copies that don't wait
 
-In rungs 4 and 5 all threads load a tile, then all multiply. The instruction `cp.async` starts a copy and goes on at once.
-With two buffers, the next tile arrives while this one is multiplied. Now the program must say where it waits. If it waits
-too early, it reads numbers that haven't arrived. A GPU doesn't promise when a copy lands, so the emulation runs both
-extremes: as late as the waits allow, and at once.
+In rungs 4 and 5 all threads load a tile, and then all multiply. The instruction `cp.async` starts a copy, and the
+thread goes on at once. With two buffers, the next tile arrives while this one is multiplied. Now the program must say
+where it waits for a copy. If it waits too early, it reads numbers that haven't arrived. A GPU doesn't promise when a
+copy lands, so the emulation runs both extremes: as late as the waits allow, and at once.
 """
 
 # %%
@@ -613,23 +621,24 @@ plt.show()
 
 # %% [markdown]
 r"""
-With one buffer the times add up. With two, only the longer one counts. The times in this picture are made up; we don't
-know how long loading and multiplying take on a given GPU.
+With one buffer the two times add up. With two buffers, only the longer time counts after the first tile. The times in
+this picture are made up; we don't know how long loading and multiplying take on a given GPU.
 
-Rung 7 gives each warp 32 queries, so that each number it reads serves twice as many products. It also computes exponentials
-while the tensor cores multiply. Rung 8 uses an instruction of the H100, with which four warps together multiply straight
-from shared memory. In rung 9 some warps only load, and others only multiply. (Rung 4b is for float32 on tensor cores: it splits each
-number into two of 16 bits.)
+Rung 7 gives each warp 32 queries, so that each number it reads serves twice as many products. It also computes
+exponentials while the tensor cores multiply. Rung 8 uses an instruction of the H100 with which four warps together
+multiply numbers that are still in shared memory. In rung 9 some warps only load, and others only multiply. (Rung 4b is
+for float32 on tensor cores: it splits each number into two of 16 bits.)
 
 ## How many blocks beside each other?
 
-While one block waits, another can compute, if both fit on the multiprocessor. **Claim.** With $M$ bytes of shared memory,
-$T$ threads and $G$ registers on a multiprocessor, and $m$, $t$ and $g$ of them needed by a block, the number of blocks is
+While one block waits, another block can compute, if both fit on the multiprocessor. **Claim.** With $M$ bytes of shared
+memory, $T$ threads and $G$ registers on a multiprocessor, and $m$, $t$ and $g$ of them needed by a block, the number of
+blocks is
 
 $$\min\bigl(\lfloor M / m \rfloor,\ \lfloor T / t \rfloor,\ \lfloor G / g \rfloor\bigr).$$
 
-Here are the first two, from the descriptions that the launcher itself uses. (The compiler decides on registers. `minivdit
-kernels compile` prints them if NVIDIA's compiler is installed.)
+The next cell computes the first two of these bounds, from the same descriptions of the kernels that the launcher uses.
+(The compiler decides on registers. `minivdit kernels compile` prints them if NVIDIA's compiler is installed.)
 """
 
 # %%
@@ -662,10 +671,10 @@ padding (4). Two buffers (6) need more, so fewer blocks fit.
 
 ## The whole ladder under the roof
 
-The bytes asked of global memory follow from the tile of queries alone. The kernels themselves have confirmed `bytes_read`
-above. Each rung gets a bar with two ends. At the left end, every request goes to memory. At the right end, the L2 cache
-serves all repeated requests, so that each number comes from memory once. The truth lies between, because blocks that run at
-the same time read the same keys.
+The number of queries in a block decides how many bytes a rung asks of global memory. `bytes_read` computes them; above
+it agreed with what we counted in rungs 2 and 3. Each rung gets a bar with two ends. At the left end, every request goes
+to memory. At the right end, the L2 cache serves all repeated requests, so that each number comes from memory once. The
+truth lies between the two, because blocks that run at the same time read the same keys.
 """
 
 # %%
@@ -713,12 +722,13 @@ for name, (least, most) in intensity.items():
 
 # %% [markdown]
 r"""
-How to read it: follow a bar up to the roof of your GPU. If it meets the slope, memory is the limit. If it meets the flat part,
-arithmetic is.
+How to read the figure: follow a bar up to the roof of your GPU. If it meets the slope, memory is the limit. If it meets
+the flat part, arithmetic is.
 
 - Rung 1 meets the slope of every GPU at its left end.
 - Rungs 2 and 3 lie right of the corners of all three fp32 roofs. Memory no longer limits them.
-- The rungs with tensor cores have a higher roof, whose corner lies further right. They depend on the L2 cache.
+- The rungs with tensor cores have a higher roof, whose corner lies further right. They reach it only if the L2 cache
+  serves many requests.
 
 The picture leaves out other limits: shared memory (the reason for rung 3), bank conflicts (5), waiting (6), exponentials
 (7), and the number of instructions (8).
@@ -748,10 +758,11 @@ the date. `kernels/README.md` has the table.
 
 Worked solutions are in [solutions/13_the_kernel_ladder](solutions/13_the_kernel_ladder.ipynb).
 
-**1. Backwards, a tile at a time.** The forward pass has kept its output `out` (n, dv) and, for each query, the logarithm of
-the sum of the exponentials of its scores, `log_sum` (n,). The backward pass gets `grad` (n, dv), the gradient of the output. A block
-has one tile of the keys and values, `k` (m, d) and `v` (m, dv), and no others. Return the gradients of these two. Queries `q` (n, d)
-are scaled already. (Chapter 5 has the formula for the whole; which sums over *all* keys does it need, and where are they?)
+**1. Backwards, a tile at a time.** The forward pass has kept its output `out` (n, dv) and, for each query, the
+logarithm of the sum of the exponentials of its scores, `log_sum` (n,). The backward pass gets `grad` (n, dv), the
+gradient of the output. A block has one tile of the keys and values, `k` (m, d) and `v` (m, dv), and no others. Return
+the gradients of these two. Queries `q` (n, d) are scaled already. (Chapter 5 has the formula for all keys at once.
+Which sums over *all* keys does it need? Where do you find them here?)
 """
 
 
@@ -764,9 +775,10 @@ check.ch13_backward(tile_gradients)
 
 # %% [markdown]
 r"""
-**2. What a causal kernel reads.** `tokens` queries and as many keys; query i may look at keys 0 to i. A block takes `own` queries
-and fetches `tile` keys and values at a time. It skips a tile that none of its queries may look at. How many bytes of q, k
-and v does it ask of global memory for one head? (The last block and the last tile may be shorter.)
+**2. What a causal kernel reads.** There are `tokens` queries and as many keys, and query i may look at keys 0 to i. A
+block takes `own` queries and fetches `tile` keys and values at a time. It skips a tile that none of its queries may
+look at. How many bytes of q, k and v does it ask of global memory for one head? (The last block and the last tile may
+be shorter.)
 """
 
 
@@ -779,9 +791,9 @@ check.ch13_causal(causal_traffic)
 
 # %% [markdown]
 r"""
-**3. How much padding?** A row has `row` words of shared memory. A warp reads a column of pieces: 32 / `piece` rows below each
-other, `piece` words (1, 2 or 4) from the beginning of each. `row` is a multiple of `piece`. What is the least number of words
-to add to every row, in whole pieces, such that no bank is asked twice?
+**3. How much padding?** A row has `row` words of shared memory. A warp reads the first `piece` words (1, 2 or 4) of
+each of 32 / `piece` consecutive rows. `row` is a multiple of `piece`. Some words are added to the end of every row, in
+whole pieces, so that the 32 words that are read lie in 32 different banks. What is the least number of words to add?
 """
 
 
@@ -794,9 +806,10 @@ check.ch13_padding(least_padding)
 
 # %% [markdown]
 r"""
-**4. How large a tile?** For one head of `tokens` tokens, a kernel asks for the bytes of q, k and v as above, and writes the output
-once, all in numbers of `bytes_each` bytes. It does 4 N² d FLOPs. No cache helps. What is the least number of queries in a block such
-that the roofline lets it reach `peak` FLOP/s at `bandwidth` bytes a second? (Does the width matter?)
+**4. How large a tile?** For one head of `tokens` tokens, a kernel asks for the bytes of q, k and v that `bytes_read`
+gives, and writes the output once. All numbers have `bytes_each` bytes. It does 4 N² d FLOPs. No cache helps. What is
+the least number of queries in a block such that the roofline lets it reach `peak` FLOP/s at `bandwidth` bytes a second?
+(Does the width matter?)
 """
 
 
@@ -809,9 +822,10 @@ check.ch13_tile(least_queries)
 
 # %% [markdown]
 r"""
-**5. Beside each other, for real.** As above, with what a GPU adds. A block has `threads` threads (a multiple of 32), needs `shared`
-bytes of shared memory, and each thread `registers` registers. Registers are handed out to whole warps, 256 at a time. The dict
-`limits` says what a multiprocessor has: 'threads', 'shared', 'registers', and the most 'blocks' that it runs.
+**5. Beside each other, for real.** How many blocks fit on one multiprocessor, if all limits count? A block has
+`threads` threads (a multiple of 32) and needs `shared` bytes of shared memory. Each thread needs `registers` registers.
+A warp gets its registers in portions of 256. The dict `limits` says what a multiprocessor has: 'threads', 'shared',
+'registers', and the largest number of 'blocks' that it runs.
 """
 
 
@@ -824,12 +838,14 @@ check.ch13_blocks(blocks_that_fit)
 
 # %% [markdown]
 r"""
-**6. Break it.** We took away rung 2's second barrier. Now take away the first, the line with `// all have read the tile before`. Say
-first: which thread can do harm to which? With 70 queries and `keys` keys, from how many keys on can a test notice? (A tile has 64
-keys at width 32.) Then run it with 50, 64, 65 and 200 keys, and say what the test with 50 is worth.
+**6. Break it.** We took away rung 2's second barrier. Now take away the first, the line with `// all have read the tile
+before`. Say first: which thread can overwrite what which other thread still needs? With 70 queries, from how many keys
+on can a test notice this? (A tile has 64 keys at width 32.) Then run the kernel with 50, 64, 65 and 200 keys. What does
+the test with 50 keys tell you?
 
-**7. An open question.** A language model that writes has *one* query and 10,000 keys. Which rungs help then, and which don't? Begin
-with the intensity. What would you share out among the multiprocessors, if there is only one query?
+**7. An open question.** A language model that writes a text has *one* query for each new word, and 10,000 keys. Which
+rungs help then, and which don't? Begin with the arithmetic intensity. What can you divide among the multiprocessors, if
+there is only one query?
 """
 
 # %% [markdown]
@@ -839,9 +855,9 @@ r"""
 - **FlashAttention** ([Dao et al. 2022](references.md#dao-2022)) is rungs 2 to 4 for training, forward and backward. In
   version 2 ([Dao 2023](references.md#dao-2023)) each warp has its own queries, as in rung 4. Version 3 ([Shah et al.
   2024](references.md#shah-2024)) uses the asynchronous instructions of the H100, as rung 8 does.
-- **Cloud notebooks** often lend a T4 (sm_75): rungs 1 to 3 run there, and 4 and 5 in float16.
-- **What this can't show:** the emulation finds wrong results, missing barriers and reads out of bounds. It can't say how fast
-  anything is. That takes the GPU.
+- **Cloud notebooks** often offer a T4 (sm_75). Rungs 1 to 3 run on it, and rungs 4 and 5 in float16.
+- **What the emulation can't show.** It finds wrong results, missing barriers and reads out of bounds. It can't say how
+  fast a kernel is: only a GPU can.
 
 ## Further reading
 

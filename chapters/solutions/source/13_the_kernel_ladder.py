@@ -15,10 +15,10 @@ from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""
-**1. Backwards, a tile at a time.** Two sums run over all keys. The sum of exponentials is in `log_sum`: `exp(score - log_sum)` is
-the weight at once. The other one is the sum of weight times weight's gradient in the softmax's pullback. It equals the product
-of `grad` and `out`, row by row, because `out` is the weighted sum of all values. So each tile can be done by itself, and no
-N x N array is needed.
+**1. Backwards, a tile at a time.** Two sums run over all keys. The first is the sum of exponentials. It is in
+`log_sum`, so `exp(score - log_sum)` is the weight. The second is in the pullback of softmax: the sum of each weight
+times its gradient. For a query this equals the dot product of its rows of `grad` and `out`, because `out` is the
+weighted sum of all values. So each tile can be done by itself, and no N x N array is needed.
 """
 
 
@@ -34,8 +34,9 @@ check.ch13_backward(tile_gradients)
 
 # %% [markdown]
 r"""
-**2. What a causal kernel reads.** The last query of a block decides how far it goes; the tile that contains this key is fetched whole,
-unless the clip ends first. For many blocks that is about half of what `bytes_read` says.
+**2. What a causal kernel reads.** The last query of a block decides how far the block reads. The tile that contains the
+key of this query is fetched as a whole, unless the tokens end before. With many blocks and small tiles this is about
+half of what `bytes_read` says.
 """
 
 
@@ -53,8 +54,10 @@ check.ch13_causal(causal_traffic)
 
 # %% [markdown]
 r"""
-**3. How much padding?** Count in pieces: there are 32 / piece places for a piece in a turn, a power of two. Steps of an odd number of
-pieces visit all of them; steps of an even number don't. So an even row needs one piece more, and an odd one none.
+**3. How much padding?** Count in pieces. The 32 banks are 32 / piece places for a piece, and this number is a power of
+two. From one row to the next, the place moves on by the number of pieces in a row. If that number is odd, the rows
+visit all places. If it is even, they visit some places twice. So a row with an even number of pieces needs one piece
+more, and a row with an odd number needs none.
 """
 
 
@@ -67,8 +70,9 @@ check.ch13_padding(least_padding)
 
 # %% [markdown]
 r"""
-**4. How large a tile?** With B blocks the bytes are b d N (2 + 2 B), so the intensity is 2 N / (b (1 + B)). The width is in both and
-drops out. Try blocks of growing size.
+**4. How large a tile?** With B blocks and b bytes a number, queries and output take 2 b d N bytes, and keys and values
+2 B b d N. So the intensity is 4 N² d / (2 b d N (1 + B)) = 2 N / (b (1 + B)). The width d drops out. The loop tries
+blocks of growing size.
 """
 
 
@@ -84,7 +88,8 @@ check.ch13_tile(least_queries)
 
 # %% [markdown]
 r"""
-**5. Beside each other, for real.** A warp of 32 threads with 33 registers each needs 1,056, and gets 1,280.
+**5. Beside each other, for real.** Registers come in portions of 256. For example, a warp of 32 threads with 33
+registers each needs 1,056 registers, and gets 1,280.
 """
 
 
@@ -99,9 +104,9 @@ check.ch13_blocks(blocks_that_fit)
 
 # %% [markdown]
 r"""
-**6. Break it.** A fast warp writes the next tile while a slow one still reads this one. So it takes a next tile: 65 keys. With 50 keys
-the broken kernel is right, and the test is worth nothing here. Test sizes belong on both sides of every border: of a tile, of a
-block, of a warp.
+**6. Break it.** A fast warp writes the next tile while a slow one still reads this one. This can only happen if there
+is a next tile, so a test can notice it from 65 keys on. With 50 keys the broken kernel gives the right result, and the
+test tells nothing about this bug. Test sizes belong on both sides of every border: of a tile, of a block, of a warp.
 """
 
 # %%
@@ -122,8 +127,8 @@ assert found == {50: False, 64: False, 65: True, 200: True}
 
 # %% [markdown]
 r"""
-**7. An open question.** With one query, each key and value is read for 4 d FLOPs, 2 d numbers: one FLOP a byte in 16 bits, whatever
-the tile. Memory is the limit on every GPU, and tensor cores can't help; asynchronous copies do. What can be shared out are the *keys*:
-each block takes a stretch of them, and the partial results are merged as in chapter 5 (that is known as flash decoding). Several heads
-that share their keys, or several clips at a time, raise the intensity.
+**7. An open question.** With one query, each key and its value are 2 d numbers, and they are read for 4 d FLOPs. In 16
+bits that is one FLOP a byte, whatever the tile is. So memory is the limit on every GPU. Tensor cores can't help, but
+asynchronous copies do. What can be divided are the *keys*: each block takes some of them, and the partial results are
+joined as in chapter 5. (This is known as flash decoding.) The intensity rises if several heads share their keys.
 """
