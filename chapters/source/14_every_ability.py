@@ -4,11 +4,12 @@ r"""
 
 *About 80 minutes with the exercises. Runs in two minutes.*
 
-**You'll do:** bring a picture to life with ten lines of sampling loop. Then [keyframes](glossary.md#keyframe), extension, interpolation,
-loops, [inpainting](glossary.md#inpainting), editing and captions that change on the way, all with the same weights and the same loop.
+**You'll do:** animate a picture with a sampling loop of ten lines. Then draw between [keyframes](glossary.md#keyframe),
+extend and interpolate clips, make loops, [inpaint](glossary.md#inpainting), edit, and follow captions that change
+within a clip. All of this uses the same weights and the same loop.
 
-**You'll learn:** that a frame at [noise level](glossary.md#noise-level) 0 is a frame that is given. What training has to do
-so that a network can use it. How errors add up when a clip is extended again and again.
+**You'll learn:** that a frame at [noise level](glossary.md#noise-level) 0 is a frame that is given. How a network must
+be trained so that it can use such a frame. How errors add up when a clip is extended again and again.
 
 **You need:** [chapter 3](03_adding_noise.ipynb), chapters 4 and 9, and [chapter 8](08_text_guidance.ipynb).
 
@@ -62,14 +63,15 @@ def strips(**clips):
 r"""
 ## One level for each frame
 
-The network of this project takes noise levels of shape (B, T): one for each frame. So sampling follows a *matrix* of levels
-$t_{s,f}$, with a row for each step $s$ and a column for each frame $f$. From text alone, all columns fall from 1 to 0
-together. **Claim.** If whole frames are given, the loop stays as it is. The matrix changes, and x begins with those frames:
+The network of this project takes noise levels of shape (B, T): one for each frame. So sampling follows a *matrix* of
+levels $t_{s,f}$, with a row for each step $s$ and a column for each frame $f$. From text alone, all columns fall from 1
+to 0 together. **Claim.** If whole frames are given, the loop stays as it is. Only the matrix changes, and at the start
+x contains the given frames:
 
 $$t_{s,f} = \begin{cases} 0 & \text{if frame } f \text{ is given (and clean)}, \\ 1 - s / S & \text{if it is drawn in } S \text{ steps.} \end{cases}$$
 
-**What to look at:** each panel is one task, and time in the sampler runs downwards. Dark blue columns are given frames. An
-edit begins below level 1. In a *staircase* the early frames are done first.
+**What to look at:** each panel is one task, and time in the sampler runs downwards. Dark blue columns are given frames.
+An edit begins at a level below 1. In a *staircase* the early frames are finished first.
 """
 
 # %%
@@ -106,12 +108,13 @@ plt.show()
 
 # %% [markdown]
 r"""
-First a simple loop, to bring a picture to life. The picture is frame 0. The other frames begin as noise. Each frame moves along
-its own velocity by its own step (Euler's rule for rectified flow):
+First we animate a picture with a simple loop. The picture is frame 0. The other frames begin as noise. The network
+predicts a velocity $v_f$ for each frame, and each frame moves along its velocity by its own step (Euler's rule for
+rectified flow):
 
 $$x_f \leftarrow x_f + \bigl(\sigma(t_{s+1,f}) - \sigma(t_{s,f})\bigr)\, v_f.$$
 
-For the picture both levels are 0, so its step is 0 and it stays as it is.
+For frame 0 both levels are 0. So its step is 0, and the picture stays as it is.
 """
 
 # %%
@@ -147,16 +150,17 @@ r"""
 The library's `animate` does the same for all frames at once, with guidance and any sampler. It adds two things:
 
 - The autoencoder isn't perfect. So the given pixels are put back exactly at the end.
-- Sometimes only a *part* of a frame is known. Then its level can't be 0, and the network doesn't learn from the level which
-  part that is. So at every step the network's prediction is replaced by the true one wherever the clip is known
-  (`diffusion/inpainting.py`; exercise 2).
+- Sometimes only a *part* of a frame is known. Then the level of this frame can't be 0, and the level doesn't tell the
+  network which part is known. So at every step, wherever the clip is known, the network's prediction is replaced by the
+  one that leads to the known clip (`diffusion/inpainting.py`; exercise 2).
 
 ## What training has to do
 
-A network that has only seen clips with one level for all frames does this poorly, as Open-Sora found
-(report 1.1, [Zheng et al. 2024](references.md#zheng-2024)). So training must show it such clips. Some clips have one level for all
-frames, in some clips a few frames are given, and in some each frame has a level of its own. The last kind is called
-[diffusion forcing](glossary.md#diffusion-forcing) ([Chen et al. 2024](references.md#chen-2024)).
+A network that has only seen clips with one level for all frames makes poor use of given frames, as Open-Sora found
+(report 1.1, [Zheng et al. 2024](references.md#zheng-2024)). So training must also show it clips with several levels. In
+some training clips all frames have one level, in some a few frames are given, and in some each frame has a level of its
+own. The last kind is called [diffusion forcing](glossary.md#diffusion-forcing) ([Chen et al.
+2024](references.md#chen-2024)).
 """
 
 # %%
@@ -170,8 +174,8 @@ assert abs(one_level.mean() - 0.6) < 0.02 and abs(some_given.mean() - 0.2) < 0.0
 # %% [markdown]
 r"""
 **Claim.** The trained network uses what it is given, and it must be *told* what is given. Take real clips. The first n
-frames are given, and all others are at level 0.7. How well does the network predict the last frame? Compare two cases: it is
-told the true levels, or it is told 0.7 for all frames.
+frames are given, and all others are at level 0.7. How well does the network predict the last frame? We compare two
+cases: the network is told the true levels, or it is told 0.7 for all frames.
 
 **What to look at:** the solid line should fall. If the dashed line is higher, telling the levels helps, although the network
 sees the same frames both times.
@@ -216,10 +220,11 @@ assert errors["levels told"][-1].mean() < errors["not told"][-1].mean()
 r"""
 ## Pictures come to life
 
-From here on we use the larger weights, and each ability is one line. Here is one picture with two captions.
+From here on we use the weights `joint`, and each ability takes one line. Here is one picture with two captions.
 
-**What to look at:** the first frame is exact by construction. Does the digit jump or double in the second frame? Does it move to the
-side that the caption says? (The numbers say how fast.) The drawing is by another hand than those of training.
+**What to look at:** the first frame is exact by construction. Does the digit jump or double in the second frame? Does
+it move to the side that the caption says? (The numbers say how fast.) The picture is drawn by the built-in pen of the
+library, and the network was trained on handwritten digits (MNIST).
 """
 
 # %%
@@ -285,9 +290,10 @@ for name, (clip, times) in free.items():
 r"""
 ## Loops
 
-For a loop, `loop` draws one frame more, with the same picture at both ends, and leaves out the last. Then it rotates the clip
-in time so that the seam is in the middle, and draws the frames around the seam again. `seam` divides the jump from the last
-frame to the first by the median step between neighbours. Without a visible seam that is about 1.
+`loop` first draws a clip with one more frame, whose first and last frames are the same picture, and leaves out the
+last. Then it rotates the clip in time so that the seam is in the middle, and draws the frames around the seam again.
+`seam` measures two differences: the jump from the last frame to the first, and the median step between neighbouring
+frames. If the seam can't be seen, jump divided by step is about 1.
 
 **What to look at:** the player shows the loop twice. Can you tell where it begins again?
 """
@@ -303,8 +309,8 @@ show(np.concatenate([looped, looped], axis=1), columns=1)
 r"""
 ## Inpainting: a part of space and time
 
-`Given` says for each *pixel* whether it is known. The network works on latents, and a latent is known only if all of its
-pixels are. The loop and `known_latents` must agree.
+`Given` says for each *pixel* whether it is known. The network works on latents, and a latent is known only if all of
+its pixels are known. We compare `known_latents` with a loop.
 
 **What to look at:** the grey part is drawn anew. Does the digit go on across its border, at the same height?
 """
@@ -330,15 +336,16 @@ strips(real=video, given=np.where(right_half[None, None, :, :, None], 0.3, video
 r"""
 ## Editing: from a clip under noise
 
-For an edit no frame is given. The whole clip is put under noise of some level $s$,
+For an edit no frame is given. The whole clip is mixed with noise at some level $s$,
 
 $$x_s = (1 - s)\, x_0 + s\, \varepsilon,$$
 
 and drawn from there with another caption ([SDEdit](glossary.md#sdedit), [Meng et al. 2021](references.md#meng-2021)).
-**Claim.** With little noise the old digit stays, with much noise the new one comes. A judge, the small network that reads
-digits, says which digit is there.
+**Claim.** With little noise the old digit stays, with much noise the new one comes. The judge of [chapter
+2](02_layers_and_learning.ipynb) says which digit a frame shows.
 
-**What to look at:** where do the two lines cross? To the left of it an edit keeps the clip, to the right it follows the caption.
+**What to look at:** where do the two lines cross? At lower levels an edit mostly keeps the clip. At higher levels it
+mostly follows the caption.
 """
 
 # %%
@@ -369,17 +376,19 @@ plt.show()
 
 # %% [markdown]
 r"""
-Near level 1 nothing of the old clip is left, and editing becomes drawing from text. (The noise schedule of these weights is
-shifted towards noise, as in [chapter 3](03_adding_noise.ipynb). So level 0.7 is noisier than $s = 0.7$ above.)
+Near level 1 nothing of the old clip is left, and editing becomes drawing from text. (The noise schedule of these
+weights is shifted towards noise, as in [chapter 3](03_adding_noise.ipynb). So a clip at level 0.7 has more noise than
+$s = 0.7$ gives in the formula above.)
 
 ## Captions that change on the way
 
-"a 0 moving right, then up" becomes two captions, one for each half of the frames. The tokens of a frame look at their own
-caption. Only attention between frames can keep the digit the same.
+"a 0 moving right, then up" becomes two captions, one for each half of the frames. The tokens of a frame look at the
+caption of this frame. Only attention between frames can keep the digit the same.
 
-**What to look at:** in the first half the speed to the right should be positive, in the second half the speed upwards. And
-is it still a 0? A speed alone would count a broken digit as a success. (Of 32 clips that were to turn, 28 obeyed both
-halves, see `examples/results/README.md`. Often the second half shows the digit in another hand.)
+**What to look at:** in the first half the speed to the right should be positive, in the second half the speed upwards.
+And is it still a 0? The speeds alone would count a broken digit as a success. (Of 32 clips that were asked to turn, 28
+obeyed both halves of the caption, see `examples/results/README.md`. Often the digit of the second half looks as if
+another person had written it.)
 """
 
 # %%
@@ -400,15 +409,16 @@ r"""
 ## Again and again: errors add up
 
 `extend` can be repeated without end. Each round sees only the last frames of the round before. **Claim.** The clip
-[drifts](glossary.md#drift): drawn frames become given ones, with their mistakes.
+[drifts](glossary.md#drift). The frames that one round has drawn are the given frames of the next, and they contain
+mistakes.
 
-A little noise can help. The network may see the given frames at level 0.1 instead of 0, since it has learnt to read frames
-at any level. Small mistakes then drown in the noise. In `extend` this is the argument `context_noise`. With `joint`, 23 of 24
-clips still show the same digit after 48 more frames, instead of 17 (`examples/results/tried.md`). With `small` the gain is
-smaller:
+A little noise can help. We can show the given frames to the network at level 0.1 instead of 0, because it has learnt to
+use frames at any level. The noise then covers small mistakes. In `extend` this is the argument `context_noise`. With
+`joint`, 23 of 24 clips still show the same digit after 48 more frames, instead of 17 (`examples/results/tried.md`).
+With `small` the gain is smaller:
 
-**What to look at:** where a dashed line falls, digits have turned into others. Where only the solid one does, they have
-changed their shape. Which of the two colours falls less?
+**What to look at:** where a dashed line falls, digits have turned into other digits. Where only the solid line falls,
+digits have only changed their shape. Which of the two colours falls less?
 """
 
 # %%
@@ -434,8 +444,9 @@ plt.show()
 r"""
 ## Any order you like
 
-The levels needn't fall together. In a *staircase* (the last panel of the first figure) frame t begins to fall a little after
-frame t - 1. Early frames are nearly done while late ones are still noise. It is one more matrix for the same sampler:
+The levels needn't fall together. In a *staircase* (the last panel of the first figure) frame t begins to fall a little
+after frame t - 1. Early frames are nearly finished while late ones are still noise. The staircase is one more matrix
+for the same sampler:
 """
 
 # %%
@@ -456,16 +467,17 @@ print(f"drawn by a staircase of {len(levels) - 1} steps: read as a 6 in {read.me
 
 # %% [markdown]
 r"""
-Let the staircase move on for ever. Then finished frames come out at one side while noise goes in at the other, and a clip has no
-end and no rounds.
+Suppose that the staircase moves on without end. Then finished frames leave at one side, and new noise enters at the
+other. Such a clip has no end, and needs no rounds.
 
 ## Exercises
 
 Worked solutions are in [solutions/14_every_ability](solutions/14_every_ability.ipynb).
 
-**1. From given frames outwards.** Levels (S, T) for a clip in which the frames of the boolean `given` (T,) are given (at least
-one). A free frame at distance k from the nearest given one begins to fall at step `lag` (k - 1), and takes `steps` equal steps
-from 1 to 0. S is as small as possible, such that the last row is all 0.
+**1. From given frames outwards.** `given` is boolean (T,), and at least one frame is given. Return the noise levels, an
+array (S, T) with a row for each step. A given frame has level 0 in all rows. Let k be the distance of another frame
+from the nearest given one. Its level is 1 up to row `lag` (k - 1), counted from 0, and then falls to 0 in `steps` equal
+steps. S is the smallest number for which the last row is all 0.
 """
 
 
@@ -478,9 +490,11 @@ check.ch14_outwards(outwards)
 
 # %% [markdown]
 r"""
-**2. Put the truth in its place.** `x` (B, T, h, w, C) is on its way on rectified flow, frame by frame at `level` (B, T), all above 0. The
-network predicts `velocity`, of x's shape. Where the boolean `known` (B, T, h, w, 1) is True, the clean latents are known: `clean`. Return
-the velocity with the right one there: the one that leads `x` straight to `clean`, whichever noise is in `x`.
+**2. Put the truth in its place.** `x` (B, T, h, w, C) are noisy latents of rectified flow. Each frame has its own noise
+level, `level` (B, T), above 0. The network predicts `velocity`, which has the shape of x. Where the boolean `known` (B,
+T, h, w, 1) is True, the clean latents are known. They are in `clean`, which has the shape of x, too. Return the
+velocity, but where the latents are known, put the velocity that leads `x` straight to `clean`, whichever noise is in
+`x`.
 """
 
 
@@ -493,9 +507,10 @@ check.ch14_truth(with_truth)
 
 # %% [markdown]
 r"""
-**3. Known latents, with time compressed.** As above, but the autoencoder also compresses time: latent frame 0 is frame 0, and latent
-frame t is frames 1 + (t - 1) n to t n, with n = `in_time`. From `known`, boolean (1 + m n, H, W): boolean (1 + m, H / factor,
-W / factor), latents all of whose pixels are known.
+**3. Known latents, with time compressed.** A latent is again known only if all of its pixels are known. But this
+autoencoder also compresses time. Latent frame 0 is made from frame 0, and latent frame t from the frames 1 + (t - 1) n
+to t n, with n = `in_time`. `known` is boolean, (1 + m n, H, W). Return which latents are known, a boolean array (1 + m,
+H / factor, W / factor).
 """
 
 
@@ -508,8 +523,9 @@ check.ch14_latents(known_latents)
 
 # %% [markdown]
 r"""
-**4. Rounds.** A clip of `frames` frames is extended to `wanted` frames. The network draws clips of `window` frames, of which the
-first `context` are given. Return the list of how many new frames each round adds. The last round's surplus is cut off.
+**4. Rounds.** A clip of `frames` frames is extended to `wanted` frames. The network draws clips of `window` frames, of
+which the first `context` are given. Return a list that says how many new frames each round adds. Of the last round,
+only as many frames are kept as are still wanted.
 """
 
 
@@ -522,12 +538,12 @@ check.ch14_rounds(new_frames)
 
 # %% [markdown]
 r"""
-**5. Break it.** We told the network too much noise for frames that were given. Now lie the other way. Put the first four frames under
-noise of level 0.7, and tell the network that they are at level 0. Say first whether the last frame is then predicted better or
-worse than with the truth. Then measure it, with `last_frame_errors` as a model.
+**5. Break it.** Above we told the network too high a level for given frames. Now tell it too low a level. Mix the first
+four frames with noise at level 0.7, and tell the network that they are at level 0. Say first whether the last frame is
+then predicted better or worse than with the truth. Then measure it, with `last_frame_errors` as a model.
 
-**6. An open question.** Two frames of a clip are rough sketches, right about where the digit is, and wrong about how it looks. Which
-matrix of levels would you use, and which tasks would training have to contain? What would you measure?
+**6. An open question.** Two frames of a clip are rough sketches. They show correctly where the digit is, but not how it
+looks. Which matrix of levels would you use, and which tasks would training have to contain? What would you measure?
 """
 
 # %% [markdown]
@@ -538,16 +554,17 @@ r"""
   connecting clips, loops ([Brooks et al. 2024](references.md#brooks-2024)). It doesn't say how they are done.
 - **Open-Sora** 1.1 gives known frames timestep 0 and trains with random masks, as here ([Zheng et al.
   2024](references.md#zheng-2024)).
-- **Diffusion forcing** ([Chen et al. 2024](references.md#chen-2024)) trains with independent levels. The staircase is one of
-  its uses.
-- **Inpainting**: RePaint ([Lugmayr et al. 2022](references.md#lugmayr-2022)) overwrites the known part of x between steps.
-  On the way it goes back under noise a few times, and draws again. The argument `resample` does this here.
+- **Diffusion forcing** ([Chen et al. 2024](references.md#chen-2024)) trains with independent levels. The staircase is
+  one of its uses.
+- **Inpainting**: RePaint ([Lugmayr et al. 2022](references.md#lugmayr-2022)) overwrites the known part of x between
+  steps. It also adds noise again a few times on the way, and repeats these steps. Here the argument `resample` does
+  this.
 
 ## Further reading
 
-- `minivdit/generation/abilities.py`: every ability is a choice of what is given, in a few lines each;
-  `examples/every_ability.py` draws them all.
+- `minivdit/generation/abilities.py`: every ability chooses what is given, in a few lines. `examples/every_ability.py`
+  draws them all.
 - `minivdit/diffusion/levels.py`, `minivdit/diffusion/inpainting.py`.
 
-Next: [chapter 15](15_the_systems.ipynb), the systems.
+Next: [chapter 15](15_the_systems.ipynb), the ideas of nine published systems.
 """

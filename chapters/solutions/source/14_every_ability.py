@@ -15,7 +15,8 @@ from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. From given frames outwards.** A staircase in both directions: its lag counts from the nearest given frame.
+**1. From given frames outwards.** This is a staircase in both directions. The delay of a frame grows with its distance
+from the nearest given frame.
 """
 
 
@@ -47,7 +48,8 @@ check.ch14_truth(with_truth)
 
 # %% [markdown]
 r"""
-**3. Known latents, with time compressed.** First space, in boxes; then time, the first frame apart.
+**3. Known latents, with time compressed.** First reduce each frame in space, box by box. Then reduce time, and treat
+the first frame by itself.
 """
 
 
@@ -63,7 +65,8 @@ check.ch14_latents(known_latents)
 
 # %% [markdown]
 r"""
-**4. Rounds.** Each round adds what its window has beyond the context, until there are enough.
+**4. Rounds.** Each round adds as many frames as the window has beyond its context. The last round adds only what is
+still missing.
 """
 
 
@@ -79,8 +82,8 @@ check.ch14_rounds(new_frames)
 
 # %% [markdown]
 r"""
-**5. Break it.** Worse. The network takes the noise in the four frames for part of the picture, and tries to continue it. With
-the truth it knows that these frames say little.
+**5. Break it.** The last frame is predicted worse. The network takes the noise in the four frames for a part of the
+picture, and tries to continue it. If it is told the true levels, it knows that these frames say little.
 """
 
 # %%
@@ -113,8 +116,9 @@ assert errors[0, 0] < errors[0.7, 0.7] < errors[0.7, 0]
 
 # %% [markdown]
 r"""
-**6. An open question.** A sketch is half trusted, so a level in between fits: the two columns begin at 0.5, say, with the sketch mixed
-with noise, while the others begin at 1. All fall to 0 together. Training with independent levels contains such clips, but their noise
-is Gaussian, and a sketch's mistakes aren't. Better: train with sketches made from real frames (blurred, redrawn by another hand).
-Measure where the digit is against the sketch, and how it looks against real digits, for several levels.
+**6. An open question.** The network should trust a sketch only in part, so a level between 0 and 1 fits. For example,
+the two columns begin at 0.5, with the sketch mixed with noise, while the others begin at 1. All fall to 0 together.
+Training with independent levels contains such clips. But there the errors of a frame are Gaussian noise, and the
+mistakes of a sketch aren't. It is better to train with sketches that are made from real frames, for example blurred
+ones. For several levels, compare the place of the digit with the sketch, and its look with real digits.
 """
