@@ -7,9 +7,10 @@ r"""
 **You'll do:** take nine systems apart into ideas. For each idea you use the part of this library that has it, and check the one
 property that makes it useful. In the exercises, train a small causal compressor.
 
-**You'll learn:** which of these ideas are documented, and which are a sentence on a web page. What a causal autoencoder, words in
-the sequence, [expert modulation](glossary.md#expert-modulation), [stratified](glossary.md#stratified-sampling) noise levels
-and cheaper attention at the start are for. Which setting of this library switches each of them on.
+**You'll learn:** which of these ideas are documented, and which are only a sentence on a web page. Why systems use a
+causal autoencoder, words in the sequence, [expert modulation](glossary.md#expert-modulation),
+[stratified](glossary.md#stratified-sampling) noise levels and cheaper attention at the start. Which setting of this
+library switches each of them on.
 
 **You need:** [chapter 11](11_joint_attention.ipynb), [chapter 12](12_the_bill.ipynb) and [chapter 14](14_every_ability.ipynb).
 
@@ -84,8 +85,7 @@ def losses(clips, level, patterns=None):
 r"""
 ## Who says what
 
-Read this table before you believe anybody's diagram, this chapter's included. Four of the nine are products, of which little more
-is public than announcements.
+Four of the nine systems are products, and little more than announcements of them is public.
 
 | system | what is public | the ideas we take | what isn't public |
 |---|---|---|---|
@@ -112,7 +112,7 @@ project has buckets, `MixedClips`. If the main shape has $B$ clips a batch, the 
 
 $$B_s = \left\lfloor B\, \frac{T H W}{T_s H_s W_s} \right\rfloor.$$
 
-**Claim.** So every batch costs about the same in all that is in proportion to tokens.
+**Claim.** So every batch has about the same number of tokens.
 """
 
 # %%
@@ -128,8 +128,8 @@ show("sora")
 
 # %% [markdown]
 r"""
-Is the network also *good* on all of these shapes? The weights `small` were trained on 8 frames of 32x32 only. Here is their
-error on real clips of other shapes, relative to that one:
+Is the network also *good* on all of these shapes? The weights `small` were trained on 8 frames of 32x32 only. Here is
+their error on real clips of other shapes, relative to the error on this shape:
 """
 
 # %%
@@ -142,16 +142,17 @@ for shape in ((8, 32, 32), (16, 32, 32), (8, 32, 48), (8, 48, 32)):
 
 # %% [markdown]
 r"""
-Sora's report concludes: train on native sizes, and framing and composition get better.
+Sora's report says that training on native sizes improves framing and composition.
 
 ## Luma: start and end frames, loops
 
-Luma offers both, and doesn't say how they work. Open-Sora 1.1 documents a way. Known frames get timestep 0. A network that
-had never seen mixed timesteps couldn't use them. So Open-Sora trained with random masks: first frames, last ones, both ends, any.
+Luma offers both, and doesn't say how they work. Open-Sora 1.1 documents a way. Known frames get timestep 0. A network
+that has never seen mixed timesteps can't use them. So Open-Sora trained with random masks, for first frames, last
+frames, both ends, or any frames.
 
-Here every frame has its own noise level, and the recipe only asks for more clips in which some frames are given. **Claim.** Then more
-than a tenth of the clips in training show what is wanted: both ends known, and something to be drawn. And given frames come back bit
-for bit.
+Here every frame has its own noise level, and the recipe only asks for more clips in which some frames are given.
+**Claim.** Then in more than a tenth of the training clips both ends are known and other frames aren't. And given frames
+come back bit for bit.
 """
 
 # %%
@@ -175,14 +176,14 @@ show("luma")
 
 # %% [markdown]
 r"""
-A loop is a clip that ends as it began, drawn anew around its seam. [Chapter 14](14_every_ability.ipynb) has the rest of this family.
+[Chapter 14](14_every_ability.ipynb) explains how a loop is drawn.
 
 ## Kling: a causal autoencoder in space and time
 
-Kling's announcement says "3D VAE", and not more. Open-Sora Plan and CogVideoX document theirs: 4 frames become one latent frame,
-and the first stands alone, so that a picture is a clip of one frame. $1 + 4k$ frames make $1 + k$ latent frames. **Claim.** The cost of a
-block falls by more than the number of tokens, because there are scores for all pairs of tokens. For 49 frames of 480x720 in the
-smaller CogVideoX, of width 1,920:
+Kling's announcement says "3D VAE" and nothing more. Open-Sora Plan and CogVideoX document theirs. 4 frames become one
+latent frame, but the first frame becomes one alone, so that a picture is a clip of one frame. $1 + 4k$ frames make $1 +
+k$ latent frames. **Claim.** The cost of a block falls by a larger factor than the number of tokens, because there are
+scores for all pairs of tokens. We compute it for 49 frames of 480x720 in the smaller CogVideoX, of width 1,920:
 """
 
 # %%
@@ -195,7 +196,8 @@ assert prices[0] / prices[1] > 49 / 13
 
 # %% [markdown]
 r"""
-That takes [causal convolutions](glossary.md#causal-convolution). With a kernel $w$ of $k$ numbers, the output at time $t$ is
+Such an autoencoder needs [causal convolutions](glossary.md#causal-convolution). With a kernel $w$ of $k$ numbers, the
+output at time $t$ is
 
 $$y_t = \sum_{j=0}^{k-1} w_j\, x_{t - j}, \qquad x_t = 0 \text{ for } t < 0,$$
 
@@ -218,8 +220,8 @@ assert np.allclose(np.concatenate(pieces), by_loop, atol=1e-6)
 
 # %% [markdown]
 r"""
-**Claim.** The whole autoencoder has these properties, untrained as it is here: a later frame changes no earlier latent frame; the
-first frame can be coded alone; pieces give the bits of the whole.
+**Claim.** The whole autoencoder has these properties, even untrained. A later frame changes no earlier latent frame.
+The first frame can be encoded alone. Pieces give the same bits as the whole clip.
 """
 
 # %%
@@ -241,19 +243,20 @@ assert np.array_equal(np.concatenate([*coder.decode_pieces(parts)], axis=1), cod
 
 # %% [markdown]
 r"""
-`examples/causal_autoencoder.py` trains one, beside an autoencoder of single frames, and says what the compression costs.
+`examples/causal_autoencoder.py` trains one, and measures what the compression costs.
 
-**Control of motion.** Kling lets you draw a path. In published work, such as
-[DragNUWA](references.md#yin-2023) and [Tora](references.md#zhang-2024), a path is one more input. Here it becomes a map for each latent
-frame, with a soft spot where the digit $d$ is to be, at $p_t$ in latent cells:
+**Control of motion.** Kling lets you draw a path. In published work, such as [DragNUWA](references.md#yin-2023) and
+[Tora](references.md#zhang-2024), a path is one more input. Here it becomes a map for each latent frame. In the map of
+digit $d$, the cell $c$ has a value near 1 if it is near $p_{t,d}$, the place where the digit should be (in latent
+cells):
 
 $$m_{t,d}(c) = \exp\!\left(-\frac{\lVert c - p_{t,d} \rVert^2}{2 \cdot 0.7^2}\right).$$
 
 The network gets the maps as more channels beside the noisy latents. In training they come from the true paths, in half
-of the clips. `examples/follow_a_path.py` trains a network so and measures it. Here we look at what it is shown.
+of the clips. `examples/follow_a_path.py` trains such a network and measures it.
 
-**What to look at:** go down each column of the first two rows. Is the spot where the digit is? The last row is a path
-to ask for. Which way does it go?
+**What to look at:** compare the first two rows, column by column. Is the bright spot where the digit is? The last row
+is a path that one could ask for. Which way does it go?
 """
 
 # %%
@@ -283,9 +286,8 @@ show("kling")
 r"""
 ## Runway Gen-3: captions along the clip, a camera and a brush
 
-"Temporally dense captions", says the announcement: the text tells what happens when. Here a caption with "then" becomes a caption
-for each part of the clip. In six of ten clips of the recipe's last stage a digit turns. **Claim.** Each part of such a
-clip moves as its own caption says.
+The announcement says "temporally dense captions": the text tells what happens at which time. Here a caption with "then"
+becomes a caption for each part of the clip. **Claim.** Each part of the clip moves as its own caption says.
 """
 
 # %%
@@ -303,17 +305,18 @@ show("gen3")
 
 # %% [markdown]
 r"""
-**A camera and a motion brush.** Runway and Kling offer both. Here they are one field of velocities. Each cell tells $h$ and $u$: a digit
-that stands there in the first frame moves by
+**A camera and a motion brush.** Runway and Kling offer both. Here both are one field of velocities. Each cell has a
+number $h$ (1: the caption's motion is switched off) and a velocity $u$. A digit that is in this cell in the first frame
+moves by
 
 $$v = (1 - h) \, v_\text{caption} + u.$$
 
-A camera that pans by $c$ tells $h = 0$ and $u = -c$ everywhere. A brush tells $h = 1$ everywhere, and a $u$ that isn't 0 only where it
-is brushed. `examples/pan_and_brush.py` trains a network with such clips and measures it. **Claim.** In the clips it
-learns from, each digit moves as the formula says.
+A camera that pans by $c$ sets $h = 0$ and $u = -c$ everywhere. A brush sets $h = 1$ everywhere, and a $u$ other than 0
+only where it is brushed. `examples/pan_and_brush.py` trains a network with such clips and measures it. **Claim.** In
+these clips each digit moves as the formula says.
 
-**What to look at:** in the second row the camera goes as fast as the 3. What does each digit do? What else could show that
-the camera moves? In the last row the 7 is brushed.
+**What to look at:** in the second row the camera moves as fast as the 3. How does each digit move in the picture? In
+the last row the 7 is brushed.
 """
 
 # %%
@@ -341,12 +344,12 @@ plt.show()
 r"""
 ## Open-Sora: cheaper attention first
 
-Its versions went from cheap to expensive attention. 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The
-report of 1.0 says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0
-has [full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
-2024](references.md#esser-2024)). Our recipe goes that way within *one* training, which is our idea and not theirs. A pattern has no weights. So the
-same network can begin with frame and time in turn, go on with windows, and end jointly. If a share $s_i$ of the steps
-costs $F_i$, and the rest $F$, then a step costs on average
+Versions 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The report of 1.0
+says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0 has
+[full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
+2024](references.md#esser-2024)). Our recipe does this within *one* training, which is our idea. A pattern has no
+weights. So the same network can begin with factorised attention, go on with windows, and end with full attention. If a
+share $s_i$ of the steps costs $F_i$ each, and the other steps $F$ each, then a step costs on average
 
 $$\bar F = \Bigl(1 - \sum_i s_i\Bigr) F + \sum_i s_i F_i.$$
 
@@ -371,19 +374,22 @@ show("open-sora")
 
 # %% [markdown]
 r"""
-The error of `small` says why the change must come well before the end: the weights fit any pattern, but they have to learn it.
-Nothing here says that the clips get as good: `minivdit study --recipes open-sora` measures that.
+The error of `small` shows why the change must come well before the end. The same weights can be used with any pattern,
+but they work well only with patterns that they were trained with. `minivdit study --recipes open-sora` measures whether
+the clips get equally good.
 
 ## Open-Sora Plan: skips
 
-Open-Sora Plan went the other way. Its version 1.2 had full attention. For 1.3 that was too expensive, and the dense model was fine-tuned
-to [Skiparse](glossary.md#skiparse): every k-th token, and in the next block every k-th run of k tokens. With $N$ tokens the
-[average attention distance](glossary.md#average-attention-distance) is, by their report,
+Open-Sora Plan went the other way. Its version 1.2 had full attention. For version 1.3 this was too expensive, and the
+model was fine-tuned to [Skiparse](glossary.md#skiparse). There a group has every k-th token, and in the next block
+every k-th run of k tokens. With $N$ tokens the [average attention distance](glossary.md#average-attention-distance) is,
+by their report,
 
 $$\bar d = 2 - \frac{2}{k} + \frac{1}{k^2} - \frac{1}{N}.$$
 
-**Claim.** `skip:4` computes a quarter of the scores, any two tokens are at most two blocks apart, and the formula holds. Prices
-are for the 13 x 30 x 45 tokens from above; the distance is counted on 8 x 8 x 8 tokens, where all pairs can be listed.
+**Claim.** `skip:4` computes a quarter of the scores, any two tokens are at most two blocks apart, and the formula
+holds. Prices are for the 13 x 30 x 45 tokens from above. Distances are counted on 8 x 8 x 8 tokens, where all pairs can
+be listed.
 
 **What to look at:** compare the columns *block* and *distance*. Which pattern is low in both?
 """
@@ -412,15 +418,15 @@ show("open-sora-plan")
 
 # %% [markdown]
 r"""
-Factorised attention is cheaper still, and its tokens are at most two blocks apart as well. But fewer are linked directly, and
-no direct link joins different places of different frames, where a moving thing is. The distance doesn't know which
-links a clip needs. To know that, one has to train with equal budgets: `minivdit study`. (Their model keeps full
-attention in the first two and the last two blocks. Our recipe doesn't, and takes k = 2, since its clips are small.)
+Factorised attention is cheaper still, and its tokens are at most two blocks apart as well. But fewer tokens are linked
+directly. No direct link joins different places of different frames, and a moving thing needs such links. The distance
+doesn't say which links a clip needs. `minivdit study` trains with equal budgets to find out. (Their model keeps full
+attention in the first two and the last two blocks. Our recipe doesn't, and takes k = 2, because its clips are small.)
 
 ## Mira: longer clips, structured captions
 
-Mira trained for length: its README lists 120 frames of 128x80 and 60 of 384x240. **Claim.** A clip twice as long costs more than twice as
-much, but not four times: with so few tokens the attention scores are a small part of the cost.
+Mira's README lists 120 frames of 128x80 and 60 of 384x240. **Claim.** A clip twice as long costs more than twice as
+much, but not four times as much. With so few tokens, the attention scores are a small part of the cost.
 """
 
 # %%
@@ -436,9 +442,10 @@ show("mira")
 
 # %% [markdown]
 r"""
-A network also draws longer clips than it learnt from, in *windows* of the trained length that share frames. At every
-step it sees one after the other, and blends the predictions where they overlap
-([MultiDiffusion](references.md#bar-tal-2023) does so in space). **Claim.** A clip that fits in one window stays as it was.
+A network can also draw longer clips than those it was trained on, in overlapping *windows* of the trained length. At
+every step it predicts one window after the other, and the predictions are blended where windows overlap
+([MultiDiffusion](references.md#bar-tal-2023) does so in space). **Claim.** A clip that fits in one window doesn't
+change.
 """
 
 # %%
@@ -452,9 +459,9 @@ print("16 frames of 8:", model.generate(told, num_frames=16, seed=2, steps=2, ov
 
 # %% [markdown]
 r"""
-**Structured captions.** Mira's data set describes a clip from several points of view. Here a caption can be a list of fields.
-Each can be wrong by itself, so one can measure by how much the loss rises then: `examples/caption_fields.py`.
-**Claim.** The fields say what the clip shows. **Predict:** which is worth most?
+**Structured captions.** Mira's data set describes a clip from several points of view. Here a caption can be a list of
+fields. `examples/caption_fields.py` makes one field wrong at a time and measures how much the loss rises. **Claim.**
+The fields say what the clip shows. **Predict:** which wrong field raises the loss most?
 """
 
 # %%
@@ -473,13 +480,14 @@ assert [own == other for own, other in zip(fields, wrong)].count(False) == 1
 r"""
 ## CogVideo: key frames, then frames between
 
-CogVideo, the oldest here, isn't a diffusion model. It writes a clip as a sequence of discrete tokens, one after the other,
-with 9 billion parameters. Two of its ideas are still in use. Draw [keyframes](glossary.md#keyframe) first, then the
-frames between, again and again. And for that tell the model the *frame rate*: CogVideo writes it before the text.
+CogVideo, the oldest here, isn't a diffusion model. It writes a clip as a sequence of discrete tokens, one after the
+other. Two of its ideas are still in use. The first: draw [keyframes](glossary.md#keyframe), then the frames between
+them, and repeat this. The second: tell the model the *frame rate*. CogVideo writes it before the text.
 
-Here the rate is in the positions. In a clip of every $s$-th frame, frame $t$ has the position $s\,t$. **Claim.** So a frame has
-the same position at any rate. `recursive` draws a clip of step 4, then the frames halfway at step 2, then those at step 1, and keeps
-what it has. (`small` wasn't trained with other rates. Here it only shows which frames are drawn when.)
+Here the rate is in the positions. In a clip of every $s$-th frame, frame $t$ has the position $s\,t$. **Claim.** So a
+frame has the same position at any rate. `recursive` draws every fourth frame, then the frames halfway between them,
+then the rest, and keeps what it has. (`small` wasn't trained with other rates. Here it only shows which frames are
+drawn when.)
 """
 
 # %%
@@ -495,9 +503,9 @@ show("cogvideo")
 
 # %% [markdown]
 r"""
-**Claim.** To draw one frame after the other by diffusion costs much more than to draw all at once. Suppose that each frame
-needs the same number of sampling steps, and that attention runs over the frames that are there so far. Then one after the
-other takes $\sum_{t=1}^{T} t^2 \approx T^3/3$ pairs of frames for each step, and all at once $T^2$:
+**Claim.** To draw one frame after the other by diffusion costs much more than to draw all at once. Suppose that each
+frame needs the same number of sampling steps, and that attention runs over the frames drawn so far. Then drawing one
+after the other takes $\sum_{t=1}^{T} t^2 \approx T^3/3$ pairs of frames for each step, and drawing all at once $T^2$:
 """
 
 # %%
@@ -513,15 +521,15 @@ for frames in (9, 17, 33, 65):
 
 # %% [markdown]
 r"""
-A language model keeps the keys and values of earlier frames, so frame t costs only t pairs: T² / 2 in all. But each
-frame must wait for the one before it.
+A language model keeps the keys and values of earlier frames. So frame t costs only t pairs, about T² / 2 in all. But
+each frame must wait for the one before it.
 
 ## CogVideoX: words in the sequence, with experts
 
-In this library text usually comes in by cross-attention. CogVideoX puts words and patches into *one* sequence, in which all attend to
-all. Here that works with every pattern: the words belong to every group. **Claim.** So words carry news from group to group.
-Below, groups are frames, and one patch of frame 0 changes. After one attention, frame 0 and the words know. After two,
-every frame knows, although no patch ever saw another frame.
+In this library text usually comes in by cross-attention. CogVideoX puts words and patches into *one* sequence, in which
+all attend to all. Here this works with every pattern: the words belong to every group. **Claim.** So words carry
+information from group to group. Below, groups are frames, and we change one patch of frame 0. After one attention,
+frame 0 and the words have changed. After two, every frame has changed, although no patch has looked at another frame.
 """
 
 # %%
@@ -547,7 +555,7 @@ Words and patches have different statistics. So each kind has a shift and a scal
 
 $$y = \mathrm{norm}(x)\,(1 + \mathrm{scale}_{\text{kind}}) + \mathrm{shift}_{\text{kind}}.$$
 
-**Claim.** Experts cost weights, and no FLOPs: each token goes through one of them.
+**Claim.** Experts add weights, but no FLOPs, because each token goes through one of them.
 """
 
 # %%
@@ -564,20 +572,20 @@ assert experts.forward_flops == shared.forward_flops
 
 # %% [markdown]
 r"""
-By the paper's ablation, experts helped.
+The paper's ablation says that experts helped.
 
 ## CogVideoX: noise levels in strata, and a schedule that ends in noise
 
-Training draws a noise level for each clip. The loss depends strongly on the level, so the loss of a batch varies just because
-of its levels. CogVideoX divides the range into as many intervals as there are workers, and each worker draws in its own
-(*explicit uniform sampling*). For a batch of $B$ clips:
+Training draws a noise level for each clip. The loss depends strongly on the level. So the loss of a batch varies even
+if only its levels change. CogVideoX divides the range into as many intervals as there are workers, and each worker
+draws in its own (*explicit uniform sampling*). For a batch of $B$ clips:
 
 $$t_b = \frac{\pi(b) + u_b}{B}, \qquad u_b \sim U(0, 1), \quad \pi \text{ a random order of } 0, \ldots, B - 1.$$
 
 **Claim.** Each batch covers all levels. The mean of the loss stays, and its standard deviation shrinks several times.
 
-**What to look at:** at the left, each row is a batch. Look for gaps and for crowds. At the right, both histograms have the same
-middle. The one with strata is narrow, and nothing else about the training has changed.
+**What to look at:** at the left, each row is a batch. Look for gaps, and for levels close together. At the right, both
+histograms have the same middle, but the one with strata is narrow. Nothing else has changed.
 """
 
 # %%
@@ -616,9 +624,10 @@ assert abs(means[0] - means[1]) < spread[0] / 5 and spread[1] < spread[0] / 2
 
 # %% [markdown]
 r"""
-Usual schedules leave a trace of the clip at their last level, so training never sees pure noise, from which sampling starts
-([chapter 3](03_adding_noise.ipynb)). CogVideoX bends the curve so that $\alpha(1) = 0$: *zero terminal SNR*. Then guessing the noise teaches
-nothing at the end, because the input *is* the noise. So it predicts the velocity $\alpha \epsilon - \sigma x_0$, which is $-x_0$ there.
+Usual schedules leave a trace of the clip at their last level, so training never sees pure noise, from which sampling
+starts ([chapter 3](03_adding_noise.ipynb)). CogVideoX bends the curve so that $\alpha(1) = 0$: *zero terminal SNR*.
+Then predicting the noise teaches nothing at level 1, because the input *is* the noise. So CogVideoX predicts the
+velocity $\alpha \epsilon - \sigma x_0$, which is $-x_0$ at level 1.
 """
 
 # %%
@@ -632,9 +641,9 @@ show("cogvideox")
 r"""
 ## All of it on one page
 
-This table is made from `minivdit/training/recipes.py`. The last column is the FLOPs of the whole training with this idea
-alone, as a multiple of those of `quick`. Any row can be added to another preset with `--set`. (`quick` has
-joint attention already, so Kling's second row changes nothing.)
+This table is made from `minivdit/training/recipes.py`. The last column is the FLOPs of the whole training with this
+idea alone, as a multiple of those of `quick`. Any row can be added to another preset with `--set`. (`quick` already has
+joint attention, so Kling's second row changes nothing.)
 """
 
 # %%
@@ -651,10 +660,11 @@ r"""
 
 Worked solutions are in [solutions/15_the_systems](solutions/15_the_systems.ipynb).
 
-**1. A layer that halves time, as the clip comes in.** A causal convolution with `kernel` (3,), newest first, at times 0, 2, 4, ...
-of the *clip*. Before the clip's first frame stand two copies of it, and not zeros (CogVideoX does it so). The clip comes in chunks
-`x` (T, C) of any length, 1 included. `state` is None for the first chunk, and afterwards what you returned with the
-chunk before. Return the outputs of this chunk, and the state.
+**1. A layer that halves time, as the clip comes in.** Compute a causal convolution with `kernel` (3,), whose first
+number belongs to the newest frame, but only at times 0, 2, 4, ... of the *clip*. Before the clip's first frame put two
+copies of it instead of zeros, as CogVideoX does. The clip comes in chunks `x` (T, C) of any length, 1 included. For the
+first chunk `state` is None. For each later chunk it is the state that you returned before. Return the outputs of this
+chunk, and the new state.
 """
 
 
@@ -667,8 +677,8 @@ check.ch15_causal(causal_half)
 
 # %% [markdown]
 r"""
-**2. What padding wastes.** Clips of several shapes (T, H, W) go into one batch. Each is padded along all three axes to the largest
-of the batch. What share of the batch is padding? (That is what buckets save.)
+**2. What padding wastes.** Clips of several shapes (T, H, W) go into one batch. Each is padded along all three axes to
+the largest length of the batch. What share of the batch is padding?
 """
 
 
@@ -681,8 +691,8 @@ check.ch15_waste(padded_share)
 
 # %% [markdown]
 r"""
-**3. Skiparse.** The groups of `tokens` tokens for a step `k`, as two integer arrays (tokens,): labels 0 to k - 1 for
-"every k-th token", and for "every k-th run of k tokens".
+**3. Skiparse.** Return the groups of `tokens` tokens for a step `k`, as two integer arrays (tokens,) with the labels 0
+to k - 1. In the first array a group is every k-th token, in the second every k-th run of k tokens.
 """
 
 
@@ -695,9 +705,9 @@ check.ch15_skiparse(skiparse)
 
 # %% [markdown]
 r"""
-**4. Strata, one in each.** Noise levels (batch,) in [0, 1): exactly one in each of `batch` equal intervals, anywhere in it,
-from a NumPy `generator`. No clip's level may say anything about the level of another, beyond its interval being taken. (Why would
-sorted levels harm a training?)
+**4. Strata, one in each.** Return random noise levels (batch,) in [0, 1), drawn from a NumPy `generator`: exactly one
+in each of `batch` equal intervals, anywhere in it. A clip's level may tell only one thing about other levels: that its
+interval is taken. (Why would sorted levels harm a training?)
 """
 
 
@@ -710,13 +720,13 @@ check.ch15_strata(stratified_levels)
 
 # %% [markdown]
 r"""
-**5. Train a causal compressor.** `clips` (500, 9, 6) are clips of 9 frames with 6 numbers each. A mixture of 3 hidden numbers makes
-them, and a little noise. The hidden numbers wander, so a frame can't be guessed well from its neighbours. From these clips
-learn two functions, by gradient descent or otherwise. `encode` turns clips (B, 9, 6) into latents (B, 5, 6), and latent t sees
-only frames 0 to 2 t. `decode` turns latents into clips again.
+**5. Train a causal compressor.** `clips` (500, 9, 6) are clips of 9 frames with 6 numbers each. The 6 numbers are
+mixtures of 3 hidden numbers, and a little noise. The hidden numbers change at random, so a frame can't be predicted
+well from its neighbours. From these clips learn two functions, by gradient descent or otherwise. `encode` turns clips
+(B, 9, 6) into latents (B, 5, 6), and latent t sees only frames 0 to 2 t. `decode` turns latents into clips again.
 
-To keep every second frame and interpolate the others gives an error of about 0.1. Reach 0.015 on clips that you haven't seen.
-How can half the numbers be enough?
+To keep every second frame and interpolate the others gives a mean squared error of about 0.1. Reach 0.015 on new clips.
+Why can about half as many numbers be enough?
 """
 
 
@@ -729,8 +739,9 @@ check.ch15_compress(train_compressor)
 
 # %% [markdown]
 r"""
-**6. Break it.** Give a clip of 24 frames to a `CausalConv` in two pieces, and forget `past`. Which outputs are wrong? Now apply three such
-layers in a row. How far does the damage reach, and why does the first piece stay right? What would one see in a clip?
+**6. Break it.** Give a clip of 24 frames to a `CausalConv` in two pieces, and forget `past`. Which outputs are wrong?
+Now apply three such layers in a row. Up to which output are values wrong then, and why does the first piece stay right?
+What would one see in a clip?
 
 **7. An open question.** Choose a product from the first table. You can only ask it for clips. Which prompts and which
 measurement could tell whether it has factorised or full attention? What else could explain the same result?
@@ -740,15 +751,16 @@ measurement could tell whether it has factorised or full attention? What else co
 r"""
 ## In practice
 
-- Of [Open-Sora](references.md#zheng-2024), [Open-Sora Plan](references.md#lin-2024), [CogVideoX](references.md#yang-2024) and
-  [HunyuanVideo](references.md#kong-2024) you can read the code. Diagrams of Sora, Luma, Kling and Runway are guesses.
+- Of [Open-Sora](references.md#zheng-2024), [Open-Sora Plan](references.md#lin-2024),
+  [CogVideoX](references.md#yang-2024) and [HunyuanVideo](references.md#kong-2024) you can read the code. Diagrams of
+  Sora, Luma, Kling and Runway are guesses.
 - Most open systems today combine causal 3D autoencoders, full attention, rectified flow and given frames at level 0.
-- A miniature shows what an idea *does*. Whether it makes better clips at scale, only ablations at scale say.
+- A miniature shows what an idea *does*. Only ablations of large models say whether it makes better clips there.
 
 ## Further reading
 
 - The reports themselves: Open-Sora's `docs/report_01.md` to `report_04.md`, Open-Sora Plan's `docs/Report-v1.3.0.md`.
-- Here: `examples/results/tried.md`, what was tried in this project, and what didn't help.
+- Here: `examples/results/tried.md` says what was tried in this project, and what didn't help.
 
 Next: [chapter 16](16_capstone.ipynb), the capstone.
 """

@@ -15,8 +15,8 @@ from minivdit.models.causal_autoencoder import CausalConv
 
 # %% [markdown]
 r"""
-**1. A layer that halves time, as the clip comes in.** The state is the last two frames, and whether the next frame is even. Whoever
-forgets the second part is right for chunks of even length only.
+**1. A layer that halves time, as the clip comes in.** The state is the last two frames, and whether the number of the
+next frame is even or odd. Without the second part the answer is right only for chunks of even length.
 """
 
 
@@ -47,7 +47,7 @@ check.ch15_waste(padded_share)
 
 # %% [markdown]
 r"""
-**3. Skiparse.** The place modulo k; the number of the run modulo k.
+**3. Skiparse.** The first label is the place modulo k. The second is the number of the run modulo k.
 """
 
 
@@ -75,9 +75,10 @@ check.ch15_strata(stratified_levels)
 
 # %% [markdown]
 r"""
-**5. Train a causal compressor.** Six numbers a frame are only three and some noise. So the numbers of *two* frames fit into one
-latent: time is compressed, but the room comes from what repeats within a frame. Latent t takes frames 2 t - 1 and 2 t, and the
-first frame stands before itself. Two matrices are enough, trained by gradient descent:
+**5. Train a causal compressor.** The six numbers of a frame contain only three independent ones and some noise. So the
+numbers of *two* frames fit into one latent. The latents have half the length in time, but what is saved is the
+repetition within each frame. Latent t is made from frames 2 t - 1 and 2 t, and latent 0 from frame 0 twice. Two
+matrices are enough, trained by gradient descent:
 """
 
 
@@ -105,8 +106,8 @@ check.ch15_compress(train_compressor)
 
 # %% [markdown]
 r"""
-The best that any two matrices can do is known: keep the six directions in which pairs of frames vary most (the singular value
-decomposition). How near is the training?
+The best that any two matrices can do is known: keep the six directions in which pairs of frames vary most. The singular
+value decomposition finds them. How near does the training come to this?
 """
 
 # %%
@@ -140,8 +141,9 @@ for number, layer in enumerate(layers, start=1):
 
 # %% [markdown]
 r"""
-**7. An open question.** One way: ask for a thing with a detail that was never asked for, such as the colour of a hat. Let the thing
-leave the picture and come back, or move fast. Count how often the detail changes, as chapter 10 does. If it changes more often
-for fast things, direct links between different places may be missing. But a strong compression of time, little training on fast
-motion, or a clip drawn in pieces would look the same. So this is evidence, and not a proof.
+**7. An open question.** One way is to ask for a thing with a detail that the prompt leaves open, such as the colour of
+a hat. Let the thing leave the picture and come back, or move fast. Count how often the detail changes, as chapter 10
+does. If it changes more often for fast things, direct links between different places may be missing. But a strong
+compression of time, little training on fast motion, or drawing the clip in pieces would have the same effect. So this
+is evidence, and not a proof.
 """
