@@ -35,8 +35,9 @@ generator = np.random.default_rng(0)
 r"""
 ## Is everything there?
 
-Each line is something that the chapters need. `[OK]` means that it is there. `[FAIL]` comes with its cure. `[--]` is
-something you can do without, such as a GPU. (`minivdit doctor` on the command line checks a few more things.)
+Each line below names something that the chapters need. `[OK]` means that it is there. After `[FAIL]` the line says what
+to do. `[--]` marks something that you can do without, such as a GPU. (`minivdit doctor` on the command line checks a
+few more things.)
 """
 
 # %%
@@ -76,8 +77,8 @@ show(batch.video, captions=batch.captions, columns=4)
 # %% [markdown]
 r"""
 An array can be cut along any axis. A cut along B gives one clip, a cut along T gives one frame. A cut along H gives one
-row of pixels through time, and that one is worth a look. A thing that stands still leaves a vertical trace there. A thing
-that moves leaves a slanted one. *Motion is a slope.*
+row of pixels through time. We draw such a row, with time running down. A thing that stands still leaves a vertical
+trace. A thing that moves sideways leaves a slanted one, and the slope says how fast it moves.
 """
 
 # %%
@@ -100,9 +101,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-The trace of the fast digit leans further than that of the slow one. Where a trace turns round, the digit has bounced off
-the wall. (What bounces is a box of 16 x 16 pixels around the digit. So a thin digit turns before its ink gets there.) The
-third digit moves down. It leaves the marked row, so no slope shows.
+The trace of the fast digit is more slanted than that of the slow one. Where a trace turns round, the digit has bounced
+off the wall. (It is a box of 16 x 16 pixels around the digit that bounces. So a thin digit turns before its ink touches
+the wall.) The third digit moves down. It leaves the marked row, and later it may bounce back into it. Its trace has no
+slope.
 
 How fast does a digit move? Follow its centre of mass, the mean position of its ink. Let $I_{yx}$ be the brightness of the
 pixel in row $y$ and column $x$:
@@ -130,9 +132,9 @@ path = np.array([centre_by_loops(frame) for frame in fast])  # (T, 2)
 
 # %% [markdown]
 r"""
-Vectorised, with no loop at all. `np.indices` gives the row and the column of every pixel. `einsum` multiplies image and
-positions, and sums over `h` and `w`, which are missing on the right of the arrow. Of the speeds between frames we take the
-median, since a bounce spoils one of them:
+Vectorised, with no loop at all. `np.indices` gives the row and the column of every pixel. `einsum` multiplies the image
+by these positions. It then sums over `h` and `w`, the two letters that are missing to the right of the arrow. Each pair
+of neighbouring frames gives one speed. A bounce makes one of these speeds too small, so we take their median:
 """
 
 # %%
@@ -149,8 +151,8 @@ assert abs(np.median(speed) - told) < 0.05
 r"""
 ## A sentence is numbers, too
 
-Captions have a small grammar. The parser turns a caption into a list of motions. The generator turns a list of motions into
-a clip. A word outside the grammar is an error. You won't get a clip of something else instead.
+Captions have a small grammar. The parser turns a caption into a list of motions. The generator turns a list of motions
+into a clip. A word outside the grammar raises an error. The model never draws something else instead.
 """
 
 # %%
@@ -162,8 +164,8 @@ except ValueError as error:
 
 # %% [markdown]
 r"""
-A network takes numbers. The [tokenizer](glossary.md#tokenizer) gives each word a number of its own. 1 starts a caption, and
-0 fills it up to a fixed length.
+A network takes numbers. The [tokenizer](glossary.md#tokenizer) gives each word a number of its own. The number 1 starts
+each caption. Zeros at the end fill the caption up to a fixed length.
 """
 
 # %%
@@ -186,9 +188,10 @@ show(drawn, captions=prompts, columns=4)
 
 # %% [markdown]
 r"""
-What happened? [Sampling](glossary.md#sampling) began with pure noise and took a little of it away, step after step. In each
-step the network answered one question: given this caption, what is the clip behind this noise? A
-[sampler](glossary.md#sampler) is a loop that yields each step. So we can watch how the network's answer changes.
+What happened? [Sampling](glossary.md#sampling) began with pure noise and removed a little of it in each step. In each
+step the network answered one question: given this caption, which clip is hidden in this noise? A
+[sampler](glossary.md#sampler) is the loop over these steps. Here it hands out the result of each step, so we can watch
+how the network's answer changes.
 """
 
 # %%
@@ -205,8 +208,8 @@ r"""
 At first the answer is a blur. Then strokes appear that differ from frame to frame. At the end there is a digit.
 [Chapter 4](04_removing_noise.ipynb) is about this loop.
 
-The noise comes from a [seed](glossary.md#seed). The same seed gives the same clip. Another seed gives another clip for the
-same caption.
+The noise is made of random numbers, which are drawn from a [seed](glossary.md#seed). The same seed gives the same clip.
+Another seed gives another clip for the same caption.
 """
 
 # %%
@@ -222,12 +225,14 @@ show(np.concatenate([again, *others]), captions=[f"seed {seed}" for seed in (1, 
 r"""
 ## Is it what was asked for?
 
-Four nice clips prove nothing. They may be luck, or chosen. So count. A small network that was trained to read digits, the
-[judge](glossary.md#judge), looks at every frame. A tracker follows the digit and compares its path with the caption.
+Four nice clips prove nothing. They may be lucky ones, or somebody may have picked the best. So we draw more clips and
+count. The [judge](glossary.md#judge), a small network that was trained to read digits, looks at every frame. A tracker
+follows the digit and compares its path with the caption.
 
-One number alone proves nothing either. We put two others beside it, the
-[ceiling and the floor](glossary.md#ceiling-and-floor). The ceiling is the same measure on real clips: the judge makes
-mistakes, too. The floor is the measure on the drawn clips with wrong captions: some are right by chance.
+One number alone proves nothing either. We put two others beside it, the [ceiling and the
+floor](glossary.md#ceiling-and-floor). The ceiling is the same measure on real clips. It may be below 100%, since the
+judge makes mistakes, too. The floor is the measure on the drawn clips with wrong captions. It may be above 0%, since a
+wrong caption may fit by chance.
 """
 
 # %%
@@ -263,9 +268,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The thin lines are 95% [confidence intervals](glossary.md#confidence-interval). They are long, because the clips are few.
-`minivdit evaluate` takes more. And this is one model on one kind of clip. Two digits at a time are harder: they often melt
-or double. The README of the project has the figures. Knowing where a model fails is part of knowing the model.
+The thin lines are 95% [confidence intervals](glossary.md#confidence-interval). They are long, because we drew few
+clips. `minivdit evaluate` draws more. Also, we measured one model on one kind of clip. Clips with two digits are
+harder: the digits often melt, or one of them appears twice. The README of the project has the figures.
 
 ## From caption to clip
 
@@ -285,8 +290,8 @@ noise -> patches -> transformer blocks: attention, text, levels -> less noise, a
 Fill in a stub, run its cell, and read what `check` says. The last two exercises have no check. Worked solutions are in
 [solutions/00_start_here](solutions/00_start_here.ipynb).
 
-**1. Play backwards.** `video` is (B, T, H, W, C). Return the same clips with their last frame first. The pictures stay as
-they are.
+**1. Play backwards.** `video` is (B, T, H, W, C). Return the same clips with their frames in the opposite order. The
+frames themselves stay as they are.
 """
 
 
@@ -299,8 +304,8 @@ check.ch00_backwards(backwards)
 
 # %% [markdown]
 r"""
-**2. Side by side.** Two batches of clips differ in nothing but their width. Put each pair next to each other, the first clip
-on the left. Return one batch, as wide as both together.
+**2. Side by side.** `first` and `second` are batches of clips. Their shapes differ only in the width W. Put each clip
+of `second` to the right of the clip of `first` with the same number. Return one batch, as wide as both together.
 """
 
 
@@ -313,12 +318,13 @@ check.ch00_beside(beside)
 
 # %% [markdown]
 r"""
-**3. How far does the ink spread?** Write the standard deviation of the ink of every frame of every clip, from
-(B, T, H, W, 1) to (B, T):
+**3. How far does the ink spread?** Pixels with ink lie at some distance from the centre of mass. For each frame of each
+clip, return the root of the mean square of this distance, weighted by brightness. `video` is (B, T, H, W, 1), and the
+result is (B, T):
 
 $$s = \sqrt{\frac{\sum_{y,x} I_{yx}\, \big((y - \bar y)^2 + (x - \bar x)^2\big)}{\sum_{y,x} I_{yx}}}$$
 
-where $(\bar y, \bar x)$ is the centre of mass of that frame. (A digit that melts grows by this measure.)
+where $(\bar y, \bar x)$ is the centre of mass of that frame. (If a digit melts, $s$ grows.)
 """
 
 
@@ -331,10 +337,10 @@ check.ch00_spread(spread)
 
 # %% [markdown]
 r"""
-**4. Break it and explain.** Exchange rows and columns of the real clips: `real.swapaxes(2, 3)`. Nothing raises an error. First
-predict what you'll see: which way do the digits move now, and which can still be read? Then show some, and measure with
-`share_right`, once with `asked` and once with captions that say the new directions. Why does a canvas of 32 x 32 pixels hide
-this mistake?
+**4. Break it and explain.** Exchange rows and columns of the real clips: `real.swapaxes(2, 3)`. Nothing raises an
+error. First predict what you'll see: which way do the digits move now, and which digits can still be read? Then show
+some clips, and measure with `share_right`, once with the captions `asked` and once with captions that say the new
+directions. Why can a canvas of 32 x 32 pixels hide this mistake?
 
 **5. A question to explore.** Which digit, or which direction, does the model get wrong most often? Choose captions, draw
 clips with several seeds, and count. How many clips do you need before you believe your answer?
@@ -344,19 +350,21 @@ clips with several seeds, and count. How many clips do you need before you belie
 r"""
 ## In practice
 
-- **Size.** One second of a film of 1280x720 pixels at 24 frames has 24 * 720 * 1280 * 3, about 66 million numbers. So
-  large systems first compress ([Rombach et al. 2022](references.md#rombach-2022)) and then work as ours does.
-- **Sora** was described as a diffusion transformer on space-time patches of compressed video
-  ([Brooks et al. 2024](references.md#brooks-2024)); **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **Open-Sora**
-  ([Zheng et al. 2024](references.md#zheng-2024)) are built alike, and open.
-- **Captions** of large systems are free text, read by networks that were trained on very much text first. Ours has
-  a grammar, so that we can *measure* whether a clip obeys it.
+- **Size.** One second of a film of 1280x720 pixels has 24 frames. These are 24 * 720 * 1280 * 3, about 66 million
+  numbers. So large systems compress a film first ([Rombach et al. 2022](references.md#rombach-2022)), and draw
+  compressed clips. Ours does so, too.
+- **Sora** was described as a diffusion transformer on space-time patches of compressed video ([Brooks et al.
+  2024](references.md#brooks-2024)); **CogVideoX** ([Yang et al. 2024](references.md#yang-2024)) and **Open-Sora**
+  ([Zheng et al. 2024](references.md#zheng-2024)) are built in a similar way, and their code and weights are public.
+- **Captions** of large systems are free text. A network that was first trained on very much text reads them. Our
+  captions follow a grammar, so that we can *measure* whether a clip shows what its caption says.
 
 ## Further reading
 
-- [Srivastava et al. 2015](references.md#srivastava-2015): moving MNIST. [Mittal et al. 2017](references.md#mittal-2017): the
-  same with captions, drawn without diffusion.
+- [Srivastava et al. 2015](references.md#srivastava-2015): moving MNIST. [Mittal et al.
+  2017](references.md#mittal-2017): moving digits with captions, drawn by a model without diffusion.
 - The README of the project: what the shipped weights can do and what they can't, with figures.
 
-Next: [chapter 1](01_autograd.ipynb), how a program learns its own slope; or look at [the map](README.md#the-map).
+Next: [chapter 1](01_autograd.ipynb), how a program finds the slope of what it computes. Or look at [the
+map](README.md#the-map).
 """

@@ -28,7 +28,7 @@ check.ch00_backwards(backwards)
 
 # %% [markdown]
 r"""
-**2. Side by side.** Widths add up, so join along axis 3.
+**2. Side by side.** The widths are to add up, and the width is axis 3. So join along this axis.
 """
 
 
@@ -41,8 +41,8 @@ check.ch00_beside(beside)
 
 # %% [markdown]
 r"""
-**3. How far the ink spreads.** Three steps: the ink, its centre, and the mean square of the distance from there. The
-positions get shapes that line up with (B, T, H, W).
+**3. How far the ink spreads.** There are three steps: find the share of each pixel in the ink, then the centre, then
+the mean square of the distance from the centre. `keepdims` keeps axes of length 1, so that the shapes fit (B, T, H, W).
 """
 
 
@@ -82,11 +82,12 @@ for name, shown, captions in (
 
 # %% [markdown]
 r"""
-All clips now go down, and most digits can't be read any more. Those that look much the same mirrored at the diagonal, such
-as the 0, may survive. The canvas is square, so the array keeps its shape and nothing complains. Test code with
-sizes that all differ: on 20 x 32 pixels the mistake shows in the shape. The checks of these exercises do so.
+All clips now go down, and most digits can't be read any more. A digit that looks much the same after mirroring, such as
+the 0, may still be read. The canvas is square, so the array keeps its shape and no error is raised. Test code with
+sizes that all differ. On 20 x 32 pixels the shape shows the mistake. The checks of these exercises use such sizes.
 
-**5. Which is hardest?** There is no one answer; it depends on the weights. A share $p$ of $n$ clips is uncertain by about
-$\sqrt{p(1-p)/n}$. To tell 80% from 90% you want this below 3%, so about 180 clips of each kind. And if you compare ten
-digits, one of them will look bad by chance: draw it again with fresh seeds before you believe it.
+**5. Which is hardest?** There is no one answer; it depends on the weights. A share $p$ of $n$ clips is uncertain by
+about $\sqrt{p(1-p)/n}$. To tell 80% from 90%, this number should be below 3%. You then need about 180 clips of each
+kind. And if you compare ten digits, one of them will look bad by chance. Draw it again with other seeds before you
+believe it.
 """
