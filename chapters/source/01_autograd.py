@@ -4,20 +4,20 @@ r"""
 
 *About 75 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** write operations that know their own derivative. Watch an engine put them together. Catch wrong
+**You'll do:** write operations that can compute their own derivative. See how an engine puts them together. Find wrong
 gradients. Train a small network.
 
-**You'll learn:** why one pass backwards gives the slope of a [loss](glossary.md#loss) with respect to every weight at once; what a
-[pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a
-[gradient check](glossary.md#gradient-check) that sums the output can be fooled; what goes wrong when an array is changed
-in place.
+**You'll learn:** why one pass backwards gives the slope of a [loss](glossary.md#loss) with respect to every weight at
+once; what a [pullback](glossary.md#pullback) and a [cotangent](glossary.md#cotangent) are; why a [gradient
+check](glossary.md#gradient-check) that sums the output can miss a mistake; what goes wrong when an array is changed in
+place.
 
 **You need:** Python, NumPy, and the chain rule from school: the slope of `f(g(x))` is `f'(g(x)) * g'(x)`.
 
 ![A graph of operations: values forward, gradients back](pictures/01.svg)
 
-This chapter takes apart the few hundred lines in `minivdit/autograd/`. They train everything in this project, up to the
-text-to-video transformer.
+This chapter explains the engine in `minivdit/autograd/`, a few hundred lines. It computes the gradients for every
+training in this project, up to that of the text-to-video transformer.
 """
 
 # %%
@@ -38,14 +38,15 @@ generator = np.random.default_rng(0)
 r"""
 ## The slow way: nudge every weight
 
-Training asks one question about every weight: if it grew a little, would the loss grow or fall, and how fast? The plainest
-way to find out is to try. Nudge one weight up and down by a small step $h$, look at the loss $L$ both times, and divide.
-This is a [central difference](glossary.md#central-difference):
+Training asks one question about every weight: if it grew a little, would the loss grow or fall, and how fast? The
+simplest way to find out is to try. Nudge one weight up and down by a small step $h$, and compute the loss $L$ both
+times. Divide the difference of the losses by the distance $2h$. This is a [central
+difference](glossary.md#central-difference):
 
 $$\frac{\partial L}{\partial w_i} \approx \frac{L(w + h\,e_i) - L(w - h\,e_i)}{2h}$$
 
-where $e_i$ is 1 at weight $i$ and 0 elsewhere. The round $\partial$ says that only $w_i$ changes, and the other weights
-stay as they are.
+where $e_i$ is 1 at weight $i$ and 0 elsewhere. The symbol $\partial$ says that only $w_i$ changes, and that the other
+weights stay as they are.
 """
 
 # %%
@@ -86,14 +87,16 @@ r"""
 **Claim.** If every operation can answer one question about itself, the [gradient](glossary.md#gradient) with respect to *all*
 weights costs about as much as a few runs of the network. The number of weights doesn't matter.
 
-The question is: *you know how the loss changes with your output; how does it change with each of your inputs?* For an
-operation from $x$ to $y$:
+The question is: *if you know how the loss changes with your output, how does the loss change with each of your inputs?*
+Let an operation compute $y$ from $x$. Each input $x_j$ changes the loss through every output $y_i$, so we sum over the
+outputs:
 
 $$\bar x_j = \sum_i \bar y_i\, \frac{\partial y_i}{\partial x_j}, \qquad \text{where}\quad
 \bar y_i = \frac{\partial L}{\partial y_i}, \quad \bar x_j = \frac{\partial L}{\partial x_j}$$
 
-A function that computes $\bar x$ from $\bar y$ is a *pullback*: it pulls a gradient back from the output to the inputs.
-The gradient that goes in, $\bar y$, is called a *cotangent*. It has one number for each entry of the output.
+A function that computes $\bar x$ from $\bar y$ is called a *pullback*, since it pulls a gradient back from the output
+to the inputs. Its argument, the gradient $\bar y$ of the output, is called a *cotangent*. It has one number for each
+entry of the output.
 
 In this project an operation is a plain function on arrays. It returns its value and its pullback, side by side. In code,
 $\bar y$ is called `grad`:
@@ -119,9 +122,10 @@ def tanh(x):
 
 # %% [markdown]
 r"""
-`pullback` is defined inside the function, so it remembers `a`, `b` and `value`. An operation needs no other memory.
+`pullback` is defined inside the function, so it remembers `a` and `b`, or `value`. An operation needs no other memory.
 
-The chain rule chains two operations: values in one order, pullbacks in the opposite order.
+To chain two operations, compute their values in one order, then call their pullbacks in the opposite order. This is the
+chain rule.
 """
 
 # %%
@@ -144,12 +148,14 @@ r"""
 **Claim.** A pullback is a product with a matrix that nobody ever builds.
 
 An operation from $n$ numbers to $m$ numbers has $m \times n$ slopes, one for each pair. They form its
-[Jacobian](glossary.md#jacobian) $J_{ij} = \partial y_i / \partial x_j$. So the sum above is a product, `grad @ J`. Take
-[softmax](glossary.md#softmax), which turns scores $s$ into weights $w$ that add up to 1:
+[Jacobian](glossary.md#jacobian), the matrix $J_{ij} = \partial y_i / \partial x_j$. The sum above is a product with
+this matrix, `grad @ J`. An example is [softmax](glossary.md#softmax), which turns scores $s$ into weights $w$ that add
+up to 1:
 
 $$w_i = \frac{e^{s_i}}{\sum_k e^{s_k}}, \qquad \frac{\partial w_i}{\partial s_j} = w_i\,(\delta_{ij} - w_j)$$
 
-where $\delta_{ij}$ is 1 if $i = j$, else 0. The simple loop fills the Jacobian entry by entry:
+where $\delta_{ij}$ is 1 if $i = j$, else 0. (The slope follows from the quotient rule: $s_j$ is in the denominator, and
+for $i = j$ also in the numerator.) The simple loop fills the Jacobian entry by entry:
 """
 
 # %%
@@ -166,11 +172,12 @@ by_loop = grad @ jacobian
 
 # %% [markdown]
 r"""
-Multiply it out by hand, and the matrix is gone. ($\delta_{ij}$ keeps one term of its sum, the one with $i = j$.)
+Now multiply out the product by hand. The term with $\delta_{ij}$ is 0 except where $i = j$, so its sum has one term,
+$\bar w_j\, w_j$:
 
 $$\bar s_j = \sum_i \bar w_i\, w_i\,(\delta_{ij} - w_j) = w_j\,\Big(\bar w_j - \sum_i \bar w_i\, w_i\Big)$$
 
-That is one line. How much memory does it save, at 4 bytes a number?
+This needs one line of code and no matrix. How much memory does it save, at 4 bytes a number?
 """
 
 # %%
@@ -184,12 +191,13 @@ print(f"one row of {tokens:,} scores: {4 * tokens:,} bytes; its Jacobian: {4 * t
 r"""
 ## The engine
 
-**Claim.** With pullbacks in place, only bookkeeping is left. Remember what was computed from what. Then call the pullbacks
-in the opposite order.
+**Claim.** If every operation has a pullback, an engine needs to do only two things. It records which operation each
+array came from. Then it calls the pullbacks in the opposite order.
 
-`ag.differentiable` does the remembering. It turns our function on arrays into one on [Tensors](glossary.md#tensor). A
-Tensor is an array together with the node that made it. Weights are made by no operation: their nodes are the
-[leaves](glossary.md#leaf), and have no pullback. All operations of the library are made with this decorator.
+`ag.differentiable` does the recording. It turns our function on arrays into a function on
+[Tensors](glossary.md#tensor). A Tensor is an array together with a *node*, the record of the operation that made it. No
+operation makes a weight. So the node of a weight has no pullback. Such a node is called a [leaf](glossary.md#leaf). All
+operations of the library are made with this decorator.
 """
 
 # %%
@@ -203,9 +211,10 @@ print(total)
 
 # %% [markdown]
 r"""
-Behind `total` there is a [computational graph](glossary.md#computational-graph) now. Each node knows the nodes that its
-inputs came from. (An entry of `node.inputs` holds an older node, which of its outputs was used, and the shape and dtype of
-that output. It is None where no gradient is wanted.) So we can walk through the graph and draw it.
+The nodes behind `total` form a [computational graph](glossary.md#computational-graph). Each node holds links to the
+nodes that its inputs came from. (An entry of `node.inputs` holds four things: an older node, the number of the output
+that was used, and the shape and dtype of that output. The entry is None where no gradient is wanted.) So we can walk
+through the graph and draw it.
 """
 
 
@@ -249,12 +258,12 @@ draw_graph(total, {w.node.birth: "w", v.node.birth: "v"})
 # %% [markdown]
 r"""
 The numbers give the order in which the nodes were made. A node is always older than everything computed from it. So the
-[backward pass](glossary.md#backward-pass) goes from the youngest node to the oldest. Then all gradients of a node have
-arrived before it is reached. `w` is used twice: two gradients arrive there, and they are added.
+[backward pass](glossary.md#backward-pass) goes from the youngest node to the oldest. When it reaches a node, all
+gradients for this node have arrived. `w` is used twice. So two gradients arrive there, and they are added.
 
-`gradients` does this walk. The library also has it in its simplest form, which the next cell prints. (What
-`unbroadcast` does there is the subject of the next section.) Both find the same.
-`gradients` also checks what each pullback returns, frees each pullback after use, and takes operations with several outputs.
+The function `gradients` does this walk. `simple_gradients` is its simplest form, which the next cell prints. (A later
+section explains `unbroadcast`.) Both give the same gradients. `gradients` does three things more: it checks what each
+pullback returns, frees each pullback after use, and accepts operations with several outputs.
 """
 
 # %%
@@ -273,9 +282,9 @@ print(grad_w, grad_v)
 
 # %% [markdown]
 r"""
-Two properties are worth a try. First, the walk is a loop, not a recursion, so a graph may be as deep as you like. Second,
-a gradient costs about as much as a few runs forward, whatever the number of weights. This is the "cheap gradient
-principle". We measure it.
+We try two properties. First, the walk is a loop and not a recursion, so a graph may be as deep as you like. Second, a
+gradient costs about as much as a few forward passes, whatever the number of weights. (A *forward pass* is one run of
+the network.) This is the "cheap gradient principle".
 """
 
 # %%
@@ -309,21 +318,22 @@ print(f"by nudging it would take about {8 * width**2 * 2 * forward / 3600:.0f} h
 
 # %% [markdown]
 r"""
-Expect the backward pass to take up to twice as long as the forward pass. Each matrix product `a @ b` forward becomes two
-products backward: one for the gradient of `a`, one for that of `b`. (The first layer needs only one
-of them: nobody asks for the gradient of the data.) So
-training costs about three forward passes. [Chapter 12](12_the_bill.ipynb) uses this rule to predict what training costs.
+Count the matrix products. Each product `a @ b` of the forward pass needs two products in the backward pass, one for the
+gradient of `a` and one for that of `b`. (The first layer needs only one, since nobody asks for the gradient of the
+data.) So expect the backward pass to take about twice as long as the forward pass. (The times that you measure also
+depend on what else your machine does.) A training step then costs about three forward passes. [Chapter
+12](12_the_bill.ipynb) predicts the cost of training with this rule.
 
 ## Broadcasting, backwards
 
 **Claim.** What is copied forward is summed backward.
 
-NumPy stretches a bias of shape (3,) over a (5, 3) array. This is [broadcasting](glossary.md#broadcasting). The loss then
-depends on each entry of the bias through 5 places. So 5 gradients are added:
+NumPy stretches a bias of shape (3,) over a (5, 3) array. This is [broadcasting](glossary.md#broadcasting). Each entry
+of the bias is then used in 5 places, and the loss depends on all of them. So 5 gradients are added:
 
 $$y_{ij} = x_{ij} + b_j, \qquad \bar b_j = \sum_i \bar y_{ij}$$
 
-The engine does it for every operation, in one function, `unbroadcast`. You'll write it in an exercise.
+The engine does this for every operation, in one function, `unbroadcast`. You'll write this function in an exercise.
 """
 
 # %%
@@ -341,9 +351,10 @@ assert grad_bias.shape == bias.shape and np.allclose(grad_bias, by_loop)
 r"""
 ## Is it right? The all-ones trap
 
-Every hand-written pullback may be wrong. A network with a wrong gradient often still trains, only worse. So we compare each
-pullback with central differences. These need one number, but most outputs are arrays. The obvious way to get one
-number is to sum the output. Here is a softmax whose pullback is plainly broken: it returns zeros.
+Every hand-written pullback may be wrong. A network with a wrong gradient often still trains, only worse. So we compare
+each pullback with central differences. A central difference needs a loss that is one number, but most outputs are
+arrays. The obvious way to get one number is to sum the output. We try it on a softmax whose pullback is wrong on
+purpose: it always returns zeros.
 """
 
 
@@ -371,11 +382,11 @@ assert difference(broken_softmax, x, ones) < 1e-6 < 1e-2 < difference(broken_sof
 
 # %% [markdown]
 r"""
-Summing finds nothing wrong. It can't. The outputs of a softmax add up to 1 whatever goes in, so the sum has slope zero, and
-zero is what the broken pullback says. [Layer
-norm](glossary.md#layer-norm) has the same blind spot, since its outputs add up to 0. To sum is to use a
-cotangent of ones. For these operations, the right gradient for just this cotangent is zero. A random cotangent
-has a blind spot only with probability zero.
+The check that sums the output finds no mistake, and it can't find one. The outputs of a softmax always add up to 1. So
+their sum has slope zero, and the broken pullback returns zero. The same happens with [layer
+norm](glossary.md#layer-norm), since its outputs add up to 0. To sum the output means to use a cotangent of ones. For
+these two operations, the right gradient for this cotangent is zero. With a random cotangent, the probability that a
+mistake hides in this way is zero.
 """
 
 # %%
@@ -392,8 +403,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-The library's `gradcheck` draws random cotangents, for any operation and any number of outputs. The library's tests
-break each pullback of the project in a dozen ways. `gradcheck` must notice every time.
+The library's `gradcheck` draws random cotangents. It accepts any operation, with any number of outputs. The tests of
+the library break each pullback of the project in a dozen ways, and `gradcheck` must notice every mistake.
 """
 
 # %%
@@ -409,9 +420,10 @@ else:
 
 # %% [markdown]
 r"""
-How large should the step be? If it is too large, the curve isn't straight over its length. If it is too small, the
-difference drowns in rounding errors. Compare the lowest points of the two curves: with no step does float32 get near what
-float64 reaches. That is why gradient checks run in float64, though training runs in float32.
+How large should the step be? If it is too large, the function bends between the two points, and the difference isn't
+its slope. If it is too small, rounding errors are larger than the difference. Compare the lowest points of the two
+curves. No step makes float32 as accurate as float64 can be. Therefore gradient checks run in float64, though training
+runs in float32.
 """
 
 # %%
@@ -432,8 +444,8 @@ plt.show()
 r"""
 ## What may not be changed
 
-A pullback remembers arrays, not copies of them. If such an array is changed before the backward pass, the gradient is wrong.
-There is no error message.
+A pullback remembers arrays, not copies of them. If such an array is changed before the backward pass, the gradient is
+wrong, and there is no error message.
 """
 
 # %%
@@ -447,10 +459,10 @@ assert not np.allclose(grad_leaf, [2, 4, 6])
 
 # %% [markdown]
 r"""
-So this project has two rules. Between forward and backward, nobody changes an array in place. And a pullback never changes
-the gradient that it is given, since another pullback may get the same array. The optimiser does change weights in place,
-but only after `gradients` has returned. By then each pullback has been used and freed. A second walk over the same graph is
-an error, not a wrong answer:
+So this project has two rules. Between forward and backward, nobody changes an array in place. And a pullback never
+changes the gradient that it is given, since another pullback may get the same array. The optimiser does change weights
+in place, but only after `gradients` has returned. By then each pullback has been used and freed. So a second walk over
+the same graph raises an error. It never returns a wrong gradient:
 """
 
 # %%
@@ -463,11 +475,12 @@ except RuntimeError as error:
 r"""
 ## It learns
 
-This is enough to train a network: two layers of weights, a curve to fit, and plain gradient descent,
+This is enough to train a network. The network has two layers of weights, and its output shall follow a curve. Plain
+gradient descent changes each weight by a small step against its slope,
 
 $$w \leftarrow w - \eta\, \frac{\partial L}{\partial w}$$
 
-with a [learning rate](glossary.md#learning-rate) $\eta$ of 0.02. Every operation here is the library's.
+with a [learning rate](glossary.md#learning-rate) $\eta$ of 0.02. All operations in this cell come from the library.
 """
 
 # %%
@@ -516,10 +529,10 @@ assert losses[-1] < losses[0]
 r"""
 ## Exercises
 
-Each stub says how long a solution is. `check` tries random inputs of odd sizes and says what is wrong. Worked
-solutions are in [solutions/01_autograd](solutions/01_autograd.ipynb).
+Each stub says how many lines a solution takes. `check` tries random inputs whose axes all differ in length, and says
+what is wrong. Worked solutions are in [solutions/01_autograd](solutions/01_autograd.ipynb).
 
-**1. Sine.** Write it as value and pullback.
+**1. Sine.** Write the sine of an array `x` as an operation: return its value and its pullback.
 """
 
 
@@ -532,8 +545,9 @@ check.ch01_sine(sine)
 
 # %% [markdown]
 r"""
-**2. Matrix product.** `a` is (n, k), `b` is (k, m). Hint: write down the shapes of `grad`, `a` and `b`. There is only one
-way to multiply two of them (one transposed) that gives the shape of `a`.
+**2. Matrix product.** `a` is (n, k), `b` is (k, m). Return the value and the pullback of `a @ b`. Hint: write down the
+shapes of `grad`, `a` and `b`. There is only one way to multiply two of these arrays, one of them transposed, so that
+the product has the shape of `a`.
 """
 
 
@@ -551,8 +565,8 @@ by its root mean square $r$:
 
 $$y_i = \frac{x_i}{r}, \qquad r = \sqrt{\tfrac{1}{n} \textstyle\sum_j x_j^2}$$
 
-(Add no small number under the root.) Find $\partial r/\partial x_j$ first, then the Jacobian. Then multiply it out, as
-above for softmax.
+(Libraries often add a small number under the root. Don't add it here.) Find $\partial r/\partial x_j$ first, then the
+Jacobian. Then multiply out the product by hand, as we did for softmax.
 """
 
 
@@ -565,8 +579,8 @@ check.ch01_rms_norm(rms_norm)
 
 # %% [markdown]
 r"""
-**4. Unbroadcast.** `grad` has the shape of an output. An input of shape `shape` was broadcast to it. Sum `grad` down
-to `shape`. NumPy may have added axes in front, and it may have stretched axes of length 1.
+**4. Unbroadcast.** `grad` has the shape of an output. An input of shape `shape` was broadcast to the shape of `grad`.
+Return `grad` summed down to `shape`. NumPy may have added axes in front, and it may have stretched axes of length 1.
 """
 
 
@@ -599,13 +613,13 @@ check.ch01_gradcheck(gradient_is_right)
 
 # %% [markdown]
 r"""
-**6. Break it and explain.** Write a tanh whose pullback forgets the slope: `return grad`. Train the network of "It learns"
-with it (`ag.differentiable` makes it an operation). Training has changed the arrays in `start` in place, so draw them anew,
-from the same seed for both kinds of tanh. Does the loss still fall? How far, beside the right tanh? Explain why it falls at
-all.
+**6. Break it and explain.** Write a tanh whose pullback forgets the slope: `return grad`. Train the network of "It
+learns" with it (`ag.differentiable` makes it an operation). Training has changed the arrays in `start` in place, so
+draw them anew, from the same seed for both kinds of tanh. Does the loss still fall? Compare the last loss with that of
+the right tanh. Explain why the loss falls at all.
 
-**7. A question to explore.** How many bytes do the pullbacks of `run(layers)` remember? Which of these arrays could be thrown
-away and computed again, and what would that cost in time?
+**7. A question to explore.** How many bytes do the pullbacks of `run(layers)` remember? Which of these arrays could be
+thrown away and computed again? How much time would this cost?
 """
 
 # %% [markdown]
@@ -613,23 +627,24 @@ r"""
 ## In practice
 
 - **PyTorch** records a graph while your code runs, as the engine here does, and calls the stored backward functions in
-  reverse order ([Paszke et al. 2019](references.md#paszke-2019)). It does notice changes in place: every tensor has a
-  version counter, and a backward function that finds a newer version than it saved raises an error.
-- **JAX** calls the same two things by their mathematical names: `jax.vjp` returns the value and the pullback
-  ([Frostig et al. 2018](references.md#frostig-2018)).
-- **Fusing.** Big systems write whole stretches of a network as one operation with one long pullback, since memory
-  traffic costs more than arithmetic. So does this project: see `normalise_and_modulate` in
+  reverse order ([Paszke et al. 2019](references.md#paszke-2019)). Unlike ours, it notices changes in place. Every
+  tensor has a version counter. A backward function raises an error if it finds a newer version than the one that it
+  saved.
+- **JAX** has the same pair: `jax.vjp` returns the value and the pullback ([Frostig et al.
+  2018](references.md#frostig-2018)). VJP stands for *vector-Jacobian product*, our `grad @ J`.
+- **Fusing.** Big systems write several operations in a row as one operation with one long pullback, since memory
+  traffic costs more than arithmetic. This project does so, too. See `normalise_and_modulate` in
   `minivdit/autograd/fused.py`, and attention in [chapter 5](05_attention.ipynb).
 - **Memory.** What pullbacks remember is most of the memory of training. Large video models throw part of it away and
-  compute it again on the way back ([Chen et al. 2016](references.md#chen-2016)).
+  compute it again in the backward pass ([Chen et al. 2016](references.md#chen-2016)).
 
 ## Further reading
 
-- [Baydin et al. 2018](references.md#baydin-2018), a survey that clears up the names; [Griewank and Walther
-  2008](references.md#griewank-2008), the book, with the proof of the cheap gradient principle.
-- [micrograd](references.md#micrograd), the same idea for single numbers in about 100 lines, and
-  [HIPS autograd](references.md#hips-autograd), where random cotangents in gradient checks have been the habit for long.
+- [Baydin et al. 2018](references.md#baydin-2018), a survey that explains the many names; [Griewank and Walther
+  2008](references.md#griewank-2008), the standard book, with the proof of the cheap gradient principle.
+- [micrograd](references.md#micrograd), the same idea for single numbers in about 100 lines, and [HIPS
+  autograd](references.md#hips-autograd), which has long used random cotangents in its gradient checks.
 - Here: `minivdit/autograd/engine.py` (read it now, it is short) and `minivdit/autograd/gradcheck.py`.
 
-Next: [chapter 2](02_layers_and_learning.ipynb), layers, and a judge that reads digits.
+Next: [chapter 2](02_layers_and_learning.ipynb), layers, and a network that reads digits.
 """

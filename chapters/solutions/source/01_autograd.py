@@ -13,7 +13,7 @@ from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Sine.** The slope of sine is cosine, entry by entry, times what arrives.
+**1. Sine.** The slope of sine is cosine. So the pullback multiplies `grad` by the cosine, entry by entry.
 """
 
 
@@ -29,9 +29,9 @@ check.ch01_sine(sine)
 
 # %% [markdown]
 r"""
-**2. Matrix product.** `grad` is (n, m). For the gradient of `a`, (n, k), we need (n, m) times (m, k), so `b`
-transposed; likewise for `b`. Shapes alone lead the way; the chain rule confirms it, since output (i, j) depends on
-`a[i, l]` with slope `b[l, j]`.
+**2. Matrix product.** `grad` is (n, m). The gradient of `a` is (n, k), so we need (n, m) times (m, k): `grad` times `b`
+transposed. The gradient of `b` is (k, m), so we need (k, n) times (n, m): `a` transposed times `grad`. The shapes
+suggest this, and the chain rule confirms it. The slope of output (i, j) along `a[i, l]` is `b[l, j]`.
 """
 
 
@@ -70,8 +70,8 @@ check.ch01_rms_norm(rms_norm)
 
 # %% [markdown]
 r"""
-**4. Unbroadcast.** First sum the axes that were added in front, so that both have equally many; then sum, keeping the
-axis, wherever the input had length 1.
+**4. Unbroadcast.** First sum over the axes that were added in front. Now `grad` has as many axes as the input. Then sum
+over each axis on which the input had length 1, and keep this axis.
 """
 
 
@@ -86,9 +86,10 @@ check.ch01_unbroadcast(unbroadcast)
 
 # %% [markdown]
 r"""
-**5. A cheaper gradient check.** One random cotangent and one random direction: one run for the pullback, two for the
-difference. A single random direction sees any mistake with probability 1. The library takes several, and single entries
-too, so that it can say where the mistake is.
+**5. A cheaper gradient check.** Take one random cotangent and one random direction. The check then runs the operation
+three times, once for the pullback and twice for the difference. A single random direction shows a mistake with
+probability 1. The library takes several directions. It also nudges single entries, so that it can say where the mistake
+is.
 """
 
 
@@ -147,14 +148,15 @@ except AssertionError:
 
 # %% [markdown]
 r"""
-The loss falls with the wrong gradient, too. The second layer doesn't pass through the pullback of tanh: its gradient is
-right, and it learns. And the slope of tanh is never negative, so the wrong gradient of the first layer has the right sign for
-each example. Only its size is wrong: it also pushes where tanh is flat and the push changes nothing. Nothing in the loss
-curve says "mistake". That is why gradients are checked, and not trusted because training works.
+The loss falls with the wrong gradient, too. The gradient of the second layer doesn't pass through the pullback of tanh.
+It is right, and this layer learns. The slope of tanh is never negative, so the wrong gradient of the first layer has
+the right sign for each example. Only its size is wrong. It also changes weights where tanh is flat and the change has
+no effect. The loss curve doesn't show the mistake. So don't trust a gradient because training works: check it.
 
-**7. What is remembered.** Each layer keeps its input `h` and its output: the output is the next layer's input, so
-there is one array for each layer, 512 x 512 numbers of 8 bytes, about 2 MB. The products `h @ layer` need not be kept, since tanh remembers
-its value. Keep only every second `h`, and compute the others again from the one before: half the memory, and about half
-a forward pass more time. With $n$ layers, keeping every $\sqrt n$-th needs memory for about $2\sqrt n$ arrays, and at most one
-forward pass more ([Chen et al. 2016](../references.md#chen-2016)).
+**7. What is remembered.** Each layer keeps its input `h` and its output. The output is the input of the next layer, so
+there is one array for each layer. It has 512 x 512 numbers of 8 bytes, about 2 MB. The products `h @ layer` aren't
+kept, since tanh remembers its value instead. You could keep only every second `h`, and compute each of the others again
+from the one before it. This halves the memory and takes about half a forward pass more time. If you keep only every
+$\sqrt n$-th of $n$ layers, you need memory for about $2\sqrt n$ arrays, and at most one more forward pass ([Chen et al.
+2016](../references.md#chen-2016)).
 """
