@@ -5,20 +5,20 @@ r"""
 *About 80 minutes with the exercises. Runs in half a minute.*
 
 **You'll do:** build linear layers and convolutions, as loops and in one line. Write the loss and the optimiser. Train a
-network that reads digits. Overfit it on purpose. Find out which digits it confuses.
+network that reads digits. Make it learn a few digits by heart, on purpose. Find out which digits it confuses.
 
 **You'll learn:** what a [module](glossary.md#module) is; why [cross entropy](glossary.md#cross-entropy) is the loss for
-classes; what [AdamW](glossary.md#adamw) does with a gradient; why a network is tested on examples that it hasn't seen, and
-what even such a test doesn't tell.
+classes; what [AdamW](glossary.md#adamw) does with a gradient; why a network is tested on examples that it hasn't seen;
+what even such a test doesn't tell you.
 
 **You need:** gradients and pullbacks from [chapter 1](01_autograd.ipynb).
 
 ![An image goes through convolutions to ten logits; the loss changes the weights](pictures/02.svg)
 
-Why a digit judge? Later chapters make clips of moving digits. Does "a 3 moving right" show a 3? That shouldn't be a matter
-of opinion. So this project has a network that reads digits, the [judge](glossary.md#judge), in
-`minivdit/lab/evaluation/judge.py`. Here we train a smaller copy of it. Its digits are drawn by strokes, so nothing needs to
-be downloaded.
+Why a digit judge? Later chapters make clips of moving digits. Does "a 3 moving right" show a 3? The answer shouldn't
+depend on who looks. So this project has a network that reads digits, the [judge](glossary.md#judge), in
+`minivdit/lab/evaluation/judge.py`. Here we train a smaller one of the same kind. A program draws the digits for it,
+stroke by stroke, so you needn't download anything.
 """
 
 # %%
@@ -76,9 +76,9 @@ assert np.allclose(linear_by_loops(x, weight, bias), ag.linear(x, weight, bias).
 
 # %% [markdown]
 r"""
-`ag.linear` is an operation: arrays go in, an array comes out. A *layer* is an object that keeps its weights. In this project
-it is a `Module`. A weight is a `Parameter`, a Tensor that asks for its gradient. You don't register weights. A module finds
-them in its attributes, and an attribute's name becomes part of the weight's name.
+`ag.linear` is an operation: arrays go in, an array comes out. A *layer* is an object that keeps its weights. In this
+project it is a `Module`. A weight is a `Parameter`, a Tensor with `requires_grad=True`. You needn't register weights. A
+module finds them in its attributes, and the name of an attribute becomes part of the name of the weight.
 """
 
 
@@ -104,12 +104,16 @@ r"""
 **Claim.** The initial weights must be neither too large nor too small. With variance $1/n$, where $n$ is the number of
 inputs, the outputs of a layer are about as large as its inputs, however wide the layer is.
 
-A sum of $n$ independent terms has $n$ times the variance of one term:
+Here is why. A weight has mean 0 and is independent of its input, so one term $x_i W_{io}$ has the variance
+$\mathrm{Var}(W_{io})\,\mathrm{E}\,[x_i^2]$. A sum of $n$ independent terms has $n$ times the variance of one term:
 
 $$\mathrm{Var}(y_o) = n\, \mathrm{Var}(W_{io})\, \mathrm{E}\,[x_i^2]$$
 
-We send a signal through 20 linear layers, with the right [standard deviation](glossary.md#standard-deviation) of the
-weights, with half of it, and with twice as much. Look at the scale: each grid line is a large factor.
+With $\mathrm{Var}(W_{io}) = 1/n$, the variance of an output is the mean square of an input.
+
+We send a signal through 20 linear layers three times. The [standard deviation](glossary.md#standard-deviation) of the
+weights is first half the right one, then the right one, then twice the right one. Note the scale: from one grid line to
+the next, the size grows by a factor of 100.
 """
 
 # %%
@@ -132,9 +136,10 @@ plt.show()
 r"""
 ## A convolution
 
-A linear layer on pixels has a weight for every pixel and every output. What it learns about a stroke at the left doesn't
-help it at the right. A [convolution](glossary.md#convolution) looks through a small window, with the same weights wherever
-the window stands. These weights are its [kernel](glossary.md#kernel-of-a-convolution) $K$. If the window moves on by $s$ pixels (the
+A linear layer on pixels has a weight for every pixel and every output. What it learns about a stroke on the left
+doesn't help with the same stroke on the right. A [convolution](glossary.md#convolution) looks at a small window of the
+image, and it has the same weights wherever this window is. These weights are its
+[kernel](glossary.md#kernel-of-a-convolution) $K$. If the window moves on by $s$ pixels (the
 [stride](glossary.md#stride)), the output at row $r$ and column $c$ is
 
 $$y_{rc} = \sum_{i,j} K_{ij}\; \mathrm{image}_{rs+i,\; cs+j}$$
@@ -165,8 +170,8 @@ kernels = {
 
 # %% [markdown]
 r"""
-Vectorised, one array holds all windows, and the loops become one sum of products. The library's `ag.conv` takes many images
-and many kernels at once, with channels: (B, H, W, in) and (kh, kw, in, out).
+Vectorised, one array holds all windows, and the loops become one sum of products. The library's `ag.conv` takes many
+images with several channels, (B, H, W, in), and many kernels at once, (kh, kw, in, out).
 """
 
 # %%
@@ -187,8 +192,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-We chose these kernels by hand. A network learns its own. Sharing one kernel over the whole image has two advantages. There
-are **few weights**. And if the digit moves, the output **moves along** and doesn't change otherwise. The next cell checks
+We chose these kernels by hand. A network learns its own. One kernel for the whole image has two advantages. There are
+**few weights**. And if the digit moves, the output **moves with it** and doesn't change otherwise. The next cell checks
 both.
 """
 
@@ -204,13 +209,14 @@ print(f"{layer.parameter_count()} weights; a linear layer from the same input to
 r"""
 ## The loss for classes: cross entropy
 
-For each image the network gives ten numbers, the [logits](glossary.md#logits) $z$. Softmax turns them into probabilities $p$.
-The loss is minus the logarithm of the probability of the right digit $\ell$, the mean over $n$ images:
+For each image the network gives ten numbers, the [logits](glossary.md#logits) $z$. Softmax turns them into
+probabilities $p$. For image $r$ with the right digit $\ell_r$, the loss is minus the logarithm of the probability of
+this digit. We take the mean over $n$ images:
 
 $$p_{rk} = \frac{e^{z_{rk}}}{\sum_j e^{z_{rj}}}, \qquad L = -\frac{1}{n} \sum_r \log p_{r,\, \ell_r}$$
 
-If the network is sure and right, the loss is 0. If it guesses, the loss is $\log 10$. If it is sure and wrong, the loss is
-large. By loop, then vectorised:
+If the network is sure and right, the loss is nearly 0. If it gives each digit the same probability, the loss is $\log
+10$. If it is sure and wrong, the loss is large. First as a loop, then vectorised:
 """
 
 
@@ -236,12 +242,15 @@ print(f"guessing costs log 10 = {np.log(10):.3f}: {cross_entropy_vectorised(np.z
 
 # %% [markdown]
 r"""
-**Claim.** Its gradient is simple: the probabilities, minus 1 at the right digit, over the number of images.
+**Claim.** The gradient of cross entropy is simple. Take the probabilities, subtract 1 at the right digit, and divide by
+the number of images.
 
 $$\frac{\partial L}{\partial z_{rk}} = \frac{1}{n}\, \big(p_{rk} - [k = \ell_r]\big)$$
 
-where $[k = \ell_r]$ is 1 at the right digit, else 0. So a step against the gradient raises the right logit of each image
-and lowers the others. The less probable the right digit was, the stronger the pull. An image that is read well hardly counts.
+where $[k = \ell_r]$ is 1 at the right digit, else 0. To derive it, write $\log p_{r,\ell_r} = z_{r,\ell_r} - \log
+\sum_j e^{z_{rj}}$. Its slope along $z_{rk}$ is $[k = \ell_r] - p_{rk}$. So a step against the gradient raises the right
+logit of each image and lowers the others. The change is larger if the right digit was less probable. An image that the
+network already reads well hardly changes anything.
 """
 
 # %%
@@ -254,14 +263,14 @@ print(f"gradient check: {ag.gradcheck(lambda l: ag.cross_entropy(l, answers), lo
 r"""
 ## The optimiser: AdamW
 
-The gradient points uphill. The simplest [optimiser](glossary.md#optimiser) goes against it: `weight -= rate * gradient`. But
-the loss may be a narrow valley, steep across and nearly flat along. A rate that is small enough for the steep direction is
-far too small for the flat one.
+The gradient points uphill. The simplest [optimiser](glossary.md#optimiser) goes against it: `weight -= rate *
+gradient`. But the loss may have the shape of a narrow valley. It is steep across the valley and nearly flat along it. A
+rate that is small enough for the steep direction is far too small for the flat one.
 
-**Adam** keeps two running means for every weight: $m$ of the gradient $g$, and $v$ of its square. It divides the first by the
-root of the second. So each weight moves by about the [learning rate](glossary.md#learning-rate) $\eta$, whether its slope is
-steep or flat. Both means start at zero, so at first they are too small. The second line corrects that. The **W** stands for
-[weight decay](glossary.md#weight-decay) $\lambda$: every weight shrinks a little in each step. In step $k$:
+**Adam** keeps two running means for every weight: $m$ of the gradient $g$, and $v$ of its square. It divides $m$ by the
+root of $v$. So each weight moves by about the [learning rate](glossary.md#learning-rate) $\eta$, whether its slope is
+steep or flat. Both means start at zero, so at first they are too small. The second line below corrects this. The **W**
+stands for [weight decay](glossary.md#weight-decay) $\lambda$: every weight shrinks a little in each step. In step $k$:
 
 $$m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad v \leftarrow \beta_2 v + (1-\beta_2)\, g^2$$
 
@@ -269,7 +278,8 @@ $$\hat m = \frac{m}{1-\beta_1^k}, \qquad \hat v = \frac{v}{1-\beta_2^k}$$
 
 $$w \leftarrow (1 - \eta\lambda)\, w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon}$$
 
-The tiny $\varepsilon$ stands outside the root. It only prevents a division by zero.
+Here $\beta_1$ and $\beta_2$, slightly below 1, say how long the means remember. The tiny $\varepsilon$ only prevents a
+division by zero. Note that it isn't under the root.
 """
 
 
@@ -314,14 +324,14 @@ print(f"after 20 steps, distance to the star: plain {np.hypot(*plain[20]):.2f}, 
 
 # %% [markdown]
 r"""
-Plain steps jump from one side of the valley to the other, and still come closer only slowly. AdamW overshoots the star and
-comes back. In a real training each gradient comes from another random batch. With a constant rate the weights never quite
-settle. That is why learning rates are lowered towards the end.
+Plain steps jump from one side of the valley to the other, and come closer to the star only slowly. AdamW goes past the
+star and comes back. In a real training each gradient comes from another random batch. With a constant rate the weights
+then never come quite to rest. Therefore one lowers the learning rate towards the end.
 
 ## Train the judge
 
-Now all parts are there. The judge has three convolutions, each of which halves height and width, and two linear layers. Ours
-has a quarter of the channels of the one in the package.
+Now we have all parts. The judge has three convolutions, each of which halves height and width, and two linear layers.
+Ours has a quarter of the channels of the judge in the package.
 """
 
 # %%
@@ -385,16 +395,18 @@ assert reached > size(0.9, 0)
 
 # %% [markdown]
 r"""
-The "give or take" belongs to every accuracy. A share $p$ that was counted on $n$ digits has the
-[standard error](glossary.md#standard-error)
+State the uncertainty of every accuracy, as the line above does after "give or take". A share $p$ that was counted on
+$n$ digits has the [standard error](glossary.md#standard-error)
 
 $$\sqrt{\frac{p\,(1-p)}{n}}$$
 
-At 90% of 100 test digits this is 3%. So a difference of 2% between two networks means nothing there.
+If 90% of 100 test digits are read, the standard error is 3%. A difference of 2% between two networks may then well be
+chance.
 
 ## Overfitting
 
-**Claim.** A network can learn its training digits by heart. Then its training accuracy says nothing.
+**Claim.** A network can learn its training digits by heart. Then its accuracy on these digits says nothing about other
+digits.
 
 We train two judges with the same number of steps. One sees only a few digits, again and again. The other one sees many.
 """
@@ -427,15 +439,15 @@ assert gaps[0] > gaps[1] or size(0, 1)
 
 # %% [markdown]
 r"""
-Look at the gap between the lines. On the left, the network knows its own digits and fails on others:
-[overfitting](glossary.md#overfitting). So a [test set](glossary.md#test-set) is put aside before the training, and is never
-trained on. Don't *choose* by it, either. Whoever tries a hundred networks and keeps the one with the best test accuracy has
-fitted the test set, slowly. For choosing there is a third set, the *validation set*.
+Look at the gap between the lines. On the left, the network knows its own digits and fails on many others. This is
+called [overfitting](glossary.md#overfitting). So one puts a [test set](glossary.md#test-set) aside before the training,
+and never trains on it. Don't *choose* a network by the test set, either. If you try a hundred networks and keep the one
+with the best test accuracy, part of this accuracy is luck. For choosing there is a third set, the *validation set*.
 
 ## Which digits are confused
 
-One number hides much. The [confusion matrix](glossary.md#confusion-matrix) counts, for each true digit (down), what was read
-(across).
+The accuracy doesn't say which mistakes a network makes. The [confusion matrix](glossary.md#confusion-matrix) does. It
+has a row for each true digit and a column for each digit that was read. An entry counts the images.
 """
 
 # %%
@@ -479,11 +491,12 @@ Always look at the worst cases. Some are simply hard to read. Others may show a 
 
 ## What the test set doesn't tell
 
-**Claim.** A test set only speaks for digits like its own.
+**Claim.** A test tells how a network reads digits like those of the test set. It tells nothing about other kinds of
+digits.
 
 Digits in a generated clip aren't neat. They may be off centre, blurred or noisy, and another digit may pass by. The
-package's function `disturb` does all this to digits. Our judge has never seen such digits. We train another one on them, with
-the same number of steps.
+package's function `disturb` does all this to digits. Our judge has never seen such digits. We train a second judge on
+them, with the same number of steps.
 """
 
 # %%
@@ -514,15 +527,16 @@ assert table["trained on neat digits"][0] > table["trained on neat digits"][1] o
 
 # %% [markdown]
 r"""
-So a judge for generated clips must be trained and tested on disturbed digits. The one in the package was made like that, with
-four times the channels, many more steps, and the digits of MNIST, too.
+So a judge for generated clips must be trained and tested on disturbed digits. The judge in the package was. It has four
+times as many channels as ours, was trained for many more steps, and also learnt the digits of MNIST.
 
 ## Exercises
 
 Worked solutions are in [solutions/02_layers_and_learning](solutions/02_layers_and_learning.ipynb).
 
-**1. The pullback of a linear layer on sequences.** `x` is (B, N, in): B sequences of N tokens. `weight` is (in, out), and the
-bias is (out,). Given `grad` (B, N, out), return the gradients of x, weight and bias, in this order. Which axes are summed?
+**1. The pullback of a linear layer on sequences.** `x` is (B, N, in): B sequences of N tokens. `weight` is (in, out),
+and the bias is (out,). Given `grad` (B, N, out), return the gradients of x, weight and bias, in this order. Think
+first: over which axes must you sum?
 """
 
 
@@ -535,12 +549,13 @@ check.ch02_linear(linear_pullback)
 
 # %% [markdown]
 r"""
-**2. Cross entropy with soft targets.** Some images are ambiguous. So the targets $q$ are probabilities, too: each row of
-`targets` (n, K) adds up to 1.
+**2. Cross entropy with soft targets.** Some images could show either of two digits. So let the targets $q$ be
+probabilities, too. Each row of `targets` (n, K) adds up to 1.
 
 $$L = -\frac{1}{n} \sum_{r,k} q_{rk} \log p_{rk}$$
 
-Return the loss and its gradient along the `logits` (n, K). It must survive logits of several thousand.
+Return the loss and its gradient with respect to the `logits` (n, K). Logits of several thousand must not cause an
+overflow.
 """
 
 
@@ -553,8 +568,8 @@ check.ch02_soft_cross_entropy(soft_cross_entropy)
 
 # %% [markdown]
 r"""
-**3. A convolution with channels.** `image` (H, W, in), `kernel` (kh, kw, in, out), moved on by `stride`, no padding. The
-result is (rows, columns, out). Loops over rows and columns are fine.
+**3. A convolution with channels.** `image` is (H, W, in) and `kernel` is (kh, kw, in, out). The window moves on by
+`stride` pixels and never leaves the image. Return an array (rows, columns, out). Loops over rows and columns are fine.
 """
 
 
@@ -567,11 +582,12 @@ check.ch02_conv(convolve)
 
 # %% [markdown]
 r"""
-**4. A step of AdamW for a whole network**, as large models are trained. All arguments but the numbers are dicts, name to
-array. Two things are new. First the gradients are *clipped*: if the norm of all of them together, as one long vector, is
-above `clip`, all are multiplied by the same factor so that it is `clip`. And only matrices (arrays with two or more axes)
-get weight decay; biases don't. Use betas 0.9 and 0.99 and eps = 1e-8. `means` and `squares` are those before this step;
-`step` is its number, counted from 1. Return three dicts: the new weights, means and squares.
+**4. A step of AdamW for a whole network**, as large models are trained. `weights`, `gradients`, `means` and `squares`
+are dicts from names to arrays. Two things are new. First, the gradients are *clipped*. Think of all gradients together
+as one long vector. If its norm is above `clip`, multiply all gradients by one factor, so that the norm becomes `clip`.
+Second, only arrays with two or more axes get weight decay. Biases don't. Use $\beta_1 = 0.9$, $\beta_2 = 0.99$ and
+$\varepsilon = 10^{-8}$. `means` and `squares` are $m$ and $v$ before this step, and `step` is its number $k$, counted
+from 1. Return three dicts: the new weights, means and squares.
 """
 
 
@@ -584,9 +600,10 @@ check.ch02_adamw(adamw)
 
 # %% [markdown]
 r"""
-**5. [Precision and recall](glossary.md#precision-and-recall).** `labels` (n,) says which digits are true, `read` (n,) what
-was read. The *recall* of a digit is the share of its images that were read as it. Its *precision* is the share of the images
-read as it that really are it. Return both, (10,) each. Where nothing can be counted, the answer is 0.
+**5. [Precision and recall](glossary.md#precision-and-recall).** `labels` (n,) holds the true digits, `read` (n,) the
+digits that were read. Take the digit 3. Of all images that were read as 3, the share that shows a 3 is its *precision*.
+Of all images that show a 3, the share that was read as 3 is its *recall*. Return first the precision, then the recall,
+for all digits, (10,) each. Where a share would be 0 / 0, it is 0.
 """
 
 
@@ -599,32 +616,34 @@ check.ch02_precision_and_recall(precision_and_recall)
 
 # %% [markdown]
 r"""
-**6. Break it and explain.** Set all weights and biases of `TwoLayers` to 0 (`parameter.data[...] = 0`) and train it with
-`list(train_on(...))`. Which parameters have moved after 200 steps? What is the loss? Explain it by the pullback of exercise 1.
-And what happens if all weights start at 0.1 instead?
+**6. Break it and explain.** Set all weights and biases of `TwoLayers` to 0 (`parameter.data[...] = 0`) and train it
+with `list(train_on(...))`. Which parameters have changed after 200 steps? What is the loss? Explain both by the
+pullback of exercise 1. What happens if all weights and biases start at 0.1 instead?
 
-**7. A question to explore.** `disturb` does several things to a digit. Which of them hurts the judge most? Write each by
-itself, measure, and say how sure you are.
+**7. A question to explore.** `disturb` does several things to a digit. Which of them causes the most mistakes? Write a
+function for each, measure the accuracy, and say how certain your answer is.
 """
 
 # %% [markdown]
 r"""
 ## In practice
 
-- **Convolutions for digits** go back to [LeCun et al. 1998](references.md#lecun-1998), which is where MNIST is from, too.
-- **First weights** of variance 2/in, for layers followed by [ReLU](glossary.md#relu), are from [He et al. 2015](references.md#he-2015); the
-  library's `Conv` has them.
+- **Convolutions for digits** are known from [LeCun et al. 1998](references.md#lecun-1998). The same paper introduced
+  MNIST.
+- **Initial weights** of variance 2/n are for layers that are followed by [ReLU](glossary.md#relu) ([He et al.
+  2015](references.md#he-2015)). The library's `Conv` has them.
 - **AdamW** ([Loshchilov and Hutter 2019](references.md#loshchilov-2019), after [Kingma and Ba
-  2015](references.md#kingma-2015)) trains nearly all large diffusion models, **DiT** among them, with a constant rate of
-  1e-4 ([Peebles and Xie 2023](references.md#peebles-2023)).
-- **A network as judge.** Large systems are measured that way as well: the *Fréchet distance* compares features that a
-  network sees in real and in generated pictures ([Heusel et al. 2017](references.md#heusel-2017)). Its blind spots
-  become blind spots of the measure.
+  2015](references.md#kingma-2015)) trains nearly all large diffusion models, **DiT** among them, with a constant rate
+  of 1e-4 ([Peebles and Xie 2023](references.md#peebles-2023)).
+- **A network as judge.** Networks measure large systems, too. The *Fréchet distance* compares the features that a
+  network computes for real and for generated pictures ([Heusel et al. 2017](references.md#heusel-2017)). What this
+  network doesn't see, the measure doesn't see either.
 
 ## Further reading
 
 - Goodfellow, Bengio, Courville, *Deep learning*, chapters 5 to 9 ([online](references.md#goodfellow-2016)).
-- Here: `minivdit/nn/`, the layers; `minivdit/nn/optim.py`; `minivdit/lab/evaluation/train_judge.py`, the training of the real one.
+- Here: `minivdit/nn/`, the layers; `minivdit/nn/optim.py`; `minivdit/lab/evaluation/train_judge.py`, the training of
+  the judge in the package.
 
 Next: [chapter 3](03_adding_noise.ipynb), adding noise.
 """

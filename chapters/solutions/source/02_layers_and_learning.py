@@ -16,8 +16,9 @@ from minivdit.nn.optim import AdamW
 
 # %% [markdown]
 r"""
-**1. The pullback of a linear layer on sequences.** Every token of every sequence uses the same weights, so their gradients
-are summed over both axes. Flattened to rows, it is the pullback of a matrix product.
+**1. The pullback of a linear layer on sequences.** Every token of every sequence uses the same weights and biases, so
+their gradients are summed over the axes B and N. Make one long list of rows from these two axes. Then you need only the
+pullback of a matrix product.
 """
 
 
@@ -31,8 +32,9 @@ check.ch02_linear(linear_pullback)
 
 # %% [markdown]
 r"""
-**2. Cross entropy with soft targets.** Subtract the largest logit, which changes no probability, and never take the
-logarithm of a probability that may be 0. The gradient is $(p - q)/n$: the hard label of the chapter has become $q$.
+**2. Cross entropy with soft targets.** Subtract the largest logit, which changes no probability. Compute the logarithm
+from the logits, since a probability may be rounded to 0. The gradient is $(p - q)/n$, where $q$ takes the place of the
+$[k = \ell_r]$ of the chapter.
 """
 
 
@@ -48,7 +50,8 @@ check.ch02_soft_cross_entropy(soft_cross_entropy)
 
 # %% [markdown]
 r"""
-**3. A convolution with channels.** A window and the kernels have three axes in common; the sum runs over all of them.
+**3. A convolution with channels.** A window and the kernels have three axes in common: rows, columns and input
+channels. The sum runs over all three.
 """
 
 
@@ -68,9 +71,10 @@ check.ch02_conv(convolve)
 
 # %% [markdown]
 r"""
-**4. A step of AdamW for a whole network.** The norm is one number for all arrays, so the direction of the whole gradient
-stays the same. The decay takes its share of the weight itself and doesn't pass through the means (that is the W). And
-$\varepsilon$ is added to the root: under the root, 1e-8 would be 1e-4 beside it, as large as many gradients.
+**4. A step of AdamW for a whole network.** The norm is one number for all arrays, so the direction of the whole
+gradient stays the same. The decay shrinks the weight directly and isn't part of the means. (This is what the W changes
+in Adam.) Add $\varepsilon$ to the root. Under the root, 1e-8 would act like 1e-4 outside it, and many gradients aren't
+larger than this.
 """
 
 
@@ -93,8 +97,8 @@ check.ch02_adamw(adamw)
 
 # %% [markdown]
 r"""
-**5. Precision and recall.** Both have the same numerator, the images that were read right. They differ in what it is divided
-by.
+**5. Precision and recall.** Both have the same numerator, the number of images that were read right. Precision divides
+it by the number of images read as the digit, recall by the number of images that show it.
 """
 
 
@@ -144,14 +148,15 @@ print(f"guessing costs {np.log(10):.2f}")
 
 # %% [markdown]
 r"""
-With zeros, the gradient of the output weights is `hidden.T @ grad`, and `hidden` is 0. The gradient of the hidden layer is
-`grad @ weight.T`, and `weight` is 0. So only the output bias moves. It can learn how frequent each digit is, nothing else, and
-the loss stays at that of guessing. With 0.1, everything moves, but all hidden units are equal and get equal gradients. They
-stay equal: 32 units do the work of one. Random weights are there to make the units different. (One layer of a network may
-start at zero, if the layers around it don't. [Chapter 7](../07_the_transformer_block.ipynb) uses that.)
+With zeros, the gradient of the output weights is `hidden.T @ grad`, and `hidden` is 0. The gradient that reaches the
+hidden layer is `grad @ weight.T`, and `weight` is 0. So only the output bias changes. It can learn only how frequent
+each digit is, and the loss stays at that of guessing. With 0.1, all parameters change. But all hidden units are equal
+and get equal gradients, so they stay equal, and 32 units do the work of one. Random initial weights make the units
+different. (One layer of a network may start at zero, if the layers around it don't. [Chapter
+7](../07_the_transformer_block.ipynb) uses this.)
 
-**7. Which disturbance hurts most?** Read `disturb` in `minivdit/lab/evaluation/train_judge.py` first. Measure all disturbances on
-the same test images: then the standard error of a *difference* is smaller than that of each accuracy, since most images are
-read alike. A disturbance has a strength, so say at which strength you compare, for example where a person still reads all
-digits.
+**7. Which disturbance hurts most?** Read `disturb` in `minivdit/lab/evaluation/train_judge.py` first. Measure all
+disturbances on the same test images. Most images are then read in the same way under both of two disturbances, so the
+standard error of the *difference* is smaller. Each disturbance can be weak or strong. So say at which strength you
+compare them, for example at a strength at which a person still reads all digits.
 """
