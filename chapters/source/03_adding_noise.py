@@ -8,11 +8,12 @@ r"""
 [noise schedules](glossary.md#noise-schedule) by eye, by a formula, and by a judge that reads digits. Give every frame a noise
 level of its own.
 
-**You'll learn:** why a [diffusion process](glossary.md#diffusion-process) is two curves and nothing else; why the
-[signal-to-noise ratio](glossary.md#signal-to-noise-ratio), and not the step number, says how hard a sample is; why larger
-pictures and longer clips need more noise; what a network can be asked to predict.
+**You'll learn:** why two curves describe a [diffusion process](glossary.md#diffusion-process) completely; why the
+[signal-to-noise ratio](glossary.md#signal-to-noise-ratio), and not the step number, says how hard it is to see the
+clean sample; why larger pictures and longer clips need more noise; what a network can be asked to predict.
 
-**You need:** NumPy, mean and variance. Nothing is trained here. [Chapter 4](04_removing_noise.ipynb) removes the noise again.
+**You need:** NumPy, mean and variance. This chapter trains nothing. [Chapter 4](04_removing_noise.ipynb) removes the
+noise again.
 
 ![A clip and noise, mixed by two curves](pictures/03.svg)
 """
@@ -48,8 +49,9 @@ number of a step, $k$, is called its [timestep](glossary.md#timestep):
 
 $$x_k = \sqrt{1-\beta_k}\; x_{k-1} + \sqrt{\beta_k}\; \epsilon_k$$
 
-where $\epsilon_k$ is fresh noise from a standard normal distribution, and $\beta_k$ is the variance of what is added. The
-picture is shrunk by just so much that a variance of 1 stays 1. The simple loop:
+where $\epsilon_k$ is new noise from a standard normal distribution, and $\beta_k$ is the variance of the noise that is
+added. With the factor $\sqrt{1-\beta_k}$ a variance of 1 stays 1, since $(1-\beta_k) \cdot 1 + \beta_k = 1$. The simple
+loop:
 """
 
 # %%
@@ -69,14 +71,16 @@ plt.show()
 r"""
 **Claim.** There is no need to go step by step. One jump reaches step $k$.
 
-Every step is a weighted sum of the picture so far and independent noise. The weights on the picture multiply. The variances
-of independent noises add up: from a noise of variance $v$, a step makes one of variance $(1-\beta_k)\,v + \beta_k$. So
-$1 - v$ is multiplied by $1-\beta_k$. It begins at 1, as no noise is there at first. So after $k$ steps
+Every step is a weighted sum of the last picture and independent noise. The factors of the clean picture multiply, which
+gives a product of the $\sqrt{1-\beta_i}$. The variances of independent noises add up. If the noise has variance $v$
+before a step, it has variance $(1-\beta_k)\,v + \beta_k$ after it. Then $1 - v$ becomes $1 - (1-\beta_k)\,v - \beta_k =
+(1-\beta_k)(1-v)$. At first there is no noise, so $1 - v$ begins at 1. After $k$ steps it is the product of all $1 -
+\beta_i$. So
 
 $$x_k = \sqrt{\bar\alpha_k}\; x_0 + \sqrt{1 - \bar\alpha_k}\; \epsilon, \qquad \bar\alpha_k = \prod_{i \le k} (1 - \beta_i),$$
 
-with one single noise $\epsilon$. To check it, we send many copies of one pixel of value 0.8 through the loop. Their mean and
-their [standard deviation](glossary.md#standard-deviation) must be those of the jump.
+where $\epsilon$ is drawn only once. To check this, we send many copies of one pixel of value 0.8 through the loop.
+Their mean and their [standard deviation](glossary.md#standard-deviation) must be those of the jump.
 """
 
 # %%
@@ -96,9 +100,9 @@ assert abs(walked.std() / deviation - 1) < 5 / (2 * copies) ** 0.5
 # %% [markdown]
 r"""
 Note the index: `alpha_bar[k - 1]` is the product after `k` steps, because Python counts from 0. Off-by-one errors are
-among the most common mistakes in diffusion code. They are hard to see, since a picture that is one step too clean looks the
-same. The library has no step numbers. Instead, a [noise level](glossary.md#noise-level) $t$ goes from 0 (clean) to 1 (pure
-noise). In DDPM, timestep $k$ is the level $k/1000$.
+among the most common mistakes in diffusion code. You can't see them, since a picture that is one step too clean looks
+the same. The library has no step numbers. Instead, it has a [noise level](glossary.md#noise-level) $t$ from 0 (clean)
+to 1 (pure noise). In DDPM, timestep $k$ is the level $k/1000$.
 
 ## A diffusion process is two curves
 
@@ -106,8 +110,8 @@ noise). In DDPM, timestep $k$ is the level $k/1000$.
 
 $$x_t = \alpha(t)\; c + \sigma(t)\; \epsilon$$
 
-with the clean sample $c$ and noise $\epsilon$. They differ in the two curves only. In the library this is
-`curve.mix(clean, noise, level)`.
+with the clean sample $c$ and noise $\epsilon$. Only the two curves $\alpha$ and $\sigma$ differ between them. In the
+library, `curve.mix(clean, noise, level)` computes $x_t$.
 
 | in the library | $\alpha$ and $\sigma$ | source |
 |---|---|---|
@@ -140,9 +144,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-The linear schedule and its zero-terminal form differ only near the end. The right panel leaves out the time and shows alpha
-against sigma. Three processes follow the same quarter circle at different speeds. [Rectified
-flow](glossary.md#rectified-flow) takes the straight line. This is what they do to the same digit with the same noise:
+The linear schedule and its zero-terminal form differ only near the end. The right panel shows alpha against sigma,
+without the level. Three processes follow the same quarter circle, at different speeds. [Rectified
+flow](glossary.md#rectified-flow) takes the straight line. We now mix the same digit with the same noise by each
+process:
 """
 
 # %%
@@ -159,9 +164,9 @@ plt.show()
 r"""
 ## What counts is the signal-to-noise ratio
 
-Look at level 0.5. In the top row the digit is gone. In the bottom row it can almost be read. So a level by itself says little.
-What matters is the ratio of the two variances. It spans many powers of ten, so we draw it in
-[decibels](glossary.md#decibel), where 10 dB are a factor of 10:
+Look at level 0.5. In the top row the digit is gone. In the bottom row one can almost read it. So the level alone
+doesn't say how noisy a picture is. The ratio of the two variances does. It goes over many powers of ten, so we draw it
+in [decibels](glossary.md#decibel), where 10 dB are a factor of 10:
 
 $$\mathrm{SNR}(t) = \frac{\alpha(t)^2}{\sigma(t)^2}, \qquad \text{in decibels: } 10 \log_{10} \mathrm{SNR}
 = 20 \log_{10} \frac{\alpha}{\sigma}$$
@@ -187,14 +192,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-**Claim.** Two processes with equal ratios show the same picture, up to a factor.
+**Claim.** Where two processes have the same ratio, they make the same picture, up to a factor.
 
-Take the cosine process at some level. Find the level at which rectified flow has the same ratio. Mix the same digit with the
-same noise in both. Divided by its own $\alpha$, each picture is
+Take the cosine process at some level. Find the level at which rectified flow has the same ratio. Mix the same digit
+with the same noise in both, and divide each picture by its own $\alpha$:
 
 $$\frac{x_t}{\alpha} = c + \frac{\sigma}{\alpha}\, \epsilon$$
 
-so they must agree.
+Both have the same $\sigma/\alpha$, so the two pictures must be equal.
 """
 
 # %%
@@ -209,11 +214,11 @@ assert np.allclose(one, other)
 
 # %% [markdown]
 r"""
-So a schedule doesn't choose *which* noisy pictures there are. It chooses how much training, and how many steps of sampling,
-each ratio gets. Whether a digit can still be read must then depend on the ratio alone. We ask the
-[judge](glossary.md#judge), the small network of this package that reads digits. (It wasn't trained on this much noise. You
-may still read a digit where it fails. It has an eleventh answer, "no digit", and gives it for strong noise. So its share
-falls below guessing.)
+So all schedules make the same noisy pictures. A schedule only decides how much training, and how many steps of
+sampling, each ratio gets. Whether a digit can still be read must then depend on the ratio alone. We check this with the
+[judge](glossary.md#judge), the small network of this package that reads digits. (It wasn't trained on this much noise,
+so you may still read a digit where the judge fails. The judge can also answer "no digit", and does so for strong noise.
+Therefore it can read fewer digits than one would by guessing.)
 """
 
 # %%
@@ -247,19 +252,21 @@ print(f"without noise the judge reads {(judge.read(digits)[0].argmax(-1) == labe
 
 # %% [markdown]
 r"""
-On the left, each schedule has its own curve. On the right they fall together. The linear schedule spends a good part of its
-levels where nothing can be read any more. That is why the cosine schedule was proposed.
+On the left, the schedules have different curves (only the linear one and its zero-terminal form are alike here). On the
+right, all curves coincide. The linear schedule spends most of its levels where the judge can't read anything. The
+cosine schedule was proposed because the linear one spends so many levels on nearly pure noise.
 
 ## Larger pictures need more noise
 
-**Claim.** The same level hides less in a larger picture.
+**Claim.** At the same level, one can see more in a larger picture.
 
-Neighbouring pixels of a picture are alike. Those of noise are not. Average blocks of $n$ pixels: the picture stays much as it
-was, and the standard deviation of the noise shrinks to
+Neighbouring pixels of a picture are alike. Neighbouring pixels of noise are independent. Average blocks of $n$ pixels.
+The picture changes little, and the standard deviation of the noise shrinks to
 
 $$\frac{\sigma}{\sqrt{n}}$$
 
-With blocks of 2 x 2 it is halved, so the SNR grows by a factor of 4, about 6 dB. A network can average, too.
+With blocks of 2 x 2 it is halved, so the SNR grows by a factor of 4, about 6 dB. A network can average pixels, too, so
+it sees through more noise in a larger picture.
 """
 
 
@@ -285,9 +292,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The same holds along time. In a clip of 16 frames of a digit that stands still, averaging gains another factor of 16. So
-models of large pictures and long clips *shift* their levels towards noise. On rectified flow, a shift by $s$ divides
-$\alpha / \sigma$ by $s$ at every level:
+The same holds along time. If a digit stands still for 16 frames, one can average over the frames. This multiplies the
+SNR by another factor of 16. So models of large pictures and long clips *shift* their levels towards noise. In rectified
+flow, a shift by $s$ divides $\alpha / \sigma$ by $s$ at every level:
 
 $$\frac{\alpha_s(t)}{\sigma_s(t)} = \frac{1}{s} \cdot \frac{1 - t}{t}$$
 """
@@ -307,7 +314,8 @@ plt.show()
 r"""
 ## What leaks through at the end
 
-**Claim.** The linear schedule never reaches pure noise, and that matters.
+**Claim.** The linear schedule never reaches pure noise. A little of the clip is left at level 1, and this harms the
+samples.
 """
 
 # %%
@@ -329,20 +337,19 @@ plt.show()
 
 # %% [markdown]
 r"""
-A single pixel shows nothing: alpha is less than a hundredth at level 1. But the mean over a clip of 64 x 64 pixels and 16
-frames tells white from black quite well (left), and a network finds that out. In training, its "pure noise" contains a hint
-about the brightness. In [sampling](glossary.md#sampling) we start from noise without a hint. Then the clips get a medium
-brightness, whatever the caption asks. With `zero_terminal_snr` the hint is gone (right). (We drew the mean of the noise from
-its own distribution, instead of 65,536 pixels for each clip.)
+A single pixel shows nothing, since alpha is less than a hundredth at level 1. But the mean over a clip of 64 x 64
+pixels and 16 frames tells white clips from black ones quite well (left panel). A network learns to use this mean. In
+training, the "pure noise" contains a hint about the brightness. In [sampling](glossary.md#sampling) we start from noise
+without such a hint. Its mean is near 0, so the clips get a medium brightness, whatever the caption says. With
+`zero_terminal_snr` there is no hint in training either (right panel). (We drew the mean of the noise directly from its
+distribution. This saves us 65,536 random numbers for each clip.)
 
 ## Frames: a noise level for each
 
-A clip is an array (B, T, H, W, C): clips, frames, height, width, channels. In this project every frame of a clip has a level
-of its own. So the levels form an array (B, T):
+A clip is an array (B, T, H, W, C): clips, frames, height, width, channels. In this project every frame of a clip has
+its own level. So the levels form an array (B, T), and frame $\tau$ of clip $b$ is mixed by its level $t_{b\tau}$:
 
 $$x_{b\tau} = \alpha(t_{b\tau})\; c_{b\tau} + \sigma(t_{b\tau})\; \epsilon_{b\tau}$$
-
-for frame $\tau$ of clip $b$.
 """
 
 # %%
@@ -377,9 +384,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-A network that is trained on all such mixtures can draw a clip from nothing, continue a picture, or fill a gap. These tasks
-differ only in their levels. [Chapter 14](14_every_ability.ipynb) does all of them. Here are the levels that training draws:
-some clips have one level for all frames, in some a few frames are given (dark), and in some each frame has its own.
+A network that is trained on all such mixtures can draw a clip from nothing, continue a picture, or fill a gap. These
+tasks differ only in their levels. [Chapter 14](14_every_ability.ipynb) does all of them. The next cell draws levels as
+training does. Some clips have one level for all frames. In some clips a few frames are given (dark). In others each
+frame has its own level.
 """
 
 # %%
@@ -401,9 +409,10 @@ The network sees $x$ and the level. It may be asked for the noise, for the clean
 $$v = \epsilon - c \;\;\text{(rectified flow)}, \qquad v = \alpha\, \epsilon - \sigma\, c \;\;\text{(where }
 \alpha^2 + \sigma^2 = 1)$$
 
-(The second is the derivative along the quarter circle, by its angle.)
+(On the quarter circle, $\alpha$ and $\sigma$ are the cosine and the sine of an angle. There the velocity is the
+derivative of $x$ by this angle.)
 
-**Claim.** The three questions are one. Since $x$ is known, each answer gives the other two.
+**Claim.** It is enough to know one of the three. Since $x$ is known, each answer gives the other two.
 """
 
 # %%
@@ -419,13 +428,15 @@ for name in ("ddpm_cosine", "rectified_flow"):
 
 # %% [markdown]
 r"""
-But they don't forgive errors equally. Let the answer be off by a small error $e$. From a predicted noise we get the clean clip
-as $(x - \sigma\epsilon)/\alpha$, so $e$ is multiplied by $\sigma/\alpha$ (signs don't matter here). The clean clip is off by
+But an error of the network has different effects in the three cases. Let its answer be off by a small error $e$. From a
+predicted noise we get the clean clip as $(x - \sigma\epsilon)/\alpha$, so $e$ is multiplied by $\sigma/\alpha$ (the
+sign doesn't matter here). From a predicted velocity we get it as $x - \sigma v$ in rectified flow, and as $\alpha x -
+\sigma v$ on the quarter circle. So the error of the clean clip is
 
 $$e \;\;\text{(predicting clean)}, \qquad \frac{\sigma}{\alpha}\, e \;\;\text{(noise)}, \qquad \sigma\, e
 \;\;\text{(velocity)}$$
 
-The second one explodes when little signal is left:
+The error by noise prediction becomes very large where little signal is left:
 """
 
 # %%
@@ -445,18 +456,20 @@ plt.show()
 
 # %% [markdown]
 r"""
-Where alpha is 0, as at level 1 of rectified flow, a noise prediction says nothing about the clip. The library refuses it there.
-Predicting clean has the same trouble at the other end. Samplers need the noise, too, and it is then off by
-$e\,\alpha/\sigma$, which explodes near level 0. With velocity, the clean clip is off by $e\,\sigma$ and the noise by
-$e\,\alpha$. Both are harmless at both ends. That is why velocity is the usual choice.
+Where alpha is 0, as at level 1 of rectified flow, a noise prediction says nothing about the clip. The library raises an
+error there. Predicting clean has a similar problem at the other end. Samplers need the noise, too. Computed from a
+predicted clean clip, it is off by $e\,\alpha/\sigma$, which becomes very large near level 0. With velocity, the clean
+clip is off by $e\,\sigma$ and the noise by $e\,\alpha$. Neither factor is ever above 1. Therefore velocity is the usual
+choice.
 
 ## Exercises
 
 Worked solutions are in [solutions/03_adding_noise](solutions/03_adding_noise.ipynb).
 
-**1. Add more noise.** `x` (B, T, H, W, C) is a clip that rectified flow has mixed at the levels `here` (B, T). Bring it to the
-levels `there` (B, T), which are nowhere lower, with fresh noise `fresh` (B, T, H, W, C). (`here` is below 1.) Shrink
-$x$ so that the clean part is right, then add as much fresh noise as is missing. Variances add up, as in the first section.
+**1. Add more noise.** `x` (B, T, H, W, C) is a clip that rectified flow has mixed at the levels `here` (B, T), all
+below 1. Bring it to the levels `there` (B, T), each of which is at least as high, with new noise `fresh` (B, T, H, W,
+C). First multiply $x$ so that the clean part is right. Then add as much of `fresh` as is missing. Variances add up, as
+in the first section.
 """
 
 
@@ -469,9 +482,10 @@ check.ch03_noisier(noisier)
 
 # %% [markdown]
 r"""
-**2. From alpha_bar back to beta.** `alpha_bar` (K,) is what is left after each step, from any schedule. Return the `beta` (K,)
-of the steps that lead there. Before the first step all is clean. No beta may be above 0.999, so that a schedule that ends at 0
-works, too ([Nichol and Dhariwal 2021](references.md#nichol-2021) do it like this).
+**2. From alpha_bar back to beta.** `alpha_bar` (K,) holds $\bar\alpha_1$ to $\bar\alpha_K$ of any schedule. Return the
+`beta` (K,) of its steps. Before the first step there is no noise, so $\bar\alpha_0 = 1$. If a beta is above 0.999,
+return 0.999 instead, so that a schedule that ends at 0 works, too ([Nichol and Dhariwal
+2021](references.md#nichol-2021) do the same).
 """
 
 
@@ -484,8 +498,8 @@ check.ch03_beta(beta_of)
 
 # %% [markdown]
 r"""
-**3. Which level?** Rectified flow is shifted by `shift`, a number. At which levels does its signal-to-noise ratio have the
-values `decibels`, an array?
+**3. Which level?** Rectified flow is shifted by `shift`, a number. `decibels` is an array of signal-to-noise ratios.
+Return the levels at which the shifted flow has these ratios.
 """
 
 
@@ -512,39 +526,41 @@ check.ch03_clean(clean_of)
 
 # %% [markdown]
 r"""
-**5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. On rectified
-flow, find the level at which the judge reads half of the digits, with both kinds of pixels. Write a `share_read` of your
-own for this. (Before it reads, divide by alpha, then by 4, and bring the pixels to [0, 1].) Which shift has the same
-effect? Would a network have more work or less at level 0.5?
+**5. Break it and explain.** Someone forgets to scale the pixels: they go from -4 to 4 instead of from -1 to 1. In
+rectified flow, find the level at which the judge reads half of the digits, once with pixels from -1 to 1 and once with
+pixels from -4 to 4. Write your own `share_read` for this. (Before the judge reads, divide by alpha, then in the second
+case by 4, and bring the pixels from [-1, 1] to [0, 1].) Which shift has the same effect as the large pixels? With large
+pixels, is the task of a network at level 0.5 harder or easier?
 
 **6. A question to explore.** Design a schedule of your own: a class with the methods `alpha(level)`, `sigma(level)` and
-`mix(clean, noise, level)`, as `share_read` and `decibels` use them. For example, spread the
-levels evenly over the decibels between which the judge goes from reading all to reading nothing. Compare it with the four in
-the pictures of this chapter. What would you choose for clips of 128 x 128 pixels, and why?
+`mix(clean, noise, level)`, as `share_read` and `decibels` use them. For example, find the ratio above which the judge
+reads all digits and the ratio below which it reads none, and let the decibels fall evenly from a little above the first
+to a little below the second. Compare your schedule with the four of this chapter. What would you choose for clips of
+128 x 128 pixels, and why?
 """
 
 # %% [markdown]
 r"""
 ## In practice
 
-- **Stable Diffusion 3** uses rectified flow, draws training levels from a logit-normal distribution (normal numbers,
-  brought between 0 and 1 by the logistic function), and shifts them
-  with the resolution ([Esser et al. 2024](references.md#esser-2024)). The library's `training_levels` and `shift`
-  are both from there.
-- **CogVideoX** predicts the velocity on a schedule with zero terminal signal-to-noise ratio
-  ([Yang et al. 2024](references.md#yang-2024)).
-- **Open-Sora** moved from DDPM to rectified flow with version 1.2, and shifts the levels with the resolution and the number
-  of frames ([Zheng et al. 2024](references.md#zheng-2024)). The setting `diffusion.shift_tokens` does this here.
+- **Stable Diffusion 3** uses rectified flow. It draws training levels from a logit-normal distribution (normal numbers,
+  brought between 0 and 1 by the logistic function), and shifts them with the resolution ([Esser et al.
+  2024](references.md#esser-2024)). The library's `training_levels` and `shift` follow this paper.
+- **CogVideoX** predicts the velocity on a schedule with zero terminal signal-to-noise ratio ([Yang et al.
+  2024](references.md#yang-2024)).
+- **Open-Sora** changed from DDPM to rectified flow in version 1.2, and shifts the levels with the resolution and the
+  number of frames ([Zheng et al. 2024](references.md#zheng-2024)). In this project the setting `diffusion.shift_tokens`
+  does so.
 - **A level for each frame** was studied as *diffusion forcing* ([Chen et al. 2024](references.md#chen-2024)).
 
 ## Further reading
 
-- [Sohl-Dickstein et al. 2015](references.md#sohl-dickstein-2015), where it began; [Ho et al.
-  2020](references.md#ho-2020), where it began to work well.
-- [Kingma et al. 2021](references.md#kingma-2021): the log of the signal-to-noise ratio as the natural time.
+- [Sohl-Dickstein et al. 2015](references.md#sohl-dickstein-2015): the first diffusion model. [Ho et al.
+  2020](references.md#ho-2020): the first one whose pictures were very good.
+- [Kingma et al. 2021](references.md#kingma-2021): the logarithm of the signal-to-noise ratio takes the place of time.
 - [Hoogeboom et al. 2023](references.md#hoogeboom-2023): more noise for larger pictures.
 - [Salimans and Ho 2022](references.md#salimans-2022): velocity prediction.
 - Here: `minivdit/diffusion/curves.py`, `process.py` and `levels.py`.
 
-Next: [chapter 4](04_removing_noise.ipynb), in which the noise is taken away again.
+Next: [chapter 4](04_removing_noise.ipynb), which removes the noise again.
 """

@@ -15,9 +15,10 @@ from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Add more noise.** The clean part has weight $1-s$ at level $s$ and $1-t$ at level $t$, so $x$ is multiplied by
-$r = (1-t)/(1-s)$. Its noise then has variance $r^2 s^2$, and $t^2$ is wanted. What is missing is $t^2 - r^2 s^2$. Three axes of
-length 1 behind (B, T) let NumPy stretch the levels over height, width and channels.
+**1. Add more noise.** The clean part has weight $1-s$ at level $s$ and $1-t$ at level $t$, so $x$ is multiplied by $r =
+(1-t)/(1-s)$. Its noise then has variance $r^2 s^2$, but $t^2$ is wanted. The difference $t^2 - r^2 s^2$ is the variance
+of the noise to add. Give the levels three more axes of length 1 after (B, T). NumPy then stretches them over height,
+width and channels.
 """
 
 
@@ -32,8 +33,9 @@ check.ch03_noisier(noisier)
 
 # %% [markdown]
 r"""
-**2. From alpha_bar back to beta.** $\bar\alpha_k = \bar\alpha_{k-1}\,(1-\beta_k)$, and $\bar\alpha_0 = 1$. If alpha_bar ends
-at 0, the last beta would be 1: a step that keeps nothing, and that no step back can undo.
+**2. From alpha_bar back to beta.** $\bar\alpha_k = \bar\alpha_{k-1}\,(1-\beta_k)$, and $\bar\alpha_0 = 1$. If alpha_bar
+ends at 0, the last beta would be 1. Such a step keeps nothing of the picture, so no step back could be computed from
+it.
 """
 
 
@@ -47,8 +49,8 @@ check.ch03_beta(beta_of)
 
 # %% [markdown]
 r"""
-**3. Which level?** $\alpha/\sigma = 10^{d/20}$ must be $(1-t)/(s\,t)$. So $1/t = 1 + s\,10^{d/20}$. It is 20 and not 10,
-since decibels are about variances, and the curves are amplitudes.
+**3. Which level?** $\alpha/\sigma = 10^{d/20}$ must be $(1-t)/(s\,t)$. So $1/t = 1 + s\,10^{d/20}$. The number is 20
+and not 10, since decibels compare variances, and a variance is the square of a curve.
 """
 
 
@@ -61,8 +63,8 @@ check.ch03_level_of(level_of)
 
 # %% [markdown]
 r"""
-**4. The clean clip from a velocity.** $x = (1-t)\,c + t\,n$ and $v = n - c$, so $x - t v = c$: from `x` walk back along the
-straight line for the time `t`. No division, so it holds at every level.
+**4. The clean clip from a velocity.** $x = (1-t)\,c + t\,n$ and $v = n - c$, so $x - t v = c$. This goes back from `x`
+along the straight line, for the time `t`. There is no division, so it works at every level.
 """
 
 
@@ -75,8 +77,8 @@ check.ch03_clean(clean_of)
 
 # %% [markdown]
 r"""
-**5. Pixels that are four times too large.** The clean part is four times as large, so $\alpha/\sigma$ is multiplied by 4: as with
-a shift of 1/4.
+**5. Pixels that are four times too large.** The clean part is four times as large, so $\alpha/\sigma$ is in effect
+multiplied by 4. A shift of 1/4 does the same.
 """
 
 # %%
@@ -104,12 +106,13 @@ assert np.allclose(share_read(4, flow, 0.5), share_read(1, make("rectified_flow"
 
 # %% [markdown]
 r"""
-With the large pixels a digit can be read up to a much higher level. So level 0.5 is nearly clean there, and the network has less
-to do. That sounds good, but the hard part is then squeezed into the last few levels, with few steps and little training. That
-is why latents are scaled to standard deviation 1 before noise is added ([chapter 9](../09_latent_diffusion.ipynb)).
+With the large pixels a digit can be read up to a much higher level. So at level 0.5 one sees the digit well, and the
+task of the network is easier. But then all hard ratios lie at the highest levels, and get few steps and little
+training. Therefore [chapter 9](../09_latent_diffusion.ipynb) scales latents, compressed clips, to standard deviation 1
+before noise is added.
 
-**6. Your own schedule.** Let the decibels fall evenly from $d_0$ at level 0 to $d_1$ at level 1. With $r = 10^{d/20}$, the curves
-$\alpha = r/\sqrt{1+r^2}$ and $\sigma = 1/\sqrt{1+r^2}$ have this ratio and $\alpha^2+\sigma^2 = 1$. Check both ends: is level 0 clean
-enough, and level 1 pure noise? Twice the height and width mean four times as many pixels to average over, so about 6 dB
-less for the same difficulty.
+**6. Your own schedule.** Let the decibels fall evenly from $d_0$ at level 0 to $d_1$ at level 1. With $r = 10^{d/20}$,
+the curves $\alpha = r/\sqrt{1+r^2}$ and $\sigma = 1/\sqrt{1+r^2}$ have this ratio and $\alpha^2+\sigma^2 = 1$. Check
+both ends. Is level 0 clean enough, and is level 1 nearly pure noise? With twice the height and width there are four
+times as many pixels to average over. So the same difficulty is about 6 dB lower.
 """
