@@ -9,8 +9,9 @@ points in the plane. Go from noise back to points, by hand and with the library.
 same with clips, and compare samplers by pictures and by numbers.
 
 **You'll learn:** why the best guess is an average, and hence a blur; what a [sampler](glossary.md#sampler) does with
-the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough; why training on single
-paths is enough; what the score is; why an ODE and an SDE draw the same distribution; where DDPM's loss comes from.
+the pair (clean, noise), and why any prediction goes with any sampler; how many steps are enough; why a network can be
+trained on single paths; what the score is; why an ODE and an SDE give samples of the same distribution; where DDPM's
+loss comes from.
 
 **You need:** [chapter 3](03_adding_noise.ipynb); gradients and layers as in chapters [1](01_autograd.ipynb) and
 [2](02_layers_and_learning.ipynb).
@@ -44,8 +45,8 @@ generator = np.random.default_rng(0)
 r"""
 ## Data small enough to see
 
-A clip is a point in a space of thousands of dimensions, which can't be drawn. So we begin with two dimensions. Our "data set"
-is the places where a digit has ink. If all goes well, noise will turn into a digit made of points.
+A clip is a point in a space of thousands of dimensions. We can't draw this space, so we begin with two dimensions. Our
+data are points of a plane where a digit has ink. If all goes well, noise will turn into points that form a digit.
 
 The library's arrays are (B, T, ...), with a [noise level](glossary.md#noise-level) for each clip and frame. A point is a "clip" of
 one frame with two numbers: (B, 1, 2).
@@ -80,13 +81,14 @@ plt.show()
 r"""
 ## The best guess is an average
 
-A network sees a noisy $x$ and the level, and is asked for the clean point. Many clean points could have become this $x$. The
-loss is the square of the error, and the mean minimises a mean of squares. So
+A network sees a noisy $x$ and the level, and is asked for the clean point. Many clean points could have become this
+$x$. The loss is the mean square of the error. The one answer with the smallest mean square distance from many points is
+their mean. So
 
 **Claim.** The best answer is the *average* of all clean points, each weighted by how likely it is to have become $x$.
 
 A point $c_i$ becomes $x$ if the noise was $(x - \alpha c_i)/\sigma$. Normal noise has a likelihood in proportion to
-$e^{-|\text{noise}|^2/2}$. So for a finite data set no network is needed:
+$e^{-|\text{noise}|^2/2}$. So for a finite data set we can compute this average without a network:
 
 $$\hat c(x) = \mathrm{E}\,[\,c \mid x\,] = \frac{\sum_i w_i\, c_i}{\sum_i w_i}, \qquad
 w_i = \exp\Big(\!-\frac{|x - \alpha c_i|^2}{2\sigma^2}\Big)$$
@@ -122,8 +124,8 @@ assert np.allclose(best_guess_by_loops(few, data, alpha, sigma), best_guess(few,
 
 # %% [markdown]
 r"""
-The vectorised form is a softmax of squared distances, times the data. [Attention](05_attention.ipynb) has the same form. What
-does the best guess look like?
+The vectorised form is a softmax of squared distances, times the data. [Attention](05_attention.ipynb) has the same
+form.
 """
 
 # %%
@@ -139,16 +141,16 @@ plt.show()
 
 # %% [markdown]
 r"""
-At low noise the guesses lie on the digit. At high noise almost nothing is known, and all guesses lie near the mean of the
-data. There may be no ink there: in a 0 it would be the hole. An average of digits isn't a digit, so one guess isn't a sample.
-We must go a little way and then guess again. That is why diffusion takes many steps.
+At low noise the guesses lie on the digit. At high noise almost nothing is known, and all guesses lie near the mean of
+the data. There may be no ink at the mean: for a 0, it lies in the hole. So a best guess isn't a sample. We must go a
+small step towards the guess, and then guess again. That is why diffusion takes many steps.
 
 ## A network that guesses
 
-A sum over all data is too slow for real videos. And it isn't what we want: at low levels its guesses are copies of training
-data. A network is smooth, so it fills the gaps between them. Ours has four linear layers,
-with a soft bend ([SiLU](glossary.md#silu)) between them. It sees the point, and sines and
-cosines of the level. As in the DDPM paper it predicts the noise; chapter 3 showed that this is the same question. The loss is
+A sum over all data is too slow for real videos. Also, at low levels its guesses are copies of training data, and we
+want new clips. A network is a smooth function, so it fills the gaps between the data. Ours has four linear layers, with
+[SiLU](glossary.md#silu), a smooth bend, between them. Its inputs are the point, and sines and cosines of the level. As
+in the DDPM paper it predicts the noise. Chapter 3 showed that the clean point follows from this. The loss is
 
 $$L = \mathrm{E}_{c,\,\epsilon,\,t}\, \big|\,\epsilon - \hat\epsilon(\alpha c + \sigma\epsilon,\; t)\,\big|^2$$
 """
@@ -201,8 +203,8 @@ print(f"trained in {time.perf_counter() - started:.0f} seconds")
 
 # %% [markdown]
 r"""
-That is all of training: mix, predict, compare, step. There is no sampler in it. Is the result any good? The loss alone doesn't
-say, since even the best guess has an error. But here we know that error.
+A training step mixes, predicts, compares and changes the weights. It needs no sampler. Is the network good? The loss
+alone doesn't say, since even the best guess has an error. But here we can compute that error.
 """
 
 # %%
@@ -227,20 +229,21 @@ plt.show()
 
 # %% [markdown]
 r"""
-The lines lie close together. So a loss that no longer falls doesn't mean that a model is bad: most of the loss is noise that
-can't be known. And the loss is largest at *low* levels, where there is little noise to see. Compare losses at the same level
-only.
+The lines lie close together, so the network is nearly as good as possible. A loss that no longer falls needn't mean
+that a model is bad. The loss is largest at *low* levels, where the noise is too weak to be seen. So compare losses only
+at the same level.
 
 ## Sampling: DDPM
 
-One step of the forward process added noise. We can't subtract that noise, since nobody knows it. But suppose that the clean
-point were known. Then the distribution of the previous $x$ is known, too. By Bayes' rule it is normal, with this mean and
-variance ([Ho et al. 2020](references.md#ho-2020), equation 7):
+A step of the forward process added noise. We can't subtract that noise, since nobody knows it. But if the clean point
+$c$ were known, Bayes' rule would give the distribution of $x_{k-1}$. It is normal, with this mean and variance ([Ho et
+al. 2020](references.md#ho-2020), equation 7):
 
 $$\frac{\sqrt{\bar\alpha_{k-1}}\,\beta_k\,c+\sqrt{1-\beta_k}\,(1-\bar\alpha_{k-1})\,x_k}{1-\bar\alpha_k},
 \qquad\tilde\beta_k=\frac{1-\bar\alpha_{k-1}}{1-\bar\alpha_k}\,\beta_k$$
 
-DDPM puts in its guess $\hat c=(x_k-\sqrt{1-\bar\alpha_k}\,\hat\epsilon)/\sqrt{\bar\alpha_k}$ and draws. Collect the terms:
+DDPM puts its guess $\hat c=(x_k-\sqrt{1-\bar\alpha_k}\,\hat\epsilon)/\sqrt{\bar\alpha_k}$ in the place of $c$, and
+draws $x_{k-1}$ from this distribution. With $\bar\alpha_k = (1-\beta_k)\,\bar\alpha_{k-1}$, the mean becomes simpler:
 
 $$x_{k-1}=\frac{1}{\sqrt{1-\beta_k}}\Big(x_k-\frac{\beta_k}{\sqrt{1-\bar\alpha_k}}\,\hat\epsilon\Big)+\sqrt{\tilde\beta_k}\;z$$
 
@@ -269,8 +272,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-Noise became a digit. **Claim.** The library's `ddpm` does the same, though it knows neither beta nor step numbers. It sees two
-levels and the pair (clean, noise). With the same start and the same fresh noise:
+Noise became a digit. **Claim.** The library's `ddpm` does the same, though it knows neither beta nor step numbers. It
+sees two levels and the pair (clean, noise). We use the same start and the same fresh noise:
 """
 
 # %%
@@ -283,12 +286,12 @@ assert difference < 0.02
 
 # %% [markdown]
 r"""
-The two levels needn't be neighbours, so 50 steps will do, too.
+The two levels needn't be neighbours. So one can also sample in 50 steps.
 
 ## Any prediction, any sampler
 
-All samplers here begin a step alike. The prediction and $x$ give the pair (clean, noise). They differ in how they make $x$ for
-the next level:
+All samplers here begin a step in the same way: they compute the pair (clean, noise) from the prediction and $x$. They
+differ in how they make $x$ for the next level:
 
 | sampler | how the next `x` is made | |
 |---|---|---|
@@ -349,10 +352,10 @@ for sampler in SAMPLERS:
 
 # %% [markdown]
 r"""
-In *training* it does make a difference: the prediction decides how much an error counts at each level.
+In *training* the choice matters: it decides how much an error counts at each level.
 
-Which paths do points take? `steps` yields each step, so we can record them. Look at the three paths from one star. `ddim`
-draws no noise after the start, so all three are the same. `ddpm` draws fresh noise in each step, so they part.
+Which paths do points take? `steps` yields each step, so we can record them. Look at the three paths from one star.
+`ddim` draws no noise after the start, so all three are the same. `ddpm` draws fresh noise in each step, so they differ.
 """
 
 # %%
@@ -380,9 +383,9 @@ plt.show()
 r"""
 ## How many steps?
 
-How far is a set of drawn points from a set of real ones? The [energy distance](glossary.md#energy-distance)
-([Székely and Rizzo 2013](references.md#szekely-2013)) compares distances between the sets with distances within them. For
-points $a, a'$ of one set and $b, b'$ of the other:
+How far is a set of drawn points from a set of real ones? The [energy distance](glossary.md#energy-distance) ([Székely
+and Rizzo 2013](references.md#szekely-2013)) compares the distances between the two sets with the distances within each.
+For points $a, a'$ of one set and $b, b'$ of the other:
 
 $$D = 2\,\mathrm{E}\,|a - b| - \mathrm{E}\,|a - a'| - \mathrm{E}\,|b - b'|$$
 
@@ -412,8 +415,9 @@ print(f"{energy_distance(start[:, 0], real):.4f}")
 
 # %% [markdown]
 r"""
-The first number is the *floor*: two sets of 1,000 real points differ by about that much, by chance. A sampler below it is only
-lucky. We compare all samplers on two networks: ours, and one that is trained on rectified flow and predicts velocity.
+The first number is the *floor*: two sets of 1,000 real points differ by about that much, by chance. A sampler below the
+floor is only lucky. We compare all samplers on two networks: ours, and one that is trained on rectified flow and
+predicts velocity.
 """
 
 # %%
@@ -458,18 +462,18 @@ assert np.allclose(drawn[flow.curve.name, "euler", 8], drawn[flow.curve.name, "d
 
 # %% [markdown]
 r"""
-What to read from it:
+The picture and the lines below it show:
 
-- With many steps all samplers reach the same distribution. What is left is chance and the network's error.
-- With few steps no sampler is best everywhere (see the lines under the picture). `ddpm` needs the most steps on both.
-- On rectified flow (right), `dpm_solver` is nearest from 4 steps on. With only 2 steps it never extrapolates, so it has no
-  advantage.
+- With many steps all samplers reach nearly the same distribution. The rest is chance and the network's error.
+- With few steps no sampler is always the best. `ddpm` needs the most steps on both networks.
+- On rectified flow (right), `dpm_solver` is nearest from 4 steps on. With only 2 steps it never extrapolates, so it has
+  no advantage.
 - On the linear schedule (left), the first guess at clean is poor, since a noise prediction is divided by a tiny alpha.
-  `dpm_solver` extrapolates from this guess. With few steps, plain `euler` may be better there.
+  `dpm_solver` extrapolates from this guess. With few steps, `euler` may be better there.
 - On rectified flow, `euler` and `ddim` are the same (the last line of the cell checks it). On other curves they aren't.
 - For every sampler, a step costs one call of the network. So compare samplers at equal steps.
 
-And as pictures:
+Now the points themselves:
 """
 
 # %%
@@ -483,13 +487,12 @@ plt.show()
 
 # %% [markdown]
 r"""
-With 2 steps many points lie between the strokes: these are the averages that we saw above. (By energy distance they
-are further from the digit than pure noise is.)
+With 2 steps many points lie between the strokes: they are close to the averages that we saw above.
 
 ## What a network learns: the marginal velocity
 
-Now the theory behind all this, with a check of each claim. Take rectified flow. One clean point $c$ and one noise
-$\epsilon$ make a [conditional path](glossary.md#conditional-path), a straight line with a constant velocity:
+Take rectified flow. One clean point $c$ and one noise $\epsilon$ make a [conditional
+path](glossary.md#conditional-path), a straight line with a constant velocity:
 
 $$x_t = (1-t)\,c + t\,\epsilon, \qquad v = \frac{dx_t}{dt} = \epsilon - c$$
 
@@ -498,17 +501,17 @@ Many such lines pass through one place $x$, each with its own velocity. The mean
 
 $$u(x, t) = \mathrm{E}\,[\,v \mid x_t = x\,]$$
 
-It is what a sampler needs. But training never computes it: a step shows the network one line at a time.
+A sampler needs $u$. But training never computes $u$. It only shows the network single lines.
 
-**Claim.** That is enough. For any network $f$, the loss on single lines is the loss on $u$ plus a number that doesn't
-depend on $f$. So both losses have the same gradient.
+**Claim.** Single lines are enough. For any network $f$, the loss on single lines is the loss on $u$ plus a number that
+doesn't depend on $f$. So both losses have the same gradient.
 
 $$\mathrm{E}\,|f(x_t) - v|^2 = \mathrm{E}\,|f(x_t) - u(x_t)|^2 + \mathrm{E}\,|v - u(x_t)|^2$$
 
-(The mixed term is $2\,\mathrm{E}\,[(f-u)\cdot(u-v)]$. At a fixed $x$ the first factor is fixed and the second has mean 0.)
-Training a network this way is called [flow matching](glossary.md#flow-matching)
-([Lipman et al. 2023](references.md#lipman-2023)). For a finite data set, the best guess above gives $u$ exactly. So we can
-compare both gradients:
+(Write $f - v = (f-u) + (u-v)$ and take the square. The mixed term, $2\,\mathrm{E}\,[(f-u)\cdot(u-v)]$, is 0: at a fixed
+$x$ the first factor is fixed and the second has mean 0.) Training a network this way is called [flow
+matching](glossary.md#flow-matching) ([Lipman et al. 2023](references.md#lipman-2023)). For a finite data set, the best
+guess above gives $u$ exactly. So we can compare both gradients. Each is a mean over randomly drawn lines:
 """
 
 
@@ -547,14 +550,13 @@ assert apart < size(0.05, 1)
 
 # %% [markdown]
 r"""
-The difference is chance: it roughly halves with four times as many lines.
+The difference is only chance: with four times as many lines it falls to about half.
 
 ## Score, noise, velocity, clean: one answer in four forms
 
-The [score](glossary.md#score), $\nabla \log p_t(x)$, is the direction in which the density $p_t$ of noisy points grows fastest.
-It needs no network of its own. **Claim** ([Tweedie's formula](glossary.md#tweedies-formula),
-[Efron 2011](references.md#efron-2011)): the score is minus the best guess of the noise, divided by $\sigma$. So each of the
-four answers gives the others:
+The [score](glossary.md#score), $\nabla \log p_t(x)$, is the direction in which the density $p_t$ of noisy points grows
+fastest. **Claim** ([Tweedie's formula](glossary.md#tweedies-formula), [Efron 2011](references.md#efron-2011)): the
+score is minus the best guess of the noise, divided by $\sigma$. So each of the four answers gives the others:
 
 | | from the clean guess $\hat c$ |
 |---|---|
@@ -562,12 +564,12 @@ four answers gives the others:
 | velocity | $\alpha'\hat c + \sigma'\hat\epsilon$, $'$: the derivative by $t$ (quarter circle: by the angle) |
 | score | $-\hat\epsilon/\sigma$ |
 
-The density is known here. Noise blurs each data point into a normal distribution with standard deviation $\sigma$, and $p_t$ is
-the mean of these. With the weights $w_i$ of the best guess,
+Here we know the density. Noise turns each data point into a normal distribution with mean $\alpha c_i$ and standard
+deviation $\sigma$, and $p_t$ is the mean of these. With the weights $w_i$ of the best guess,
 
 $$\nabla\log p_t=-\frac{\sum_iw_i\,(x-\alpha c_i)/\sigma^2}{\sum_iw_i}=-\frac{x-\alpha\hat c}{\sigma^2}=-\frac{\hat\epsilon}{\sigma}$$
 
-And by central differences:
+We check this by central differences:
 """
 
 
@@ -598,9 +600,9 @@ it also moves the point along the score and adds fresh noise $z$ ([Song et al. 2
 
 $$x \leftarrow x - h\,u + h\,\tfrac{g^2}{2}\,\nabla \log p_t(x) + g\sqrt{h}\; z$$
 
-**Claim.** For any $g$, the points have the same distribution at each $t$: that of data mixed with noise. Only single paths
-differ. The noise spreads the points, and the score draws them together by just as much. We take $g^2 = 2t$, so the score
-term is $-h\,\hat\epsilon$. No network is needed, since $u$ is known.
+**Claim.** For any $g$, the points have the same distribution at each $t$: that of data mixed with noise. Only single
+paths differ. The noise spreads the points, and the score brings them together by the same amount. We take $g^2 = 2t$,
+so the score term is $-h\,\hat\epsilon$. We need no network, since $u$ is known.
 """
 
 # %%
@@ -640,28 +642,30 @@ print(f"but from the same start the two paths end {apart:.2f} apart, on average"
 
 # %% [markdown]
 r"""
-In each column, the three pictures show the same distribution, but for chance and the error of finite steps. So an ODE and an
-SDE are two samplers of one model. The ODE needs fewer steps, since its paths are smooth. The SDE forgives errors: fresh noise
-covers them, and later steps correct them.
+In each column, the three pictures show the same distribution, except for chance and the error of finite steps. So the
+ODE and the SDE sample the same model. The ODE needs fewer steps, since its paths are smooth. The SDE reduces earlier
+errors: fresh noise replaces a part of $x$, errors included, and later steps denoise it again.
 
 ## Where DDPM's loss comes from
 
-The DDPM paper began with a bound. A model that samples in $K$ steps gives each clean point $c$ a likelihood $p(c)$. It can't be
-computed, but the [evidence bound](glossary.md#evidence-bound) can ([Ho et al. 2020](references.md#ho-2020), equation 5). In
-it, $q$ is the forward process, $p$ the model's steps, and KL the [KL divergence](glossary.md#kl-divergence):
+The DDPM paper began with a bound. A model that samples in $K$ steps gives each clean point $c$ a likelihood $p(c)$.
+Nobody can compute it, but one can compute the [evidence bound](glossary.md#evidence-bound) ([Ho et al.
+2020](references.md#ho-2020), equation 5). Here $q$ is the forward process, $p$ the model's steps, and KL the [KL
+divergence](glossary.md#kl-divergence):
 
 $$-\log p(c) \;\le\; \underbrace{\mathrm{KL}\big(q(x_K|c)\,\|\,\mathcal N(0,1)\big)}_{\text{what is left at the end}}
 + \sum_{k=2}^{K} \mathrm{E}\,\underbrace{\mathrm{KL}\big(q(x_{k-1}|x_k,c)\,\|\,p(x_{k-1}|x_k)\big)}_{\text{step } k}
 -\underbrace{\mathrm{E}\log p(c|x_1)}_{\text{step 1}}$$
 
-In step $k$ both distributions are normal with the same variance $\tilde\beta_k$. So their divergence is the squared distance
-of their means, over $2\tilde\beta_k$. And the means differ only by the error of the predicted noise:
+In step $k$ both distributions are normal with the same variance $\tilde\beta_k$. So their divergence is the squared
+distance of their means, over $2\tilde\beta_k$. The means differ by $\beta_k\,(\epsilon -
+\hat\epsilon)/\sqrt{(1-\beta_k)(1-\bar\alpha_k)}$, as the formula for $x_{k-1}$ shows. So
 
 $$\text{step } k = w_k\, \mathrm{E}\,|\epsilon - \hat\epsilon|^2, \qquad w_k = \frac{\beta_k^2}{2\tilde\beta_k (1-\beta_k)(1-\bar\alpha_k)}$$
 
-**Claim.** With the best guess, the bound comes down to the true value as the steps get smaller. We take numbers instead of
-points, from two normal distributions around -1 and 1. Everything is known there. The steps are even in the logarithm of the
-signal-to-noise ratio ([chapter 3](03_adding_noise.ipynb)).
+**Claim.** With the best guess, the bound comes down to the true value as the steps get smaller. We take numbers instead
+of points, from two normal distributions around -1 and 1. For these the best guess and $p(c)$ are known. The steps are
+even in the logarithm of the signal-to-noise ratio ([chapter 3](03_adding_noise.ipynb)).
 """
 
 # %%
@@ -718,16 +722,17 @@ print(f"in the paper, the weight of step 2 is {weights[0]:.3f}, that of step 1,0
 
 # %% [markdown]
 r"""
-The bound holds, and the gap closes. In the paper's chain, the weights of the steps near clean are tens of times as large as
-those near pure noise. But what a picture shows is decided at high noise. DDPM drops the weights and takes the plain mean of
-the squared errors. It is no longer a bound, but the pictures are better. This is the loss with which this chapter began.
+The bound is never below the true value, and comes close to it. In the paper's chain, the weights of the steps near
+clean are tens of times as large as those near pure noise. But the steps at high noise decide what a picture shows. DDPM
+drops the weights and takes the mean of the squared errors. This loss is no longer a bound, but the pictures are better.
+It is the loss that we trained with.
 
 ## Now with clips
 
-Only the network changes. The weights `small` are a transformer that predicts velocity on a shifted rectified flow. Its "points"
-have 8 x 8 x 8 x 4 numbers ([latents](09_latent_diffusion.ipynb)), and it also reads a caption
-([chapter 8](08_text_guidance.ipynb)). The loop, the levels and the samplers are the same. (`guidance_scale=1` asks for
-the network's plain guess. Chapter 8 says what guidance adds.)
+Only the network changes. The weights `small` are a transformer that predicts velocity on a shifted rectified flow. Its
+"points" are compressed clips of 8 x 8 x 8 x 4 numbers ([latents](09_latent_diffusion.ipynb)), and it also reads a
+caption ([chapter 8](08_text_guidance.ipynb)). The loop, the levels and the samplers are the same. (`guidance_scale=1`
+turns guidance off. Chapter 8 says what that is.)
 """
 
 # %%
@@ -748,9 +753,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-Look at the first row on the right: a blur. As in the plane, the best guess is an average of all clips that fit. But it is
-already where the digit will be. At level 1, where $x$ says nothing about the clip, a perfect network couldn't know this.
-Ours was hardly trained there, and picks a place at once. The next steps decide the strokes.
+The first row on the right shows a blur. As in the plane, the best guess is an average of all clips that fit. But the
+blur is already where the digit will be. At level 1, $x$ says nothing about the clip, so a perfect network couldn't know
+the place. Ours was hardly trained at this level, and chooses a place at once. The next steps decide the strokes.
 
 How many steps does a clip need? One caption, one start, three samplers:
 """
@@ -770,8 +775,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-One clip may be lucky, so we count, with the judge and the tracker of [chapter 0](00_start_here.ipynb). Are digit and direction
-as the caption asks? And is the same digit read in every frame? Real clips give the ceiling.
+One clip may be lucky, so we count with the judge and the tracker of [chapter 0](00_start_here.ipynb). Are digit and
+direction as the caption asks? Is the same digit read in every frame? Real clips give the ceiling.
 """
 
 # %%
@@ -823,19 +828,20 @@ for name, share in zip(("as the caption asks", "one digit in all frames"), ceili
 
 # %% [markdown]
 r"""
-The bars are 95% [confidence intervals](glossary.md#confidence-interval). Where two bars don't touch, the samplers differ. Where
-they overlap, we can't say. (Comparing prompt by prompt would say more, see [chapter 8](08_text_guidance.ipynb).) One step isn't
-enough, and the first few steps gain the most. The default of these weights is `ddpm`, with more steps than here. In the
-plane it needed the most steps. But fresh noise also removes errors that the network made earlier, and a sampler without fresh
-noise carries them to the end ([Karras et al. 2022](references.md#karras-2022)).
+The bars are 95% [confidence intervals](glossary.md#confidence-interval). Where two bars don't overlap, the samplers
+differ. Where they overlap, we can't say. One step isn't enough, and the first few more steps gain the most. The
+default of these weights is `ddpm`, with more steps than here. In the plane it needed the most steps. But fresh noise
+reduces errors that the network made earlier. A sampler without fresh noise keeps them to the end ([Karras et al.
+2022](references.md#karras-2022)).
 
 ## Exercises
 
 Worked solutions are in [solutions/04_removing_noise](solutions/04_removing_noise.ipynb).
 
-**1. How uncertain is the best guess?** Return, for each of the points `x` (n, d), the mean squared distance of the clean points
-`data` (m, d) from the best guess, weighted by $w_i$ as above: $\mathrm{E}\,[\,|c - \hat c(x)|^2 \mid x\,]$, an array (n,). No
-network can have a smaller loss at $x$. Your function must survive a sigma so small that all $w_i$, written naively, are 0.
+**1. How uncertain is the best guess?** Return, for each of the points `x` (n, d), the mean squared distance of the
+clean points `data` (m, d) from the best guess, weighted by $w_i$ as above: $\mathrm{E}\,[\,|c - \hat c(x)|^2 \mid
+x\,]$, an array (n,). No network can have a smaller loss at $x$. Your function must also work if sigma is so small that
+all $w_i$, computed directly, are rounded to 0.
 """
 
 
@@ -848,8 +854,8 @@ check.ch04_uncertainty(uncertainty)
 
 # %% [markdown]
 r"""
-**2. A step of DDIM**: `x` (B, T, H, W, C) at level `here` to level `there`, both (B, T), for rectified flow and a network
-that has predicted the noise. (`here` is below 1.)
+**2. A step of DDIM** for rectified flow. `x` (B, T, H, W, C) is at the levels `here`, all below 1, and a network has
+predicted `noise`. Return $x$ at the levels `there`. Both arrays of levels are (B, T).
 """
 
 
@@ -862,9 +868,10 @@ check.ch04_ddim_step(ddim_step)
 
 # %% [markdown]
 r"""
-**3. DDPM in fewer steps.** `alpha_bar` (J,) belongs to the J timesteps that are kept of the 1,000, from clean to noisy. Return
-(J,): the standard deviation of the fresh noise of each step. Entry j is for the step from timestep j of those kept to the one
-before it, entry 0 for the step to the clean point: it is 0. Find the beta of a long step first.
+**3. DDPM in fewer steps.** Of the 1,000 timesteps we keep only J. `alpha_bar` (J,) holds their $\bar\alpha$, from clean
+to noisy. Return an array (J,), the standard deviation of the fresh noise in each step. Entry j is for the step from
+kept timestep j to the kept one before it. Entry 0 is for the step to the clean point, and is 0. First find the beta of
+such a long step.
 """
 
 
@@ -877,8 +884,9 @@ check.ch04_deviations(deviations)
 
 # %% [markdown]
 r"""
-**4. Energy distance without bias.** The floor above isn't 0. `mean_distance(a, a)` counts each point's distance to
-itself, which is 0. Leave these out, for both sets. `a` is (n, d), `b` is (m, d); the answer is a number, and may be below 0.
+**4. Energy distance without bias.** The floor above isn't 0, since `mean_distance(a, a)` counts each point's distance
+to itself, which is 0. Leave these pairs out of the mean, for both sets. `a` is (n, d) and `b` is (m, d). Return one
+number, which may be below 0.
 """
 
 
@@ -891,9 +899,9 @@ check.ch04_energy(energy)
 
 # %% [markdown]
 r"""
-**5. Train your own.** The data are two half-moons. A label, 0 or 1, says which one: a caption of one word. Train a network on
-rectified flow that also reads the label (a few seconds do), and wrap it as `predict`. The check samples 400 points of each label
-in 20 steps of Euler. The figure to reach: energy distance (exercise 4) below 0.03, the mean of both labels.
+**5. Train your own.** The data are two half-moons. A label, 0 or 1, says which one, like a caption of one word. Train a
+network on rectified flow that also reads the label (a few seconds are enough). `predict` calls it. The check samples
+400 points of each label in 20 steps of Euler. The mean energy distance (exercise 4) of both labels must be below 0.03.
 """
 
 # %%
@@ -911,30 +919,32 @@ check.ch04_train(predict)
 # %% [markdown]
 r"""
 **6. Break it and explain.** Sample from your network of exercise 5, but start from noise with half the standard
-deviation, then with twice. What becomes of the moons? Do the same with `ddpm` in place of Euler. (The library's points are
-(B, 1, 2) and its levels (B, 1), so write a small function around `predict`.) Which one forgives more, and why?
+deviation, then with twice. What happens to the moons? Do the same with `ddpm` instead of Euler. (The library's points
+are (B, 1, 2) and its levels (B, 1), so write a small function around `predict`.) Which sampler suffers less from the
+wrong start, and why?
 
-**7. A question to explore.** You may call the network 8 times. Where should the levels lie? Try even levels, more of them
-near noise, more near clean, with Euler and with `dpm_solver`. Does your answer hold for the digit of this chapter, too?
+**7. A question to explore.** You may call the network 8 times. Where should the levels lie? Try even levels, then more
+of them near noise, then more near clean, each with Euler and with `dpm_solver`. Is the answer the same for the digit of
+this chapter?
 """
 
 # %% [markdown]
 r"""
 ## In practice
 
-- **Steps.** DDPM took 1,000 ([Ho et al. 2020](references.md#ho-2020)); DDIM showed that 50 to 100 do
-  ([Song et al. 2020](references.md#song-2020)), DPM-Solver++ that 15 to 20 do ([Lu et al. 2022](references.md#lu-2022)). Progressive
-  distillation trains a network to do two steps in one, again and again ([Salimans and Ho 2022](references.md#salimans-2022)).
-- **Where to spend the steps** matters as much as the sampler: [Karras et al. 2022](references.md#karras-2022) take the design
-  apart into curves, levels and solver, as this project does, and compare them one by one.
-- **Shifted levels.** Stable Diffusion 3 spends more steps on heavy noise for larger pictures
-  ([Esser et al. 2024](references.md#esser-2024)); `uniform_levels(steps, shift=3)` does the same, and the curve of the shipped
-  weights has that shift in it.
+- **Steps.** DDPM took 1,000 ([Ho et al. 2020](references.md#ho-2020)). DDIM showed that 50 to 100 are enough ([Song et
+  al. 2020](references.md#song-2020)), DPM-Solver++ that 15 to 20 are ([Lu et al. 2022](references.md#lu-2022)).
+  Progressive distillation trains a network to do two steps in one, again and again ([Salimans and Ho
+  2022](references.md#salimans-2022)).
+- **Where the steps lie** matters, too. [Karras et al. 2022](references.md#karras-2022) separate curves, levels and
+  solver, as this project does, and compare choices for each.
+- **Shifted levels.** Stable Diffusion 3 spends more steps on heavy noise for larger pictures ([Esser et al.
+  2024](references.md#esser-2024)); `uniform_levels(steps, shift=3)` does the same. The curve of the shipped weights
+  contains that shift.
 
 ## Further reading
 
 - [Song et al. 2021](references.md#song-2021): samplers as solvers of differential equations, with and without noise.
-- [Efron 2011](references.md#efron-2011): Tweedie's formula, which ties the best guess to the slope of the density of `x`.
 - Here: `minivdit/diffusion/samplers.py`, where a sampler is a rule of a few lines, and `process.py`.
 
 Next: [chapter 5](05_attention.ipynb), what the network is made of.

@@ -20,8 +20,9 @@ from minivdit.nn.optim import AdamW
 
 # %% [markdown]
 r"""
-**1. How uncertain is the best guess?** Only ratios of weights count, so the largest exponent may be subtracted: then one weight
-is 1, and their sum can't be 0. The result is a variance, of the clean points that $x$ may have come from.
+**1. How uncertain is the best guess?** Only the ratios of the weights count, so you may subtract the largest exponent.
+Then one weight is 1, and the sum can't be 0. The result is the variance of the clean points from which $x$ may have
+come.
 """
 
 
@@ -38,7 +39,7 @@ check.ch04_uncertainty(uncertainty)
 
 # %% [markdown]
 r"""
-**2. A step of DDIM.** $x = (1-t)\,c + t\,n$ gives the clean clip; the same pair is then mixed at the other level.
+**2. A step of DDIM.** Solve $x = (1-t)\,c + t\,n$ for the clean clip $c$. Then mix the same pair at the other level.
 """
 
 
@@ -53,9 +54,9 @@ check.ch04_ddim_step(ddim_step)
 
 # %% [markdown]
 r"""
-**3. DDPM in fewer steps.** From $\bar\alpha_k = \bar\alpha_{k-1}(1-\beta_k)$, the beta of a long step is
-$1 - \bar\alpha_k/\bar\alpha_{k-1}$, where $k-1$ is the step before among those that are kept. Before the first one all is clean,
-so alpha_bar is 1 there, and the standard deviation 0.
+**3. DDPM in fewer steps.** From $\bar\alpha_k = \bar\alpha_{k-1}(1-\beta_k)$, the beta of a long step is $1 -
+\bar\alpha_k/\bar\alpha_{k-1}$, where $k-1$ is the step before among those that are kept. Before the first step there is
+no noise, so alpha_bar is 1 there, and the standard deviation of entry 0 is 0.
 """
 
 
@@ -70,8 +71,8 @@ check.ch04_deviations(deviations)
 
 # %% [markdown]
 r"""
-**4. Energy distance without bias.** The sum over all pairs stays the same, since the left-out distances are 0. It is divided by the
-number of pairs of different points.
+**4. Energy distance without bias.** The distances that are left out are 0, so the sum over all pairs stays the same.
+Divide it by the number of pairs of different points.
 """
 
 
@@ -88,7 +89,8 @@ check.ch04_energy(energy)
 
 # %% [markdown]
 r"""
-**5. Train your own.** The network of the chapter, with one more input for each label, and the target of rectified flow.
+**5. Train your own.** This is the network of the chapter with one more input for each label. It learns the velocity of
+rectified flow.
 """
 
 
@@ -134,8 +136,8 @@ check.ch04_train(predict)
 
 # %% [markdown]
 r"""
-Try it with a tenth of the updates, too: then the figure isn't reached. And without the label the network learns both moons at
-once, and draws points of both for either label.
+Try it with a tenth of the updates, too. Then the energy distance is too large. If the network doesn't read the label,
+it learns both moons together, and its points lie on both of them for either label.
 
 **6. The wrong start.**
 """
@@ -161,13 +163,14 @@ for sampler in ("euler", "ddpm"):
 
 # %% [markdown]
 r"""
-Euler follows the ODE, which takes each point along its own path. Noise that is too narrow ends in the middle of each moon and
-leaves out the tips. Noise that is too wide crowds at the tips, and the line is blurred. `ddpm` adds fresh noise in each step and
-shrinks what was there, so it forgets the start. Here it forgets all of it in the first step: at level 1 there is nothing of
-the clean point in $x$, so this step keeps none of the old noise. That is how an SDE forgives.
+Euler follows the ODE, which takes each point along its own path. If the noise is too narrow, the points end in the
+middle of each moon, and the tips stay empty. If the noise is too wide, many points end at the tips, and the line is
+blurred. `ddpm` adds fresh noise in each step and shrinks the old $x$, so it forgets the start. Here it forgets the
+start completely in the first step. At level 1 there is nothing of the clean point in $x$, so this step keeps none of
+the old noise. In this way an SDE removes errors.
 
-**7. Eight calls.** There is no one answer, so measure. Paths on rectified flow are nearly straight where the network is sure, and
-bend where it must choose (the digit has many strokes to choose from, the moon one arc). Steps belong where paths bend. An ordering of
-spacings that you find on the moons needn't hold for the digit. And compare over several seeds, since the energy distance of 400
-points is uncertain, too.
+**7. Eight calls.** There is no one answer, so measure. The paths of rectified flow are nearly straight where the
+network is sure of the clean point. They bend where several clean points are possible. The digit has many strokes, each
+moon only one arc. Put more steps where paths bend. Levels that are best for the moons needn't be best for the digit.
+Compare over several seeds, since the energy distance of 400 points is uncertain, too.
 """
