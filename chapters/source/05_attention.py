@@ -4,12 +4,14 @@ r"""
 
 *About 60 minutes with the exercises. Runs in a minute.*
 
-**You'll do:** write [attention](glossary.md#attention) as two loops and as three lines; look at where a patch of a clip looks; derive the
-gradient and check it; compute a softmax without ever seeing all of its scores; measure the memory that this saves.
+**You'll do:** write [attention](glossary.md#attention) as two loops and as three lines; see which patches a patch of a
+clip attends to; derive the gradient and check it; compute a softmax without holding all of its scores at once; measure
+the memory that this saves.
 
-**You'll learn:** what [queries, keys and values](glossary.md#query-key-and-value) are; why scores are divided by the root of the width; how
-[online softmax](glossary.md#online-softmax) works, the idea behind [FlashAttention](references.md#dao-2022); why the backward pass
-computes the weights a second time, and gains by it.
+**You'll learn:** what [queries, keys and values](glossary.md#query-key-and-value) are; why scores are divided by the
+root of the width; how [online softmax](glossary.md#online-softmax) works, the idea behind
+[FlashAttention](references.md#dao-2022); why the backward pass computes the weights a second time, and what is gained
+by it.
 
 **You need:** matrix products, softmax, and [pullbacks](glossary.md#pullback) from [chapter 1](01_autograd.ipynb).
 
@@ -37,16 +39,15 @@ generator = np.random.default_rng(0)
 r"""
 ## A lookup that can be differentiated
 
-A dictionary compares a query with every key and hands out the value of the one that fits. Attention does the same softly. It
-hands out *every* value, weighted by how well its key fits. The fit is a dot product, the *score*.
-[Softmax](glossary.md#softmax) turns all scores of a query into weights that add up to 1:
+A dictionary compares a query with its keys and returns the value of the key that is equal. Attention returns a weighted
+sum of *all* values. The weight of a value depends on how well its key fits the query. A dot product of query and key,
+the *score*, measures this. [Softmax](glossary.md#softmax) turns all scores of a query into weights that add up to 1:
 
 $$o_i = \sum_j w_{ij}\, v_j, \qquad
 w_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt d)}{\sum_l \exp(q_i \cdot k_l / \sqrt d)}.$$
 
-Here $q_i$ is query $i$ and $o_i$ the output for it, $k_j$ and $v_j$ are key and value $j$, and $d$ is the width of queries and
-keys. The simple loop, for `q`
-(Nq, d), `k` (Nk, d), `v` (Nk, dv):
+Here $q_i$ is query $i$ and $o_i$ is its output. $k_j$ and $v_j$ are key and value $j$, and $d$ is the width of queries
+and keys. The simple loop takes `q` (Nq, d), `k` (Nk, d) and `v` (Nk, dv):
 """
 
 
@@ -62,7 +63,7 @@ def attention_by_loops(q, k, v):
 
 # %% [markdown]
 r"""
-Vectorised, the loops become two matrix products with a softmax between.
+Vectorised, the loops become two matrix products with a softmax between them.
 """
 
 
@@ -81,12 +82,12 @@ assert np.allclose(output, ag.simple_attention(q, k, v).data)  # the library's s
 
 # %% [markdown]
 r"""
-Now on a clip, with nothing trained. We cut a moving digit into patches of 4x4 pixels, and each patch is query, key and value at
-once. (Queries and keys are doubled, so that the weights differ more.) So a patch of the digit in one frame looks for patches like
-itself.
+Now we apply attention to a clip, without any training. We cut a moving digit into patches of 4x4 pixels. Each patch is
+query, key and value at once. (Queries and keys are doubled, so that the weights differ more.) So a patch of the digit
+in one frame gives large weights to patches like itself. We say that a query *looks at* keys with large weights.
 
-**What to look at.** Follow the yellow cells from frame to frame. Do they follow the digit? In which frames are they bright, and in
-which not?
+**What to look at.** Find the brightest cell in each frame. Does it follow the digit? In which frames is it bright, and
+in which is it dark?
 """
 
 # %%
@@ -118,24 +119,27 @@ plt.show()
 
 # %% [markdown]
 r"""
-The patch finds itself two frames before and two frames after, where the digit has moved by a whole patch. In the frames between,
-the same stroke is cut differently, and no patch is quite like it. Raw pixels are poor keys.
+The patch finds itself two frames before and two frames after, since the digit moves by about a whole patch in two
+frames. In the frames between, the edges of the patches cut the same stroke at another place. Then no patch is quite
+like it. So raw pixels are poor keys.
 
-In a transformer, queries, keys and values are three learnt linear maps of the tokens. So the network decides what "alike" means:
-same stroke, same digit, or whatever lowers the loss.
+In a transformer, each patch becomes a vector, called a *token* ([chapter 6](06_patches_and_positions.ipynb)). Queries,
+keys and values are three learnt linear maps of the tokens. So the network learns which tokens are alike: those with the
+same stroke, those of the same digit, or whatever lowers the loss.
 
 ## Why divide by the root of the width
 
-Large networks run several attentions side by side, called [heads](glossary.md#head). **Claim.** Without the scale, a wide head
-looks at one single key.
+Large networks compute several attentions side by side, called [heads](glossary.md#head). **Claim.** Without the factor
+$1/\sqrt d$, each query of a wide head looks at nearly one key only.
 
-A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, each product has the variance
-$\mathrm{E}[q_n^2]\,\mathrm{E}[k_n^2] = 1$, and the variances add up:
+A dot product is a sum of $d$ products. If the entries are independent, with mean 0 and variance 1, each product has
+mean 0 and the variance $\mathrm{E}[q_n^2]\,\mathrm{E}[k_n^2] = 1$. The variances add up:
 
 $$\mathrm{Var}(q \cdot k) = \sum_{n=1}^{d} \mathrm{Var}(q_n k_n) = d, \qquad \mathrm{Var}\big(q \cdot k / \sqrt d\big) = 1.$$
 
-So without the division scores grow with the width, and softmax of large scores is all or nothing. Its gradient is then nearly 0, and
-nothing can be learnt. With the division, scores have variance 1 at any width.
+So without the division the scores grow with the width. Softmax of large scores gives nearly all weight to the largest
+one. Its gradient is then nearly 0, and the network learns hardly anything. With the division, scores have variance 1 at
+any width.
 """
 
 # %%
@@ -159,17 +163,19 @@ plt.show()
 r"""
 ## The gradient
 
-Write $S = q k^T \cdot \text{scale}$ with $\text{scale} = 1/\sqrt d$, then $P = \text{softmax}(S)$ and $O = P v$. Write $dX$ for
-the gradient that belongs to $X$ ([chapter 1](01_autograd.ipynb) wrote it with a bar). We go backwards through the three steps.
-$S$ and $O$ are matrix products, and the pullback of a product is a product with the other factor, transposed. Between them stands
-softmax, row by row. Its pullback is in chapter 1, $\bar s_j = w_j\,(\bar w_j - \sum_i \bar w_i w_i)$:
+Write $S = q k^T \cdot \text{scale}$ with $\text{scale} = 1/\sqrt d$, then $P = \text{softmax}(S)$ and $O = P v$. Write
+$dX$ for the gradient that belongs to $X$ ([chapter 1](01_autograd.ipynb) wrote it with a bar). We go backwards through
+the three steps. $S$ and $O$ are matrix products. The pullback of a product multiplies by the other factor, transposed.
+Between them is softmax, row by row. Chapter 1 derived its pullback, $\bar s_j = w_j\,(\bar w_j - \sum_i \bar w_i w_i)$.
+Together:
 
 $$dP = dO\, v^T, \quad dv = P^T dO, \quad dS = P \circ (dP - \text{rowsum}(dP \circ P)),$$
 $$dq = dS\, k \cdot \text{scale}, \quad dk = dS^T q \cdot \text{scale}$$
 
-($\circ$ multiplies entry by entry.) The engine finds these gradients by itself if we write attention with its operations. The
-library's `simple_attention` is one operation with these formulas as its pullback. Both must agree, and the second must pass a
-[gradient check](glossary.md#gradient-check).
+Here $\circ$ multiplies entry by entry, and rowsum adds up each row. The engine finds these gradients by itself if we
+write attention with its operations. The library's `simple_attention` is one operation with these formulas as its
+pullback. Both must give the same gradients, and `simple_attention` must pass a [gradient
+check](glossary.md#gradient-check).
 """
 
 
@@ -190,12 +196,12 @@ print(f"gradient check: {ag.gradcheck(ag.simple_attention, *arrays):.1e} of what
 
 # %% [markdown]
 r"""
-One term seems to need the whole of $P$: $\text{rowsum}(dP \circ P)$, one number for each query. It doesn't. Since
-$dP_{ij} = dO_i \cdot v_j$ and $O_i = \sum_j P_{ij} v_j$,
+The term $\text{rowsum}(dP \circ P)$, one number for each query, seems to need the whole of $P$. But there is another
+way to compute it. Since $dP_{ij} = dO_i \cdot v_j$ and $O_i = \sum_j P_{ij} v_j$,
 
 $$\sum_j dP_{ij}\, P_{ij} = dO_i \cdot \sum_j P_{ij}\, v_j = dO_i \cdot O_i,$$
 
-which needs the output only. The tiled form will use this.
+which needs only the output and its gradient. The tiled form below uses this.
 """
 
 # %%
@@ -207,9 +213,10 @@ assert np.allclose(((cotangent @ v.T) * weights).sum(axis=1), (cotangent * outpu
 r"""
 ## The trouble: N times N
 
-`scores` has an entry for each pair of tokens: $N^2$ of them, of 4 bytes each, for each head of each clip. Twice the frames mean
-four times the scores. (The article that this project set out from says that the cost grows *exponentially*. It doesn't: $N^2$ is
-*quadratic*. Exponential growth would multiply the cost with every frame that is added.)
+`scores` has an entry for each pair of tokens. For $N$ tokens these are $N^2$ entries of 4 bytes, for each head of each
+clip. A clip with twice the frames has four times the scores. (Some articles say that this cost grows *exponentially*.
+But $N^2$ is *quadratic* growth. If it grew exponentially, each additional frame would multiply the cost by the same
+factor.)
 """
 
 # %%
@@ -225,21 +232,22 @@ for name, grid in (
 
 # %% [markdown]
 r"""
-The last line is a clip of 49 frames of 480x720 pixels as [CogVideoX](references.md#yang-2024) sees it, and each of its
-layers has dozens of heads. The output, though, is only (N, d). Do we need all scores at once?
+The last line is a clip of 49 frames of 480x720 pixels, as [CogVideoX](references.md#yang-2024) cuts it into tokens.
+Each layer of CogVideoX has dozens of heads. But the output of a head is only (N, d). Do we need all scores at once?
 
 ## Softmax without seeing all scores
 
-**Claim.** A softmax average can be computed from left to right, remembering two numbers and one row for each query.
+**Claim.** Attention can be computed key by key. For each query one needs to remember only two numbers and one row.
 
-The obstacle: `exp` overflows, so everybody subtracts the largest score. To know the largest one, you must have seen all. The way
-out: subtract the largest *so far*, and when a larger one comes, repair the sums. After some keys we hold the maximum $m$, the sum
-$l$ and the row $o$. A new key has the score $s$ and the value $v$. Then
+There is one difficulty. `exp` of a large score overflows, so one subtracts the largest score first. But the largest
+score is known only after all keys. The solution is to subtract the largest score *so far*, and to correct the sums when
+a larger one comes. After some keys, let $m$ be their largest score, $l$ the sum of $e^{s_j - m}$, and the row $o$ the
+sum of $e^{s_j - m}\, v_j$. A new key has the score $s$ and the value $v$. Then
 
 $$m' = \max(m, s), \qquad l' = e^{m - m'}\, l + e^{s - m'}, \qquad o' = e^{m - m'}\, o + e^{s - m'}\, v.$$
 
-The factor $e^{m-m'}$ turns every old term $e^{s_j-m}$ into $e^{s_j-m'}$. At the end the result is $o / l$. In the loop, $m$, $l$ and
-$o$ are `top`, `total` and `out`:
+The factor $e^{m-m'}$ turns every old term $e^{s_j-m}$ into $e^{s_j-m'}$. After the last key, the output is $o / l$. In
+the code, $m$, $l$ and $o$ are `top`, `total` and `out`:
 """
 
 
@@ -278,10 +286,10 @@ plt.show()
 
 # %% [markdown]
 r"""
-At each dotted line a new maximum comes, and what was summed so far shrinks, since it now counts relative to the new maximum. The
+At each dotted line a new maximum comes. The old sum shrinks, since its terms are now relative to the new maximum. The
 new key adds 1. So the sum falls only where it loses more than 1.
 
-Vectorised, the loop takes a *tile* of keys at a time, and all queries together. Nothing else changes.
+Vectorised, the loop takes all queries together, and a group of keys at a time, called a *tile*. Nothing else changes.
 """
 
 
@@ -309,12 +317,13 @@ assert np.allclose(tiled_attention(1e4 * q, k, v, 7)[0], ag.simple_attention(1e4
 r"""
 ## Backwards: compute it again
 
-The pullback needs the weights $P$, and we never kept them. **Claim.** Two numbers for each query, $m$ and $l$, are enough to get any
-tile of them back:
+The pullback needs the weights $P$, but we haven't kept them. **Claim.** With two numbers for each query, $m$ and $l$,
+we can compute any tile of $P$ again:
 
 $$P_{ij} = e^{S_{ij} - m_i} / l_i,$$
 
-with $S$ computed again from `q` and `k`. And $\text{rowsum}(dP \circ P)$ is $\text{rowsum}(dO \circ O)$, as shown above.
+with $S$ computed again from `q` and `k`. We also use that $\text{rowsum}(dP \circ P)$ is $\text{rowsum}(dO \circ O)$,
+as shown above.
 """
 
 
@@ -342,13 +351,13 @@ for a, b in zip(got, expected):
 
 # %% [markdown]
 r"""
-The library's `ag.attention` is these two loops, with tiles over the queries as well, many heads and clips at once, and
-masks. Its tests hold it equal to `simple_attention`.
+The library's `ag.attention` consists of these two loops. It also has tiles of queries, computes many heads and clips at
+once, and allows masks (see below). Its tests compare it with `simple_attention`.
 
 ## Measured
 
-**Claim.** With tiles, memory grows with $N$ instead of $N^2$, and it costs little time or none. The backward pass has one matrix
-product more (5 instead of 4), but tiles stay in the processor's cache.
+**Claim.** With tiles, memory grows with $N$ instead of $N^2$, and the time grows little or not at all. The backward
+pass has one matrix product more (5 instead of 4). But tiles stay in the processor's cache, which saves time.
 
 We measure the peak of what NumPy allocates, and the time, for forward and backward together, on your machine.
 """
@@ -415,16 +424,17 @@ assert figures[counts[-1], "attention"][0] < figures[counts[-1], "simple_attenti
 
 # %% [markdown]
 r"""
-On the machine of these outputs the tiled form is even faster. But the arithmetic is still $N^2$ in both: a clip twice as long is
-four times the work. Tiling makes long clips *possible*, not cheap.
-[Attention patterns](glossary.md#attention-pattern) make them cheaper, in which not every token looks at every other; see
-[chapter 12](12_the_bill.ipynb).
+On the machine of these outputs the tiled form is even faster. But in both forms the number of operations still grows
+with $N^2$. A clip twice as long is four times the work. Tiling makes long clips *possible*, not cheap. [Attention
+patterns](glossary.md#attention-pattern) make them cheaper, since not every token looks at every other one ([chapter
+12](12_the_bill.ipynb)).
 
 ## Who may look at whom
 
-All [masks](glossary.md#mask) of this project are one rule: key $j$ is visible to query $i$ if `key_time[j] <= query_time[i]`. If
-the times are frame numbers, the clip is [causal](glossary.md#causal): nobody looks into the future. A key whose time is later
-than all others is [padding](glossary.md#padding): no query sees it.
+A [mask](glossary.md#mask) says which keys a query may look at. One rule gives all masks of this project: key $j$ is
+visible to query $i$ if `key_time[j] <= query_time[i]`. If the times are frame numbers, attention is
+[causal](glossary.md#causal): no frame sees a later one. [Padding](glossary.md#padding), tokens that only fill up an
+array, gets a time later than all others, so no query sees it.
 """
 
 # %%
@@ -452,9 +462,10 @@ r"""
 
 Worked solutions are in [solutions/05_attention](solutions/05_attention.ipynb).
 
-**1. Grouped queries.** Large models save memory by fewer heads of keys than of queries. `q` is (h, Nq, d), `k` (g, Nk, d) and `v`
-(g, Nk, dv), where g divides h. The first h/g heads of queries look at head 0 of keys and values, the next h/g at head 1, and so on.
-Return (h, Nq, dv). It has to survive scores of several thousand.
+**1. Grouped queries.** To save memory, large models have fewer heads of keys and values than heads of queries. `q` is
+(h, Nq, d), `k` (g, Nk, d) and `v` (g, Nk, dv), where g divides h. The first h/g heads of queries look at head 0 of keys
+and values, the next h/g at head 1, and so on. Return the output (h, Nq, dv). Scores of several thousand must not cause
+an overflow.
 """
 
 
@@ -467,8 +478,8 @@ check.ch05_attention(grouped_attention)
 
 # %% [markdown]
 r"""
-**2. A pullback with a bias.** Some models add a learnt `bias` (Nq, Nk) to the scores: $S = q k^\top / \sqrt d + \text{bias}$. From
-`grad` (Nq, dv), return the gradients of q, k, v and the bias.
+**2. A pullback with a bias.** Some models add a learnt `bias` (Nq, Nk) to the scores: $S = q k^\top / \sqrt d +
+\text{bias}$. Given the gradient `grad` (Nq, dv) of the output, return the gradients of q, k, v and the bias.
 """
 
 
@@ -481,10 +492,11 @@ check.ch05_pullback(attention_pullback)
 
 # %% [markdown]
 r"""
-**3. Bring parts together.** Keys were split over several machines. Each gave a triple for every query: its maximum `top` (Nq, 1),
-the sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of `exp(score - top) * value` (Nq, dv), not divided by anything.
-From the list of triples, return the triple for all keys, `out` still undivided. Some machines held no key at all: they gave `top`
--inf and zeros.
+**3. Bring parts together.** The keys and values were split over several machines. Each machine returned three arrays:
+for each query the largest score `top` (Nq, 1), the sum `total` of `exp(score - top)` (Nq, 1), and the sum `out` of
+`exp(score - top) * value` (Nq, dv), which isn't divided by `total`. `parts` is the list of these triples. Return the
+triple that one machine with all keys would return. A machine without keys returned -inf for `top` and zeros for the
+other two.
 """
 
 
@@ -497,8 +509,9 @@ check.ch05_merge(merge)
 
 # %% [markdown]
 r"""
-**4. A mask with a window.** A query sees its own frame and the `window` - 1 frames before it. Frame 0 is visible to all. From
-`query_time` (Nq,) and `key_time` (Nk,), return the boolean array (Nq, Nk).
+**4. A mask with a window.** A query sees its own frame and the `window` - 1 frames before it. In addition, all queries
+see frame 0. `query_time` (Nq,) and `key_time` (Nk,) are frame numbers. Return a boolean array (Nq, Nk) that is True
+where the query sees the key.
 """
 
 
@@ -511,29 +524,32 @@ check.ch05_visible(visible_to)
 
 # %% [markdown]
 r"""
-**5. Break it: forget to shrink.** Take `* shrink` out of both lines of `online_attention`. For some inputs the result is still right.
-For which? Make one input with a right and one with a wrong result, and say what that means for tests.
+**5. Break it: forget to shrink.** Remove `* shrink` from both lines of `online_attention`. For some inputs the result
+is still right. For which? Make one input with a right result and one with a wrong result. What follows for tests of
+such code?
 
-**6. Open.** Which `tile` is fastest for `tiled_attention` on your machine? Measure some sizes at several widths. What sets the limit on
-either side?
+**6. Open.** Which `tile` is fastest for `tiled_attention` on your machine? Measure several tile sizes, each with
+several widths d. Why are very small tiles slow, and why are very large ones?
 
 ## In practice
 
-- **FlashAttention** does this on a GPU, with tiles in the fast memory next to the arithmetic units
-  ([Dao et al. 2022](references.md#dao-2022)). There the point isn't only the size of memory: reading and writing the scores
-  takes longer than computing them. `kernels/` holds a ladder of hand-written CUDA kernels from the naive form up.
-- **Online softmax** is older: [Milakov and Gimelshein 2018](references.md#milakov-2018); that attention needs no
-  quadratic memory was noted by [Rabe and Staats 2021](references.md#rabe-2021).
-- **Several machines** can hold a part of the keys each and bring their results together as in exercise 3: *ring attention*
-  ([Liu et al. 2023](references.md#liu-2023), and [chapter 17](17_beyond_one_machine.ipynb)).
-- **Scores that grow.** Large models normalise queries and keys before the product, so that scores have a bound
-  ([Dehghani et al. 2023](references.md#dehghani-2023)). So does this project, and since the bound is known, its tiled
-  form can then do without the running maximum.
+- **FlashAttention** does this on a GPU, with tiles in the fast memory next to the arithmetic units ([Dao et al.
+  2022](references.md#dao-2022)). There, tiles save time as well as memory, since reading and writing the scores takes
+  longer than computing them. The folder `kernels/` has hand-written CUDA kernels, from the simplest form to the
+  fastest.
+- **Online softmax** is older ([Milakov and Gimelshein 2018](references.md#milakov-2018)). [Rabe and Staats
+  2021](references.md#rabe-2021) noted that attention doesn't need quadratic memory.
+- **Several machines** can each hold a part of the keys, and bring their results together as in exercise 3. This is
+  called *ring attention* ([Liu et al. 2023](references.md#liu-2023), and [chapter 17](17_beyond_one_machine.ipynb)).
+- **Scores that grow.** Some large models normalise queries and keys before the product, so that the scores have a bound
+  ([Dehghani et al. 2023](references.md#dehghani-2023)). This project does so, too. Since the bound is known, its tiled
+  form then needs no running maximum.
 
 ## Further reading
 
 - [Vaswani et al. 2017](references.md#vaswani-2017), where scaled dot-product attention comes from.
-- Here: `minivdit/autograd/attend.py`, both twins side by side; `kernels/README.md`, the ladder.
+- Here: `minivdit/autograd/attend.py`, the simple and the tiled form side by side; `kernels/README.md`, about the CUDA
+  kernels.
 
 Next: [chapter 6](06_patches_and_positions.ipynb), space-time patches and positions.
 """

@@ -16,8 +16,9 @@ from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Grouped queries.** Repeat each head of keys and values h/g times *in a row* (`np.repeat`, not `np.tile`). Or, without copies: give
-the queries an axis for their group, and let broadcasting repeat. Maximum and sum run over the last axis, the keys of one query.
+**1. Grouped queries.** One way is to repeat each head of keys and values h/g times *in a row* (`np.repeat`, not
+`np.tile`). The way below needs no copies: it gives the queries an axis for their group, and broadcasting repeats keys
+and values. Maximum and sum run over the last axis, the keys of one query.
 """
 
 
@@ -34,8 +35,8 @@ check.ch05_attention(grouped_attention)
 
 # %% [markdown]
 r"""
-**2. A pullback with a bias.** The bias is added to the scores, so its gradient is that of the scores, without the scale. The gradients
-of q and k get the scale once each.
+**2. A pullback with a bias.** The bias is added to the scores, so its gradient is the gradient of the scores, without
+the scale. The gradients of q and k are multiplied by the scale once.
 """
 
 
@@ -54,8 +55,8 @@ check.ch05_pullback(attention_pullback)
 
 # %% [markdown]
 r"""
-**3. Bring parts together.** Count all of them relative to the largest maximum; then sums are sums. A part without keys has
-$e^{-\infty} = 0$, and adds nothing. The order of the parts doesn't matter.
+**3. Bring parts together.** Make all sums relative to the largest maximum. Then you can add them. A part without keys
+has the factor $e^{-\infty} = 0$, and adds nothing. The order of the parts doesn't matter.
 """
 
 
@@ -71,7 +72,8 @@ check.ch05_merge(merge)
 
 # %% [markdown]
 r"""
-**4. A mask with a window.** How many frames lie between query and key? From 0 to `window` - 1 is visible.
+**4. A mask with a window.** Subtract the time of the key from that of the query. A key is visible if the difference is
+between 0 and `window` - 1, or if the key is in frame 0.
 """
 
 
@@ -85,7 +87,8 @@ check.ch05_visible(visible_to)
 
 # %% [markdown]
 r"""
-**5. Break it: forget to shrink.** The factor is 1 unless a new maximum comes. So the bug hides wherever the largest score comes *first*.
+**5. Break it: forget to shrink.** The factor is 1 unless a new maximum comes. So the result is right if the largest
+score comes *first*.
 """
 
 
@@ -109,10 +112,10 @@ for name, places in (("largest first", order[::-1]), ("smallest first", order), 
 
 # %% [markdown]
 r"""
-A test with one input may pass by luck, and a test with equal keys always does. So tests of such code must contain a maximum that comes
-late: the library's do, and the checks of these exercises try several random inputs.
+A test with one input may pass by luck, and a test with equal keys always passes. So tests of such code must contain a
+maximum that comes late. The tests of the library do.
 
-**6. Open.** A beginning: the time of one call for some sizes of tile.
+**6. Open.** The next cell is a beginning. It measures the time of one call for some tile sizes.
 """
 
 # %%
@@ -143,7 +146,8 @@ for tile in (8, 32, 128, 512, tokens):
 
 # %% [markdown]
 r"""
-Small tiles pay for Python's loop and for narrow matrix products. Beyond some size nothing more is won. Where the scores of a tile no longer
-fit into the cache, they travel to memory and back, and larger tiles may get slower again. On a GPU the fast memory is much smaller, and it
-sets the tile ([chapter 13](../13_the_kernel_ladder.ipynb)).
+Small tiles are slow, because Python's loop has many turns and the matrix products are narrow. Beyond some size, larger
+tiles are no faster. If the scores of a tile no longer fit into the cache, they go to memory and back, and larger tiles
+may be slower again. On a GPU the fast memory is much smaller, and it limits the size of the tile ([chapter
+13](../13_the_kernel_ladder.ipynb)).
 """
