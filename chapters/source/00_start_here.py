@@ -63,7 +63,7 @@ All videos in this project have five axes, always in this order. A group of clip
 | 4 | C | [channels](glossary.md#channel): 1 for grey, 3 for colour |
 
 The numbers go from 0 (black) to 1 (white). The models are trained on clips of moving digits. A generator makes them,
-each with a caption that says what moves and where. Here are four:
+each with a caption that says which digit moves, and in which direction. Here are four:
 """
 
 # %%
@@ -189,9 +189,9 @@ show(drawn, captions=prompts, columns=4)
 # %% [markdown]
 r"""
 What happened? [Sampling](glossary.md#sampling) began with pure noise and removed a little of it in each step. In each
-step the network answered one question: given this caption, which clip is hidden in this noise? A
-[sampler](glossary.md#sampler) is the loop over these steps. Here it hands out the result of each step, so we can watch
-how the network's answer changes.
+step the network answered one question: given this caption, which clip is hidden in this noise? From this answer, the
+[sampler](glossary.md#sampler) computes a clip with a little less noise. `model.denoise` hands out the result of each
+step, so we can watch how the network's answer changes.
 """
 
 # %%
