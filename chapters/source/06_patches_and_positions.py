@@ -4,12 +4,12 @@ r"""
 
 *About 50 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** cut clips into boxes and put them together again; show that attention can't tell first from last, and give it two
-kinds of positions that change that; run a trained model on sizes that it never saw.
+**You'll do:** cut clips into boxes and put them together again; show that attention doesn't know the order of its
+tokens, and tell it the order by two kinds of positions; run a trained model on sizes that it never saw.
 
-**You'll learn:** what a [token](glossary.md#token) of a video model is; why the order of axes matters; how positions are written as
-waves; why [rotary positions](glossary.md#rotary-positions) speak of distances only; why "it runs on any size" and "it works on any
-size" are two claims.
+**You'll learn:** what a [token](glossary.md#token) of a video model is; why the order of axes matters; how positions
+are written as waves; why scores with [rotary positions](glossary.md#rotary-positions) depend on distances only; why "it
+runs on any size" and "it works on any size" are two claims.
 
 **You need:** reshape and transpose; dot products; [chapter 5](05_attention.ipynb) for attention.
 
@@ -36,8 +36,9 @@ r"""
 ## A clip becomes a list of boxes
 
 A transformer works on a list of rows, the tokens. A video model's tokens are boxes of the clip, called
-[patches](glossary.md#patch): so many frames by so many rows by so many columns, each written out as one row of numbers. A clip of
-$T \times H \times W$ cells with $C$ channels, cut into patches of $p_t \times p_h \times p_w$, has
+[patches](glossary.md#patch). A patch covers $p_t$ frames, $p_h$ rows and $p_w$ columns, and its entries are written out
+as one row of numbers. A clip of $T \times H \times W$ cells (pixels here; latents from [chapter
+9](09_latent_diffusion.ipynb) on) with $C$ channels has
 
 $$N = \frac{T}{p_t} \cdot \frac{H}{p_h} \cdot \frac{W}{p_w} \quad\text{tokens of}\quad p_t\, p_h\, p_w\, C \quad\text{numbers.}$$
 
@@ -60,8 +61,9 @@ def patchify_by_loops(clip, patch_size):
 
 # %% [markdown]
 r"""
-Vectorised, every axis is split in two: which box, and where in the box. Then the three "which" are moved to the front. The library's
-`patchify` is these three lines for batches, with a [pullback](glossary.md#pullback). `unpatchify` is the way back.
+The vectorised form splits each of the three axes in two. The first part says which box, the second says where in the
+box. Then the three axes of the first kind are moved to the front. The library's `patchify` does the same for batches,
+and has a [pullback](glossary.md#pullback). `unpatchify` is the way back.
 """
 
 # %%
@@ -78,10 +80,11 @@ assert np.array_equal(back, clip)  # nothing is lost
 
 # %% [markdown]
 r"""
-Mistakes live in the `transpose`. Without it the shape is still right, but the tokens are something else: not boxes, but runs of pixels
-that lie next to each other in memory.
+The `transpose` is easily forgotten, and no error is raised. Without it the shape is still right. But then a token isn't
+a box: it is a run of pixels that lie next to each other in memory.
 
-**What to look at.** Every other token is lighter. If tokens are boxes, that makes a chessboard. What does it make in the lower row?
+**What to look at.** Every other token is drawn lighter. If tokens are boxes, the picture is a chessboard. What is it in
+the lower row, where the `transpose` is left out?
 """
 
 # %%
@@ -131,12 +134,13 @@ except InputError as error:
 r"""
 ## Attention can't tell first from last
 
-**Claim.** Without positions a transformer sees a bag of tokens. Shuffle the tokens, and the result is shuffled in the same way and
-otherwise unchanged. With a permutation matrix $\Pi$,
+**Claim.** Without positions a transformer sees tokens without an order. If the tokens are shuffled, the result is
+shuffled in the same way and otherwise unchanged. With a permutation matrix $\Pi$ ($\Pi x$ has the rows of $x$ in
+another order),
 
 $$\mathrm{attention}(\Pi x) = \Pi\, \mathrm{attention}(x).$$
 
-So it can't see the order of the frames.
+So attention can't know the order of the frames.
 """
 
 # %%
@@ -150,19 +154,21 @@ assert np.allclose(seen[shuffled], seen_shuffled)
 r"""
 ## Positions as waves
 
-So each token must be told where it is. A single number, such as the frame's, would be read poorly: a network is good at comparing
-directions, and bad at reading sizes. The usual way ([Vaswani et al. 2017](references.md#vaswani-2017)) describes a number $n$ by
-$D/2$ cosines and $D/2$ sines:
+So each token must be told where it is. A single number, such as the number of the frame, wouldn't do well: a network is
+good at comparing directions of vectors, and bad at reading how large one number is. The usual way ([Vaswani et al.
+2017](references.md#vaswani-2017)) describes a number $n$ by $D/2$ cosines and $D/2$ sines:
 
 $$\cos(\omega_i n),\; \sin(\omega_i n), \qquad \omega_i = L^{-i / (D/2)}, \quad i = 0, \dots, D/2 - 1.$$
 
-These are the hands of many clocks. The fast ones tell neighbours apart. The slow ones tell early from late.
+The cosine and the sine of one frequency say where the hand of a clock is that turns by $\omega_i$ radians a step. A
+position is the time on $D/2$ such clocks. The fast ones tell neighbours apart. The slow ones tell early from late.
 
-How slow should the slowest be? That is what $L$ decides (`longest` in the code). The fastest wave turns by 1 radian a step, the
-slowest by a little over $1/L$. For sentences $L = 10{,}000$ is usual. Our clips are some dozens of steps long, and the library takes
-32: the slowest wave turns by about a radian in the whole clip.
+The constant $L$ (`longest` in the code) decides how slow the slowest clock is. The fastest wave turns by 1 radian a
+step, the slowest by a little over $1/L$. For sentences $L = 10{,}000$ is usual. Our clips are some dozens of steps
+long, and the library takes 32: the slowest wave turns by about a radian in the whole clip.
 
-**What to look at.** Go down single columns. How many change from top to bottom, on the left and on the right?
+**What to look at.** A column is one feature. In how many columns does the value change from top to bottom, on the left
+and on the right?
 """
 
 # %%
@@ -182,12 +188,13 @@ for longest in (32.0, 10_000.0):
 
 # %% [markdown]
 r"""
-With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained that way, and learnt "moving left
-or right" as one word. Two other changes were part of the cure: longer words at the start, and another optimiser for them. What each was
-worth wasn't measured.)
+With 10,000 most clocks stand still during the whole clip. (An early model of this project was trained with 10,000, and
+couldn't tell "moving left" from "moving right". Three changes together cured it: a smaller $L$, longer vectors for the
+words at the start of the training, and another optimiser for them. How much each of the three helped wasn't measured.)
 
-A clip has three axes. A third of the features goes to t, a third to y, a third to x. As a loop over the tokens, and then the library's
-`sincos_positions`:
+A clip has three axes, so a third of the features describes t, a third y and a third x. We compute them by a loop over
+the tokens, and then by the library's `sincos_positions`. The picture shows the dot product of one place's features with
+those of all other places, divided so that equal features give 1.
 """
 
 # %%
@@ -211,7 +218,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-Near places have similar positions, along all three axes. A network can use that.
+Near places have similar features, along all three axes. So a network can find out which tokens are near.
 
 ## Rotary: positions that speak of distance
 
@@ -222,7 +229,8 @@ $\omega n$:
 $$R(\omega n) \begin{pmatrix} a \\ b \end{pmatrix} =
 \begin{pmatrix} \cos \omega n & -\sin \omega n \\ \sin \omega n & \cos \omega n \end{pmatrix} \begin{pmatrix} a \\ b \end{pmatrix}.$$
 
-Each pair has a frequency $\omega$ of its own, as the waves had. As a loop over pairs, and the library's `rotary`:
+Each pair has a frequency $\omega$ of its own, as each wave had. We compute this by a loop over pairs, and then by the
+library's `rotary`:
 """
 
 
@@ -252,8 +260,9 @@ r"""
 
 $$\big(R(\omega m)\, q\big) \cdot \big(R(\omega n)\, k\big) = q \cdot R\big(\omega (n - m)\big)\, k,$$
 
-since turning both points by the same angle changes no dot product. To check it, we put the same query and the same key at many pairs
-of places with the same distance.
+To see why, turn both points by the angle $-\omega m$. This doesn't change their dot product, and leaves the angle 0 for
+$q$ and $\omega (n - m)$ for $k$. To check it, we put the same query and the same key at many pairs of places with the
+same distance.
 """
 
 # %%
@@ -269,10 +278,11 @@ assert scores.std() > 0.1  # while over all distances the score changes a lot
 
 # %% [markdown]
 r"""
-That suits videos. A digit moves right in the same way in the first frame and in the tenth, at the top and at the bottom. Below, the
-score of a row with itself (all ones) as a function of the distance in two of the axes.
+That suits videos. A digit moves right in the same way in the first frame and in the tenth, at the top and at the
+bottom. The picture shows the score of two equal rows (all ones) for each distance along x and along y.
 
-**What to look at.** Where is the score largest? Is it the same along x and along y? Does it fall all the way, or come back?
+**What to look at.** Where is the score largest? Does it fall alike along x and along y? Does it fall all the way to the
+edge, or does it rise again?
 """
 
 # %%
@@ -307,10 +317,11 @@ show(wide, captions=[f"{prompt}, on a canvas twice as wide"])
 
 # %% [markdown]
 r"""
-It runs: the shapes are right. Look at what it drew before you call it a success. The model has never seen a canvas of this shape. You
-may find pale strokes, or more digits than you asked for. Large systems solve this by *training* on many sizes, lengths and shapes, in
-batches of one shape each. So does the library (`minivdit/data/mixed.py`): `joint` was trained on six other shapes at the end, `small`
-never was. `examples/results/README.md` shows what that is worth, by length and size.
+It runs: the shapes are right. Look at what it drew before you call it a success. The model has never seen a canvas of
+this shape. You may find pale strokes, or more digits than you asked for. Large systems solve this by *training* on many
+sizes, lengths and shapes, in batches of one shape each. The library can do so, too (`minivdit/data/mixed.py`). The
+weights `joint` were trained on six other shapes at the end of their training, the weights `small` never were.
+`examples/results/README.md` shows what that is worth, by length and size.
 
 ## Exercises
 
@@ -330,8 +341,8 @@ check.ch06_unpatchify(clip_from)
 
 # %% [markdown]
 r"""
-**2. Who is near?** For a grid (T, H, W) of N tokens, the boolean array (N, N) that says which pairs of tokens are at most `reach` = (rt,
-ry, rx) steps apart, along each of the three axes.
+**2. Who is near?** `grid` (T, H, W) has N tokens, in the order t, y, x. Return a boolean array (N, N): True for each
+pair of tokens that are at most `reach` = (rt, ry, rx) steps apart along each of the three axes.
 """
 
 
@@ -344,8 +355,9 @@ check.ch06_near(near)
 
 # %% [markdown]
 r"""
-**3. The other convention.** Many language models pair *neighbours*: entries 2i and 2i + 1 of a row are a point. `x` is (N, d), `angle` is
-(N, d / 2). Turn each point by its angle. No loops.
+**3. The other convention.** Many language models pair *neighbours*: entries 2i and 2i + 1 of a row are a point. `x` is
+(N, d), `angle` is (N, d / 2). Entry i of `angle` belongs to the point of entries 2i and 2i + 1. Turn each point by its
+angle, and return the rows (N, d). No loops.
 """
 
 
@@ -358,8 +370,9 @@ check.ch06_rotate(rotate)
 
 # %% [markdown]
 r"""
-**4. How many tokens?** A clip has so many frames of `height` x `width` pixels. The autoencoder makes each frame `factor` times smaller
-along each side (and keeps the frames). Then come patches (pt, ph, pw).
+**4. How many tokens?** A clip has `frames` frames of `height` x `width` pixels. An autoencoder ([chapter
+9](09_latent_diffusion.ipynb)) makes each frame `factor` times smaller along each side, and keeps the number of frames.
+The result is cut into patches of `patch_size` (pt, ph, pw). Return the number of tokens.
 """
 
 
@@ -372,11 +385,13 @@ check.ch06_tokens(count_tokens)
 
 # %% [markdown]
 r"""
-**5. Break it: wrong clocks.** Draw how alike the positions 0 to 31 are to position 16, by `wave_features` of width 32, for `longest` of 1,
-32 and a million. First say what you expect. Which places would a network confuse in each?
+**5. Break it: wrong clocks.** Draw how alike the positions 0 to 31 are to position 16, by `wave_features` of width 32,
+for `longest` of 1, 32 and a million. First say what you expect. Which places would a network confuse, for each
+`longest`?
 
-**6. Open.** On which canvases does `small` still draw one clear digit? Try widths from 32 to 96 and count. Then think of positions for a
-large canvas that would look familiar to the network. What do they cost?
+**6. Open.** On which canvases does `small` still draw one clear digit? Try widths from 32 to 96 and count. Then think
+of other positions for a large canvas, such that all values are familiar to the network. What would be their
+disadvantage?
 
 ## In practice
 
@@ -387,8 +402,9 @@ large canvas that would look familiar to the network. What do they cost?
   2024](references.md#yang-2024)). The weights that ship here use both: waves are added to the patches, and queries and keys are
   turned.
 - **Patches in time.** Large models mostly compress time in the autoencoder and use patches of one latent frame by 2x2 cells.
-- **Rotary positions inside attention.** To turn queries and keys in a step of its own costs a pass over memory. So `attention` in
-  `minivdit/autograd/attend.py` takes `cos` and `sin`, and turns them on the way.
+- **Rotary positions inside attention.** If queries and keys are turned in a separate step, all of them are read and
+  written once more. So `attention` in `minivdit/autograd/attend.py` takes `cos` and `sin`, and turns them while it
+  computes the scores.
 
 ## Further reading
 

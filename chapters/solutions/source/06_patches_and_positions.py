@@ -16,7 +16,8 @@ from minivdit.models.patches import wave_features
 
 # %% [markdown]
 r"""
-**1. Put it together again.** The same steps backwards: split the rows, bring each "where in the box" behind its "which box", merge.
+**1. Put it together again.** Do the steps of the chapter backwards. Split the rows into axes, move each axis "where in
+the box" behind its axis "which box", and merge the two.
 """
 
 
@@ -31,8 +32,9 @@ check.ch06_unpatchify(clip_from)
 
 # %% [markdown]
 r"""
-**2. Who is near?** `np.indices` gives (3, T, H, W): the coordinate of each cell, axis by axis. Flattened, its last axis runs in the order
-of the tokens. Then all pairs by broadcasting, and all three axes must agree.
+**2. Who is near?** `np.indices` gives (3, T, H, W): the coordinate of each cell, axis by axis. Flattened, its last axis
+runs in the order of the tokens. Broadcasting gives the distance of every pair along each axis. A pair is near if it is
+near along all three axes.
 """
 
 
@@ -96,9 +98,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-With 1 all clocks have the same speed, so there is one clock, and it comes round every $2\pi$ steps. A network would confuse places 6 or
-13 steps apart. With a million most clocks stand still. All places look much alike, and what tells far ones apart is a small part of the
-row. With 32 likeness falls with the distance and stays low.
+With 1 all clocks have the same speed, so there is one clock, and it comes round every $2\pi$ steps. A network would
+confuse places 6 or 13 steps apart. With a million most clocks stand still. All places look much alike, and far places
+differ in few entries of the row. With 32 likeness falls with the distance and stays low.
 
 **6. Open.** A first look at three widths. (Count with the judge, as in chapter 8, before you believe a picture.)
 """
