@@ -5,10 +5,12 @@ r"""
 *About 50 minutes with the exercises. Runs in two minutes.*
 
 **You'll do:** take the block of a video transformer apart and put it together again; see what each piece lets through;
-start networks with shut and with open gates and train both; count a block's FLOPs and hold them against the clock.
+start networks with shut and with open gates and train both; count a block's FLOPs and compare them with the measured
+time.
 
-**You'll learn:** what [layer norm](glossary.md#layer-norm) and [modulation](glossary.md#modulation) do; how one network serves all noise
-levels; why a fresh block is the identity, and why it can learn all the same; where a block's weights are, and where its time goes.
+**You'll learn:** what [layer norm](glossary.md#layer-norm) and [modulation](glossary.md#modulation) do; how one network
+serves all noise levels; why a fresh block is the identity, and why it can still learn; where a block's weights are, and
+where its time goes.
 
 **You need:** [attention](05_attention.ipynb), [patches and positions](06_patches_and_positions.ipynb), and
 [noise levels](glossary.md#noise-level) from [chapter 3](03_adding_noise.ipynb).
@@ -54,7 +56,8 @@ x &\leftarrow x + g_2 \cdot \mathrm{mlp}(\mathrm{modulate}(x)) && \text{each tok
 \end{aligned}$$
 
 The sum that runs through all blocks is called the [residual stream](glossary.md#residual-stream). $g_1$ and $g_2$ are
-[gates](glossary.md#gate). This chapter takes the three lines apart: norm, modulation, gates, and what stands between them.
+[gates](glossary.md#gate). This chapter explains the parts of these lines one by one: norm, modulation, the three
+branches, and gates.
 
 Here is the library's block, on a clip of 3 frames with 4x4 tokens each, with a caption of 5 words. The array `condition` is what the
 network knows about a frame besides its tokens: its noise level, and the mean of the caption's words. The attention is `joint`: every
@@ -81,13 +84,14 @@ Note which layers start at zero: the modulation, and the last layer of cross-att
 
 ## Layer norm: every token at the same size
 
-Each block adds to the stream, so its numbers grow from block to block. A layer that is used to numbers around 1 couldn't cope. So each
-branch reads the stream through a norm, which brings every token's row $x$ of $D$ numbers to mean 0 and variance 1:
+Each block adds to the stream, so its numbers grow from block to block. A layer that was trained on numbers around 1
+does badly on much larger ones. So each branch reads the stream through a norm. For every token it brings the row $x$ of
+$D$ numbers to mean 0 and variance 1:
 
 $$\mathrm{norm}(x) = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \qquad
 \mu = \frac1D \sum_i x_i, \qquad \sigma^2 = \frac1D \sum_i (x_i - \mu)^2.$$
 
-A small $\varepsilon$ keeps the root away from 0. As a loop, and vectorised:
+A small $\varepsilon$ keeps the root away from 0. We write it as a loop over tokens, and then vectorised:
 """
 
 
@@ -111,19 +115,20 @@ assert np.allclose(ag.layer_norm(100 * loud + 7).data, ag.layer_norm(loud).data,
 
 # %% [markdown]
 r"""
-The last line says what is lost: a token's size and its mean. Only the *direction* is left. But the stream itself isn't normed, only what
-the branches read. So the stream itself forgets nothing.
+The last line of code shows what the norm removes: the mean of a token's row, and its size. What is left is its
+*direction*. But only the branches read normed rows. The stream itself isn't normed, so it forgets nothing.
 
 ## Modulation: one network for all noise levels
 
-At noise level 0.9 the network has to guess where a digit might be. At 0.1 it has to polish edges. The weights are the same, the work
-isn't. How is the network told the level? It could be added to every token. Something else works better
-([Peebles and Xie 2023](references.md#peebles-2023) tried four ways): the condition sets a scale and a shift behind each norm,
+At noise level 0.9 the network has to guess where a digit might be. At 0.1 it has to polish edges. The weights are the
+same, the work isn't. So the network must be told the level. One could add the level to every token. Another way works
+better ([Peebles and Xie 2023](references.md#peebles-2023) tried four): after the norm of attention and that of the MLP,
+the condition sets a scale and a shift,
 
 $$\mathrm{modulate}(x) = \mathrm{norm}(x) \cdot (1 + \text{scale}) + \text{shift}.$$
 
-A linear layer makes these from the condition: a shift and a scale for each of $D$ channels, for attention and again for the MLP, and two
-gates. Six vectors in all. It is called *adaptive layer norm*, [adaLN](glossary.md#adaln-zero).
+A linear layer computes six vectors of $D$ numbers from the condition: a shift, a scale and a gate for attention, and
+the same three for the MLP. This is called *adaptive layer norm*, [adaLN](glossary.md#adaln-zero).
 
 In this project each *frame* has a noise level, so each frame has its own six vectors. Its tokens share them.
 """
@@ -142,13 +147,14 @@ assert np.allclose(by_loop, ag.normalise_and_modulate(x, shift, scale).data, ato
 
 # %% [markdown]
 r"""
-Why `1 + scale`? So that a layer of zeros changes nothing. Without the 1 it would silence everything.
+Why `1 + scale`? A linear layer that starts at zero gives scale 0 and shift 0. With the 1, modulation then changes
+nothing. Without it, the result would be 0 everywhere.
 
-What does a trained network do with the six vectors? We ask the one that comes with this package, at all levels at once: a "clip" of 41
-frames, each with a noise level of its own.
+What does a trained network do with the six vectors? We look into the one that comes with this package. We ask for all
+levels at once, by a "clip" of 41 frames, each with a noise level of its own.
 
-**What to look at.** Each curve is one block. In the middle and right panels, 0 is a shut gate. Which way do most curves go as the noise
-grows? Do early and late blocks differ?
+**What to look at.** Each curve is one block. In the middle and right panels, 0 is a shut gate. Do most curves rise or
+fall as the noise grows? Do early and late blocks differ?
 """
 
 # %%
@@ -182,16 +188,17 @@ assert np.ptp(openness, axis=1).max() > 0.05
 
 # %% [markdown]
 r"""
-All gates were 0 when training began. Each block has found its own curve: the higher it is, the more of the branch is added to the stream.
-The line under the picture counts the blocks whose attention gate is wider open at heavy noise than at little noise. Where most are, one
-can read it like this: a noisy token says little by itself, so its neighbours have to help. That is a reading, not a proof. In the right
-panel most curves go the other way, and in both panels of gates late blocks add more than early ones.
+All gates were 0 when training began. Each block has found its own curve. The higher the curve of a gate is, the more of
+the branch is added to the stream. The line under the picture counts the blocks whose attention gate is wider open at
+heavy noise than at little noise. If most are, here is a possible reason: a noisy token says little by itself, so it
+needs its neighbours. The picture doesn't prove it. In the right panel most curves fall or stay level, and in both
+panels of gates late blocks add more than early ones.
 
 ## What stands between: three branches
 
-**Attention** splits the width into [heads](glossary.md#head), and each looks for something of its own. The library hands all heads to one
-operation. By loop it is one head after the other. (Here without positions, and without the norm of queries and keys, which comes up under
-*In practice*.)
+**Attention** splits the width into [heads](glossary.md#head), and each head has attention weights of its own. The loop
+takes one head after the other. The library computes all heads in one operation. (Here we leave out positions, and the
+norm of queries and keys, which is explained under *In practice*.)
 """
 
 # %%
@@ -210,9 +217,9 @@ assert np.allclose(by_loop, at_once)
 
 # %% [markdown]
 r"""
-**[Cross-attention](glossary.md#cross-attention)** is the same with one difference: queries come from the tokens of the clip, keys and
-values from the words. **The [MLP](glossary.md#mlp)** takes every token by itself: a linear layer to four times the width, a nonlinearity,
-a linear layer back.
+**[Cross-attention](glossary.md#cross-attention)** differs from attention in one thing: queries come from the tokens of
+the clip, keys and values from the words. **The [MLP](glossary.md#mlp)** takes every token by itself: a linear layer to
+four times the width, a nonlinear function, and a linear layer back to the width.
 """
 
 # %%
@@ -224,11 +231,11 @@ r"""
 **Claim.** Only attention carries anything from token to token. Single words come in by cross-attention, and the condition
 (noise level, and the mean of all words) by modulation.
 
-We can see who influences whom: change one thing, and look at what changes. Zero layers would hide it, so in a second block we fill them
-with random numbers.
+To see what influences what, we change one input and look at which tokens change. The layers of zeros would hide it. So
+we make a second block and fill them with random numbers.
 
-**What to look at.** A row is what was changed, a column is a piece of the block, and yellow tokens noticed. Which pieces keep a change
-inside its token, which inside its frame, and which spread it everywhere?
+**What to look at.** Each row is one change of the input, and each column is one piece of the block. Yellow tokens have
+changed. Which pieces keep a change inside its token, which inside its frame, and which spread it everywhere?
 """
 
 
@@ -281,9 +288,10 @@ assert influence["level of frame 1", "modulation"][1].all() and influence["level
 
 # %% [markdown]
 r"""
-Grey tokens don't notice. The top row is why a transformer needs attention at all.
-[Attention patterns](glossary.md#attention-pattern) change only its second picture. In the whole block everything has reached everyone:
-even the noise level of frame 1 moves the tokens of other frames, since attention has carried it on.
+Grey tokens haven't changed. The top row shows why a transformer needs attention: no other piece carries anything from
+one token to another. Of the single pieces, [attention patterns](glossary.md#attention-pattern) change only this one. In
+the whole block every change has reached every token. Even the noise level of frame 1 changes the tokens of other
+frames, since attention has carried it on.
 
 ## Gates that start at zero
 
@@ -301,13 +309,15 @@ assert not np.allclose(full(x, condition, text, visible, **surroundings).data, x
 r"""
 **Claim.** Zero isn't a dead end.
 
-It looks like one: behind a shut gate no gradient reaches the branch. But the gate itself has a gradient. In the notation of
-[chapter 1](01_autograd.ipynb), from $y = x + g \cdot b$ with the branch $b$ and the gate $g$ follow
+It looks like one, since no gradient reaches a branch through a gate of 0. But the gate itself has a gradient. Let $y =
+x + g \cdot b$, with the branch $b$ and the gate $g$, and write $dy$ for the gradient of the loss with respect to $y$.
+By the rule for products ([chapter 1](01_autograd.ipynb)),
 
 $$db = g \cdot dy = 0, \qquad dg = \sum_{\text{tokens}} b \cdot dy \ne 0.$$
 
-So the first step opens the gates a little, and from the second step on the branches learn. (Two layers of zeros in a row *would* be a dead
-end: both gradients are products with zero.) We watch it with the plainest training step there is:
+(All tokens of a frame share $g$, hence the sum.) So the first step opens the gates a little, and from the second step
+on the branches learn. (Two layers of zeros in a row *would* be a dead end: both gradients are products with zero.) We
+watch it with the simplest training step, which subtracts the gradient from each weight:
 """
 
 # %%
@@ -328,11 +338,12 @@ for step in range(3):
 r"""
 ## And without zero gates?
 
-Set the gates to 1 instead, and give cross-attention an ordinary last layer: a plain residual block. First without training: 24 fresh blocks
-in a row.
+Now we set the gates to 1, and give cross-attention an ordinary last layer. This makes a plain residual block. First we
+look at 24 fresh blocks in a row, without training.
 
-**What to look at.** After each block we ask three questions, one a panel. How large are the numbers of the stream? How much of the input is
-still in it (as a correlation)? How large is the gradient on its way back? What would you wish for in each panel?
+**What to look at.** After each block we ask three questions, one for each panel. How large are the numbers of the
+stream? How much of the input is still in it (as a correlation)? How large is the gradient on its way back? What would
+you wish for in each panel?
 """
 
 
@@ -377,13 +388,14 @@ print(f"after {depth} blocks with open gates the stream is {sizes['gates at 1'][
 
 # %% [markdown]
 r"""
-With shut gates depth does nothing, and nothing is lost. With open gates every block adds the output of weights that have learnt nothing, and
-the input is drowned. (Read the right panel from right to left: the gradient sets out behind the last block, and it has grown when it
-arrives at the first.) The network must first learn to undo its own beginning.
+With shut gates the blocks change nothing, so nothing is lost. With open gates every block adds the output of weights
+that have learnt nothing, and the input becomes a small part of the sum. (Read the right panel from right to left: the
+gradient starts behind the last block, and it has grown when it arrives at the first.) The network must first learn to
+undo what its fresh blocks do.
 
-Does that matter for training? We measure: small transformers on small clips of moving digits, velocity prediction, same data, same learning
-rate, same number of steps. The output layer starts at zero in both, so both begin with the same loss. Each has several seeds, since one
-run proves little.
+Does that matter for training? We train small transformers of both kinds on small clips of moving digits. They predict
+the velocity, and have the same data, learning rate and number of steps. The output layer starts at zero in both, so
+both begin with the same loss. Each is trained with several seeds, since one run proves little.
 """
 
 # %%
@@ -443,22 +455,26 @@ print(f"gates at 0 are ahead in {better} of {len(seeds)} pairs")
 
 # %% [markdown]
 r"""
-This is one depth, one learning rate, few steps. The open gates are late rather than stuck. With another rate, with smaller steps
-at first (a *warm-up*) or with more steps they may catch up; we haven't tried (exercise 6). Zeros give an easy start. In the paper on DiT
-([Peebles and Xie 2023](references.md#peebles-2023)), with far larger networks and long trainings, adaLN-Zero was clearly ahead of the same
-network without zeros.
+We tried one depth, one learning rate and few steps. The networks with open gates are late: their loss stays on a
+plateau until near the end. With another learning rate, with smaller steps at first (a *warm-up*) or with more steps
+they may catch up. We haven't tried that (exercise 6). In the paper on DiT ([Peebles and Xie
+2023](references.md#peebles-2023)), with far larger networks and long trainings, adaLN-Zero was clearly ahead of the
+same network without zeros.
 
 ## Weights, FLOPs and time
 
-A block's parameters and its [FLOPs](glossary.md#flop) are two different lists. Every weight of a linear layer costs 2 FLOPs *for each row
-that passes through it*: rows are tokens for attention and MLP, words for the keys of cross-attention, and frames for modulation.
+The layer with the most parameters needn't be the one with the most [FLOPs](glossary.md#flop). Every weight of a linear
+layer costs 2 FLOPs *for each row that passes through it*: rows are tokens for attention and MLP, words for the keys of
+cross-attention, and frames for modulation.
 
-**Claim.** The whole cost follows from the shapes of the weights. With $N$ tokens, $L$ words and width $D$,
+**Claim.** The cost of all matrix products follows from the shapes of the weights and the numbers of rows. With $N$
+tokens, $L$ words and width $D$,
 
 $$\text{FLOPs} = \sum_{\text{matrices } W} 2\, \mathrm{rows}(W)\, |W| \;+\; 4 N^2 D \;+\; 4 N L D,$$
 
-where $|W|$ is the number of weights in $W$. The second term is scores and weighted values among tokens, the third the same with the
-words. First the loop over the block's own weights, then the library's formula.
+where $|W|$ is the number of weights in $W$. The second term counts the scores and the weighted sums of values among
+tokens. The third counts the same between tokens and words. We first add up in a loop over the block's own weights, and
+then take the library's formula.
 """
 
 # %%
@@ -487,7 +503,8 @@ for layer in layers:
 r"""
 The modulation holds more than a quarter of all weights and costs almost no work, since it is computed once a frame, not once a token.
 
-FLOPs divided by the speed of matrix products are the least time that a layer can take. How near do we come, on one core, forward only?
+A layer's FLOPs, divided by the speed of matrix products, give the least time that it can take. How near do we come to
+it? We measure the forward pass on one core.
 
 **What to look at.** Compare the two bars of each piece. Which piece is farthest from its least time? Which one has no least time at all, and
 still takes some?
@@ -556,17 +573,18 @@ plt.show()
 
 # %% [markdown]
 r"""
-Norms and gates have no matrix product, so the formula gives them nothing. They take time all the same, because they read and write the whole
-stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not four. Attention also needs an exponential for
-every score, which the formula doesn't count either. Nor does it count the norms of queries and keys and the
-splitting into heads. They are why cross-attention, with few products, is farther from its least time than the MLP.
+Norms and gates have no matrix product, so the formula gives them nothing. They take time all the same, because they
+read and write the whole stream. That is why the library fuses them: `normalise_and_modulate` is one operation, not
+four. Attention also needs an exponential for every score, which the formula doesn't count either. Nor does it count the
+norms of queries and keys and the splitting into heads, which cross-attention has, too. The MLP has a nonlinear function
+for each of its $4D$ numbers a token.
 
 ## Exercises
 
 Worked solutions are in [solutions/07_the_transformer_block](solutions/07_the_transformer_block.ipynb).
 
-**1. The pullback of layer norm.** From `x` (..., D) and `grad`, the gradient of the output, return the gradient of `x`. Without learnt
-scale and shift, `eps` = 1e-6. (Mean and variance depend on `x`, too.)
+**1. The pullback of layer norm.** From `x` (..., D) and `grad`, the gradient of the output, return the gradient of `x`.
+The norm has no learnt scale and shift, and $\varepsilon$ is 1e-6. (Mean and variance depend on `x`, too.)
 """
 
 
@@ -579,9 +597,9 @@ check.ch07_norm(norm_pullback)
 
 # %% [markdown]
 r"""
-**2. Fold it away.** If the condition never changes, modulation needn't be computed. A linear layer reads modulated tokens:
-`modulate(x) @ weight`, with `shift` and `scale` (D,) and `weight` (D, M). Return a weight (D, M) and a bias (M,) with which
-`norm(x) @ new_weight + new_bias` is the same.
+**2. Fold it away.** If the condition never changes, modulation needn't be computed. A linear layer reads modulated
+tokens: `modulate(x) @ weight`, with `shift` and `scale` (D,) and `weight` (D, M). Return a weight (D, M) and a bias
+(M,) with which `norm(x) @ new_weight + new_bias` gives the same.
 """
 
 
@@ -609,9 +627,10 @@ check.ch07_gate(gate_pullback)
 
 # %% [markdown]
 r"""
-**4. How many weights?** A network has `depth` blocks like the one printed above, of width `width`: modulation, self-attention,
-cross-attention, and an MLP `ratio` times as wide. Return two numbers of weights in all *matrices* of the blocks (no biases, no norms): with a
-modulation in each block, and with one that all blocks share.
+**4. How many weights?** A network has `depth` blocks like the one printed above, of width `width`: modulation,
+self-attention, cross-attention, and an MLP `ratio` times as wide. Count the weights in all *matrices* of the blocks,
+without biases and norms. Return two counts: the first if each block has a modulation of its own, the second if all
+blocks share one.
 """
 
 
@@ -624,17 +643,17 @@ check.ch07_parameters(matrix_parameters)
 
 # %% [markdown]
 r"""
-**5. Break it: zeros in a row.** Set `attention.out.weight` of a fresh block to zero as well, and train it like `learner` for some steps. Say
-first which gradients will be zero, and for how long. Then look.
+**5. Break it: zeros in a row.** Set `attention.out.weight` of a fresh block to zero as well, and train it like
+`learner` for some steps. Say first which gradients will be zero, and for how long. Then compare.
 
 **6. Open.** Do open gates catch up? Vary the learning rate, the number of steps or the depth in `losses_of`. What would be a fair comparison
 of two networks that want different learning rates?
 
 ## In practice
 
-- **adaLN-Zero** is from **DiT** ([Peebles and Xie 2023](references.md#peebles-2023)). Modulating by a condition is older and
-  known as FiLM ([Perez et al. 2018](references.md#perez-2018)); so is a residual branch that starts at zero
-  ([Goyal et al. 2017](references.md#goyal-2017), [Bachlechner et al. 2020](references.md#bachlechner-2020)).
+- **adaLN-Zero** is from **DiT** ([Peebles and Xie 2023](references.md#peebles-2023)). Modulation by a condition is
+  older, and is known as FiLM ([Perez et al. 2018](references.md#perez-2018)). A residual branch that starts at zero is
+  older, too ([Goyal et al. 2017](references.md#goyal-2017), [Bachlechner et al. 2020](references.md#bachlechner-2020)).
 - **PixArt-alpha** shares one modulation among all blocks, with a small learnt table for each (*adaLN-single*). That saves most of the
   modulation's weights ([Chen et al. 2023](references.md#chen-2023)). It also starts the last layer of cross-attention at zero, as we do.
 - **CogVideoX** has no cross-attention: words and patches stand in one sequence, and each kind has a modulation of its own

@@ -18,8 +18,8 @@ from minivdit.models.video_dit import Block
 
 # %% [markdown]
 r"""
-**1. The pullback of layer norm.** Let $n$ be the normed row and $g$ the gradient of the output. Through the centring, the mean of $g$ drops
-out. Through the division, the part of $g$ along $n$ drops out: a longer $x$ gives the same $n$.
+**1. The pullback of layer norm.** Let $n$ be the normed row and $g$ the gradient of the output. The norm subtracts the
+mean of $x$, so the mean of $g$ drops out. A longer $x$ gives the same $n$, so the part of $g$ along $n$ drops out, too:
 
 $$dx = \frac{g - \overline{g} - n\, \overline{g\, n}}{\sqrt{\sigma^2 + \varepsilon}}$$
 """
@@ -37,7 +37,8 @@ check.ch07_norm(norm_pullback)
 
 # %% [markdown]
 r"""
-**2. Fold it away.** $(n \cdot (1 + \text{scale}) + \text{shift})\, W$: the scale multiplies the *rows* of $W$, the shift becomes a bias.
+**2. Fold it away.** The layer computes $(n \cdot (1 + \text{scale}) + \text{shift})\, W$. So $1 + \text{scale}$
+multiplies the *rows* of $W$, and $\text{shift}\; W$ becomes the bias.
 """
 
 
@@ -50,8 +51,9 @@ check.ch07_fold(fold)
 
 # %% [markdown]
 r"""
-**3. The pullback of a dropped branch.** `keep / rate` is a constant, so it multiplies both gradients. All tokens of a frame used the gate, so
-its gradient is summed over them. The gradient of x is `grad` itself, whatever the gate: by that path gradients reach the first block.
+**3. The pullback of a dropped branch.** `keep / rate` is a constant, so it multiplies both gradients. All tokens of a
+frame used the gate, so its gradient is summed over them. The gradient of x is `grad` itself, whatever the gate is. By
+this path gradients reach the first block.
 """
 
 
@@ -82,8 +84,9 @@ check.ch07_parameters(matrix_parameters)
 
 # %% [markdown]
 r"""
-**5. Break it: zeros in a row.** The output of attention is now 0 whatever happens, and so is the gate before it. The gate's gradient is a
-product with that output: 0. The gradient of `attention.out` is a product with the gate: 0. Neither ever moves.
+**5. Break it: zeros in a row.** The output of attention is now 0 for every input, and so is the gate that multiplies
+it. The gradient of the gate is a product with that output, so it is 0. The gradient of `attention.out` is a product
+with the gate, so it is 0, too. Neither ever changes.
 """
 
 # %%
@@ -109,9 +112,10 @@ assert not gates[2].any() and not slopes["attention.qkv.weight"].any() and slope
 
 # %% [markdown]
 r"""
-The MLP learns from step 1 on, and attention never does. One layer of zeros is a gate that opens. Two in a row are a wall. (Here the bias of
-`attention.out` is zero, too, as at every start.)
+The MLP learns from step 1 on, and attention never does. A single layer of zeros can leave zero. Two in a row can't.
+(Here the bias of `attention.out` is zero, too, as at every start.)
 
-**6. Open.** A fair comparison gives each network its own best learning rate: try the same few rates for both, several seeds each, and compare
-the best of each. Say how many trainings that took. Look at the whole curves, too: "later" and "never" look alike if you stop early.
+**6. Open.** A fair comparison gives each network its own best learning rate: try the same few rates for both, with
+several seeds each, and compare the best rate of one with the best rate of the other. Say how many trainings that took.
+Look at the whole curves, too: "later" and "never" look alike if you stop early.
 """
