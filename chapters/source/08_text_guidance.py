@@ -4,13 +4,13 @@ r"""
 
 *About 60 minutes with the exercises. Runs in two minutes.*
 
-**You'll do:** turn words into vectors and let patches of a clip look at them; measure how much worse the network gets with a
-wrong caption; raise the guidance scale from nothing to far too much; and repeat the experiment that explained a real
-failure of this project.
+**You'll do:** turn words into vectors and let patches of a clip look at them; measure how much worse the network gets
+with a wrong caption; raise the guidance scale from 0 to a value that is far too large; and repeat the experiment that
+explained a real failure of this project.
 
 **You'll learn:** the two paths by which a caption [conditions](glossary.md#conditioning) the network; how to *measure*
 whether it is used; what [classifier-free guidance](glossary.md#classifier-free-guidance) buys and what it costs; how a
-caption becomes a [bag of words](glossary.md#bag-of-words), and why nothing crashes when it does.
+caption becomes a [bag of words](glossary.md#bag-of-words), and why no error says so.
 
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 5](05_attention.ipynb).
 [Chapter 7](07_the_transformer_block.ipynb), the transformer block, helps.
@@ -45,8 +45,8 @@ r"""
 ## Words to numbers
 
 A network takes numbers. So each word of the grammar gets one: its place in a list, plus 2. The number 1 starts every
-caption, so that even an empty one has something to look at. The number 0 is [padding](glossary.md#padding): it fills the
-captions up to equal length. First the simple loop, then the library's tokenizer:
+caption, so that patches have something to look at even if it is empty. The number 0 is [padding](glossary.md#padding):
+it fills the captions up to equal length. First the simple loop, then the library's tokenizer:
 """
 
 # %%
@@ -80,14 +80,15 @@ assert np.array_equal(one_hot @ table, table[tokens])
 r"""
 ## Words that see each other
 
-"3" and "right" say more together than apart. So the rows pass through a small transformer, in which words look at each
-other. Two things come out: a vector for each word, (B, L, width), and their mean, (B, width).
+A caption says more than its single words do: "3" and "right" together tell what moves where. So the rows pass through a
+small transformer, in which words look at each other. Two things come out: a vector for each word, (B, L, width), and
+their mean, (B, width).
 
 **Claim.** After training, two captions have distant means if they mean different things, and close means if only the
 wording differs. We print the distances between the means.
 
-**What to look at.** Read each row from its 0. Which directions are nearest to "right"? Is any pair so close that the network
-could confuse the two?
+**What to look at.** The 0 in each row is the distance of a direction from itself. Which other direction is nearest to
+"right"? Is any pair so close that the network could confuse the two?
 """
 
 
@@ -116,15 +117,15 @@ print(f"any two directions are at least {nearest:.2f} apart; "
 
 # %% [markdown]
 r"""
-Opposite directions are nearer to each other than directions at right angles. That is the rest of an old failure. In an early
-training of this project "left" and "right" were 0.09 apart, and "up" was 1.8 away from both. The two had become one word,
-"sideways", and the clips went left or right by chance. `examples/results/tried.md` tells how that was found. A table of distances
-costs nothing. Look at it before you blame the transformer.
+Opposite directions are nearer to each other than directions at right angles. This is what remains of an old failure. In
+an early training of this project "left" and "right" were 0.09 apart, and "up" was 1.8 away from both. For the network,
+"left" and "right" both meant "sideways", and the clips went left or right by chance. `examples/results/tried.md` tells
+how that was found. A table of distances takes seconds. Make one before you look for the fault in the transformer.
 
 ## Patches look at words
 
 [Cross-attention](glossary.md#cross-attention) is the attention of [chapter 5](05_attention.ipynb) with two sources. The
-queries come from the patches, the keys and values from the words: patches ask, words answer. In one head, patch $i$ receives
+queries come from the patches, the keys and values from the words. In one head, patch $i$ receives
 
 $$o_i = \sum_j w_{ij}\, v_j, \qquad
 w_{ij} = \frac{m_j \exp(q_i \cdot k_j / \sqrt d)}{\sum_l m_l \exp(q_i \cdot k_l / \sqrt d)},$$
@@ -171,29 +172,30 @@ for clip in range(len(tokens)):
 
 # %% [markdown]
 r"""
-Padding gets the weight 0, because its term is left out of both sums. The output is *added* to the patch. Its last matrix
-starts at zero, so a fresh block draws as if there were no text.
+Padding gets the weight 0, because $m_j$ removes its term from both sums. The output is *added* to the patch. The last
+matrix of cross-attention starts at zero, so a fresh block adds nothing from the words.
 
-The caption has a second path. The mean of the words is added to the vector that describes the
-[noise level](glossary.md#noise-level), and this sum shifts and scales every normalisation
-([adaLN](glossary.md#adaln-zero)). On that path all patches of a frame get the same. Only cross-attention lets each patch
-choose its own words.
+The caption has a second path. The mean of the words is added to the vector that describes the [noise
+level](glossary.md#noise-level), and this sum shifts and scales the normalised tokens before attention and before the
+MLP ([adaLN](glossary.md#adaln-zero)). On this path all patches of a frame get the same numbers. Only cross-attention
+lets each patch choose its own words.
 
 ## Is the text used?
 
-A network that ignores its captions raises no error. It draws fine clips of something else. To judge by clips takes long.
+A network that ignores its captions raises no error. It draws good clips, but of something else. To find this out from
+generated clips takes long.
 
-**Claim.** The loss shows it sooner. Take real clips. Compute the loss with the right caption and with a wrong one, with the
-same noise $\epsilon$ at the same noise level $t$. For clip $b$ the rise is
+**Claim.** The loss shows sooner whether the text is used. Take real clips. Compute the loss with the right caption and
+with a wrong one, with the same noise $\epsilon$ at the same noise level $t$. For clip $b$ the rise is
 
 $$r_b(t) = \big\lVert f(x_t, t, \text{wrong}_b) - v_b \big\rVert^2 - \big\lVert f(x_t, t, \text{right}_b) - v_b \big\rVert^2,$$
 
-where $f$ is the network, $x_t$ the noisy clip, $v_b$ the velocity that it should predict, and both norms are means over
-all entries. The difference within a clip tells more than two averages do, since losses vary far more from clip to clip than
-from caption to caption.
+where $f$ is the network, $x_t$ the noisy clip, $v_b$ the velocity that it should predict, and $\lVert\cdot\rVert^2$ is
+the mean of the squares of all entries. We subtract for each clip, and average afterwards. The reason: losses vary far
+more from clip to clip than from caption to caption, and what varies from clip to clip cancels in the difference.
 
-**What to look at.** First guess: at which noise level does a wrong caption cost most? Then look where each curve has its peak,
-which curve is highest, and whether an interval touches the line at 0.
+**What to look at.** Guess first: at which noise level does a wrong caption cost most? Then look where each curve has
+its peak, which curve is highest, and whether an interval touches the line at 0.
 """
 
 
@@ -264,12 +266,12 @@ for name in wrong:
 
 # %% [markdown]
 r"""
-At low noise the clip itself shows the digit and its direction, so the caption is hardly needed. With more noise the caption
-knows what the clip no longer shows, and a wrong one hurts. Near pure noise it hurts less again: nobody knows where the digit
-starts or how it is written, so even the right caption yields a blur. A network that ignores its text would give a flat line
-at 0.
+At low noise the clip itself shows the digit and its direction, so the caption is hardly needed. With more noise the
+caption says what the clip no longer shows, and a wrong one hurts. Near pure noise it hurts less again: neither clip nor
+caption tells where the digit starts or how it is written, so even the right caption yields a blur. A network that
+ignores its text would give a flat line at 0.
 
-Which of the two paths carries what? We give the wrong caption to one of them only.
+Which of the two paths carries what? We give the wrong caption to one of them only, at noise level 0.85.
 """
 
 
@@ -306,20 +308,20 @@ for name in ("another digit", "opposite direction"):
 # %% [markdown]
 r"""
 Nearly everything goes through cross-attention, though the mean could well carry the direction of a single digit. The
-architecture doesn't decide which path a network takes. It has to be measured.
+architecture doesn't decide which path a trained network uses. One has to measure it.
 
 ## Guidance
 
 **Claim.** A network that was trained with *and* without captions can follow them more closely than it was trained to.
 
-In training, every tenth caption is hidden. So the same network answers two questions, and in sampling we ask both:
+In training, one caption in ten, chosen at random, is replaced by an empty one. So the same network predicts with a
+caption and without. In sampling we compute both, and combine them:
 
 $$\text{guided} = u + s\,(c - u),$$
 
-where $c$ is the prediction with the caption, $u$ the prediction without, and $s$ the
-[guidance scale](glossary.md#guidance-scale).
-The scale $s = 0$ ignores the caption. $s = 1$ is the network as it is. $s > 1$ goes beyond it. The simple loop, and the
-library:
+where $c$ is the prediction with the caption, $u$ the prediction without, and $s$ the [guidance
+scale](glossary.md#guidance-scale). The scale $s = 0$ ignores the caption. With $s = 1$ we get $c$. With $s > 1$ we go
+beyond $c$, further away from $u$. First the simple loop, then the library:
 """
 
 # %%
@@ -342,18 +344,21 @@ for clip in range(2):
 
 # %% [markdown]
 r"""
-Why beyond 1? The reason is Bayes' rule. Let $y$ be the caption, and let $c$ and $u$ be guesses of the *clean* clip. The best
-guess is tied to the [score](glossary.md#score) ([chapter 4](04_removing_noise.ipynb)):
-$c = (x + \sigma^2\, \nabla_x \log p(x \mid y)) / \alpha$, and the same for $u$ with $p(x)$. Subtract the two, and by Bayes' rule
+Why should $s$ be larger than 1? The reason is Bayes' rule. Let $x$ be the noisy clip and $y$ the caption, and let $c$
+and $u$ be guesses of the *clean* clip. The best guess is tied to the [score](glossary.md#score) ([chapter
+4](04_removing_noise.ipynb)): $c = (x + \sigma^2\, \nabla_x \log p(x \mid y)) / \alpha$, and the same for $u$ with
+$p(x)$. Bayes' rule says $\log p(x \mid y) = \log p(y \mid x) + \log p(x) - \log p(y)$, and $\log p(y)$ has no gradient
+in $x$. So the difference of the two is
 
 $$c - u = \frac{\sigma^2}{\alpha}\, \nabla_x \big[\log p(x \mid y) - \log p(x)\big]
 = \frac{\sigma^2}{\alpha}\, \nabla_x \log p(y \mid x).$$
 
-So $c - u$ points to where the caption becomes *more certain*. With scale $s$, the score at each noise level is that of
+So $c - u$ points to where the caption becomes *more likely*. With scale $s$, the score at each noise level is that of
 $p(x)\, p(y \mid x)^s$: the larger $s$, the more a clip has to look like its caption and like no other.
 
-In one dimension all of it can be computed exactly. There are two kinds of numbers, around $-1$ and around $+1$, and we ask for
-$+1$. We first check the equation with central differences.
+In one dimension all of it can be computed exactly. A "clip" is then a single number. There are two kinds of them,
+around $-1$ and around $+1$, and the "caption" asks for the kind around $+1$. We first check the equation for $c - u$
+with central differences.
 """
 
 # %%
@@ -410,14 +415,15 @@ assert abs(deviations[1] - SPREAD) < 0.1  # scale 1 draws the kind as it is
 
 # %% [markdown]
 r"""
-Scale 0 draws both kinds. Scale 1 draws exactly the kind that was asked for, overlap with the other included. Larger scales
-clear the wrong side, but what they draw is no longer that kind: it is narrower, and pushed away from the other one. Guidance
-doesn't add truth. It trades truth and variety for certainty.
+Scale 0 draws both kinds. Scale 1 draws exactly the kind that was asked for, and so some of its numbers lie on the wrong
+side. Larger scales clear the wrong side, but what they draw is no longer that kind: it is narrower, and pushed away
+from the other one. So guidance makes it more certain that a draw fits its caption. The price is that draws vary less,
+and are less like the data.
 
-The same on clips, from the same noise.
+Now we do the same with clips, all from the same noise.
 
-**What to look at.** Go down the left column, then down the right one. In which row can you first read the digit? Where does it
-first move up? In which row do the strokes begin to break?
+**What to look at.** Compare the rows from top to bottom. In which row can you first read the digit? In which does it
+first move up? In which do the strokes begin to break?
 """
 
 # %%
@@ -432,8 +438,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-One seed proves nothing, so we count, as in chapter 0. We also watch the standard deviation of the latents. If it is larger than
-that of real clips, guidance is overdone.
+One seed proves nothing, so we count right clips over many prompts, as in chapter 0. We also watch the standard
+deviation of the latents. If it is larger than that of real clips, guidance is overdone.
 """
 
 # %%
@@ -453,10 +459,10 @@ for scale in scales:
 
 # %% [markdown]
 r"""
-The step from 1 to 2 wins most. Beyond it little is won: the latents spread further than real ones do, and at the
-largest scale the strokes come apart. (Each share has a wide interval: so few prompts can't tell 2 from 4.) Guidance also
-doubles the cost of every step. It need not act at all noise levels: `interval` switches it on between two of them, here 0.2
-and 0.9.
+The step from 1 to 2 gains most. Beyond 2 nothing more is gained: the latents spread further than real ones do, and at
+the largest scale the strokes come apart. (Each share has a wide interval, so this few prompts can't tell 2 from 4.)
+Guidance also doubles the cost of every step, since the network is called with and without the caption. It need not act
+at all noise levels: `interval` switches it on between two of them, here 0.2 and 0.9.
 """
 
 # %%
@@ -467,12 +473,12 @@ print([float(scale_at(np.array([[level]]))[0, 0]) for level in (0.1, 0.5, 0.95)]
 r"""
 ## Bags of words
 
-The text is used, then. But *how*? The weights `joint` draw two digits. Give them a caption with the two directions exchanged:
-"a 3 moving up and a 7 moving right" for "a 3 moving right and a 7 moving up". The words are the same. Only who does
-what is different.
+So the text is used. But does the network know which words belong together? The weights `joint` can draw two digits. We
+give them captions with the two directions exchanged: "a 3 moving up and a 7 moving right" instead of "a 3 moving right
+and a 7 moving up". The words are the same. Only which digit moves where is different.
 
-**What to look at.** Compare the first line with the other two. If exchanged directions cost as good as nothing, the network
-knows the words and doesn't know which belong together.
+**What to look at.** Compare the first line with the other two. If exchanged directions cost almost nothing, the network
+knows the words, but not which of them belong together.
 """
 
 # %%
@@ -507,22 +513,22 @@ print(f"an exchange costs {share_of_opposite:.1%} of what opposite directions co
 
 # %% [markdown]
 r"""
-An exchange says of each digit what is true of the other, so it should cost something. It didn't always. The first weights of
-this project that drew two digits had these rises at the same noise level, after 10,000 steps and on 48 clips
-(`examples/results/tried.md`):
+After an exchange the caption says of each digit what is true of the other, so it should cost something. It didn't
+always. The first weights of this project that drew two digits had these rises at the same noise level, after 10,000
+steps and on 48 clips (`examples/results/tried.md`):
 
 | directions exchanged | other digits | opposite directions |
 |---|---|---|
 | -0.0006 | +0.024 | +0.304 |
 
-They knew which digits there are and which directions, and nothing of who goes where. The caption was a *bag of words*. Nothing
-crashed, the loss fell as it should, and one prompt in ten came out right. Guidance couldn't help: it strengthens what the
-network knows, and this it didn't know.
+They knew the digits and the directions of a caption, but not which digit goes in which direction. The caption was a
+*bag of words*. There was no error, the loss fell as it should, and one prompt in ten came out right. Guidance couldn't
+help, since it only strengthens what the network knows.
 
-What had gone wrong? To bind "right" to its "3", the encoder must see that the two words stand side by side. So it must
-know where each word stands. The encoder of that time learnt it from waves: a vector for each place, *added* to the word
-([Vaswani et al. 2017](references.md#vaswani-2017), [chapter 6](06_patches_and_positions.ipynb)). Compare the lengths of the
-two:
+What had gone wrong? The encoder must *bind* "right" to its "3": it must know that they belong together. For that it
+must know where each word stands. The encoder of that time got the places as waves: a vector for each place was *added*
+to the word ([Vaswani et al. 2017](references.md#vaswani-2017), [chapter 6](06_patches_and_positions.ipynb)). We compare
+the length of the vector of a word with that of the waves:
 """
 
 # %%
@@ -532,21 +538,23 @@ print(f"length of a word: {length:.1f}; of the waves added to it: 1.0")
 
 # %% [markdown]
 r"""
-The words drown their positions. Someone had made the words longer for a reason: it was one of three changes that ended the
-confusion of left and right. (Which of the three did it, nobody measured.) The cure of one fault had brought the other.
+The waves are small beside the words, so the encoder hardly notices them. The vectors of the words had been made longer
+for a reason: it was one of three changes that ended the confusion of left and right. (Which of the three did it, nobody
+measured.) So the cure of one fault had caused the other.
 
 *Rotary* positions ([chapter 6](06_patches_and_positions.ipynb)) leave the words as they are. They turn queries and keys
 instead, so that a score depends on how far apart two words stand.
 
-**Claim.** With rotary positions a text encoder learns to bind, in a time in which it doesn't with added waves. No video model
-is needed to see that. We ask the encoder alone: a reader gets a caption and a digit, and answers with the digit's direction.
+**Claim.** With rotary positions a text encoder learns to bind in a number of steps in which it doesn't with added
+waves. We need no video model to see that. We train the encoder with a small *reader* behind it, which gets a caption
+and a digit, and answers with the digit's direction.
 
 A bag of words can only guess between the two directions that it holds. In 1 caption of 4 they are equal, and the guess is right.
 Otherwise it is right half of the time:
 
 $$\tfrac14 \cdot 1 + \tfrac34 \cdot \tfrac12 = \tfrac58.$$
 
-**What to look at.** Does a row of the table stay at 62%, or does it pass it? And when?
+**What to look at.** Which row of the table stays near 62%? Which passes it, and after how many steps?
 """
 
 # %%
@@ -584,18 +592,20 @@ assert steps_learnt < 200 or (last_share["rotary"] > 0.95 and last_share["sincos
 
 # %% [markdown]
 r"""
-That took two hundred steps and some seconds. The whole training hadn't answered this question in 10,000. The text encoder has
-rotary positions by default now.
+This took two hundred steps and some seconds. The training of the whole video model hadn't learnt it in 10,000 steps.
+The text encoder has rotary positions by default now.
 
-That it *can* bind doesn't mean that a whole video model *will*. With rotary words, but with other shapes and turning clips in the
-same training, an exchange of directions cost `full` no more than 0.0015 after 2,500 steps. A loss on latents asks for the
-words last: most of a clip can be denoised without them.
+An encoder that *can* bind needn't learn to do so inside a video model. In an early training of the preset `full`, the
+words had rotary positions, but clips of other shapes and clips that turn took part from the start. After 2,500 steps an
+exchange of directions cost no more than 0.0015. Most of a clip can be denoised without the words, so the loss on
+latents makes the network learn them last.
 
-So let the encoder read *before* it draws. The reader above is the library's `CaptionReader`. In `minivdit train full` it is a
-stage of its own, between autoencoder and transformer, and takes a minute or two. After that stage, and with other shapes and
-turns put off to the end, an exchange cost 0.028 by step 1,600: each digit was tied to its direction. Both changes were needed.
-With reading first, but shapes and turns from the start, an exchange cost 0.001 at step 1,400 (`examples/results/tried.md`).
-Large systems do the same: their text encoders have read a library before they see a picture.
+So the encoder learns to read *before* the video model is trained. The reader above is the library's `CaptionReader`. In
+`minivdit train full` it is a stage of its own, between autoencoder and transformer, and takes a minute or two. After
+this stage, and with other shapes and turns left to the end of the training, an exchange cost 0.028 by step 1,600: each
+digit was bound to its direction. Both changes were needed. With reading first, but shapes and turns from the start, an
+exchange cost 0.001 at step 1,400 (`examples/results/tried.md`). Large systems do the same: their text encoders have
+been trained on much text before they see a picture.
 
 ## Exercises
 
@@ -617,8 +627,9 @@ check.ch08_merge(merge_pair)
 
 # %% [markdown]
 r"""
-**2. Cross-attention for a whole batch.** No loops: `q` (B, h, N, d), `k` (B, h, L, d), `v` (B, h, L, dv), and `present` (B, L),
-True where there is a word. A clip without a single word sees zeros. The result is (B, h, N, dv).
+**2. Cross-attention for a whole batch.** You get `q` (B, h, N, d), `k` (B, h, L, d), `v` (B, h, L, dv), and `present`
+(B, L), which is True where there is a word. Return what the patches receive (B, h, N, dv). In a clip without a single
+word, they receive zeros. No loops.
 """
 
 
@@ -631,10 +642,11 @@ check.ch08_cross(look_at_words)
 
 # %% [markdown]
 r"""
-**3. Guidance that doesn't spread.** You saw the latents spread too far. The remedy of
-[Lin et al. 2023](references.md#lin-2023): scale the guided prediction $g$ so that its standard deviation is that of $c$, in each
-clip; then mix, $\phi\, g\,\mathrm{std}(c)/\mathrm{std}(g) + (1 - \phi)\, g$. `conditional` and `unconditional` are (B, T, H,
-W, C). `scale` (B, T) is the guidance scale of each frame, and `phi` is a number.
+**3. Guidance that doesn't spread.** You saw that guided latents spread too far. [Lin et al.
+2023](references.md#lin-2023) scale the guided prediction $g$ so that in each clip its standard deviation is that of
+$c$. Then they mix both: $\phi\, g\,\mathrm{std}(c)/\mathrm{std}(g) + (1 - \phi)\, g$. Return this mixture.
+`conditional` ($c$) and `unconditional` ($u$) are (B, T, H, W, C). `scale` (B, T) is the guidance scale of each frame,
+and `phi` is a number.
 """
 
 
@@ -662,11 +674,11 @@ check.ch08_rise(rise_of)
 
 # %% [markdown]
 r"""
-**5. Train: cure the waves.** With `positions="sincos"` the encoder stayed a bag of words. Make it learn to bind, with the waves: keep
-`positions="sincos"`, the width, the depth and the 200 steps. Change something else, before the training or in it. Begin with a
-copy of `learning_curve` that returns the reader. Then fill in `which_way`: captions, a list of B strings such as
-`"a 2 left and a 0 up"`, and `digits` (B, 2), the digits in each. It returns the directions (B, 2), as places in `four`. **To
-reach: 90%.**
+**5. Train: cure the waves.** With `positions="sincos"` the encoder stayed a bag of words. Make it learn to bind, with
+the waves: keep `positions="sincos"`, the width, the depth and the 200 steps. Change something else, before the training
+or in it. Begin with a copy of `learning_curve` that returns the reader. Then fill in `which_way`: it gets `captions`, a
+list of B strings such as `"a 2 left and a 0 up"`, and `digits` (B, 2), the digits in each. It returns the directions
+(B, 2), as places in `four`. **To reach: 90%.**
 """
 
 
@@ -683,21 +695,22 @@ r"""
 you expect, and why. Then draw 24 prompts and count the directions. Look at single frames, too, and explain what you see with
 the equation of $c - u$.
 
-**7. Open.** `interval(3.0, low, high)` guides only between two noise levels. How small can the interval be, and where does it lie,
-if the share of right prompts is to stay what it is with guidance everywhere? What would you measure to see what is won?
+**7. Open.** `interval(3.0, low, high)` guides only between two noise levels. Find the smallest interval with which the
+share of right prompts is as high as with guidance at all levels. Where does it lie? What would you measure to see what
+a small interval gains?
 
 ## In practice
 
-- **Stable Diffusion** lets the picture look at the text by cross-attention
-  ([Rombach et al. 2022](references.md#rombach-2022)). **DiT** put its class label into adaLN alone
-  ([Peebles and Xie 2023](references.md#peebles-2023)). **CogVideoX** takes neither path: words and patches
-  stand in one sequence and look at each other ([Yang et al. 2024](references.md#yang-2024)).
+- In **Stable Diffusion** the picture attends to the text by cross-attention ([Rombach et al.
+  2022](references.md#rombach-2022)). **DiT** put its class label into adaLN alone ([Peebles and Xie
+  2023](references.md#peebles-2023)). **CogVideoX** takes neither path: words and patches stand in one sequence and look
+  at each other ([Yang et al. 2024](references.md#yang-2024)).
 - **Text encoders** of large systems are often language models such as T5. They were trained on text alone, and aren't trained
   further. **Imagen** found that a larger text encoder helps more than a larger image model, and that large guidance scales
   drive pixels out of their range ([Saharia et al. 2022](references.md#saharia-2022)).
-- **Guidance** is due to [Ho and Salimans 2022](references.md#ho-2022). At heavy noise it costs variety, and at light noise it
-  does little, hence `interval` ([Kynkäänniemi et al. 2024](references.md#kynkaanniemi-2024)). A
-  [negative prompt](glossary.md#negative-prompt) takes the place of the empty caption in $u$.
+- **Guidance** is due to [Ho and Salimans 2022](references.md#ho-2022). At heavy noise it costs variety, and at light
+  noise it does little. This is the reason for `interval` ([Kynkäänniemi et al. 2024](references.md#kynkaanniemi-2024)).
+  A [negative prompt](glossary.md#negative-prompt) takes the place of the empty caption in $u$.
 - **Bags of words** aren't a fault of toys only. Large vision-language models trained on pairs of pictures and captions behave
   like that, too ([Yuksekgonul et al. 2022](references.md#yuksekgonul-2022)).
 

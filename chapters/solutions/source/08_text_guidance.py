@@ -23,8 +23,8 @@ from minivdit.nn.optim import AdamW
 
 # %% [markdown]
 r"""
-**1. From words to pieces.** Count the pairs, then walk. What was just merged is a new token, so three equal tokens in a row
-become two, not one.
+**1. From words to pieces.** Count the pairs, then go from left to right. A merged pair is a new token, so three equal
+tokens in a row become two, not one.
 """
 
 
@@ -44,9 +44,9 @@ check.ch08_merge(merge_pair)
 
 # %% [markdown]
 r"""
-**2. Cross-attention for a whole batch.** Padding drops out of both sums, so multiply the exponentials by 0 there. The maximum
-may be that of all scores, padding included: any number cancels. Without a word the sum is 0, and 0 / 0 has to be avoided.
-(A *score* of 0 for padding wouldn't do: its exponential is 1.)
+**2. Cross-attention for a whole batch.** Padding must drop out of both sums, so we multiply its exponentials by 0. The
+number that is subtracted from all scores cancels, so it may be their maximum, padding included. Without a word the sum
+is 0, and 0 / 0 has to be avoided. (A *score* of 0 for padding wouldn't do: its exponential is 1.)
 """
 
 
@@ -62,8 +62,8 @@ check.ch08_cross(look_at_words)
 
 # %% [markdown]
 r"""
-**3. Guidance that doesn't spread.** The guidance scale belongs to a frame, the standard deviation to a whole clip. Both are
-spread over the remaining axes.
+**3. Guidance that doesn't spread.** The guidance scale belongs to a frame, the standard deviation to a whole clip. Both
+are broadcast over the remaining axes.
 """
 
 
@@ -78,8 +78,8 @@ check.ch08_guide(guide)
 
 # %% [markdown]
 r"""
-**4. Is the rise real?** Subtract first, clip by clip. An easy clip is easy with either caption, and that part of the spread
-drops out. Two means, each with its own error, would keep it, and hide most rises.
+**4. Is the rise real?** Subtract first, clip by clip. An easy clip is easy with either caption, and this part of the
+spread drops out. If you compare two means, each with its own error, it stays in, and hides most rises.
 """
 
 
@@ -131,9 +131,9 @@ check.ch08_bind(which_way)
 
 # %% [markdown]
 r"""
-**6. Break it: a negative scale.** A first guess may be that "not up" means "down". The equation says something else:
-$u - c$ points to where the caption becomes *less certain*. Clips that move left or right are as far from "up" as those that
-move down, and so is a clip that shows no readable digit at all.
+**6. Break it: a negative scale.** A first guess may be that "not up" means "down". The equation says something else.
+The direction of $u-c$ is the one in which the caption becomes *less likely*. Clips that move left or right are as far
+from "up" as those that move down, and so is a clip that shows no readable digit at all.
 """
 
 # %%
@@ -162,9 +162,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-Neither direction wins. With scale 0 the network draws some clip, and with scale -1 it is driven to where no caption is
-certain: away from clips that anybody could describe. To get the opposite direction you must ask for it. A
-[negative prompt](../glossary.md#negative-prompt) does both: it leads to one caption and away from another.
+Neither direction wins. With scale 0 the network draws any clip. With scale -1 it is driven away from what the caption
+describes, but not towards anything else. To get the opposite direction you must ask for it. A [negative
+prompt](../glossary.md#negative-prompt) does both: it leads to one caption and away from another.
 
 **7. Open.** A first look: some intervals, and the share of right prompts.
 """
@@ -176,7 +176,7 @@ for low, high in ((0.01, 0.5), (0.2, 0.9), (0.5, 0.9), (0.7, 1.0)):
 
 # %% [markdown]
 r"""
-Where the clip is drawn from noise, the caption decides what it becomes; near the end there is little left to decide. So the
-upper part of the levels matters more. To say it with certainty takes more prompts and intervals, and the gain has two
-parts: the time of the steps without guidance, and latents that spread less.
+At high levels the caption decides what the clip becomes. At low levels there is little left to decide. So the upper
+part of the levels matters more. To be certain, one needs more prompts and more intervals. The gain has two parts: steps
+without guidance take half the time, and latents spread less.
 """
