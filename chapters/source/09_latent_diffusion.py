@@ -4,9 +4,9 @@ r"""
 
 *About 60 minutes with the exercises. Runs in about a minute.*
 
-**You'll do:** squeeze frames into a quarter of their numbers, by averaging, by the best linear code and by a network; train a
-small autoencoder; look at latents, add noise to them and decode; find out what is lost; price diffusion in pixels and in
-latents.
+**You'll do:** squeeze frames into a quarter of their numbers, by averaging, by the best linear code and by a network;
+train a small autoencoder; look at latents, add noise to them and decode; find out what is lost; compare the cost of
+diffusion in pixels and in latents.
 
 **You'll learn:** what an [autoencoder](glossary.md#autoencoder) keeps and what it throws away; why
 [latents](glossary.md#latents) are scaled to standard deviation 1 before a diffusion model sees them; what compression buys
@@ -52,13 +52,14 @@ print(f"{clips[0].size:,} numbers a clip, {np.mean(clips < 0.02):.0%} of them bl
 r"""
 ## How near is near? Decibels
 
-A code that squeezes a clip and stretches it again is judged by its squared error. The error is usually quoted as *peak
-signal-to-noise ratio*, [PSNR](glossary.md#psnr), in decibels:
+A *code* turns a clip into fewer numbers, and these numbers into a clip again. It is judged by the squared error between
+the two clips. This error is usually quoted as *peak signal-to-noise ratio*, [PSNR](glossary.md#psnr), in decibels:
 
 $$\mathrm{PSNR}(a, b) = 10 \log_{10} \frac{\text{peak}^2}{\text{MSE}(a, b)}, \qquad
 \mathrm{MSE}(a, b) = \frac1n \sum_i (a_i - b_i)^2,$$
 
-where the peak is the largest possible value, here 1. Ten decibels more mean a tenth of the error. As a loop, then in one line:
+where the peak is the largest possible value, here 1. Ten decibels more mean a tenth of the error. First we write it as
+a loop, then in one line:
 """
 
 
@@ -79,12 +80,13 @@ print(f"a black screen instead of the clips: {psnr(np.zeros_like(clips), clips):
 
 # %% [markdown]
 r"""
-That last line is the floor. It isn't 0, since most of a frame is black, and black is a good guess there. Decibels say nothing
-without their floor.
+The printed number is the floor. It isn't 0, since most of a frame is black, and black is a good guess there. Decibels
+say nothing without their floor.
 
 ## Three ways to keep a quarter
 
-**Average.** Keep one number for each block of 2 x 2 pixels, and stretch it again. As a loop over blocks, and vectorised:
+**Average.** Keep the mean of each block of 2 x 2 pixels, and fill the block with it again. This is a loop over blocks,
+and then the vectorised form:
 """
 
 
@@ -108,15 +110,16 @@ assert np.allclose(average_by_loops(frames[3], 2), average(frames, 2)[3])
 
 # %% [markdown]
 r"""
-**The best linear code.** Cut frames into squares of 4 x 4 pixels, 16 numbers each, and keep 4 numbers of each. They aren't 4 of
-the pixels but 4 weighted sums. Which sums lose least? The answer is known. With $x$ a square, $\mu$ the mean square and
-$V$ a matrix of 4 perpendicular directions as columns,
+**The best linear code.** Cut frames into squares of 4 x 4 pixels, 16 numbers each, and keep 4 numbers for each. They
+aren't 4 of the pixels but 4 weighted sums of all of them. Which sums lose least? The answer is known. Let $x$ be a
+square as a vector, $\mu$ the mean of all squares, and $V$ a matrix with 4 perpendicular directions of length 1 as
+columns. The code $z$ and the rebuilt square $\hat x$ are
 
-$$z = V^\top (x - \mu), \qquad \hat x = V z + \mu,$$
+$$z = V^\top (x - \mu), \qquad \hat x = V z + \mu.$$
 
-and the error is least if the directions are those in which the squares vary most: the eigenvectors of their covariance with
-the largest eigenvalues ([principal components](glossary.md#principal-components), PCA). They are found on training frames. `encode` and `decode` below are the
-two equations.
+The error is least if the directions are those in which the squares vary most. These are the eigenvectors of their
+covariance with the largest eigenvalues ([principal components](glossary.md#principal-components), PCA). They are found
+on training frames. `encode` and `decode` below are the two equations.
 """
 
 
@@ -165,14 +168,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-First the brightness, then slopes, then bends. They resemble the waves that JPEG uses, but they were found in the data.
+The first direction is the brightness of a square. Then come slopes, and then bends. They resemble the waves that JPEG
+uses, but they were found in the data.
 
-**A network.** The encoder is made of convolutions. Each halves height and width, until 4 numbers (*channels*) are left for each
-square of 4 x 4 pixels. The decoder goes back. A network isn't tied to weighted sums: it may learn what strokes look like. This
-one ships with the weights `small`.
+**A network.** The encoder is made of convolutions. Two of them halve height and width, so that in the end 4 numbers
+(*channels*) are left for each square of 4 x 4 pixels. The decoder goes back. A network isn't tied to weighted sums: it
+may learn what strokes look like. The network here belongs to the weights `small`.
 
-**What to look at.** Compare each row with the first one. Where do the strokes have stairs, where are they grey, where are they
-whole?
+**What to look at.** Compare each row with the first one. In which row do the strokes have stairs? In which are they
+grey, and in which are they whole?
 """
 
 # %%
@@ -204,30 +208,31 @@ assert decibels["averaged"] < decibels["linear code"] < decibels["autoencoder"]
 
 # %% [markdown]
 r"""
-**Claim.** With equal numbers kept, the network is better than any linear code on squares of that size, and that code is better
-than averages.
+**Claim.** If equally many numbers are kept, the network is better than any linear code of such squares, and the best
+linear code is better than averages.
 
-PCA *is* the best linear code for these squares. So the network owes its lead to two things: it isn't linear, and it looks over the
-edge of its square. And it was trained on other digits than these.
+PCA *is* the best linear code for these squares. So the network owes its lead to two things: it isn't linear, and it
+sees pixels beyond the edge of a square. It even leads on digits that aren't of the kind it was trained on.
 
 ## Train one
 
-The encoder doesn't give numbers but a mean $\mu$ and a standard deviation $s$ for each. The decoder $D$ gets a *draw*,
-$z = \mu + s\,\epsilon$ with fresh noise $\epsilon$. So it must cope with latents that are slightly off, and a diffusion model
-will give it such latents. The loss has three parts ([Kingma and Welling 2014](references.md#kingma-2014), [Rombach et al.
-2022](references.md#rombach-2022)):
+The encoder doesn't give the latents themselves, but a mean $\mu$ and a standard deviation $s$ for each of their
+numbers. The decoder $D$ gets a *draw*, $z = \mu + s\,\epsilon$ with fresh noise $\epsilon$. So it must cope with
+latents that are slightly off, and a diffusion model will give it such latents. The loss has three parts ([Kingma and
+Welling 2014](references.md#kingma-2014), [Rombach et al. 2022](references.md#rombach-2022)):
 
 $$\text{mean}\,(D(z) - x)^2 \;+\; 0.1\; \text{mean}\,|D(z) - x| \;+\; \beta\; \text{mean}\,\tfrac12 \big(\mu^2 + s^2 - 1 - \log s^2\big).$$
 
-The first is the squared error. The second is the absolute error, which likes crisp edges better. The third, the [divergence](glossary.md#divergence), is a
-small fee for latents that aren't like standard normal noise; $\beta$ is `kl` in the code. Without it the encoder could make $\mu$
-huge, and the draw would be harmless. Such an autoencoder is "variational": a [VAE](glossary.md#autoencoder).
+The first is the squared error. The second is the absolute error, which blurs edges less. The third, the
+[divergence](glossary.md#divergence), is a small penalty for latents that aren't like standard normal noise. Its weight
+$\beta$ is `kl` in the code. Without the penalty the encoder could make $\mu$ huge, and the noise of the draw would no
+longer matter. Such an autoencoder is "variational": a [VAE](glossary.md#autoencoder).
 
 All layers are convolutions, so the network works on frames of any size. We train on small crops, which is cheap, and test on whole
 frames.
 
-**What to look at.** On the right, compare heights at the same number kept: the circles against the squares, and the star against
-the circle below it. Where is the network far ahead, and where isn't it?
+**What to look at.** On the right, compare points that keep the same number, so lie above each other: each circle with
+the square, and the star with the circle below it. Where is the network far ahead, and where isn't it?
 """
 
 
@@ -276,17 +281,19 @@ for channels, value in zip(own, ours):
 
 # %% [markdown]
 r"""
-With 4 channels the network is about 3 dB ahead: it has learnt what strokes look like. But the linear code is *solved*, and a network has to
-be trained. With other numbers of channels, a training as short as this may end on the line or below it, or below a network with fewer
-channels. (The star had many more steps.)
+With 4 channels the network is about 3 dB ahead: it has learnt what strokes look like. But the best linear code is
+computed exactly, while a network has to be trained. With other numbers of channels, so short a training may end no
+better than the linear code, or worse than a network with fewer channels. (The star is the shipped network, which had
+many more steps.)
 
-And more isn't simply better. What the autoencoder keeps, the diffusion model has to learn to make. Each further channel holds finer
-detail, which is harder to predict and matters less to the eye. The right number of channels is the one with the best *generated*
-clips. It needn't be the one with the most decibels ([Dieleman 2025](references.md#dieleman-2025)).
+Nor are more channels simply better. The diffusion model has to learn to make everything that the autoencoder keeps.
+Each further channel holds finer detail, which is harder to predict and matters less to the eye. The right number of
+channels is the one with the best *generated* clips. It needn't be the one with the most decibels ([Dieleman
+2025](references.md#dieleman-2025)).
 
 ## What a latent looks like
 
-A clip, and below it the channels of its latents, one row each.
+We draw a clip, and below it the channels of its latents, one in each row.
 
 **What to look at.** Follow one channel from left to right. Can you see the digit, and that it moves? Does it keep its shape while
 it moves?
@@ -308,13 +315,13 @@ plt.show()
 
 # %% [markdown]
 r"""
-It is still a film: at 8 x 8 one can recognise the digit, and it moves. So latents aren't abstract "concepts". They are a coarse
-picture with other colours, and that makes them fit for patches, positions and attention. (The frame around it is where the
-convolutions see beyond the edge of the picture.)
+The latents are still a film: with 8 x 8 cells one can recognise the digit, and it moves. So latents aren't abstract
+"concepts". They are coarse pictures with other colours. This is why patches, positions and attention suit them, as they
+suit pixels. (The border around each picture comes from convolutions that see beyond the edge of the frame.)
 
-**Claim.** A digit that moves by one square gives latents that move by one cell. And each frame is encoded by itself.
+**Claim.** If a digit moves by one square (4 pixels), its latents move by one cell. And each frame is encoded by itself.
 
-The first holds where the edge of the frame is out of sight of the convolutions.
+The first statement holds where the convolutions don't see the edge of the frame.
 """
 
 # %%
@@ -329,13 +336,13 @@ assert np.allclose(alone, z, atol=1e-4)
 
 # %% [markdown]
 r"""
-A move of half a cell is another matter. Then the *numbers* in the cells must say where in its square a stroke runs. You saw it in
-the rows above, which flicker a little while the digit glides.
+A move of half a cell does something else. Then the *numbers* in the cells must say where in its square a stroke runs.
+You saw this in the picture above: the latents flicker a little while the digit glides.
 
 ## Standard deviation 1, and why
 
-The encoder's own numbers come in any size. The library measures the mean $m_c$ and the standard deviation $s_c$ of every channel
-$c$ once, after training. `encode` removes them, and `decode` puts them back:
+The encoder's own numbers can be of any size. The library measures the mean $m_c$ and the standard deviation $s_c$ of
+every channel $c$ once, after training. `encode` removes them, and `decode` puts them back:
 
 $$z_c = \frac{z^{\text{raw}}_c - m_c}{s_c}.$$
 """
@@ -360,14 +367,16 @@ print("normalised, now", "".join(f"{value:8.2f}" for value in latents.std(axis=(
 
 # %% [markdown]
 r"""
-**Claim.** Latents of another standard deviation see another noise schedule.
+**Claim.** The standard deviation of the latents changes what a noise level means.
 
-In [chapter 3](03_adding_noise.ipynb) only $\alpha / \sigma$ counted. If the clean latents are $s$ times as large, so is that ratio. With
-rectified flow it is $(1-t)/t$. So raw latents at noise level $t$ are as noisy as unit latents at another level $t'$:
+In [chapter 3](03_adding_noise.ipynb) only the ratio $\alpha / \sigma$ counted. For latents of standard deviation $s$,
+the ratio of signal to noise is $s$ times as large. With rectified flow $\alpha / \sigma = (1-t)/t$. So raw latents at
+noise level $t$ are as noisy as unit latents at another level $t'$:
 
 $$s\,\frac{1-t}{t} = \frac{1-t'}{t'} \quad\Longrightarrow\quad t' = \frac{t}{t + s\,(1 - t)}.$$
 
-**What to look at.** The black line is what the noise schedule promises. How many decibels below it does a raw channel lie?
+**What to look at.** The black line is the ratio for latents of standard deviation 1. How many decibels below it does a
+raw channel lie?
 """
 
 # %%
@@ -393,14 +402,14 @@ plt.show()
 
 # %% [markdown]
 r"""
-Without scaling, every channel has a noise schedule of its own, and all are noisier than you think. Nothing breaks, and that is the
-trouble. Training spends its time at the wrong noise levels, and the channel with the smallest numbers drowns first. The mean matters,
-too: at heavy noise a constant is still visible, like the brightness that leaked in chapter 3.
+Without scaling, every channel has a noise schedule of its own, and all are noisier than the level says. No error tells
+you so. Training spends its time at the wrong noise levels, and the channel with the smallest numbers is lost in noise
+first. The mean matters, too: at heavy noise a constant is still visible, like the brightness that leaked in chapter 3.
 
 ## Noise in latents, decoded
 
-The diffusion now happens here. What does a half-noisy latent look like? The upper row has noise in pixels. The lower row has the
-same noise level in latents, decoded.
+From now on, diffusion adds noise to latents. What does a half-noisy latent look like? The upper row has noise in
+pixels. The lower row has the same noise level in latents, decoded.
 
 **What to look at.** At which level can you no longer read the upper digit, and at which the lower one? What do the errors look like:
 snow, or strokes?
@@ -434,15 +443,16 @@ plt.show()
 
 # %% [markdown]
 r"""
-Noise in latents doesn't look like snow. The decoder turns every cell into what it knows best: pieces of strokes. In the second
-picture, errors as large as the draws of its training (the band) cost next to nothing. Errors three times as large cost about half a
-decibel. From there on it falls. So a diffusion model needn't hit its latents exactly.
+Noise in latents doesn't look like snow. The decoder turns every cell into what it knows best: pieces of strokes. In the
+second picture, errors as large as the draws of its training (the band) cost next to nothing. Errors three times as
+large cost at most about half a decibel. With larger errors the PSNR falls fast. So a diffusion model needn't predict
+its latents exactly.
 
 ## What compression loses
 
-It loses some **crispness**: we compare how steep the edges are before and after. And it loses **small digits**, since a stroke of one
-pixel must live in the same 4 numbers as a thick one. We draw digits of many sizes and let a judge like that of
-[chapter 2](02_layers_and_learning.ipynb) read them, before and after.
+It loses some **crispness**. To see how much, we compare how steep the edges are before and after. And it loses **small
+digits**, since several thin strokes must share the 4 numbers that a square has for one thick stroke. We draw digits of
+many sizes and let a judge like that of [chapter 2](02_layers_and_learning.ipynb) read them, before and after.
 """
 
 
@@ -498,16 +508,16 @@ for side, (before, after) in zip(sides, shares):
 
 # %% [markdown]
 r"""
-Read it with care. Digits of 6 pixels are hard to read before anything is lost. And the autoencoder has seen digits of 16 pixels only.
-So two things come together: few numbers, and the unfamiliar. One thing holds in any case: *what the autoencoder loses, no
-diffusion model behind it can bring back.* Put real clips through the autoencoder, and you have the ceiling of everything that will be
-generated. In large systems small faces and lettering suffer.
+Read these numbers with care. Digits of 6 pixels are hard to read before anything is lost. And the autoencoder has seen
+digits of 16 pixels only. So there are two causes: few numbers, and an unfamiliar size. One thing holds in any case:
+*what the autoencoder loses, no diffusion model behind it can bring back.* So real clips that went through the
+autoencoder are the ceiling for all generated ones. In large systems small faces and lettering suffer.
 
 ## What compression buys
 
-Now the bill. A transformer pays for tokens, and attention pays for the square of their number ([chapter 12](12_the_bill.ipynb)). We
-price one call of the network of `small` for one clip: on latents in patches of 2 x 2 cells, as it is; on pixels in patches of 2 x 2;
-and on pixels in patches of 8 x 8.
+Now we compute the cost. The cost of a transformer grows with the number of tokens, and that of attention with its
+square ([chapter 12](12_the_bill.ipynb)). We count the FLOPs of one call of the network of `small` for one clip: on
+latents in patches of 2 x 2 cells, as it is; on pixels in patches of 2 x 2; and on pixels in patches of 8 x 8.
 
 **What to look at.** Compare the first row with the last one: tokens, numbers a token, cost.
 """
@@ -546,16 +556,18 @@ print(f"decoding costs {decoder.flops / (calls * bill['latents, 2 x 2']):.1%} of
 
 # %% [markdown]
 r"""
-**Claim.** The autoencoder isn't what makes it cheap. Few tokens are.
+**Claim.** What makes latent diffusion cheap isn't the autoencoder itself. It is the small number of tokens.
 
-The last row costs the same as the first one, and it has no autoencoder at all. What differs is the work for each token. On pixels, the
-network must get 64 numbers right. On latents, it must get 16 right. The decoder makes the 64 pixels of them, with the fine grain
-that it has learnt once for all pictures. So few tokens buy speed, and the autoencoder buys *quality at few tokens*.
+The last row costs the same as the first one, and it has no autoencoder at all. What differs is the work for each token.
+On pixels, the network must get 64 numbers right. On latents, it must get 16 right. The decoder makes the 64 pixels of
+them, with the fine detail that it has learnt once for all pictures. So few tokens give speed, and the autoencoder gives
+*quality with few tokens*.
 
 How much quality? Only a training can tell, and we haven't trained the last row. Diffusion on pixels isn't hopeless:
 [Hoogeboom et al. 2023](references.md#hoogeboom-2023) make it work, with more noise for larger pictures and early downsampling.
 
-That was the prediction. Now the clock: one call on one core, with fresh weights, which take as long as trained ones.
+That was the prediction. Now we measure the time of one call on one core. We use fresh weights, which take as long as
+trained ones.
 """
 
 # %%
@@ -578,16 +590,18 @@ print(f"measured {took[second] / took[first]:.0f} times, predicted {bill[second]
 
 # %% [markdown]
 r"""
-The two needn't agree closely. Small products use a core less well than large ones, so the cheap call takes longer than its FLOPs
-say.
+The two ratios needn't agree closely. Small products use a core less well than large ones, so the cheap call takes
+longer than its FLOPs say.
 
 ## Time can be squeezed, too
 
-Frames are encoded one by one here, so nothing is saved in time. Yet neighbouring frames are nearly alike. How much is there to gain?
-A miniature: take the latents of 4 frames in a row at one cell, 16 numbers, and keep the best 4, by the best linear code. That makes 4
-times fewer once more. We try clips that stand still and clips that move, slower and faster.
+Frames are encoded one by one here, so nothing is saved in time. Yet neighbouring frames are nearly alike. How much is
+there to gain? We try it in miniature. The latents of 4 frames in a row at one cell are 16 numbers. We keep 4 numbers
+for them, by the best linear code. This makes 4 times fewer numbers once more. We try clips that stand still and clips
+that move, slower and faster.
 
-**What to look at.** Go down the second column. Then compare it with the third, in which frames are simply left out.
+**What to look at.** Go down the second column. Then compare it with the third, for which only every 4th frame is kept
+and shown four times.
 """
 
 # %%
@@ -621,21 +635,22 @@ assert found["still"][1] > found["slow"][1] > found["fast"][1]
 
 # %% [markdown]
 r"""
-As soon as something moves, the code is better than leaving frames out. But the faster it moves, the worse it gets. (Clips that stand
-still lose something, too: the code was fitted to clips that move.) The reason: the code compares a cell with *the same cell* in other
-frames, and there the digit has moved on. [Chapter 10](10_the_consistency_problem.ipynb) looks into the same mistake in attention.
-So large systems train 3-D convolutions, which look around in space and time.
+As soon as something moves, the code is better than leaving frames out. But the faster it moves, the worse the code
+gets. (Clips that stand still lose something, too: the code was fitted to clips that move.) The reason: the code
+combines a cell with *the same cell* in other frames, and there the digit has moved on. [Chapter
+10](10_the_consistency_problem.ipynb) studies the same problem in attention. So large systems train 3-D convolutions,
+which look around in space and time.
 
-One detail of theirs is worth an exercise. Their convolutions are [causal](glossary.md#causal): a frame sees earlier ones only. The first
-frame then stands alone, and each *further* 4 frames become one latent frame. So a picture is simply a clip of one frame, and long
-clips can be encoded piece by piece.
+One detail of theirs is worth an exercise. Their convolutions are [causal](glossary.md#causal): a frame sees itself and
+earlier frames only. The first frame then stands alone, and each *further* 4 frames become one latent frame. So a
+picture is simply a clip of one frame, and long clips can be encoded piece by piece.
 
 ## Exercises
 
 Worked solutions are in [solutions/09_latent_diffusion](solutions/09_latent_diffusion.ipynb).
 
-**1. PSNR of the ink.** Black flatters every PSNR. `rebuilt` and `clips` (B, T, H, W, C) have values in [0, 1]. For each clip (B,): the
-decibels over those pixels only that aren't black in `clips` (above 0.02).
+**1. PSNR of the ink.** Black flatters every PSNR. `rebuilt` and `clips` (B, T, H, W, C) have values in [0, 1]. Return
+the PSNR of each clip (B,), over only those pixels that aren't black in `clips` (above 0.02).
 """
 
 
@@ -677,8 +692,9 @@ check.ch09_normalise(moments)
 
 # %% [markdown]
 r"""
-**4. The same for DDPM.** There $x_t = \sqrt{\bar\alpha}\, z + \sqrt{1 - \bar\alpha}\, \epsilon$. Somebody feeds latents of standard
-deviation `deviation` at `alpha_bar`. At which $\bar\alpha$ would unit latents be as noisy? Both are arrays.
+**4. The same for DDPM.** There $x_t = \sqrt{\bar\alpha}\, z + \sqrt{1 - \bar\alpha}\, \epsilon$. Latents of standard
+deviation `deviation` are mixed with noise at `alpha_bar`. Return the $\bar\alpha$ at which latents of standard
+deviation 1 would be as noisy. Both arguments are arrays.
 """
 
 
@@ -691,9 +707,9 @@ check.ch09_level(alpha_bar_as_seen)
 
 # %% [markdown]
 r"""
-**5. Tokens of a large system.** A causal autoencoder keeps the first frame as one latent frame and makes one of each further 4. Height
-and width shrink 8 times. Patches are 2 x 2 cells of one latent frame. How many tokens are `frames` (4 k + 1) frames of `height` x
-`width` pixels (multiples of 16)?
+**5. Tokens of a large system.** A causal autoencoder makes one latent frame of the first frame, and one of each further
+4 frames. Height and width become 8 times smaller. Patches are 2 x 2 cells of one latent frame. Return the number of
+tokens of a clip of `frames` frames (4 k + 1 of them) of `height` x `width` pixels (multiples of 16).
 """
 
 
@@ -706,22 +722,24 @@ check.ch09_tokens(tokens_of_clip)
 
 # %% [markdown]
 r"""
-**6. Break it: no fee, and a fee too high.** Train with `AutoencoderLoss(kl=0)` and with `kl=0.1`. What do you expect of the standard
-deviation of the raw latents, of the encoder's draws, of the PSNR, and of the PSNR with noise added to the latents? Measure all four,
-and explain.
+**6. Break it: no penalty, and one that is too large.** Train with `AutoencoderLoss(kl=0)` and with `kl=0.1`. What do
+you expect of the standard deviation of the raw latents, of the encoder's draws, of the PSNR, and of the PSNR with noise
+added to the latents? Measure all four, and explain.
 
-**7. Open.** Which latents are easy for a diffusion model? Think of a figure that you could compute from the latents alone, before any
-diffusion model is trained. Compute it for 2, 4 and 8 channels. How would you find out whether your figure is right?
+**7. Open.** Which latents are easy for a diffusion model? Think of a number that you could compute from the latents
+alone, before any diffusion model is trained. Compute it for 2, 4 and 8 channels. How would you find out whether your
+number predicts this well?
 
 ## In practice
 
-- **Latent diffusion** is from [Rombach et al. 2022](references.md#rombach-2022), the paper behind Stable Diffusion: 8 x 8 pixels
-  become one cell of 4 channels. **Stable Diffusion 3** has 16 channels, since that rebuilds better, and found that larger
-  models profit more from them ([Esser et al. 2024](references.md#esser-2024)).
-- **Losses.** Real pictures have grain, and squared errors blur it. So their autoencoders are also trained with a perceptual loss
-  ([Zhang et al. 2018](references.md#zhang-2018)) and against a discriminator ([Esser et al. 2021](references.md#esser-2021)). Ours
-  needs neither: strokes have no grain.
-- **Sora** compresses time as well as space before it cuts patches; by how much isn't published ([Brooks et al.
+- **Latent diffusion** is from [Rombach et al. 2022](references.md#rombach-2022), the paper behind Stable Diffusion: 8 x
+  8 pixels become one cell of 4 channels. **Stable Diffusion 3** has 16 channels, since pictures are rebuilt better with
+  more channels. Its authors found that larger models profit more from them ([Esser et al.
+  2024](references.md#esser-2024)).
+- **Losses.** Real pictures have grain, and squared errors blur it. So the autoencoders of large systems are also
+  trained with a perceptual loss ([Zhang et al. 2018](references.md#zhang-2018)) and against a discriminator ([Esser et
+  al. 2021](references.md#esser-2021)). Ours needs neither: strokes have no grain.
+- **Sora** compresses time as well as space before it cuts patches. By how much isn't published ([Brooks et al.
   2024](references.md#brooks-2024)).
 - **Open-Sora** 1.0 and 1.1 compressed frame by frame, as we do, and kept every third frame only. Motion stuttered. In 1.2 a second,
   causal network squeezes the latents of 4 frames into one; from 1.3 on one network does both. The report on 1.2 also notes that each

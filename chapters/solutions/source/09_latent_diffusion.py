@@ -18,8 +18,8 @@ from minivdit.training.tasks import AutoencoderLoss, AutoencoderTask
 
 # %% [markdown]
 r"""
-**1. PSNR of the ink.** The mean over the ink of a clip first, the logarithm last: a mean of decibels would be another number. Divide
-by the number of pixels with ink, not by that of all pixels.
+**1. PSNR of the ink.** Take the mean over the ink of a clip first, and the logarithm last. A mean of decibels would be
+another number. Divide by the number of pixels with ink, not by that of all pixels.
 """
 
 
@@ -85,7 +85,8 @@ check.ch09_level(alpha_bar_as_seen)
 
 # %% [markdown]
 r"""
-**5. Tokens of a large system.** 8 times smaller and patches of 2 make 16 along each side.
+**5. Tokens of a large system.** A side becomes 8 times smaller, and patches take 2 cells of it. So a token is 16 pixels
+wide and high.
 """
 
 
@@ -98,7 +99,7 @@ check.ch09_tokens(tokens_of_clip)
 
 # %% [markdown]
 r"""
-**6. Break it: no fee, and a fee too high.**
+**6. Break it: no penalty, and one that is too large.**
 """
 
 # %%
@@ -140,16 +141,18 @@ for kl in (0, 3e-5, 0.1):
 
 # %% [markdown]
 r"""
-**No fee.** The draws shrink to about half: nothing rewards the encoder for being unsure. The PSNR is the same, and the decoder copes with
-added noise as well as before. So in this short training the fee hardly matters. In a long one the draws would go on shrinking, and with
-them what the decoder has learnt to put up with.
+**No penalty.** The encoder's deviations shrink to about half, since nothing rewards the encoder for being unsure. The
+PSNR is the same, and the decoder copes with added noise as well as before. So in this short training the penalty hardly
+matters. In a long one the deviations would go on shrinking, and the decoder would learn to bear less and less noise.
 
-**A fee too high.** The cheapest latents are those that say nothing: mean 0, variance 1, whatever the picture. Here the draws are many times
-as large as the spread of the means, so the decoder can't rely on its latents. It draws a blur, a few decibels better than a black screen.
-Noise added to such latents changes nothing, since nothing is in them. This is called *posterior collapse*.
+**Too large a penalty.** The cheapest latents are those that say nothing: mean 0, variance 1, whatever the picture. Here
+the draws are many times as large as the spread of the means, so the decoder can't rely on its latents. It draws a blur,
+a few decibels better than a black screen. Noise added to such latents changes nothing, since nothing is in them. This
+is called *posterior collapse*.
 
-**7. Open.** One candidate: how well a cell is predicted by the same cell of the frame before and by its neighbours, with the best
-linear guess. Another: how much of the variance lies at low spatial frequencies. More channels hold finer detail, and both figures
-should fall. To find out whether the figure is right, there is one honest way: train a small diffusion model on each, alike, and
-compare the *decoded* clips, since errors in latents of different size can't be compared.
+**7. Open.** One candidate is how well the best linear guess predicts a cell from the same cell of the frame before and
+from its neighbours. Another is the share of the variance at low spatial frequencies. More channels hold finer detail,
+so both numbers should fall. There is one honest way to find out whether such a number predicts well. Train the same
+small diffusion model on each kind of latents, and compare the *decoded* clips, since errors in latents of different
+size can't be compared.
 """
