@@ -8,17 +8,19 @@ r"""
 watch its ball change colour; train one whose links go from a pixel to the same pixel, and one that links everything; compare
 them with several seeds and at two speeds.
 
-**You'll learn:** why consistency means nothing without motion; why equal noise for all frames is no way out; what
-[factorised attention](glossary.md#factorised-attention) can do and what it finds hard; how to say honestly how sure a
-comparison is.
+**You'll learn:** why consistency means nothing without motion; why equal noise for all frames doesn't help; what
+[factorised attention](glossary.md#factorised-attention) can do and what it finds hard; how to state honestly how
+certain a comparison is.
 
 **You need:** [chapter 3](03_adding_noise.ipynb) and [chapter 7](07_the_transformer_block.ipynb).
 
-This project set out from an article on how diffusion transformers came to make video. We call it *the article*. Its Figure 1
-links each pixel to the same pixel of the other frames. Its Figure 2 links everything. The article makes three claims. With the
-links of Figure 1, what moves *can't* stay consistent: this chapter tests that. The cost of attention grows *exponentially* with
-the length of a clip: that is wrong, it grows with the *square*. And 100 frames cost 10,000 times one frame: that is the square of
-100, and true of the scores alone.
+This project set out from an article on how diffusion transformers came to make video. We call it *the article*. Its
+Figure 1 links each pixel to the same pixel of the other frames. Its Figure 2 links everything. The article makes three
+claims:
+
+1. With the links of Figure 1, what moves *can't* stay consistent. This chapter tests that.
+2. The cost of attention grows *exponentially* with the length of a clip. This is wrong: it grows with the *square*.
+3. 100 frames cost 10,000 times as much as one frame. This is the square of 100, and true of attention's scores alone.
 
 ![Frames whose pixels are linked to the same pixels of other frames](pictures/10.svg)
 """
@@ -66,15 +68,16 @@ generator = np.random.default_rng(0)
 r"""
 ## What it is, and how to be fooled
 
-A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and it remains this 3. The
-library measures this on moving digits. `one_class` asks if the judge of [chapter 2](02_layers_and_learning.ipynb) reads the
-same digit in every frame. `likeness` is the correlation of the digit's picture with its picture in the first frame. `on_path`
-asks if the digit follows one line that bounces at the walls. `travel` says how far it goes, in pixels.
+A clip is *[consistent](glossary.md#consistency)* if things stay what they are: the 3 remains a 3, and remains written
+in the same way. The library measures this on moving digits. `one_class` asks if the judge of [chapter
+2](02_layers_and_learning.ipynb) reads the same digit in every frame. `likeness` is the correlation of the digit's
+picture with its picture in the first frame. `on_path` asks if the digit moves, and along one line that bounces at the
+walls. `travel` says how far it goes, in pixels.
 
-A number says nothing by itself. So beside it stands a ceiling, real clips. And there are floors: real clips, each spoilt in one
-way ([ceiling and floor](glossary.md#ceiling-and-floor)).
+By itself such a number says nothing. We compare it with a ceiling, that of real clips, and with floors, those of real
+clips that were spoilt in one way ([ceiling and floor](glossary.md#ceiling-and-floor)).
 
-**Claim.** A frozen clip wins everything that is about consistency.
+**Claim.** For measures of appearance alone, a frozen clip is perfectly consistent.
 
 **What to look at.** Go down each column. Which spoilt clips get the same number as the real ones? Which measure catches each
 of them?
@@ -97,20 +100,21 @@ assert report["frozen"]["travel"].mean == 0
 
 # %% [markdown]
 r"""
-*Frozen* is as consistent as the real clips. Only a measure of motion catches it: `travel`. *Frames of other clips* have plenty
-of travel, since to jump is to move. `one_class` and `on_path` catch them. *Shuffled* frames keep the digit and travel far. Only
-`on_path` catches them, since it asks for a line. So one measure is never enough. And note that the floor of `likeness` isn't 0:
-any two handwritten digits are somewhat alike.
+In `one_class` and `likeness`, *frozen* clips are as consistent as the real ones. Only the measures of motion catch
+them: `on_path` and `travel`. *Frames of other clips* have plenty of travel, since every jump counts as motion.
+`one_class`, `likeness` and `on_path` catch them. *Shuffled* frames keep the digit and travel far. Only `on_path`
+catches them, since it asks for a line. So one measure is never enough. The floor of `likeness` isn't 0, since any two
+handwritten digits are somewhat alike.
 
 ## A world that trains in seconds
 
-To compare networks we must train several. So we shrink the world to a corridor of 4 x 20 pixels with one ball, for six frames.
-The ball's *colour* is its identity. It may be any hue of the circle. The ball rolls left or right, *slow* or *fast*, and the
-caption is this one word. Slow is a fraction of a pixel a frame. Fast is more than the ball's own width. The network sees the
-pixels themselves. A [patch](glossary.md#patch) is 4 x 2 pixels, which makes ten tokens a frame.
+To compare networks we must train several. So we shrink the world to a corridor of 4 x 20 pixels with one ball, for six
+frames. The ball's *colour*, any hue of the colour circle, is its identity. The ball rolls left or right, *slow* or
+*fast*, and the caption is this one word. Slow is a fraction of a pixel a frame. Fast is more than the ball's own width.
+The network sees the pixels themselves. A [patch](glossary.md#patch) is 4 x 2 pixels, which makes ten tokens a frame.
 
-**What to look at.** All pictures of this chapter are drawn like these: a clip is one picture, with its frames one beneath the
-other. A ball that rolls steadily is a slanted stripe, of one colour if the ball keeps its colour.
+**What to look at.** All pictures of this chapter are drawn like these: a clip is one picture, with its frames one
+beneath the other. A ball that rolls steadily makes a slanted stripe.
 """
 
 
@@ -136,8 +140,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-The *centre* of a frame's ink says where the ball is. Its *hue* is the angle of the mean colour: with $c_R, c_G, c_B$ the sums
-of red, green and blue over the ink (pixels brighter than 0.25, weighted with their brightness), and $T$ frames,
+The *ink* of a frame is all pixels brighter than 0.25, weighted with their brightness. Its *centre* says where the ball
+is. Its *hue* is the angle of its mean colour. With $c_R, c_G, c_B$ the sums of red, green and blue over the ink of
+frame $t$, and with $T$ frames,
 
 $$h_t = \arg\big(c_R + c_G\, e^{2\pi i/3} + c_B\, e^{4\pi i/3}\big), \qquad
 \text{change of hue} = \frac{1}{T-1} \sum_{t=2}^{T} \big|h_t - h_1\big|_{\text{short way round the circle}}.$$
@@ -194,8 +199,8 @@ for word in PACES:
 
 # %% [markdown]
 r"""
-One floor is known without any clip. Two independent hues are between 0 and 180 degrees apart, and every distance is equally
-likely. The mean is **90 degrees**. That is what "no link between frames" looks like.
+One floor can be computed without any clip. Two independent hues are between 0 and 180 degrees apart, and every distance
+is equally likely. The mean is **90 degrees**. This is the value for frames without any link.
 
 ## Train alike
 
@@ -206,7 +211,8 @@ be as large as noise), $\epsilon$ the noise and $t$ the noise level, the loss is
 
 $$\big\lVert f\big((1 - t)\, x_0 + t\, \epsilon,\; t,\; \text{word}\big) - x_0 \big\rVert^2.$$
 
-`Rolling`, the training task of `minivdit/lab/study/ball.py`, is these two lines: mix, and compare.
+`Rolling`, the training task of `minivdit/lab/study/ball.py`, does these two steps: it mixes clip and noise, and
+compares the answer with the clip.
 """
 
 # %%
@@ -288,8 +294,8 @@ r"""
 With the pattern `frame`, a token attends only to tokens of its own frame. An image model doesn't know a frame's number either.
 So this first network gets rotary positions only, which tell how far apart two tokens are and nothing else.
 
-**Claim.** It is exactly an image model that is called once for each frame. We draw the frames all at once, and one by one, and
-compare.
+**Claim.** This network is exactly an image model that is called once for each frame. We draw the frames all at once,
+then one by one, and compare.
 """
 
 # %%
@@ -305,15 +311,16 @@ r"""
 The change of hue is at its floor of 90 degrees. Longer training won't help: the network can't know what it draws in the next
 frame, and the caption doesn't name the colour.
 
-**A way out?** Euler's sampler turns noise into a picture, and nothing else comes in. So give all frames *the same* noise. Between
-"the same" and "independent" lie all degrees of sharing. One part is common to all frames, one belongs to each frame:
+**A way out?** Euler's sampler adds no noise on the way, so the noise at the start and the caption decide the picture.
+So we give all frames *the same* noise. We can also share only a part of it. Then one part is common to all frames, and
+one is each frame's own:
 
 $$\epsilon_t = \sqrt{c}\;\epsilon_{\text{common}} + \sqrt{1-c}\;\epsilon_{\text{own},t}$$
 
-The weights keep the standard deviation at 1, and $c$ is the correlation between the noise of two frames (checked below).
+The weights keep the standard deviation at 1, and $c$ is the correlation between the noise of two frames.
 
-**What to look at.** On the left, $c = 0$: is each *frame* a good picture? Is the clip? On the right, $c = 1$. In the middle,
-look for one slanted stripe, as in the real clips.
+**What to look at.** On the left, with $c = 0$: is each *frame* a good picture? Is the clip a good one? On the right,
+with $c = 1$: what does the ball do? In the middle, look for one slanted stripe, as in real clips.
 """
 
 # %%
@@ -335,28 +342,28 @@ assert np.allclose(mixed[1], mixed[1][:, :1], atol=1e-3)  # frozen, exactly
 
 # %% [markdown]
 r"""
-Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With the
-same noise the clip is perfectly consistent, and frozen. In between the ball neither keeps its colour nor rolls. It stays for
-some frames, then jumps. Shared noise is used in practice, but to help networks that do have links.
+Nearly every frame is a good picture: a round ball of one colour. With independent noise each frame has a new ball. With
+the same noise the clip is perfectly consistent, and frozen. In between the ball stays for some frames, then jumps and
+changes its colour. Shared noise is used in practice, but only to help networks whose frames are linked.
 
 ## Pixel to same pixel
 
-The next cheapest thing: after each block inside frames comes a block in which a token attends to *the same place* in all
-frames. That is the pattern `time`. Together they are *factorised attention*, the article's Figure 1, and `framewise` in the
-library. [Full attention](glossary.md#full-attention) is its Figure 2, and `joint` in the library. In all of them a token at
-frame $t$ and place $p$ receives
+Another cheap pattern does link frames. After each block inside frames comes a block in which a token attends to *the
+same place* in all frames. That is the pattern `time`. Together they are *factorised attention*, the article's Figure 1,
+and `framewise` in the library. [Full attention](glossary.md#full-attention) is its Figure 2, and `joint` in the
+library. In all of them a token at frame $t$ and place $p$ receives
 
 $$o_{tp} = \sum_{(t', p') \in G(t, p)} w_{tp,\,t'p'}\; v_{t'p'},$$
 
-with weights from a softmax over the group $G$, and only the group differs:
+with weights $w$ from a softmax over the group $G$. Only the group differs:
 
 $$G_{\text{frame}} = \{(t, p') : \text{all } p'\}, \qquad G_{\text{time}} = \{(t', p) : \text{all } t'\}, \qquad
 G_{\text{joint}} = \{(t', p') : \text{all}\}.$$
 
-**What to look at.** The corridor is one token high, so the tokens form a map of place (across) and time (down). The large dot is
-a token that holds the fast ball in the third frame. The small dots are the ball's places in the other frames. Yellow is the
-group of the large dot. How many small dots are in the yellow of `time`? The last two maps show what the token has *heard of* after two
-blocks, at second hand, too.
+**What to look at.** The corridor is one token high, so the tokens form a map of place (across) and time (down). The
+large dot is a token that holds the fast ball in the third frame. The small dots are the ball's places in the other
+frames. Yellow is the group of the large dot. How many small dots are in the yellow of `time`? The last two maps show of
+which tokens it has *heard* after two blocks, directly or through another token.
 """
 
 # %%
@@ -385,10 +392,9 @@ for name, matrix in [*looks.items(), *reach.items()]:
 
 # %% [markdown]
 r"""
-The links of `time` lead away from a fast ball. They go to the same place, and in the other frames there is only background
-there. How often does that happen? The library counts the patches with ink that have none one frame later. We count on our
-balls, and on digits in clips of 64 x 64 pixels at the three speeds of `minivdit study`. (Its fast is four times the fast of the
-usual clips, so that a digit leaves its patch at once.)
+The links of `time` miss a fast ball. They go to the same place, and in the other frames there is only background there.
+How often does that happen? The library counts the patches with ink that have none one frame later. We count for our
+balls, and for digits in clips of 64 x 64 pixels at the three speeds of `minivdit study`.
 """
 
 
@@ -424,15 +430,15 @@ So what is slow is linked to itself, and what is fast is linked to the backgroun
 such a network *cannot* keep a moving thing consistent. **That isn't so**, and the fourth map shows why. After a block inside
 frames and a block over time, every token has heard of every other. (With frames alone, in the fifth map, that never happens.)
 
-The news takes a detour. Inside its frame, the background token at the ball's old place can learn where the ball is now and
-which colour it has. Over time, it hands that on. The link isn't lost, but it is indirect. A token must carry the news beside
-its own business, and each exchange takes two blocks. So four blocks make two exchanges in `framewise` and four in `joint`. Does
-that matter? We measure.
+The information takes a detour. In a block inside frames, the background token at the ball's old place can learn where
+the ball is now and which colour it has. In the block over time, it passes this on to other frames. So there is a link,
+but an indirect one. A background token must carry this information besides its own, and each exchange between frames
+takes two blocks. Four blocks make two exchanges in `framewise` and four in `joint`. Does that matter?
 
 ## The experiment
 
-We train all three alike: equal weights at the start, equal batches, equal steps. (All have absolute positions now and know the
-number of a frame, so this `perframe` knows a little more than our image model.)
+We train all three alike: equal weights at the start, equal batches, equal steps. (Now `perframe` has absolute
+positions, as the others do.)
 
 **What to look at.** Left half slow, right half fast. First the colour: in which row is each stripe of one colour? Then the slant:
 does a fast ball really roll, or does it stay and jump? Compare with the real clips at the top.
@@ -460,8 +466,8 @@ show(*(drawn[name, 0]["fast"][:6] for name in names), columns=1, factor=8, frame
 r"""
 (Moving: `perframe`, `framewise`, `joint` from left to right, all fast. Each row begins with the same noise.)
 
-Where is the difference made? We ask for the network's error on fixed test clips, at several
-[noise levels](glossary.md#noise-level), and divide by that of `perframe`. Below 1 means: the links helped.
+At which [noise levels](glossary.md#noise-level) do the links help? We compute the error of each network on fixed test
+clips at several levels, and divide it by that of `perframe`. A value below 1 means that the links helped.
 """
 
 # %%
@@ -490,15 +496,14 @@ for word in PACES:
 
 # %% [markdown]
 r"""
-At low noise a frame shows everything by itself, and links even hurt a little. Near pure noise nobody sees anything. In between,
-the other frames hold what this frame has lost in noise. There links pay, and there a clip is decided. But `framewise` and
+At low noise a frame shows everything by itself, and links even hurt a little. Near pure noise no frame shows anything.
+In between, the other frames show what this frame has lost in noise. There the links help most. But `framewise` and
 `joint` can hardly be told apart by these errors.
 
 ## How sure, and after how long?
 
-One training proves little: another seed gives another result. And the network that is behind at one moment may catch up. So we
-train with two more seeds, and measure at four moments. (To save time, with half the clips and fewer steps of the sampler: the
-numbers differ from the table's.)
+One training proves little, and a network that is behind may catch up. So we train with two more seeds, and measure at
+four moments. (We save time by half the clips and fewer steps of the sampler, so the numbers differ from the table's.)
 """
 
 # %%
@@ -509,9 +514,9 @@ for seed in SEEDS[1:]:
 
 # %% [markdown]
 r"""
-**What to look at.** Three lines of a colour are three seeds. Begin with the right panel, the fast ball: is there a moment at
-which all of `joint` lie below all of `framewise`? Then the left one: who is first there? Last, compare the ends: is a
-network of either kind near 90 degrees, the floor of `perframe`?
+**What to look at.** Three lines of a colour are three seeds. Begin with the right panel, the fast ball: is there a
+moment at which all of `joint` lie below all of `framewise`? Then look at the left one: which pattern is first there? At
+the end, is any of these networks near 90 degrees, the floor of `perframe`?
 """
 
 # %%
@@ -581,35 +586,35 @@ assert size(np.all(sooner) and np.all(shares < 1), True)  # in every seed; a few
 
 # %% [markdown]
 r"""
-Read it with care.
+- **Identity.** Without links the hue stays at the floor. With links, all networks end far below it, `framewise` too. So
+  "cannot" is refuted.
+- **Speed.** Which pattern is first depends on the speed. With the fast ball `joint` leads early. With the slow ball
+  `framewise` leads at first, since what stays in its place is linked to itself. Early in the training, the gap is wider
+  for the fast ball than for the slow one, with the whole interval above 0. So the detour doesn't mean *can't*. It means
+  *later*.
+- **Motion.** `framewise` is also the first to keep the slow ball on its line. Neither has learnt in so few steps to
+  roll a fast ball along a line.
+- **Loss.** `framewise` has the *lower* loss at all four moments, even while its fast balls change their colour. A loss
+  adds up everything, and the colour is a small part of it. By the loss alone one would choose `framewise`.
+- **How sure?** There are three seeds, one learning rate, one small world. And of some twenty intervals of 95%, about
+  one misses by chance. "Not shown" doesn't mean "the same". Early on, `joint` leaves many frames without a ball, and
+  they count as chance: this may be a part of its lag with the slow ball.
 
-- **Identity.** Without links the hue stays at the floor. With links, all networks end far from it, `framewise` too. So "cannot"
-  is refuted.
-- **Speed.** But who is first depends on the speed. With the fast ball `joint` leads early. With the slow ball `framewise` leads at
-  first, as it should, since what stays in its place is linked to itself. Early in the training, the gap between the two
-  speeds has its whole interval above 0. The detour is real. It doesn't mean *can't*. It means *later*.
-- **Motion.** `framewise` is also the first to keep the slow ball on its line. To roll straight when fast, neither has learnt in so
-  few steps.
-- **Loss.** `framewise` has the *lower* loss at all four moments, even while its fast balls change their colour. A loss adds up
-  everything, and the colour is a small part of it. Who chooses by the loss alone chooses the other network.
-- **How sure?** There are three seeds, one learning rate, one small world. And of some twenty intervals of 95%, about one misses by
-  chance. "Not shown" doesn't mean "the same". Early on, `joint` leaves many frames without a ball, and they count as
-  chance: a part of its lag with the slow ball may be no more than that.
-
-So the article's claim needs a correction. Frames linked pixel to same pixel *can* be consistent. For what moves fast, they take
-longer to learn it. How much of that is left in a large network after a long training, this corridor can't say.
+So the article isn't right. Frames linked pixel to same pixel *can* be consistent. For what moves fast, they take longer
+to learn it. Our corridor can't tell how much of this remains in a large network after a long training.
 """
 
 # %% [markdown]
 r"""
 ## What it costs
 
-The steps were equal. Their price isn't: it grows with the pairs of tokens whose scores are computed. With $T$ frames of $S$ tokens,
+Equal steps don't cost the same. The cost grows with the number of pairs of tokens whose scores are computed. With $T$
+frames of $S$ tokens,
 
 $$\text{frame}: T S^2, \qquad \text{time}: S\, T^2, \qquad \text{joint}: (T S)^2.$$
 
-This is *quadratic*, not exponential: twice the length costs `joint` four times as many scores. ([Chapter 12](12_the_bill.ipynb)
-has the bill.)
+This is *quadratic*, not exponential: twice the length costs `joint` four times as many scores ([chapter
+12](12_the_bill.ipynb)).
 """
 
 # %%
@@ -624,16 +629,16 @@ for grid in (GRID, (16, 8, 8)):
 r"""
 ## At full size
 
-`minivdit study` makes the same comparison on this ball and
-on moving digits, through captions, an autoencoder and the measures at the top of this chapter. It trains with several seeds,
-at equal steps and at equal FLOPs. `minivdit compare` puts the weights that ship beside each other.
+`minivdit study` makes the same comparison on this ball and on moving digits, with several seeds, at equal steps and at
+equal FLOPs. `minivdit compare` puts the weights that ship beside each other.
 
 ## Exercises
 
 Worked solutions are in [solutions/10_the_consistency_problem](solutions/10_the_consistency_problem.ipynb).
 
-**1. The worst pair.** A mean over frames can hide one bad frame. `hue` (B, T) is in radians, anywhere from -pi to pi. For each
-clip (B,): by how many *degrees* do the two frames differ that differ most, the short way round the circle?
+**1. The worst pair.** A mean over frames can hide one bad frame. `hue` (B, T) is in radians, anywhere from -pi to pi.
+In each clip, find the two frames whose hues differ most, the short way round the circle. Return by how many *degrees*
+they differ (B,).
 """
 
 
@@ -646,10 +651,10 @@ check.ch10_hue(worst_pair)
 
 # %% [markdown]
 r"""
-**2. Noise that is handed on.** Instead of one noise in common, each frame may take over a part of the noise of the frame before.
-`own` (B, T, H, W, C) is independent standard normal. Return noise of standard deviation 1. Its first frame is `own`'s. Each
-further frame is a weighted sum of the noise before it and its own, so that neighbours have the correlation `share`. (What, then,
-is the correlation of frames that are k apart?)
+**2. Noise that is handed on.** Each frame may take over a part of the noise of the frame before. `own` (B, T, H, W, C)
+is independent standard normal. Return noise whose standard deviation is 1 everywhere. Its first frame is `own`'s. Each
+further frame is a weighted sum of the noise before it and its own, so that neighbours have the correlation `share`.
+(What, then, is the correlation of frames that are k apart?)
 """
 
 
@@ -662,9 +667,9 @@ check.ch10_noise(noise_handed_on)
 
 # %% [markdown]
 r"""
-**3. How far does a link reach?** The chapter counted the patches left behind after one frame. A link of `time` reaches further.
-`inked` (B, T, rows, columns) says which patches show ink. Return an array of T - 1 numbers, for k = 1, 2, ..., T - 1: of the
-patches with ink that have a frame k later, the share without ink there.
+**3. How far does a link reach?** A link of `time` reaches further than one frame. `inked` (B, T, rows, columns) says
+which patches show ink. For k = 1, 2, ..., T - 1, take all patches with ink, in all clips, whose clip has a frame k
+later. Which share of them is without ink in that later frame? Return the T - 1 shares.
 """
 
 
@@ -677,9 +682,9 @@ check.ch10_left(left_behind_after)
 
 # %% [markdown]
 r"""
-**4. Is the gap wider?** `framewise` and `joint` (2, n) hold one measure for two patterns, trained with the same n seeds: row 0
-with the fast ball, row 1 with the slow one. Return the interval (low, high) by which the gap framewise - joint is wider for the
-fast ball. `t` is Student's factor.
+**4. Is the gap wider?** `framewise` and `joint` (2, n) hold one measure for two patterns, trained with the same n
+seeds: row 0 with the fast ball, row 1 with the slow one. By how much is the gap framewise - joint wider for the fast
+ball? Return the interval (low, high) for the mean of this difference. `t` is Student's factor.
 """
 
 
@@ -692,10 +697,10 @@ check.ch10_paired(interval)
 
 # %% [markdown]
 r"""
-**5. Train: the colour for less.** Find four patterns out of `frame`, `time` and `joint` that keep the colour of the *fast* ball
-with at most 40% of `joint`'s pairs. Train them with `trained(patterns, 0)` in 240 steps. Then give a function from noise
-(B, 6, 4, 20, 3) to clips: `draw` is there. **To reach: a mean change of hue below 3 degrees** (`framewise` is above it), with a
-ball in nearly every frame, that moves, and not always in the same colour.
+**5. Train: the colour for less.** Find four patterns out of `frame`, `time` and `joint` that keep the colour of the
+*fast* ball with at most 40% of `joint`'s pairs. Train them with `trained(patterns, 0)` in 240 steps. Then give a
+function from noise (B, 6, 4, 20, 3) to clips: `draw` is there. **To reach: a mean change of hue below 3 degrees**
+(`framewise` is above it), with a moving ball in nearly every frame, and not the same colour in all clips.
 """
 
 # %%
@@ -711,11 +716,11 @@ check.ch10_rolls(roll_fast)
 
 # %% [markdown]
 r"""
-**6. Break it: time alone.** Train `("time",) * 4`. No token ever hears of its neighbours in the same frame. First say what
-becomes of a slow ball, and of a fast one. Then draw both, measure them, and explain each picture by the groups $G$.
+**6. Break it: time alone.** Train `("time",) * 4`. No token ever hears of its neighbours in the same frame. First say
+what becomes of a slow ball, and of a fast one. Then draw and measure both, and explain each picture by the groups $G$.
 
-**7. Open.** At which speed does `framewise` begin to lag? Train with balls of more speeds than two. Is it the speed in pixels that
-counts, or in patches? What would you change in the world to tell these two apart?
+**7. Open.** At which speed does `framewise` begin to lag? Train with balls of more speeds than two. Is it the speed in
+pixels that counts, or in patches? How could you tell these two apart?
 
 ## In practice
 
@@ -726,12 +731,14 @@ counts, or in patches? What would you change in the world to tell these two apar
   them. The STDiT of **Open-Sora** 1.0 to 1.2 puts time after space in every block ([Zheng et al. 2024](references.md#zheng-2024)).
 - **Noise in common**: **PYoCo** trains a video model, which has links, from noise that is shared in part, or handed on as in
   exercise 2 ([Ge et al. 2023](references.md#ge-2023)).
-- **All at once**: **CogVideoX** gives the reason of this chapter. A head that moves can't attend to itself in the next frame,
-  so the news has to go through patches of background ([Yang et al. 2024](references.md#yang-2024)).
+- **All at once**: **CogVideoX** gives the reason of this chapter. A person's head that moves can't attend to itself in
+  the next frame, so the information has to go through patches of background ([Yang et al.
+  2024](references.md#yang-2024)).
 
 ## Further reading
 
-- [Chapter 11](11_joint_attention.ipynb): the same links by disturbing a patch, and in the attention of trained weights.
+- [Chapter 11](11_joint_attention.ipynb): the same links, found by disturbing a patch and in the attention of trained
+  weights.
 - `minivdit/lab/study/`: how a fair comparison is set up; `minivdit/lab/evaluation/`, how digits are followed.
 
 Next: [chapter 11](11_joint_attention.ipynb), who can influence whom.

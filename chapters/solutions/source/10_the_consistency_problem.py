@@ -20,8 +20,9 @@ from minivdit.training.settings import TrainingSettings
 
 # %% [markdown]
 r"""
-**1. The worst pair.** All pairs come by broadcasting, (B, T, 1) - (B, 1, T). Two hues may be neighbours although their angles
-differ by nearly a whole turn. A complex number of length 1 has its angle between -180 and 180 degrees, so its size is the short way.
+**1. The worst pair.** Broadcasting gives all pairs, (B, T, 1) - (B, 1, T). Two hues may be neighbours although their
+angles differ by nearly a whole turn. `np.angle` gives the angle of a complex number between -180 and 180 degrees, so
+its absolute value is the short way.
 """
 
 
@@ -35,9 +36,9 @@ check.ch10_hue(worst_pair)
 
 # %% [markdown]
 r"""
-**2. Noise that is handed on.** Variances add up: share² + (1 - share²) = 1. The covariance of neighbours is the weight of the
-noise before, which is share itself. Frames k apart have what was handed on k times: share to the power of k. (With noise in
-common the weight was the root of the share, since *both* frames carried it.)
+**2. Noise that is handed on.** Variances add up: share² + (1 - share²) = 1. The covariance of neighbours is the weight
+of the noise before, which is share itself. For frames k apart, the noise was handed on k times, so their correlation is
+share to the power of k. (With noise in common the weight was the root of the share, since *both* frames carried it.)
 """
 
 
@@ -53,8 +54,9 @@ check.ch10_noise(noise_handed_on)
 
 # %% [markdown]
 r"""
-**3. How far does a link reach?** For each k, pair the frames that have one k later with that one. The later ones of a clip have
-none, so they count neither above nor below the line. On the fast ball all shares are large: no link of `time` finds it.
+**3. How far does a link reach?** For each k, pair every frame with the frame k later. The last k frames of a clip have
+none, so they count neither in the numerator nor in the denominator. On the fast ball all shares are large: no link of
+`time` finds it.
 """
 
 
@@ -89,8 +91,9 @@ check.ch10_paired(interval)
 
 # %% [markdown]
 r"""
-**5. Train: the colour for less.** One block of full attention carries the colour to everybody at once. The other three may be
-cheap. (`("frame", "frame", "frame", "joint")` does it, too, for a little more.) Below stands the chapter's training, shortened.
+**5. Train: the colour for less.** One block of full attention carries the colour to all tokens at once. The other three
+blocks may be cheap. (`("frame", "frame", "frame", "joint")` does it, too, for a little more.) Below stands the
+chapter's training, shortened.
 """
 
 
@@ -154,7 +157,8 @@ check.ch10_rolls(roll_fast)
 
 # %% [markdown]
 r"""
-**6. Break it: time alone.** Each place sees its own history, and never its neighbours. Every column of patches draws for itself.
+**6. Break it: time alone.** Each place sees itself in all frames, and never its neighbours. So every column of patches
+draws by itself.
 """
 
 # %%
@@ -174,12 +178,13 @@ plt.show()
 
 # %% [markdown]
 r"""
-The slow ball stays in its column for several frames, and so do its colour and its ink: its stripes keep their colour better. The fast ball
-enters a new column in each frame. That column has never heard of it, so it chooses a new colour. Some frames have no ball, some have
-two, and many have half a ball: neighbours don't know of each other. The network can't even keep *one* picture together. For that it takes
-`frame`.
+The slow ball stays in its column for several frames, and so do its colour and its ink: its stripes keep their colour
+better. The fast ball enters a new column in each frame. This column has never heard of the ball, so it chooses a new
+colour. Some frames have no ball, some have two, and many have half a ball: neighbours don't know of each other. The
+network can't even draw *one* picture as a whole. For that it needs `frame`.
 
-**7. Open.** A start: `rolling` takes any speed, and `trained` a new task that draws speeds between 0.4 and 3.2 (the word of the
-caption stays "slow" or "fast"; or give the network more words). A patch is 2 pixels wide here. With patches of 4 pixels the
-same ball needs twice the speed to leave its patch at once. If the lag moves along, it is patches that count.
+**7. Open.** A start: `rolling` takes any speed, and `trained` a new task that draws speeds between 0.4 and 3.2 (the
+word of the caption stays "slow" or "fast"; or give the network more words). A patch is 2 pixels wide here. With patches
+of 4 pixels the same ball needs twice the speed to leave its patch at once. If `framewise` then begins to lag at twice
+the speed, it is the speed in patches that counts.
 """
