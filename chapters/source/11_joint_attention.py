@@ -8,9 +8,9 @@ r"""
 blocks, under five attention patterns; predict the same from a matrix product; train a U-Net beside a transformer and
 measure how far each of them looks; look into the attention of the shipped weights.
 
-**You'll learn:** what links the frames of a clip, and through how many steps. *Joint* attention (the article's Figure 2)
-links all tokens at once; attention in frames and then in time (its Figure 1) needs a detour. And "can influence" is one
-question, "does influence" another.
+**You'll learn:** what links the frames of a clip, and through how many steps. *Joint* attention, the article's Figure
+2, links all tokens at once; attention in frames and then in time, its Figure 1, needs a detour. And you'll learn why
+"can influence" and "does influence" are two questions.
 
 **You need:** chapters [5](05_attention.ipynb), [6](06_patches_and_positions.ipynb) and [7](07_the_transformer_block.ipynb), and
 from [chapter 10](10_the_consistency_problem.ipynb) the world of the ball. What the patterns cost is in
@@ -114,8 +114,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-Attention in groups is the attention that you know: take each group out, let it attend, put it back. The simple loop does
-that with one group after the other, the library with all groups at once.
+Attention in groups is ordinary attention, computed inside each group. The simple loop takes out one group after the
+other, computes attention, and puts the result back. The library computes all groups at once.
 """
 
 # %%
@@ -134,12 +134,12 @@ for pattern, occurrence in (("frame", 0), ("time", 0), ("joint", 0), ("window", 
 r"""
 ## Disturb one patch
 
-**Claim.** Under `perframe`, other frames never notice a change, in any number of blocks. Under `framewise` all tokens can
-notice after two blocks. Under `joint`, after one.
+**Claim.** Under `perframe`, other frames never notice a change, in any number of blocks. Under `framewise` all tokens
+can notice it after two blocks. Under `joint` they can after one.
 
-We don't argue, we try. A transformer with *random* weights will do: what can't pass through random weights can't pass
-through any. (A fresh network passes nothing at all, since its gates start at zero. So we fill those as well.) We change the
-marked patch, and see which outputs change.
+We test this by an experiment. A transformer with *random* weights is enough: what doesn't pass through random weights
+can't pass through any. (A fresh network passes nothing at all, since its gates start at zero. So we fill these with
+random numbers, too.) We change the marked patch, and see which outputs change.
 """
 
 
@@ -188,11 +188,11 @@ plt.show()
 r"""
 Read the picture by rows.
 
-- `perframe`: one bright frame, however many blocks. A caption can tell all frames the same story. But nothing makes the
-  frames agree on *which* 3 it is, or on its place.
-- `framewise`: the own frame after the first block, all frames after the second. So frames and time in turn do link the
-  frames. What they lack is the *direct* link between different places of different frames.
-- `joint`: everything at once.
+- `perframe`: only one frame changes, with any number of blocks. A caption can tell all frames the same story. But
+  nothing makes the frames agree on *which* 3 it is, or on its place.
+- `framewise`: the own frame changes after the first block, all frames after the second. So frames and time in turn do
+  link the frames. What they lack is the *direct* link between different places of different frames.
+- `joint`: all tokens change after the first block.
 - `skip` needs its second block, which takes other tokens together. `window` needs a third: a shifted box reaches only a little
   further.
 
@@ -200,15 +200,16 @@ Read the picture by rows.
 
 **Claim.** Who can influence whom follows from the groups alone, with no network.
 
-Write for each block $b$ a boolean matrix $L_b$ whose entry $(i, j)$ says that token $i$ looks at token $j$. Let $R_b$ say who
-has reached whom after $b$ blocks: entry $(i, j)$ says that something of token $j$ has come to token $i$. At first each token
-has reached only itself, so $R_0$ is the identity. What reaches $i$ now had reached, one block earlier, a token $m$ that $i$
-looks at:
+Write for each block $b$ a boolean matrix $L_b$ whose entry $(i, j)$ says that token $i$ looks at token $j$. Let $R_b$
+say who has reached whom after $b$ blocks: entry $(i, j)$ says that something of token $j$ has come to token $i$. At
+first each token has reached only itself, so $R_0$ is the identity. In block $b$, token $j$ reaches token $i$ if $i$
+looks at a token $m$ that $j$ had reached one block earlier. (Each token looks at itself, too, so nothing is forgotten.)
+As a formula,
 
 $$R_b = L_b\, R_{b-1}, \qquad\text{that is}\quad R_b[i, j] = \bigvee_m \big( L_b[i, m] \wedge R_{b-1}[m, j] \big)$$
 
-This is a matrix product with "or" ($\vee$) for plus and "and" ($\wedge$) for times. The innermost line of the loop is that
-formula:
+This is a matrix product with "or" ($\vee$) for plus and "and" ($\wedge$) for times. The innermost line of the loop
+below is this formula:
 """
 
 
@@ -234,9 +235,9 @@ for name in SCHEMES:
 
 # %% [markdown]
 r"""
-Prediction and disturbance agree on every token. A column of the matrix is whom one token reaches. A row is who reaches one
-token. A network gives a row, too, with a single [backward pass](glossary.md#backward-pass): the gradient of one output
-$y_i$ with respect to all inputs $x_j$ is zero exactly where nothing passes.
+Prediction and disturbance agree on every token. Column $j$ of the matrix says which tokens $j$ reaches. Row $i$ says
+which tokens reach $i$. A network gives a row, too, with a single [backward pass](glossary.md#backward-pass): the
+gradient of one output $y_i$ with respect to all inputs $x_j$ is zero exactly where nothing passes.
 
 $$\frac{\partial y_i}{\partial x_j} = 0 \quad\text{unless}\quad R[i, j]$$
 """
@@ -261,9 +262,10 @@ Open-Sora Plan ([Lin et al. 2024](references.md#lin-2024)):
 
 $$\bar d = \frac{1}{N^2} \sum_{i, j} d(i, j), \qquad \bar d_\text{joint} = 1 - \frac1N, \qquad \bar d_\text{framewise} = 2 - \frac1T - \frac1S$$
 
-with $T$ frames of $S$ tokens, $N = TS$. In `framewise` 1 step is enough inside a frame ($1/T$ of all pairs) and inside a column
-($1/S$), and all others take 2. (A token and itself are a pair of both kinds, and $d(i, i) = 0$.) Beside the distance stands
-what it costs: the pairs of tokens for which a block computes scores.
+with $T$ frames of $S$ tokens, $N = TS$. In `framewise` most pairs take 2 steps. Pairs inside a frame ($1/T$ of all
+pairs) take one step less, and so do pairs inside a column, which is one position in all frames ($1/S$ of all pairs). A
+token and itself are a pair of both kinds, and indeed $d(i, i) = 2 - 1 - 1 = 0$. We compare the distance with its cost,
+the number of pairs of tokens for which a block computes scores.
 """
 
 # %%
@@ -289,18 +291,18 @@ plt.show()
 
 # %% [markdown]
 r"""
-`perframe` isn't in the picture: its distance is infinite. A distance of 2 is no problem by itself, in a network of a dozen
-blocks. The problem is *who stands on the way*. Think of a digit that moves: in frame 2 it is at one place, in frame 5 at
-another. With joint attention the patch of frame 5 looks at the patch of frame 2. Query and key both belong to the digit.
-With frames and time in turn, the information takes two steps through a third patch: the old place in frame 5, or the new
-place in frame 2. That patch shows only background. It has to know that it should pass on something about a digit that it
-doesn't show.
+`perframe` isn't in the picture: its distance is infinite. A distance of 2 is no problem by itself, in a network of a
+dozen blocks. The problem is *which token is on the way*. Think of a digit that moves: in frame 2 it is at one place, in
+frame 5 at another. With joint attention the patch of frame 5 looks at the patch of frame 2. Query and key both belong
+to the digit. With frames and time in turn, the information takes two steps through a third patch: the old place in
+frame 5, or the new place in frame 2. That patch shows only background. It has to know that it should pass on something
+about a digit that it doesn't show.
 
 ## Can is not does
 
 With `joint` every token *can* look at every token. Does it, after training? We repeat the first experiment with the
-shipped weights `joint`. The clip is real and half noise. We disturb one patch of one frame, many times, and ask how much each
-frame of the prediction changes.
+shipped weights `joint`. The input is a real clip at noise level 0.5. We disturb one patch of one frame, many times, and
+ask how much each frame of the prediction changes.
 """
 
 # %%
@@ -347,25 +349,25 @@ print(f"the next frame changes {noticed[1] / noticed[0]:.0%} as much as the dist
 
 # %% [markdown]
 r"""
-The disturbed frame changes most, by far. The effect falls over the next few frames and then hardly any more: no frame is left
-out, however far away.
+The disturbed frame changes most, by far. The effect falls over the next few frames, and then hardly any further. Even
+the farthest frame changes.
 
 ## A U-Net beside it
 
 Before transformers, the network in a diffusion model was a [U-Net](glossary.md#u-net) ([Ronneberger et al.
-2015](references.md#ronneberger-2015); for clips [Ho, Salimans et al. 2022](references.md#ho-salimans-2022)). It is made of
-[convolutions](glossary.md#convolution). One with a kernel of 3 sees one step to each side, so $n$ of them in a row see $n$
-steps. On the way the picture is halved. After the first halving a convolution counts double, after the second four times. A
-layer that halves has the [stride](glossary.md#stride) $s = 2$, any other $s = 1$. So with layers $l$ from the first to the
-last,
+2015](references.md#ronneberger-2015); for clips [Ho, Salimans et al. 2022](references.md#ho-salimans-2022)). It is made
+of [convolutions](glossary.md#convolution). A convolution with a kernel of 3 sees one step to each side, so $n$ of them
+in a row see $n$ steps. On the way the U-Net halves height and width. After the first halving one step is two pixels,
+after the second four. A layer that halves has the [stride](glossary.md#stride) $s = 2$, any other $s = 1$. So with
+layers $l$ from the first to the last,
 
 $$\text{steps to each side} = \sum_l \;\prod_{k<l} s_k$$
 
-The article's contrast is this: a U-Net looks near, a transformer everywhere. Is that so? We train both, alike, in the world of
-[chapter 10](10_the_consistency_problem.ipynb): a ball of any colour rolls through six frames of 4 x 20 pixels. `VideoUNet`
-(a hundred lines in `minivdit/lab/lessons/unet.py`) has the transformer's interface: clip, noise levels and caption in, prediction
-out. It halves height and width twice, never the time, and its kernels are 3 x 3 x 3. We choose its channels so that both networks
-cost the same.
+The article says that a U-Net looks only near, and a transformer everywhere. Is that so? We train both in the same way,
+in the world of [chapter 10](10_the_consistency_problem.ipynb): a ball of any colour rolls through six frames of 4 x 20
+pixels. `VideoUNet` (a hundred lines in `minivdit/lab/lessons/unet.py`) has the transformer's interface: it takes a
+clip, noise levels and a caption, and returns a prediction. It halves height and width twice, but never the number of
+frames, and its kernels are 3 x 3 x 3. We choose its channels so that both networks cost the same.
 """
 
 # %%
@@ -418,14 +420,14 @@ for name, network in both.items():
 
 # %% [markdown]
 r"""
-Now the influence. We take one column of pixels as wide as a patch in one frame of the prediction, $y_{t,p}$ for frame $t$ and
-column $p$, and a random [cotangent](glossary.md#cotangent) $c$. Then we ask with one backward pass how large the gradient is at
-all inputs, by distance in time and in space:
+Now we measure the influence. In frame $t$ of the prediction we take column $p$, as wide as a patch, and call it
+$y_{t,p}$. We weight its entries with a random [cotangent](glossary.md#cotangent) $c$. One backward pass then gives the
+gradient with respect to all inputs. We sort its size by distance in time and in space:
 
 $$I(\Delta t, \Delta p) = \Big(\, \text{mean} \;\big\| \partial\, (c \cdot y_{t,\,p}) \,/\, \partial\, x_{t \pm \Delta t,\; p \pm \Delta p} \big\|^2 \Big)^{1/2}$$
 
-where $x$ is the noisy clip that goes in. The mean goes over all frames and columns, both directions and all clips. What is
-asked is how far the network *does* look, on real clips with noise.
+where $x$ is the noisy clip that goes in. The mean goes over all frames and columns, both directions and all clips. This
+measures how far the network *does* look, on real clips with noise.
 """
 
 
@@ -477,30 +479,33 @@ for name, table in reach_of.items():
 
 # %% [markdown]
 r"""
-Look at the two maps first. The U-Net's is a hill. Neighbours count, and what is farther away counts less, evenly in both
-directions; the far columns count for almost nothing. It isn't that it *can't* see them: by the formula above its
-[receptive field](glossary.md#receptive-field) covers the clip. But few ways lead from the edge to the middle, and many from
-nearby, which is so in every convolutional network ([Luo et al. 2016](references.md#luo-2016)). The transformer's own place counts
-most, too. Beyond it there is no hill. The farthest frame counts as much as the next, and a diagonal runs through the map: the
-farther in time, the farther in space. That is where a ball that rolls was, or will be.
+Look at the two maps first. In the U-Net's map, influence falls with the distance, evenly in time and in space. The far
+columns have almost none. The U-Net *could* see them: by the formula above its [receptive
+field](glossary.md#receptive-field) covers the clip. But few paths through the layers lead from a far input to an
+output, and many from a near one. This is so in every convolutional network ([Luo et al. 2016](references.md#luo-2016)).
+In the transformer, too, the own place counts most. But beyond it the influence doesn't fall with the distance. The
+farthest frame counts as much as the next, and a diagonal runs through the map: the farther in time, the farther in
+space. There a rolling ball was, or will be.
 
-Now the clips. Each of the transformer's balls keeps its colour through all frames, since all frames ask all others. The U-Net's
-balls change theirs, nearly by chance: far frames don't hear of each other. What is near, it does as well or better. Its loss is
-hardly higher, and its balls lie closer to a straight line. (With the fast ball that proves little, since it hardly rolls.)
-Neither has learnt the fast pace yet. Train both longer: which of these differences stay?
+Now look at the clips. The transformer's balls keep their colour, since every frame looks at all others. The U-Net's
+balls change theirs, nearly by chance, since far frames hardly influence each other. In what is near, the U-Net is about
+as good or better. Its loss is hardly higher, and its balls lie closer to a straight line. (With the fast ball that
+proves little, since it hardly rolls.) Neither network has learnt the fast pace yet. Train both longer: which of these
+differences stay?
 
-So the contrast holds in this world, for what must agree over a distance, and only for that. It is one small world, one seed and
-little training. Large U-Nets have attention in their smallest sizes, for the very reason that you see here
+So in this world the article is right about what must agree over a distance, and only about that. It is one small world,
+one seed and little training. Large U-Nets have attention in their smallest sizes, for the very reason that you see here
 ([Ho, Salimans et al. 2022](references.md#ho-salimans-2022)).
 
 ## Where does it look?
 
-The weights of attention aren't kept anywhere; the tiled form never has them all. So we record what goes into each attention,
-and compute the weights again, from the same normalised queries and keys, rotated by their positions:
+The library doesn't keep the weights of attention. The tiled form ([chapter 5](05_attention.ipynb)) never even has all
+of them. So we record the input of each attention, and compute the weights again, from the same normalised queries and
+keys, rotated by their positions:
 
 $$A = \text{softmax}\!\Big( \frac{Q K^\top}{\sqrt d} \Big), \qquad \text{seen} = A\,V$$
 
-**Claim.** They are the right ones: multiplied with the values they give what the library gives.
+**Claim.** These are the right weights: multiplied with the values they give what the library gives.
 """
 
 
@@ -541,8 +546,8 @@ print("blocks, heads, queries, keys:", weights.shape)
 
 # %% [markdown]
 r"""
-First one token: the patch on the digit in a middle frame. Above, the clip (clean, though the network saw it half noisy);
-below, for every block, where this patch looks, the mean of all heads.
+First we take one token, the patch on the digit in a middle frame. The top row shows the clip without the noise that the
+network saw. Below it, a row for each block shows where this patch looks, as the mean of all heads.
 """
 
 # %%
@@ -564,9 +569,9 @@ plt.show()
 
 # %% [markdown]
 r"""
-One token proves nothing, so we average over all. How much of its attention does a token spend how many frames away? And how
-much goes to *another place in another frame*, where frames and time in turn have no direct link? Beside it stands what an
-indifferent attention would give, which looks at all tokens equally.
+One token proves nothing, so we average over all. How much of its attention does a token spend how many frames away? And
+how much goes to *another place in another frame*, where frames and time in turn have no direct link? We compare this
+with *indifferent* attention, which looks at all tokens equally.
 """
 
 # %%
@@ -597,21 +602,22 @@ print("share to another place in another frame:", ", ".join(f"{share:.0%}" for s
 
 # %% [markdown]
 r"""
-In every block, the links that only joint attention has get *less* weight than an indifferent attention would give them. Most
-tokens are at another place in another frame, so chance alone would send most of the attention there. The trained network
-prefers its own frame and its own column. Yet a good part of the weight still goes over these links. The picture of one token
-shows, in some blocks, where to: the digit's places in other frames.
+In every block, the links that only joint attention has get *less* weight than an indifferent attention would give them.
+Most tokens are at another place in another frame, so chance alone would send most of the attention there. The trained
+network prefers its own frame and its own column. Yet a good part of the weight still goes over these links. In some
+blocks, the picture of one token shows where they lead: to the digit's places in other frames.
 
-Two warnings. A weight isn't an effect: what is looked at may be thrown away later. The disturbance above is nearer to the
-effect. And a network that uses a link might do as well without it. To know, one has to train networks with and without the link
-alike, with several seeds. That is [chapter 10](10_the_consistency_problem.ipynb), and `minivdit compare`.
+Two warnings. A weight isn't an effect: a later layer may ignore what was looked at. The disturbance above is nearer to
+the effect. And a network that uses a link might do as well without it. To know, one has to train networks with and
+without the link alike, with several seeds. That is [chapter 10](10_the_consistency_problem.ipynb), and `minivdit
+compare`.
 
 ## Side by side: the explorer
 
-Three networks ship with the package: `joint`, `framewise` and `perframe`. They had the same data, the same number of steps and
-the same first weights, and differ only in their pattern. Each draws a clip from the same caption and noise, and is recorded while
-it does. A patch on the digit is marked. The picture shows where it looks, some way from noise to clip. Hatched is what a pattern
-forbids.
+Three networks ship with the package: `joint`, `framewise` and `perframe`. They had the same data, the same number of
+steps and the same first weights, and differ only in their pattern. Each draws a clip from the same caption and noise,
+and is recorded while it does. A patch on the digit is marked. The picture shows where it looks, at one step between
+noise and clip. The hatched patches are those that a pattern forbids.
 """
 
 # %%
@@ -620,19 +626,20 @@ explorer.picture()
 
 # %% [markdown]
 r"""
-With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is open in
-other frames, and soon the digit isn't there any more. With `perframe` no other frame is open. Each frame draws its own digit at
-its own place. The number under a frame is its share of the attention. That is one patch and one moment. For all others, put
-`explorer` alone in a cell. A page opens in the notebook, on which you click a patch and choose block, head and step.
-(`minivdit explore "a 3 moving right"` writes the same page to a file.)
+With `joint` the bright patches follow the digit from frame to frame. With `framewise` only the patch's own column is
+open in other frames, and soon the digit isn't there any more. With `perframe` no other frame is open. Each frame draws
+its own digit at its own place. The number under a frame is its share of the attention. This is one patch and one step.
+To see the others, put `explorer` alone in a cell. A page opens in the notebook, on which you click a patch and choose
+block, head and step. (`minivdit explore "a 3 moving right"` writes the same page to a file.)
 
 ## Exercises
 
 Worked solutions are in [solutions/11_joint_attention](solutions/11_joint_attention.ipynb).
 
-**1. Sliding windows.** Boxes have borders: two neighbours on either side of one don't see each other. In a *sliding* window each
-token is the middle of its own box. For a `grid` (T, H, W) of tokens, ordered t, y, x: the boolean matrix (N, N) of who looks
-at whom, if a token sees all that are at most `far` = (t, y, x) steps away along each axis.
+**1. Sliding windows.** Boxes have borders, and two neighbours on either side of a border don't see each other. In a
+*sliding* window each token is the middle of its own box: it looks at all tokens that are at most `far` = (t, y, x)
+steps away along each axis. `grid` (T, H, W) has N tokens in the order t, y, x. Return the boolean matrix (N, N), whose
+entry [i, j] is True if i looks at j.
 """
 
 
@@ -645,9 +652,10 @@ check.ch11_sliding(sliding_links)
 
 # %% [markdown]
 r"""
-**2. How many blocks?** A network repeats a cycle of blocks for ever. From the boolean matrices (N, N) of one cycle, first block
-first, entry [i, j]: i looks at j; a token also keeps what it has (the residual path). After how many *blocks*, counted singly, has
-every token heard from every token? 0 for a single token; `math.inf` if that never happens.
+**2. How many blocks?** A network repeats a cycle of blocks for ever. `cycle` is a list of boolean matrices (N, N), one
+for each block of the cycle, the first block first. Entry [i, j] is True if i looks at j. A token also keeps what it has
+(the residual path). After how many *blocks*, not cycles, has every token heard from every token? Return 0 for a single
+token, and `math.inf` if it never happens.
 """
 
 
@@ -660,9 +668,9 @@ check.ch11_blocks(blocks_until_all)
 
 # %% [markdown]
 r"""
-**3. Average attention distance.** `step` (N, N) is boolean: entry [i, j] is true if i looks at j in at least one of the blocks,
-and every token looks at itself. Return the mean of $d(i, j)$ over all ordered pairs, those of a token and itself included, or
-`math.inf` if there is a pair without a way.
+**3. Average attention distance.** `step` (N, N) is boolean: entry [i, j] is true if i looks at j in at least one of the
+blocks, and every token looks at itself. Return the mean of $d(i, j)$ over all ordered pairs, those of a token and
+itself included, or `math.inf` if there is a pair of which one token never reaches the other.
 """
 
 
@@ -675,9 +683,9 @@ check.ch11_distance(average_distance)
 
 # %% [markdown]
 r"""
-**4. Near and far.** From attention weights (N, N), queries down, and `frame` (N,), the frame of each token: how much of
-its attention a token spends, on average, d frames away, in either direction, for d = 0, 1, ... up to the last frame number.
-The entries add up to 1.
+**4. Near and far.** `weights` (N, N) are attention weights, with a row for each query. `frame` (N,) is the number of
+each token's frame. How much of its attention does a token spend, on average, on tokens that are d frames away, in
+either direction? Return the share for d = 0, 1, ... up to the last frame number. The shares add up to 1.
 """
 
 
@@ -690,20 +698,21 @@ check.ch11_spent(spent_by_distance)
 
 # %% [markdown]
 r"""
-**5. Change the noise.** (No check.) *Can is not does* used a noise level of 0.5. Write down first: at which level will far frames
-matter more, at 0.1 or at 0.9? Then run that cell's experiment at several levels. What does the clip tell a frame about itself, at
-each of them?
+**5. Change the noise.** (No check.) *Can is not does* used a noise level of 0.5. Write down first: at which level will
+far frames matter more, at 0.1 or at 0.9? Then run that cell's experiment at several levels. How much does a frame show
+of itself at each of them?
 
-**6. The cheapest detour.** (Open.) In two blocks, every token shall be able to reach every token. How few scores must a token
-compute? Find a bound for N tokens, and a pattern that meets it. Which tokens would you put into one group, for digits that move?
+**6. The cheapest detour.** (Open.) In two blocks, every token shall be able to reach every token. What is the least
+number of scores that a token must compute in both blocks together? Find a bound for N tokens, and a pattern that meets
+it. Which tokens would you put into one group, for digits that move?
 
 ## In practice
 
 - **Frames and time in turn**: **Latte** ([Ma et al. 2024](references.md#ma-2024)) and the first versions of **Open-Sora**
   ([Zheng et al. 2024](references.md#zheng-2024)).
-- **Joint**: **CogVideoX** gives as its reason the detour of this chapter: a thing that moves far between frames has no
-  direct link in turn ([Yang et al. 2024](references.md#yang-2024)). **HunyuanVideo** is joint, too
-  ([Kong et al. 2024](references.md#kong-2024)).
+- **Joint**: **CogVideoX** gives as its reason the detour of this chapter: with frames and time in turn, a thing that
+  moves far between frames has no direct link ([Yang et al. 2024](references.md#yang-2024)). **HunyuanVideo** is joint,
+  too ([Kong et al. 2024](references.md#kong-2024)).
 - **Skips**: **Open-Sora Plan** argues with the average attention distance for every k-th token
   ([Lin et al. 2024](references.md#lin-2024)).
 

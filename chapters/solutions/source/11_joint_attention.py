@@ -18,7 +18,8 @@ from minivdit.lab.lessons import check, size
 
 # %% [markdown]
 r"""
-**1. Sliding windows.** The distance of two tokens along each axis, compared with what is allowed. All three have to be near.
+**1. Sliding windows.** Compare the distance of two tokens along each axis with what is allowed. They must be near along
+all three axes.
 """
 
 
@@ -33,8 +34,8 @@ check.ch11_sliding(sliding_links)
 
 # %% [markdown]
 r"""
-**2. How many blocks?** The later block stands on the left: i looks at someone who had been reached before. If a whole cycle
-brings nothing new, no later one will.
+**2. How many blocks?** In the matrix product the later block stands on the left: i looks at a token that had been
+reached before. If a whole cycle brings nothing new, no later cycle will.
 """
 
 
@@ -56,8 +57,8 @@ check.ch11_blocks(blocks_until_all)
 
 # %% [markdown]
 r"""
-**3. Average attention distance.** In each round the pairs that are new are one step further. A round with no new pair, while
-some are still missing, will never find them.
+**3. Average attention distance.** The new pairs of each round are one step further apart than those of the round
+before. If a round brings no new pair while some are missing, no later round will.
 """
 
 
@@ -92,8 +93,8 @@ check.ch11_spent(spent_by_distance)
 
 # %% [markdown]
 r"""
-**5. Change the noise.** The experiment of the chapter at three levels, with a middle frame disturbed in all its patches one after
-the other.
+**5. Change the noise.** We repeat the experiment of the chapter at three levels, and disturb all patches of a middle
+frame, one after the other.
 """
 
 # %%
@@ -134,10 +135,11 @@ The more noise, the more the other frames matter. At a low level a frame shows n
 nobody. At a high level it shows almost nothing. What can be known then lies in the other frames: sixteen noisy pictures of one
 digit together say more than one. There the curve is nearly flat, so far frames help as much as near ones.
 
-**6. The cheapest detour.** Say every token looks at $a$ tokens in the first block and at $b$ in the second. Then at most $ab$
-tokens reach it, so $ab \ge N$ is needed, and $a + b$ is smallest for $a = b = \sqrt N$. Two blocks need at least $2\sqrt N$ scores for
-each token, where `joint` needs $N$ in each block. The bound is met by numbering the tokens and writing them into a square table of
-$\sqrt N$ rows: attention in rows, then in columns. `framewise` is of this kind, with $T$ columns and $S$ rows, and meets the bound
-only where $T = S$. `skip` with $k = \sqrt N$ meets it too. *Which* tokens share a group is free. For digits that move you'd like
-groups that follow the motion, but it isn't known beforehand, and differs from digit to digit. That is what speaks for `joint`.
+**6. The cheapest detour.** Say every token looks at $a$ tokens in the first block and at $b$ in the second. Then at
+most $ab$ tokens reach it, so $ab \ge N$ is needed, and $a + b$ is smallest for $a = b = \sqrt N$. Two blocks need at
+least $2\sqrt N$ scores for each token, where `joint` needs $N$ in each block. A pattern that meets the bound: write the
+tokens into a square table of $\sqrt N$ rows, and use attention in rows, then in columns. `framewise` is of this kind,
+with $T$ rows of $S$ tokens, and meets the bound only where $T = S$. `skip` with $k = \sqrt N$ meets it too. *Which*
+tokens share a group is free. For digits that move you'd like groups that follow the motion. But the motion isn't known
+beforehand, and differs from digit to digit. This is a reason for `joint`.
 """
