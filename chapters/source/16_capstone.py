@@ -10,7 +10,7 @@ Predict what the training will cost and reach. Train it, draw, measure, save and
 **You'll learn:** in which order the parts of a text-to-video system are built, and why the judge comes before the network. Why you
 write your forecast down before you look. What changes, and what doesn't, when the world is your own.
 
-**You need:** the chapters before. Each step names the one it comes from.
+**You need:** the chapters before. Each step names the chapter that explains it.
 
 ![Ten steps from a world of one's own to weights with a card](pictures/16.svg)
 """
@@ -52,8 +52,8 @@ generator = np.random.default_rng(0)
 r"""
 ## 1. A world, small enough to own
 
-Our world has a black canvas, four shapes and four motions. It uses nothing of the library's digits. All has to fit into three
-minutes on a laptop, training included. So a clip is very small: 16 x 16 pixels, 8 frames.
+Our world has a black canvas, four shapes and four motions. It doesn't use the library's digits. The whole notebook,
+training included, should run in three minutes on a laptop. So a clip is very small: 16 x 16 pixels, 8 frames.
 
 A shape is a few straight strokes of a pen. **Claim.** The ink of a pixel depends only on its distance to the nearest stroke. For a
 pixel at $p$ and a stroke from $a$ to $b$ that distance is
@@ -110,12 +110,13 @@ for strokes in STROKES.values():
 
 # %% [markdown]
 r"""
-Then motion. A shape that `falls` is at $y_t = y_0 + g t^2 / 2$: slow at first, then faster. The library's digits can't do that. The other
-motions have constant speed. Each law is a table (T, 2) of where a shape is at each time, relative to its start.
+Next come the motions. A shape that `falls` is at $y_t = y_0 + g t^2 / 2$: slow at first, then faster. (The library's
+digits don't accelerate.) The other motions have constant speed. Each motion is a *law*: a table (T, 2) that says where
+a shape is at each time, relative to its start.
 
-And language: *a*, a shape, a motion. Four pairs are [held out](glossary.md#held-out) of training, each shape once and each motion once.
-So we can ask later whether a triangle falls, though no triangle ever fell in training. [Chapter 8](08_text_guidance.ipynb) says why this is
-worth asking.
+A caption is *a*, a shape and a motion. Four pairs of shape and motion are [held out](glossary.md#held-out) of training,
+each shape once and each motion once. So later we can ask for "a triangle falls", although no triangle fell in training.
+[Chapter 8](08_text_guidance.ipynb) says why this is worth asking.
 """
 
 # %%
@@ -173,20 +174,21 @@ show(every_pair.video, captions=every_pair.captions, columns=8, factor=3)
 
 # %% [markdown]
 r"""
-The tokenizer is the library's, with other words ([chapter 8](08_text_guidance.ipynb)). Look at the clips now. A mistake in them would be
-learnt like everything else.
+The tokenizer is the library's, with other words ([chapter 8](08_text_guidance.ipynb)). Look at the clips now. If they
+contain a mistake, the network will learn it.
 
 ## 2. The judge comes first
 
-Decide how to measure a clip *before* you have clips that you are proud of. **Claim.** In our world everything that a caption says can
-be read off a clip, without any training.
+Decide how to measure clips *before* you have drawn any. **Claim.** In our world everything that a caption says can be
+measured in a clip, without any training.
 
-*Where?* The library's tracker finds the shape in each frame. *Which motion?* The law that fits best, wherever the shape started. For
-places $p_t$ and a law $l_t$ the misfit is
+*Where is the shape?* The library's tracker finds it in each frame. *Which motion is it?* We take the law that fits
+best, wherever the shape started. For places $p_t$ and a law $l_t$ the misfit is
 
 $$\min_a\ \sqrt{\frac{1}{T} \sum_t \| p_t - a - l_t \|^2}.$$
 
-The sum of squares is smallest where $a$ is the mean of $p_t - l_t$. So the code centres both, or subtracts that mean.
+The sum of squares is smallest where $a$ is the mean of $p_t - l_t$. So `misses_by_loops` subtracts that mean. `misses`
+subtracts the means of places and laws instead, which gives the same.
 """
 
 
@@ -219,8 +221,9 @@ assert np.allclose(misses_by_loops(places), misses(places))
 
 # %% [markdown]
 r"""
-*Which shape?* That of the known drawing most like it. Chapter 2's judge was a network; with four shapes, comparing is enough. *Does it
-stay itself?* The mean correlation of each frame with the first.
+*Which shape is it?* We compare it with known drawings, and take the shape of the most similar one. (Chapter 2's judge
+was a network. For four shapes, comparing is enough.) *Does it stay the same?* `steady` is the mean correlation of the
+other frames with the first.
 """
 
 # %%
@@ -276,15 +279,17 @@ assert ceiling["prompt"].mean() > 0.95  # a judge that can't read real clips can
 
 # %% [markdown]
 r"""
-Compare the rows. Real clips are the [ceiling](glossary.md#ceiling-and-floor), and they pass nearly everything. Each kind of spoilt clip
-fails in its own column. With captions dealt out at random about one shape in four is right, one motion in four, and one prompt in
-sixteen. If a judge can't tell these rows apart, don't use it. (`minivdit evaluate` makes the same table for digits.)
+Compare the rows. Real clips are the [ceiling](glossary.md#ceiling-and-floor), and they pass nearly everything. Each
+kind of spoilt clip fails in other columns. If each clip is judged by a caption chosen at random, about one shape in
+four is right, one motion in four, and one prompt in sixteen. If a judge can't tell these rows apart, don't use it.
+(`minivdit evaluate` makes the same table for digits.)
 
 ## 3. What the network will see
 
-Large systems begin with an [autoencoder](glossary.md#autoencoder), to have few tokens ([chapter 9](09_latent_diffusion.ipynb)). For 256
-pixels [patches](glossary.md#patch) are enough ([chapter 6](06_patches_and_positions.ipynb)). So we take pixels, scaled to mean 0 and
-standard deviation 1. How large should a patch be? Ask what it costs, before anything runs ([chapter 12](12_the_bill.ipynb)).
+Large systems begin with an [autoencoder](glossary.md#autoencoder), to have few tokens ([chapter
+9](09_latent_diffusion.ipynb)). For 256 pixels [patches](glossary.md#patch) are enough ([chapter
+6](06_patches_and_positions.ipynb)). So we take pixels, scaled to mean 0 and standard deviation 1. How large should a
+patch be? We compute what each size costs, before anything runs ([chapter 12](12_the_bill.ipynb)).
 """
 
 
@@ -340,13 +345,14 @@ for patch in ((1, 2, 2), (1, 4, 4), (2, 4, 4), (1, 8, 8)):
 
 # %% [markdown]
 r"""
-We take (1, 4, 4). A shape spans two or three patches each way. Each frame keeps a [noise level](glossary.md#noise-level) of its own. And
-a step is cheap. (2, 4, 4) costs half as much and is a fair choice, too.
+We take (1, 4, 4). A shape spans two or three patches in each direction. Each frame keeps a [noise
+level](glossary.md#noise-level) of its own. And a step is cheap. (2, 4, 4) costs half as much and would be a good
+choice, too.
 
 ## 4. Which pattern?
 
-What does an [attention pattern](glossary.md#attention-pattern) cost, and how far apart does it leave two tokens ([chapter
-11](11_joint_attention.ipynb))?
+What does an [attention pattern](glossary.md#attention-pattern) cost, and what is its [average attention
+distance](glossary.md#average-attention-distance) ([chapter 11](11_joint_attention.ipynb))?
 """
 
 # %%
@@ -360,19 +366,20 @@ print(cost)
 
 # %% [markdown]
 r"""
-Scores are the smaller part of this bill, so a cheaper pattern saves little. We take `joint`. With 100 times as many tokens the table
-would say something else.
+Scores are a small part of this cost, so a cheaper pattern saves little. We take `joint`. With 100 times as many tokens,
+scores would be the largest part.
 
 ## 5. A forecast, in writing
 
-From the FLOPs and the machine's speed follows a time:
+The FLOPs and the machine's speed give a time:
 
 $$\text{seconds} = \frac{\text{steps} \cdot \text{FLOPs of a step}}{\text{share} \cdot \text{speed of matrix products}}.$$
 
-A training reaches only a share of that speed. The library expects a quarter.
+A training reaches only a share of that speed. The library assumes a quarter.
 
-And how good will the clips be? Write it down *now*. Later, any result will seem reasonable to you. Our numbers come from a trial with
-another seed and fewer steps. Your first forecast will be a guess, and wrong. That is how you learn what to expect.
+And how good will the clips be? Write it down *now*. Later, any result will seem reasonable to you. Our numbers come
+from a trial with another seed and fewer steps. Your first forecast will be a guess, and it will probably be wrong. By
+comparing forecasts with results you learn what to expect.
 """
 
 # %%
@@ -396,16 +403,18 @@ for name, value in forecast.items():
 r"""
 ## 6. Training
 
-We use the library's task, since what it does to a batch doesn't depend on the world. It draws noise levels, mixes clips with noise, and
-compares velocities ([chapter 3](03_adding_noise.ipynb)). With clip $x_0$, noise $\varepsilon$, level $t$ and caption $c$ the loss is
+We use the library's `TransformerTask`, because what it does with a batch doesn't depend on the world. It draws noise
+levels, mixes clips with noise, and compares velocities ([chapter 3](03_adding_noise.ipynb)). With clip $x_0$, noise
+$\varepsilon$, level $t$ and caption $c$ the loss is
 
 $$\mathbb{E}\ \bigl\| v_\theta\bigl((1 - t)\, x_0 + t\, \varepsilon,\ t,\ c\bigr) - (\varepsilon - x_0) \bigr\|^2.$$
 
-In a part of the clips the first or last frames are given, at level 0. So the network can also continue a picture.
+In some of the clips a few frames are given, at level 0. So the network also learns to continue a picture.
 
-**Claim.** Training is six lines. We write them out and compare them with the library's `Run` for three steps. (`MuonAdamW` uses
-[Muon](glossary.md#muon) for the matrices of the blocks, with the rate `matrix_learning_rate`, and AdamW for all else. Muon makes the
-momentum of a matrix orthogonal, so that every direction moves equally far: [Jordan 2024](references.md#jordan-2024).)
+**Claim.** A training step takes six lines. We write them out and compare them with the library's `Run` for three steps.
+(`MuonAdamW` uses [Muon](glossary.md#muon) for the matrices of the blocks, with the rate `matrix_learning_rate`, and
+AdamW for all else. Muon makes the momentum of a matrix orthogonal, so that every direction moves equally far: [Jordan
+2024](references.md#jordan-2024).)
 """
 
 # %%
@@ -438,9 +447,10 @@ print(f"the same after 3 steps; {by_hand.model.parameter_count():,} weights, pre
 
 # %% [markdown]
 r"""
-`Run` adds speed and safety. It works on two halves of a batch at a time, prepares the next batch meanwhile, and saves checkpoints.
-(`examples/train_in_one_page.py` is a whole training without them.) `train` yields after every step, and we keep the error by noise
-level. A fresh network answers 0 everywhere. So its error is the variance of the target: 1 for the noise plus 1 for the pixels.
+`Run` adds speed and safety. It works on two halves of a batch at the same time, prepares the next batch meanwhile, and
+can save checkpoints. (`examples/train_in_one_page.py` is a whole training without them.) `train` yields after every
+step, and we keep the error by noise level. An untrained network of this kind predicts 0 everywhere. So its error is the
+mean square of the target $\varepsilon - x_0$: 1 for the noise plus 1 for the pixels.
 """
 
 # %%
@@ -483,12 +493,13 @@ run.use_average()  # from here on
 
 # %% [markdown]
 r"""
-The error at each noise level falls towards a bound of its own ([chapter 4](04_removing_noise.ipynb)). Near pure noise, nobody can know
-where the shape starts. Near level 0, nobody can tell faint noise from the pen's edge. The network learns most in between.
+The error at each noise level falls towards a bound of its own ([chapter 4](04_removing_noise.ipynb)). Near pure noise,
+the input doesn't show where the shape starts. Near level 0, weak noise looks like the soft edge of a stroke. The
+network learns most in between.
 
-The loss on held-out pairs is an honest number, but it doesn't say whether a triangle falls. To see that, we draw. (The [moving
-average](glossary.md#exponential-moving-average) of the weights differs little from the last weights here, because the learning rate is
-almost 0 at the end.)
+The loss on held-out pairs comes from data that the network hasn't seen. But it doesn't say whether a triangle that is
+asked to fall does fall. To see that, we draw. (The [moving average](glossary.md#exponential-moving-average) of the
+weights differs little from the last weights here, because the learning rate is almost 0 at the end.)
 
 ## 7. Drawing
 
@@ -546,8 +557,8 @@ show(
 
 # %% [markdown]
 r"""
-These are the first drawings of this network, one of each pair, none picked. A star marks pairs that were held out. Here are some of
-them frame by frame. Look at a shape's outline: does it stay the same from left to right?
+These are the first drawings of this network: one of each pair, and we picked none. A star marks pairs that were held
+out. Here are some of them frame by frame. **What to look at:** does a shape's outline stay the same from left to right?
 """
 
 # %%
@@ -561,8 +572,9 @@ plt.show()
 r"""
 ## 8. What is it worth?
 
-A few good pictures persuade too easily, so we count. It is the same judge and the same table, for several guidance scales, with shown
-and held-out pairs apart. At scale 0 the caption has no influence. So this row says what *this* network gets by chance.
+A few good pictures persuade too easily, so we count. We use the same judge and the same table, for several guidance
+scales, with separate rows for shown and held-out pairs. At scale 0 the caption has no influence. So these rows say what
+*this* network gets by chance.
 """
 
 # %%
@@ -580,13 +592,13 @@ show_marks("other captions (floor)", floors["other captions"])
 
 # %% [markdown]
 r"""
-A column at its ceiling can't compare two models any more: both would get 1. Then look for a measure with room left. Here these are
-`steady`, whether a shape stays the same, and `miss`, how closely it follows the law. They see what you see in the strips: a
-stroke that grows thicker, a ring that opens. A large guidance scale makes both worse.
+A column at its ceiling can't compare two models any more, because both would get 1. Then use a measure that isn't at
+its ceiling. Here there are two: `steady`, whether a shape stays the same, and `miss`, how closely it follows the law.
+They show what you see in the strips: a stroke becomes thicker, a ring opens. Scale 4 makes both worse than scale 2.
 
-Two things are in no column. Does the network use its whole world? Shapes that fall should start anywhere from left to right, and
-guidance is known to reduce variety. And does the network know gravity, or only that things go down? Fit a parabola to the heights:
-its curvature is the acceleration.
+Two questions are answered by no column. Does the network draw all the variety of its world? Shapes that fall should
+start anywhere from left to right, and guidance is known to reduce variety. And does the network know gravity, or only
+that things go down? We fit a parabola to the heights. Twice its coefficient of $t^2$ is the acceleration.
 """
 
 
@@ -614,13 +626,14 @@ for name, video in (("real", real.video), *((f"scale {scale:g}", clips[scale]) f
 
 # %% [markdown]
 r"""
-Shapes that fall accelerate, and shapes that rise don't. The network has learnt both from clips alone. A large guidance scale
-exaggerates the acceleration. But don't conclude too much: the network has seen *this* gravity at *these* heights. Whether it has
-learnt a law or a habit takes another experiment (a project below).
+Shapes that fall accelerate, and shapes that rise don't. The network has learnt both from clips alone. A large guidance
+scale exaggerates the acceleration. But don't conclude too much, because the network has seen *this* gravity at *these*
+heights. To know whether it has learnt a law or only a habit, you need another experiment (a project below).
 
-The spread is smaller than in real clips, at scale 1 as well. So guidance isn't the reason. The network prefers the middle. Every
-single clip may be right while the *set* of clips is wrong. The marks above can't see that, since each looks at one clip at a time. A
-measure of sets can, such as this standard deviation, or the Fréchet distance of `minivdit evaluate`.
+The spread is smaller than in real clips, at scale 1 as well. So guidance isn't the reason. The network prefers the
+middle. Every single clip may be right while the *set* of clips is wrong. The measures in the table don't show this,
+because each looks at one clip at a time. A measure of the whole set shows it, such as this standard deviation, or the
+Fréchet distance of `minivdit evaluate`.
 
 Now compare with the forecast:
 """
@@ -639,8 +652,8 @@ for name, value in outcome.items():
 
 # %% [markdown]
 r"""
-(These are processor seconds. Seconds on the clock also depend on what else the machine is doing. Matrices as small as ours reach less
-than the usual share of the speed.)
+(These are processor seconds. Seconds on the clock also depend on what else the machine is doing. The training took
+longer than predicted, because matrices as small as ours reach less than the usual share of the speed.)
 
 The network has one more ability, since some frames were given in training: it can continue a picture. The matrix of levels then has
 zeros in its first column ([chapter 14](14_every_ability.ipynb)). The pictures are first frames of real clips that it has never seen:
@@ -658,9 +671,9 @@ show(continued, captions=[f"a {' '.join(pair)}" for pair in asked], columns=8, f
 r"""
 ## 9. Save it, and say what it is
 
-A file of weights needs more than arrays: the words, the sizes and the diffusion process belong to it. The format safetensors holds no
-code, so a file from a stranger can't run any. Half precision halves the file. **Claim.** The loaded weights are the saved ones, rounded
-once.
+A file of weights needs more than arrays. It also needs the words, the sizes and the diffusion process. The format
+safetensors holds no code, so loading a file from a stranger runs none. Half precision halves the size of the file.
+**Claim.** The loaded weights are the saved ones, rounded once.
 """
 
 # %%
@@ -690,9 +703,9 @@ print(f"{path.stat().st_size / 1e6:.2f} MB; clips differ by {np.abs(again - draw
 
 # %% [markdown]
 r"""
-A [model card](glossary.md#model-card) says what a model has seen, what it can do, and what it can't. For the library's own models
-`minivdit card` writes it. It refuses ours, and that is right: a card about digits would be false. So we write our own, with every number
-computed:
+A [model card](glossary.md#model-card) says what a model has seen, what it can do, and what it can't. For the library's
+own models `minivdit card` writes it. It refuses ours, and this is right, because a card about digits would be false. So
+we write our own card, and compute every number in it:
 """
 
 # %%
@@ -720,12 +733,13 @@ folder.cleanup()
 
 # %% [markdown]
 r"""
-*Judge and data by the same hand* belongs on the card, because nobody else has checked either.
+"Judge and data by the same hand" means that the same person made both. It belongs on the card, because nobody else has
+checked either of them.
 
 ## 10. Larger: a plan
 
-What would a larger world cost? The same function tells. In each row below the number of steps is a guess, and the rest is arithmetic.
-The last column assumes an accelerator that really reaches 100 TFLOP/s.
+What would a larger world cost? The same function tells us. In each row below the number of steps is a guess, and the
+rest is computed from it. The last column assumes an accelerator that really reaches 100 TFLOP/s.
 """
 
 # %%
@@ -752,35 +766,38 @@ print(f"in the last row frame and time in turn would cost {turns.training_flops 
 
 # %% [markdown]
 r"""
-One rule saves weeks: change *one* thing at a time, from the smallest setting that works, and keep the judge. If the second row fails,
-you want to know whether the canvas, the words or the network is the reason.
+One rule saves weeks: begin with the smallest setting that works, change *one* thing at a time, and keep the judge. If
+you go to the second row in one step and it fails, you don't know whether the canvas, the words or the network is the
+reason.
 
 ### Projects
 
-Each has a number that decides it. Write your forecast first. Run at least three seeds before you say *better*.
+The last column names the measure that decides each project. Write your forecast first. Run at least three seeds before
+you say *better*.
 
 | size | idea | how to know |
 |---|---|---|
 | an hour | patches (2, 4, 4), or width 32: how cheap can it get? | `steady` and `miss` at equal FLOPs, not equal steps |
 | an hour | `frame`, `time` in turn instead of `joint` | `steady` and `miss`, seed by seed and on the way, as in [chapter 10](10_the_consistency_problem.ipynb) |
-| an hour | why is the spread too small: drawing steps, sampler, or too short a training? | the spread, one of the three changed at a time |
+| an hour | why is the spread too small: drawing steps, sampler, or too short a training? | the spread, if you change one of the three at a time |
 | an hour | hold out 8 pairs of 16, then 12 | held-out `prompt` against the number of pairs shown |
-| a day | law or habit? Random gravity in training, the first three frames given in the test, at values never shown | found against true gravity: slope 1 is a law, slope 0 a habit |
-| a day | two shapes, "a ring falls and a bolt rises" | prompts with each shape doing *its own* motion; the swapped ones counted apart |
-| a day | shapes that bounce, or hide behind a wall | miss *after* the bounce, identity after it reappears |
-| a day | train your own judge, by another person's code | where both judges disagree, look |
-| a week | your own 200 phone clips at 32 x 32, captions of four words: `minivdit train own --clips FOLDER` | a person who doesn't know which is which; `minivdit evaluate --clips FOLDER --nearest nearest.gif`, the nearest training clip beside every drawn one |
-| a week | 64 x 64 on latents, on a GPU | this table again, the ceiling now behind the autoencoder |
+| a day | law or habit? Random gravity in training; in the test, new values of gravity, with the first three frames given | plot found gravity against true gravity: slope 1 is a law, slope 0 a habit |
+| a day | two shapes, "a ring falls and a bolt rises" | the share of clips in which each shape does *its own* motion; count exchanged motions apart |
+| a day | shapes that bounce, or hide behind a wall | `miss` *after* the bounce; `shape` after the shape reappears |
+| a day | let another person write a judge | look at the clips on which both judges disagree |
+| a week | your own 200 phone clips at 32 x 32, captions of four words: `minivdit train own --clips FOLDER` | a person who doesn't know which clips are real; `minivdit evaluate --clips FOLDER --nearest nearest.gif` shows the nearest training clip beside every drawn one |
+| a week | 64 x 64 on latents, on a GPU | the table of section 8; the ceiling is now real clips after the autoencoder |
 
-There are four common ways to fool yourself: tune on the test prompts, show the best of many clips, use a judge that has seen the
-training clips, leave out the floor.
+There are four common ways to fool yourself: you tune on the test prompts, you show the best of many clips, your judge
+was trained on the same clips as the network, or you leave out the floor.
 
 ## Exercises
 
 Worked solutions are in [solutions/16_capstone](solutions/16_capstone.ipynb).
 
-**1. Loss by level.** From errors and noise levels, both (B, T), compute the mean error in each of `bins` equally wide bins of level. Frames
-at level 0 were given and don't count. Level 1 belongs to the last bin. (No bin is empty.)
+**1. Loss by level.** `error` and `level` are (B, T). Return the mean error in each of `bins` equally wide bins of the
+noise level from 0 to 1, an array (bins,). Frames at level 0 were given and don't count. Level 1 belongs to the last
+bin. (No bin is empty.)
 """
 
 
@@ -793,9 +810,10 @@ check.ch16_levels(by_level)
 
 # %% [markdown]
 r"""
-**2. How fast?** Places (B, T, 2) of clips that follow one law (T, 2) from an unknown start and at an unknown strength: the place at time t is
-`start + strength * law[t]`, plus small errors. The strengths (B,) that fit best. (With the law of `falls`, that is a clip's gravity over
-the world's.)
+**2. How fast?** `places` (B, T, 2) are from clips that follow one `law` (T, 2), each from an unknown start and with an
+unknown strength. In each clip the place at time t is `start + strength * law[t]`, plus small errors. Return the
+strengths (B,) with the least squared errors. (With the law of `falls`, the strength is the clip's gravity divided by
+the world's gravity.)
 """
 
 
@@ -808,11 +826,10 @@ check.ch16_strengths(strengths)
 
 # %% [markdown]
 r"""
-**3. The floor, exactly.** n clips were asked to show the classes `asked` (n,) and show `seen` (n,), where -1 is a clip that shows
-nothing. If the captions were dealt out anew, every order equally likely, which share would be right on average? No random
-numbers needed.
-
-Careful: a network that draws one class only has a floor, too.
+**3. The floor, exactly.** n clips were asked to show the classes `asked` (n,), and they show the classes `seen` (n,),
+where -1 stands for a clip that shows nothing. Suppose that the captions are put into a random order, every order
+equally likely. Which share of the clips is right on average? Compute it without random numbers. Be careful: a network
+that always draws the same class has a floor, too.
 """
 
 
@@ -825,8 +842,8 @@ check.ch16_floor(floor_of)
 
 # %% [markdown]
 r"""
-**4. What fits?** A forward pass of one batch takes `flops`. The machine's matrix products run at `speed` FLOP/s, of which a training reaches
-the share `share`. How many whole training steps fit into `hours`? (What a backward pass
+**4. What fits?** A forward pass of one batch takes `flops`. The machine's matrix products run at `speed` FLOP/s, and a
+training reaches the share `share` of this speed. How many whole training steps fit into `hours`? (What a backward pass
 costs: [chapter 1](01_autograd.ipynb).)
 """
 
@@ -840,32 +857,38 @@ check.ch16_steps(steps_that_fit)
 
 # %% [markdown]
 r"""
-**5. Break it.** In `judge`, leave out `& (miss.min(axis=1) < 1)`. Say first which row of the table of floors will rise, in which column,
-and to about which number. Then run the table again. Why do shuffled frames pass more often than noise?
+**5. Break it.** In `judge`, leave out `& (miss.min(axis=1) < 1)`. Say first which rows of the table of floors will
+rise, in which columns, and to about which numbers. Then compute the table again. Why does the judge accept shuffled
+frames more often than noise?
 
-**6. An open question.** Your judge and your data are by the same hand. Invent a clip that your judge marks as perfect and that nobody
-would call good. Which measure would have noticed? Add it, with its ceiling and its floors.
+**6. An open question.** The same person made your judge and your data. Invent clips that your judge marks as perfect
+and that nobody would call good. Which measure would have noticed? Add it, with its ceiling and its floors.
 
 ## In practice
 
-- **Worlds like ours** are a research tool. [Kang et al. 2024](references.md#kang-2024) trained video models of several sizes on balls
-  under simple laws. The models drew perfectly what they had seen. Larger ones did better on new combinations, but none on new
-  speeds. The authors call that case-based: a habit, not a law.
-- **Judges.** [VBench](references.md#huang-2023) divides "good" into sixteen measures and compares each with people's opinions.
-  [CogVideoX](references.md#yang-2024) reports some of them. [HunyuanVideo](references.md#kong-2024) asked people.
-- **Data** is most of the work: filter, cut, and let a model write long captions, since short ones teach little
-  ([Open-Sora](references.md#zheng-2024); [Sora](references.md#brooks-2024)).
-- **Scaling** is planned from small runs whose losses follow a line ([Kaplan et al. 2020](references.md#kaplan-2020)). Large systems are
-  trained in stages: images first, then short small clips, then long large ones.
-- **Cards** come from [Mitchell et al. 2019](references.md#mitchell-2019), who also ask for whom a model works less well.
+- **Worlds like ours** are a research tool. [Kang et al. 2024](references.md#kang-2024) trained video models of several
+  sizes on balls under simple laws. The models drew perfectly what they had seen. Larger models did better on new
+  combinations, but no model did well on new speeds. The authors call this case-based generalisation: a habit, not a
+  law.
+- **Judges.** [VBench](references.md#huang-2023) divides "good" into sixteen measures and compares each with people's
+  opinions. [CogVideoX](references.md#yang-2024) reports some of them. [HunyuanVideo](references.md#kong-2024) asked
+  people to compare clips.
+- **Data** is most of the work. Clips are filtered and cut, and a model writes long captions, because short ones teach
+  little ([Open-Sora](references.md#zheng-2024); [Sora](references.md#brooks-2024)).
+- **Scaling** is planned from small runs whose losses follow a line ([Kaplan et al. 2020](references.md#kaplan-2020)).
+  Large systems are trained in stages: images first, then short small clips, then long large ones.
+- **Model cards** were proposed by [Mitchell et al. 2019](references.md#mitchell-2019). They also ask for which people a
+  model works less well.
 
 ## Further reading
 
-- [Peebles and Xie 2023](references.md#peebles-2023): the network that you have just trained, on images, and how its quality follows its FLOPs.
+- [Peebles and Xie 2023](references.md#peebles-2023): the network that you have just trained, on images, and how its
+  quality follows its FLOPs.
 - [Srivastava et al. 2015](references.md#srivastava-2015): moving digits, a world that was invented to be measured.
-- Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/lab/evaluation/report.py`; `examples/results/tried.md`, what failed on the way.
+- Here: `minivdit/training/tasks.py` and `loop.py`; `minivdit/lab/evaluation/report.py`; `examples/results/tried.md`
+  says what failed on the way.
 
 That was the last chapter on models of your own. [Chapter 17](17_beyond_one_machine.ipynb) spreads a training over many
-machines. [Chapter 18](18_on_to_the_big_ones.ipynb) leads on to the big ones, and
-[the map](README.md#the-map) shows which chapters you have skipped.
+machines. [Chapter 18](18_on_to_the_big_ones.ipynb) leads on to large published models. In [the map](README.md#the-map)
+you can see which chapters you have skipped.
 """

@@ -12,8 +12,9 @@ from minivdit.lab.lessons import check
 
 # %% [markdown]
 r"""
-**1. Loss by level.** The bin is the whole part of level times bins, and 1 would open a bin of its own. Without leaving out what was given,
-the lowest bin would look better than it is: there is nothing to predict there.
+**1. Loss by level.** The number of the bin is the whole part of level times bins. Level 1 would get a bin of its own,
+so it is put into the last one. If given frames weren't left out, the error in the lowest bin would come out wrong,
+because their error isn't part of the loss.
 """
 
 
@@ -28,8 +29,9 @@ check.ch16_levels(by_level)
 
 # %% [markdown]
 r"""
-**2. How fast?** Centring takes the unknown start out of both sides. What is left is one unknown for each clip, and least squares gives the
-projection on the law. (First and last place alone would do without errors; with errors they throw most of the clip away.)
+**2. How fast?** Subtract the mean over time from both places and law. This removes the unknown start. What is left is
+one unknown for each clip, and least squares gives it as the projection on the law. (Without errors the first and the
+last place would be enough. With errors, they use only a small part of the clip.)
 """
 
 
@@ -44,8 +46,8 @@ check.ch16_strengths(strengths)
 
 # %% [markdown]
 r"""
-**3. The floor, exactly.** In a random order each clip gets each caption with the same chance, so compare all with all. A network that
-always draws one class is right as often as that class is asked for.
+**3. The floor, exactly.** In a random order each clip gets each caption with the same probability, so compare all clips
+with all captions. A network that always draws one class is right as often as that class is asked for.
 """
 
 
@@ -58,7 +60,8 @@ check.ch16_floor(floor_of)
 
 # %% [markdown]
 r"""
-**4. What fits?** A training step is three forward passes' worth: the backward pass has two products for each one. Whole steps only.
+**4. What fits?** A training step costs as much as three forward passes, because the backward pass has two products for
+each one of the forward pass. `int` keeps whole steps only.
 """
 
 
@@ -71,10 +74,11 @@ check.ch16_steps(steps_that_fit)
 
 # %% [markdown]
 r"""
-**5. Break it.** Without a limit on the misfit *some* law is always the nearest, even to a shape that follows none. So in the column
-`motion` two rows rise from nearly 0: "noise" to about a quarter, one of four by chance, and "frames shuffled" further. A clip of a
-shape that fell still shows places one below the other when its frames are shuffled. So the vertical laws are nearer than the
-others, and only two are left to guess from. The same with places alone, without pictures:
+**5. Break it.** Without a limit on the misfit *some* law is always the nearest, even to a shape that follows none. So
+in the column `motion` two rows rise from nearly 0. "noise" rises to about a quarter, because one of four laws is right
+by chance. "frames shuffled" rises further. If the frames of a falling shape are shuffled, its places still lie on a
+vertical line. So the two vertical laws are nearer than the others, and one of these two is right by chance. We check
+this with places alone, without pictures:
 """
 
 # %%
@@ -98,7 +102,8 @@ for name, place in places.items():
 
 # %% [markdown]
 r"""
-**6. An open question.** One example: a shape that is the same drawing in every clip. Each mark looks at one clip at a time, so all are full.
-The spread of the chapter wouldn't notice either, since it measures places. The mean distance between the looks of different clips of one
-shape would: real clips give its ceiling, copies of one clip its floor of 0.
+**6. An open question.** One example is a network that uses the same drawing of a shape in every clip. Each measure of
+the judge looks at one clip at a time, so each gives the best value. The spread of the chapter wouldn't notice it
+either, because it measures places. The mean distance between the looks of different clips of one shape would notice it.
+Real clips give its ceiling, and copies of one clip its floor of 0.
 """
