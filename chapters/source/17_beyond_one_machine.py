@@ -4,14 +4,16 @@ r"""
 
 *About 90 minutes with the exercises. Runs in under a minute.*
 
-**You'll do:** let four processes add up their gradients, first naively, then in a ring; count every byte they send; train on
-1, 2 and 4 of them, to the same bits; share out one clip, token by token, in two ways; start it all with MPI.
+**You'll do:** let four ranks add up arrays, first naively, then in a ring, and count every byte they send. Train on 1,
+2 and 4 ranks and get the same bits. Divide the tokens of one clip among ranks in two ways. Run the same functions with
+MPI.
 
-**You'll learn:** what a [rank](glossary.md#rank) is, and what it can't see; why the order of a sum changes its bits; what
-data parallel and sequence parallel training send, and what their gradients are; which of it pays, from one formula.
+**You'll learn:** what a [rank](glossary.md#rank) is, and what it can't see. Why the order of a sum changes its bits.
+What data parallel and sequence parallel training send, and what their gradients are. When more ranks pay, from one
+formula.
 
-**You need:** [chapter 2](02_layers_and_learning.ipynb), the online softmax of [chapter 5](05_attention.ipynb), and FLOPs from
-[chapter 12](12_the_bill.ipynb). MPI isn't needed: one cell uses it, and says so where it is missing.
+**You need:** [chapter 2](02_layers_and_learning.ipynb), the online softmax of [chapter 5](05_attention.ipynb), and
+FLOPs from [chapter 12](12_the_bill.ipynb). MPI isn't needed. One cell uses it, and prints a message if it is missing.
 
 ![Four ranks, each with a quarter of the work; gradients go round in a ring, tokens are exchanged for heads](pictures/17.svg)
 """
@@ -43,13 +45,13 @@ generator = np.random.default_rng(0)
 r"""
 ## Ranks and messages
 
-A cluster is many computers with a network between them. One program is started on all of them, many times. Each of these
-processes is a *[rank](glossary.md#rank)* and has a number from 0 to $N - 1$. It has memory of its own. What another rank
-knows it learns only from a *message*.
+A cluster is many computers with a network between them. One program is started on all of them, many times. Each of
+these processes is a *[rank](glossary.md#rank)* and has a number from 0 to $N - 1$. It has memory of its own. It learns
+what another rank knows only from a *message*.
 
-A notebook is one process. So here a rank is a thread that keeps to the rules: it touches only its own variables, and `send`
-copies what it sends. It also counts bytes. (Sending to oneself is free.) The base class brings `part`: which of so many
-things in a row are mine.
+A notebook is one process. So here a rank is a thread that keeps to the rules: it uses only its own variables, and
+`send` copies what it sends. `send` also counts bytes. (Sending to itself is free.) The base class has `part(n)`: which
+of n things this rank works on.
 """
 
 
@@ -78,8 +80,8 @@ def on_ranks(size, program, *inputs, kind=Rank):
 
 # %% [markdown]
 r"""
-All ranks run the same program. Their number is what makes them differ. Here each tells the next one, in a circle, which of
-ten shards it works on.
+All ranks run the same program. Only their numbers differ. Here each rank tells the next one, in a circle, which of ten
+parts (*shards*) of a batch it works on.
 """
 
 
@@ -96,9 +98,9 @@ print("\n".join(on_ranks(4, hello)))
 r"""
 ## Adding up over ranks
 
-The gradient of a batch is the sum of the gradients of its parts. So ranks work on parts, and then need one thing: each
-has an array, and all want the sum. That is *[all-reduce](glossary.md#all-reduce)*. The naive way is to send all to rank
-0, which adds and sends the sum back.
+The gradient of a batch is the sum of the gradients of its parts. So each rank works on a part. Then each has an array,
+and all need the sum of the arrays. This operation is *[all-reduce](glossary.md#all-reduce)*. In the naive way all send
+their arrays to rank 0, which adds them and sends the sum back.
 """
 
 
@@ -118,14 +120,13 @@ def add_naively(rank, x):
 
 # %% [markdown]
 r"""
-Let $V$ be the bytes of an array. Rank 0 receives $(N-1)V$ and then sends $(N-1)V$, while all others wait. With a thousand
-ranks it would handle a thousand arrays.
+Let $V$ be the bytes of an array. Rank 0 receives $(N-1)V$ and then sends $(N-1)V$, while all others wait.
 
 **The ring.** Cut each array into $N$ slices. In every round a rank sends *one slice* to the next rank and receives one
-from the rank before. In the first $N - 1$ rounds it adds what comes to its own slice, and sends that sum on in the next
-round. Then each rank has one slice of the finished sum: *[reduce-scatter](glossary.md#reduce-scatter)*. In the other $N -
-1$ rounds finished slices go round: *all-gather*. In round $t$, counted from 0, rank $r$ sends slice $(r - 1 - t) \bmod
-N$.
+from the rank before. In the first $N - 1$ rounds it adds the slice that it receives to its own, and sends this sum in
+the next round. Then each rank has one slice of the finished sum. This half is
+*[reduce-scatter](glossary.md#reduce-scatter)*. In the other $N - 1$ rounds finished slices go round the ring. This half
+is *all-gather*. In round $t$, counted from 0, rank $r$ sends slice $(r - 1 - t) \bmod N$.
 """
 
 
@@ -142,10 +143,10 @@ def add_in_a_ring(rank, x, rounds=None):
 
 # %% [markdown]
 r"""
-We watch it with arrays of ones. Then a number says how many ranks are already in it.
+We watch it with arrays of ones. Then each number says how many ranks it already contains.
 
-**What to look at.** Follow column 0 from round to round. Its sum grows while it moves down by one rank a round, and from
-the last rank to the first. Which rank finishes it? What moves on from then?
+**What to look at.** Follow column 0. Each round its largest number grows and moves to the next rank. Which rank
+finishes it?
 """
 
 # %%
@@ -162,16 +163,16 @@ plt.show()
 
 # %% [markdown]
 r"""
-After 3 rounds the diagonal is full: rank $r$ owns slice $r$ of the sum. After 6 rounds all have all.
+After 3 rounds the diagonal is full: rank $r$ owns slice $r$ of the sum. After 6 rounds every rank has every slice.
 
-**Claim.** No rank of the ring sends more than $2V$, however many there are. There are $2(N-1)$ rounds, and each sends a
-slice of $V/N$ bytes:
+**Claim.** No rank of the ring sends more than $2V$, however many there are. In each of $2(N-1)$ rounds it sends a slice
+of $V/N$ bytes:
 
 $$V_{\text{ring}} = 2\,(N-1)\,\frac{V}{N} = 2\,\frac{N-1}{N}\,V \;<\; 2V.$$
 
-And it can't be much less, whatever the method. The summands of $N - 1$ ranks have to leave them, and $N - 1$ copies of
-the sum must arrive ([Patarasuk and Yuan 2009](references.md#patarasuk-2009)). That is $2(N-1)V$ in all, or $2(N-1)V/N$
-for each of $N$. We count.
+No method sends less ([Patarasuk and Yuan 2009](references.md#patarasuk-2009)). At least $N - 1$ ranks have to send
+their array, and $N - 1$ ranks have to receive the sum. That is $2(N-1)V$ in all, or $2(N-1)V/N$ for each of $N$. We
+count.
 """
 
 # %%
@@ -203,7 +204,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-The dotted line is the formula, and the counted points lie on it.
+The counted points lie on the formula's dotted line.
 
 ## The order of a sum
 
@@ -217,21 +218,21 @@ assert (a + b) + c == 1 and a + (b + c) == 0
 
 # %% [markdown]
 r"""
-Near $10^8$ float32 numbers are 8 apart, so $b + 1$ is rounded back to $b$. In general an addition returns the number
-nearest to the true sum. Write it as $\oplus$. It is off by a factor of $1 + \delta$ with $|\delta| \le u = 2^{-24}$
-([Goldberg 1991](references.md#goldberg-1991)). Insert that twice and drop products of two $\delta$:
+Near $10^8$ float32 numbers are 8 apart, so $b + 1$ is rounded to $b$. In general an addition, written $\oplus$, returns
+the number nearest to the true sum. This is the true sum times $1 + \delta$ with $|\delta| \le u = 2^{-24}$ ([Goldberg
+1991](references.md#goldberg-1991)). Insert this twice and drop products of two $\delta$:
 
 $$(a \oplus b) \oplus c \;=\; \big((a + b)(1 + \delta_1) + c\big)(1 + \delta_2) \;\approx\; (a + b + c)(1 + \delta_2) + (a + b)\,\delta_1.$$
 
-In the other order the last term is $(b + c)\,\delta_1'$. So the two results differ by about $u$ times the larger of
-$|a+b|$ and $|b+c|$. Usually that changes the last bit. In the example $|b + c|$ is $10^8$.
+In the other order the last term is $(b + c)\,\delta_1'$. So the two results can differ by about $u$ times the larger of
+$|a+b|$ and $|b+c|$. Usually this changes the last bit. In the example $|b + c|$ is about $10^8$.
 
 The ring adds each slice in another order, and this order depends on $N$. So the same training on 2 and on 4 machines
-gives other bits. This project wants the same ones. Then a test may ask for *equal* instead of *nearly equal*, and a wrong
-term of size $10^{-6}$ is found. The way: fix the order by what is summed, not by who sums. A batch is cut into
+gives different bits. This project wants the same bits. Then a test can ask for *equal* instead of *nearly equal*, and
+finds a wrong term of size $10^{-6}$. The order must depend on what is summed, not on who sums. A batch is cut into
 *[shards](glossary.md#shard)*, as many as you like. Each rank owns a slice of the sum. It receives this slice of *every
-shard*, and adds in the order of the shards. The exchange in which everyone sends something to everyone is
-*[all-to-all](glossary.md#all-to-all)*.
+shard's gradient*, and adds in the order of the shards. The exchange in which every rank sends something to every other
+is *[all-to-all](glossary.md#all-to-all)*.
 """
 
 
@@ -262,7 +263,8 @@ def add_own_then_ring(rank, shards):
 
 # %% [markdown]
 r"""
-Twelve shards on 1 to 12 ranks. We count how many of 5,040 numbers get other bits than on one rank, and what a rank sends.
+We add twelve shards on 1 to 12 ranks. We count how many of 5,040 numbers get other bits than on one rank, and what a
+rank sends.
 """
 
 
@@ -288,14 +290,13 @@ for N in (2, 3, 4, 12):
 
 # %% [markdown]
 r"""
-No bit differs any more. What does it cost? With $S$ shards a rank has $S/N$ of them. It sends the slices of the $N - 1$
-others, $V/N$ bytes each:
+Added in order, no bit differs. What does this cost? With $S$ shards a rank has $S/N$ of them. Of each it sends $N - 1$
+slices of $V/N$ bytes:
 
 $$V_{\text{in order}} = \frac{S}{N}\,(N-1)\,\frac{V}{N} = \frac{S}{N} \cdot \frac{N-1}{N}\,V.$$
 
-With as many shards as ranks, $S = N$, that is what the first half of the ring sends. (Here nobody has the whole sum yet.
-The ring's column has both halves.) With more shards than ranks it is more, because own shards may not be added
-beforehand.
+With $S = N$ this is what the first half of the ring sends. (No rank has the whole sum yet. The ring's column has both
+halves.) With $S > N$ it is more, because a rank may not add its own shards first.
 
 ## Training on several ranks
 
@@ -304,13 +305,13 @@ size with the losses $L_s$. Then
 
 $$\nabla_\theta \Big(\frac{1}{S} \sum_{s} L_s\Big) = \frac{1}{S} \sum_{s} \nabla_\theta L_s.$$
 
-Each rank computes the gradients of its shards, the sum is exchanged, and all make the same step. Nobody sends data: each
-rank draws its own shards from the step's number.
+Each rank computes the gradients of its shards, all get the sum, and all make the same step. No rank sends data: each
+makes its own shards, with a seed from the numbers of step and shard.
 
-**ZeRO.** Adam keeps two averages for each weight. In plain data parallel training every rank keeps all of them, and all
-compute the same. That is waste: let each rank keep and update only its slice, and then gather the weights. This is stage
-1 of *[ZeRO](glossary.md#zero)* ([Rajbhandari et al. 2020](references.md#rajbhandari-2020)). It suits the sum in order,
-since there a rank has just its slice. The gather takes the place of the ring's second half, so it costs nothing extra.
+**ZeRO.** Adam keeps two averages for each weight. In plain data parallel training every rank keeps all averages, and
+all compute the same. Instead, let each rank keep and update only its slice, and then gather the weights. This is stage
+1 of *[ZeRO](glossary.md#zero)* ([Rajbhandari et al. 2020](references.md#rajbhandari-2020)). It fits the sum in order,
+which gives each rank just its slice. Gathering weights replaces the ring's second half, so it costs nothing extra.
 """
 
 
@@ -369,16 +370,16 @@ for N in (1, 2, 4):
 
 # %% [markdown]
 r"""
-The lower line is exactly 0. The other begins with one rounding and grows: training magnifies small differences. Neither
-result is worse. But only one of them lets you stop on 4 ranks, go on with 2, and compare.
+The lower line is exactly 0. The other begins with one rounding and grows, because training magnifies small differences.
+Neither result is worse. But only with equal bits can you stop on 4 ranks, go on with 2, and check the result.
 
 **The memory.** In float32 a weight, its gradient, and Adam's two averages take 4 bytes each, and so does the running
 average of the weights that we draw with. For $P$ parameters each of $N$ ranks holds, beside activations,
 
 $$M_{\text{plain}} = (4 + 4 + 8 + 4)\,P = 20\,P, \qquad M_{\text{spread}} = 8\,P + \frac{12\,P}{N}.$$
 
-The library's `Spread` ends slices where a parameter ends, because Muon needs whole matrices. So shares aren't quite
-equal. We ask it who owns what of a transformer, and take the rank that owns most.
+The library's `Spread` ends slices where a parameter ends, because Muon needs whole matrices. So slices aren't quite
+equal. We ask it which rank owns what of a transformer, and take the one that owns most.
 """
 
 # %%
@@ -442,25 +443,25 @@ with tempfile.TemporaryDirectory() as folder:
 
 # %% [markdown]
 r"""
-The fingerprint is a hash of all weights after 20 steps: one other bit and it would be another. The library's training is
-the same idea. `mpiexec -n 2 minivdit train full` and the command without `mpiexec` run the same lines, those of
-`minivdit/training/gradients.py` and `minivdit/training/spread.py`. (The presets cut a batch into two shards, and every
-rank needs one.)
+The fingerprint is a hash of all weights after 20 steps. If one bit were different, it would be different, too. The
+library's training works in the same way. `mpiexec -n 2 minivdit train full` and the command without `mpiexec` run the
+same lines, those of `minivdit/training/gradients.py` and `minivdit/training/spread.py`. (Every rank needs a shard, and
+the presets cut a batch into two.)
 
 ## All-to-all, and its gradient
 
-A clip may be too long for one machine. Then its *tokens* are spread over ranks. Attention mixes tokens, so messages are
-sent in the middle of the network, and gradients must go back through them. (From here on $n$ counts tokens. $N$, which
-counted tokens in other chapters, counts ranks.)
+A clip may be too long for one machine. Then its *tokens* are spread over ranks. Attention mixes tokens, so ranks send
+messages inside the network, and gradients must go back through these messages. (From here on $n$ counts tokens. $N$,
+which counted tokens in other chapters, counts ranks.)
 
-Write what all ranks have as one long vector $x$. All-to-all moves each entry to another place and changes none. So it is
-a matrix $\Pi$ with a single 1 in every row and column: $y = \Pi x$. The loss is the sum of what all ranks
-contribute, $L = \sum_r L_r(y_r)$. By the chain rule
+Write the entries of all ranks as one long vector $x$. All-to-all moves entries and changes none. So it is a matrix
+$\Pi$ with a single 1 in every row and column: $y = \Pi x$. The loss is the sum of what all ranks contribute, $L =
+\sum_r L_r(y_r)$. By the chain rule
 
 $$\bar x = \Pi^{\mathsf T}\, \bar y, \qquad \Pi^{\mathsf T} = \Pi^{-1},$$
 
 where a bar denotes the gradient. **The [pullback](glossary.md#pullback) of all-to-all is the all-to-all that sends
-everything back.** The library's `ag.all_to_all` is that. Our `Rank` only has to speak its language.
+everything back.** The library has it as `ag.all_to_all`. Our `Rank` only needs a method that it can call.
 """
 
 
@@ -477,7 +478,7 @@ class Speaking(Rank):
 # %% [markdown]
 r"""
 We check it as in [chapter 1](01_autograd.ipynb): move all inputs a little in a random direction, and compare the change
-of the whole loss with what the gradients say. Three ranks share out 7 tokens and 5 heads of width 2.
+of the whole loss with what the gradients say. Three ranks share 7 tokens and 5 heads of width 2.
 """
 
 # %%
@@ -506,12 +507,12 @@ r"""
 
 To spread the tokens of a clip is called *[sequence parallel](glossary.md#sequence-parallel)*. There are two ways.
 
-**Ulysses** ([Jacobs et al. 2023](references.md#jacobs-2023)). Linear layers, norms and the MLP treat each token alone, so
-each rank does its own $n/N$ of $n$ tokens. Only attention needs them all. But its [heads](glossary.md#head) don't know of
-each other. So before attention ranks exchange tokens for heads, and afterwards heads for tokens.
+**Ulysses** ([Jacobs et al. 2023](references.md#jacobs-2023)). Linear layers, norms and the MLP treat each token alone,
+so each rank does its own $n/N$ of $n$ tokens. Only attention needs all tokens, but each [head](glossary.md#head) works
+alone. So before attention ranks exchange tokens for heads, and afterwards heads for tokens.
 
-**What to look at.** A cell is one token in one head, and the colour is the rank that has it. Where must a cell travel,
-and which ones stay?
+**What to look at.** A cell is one token in one head, and its colour is the rank that has it. Which cells stay on their
+rank?
 """
 
 # %%
@@ -540,11 +541,11 @@ def ulysses(rank, q, k, v):
 
 # %% [markdown]
 r"""
-**[Ring attention](glossary.md#ring-attention)** ([Liu et al. 2023](references.md#liu-2023)). Queries stay. Keys and
-values go round. Each rank attends to those that have just arrived. It joins the parts by the online softmax of [chapter
-5](05_attention.ipynb): a maximum $m$, a sum $l$ and an output $o$ for each query, corrected by $e^{m - m'}$ when a larger
-maximum $m'$ comes. A tile is now what a rank holds. It is the loop of flash attention, with the network in place of the
-slow memory.
+**[Ring attention](glossary.md#ring-attention)** ([Liu et al. 2023](references.md#liu-2023)). Queries stay on their
+rank. Keys and values go round the ring. Each rank attends to those that have just arrived. It joins the parts by the
+online softmax of [chapter 5](05_attention.ipynb): a maximum $m$, a sum $l$ and an output $o$ for each query, corrected
+by $e^{m - m'}$ when a larger maximum $m'$ comes. A tile is now what a rank holds, and the network takes the place of
+the slow memory.
 """
 
 
@@ -565,9 +566,9 @@ def ring_attention(rank, q, k, v):
 
 # %% [markdown]
 r"""
-**Claim.** Both give what one process gives, and Ulysses the same gradients. Let $D = hd$ be the width of a token. Ulysses
-exchanges four arrays (q, k, v and the output). A rank keeps $1/N$ of its $n/N$ tokens' numbers and sends the rest. In the
-ring a rank sends two arrays of $n/N$ tokens, $N - 1$ times. In bytes:
+**Claim.** Both give the output of one process, and Ulysses also its gradients. Let $D = hd$ be the width of a token.
+Ulysses exchanges four arrays (q, k, v and the output). Of each array a rank keeps $1/N$ and sends the rest. In the ring
+a rank sends two arrays of $n/N$ tokens, $N - 1$ times. In bytes:
 
 $$V_{\text{Ulysses}} = 4 \cdot \frac{N-1}{N} \cdot 4\,\frac{n D}{N}, \qquad
 V_{\text{ring}} = 2\,(N - 1) \cdot 4\,\frac{n D}{N} = \frac{N}{2}\, V_{\text{Ulysses}}.$$
@@ -605,27 +606,27 @@ for N in (2, 4):
 
 # %% [markdown]
 r"""
-So Ulysses sends less as ranks are added, and the ring hardly does. But Ulysses needs a head for each rank, and the ring
-doesn't. And a ring can compute with one part while the next is on its way. Either way a rank keeps $1/N$ of all
+So with more ranks, each rank sends less in Ulysses, but not in the ring. But Ulysses needs a head for each rank, and
+the ring doesn't. And a ring can compute with one part while the next is on its way. In both a rank keeps $1/N$ of all
 activations. With the pattern `frame` each rank has whole frames, and nothing is sent.
 
-The library takes Ulysses where there are heads enough, else the ring (`minivdit/models/over_ranks.py`). With
-`mpiexec -n 4 minivdit sample "a 3 moving right" --frames 128` ranks draw the clip together. Each has whole only what is
-small: the caption, and the noisy clip before it becomes tokens.
+The library takes Ulysses if there are enough heads, else the ring (`minivdit/models/over_ranks.py`). With `mpiexec -n 4
+minivdit sample "a 3 moving right" --frames 128` four ranks draw one clip. Each has all of the caption and of the noisy
+clip, which are small, but only its own tokens.
 
 ## What scales, and what doesn't
 
 A message of $v$ bytes takes $\ell + v/b$ seconds, with the *[latency](glossary.md#latency)* $\ell$ and the
-*[bandwidth](glossary.md#bandwidth)* $b$. Computing takes FLOPs over the speed $s$. For data parallel training of $P$
-weights, a step on $n$ tokens takes $6 P n$ FLOPs: 2 for each weight and token forward, 4 backward ([chapter
+*[bandwidth](glossary.md#bandwidth)* $b$. Computing takes FLOPs divided by the speed $s$. For data parallel training of
+$P$ weights, a step on $n$ tokens takes $6 P n$ FLOPs: 2 for each weight and token forward, 4 backward ([chapter
 12](12_the_bill.ipynb)'s count without scores). With the ring, $V = 4P$:
 
 $$T(N) = \underbrace{\frac{6 P n}{N s}}_{\text{computing}} + \underbrace{2\,\frac{N-1}{N} \cdot \frac{4 P}{b} + 2\,(N-1)\,\ell}_{\text{sending}}.$$
 
-Two questions differ. *[Strong scaling](glossary.md#strong-scaling)*: $n$ is fixed. Am I done sooner? *[Weak
-scaling](glossary.md#weak-scaling)*: $n/N$ is fixed, so each rank gets a batch as before. Can I use more data? The
-*efficiency* is the share of $T(N)$ that computing takes. The network here has a million weights, and the machines are
-assumed: 50 GFLOP/s each, a Gigabit Ethernet (125 MB/s) with 50 µs of latency.
+There are two questions. *[Strong scaling](glossary.md#strong-scaling)*: if $n$ is fixed, how much sooner is a step
+done? *[Weak scaling](glossary.md#weak-scaling)*: if $n/N$ is fixed, so that every rank has as much work as before, how
+much longer does a step take? The *efficiency* is the share of $T(N)$ that computing takes. The network here has a
+million weights, and the machines are assumed: 50 GFLOP/s each, a Gigabit Ethernet (125 MB/s) with 50 µs of latency.
 """
 
 
@@ -654,15 +655,15 @@ plt.show()
 
 # %% [markdown]
 r"""
-On the left every line bends, then falls: computing shrinks with $N$, sending doesn't. On the right a line falls at first,
-then slowly, until the latency of $2(N-1)$ messages is felt. How high it lies depends on the tokens a rank has. Set
-computing equal to sending, for many ranks and without latency. The weights cancel:
+On the left every line bends, then falls, because computing shrinks with $N$ and sending doesn't. On the right a line
+first falls fast, then slowly, until the latency of $2(N-1)$ messages counts. How high it lies depends on the tokens of
+a rank. Set computing equal to sending, for many ranks and without latency. The weights cancel:
 
 $$\frac{6 P\, n/N}{s} = \frac{8 P}{b} \quad\Longleftrightarrow\quad \frac{n}{N} = \frac{4}{3} \cdot \frac{s}{b}.$$
 
-So the number to know of a cluster is $s/b$, the FLOPs that a rank does in the time of one byte. **Attention** is another
-matter. Each of $N$ ranks computes $4 n^2 D / N$ FLOPs forward, a number that grows with $n^2$. What it sends grows with
-$n$ only. So for a clip that is long enough, sharing out its tokens pays on any network. The seconds are exercise 5.
+So what matters of a cluster is $s/b$, the FLOPs that a rank does while it sends one byte. **Attention** is different.
+Each of $N$ ranks computes $4 n^2 D / N$ FLOPs forward, which grow with $n^2$. The bytes that it sends grow with $n$
+only. So for a clip that is long enough, dividing its tokens pays on any network. Exercise 5 asks for the seconds.
 
 For machines of your own, `mpiexec -n 2 minivdit bench mpi` measures $\ell$ and $b$. From these
 `minivdit costs full --ranks 1,16,256` predicts a step.
@@ -681,12 +682,12 @@ for name, speed, bandwidth in (
 r"""
 ## Exercises
 
-Worked solutions are in [solutions/17_beyond_one_machine](solutions/17_beyond_one_machine.ipynb). All of them see the
-arrays of all ranks, as nobody does on a cluster. Rank $r$ of $N$ has the entries from $\lfloor c r / N \rfloor$ up to
-$\lfloor c (r + 1) / N \rfloor$ of $c$ in a row, as by `part`.
+Worked solutions are in [solutions/17_beyond_one_machine](solutions/17_beyond_one_machine.ipynb). Your functions get the
+arrays of all ranks, which no rank of a cluster sees. As in `part`, rank $r$ of $N$ has, of $c$ entries, those from
+$\lfloor c r / N \rfloor$ up to, but without, $\lfloor c (r + 1) / N \rfloor$.
 
 **1. The same bits.** `held` has a list for each rank: the gradients (P,) of its shards, float32. Shards are in order:
-first those of rank 0. Return the slices of their sum, one for each rank, with the bits that one rank alone would get.
+first those of rank 0. Return a list with each rank's slice of their sum, with the bits that one rank alone would get.
 """
 
 
@@ -699,9 +700,9 @@ check.ch17_bits(slices_of_the_sum)
 
 # %% [markdown]
 r"""
-**2. The gradient of a gather.** In an all-gather each rank brings its rows and all get the whole (n, D). The loss is the
-sum over ranks. `grads` has the gradient of the whole (n, D) on each rank. Return the gradient of each rank's rows, a
-list. (Chapter 1: what is copied forward ...)
+**2. The gradient of a gather.** In an all-gather each rank has some rows, and all get the whole array (n, D). The loss
+is the sum over ranks. `grads` has, for each rank, the gradient of its copy of the whole array (n, D). Return a list:
+the gradient of each rank's rows. (Chapter 1 has the rule for values that are copied.)
 """
 
 
@@ -714,8 +715,8 @@ check.ch17_gather(gather_pullback)
 
 # %% [markdown]
 r"""
-**3. Heads for tokens.** `parts` has each rank's tokens with all heads, (n / N, h, d). Return what each rank has after
-Ulysses' exchange, (n, h / N, d). Ranks divide neither tokens nor heads evenly.
+**3. Heads for tokens.** `parts` has each rank's tokens with all heads, (n / N, h, d). Return a list of what each rank
+has after Ulysses' exchange, (n, h / N, d). Neither n nor h need be divisible by N.
 """
 
 
@@ -728,9 +729,9 @@ check.ch17_heads(heads_for_tokens)
 
 # %% [markdown]
 r"""
-**4. Join finished parts.** A fast kernel gives back attention to *its* keys, already divided: outputs $o_i$ (n, d), with
-the logarithms $\lambda_i = m_i + \log l_i$ (n, 1). From the lists of both return the output for all keys, and its
-logarithm. Logarithms may be some thousands, and -inf for a part without a key (its output is 0).
+**4. Join finished parts.** A fast kernel returns attention to *its* part of the keys, already divided by $l_i$: outputs
+$o_i$ (n, d), with $\lambda_i = m_i + \log l_i$ (n, 1). You get lists of both. Return the output for all keys, and its
+$\lambda$. A $\lambda_i$ may be some thousands, or -inf for a part without a key (its output is 0).
 """
 
 
@@ -743,9 +744,9 @@ check.ch17_join(join)
 
 # %% [markdown]
 r"""
-**5. Does it pay?** One attention forward by Ulysses: `tokens` in all, of `width` $D$ in float32. Return the seconds of
-computing ($4 n^2 D$ FLOPs, shared out), and those of sending: four exchanges, one after the other. In each a rank sends
-$N - 1$ messages of equal size, one after the other.
+**5. Does it pay?** Take one forward pass of attention by Ulysses, with `tokens` in all, of `width` $D$ in float32.
+Return the seconds of computing ($4 n^2 D$ FLOPs, divided among ranks), and those of sending. There are four exchanges,
+one after the other. In each a rank sends $N - 1$ messages of equal size, one after the other.
 """
 
 
@@ -758,36 +759,37 @@ check.ch17_seconds(attention_seconds)
 
 # %% [markdown]
 r"""
-**6. Break it: listen first.** In `add_in_a_ring` let every rank receive before it sends. What happens, and why does
-nobody go on? In our `Rank` `send` never waits. MPI's plain `send` of a large message waits until the other receives. What
-becomes of the ring *as it stands* then? Find an order of sending and receiving that goes through with such a `send`.
+**6. Break it: listen first.** In `add_in_a_ring` let every rank receive before it sends. What happens, and why? In our
+`Rank`, `send` never waits. MPI's `send` of a large message waits until the other rank receives it. What happens to the
+*unchanged* ring then? Find an order of sending and receiving that works with such a `send`.
 
-**7. Open: a plan for 1,000 GPUs, on one page.** Train 10 billion weights on clips of 100,000 tokens. A GPU has 80 GB and
-400 TFLOP/s. Eight of them in a machine exchange 400 GB/s each, machines 50 GB/s a GPU. Say how many ranks share a clip,
-how many hold the weights together, how many clips a batch has. For each choice give bytes in memory, bytes sent and the
-efficiency by this chapter's formulas. If a GPU fails once in five years, how often does one of a thousand? How often do
-you save?
+**7. Open: a plan for 1,000 GPUs, on one page.** Train 10 billion weights on clips of 100,000 tokens. A GPU has 80 GB
+and 400 TFLOP/s. A machine has eight. Each sends 400 GB/s inside its machine, and 50 GB/s to others. Say how many ranks
+share a clip, how many hold the weights together, and how many clips a batch has. For each choice give bytes in memory,
+bytes sent and the efficiency by this chapter's formulas. If a GPU fails once in five years, how often does one of a
+thousand fail? How often do you save?
 
 ## In practice
 
-- **Data parallel**: PyTorch's `DistributedDataParallel` sends gradients while the backward pass is still running ([Li et
-  al. 2020](references.md#li-2020)). FSDP spreads weights and gradients as well, which is ZeRO's stage 3 ([Zhao et al.
-  2023](references.md#zhao-2023)). Both use NCCL, whose rings and trees run between GPUs.
+- **Data parallel**: PyTorch's `DistributedDataParallel` sends gradients while the backward pass is still running ([Li
+  et al. 2020](references.md#li-2020)). FSDP spreads weights and gradients as well, which is ZeRO's stage 3 ([Zhao et
+  al. 2023](references.md#zhao-2023)). Both use NVIDIA's library NCCL.
 - **Sequence parallel**: Open-Sora 2.0 has both ways ([its code](references.md#open-sora-code),
-  `opensora/models/mmdit/distributed.py`). There `_rescale_out_lse` is exercise 4. Movie Gen trains 30 billion weights on
-  up to 73,000 tokens, split in several ways at once ([Polyak et al. 2024](references.md#polyak-2024)).
-- **Tensor parallel**: single matrices are cut as well ([Shoeybi et al. 2019](references.md#shoeybi-2019)). It sends most,
-  so it stays inside a machine.
+  `opensora/models/mmdit/distributed.py`). There `_rescale_out_lse` does exercise 4. Movie Gen trains 30 billion weights
+  on up to 73,000 tokens, split in several ways ([Polyak et al. 2024](references.md#polyak-2024)).
+- **Tensor parallel**: single matrices are split as well ([Shoeybi et al. 2019](references.md#shoeybi-2019)). This sends
+  the most bytes, so it is used inside a machine.
 - **The same bits** on any number of ranks are unusual: most libraries give up the order of sums for speed. Here
-  `mpiexec -n 2 minivdit train full --out runs/full` can be stopped, and go on without `mpiexec`. For Slurm there is a job
-  script, `examples/many_machines.sh`.
-- **One rank is lost**: others would wait for ever. So all end, and the last checkpoint goes on.
+  `mpiexec -n 2 minivdit train full --out runs/full` can be stopped and continued without `mpiexec`.
+  `examples/many_machines.sh` is a job script for Slurm.
+- **If one rank fails**, the others would wait without end. So all stop, and training continues from the last
+  checkpoint.
 
 ## Further reading
 
-- `minivdit/base/ranks.py`, the meetings; `minivdit/autograd/collectives.py`, exchanges with their pullbacks.
+- `minivdit/base/ranks.py` has the exchanges, `minivdit/autograd/collectives.py` their pullbacks.
 - [Rajbhandari et al. 2020](references.md#rajbhandari-2020) for memory, [Goldberg 1991](references.md#goldberg-1991) for
   rounding, [Gustafson 1988](references.md#gustafson-1988) for the two kinds of scaling.
 
-Next: [chapter 18](18_on_to_the_big_ones.ipynb), on to the big ones.
+Next: [chapter 18](18_on_to_the_big_ones.ipynb), on to large published models.
 """

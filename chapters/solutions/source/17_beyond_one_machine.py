@@ -16,9 +16,9 @@ generator = np.random.default_rng(0)
 
 # %% [markdown]
 r"""
-**1. The same bits.** Forget who holds what: put all shards in one list, in order, and add from left to right. It would be
-wrong to add the shards of each rank first. That is $(a \oplus b) \oplus (c \oplus d)$ in place of $((a \oplus b) \oplus
-c) \oplus d$.
+**1. The same bits.** It doesn't matter which rank holds which shard. Put all shards in one list, in order, and add from
+left to right. It would be wrong to add the shards of each rank first, because $(a \oplus b) \oplus (c \oplus d)$ can
+differ from $((a \oplus b) \oplus c) \oplus d$.
 """
 
 
@@ -38,9 +38,9 @@ check.ch17_bits(slices_of_the_sum)
 
 # %% [markdown]
 r"""
-**2. The gradient of a gather.** A row was copied to all ranks, so its gradient is the sum of what all ranks say about it.
-Then each rank gets its own rows: a reduce-scatter. Written as matrices: the gather stacks $N$ copies of the whole, $y =
-(I; I; \dots; I)\,x$, and the transpose of that adds them up.
+**2. The gradient of a gather.** A row was copied to all ranks, so its gradient is the sum of the gradients of all
+copies. Then each rank gets its own rows, so this is a reduce-scatter. With matrices: the gather stacks $N$ copies of
+the whole array, $y = (I; I; \dots; I)\,x$, and the transpose of this matrix adds them up.
 """
 
 
@@ -54,8 +54,8 @@ check.ch17_gather(gather_pullback)
 
 # %% [markdown]
 r"""
-**3. Heads for tokens.** From every rank comes a piece with my heads. They are joined along the tokens, in the order of
-the ranks.
+**3. Heads for tokens.** Each rank receives from every rank a piece with its own heads. It joins the pieces along the
+tokens, in the order of the ranks.
 """
 
 
@@ -74,8 +74,8 @@ together $\lambda = \log \sum_i e^{\lambda_i}$ and
 
 $$o = \sum_i e^{\lambda_i - \lambda}\, o_i .$$
 
-`np.logaddexp` subtracts the larger one before it takes exponentials, so it survives thousands. And $e^{-\infty} = 0$
-leaves out a part without a key.
+`np.logaddexp` subtracts the larger number before it takes exponentials, so numbers of some thousands don't overflow.
+And $e^{-\infty} = 0$ leaves out a part without a key.
 """
 
 
@@ -124,9 +124,10 @@ print(f"from {crossing:,} tokens on computing takes longer than sending")
 
 # %% [markdown]
 r"""
-Computing rises by 4 when the length doubles, sending by 2. So the lines cross once, and from there on it pays ever
-better. Without latency they cross where $4 n^2 D / (N s) = 16\,(N-1)\, n D / (N^2 b)$, that is at $n = 4\,\frac{N-1}{N}
-\cdot \frac{s}{b}$: neither the width nor, nearly, the number of ranks matters.
+When the length doubles, the time of computing grows by a factor of 4, and that of sending by nearly 2. So the lines
+cross once. Beyond this length the share of sending becomes smaller and smaller. Without latency they cross where $4 n^2
+D / (N s) = 16\,(N-1)\, n D / (N^2 b)$, that is at $n = 4\,\frac{N-1}{N} \cdot \frac{s}{b}$: neither the width nor,
+nearly, the number of ranks matters.
 """
 
 # %%
@@ -135,14 +136,15 @@ assert crossing == 2048  # the first power of two beyond it
 
 # %% [markdown]
 r"""
-**6. Break it: listen first.** All ranks wait for a message that nobody sends. After 10 seconds `queue.Empty` ends it; a
-cluster waits for ever. That is a *deadlock*: each waits for the next, all around the circle.
+**6. Break it: listen first.** All ranks wait for a message that nobody sends. After 10 seconds the error `queue.Empty`
+ends it. A cluster would wait without end. This is a *deadlock*: each rank waits for its neighbour, all around the
+circle.
 
-If `send` waits for the receiver, the ring as it stands stops, too: all send, nobody receives. What helps is to break the
-circle: ranks with an even number send first, those with an odd one receive first. Then every send finds a receiver. With
-an odd number of ranks it works as well, since one odd rank is enough to begin. MPI's `Sendrecv` and `isend` do the same
-without your thinking about it. We try the three orders: a message goes through only when one rank is at its send and the
-next one at its receive.
+If `send` waits for the receiver, the unchanged ring stops, too, because all send and none receives. The solution is to
+break the circle: ranks with an even number send first, and ranks with an odd number receive first. Then every message
+finds a receiver. This also works with an odd number of ranks, because one pair of sender and receiver is enough to
+begin. MPI's `Sendrecv` and `isend` avoid the deadlock for you. We try the three orders. A message goes through only if
+one rank is at its send and the next one is at its receive.
 """
 
 
@@ -162,19 +164,23 @@ for size in (4, 5):
 
 # %% [markdown]
 r"""
-**7. A plan for 1,000 GPUs.** One of many. Say 125 machines of 8 GPUs, mixed precision, 16 bytes a weight in training.
+**7. A plan for 1,000 GPUs.** This is one plan of many. We have 125 machines of 8 GPUs, and mixed precision takes 16
+bytes a weight in training.
 
-- *Memory.* 10 billion weights take 160 GB. Over the 8 GPUs of a machine that is 20 GB each. So the weights must be spread
-  (stage 3) over at least one machine. Over all 1,000 it is 0.16 GB, and gathering then crosses the slower network.
+- *Memory.* 10 billion weights take 160 GB. Spread over the 8 GPUs of a machine they take 20 GB each. One GPU alone
+  can't hold them, so they must be spread (stage 3) over several GPUs, and we take the 8 of a machine. Spread over all
+  1,000 they take 0.16 GB each, but then gathering crosses the slower network.
 - *A clip.* 100,000 tokens through 10 billion weights take $6 \cdot 10^{10} \cdot 10^5 = 6 \cdot 10^{15}$ FLOPs. With 48
-  blocks of width 4,096 the scores take $3 \cdot 4\, n^2 D \cdot 48 \approx 2.4 \cdot 10^{16}$ on top. That is over a
-  minute on one GPU, and its activations don't fit beside 20 GB. So the 8 GPUs of a machine share a clip (Ulysses, with
-  the fast network).
-- *The batch.* Then there are 125 clips, one a machine, 12.5 million tokens a step.
-- *Sending.* Below: gradients in 16 bits between machines, each GPU an eighth of them, and Ulysses inside.
-- *Failures.* One GPU in five years is one in 1,826 days; of a thousand, one about every 44 hours, and other parts fail
-  too. If saving takes a minute and a failure costs half the time since the last save, a save every hour or two loses
-  least: the best interval is about $\sqrt{2 \cdot \text{time to save} \cdot \text{time between failures}}$.
+  blocks of width 4,096 the scores take $3 \cdot 4\, n^2 D \cdot 48 \approx 2.4 \cdot 10^{16}$ on top. This takes over a
+  minute on one GPU, and the activations don't fit into its memory beside the 20 GB. So the 8 GPUs of a machine share a
+  clip (Ulysses, over the fast network).
+- *The batch.* With one clip a machine, a step has 125 clips, or 12.5 million tokens.
+- *Sending.* The cell below computes it: gradients in 16 bits between machines, of which each GPU sends an eighth, and
+  inside a machine the exchanges of Ulysses and the gathering of weights.
+- *Failures.* One GPU fails once in 1,826 days. So one of a thousand fails about every 44 hours, and other parts fail,
+  too. Suppose that saving takes a minute, and that a failure costs on average half the interval between saves. Then
+  saving every hour or two loses least. The best interval is about $\sqrt{2 \cdot \text{time to save} \cdot \text{time
+  between failures}}$.
 """
 
 # %%
@@ -194,6 +200,7 @@ assert computing > sending
 
 # %% [markdown]
 r"""
-What decides is the first line: each GPU has 12,500 tokens, above the 10,667 of the chapter's rule even if every gradient
-had to cross the slower network. Measure before you believe it: no GPU reaches its full speed in everything.
+The first line decides, because computing takes much longer than sending. Each GPU has 12,500 tokens. By the chapter's
+rule 10,667 would be enough even if every gradient had to cross the slower network. Measure before you believe it,
+because no GPU reaches its full speed in everything.
 """
