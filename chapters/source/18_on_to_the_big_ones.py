@@ -4,19 +4,20 @@ r"""
 
 *About 60 minutes with the exercises. Runs in half a minute.*
 
-**You'll do:** write the transformer once more, in PyTorch, in 90 lines; carry the trained weights over, train a step
-there, and carry them back; let the scheduler of diffusers draw the same clip; find each part of this project in
-diffusers, CogVideoX and Open-Sora; count what the large models have.
+**You'll do:** write the transformer once more, in PyTorch. Carry the trained weights over, train a step there, and
+carry them back. Let the scheduler of diffusers draw the same clip. Find each part of this project in diffusers,
+CogVideoX and Open-Sora. Count the weights and tokens of large models.
 
-**You'll learn:** that a model is its weights and a few formulas, whatever library runs it; where two libraries differ
-without an error; which settings of a scheduler mean the same steps; what changes when a model grows five thousand times.
+**You'll learn:** that a model is its weights and a few formulas, whatever library runs it. Where two libraries differ
+without an error. Which settings of a scheduler give the same steps. What changes when a model becomes five thousand
+times larger.
 
 **You need:** [chapter 4](04_removing_noise.ipynb), [chapter 7](07_the_transformer_block.ipynb) and [chapter
 8](08_text_guidance.ipynb).
 
-This is the only chapter that uses PyTorch and [diffusers](references.md#diffusers), the library in which most open models
-are published. `pip install 'minivdit[bridge]'` brings both. Without them the cells that need them say so and do nothing, and
-the exercises still work: they are about arrays.
+This is the only chapter that uses PyTorch and [diffusers](references.md#diffusers), the library in which most open
+models are published. `pip install 'minivdit[bridge]'` brings both. Without them the cells that need them say so and do
+nothing. The exercises still work, because they are about arrays.
 
 ![Weights go to PyTorch and back; a sampler here and a scheduler there draw equal clips](pictures/18.svg)
 """
@@ -55,7 +56,7 @@ assert set(config.patterns) == {"joint"} and config.text == "cross" and config.t
 r"""
 ## The same network in PyTorch
 
-You have met every operation in these chapters. PyTorch has each under a name of its own:
+You know every operation from these chapters. PyTorch has each under another name:
 
 | here | in PyTorch | differs in |
 |---|---|---|
@@ -67,9 +68,10 @@ You have met every operation in these chapters. PyTorch has each under a name of
 | `ag.embedding`, `table` | `nn.Embedding`, `weight` | the name |
 | `ag.gradients(loss, weights)` | `loss.backward()`, then `weight.grad` | where the gradients are put |
 
-The three in bold raise no error if you forget them. The module below computes with joint attention, which is what the weights
-`joint` were trained with. Positions and the waves that describe a noise level aren't learned, so we take the tables of this
-project. Attributes have the names that the weights have here. (The twin for all patterns, which the benchmarks use, is in
+PyTorch raises no error if you forget the second or the third in bold, or the first one for a square weight. The module
+below computes with joint attention, which is what the weights `joint` were trained with. Positions and the waves that
+describe a noise level aren't learnt, so we take the tables of this project. The module's attributes have the names that
+the weights have here. (The twin for all patterns, which the benchmarks use, is in
 `minivdit/lab/benchmarks/torch_twin.py`.)
 """
 
@@ -194,12 +196,12 @@ class Transformer(nn.Module):
 r"""
 ## Carry the weights over, and back
 
-A linear layer here and one there, for the rows $x$ of a batch:
+This is a linear layer here and in PyTorch, for a row $x$ of a batch:
 
 $$y = x\,W + b \quad\text{(here, } W \text{ is in} \times \text{out)}, \qquad y = x\,A^\top + b \quad\text{(PyTorch, } A \text{ is out} \times \text{in)}.$$
 
-So $A = W^\top$. All else stays as it is: biases, the scales of norms, the table of words. First the loop, one weight after
-the other. What it leaves out would be noticed: `load_state_dict` wants every name exactly once.
+So $A = W^\top$. Biases, the scales of norms and the table of words stay as they are. A loop carries one weight after
+the other. If it left one out, we would notice it, because `load_state_dict` wants every name exactly once.
 """
 
 
@@ -236,9 +238,9 @@ if installed("torch"):
 
 # %% [markdown]
 r"""
-**Claim.** Both networks are the same function. We give them the same input: two clips of noise, one with a noise level of its
-own in every frame, and two captions. "Equal" can't mean to the last bit: sums are added up in another order. We compare the
-largest difference with the largest number.
+**Claim.** Both networks are the same function. We give them the same input: two clips of noise and two captions. In the
+second clip every frame has a noise level of its own. "Equal" can't mean to the last bit, because sums are added up in
+another order. We divide the largest difference by the largest entry.
 """
 
 # %%
@@ -269,11 +271,12 @@ if installed("torch"):
 
 # %% [markdown]
 r"""
-That is float32: 24 bits, about 1e-7 for each operation, and some hundred operations in a row.
+Such a difference comes from rounding. A float32 has 24 bits, so each operation is off by about 1e-7, and some hundred
+operations follow each other.
 
-Now the way back, with something gained on it: one step of training *there*. Here `ag.gradients` returns the gradients; there
-`backward` puts each beside its weight. We compare them all, let PyTorch's AdamW make its step, and carry the changed weights
-home. Both networks must then agree again, on another function than before.
+Now we carry weights back, after one step of training in PyTorch. Our `ag.gradients` returns the gradients. PyTorch's
+`backward` puts each gradient beside its weight. We compare them all, let PyTorch's AdamW make its step, and carry the
+changed weights back. Then both networks must agree again, but on another function than before.
 """
 
 # %%
@@ -306,23 +309,24 @@ if installed("torch"):
 
 # %% [markdown]
 r"""
-So you may prototype here, where you can read everything, and train there, where there are GPUs by the thousand.
+So you can try an idea here, where you can read everything, and train it in PyTorch on many GPUs.
 
 ## The scheduler of diffusers
 
-diffusers splits sampling as we do. What is a *sampler* here is a [*scheduler*](glossary.md#scheduler) there. It has a list of timesteps, and `step`
-leads from one to the next. Euler's step on [rectified flow](glossary.md#rectified-flow), with the prediction $v$, the
-velocity, and falling noise levels $\sigma_0 = 1 > \sigma_1 > \dots > \sigma_n = 0$:
+diffusers divides sampling into the same parts. Our *sampler* is called [*scheduler*](glossary.md#scheduler) there. It
+has a list of timesteps, and `step` leads from one to the next. For [rectified flow](glossary.md#rectified-flow), with
+the predicted velocity $v$ and falling noise levels $\sigma_0 = 1 > \sigma_1 > \dots > \sigma_n = 0$, Euler's step is
 
 $$x_{k+1} = x_k + (\sigma_{k+1} - \sigma_k)\; v(x_k, \sigma_k)$$
 
-That is `FlowMatchEulerDiscreteScheduler`. For equal steps it wants to be told our levels, because its own list is another one:
-it begins at 1 and ends at 1/1000 before the final 0. And the shift $s$ of chapter 4's levels is applied inside:
+`FlowMatchEulerDiscreteScheduler` computes this step. To make equal steps, we have to pass our levels, because its own
+list is different: it begins at 1 and ends at 1/1000 before the final 0. It also applies the shift $s$ of chapter 3
+itself:
 
 $$\sigma = \frac{s\,t}{1 + (s-1)\,t}$$
 
-So we pass the unshifted levels $t$ without the last, which is 0, and the shift. Its timesteps are $1000\,\sigma$. Our network
-was trained to be told $t$, so we keep our own list beside it.
+So we pass the shift and the unshifted levels $t$, without the last, which is 0. The scheduler's timesteps are
+$1000\,\sigma$. But our network was trained with $t$ as its input, so we also keep our own list.
 """
 
 # %%
@@ -363,13 +367,13 @@ if installed("torch", "diffusers"):
 
 # %% [markdown]
 r"""
-Look at the two rows: there is nothing to see between them. The differences of single calls add up over the steps and through
-[guidance](glossary.md#classifier-free-guidance), and stay far below what an eye notices.
+You can't see a difference between the two rows. The differences of single calls add up over the steps, and
+[guidance](glossary.md#classifier-free-guidance) makes them larger. But they stay far below what an eye notices.
 
 ## Which scheduler is which sampler
 
-Every sampler here has a counterpart. The settings below make the steps equal. Most published models use others, and a wrong
-one gives a clip that is slightly wrong, never an error.
+Every sampler here has a counterpart. The settings below make the steps equal. Most published models use other settings.
+A wrong setting raises no error, but the clip is slightly wrong.
 
 | here | diffusers | settings that make it equal |
 |---|---|---|
@@ -382,9 +386,10 @@ one gives a clip that is slightly wrong, never an error.
 | curve `zero_terminal_snr` | `rescale_betas_zero_snr=True` | not with noise prediction: see `Process.require` |
 | prediction `noise`, `velocity`, `clean` | `prediction_type="epsilon"`, `"v_prediction"`, `"sample"` | |
 
-`trailing` takes the timesteps 999, 899, ... for ten steps, which are our levels 1, 0.9, ... (entry $i$ of the table is level
-$(i+1)/1000$). The usual `leading` never starts from pure noise. [Lin et al. 2023](references.md#lin-2023) showed what that costs.
-We try the table with a denoiser that is any function at all: equal steps don't need a trained one.
+`trailing` takes the timesteps 999, 899, ... for ten steps, which are our levels 1, 0.9, ... (entry $i$ of the table is
+level $(i+1)/1000$). With the usual spacing, `leading`, the first timestep isn't the one of pure noise. [Lin et al.
+2023](references.md#lin-2023) showed what this costs. We check the table with an arbitrary function as the denoiser,
+because steps can be compared without a trained network.
 """
 
 
@@ -441,13 +446,13 @@ if installed("torch", "diffusers"):
 
 # %% [markdown]
 r"""
-One pair is less close than the rest: `dpm_solver` on `zero_terminal_snr`. At level 1 its ratio of signal to noise is 0, and the
-solver works with the logarithm. We make the first step a first-order one; diffusers puts a tiny number in place of the 0.
+One difference is larger than the rest: `dpm_solver` on `zero_terminal_snr`. At level 1 the signal-to-noise ratio is 0,
+and the solver works with its logarithm. We make a first-order step there. diffusers replaces the 0 by a tiny number.
 
 ## Who plays which part
 
-Open three repositories beside this one, and you'll find your way by this table. The names are those of diffusers 0.42, of
-the CogVideo repository (folder `sat`) and of Open-Sora 2.0 ([diffusers](references.md#diffusers), [CogVideo's
+This table helps you to find your way in three other repositories. The names are those of diffusers 0.42, of the
+CogVideo repository (folder `sat`) and of Open-Sora 2.0 ([diffusers](references.md#diffusers), [CogVideo's
 code](references.md#cogvideo-code), [Open-Sora's code](references.md#open-sora-code)).
 
 | part | here | diffusers (`src/diffusers/`) | CogVideoX (`sat/`) | Open-Sora 2.0 (`opensora/`) |
@@ -466,16 +471,18 @@ code](references.md#cogvideo-code), [Open-Sora's code](references.md#open-sora-c
 | loss | `mean_squared_error` | in your training script | `VideoDiffusionLoss` in `loss.py` there | `get_batch_loss` in `utils/train.py` |
 | all together | `TextToVideo` | `CogVideoXPipeline` in `pipelines/cogvideo/` | `SATVideoDiffusionEngine` in `diffusion_video.py` | `prepare_api` in `utils/sampling.py` |
 
-Three habits differ from ours, and each is a trap when you carry weights. Clips are (B, C, T, H, W) or (B, T, C, H, W) there,
-channels not last. Rotary positions rotate neighbours, entries $2i$ and $2i+1$, in CogVideoX's implementation in diffusers, and
-entries $i$ and $i + d/2$ here (exercise 2). And all frames share one timestep there; a level for each frame is ours.
+Three conventions differ from ours, and each can cause mistakes when you carry weights. There, clips are (B, C, T, H, W)
+or (B, T, C, H, W), and channels aren't last. CogVideoX in diffusers rotates neighbouring entries, $2i$ and $2i+1$,
+while we rotate the entries $i$ and $i + d/2$ (exercise 2). And there, all frames share one timestep. Here each frame
+has its own level.
 
 ## What changes at scale
 
-The formulas stay. We can count without a byte of weights: on PyTorch's device `meta` a tensor has a shape and nothing else.
-Defaults of diffusers' classes are the sizes of the published models ([Wan 2025](references.md#wan-2025)). For CogVideoX-5B we pass what its configuration says
-(`sat/configs/cogvideox_5b.yaml`). Tokens follow from the clip, the autoencoder's factors (4 in time, the first frame by itself; 8
-in space) and patches of 1 x 2 x 2.
+The formulas stay the same. We can count without loading weights, because on PyTorch's device `meta` a tensor has only a
+shape and no numbers. The defaults of diffusers' classes are the sizes of the published models ([Wan
+2025](references.md#wan-2025)). For CogVideoX-5B we pass what its configuration says (`sat/configs/cogvideox_5b.yaml`).
+Tokens follow from the clip, the autoencoder's factors (4 in time, the first frame by itself; 8 in space) and patches of
+1 x 2 x 2.
 """
 
 
@@ -508,26 +515,31 @@ for name, (weights_of, tokens_of_clip) in counted.items():
 
 # %% [markdown]
 r"""
-*Pairs, times* is how many times as many scores an attention has. *To train* is what weights, gradients and AdamW take before
-the first activation: 16 bytes a weight in mixed precision. Those are 2 for the weight in 16 bits, 2 for its gradient, and 12 for
-three numbers in 32 bits: the weight again, and Adam's two averages ([Rajbhandari et al. 2020](references.md#rajbhandari-2020)). A
-GPU has 80 GB or so. So large models need what small ones don't:
+*Times* compares with this project. *Pairs, times* says how many times as many scores one attention has. *To train* is
+the memory of weights, gradients and AdamW, without activations: 16 bytes a weight in mixed precision. Those are 2 for
+the weight in 16 bits, 2 for its gradient, and 12 for three numbers in 32 bits: the weight again, and Adam's two
+averages ([Rajbhandari et al. 2020](references.md#rajbhandari-2020)). A GPU has about 80 GB. So large models need some
+things that small ones don't need:
 
-- **Parallelism.** The batch is split, as in our shards. The 16 bytes are split over the GPUs (ZeRO, FSDP). Single matrices are
-  split (tensor parallelism, [Shoeybi et al. 2019](references.md#shoeybi-2019)). And since one *clip* no longer fits, its tokens
-  are split as well, with keys and values sent round ([Liu et al. 2023](references.md#liu-2023), and
-  `opensora/acceleration/parallel_states.py`). [Chapter 17](17_beyond_one_machine.ipynb) builds all but the matrices.
-- **Text encoder.** Not trained along, but taken from language models. CogVideoX reads 226 tokens with T5-XXL, whose encoder is
-  larger than CogVideoX-2B's transformer: its shape (24 layers of width 4,096, inner width 10,240) gives the number printed below.
-  HunyuanVideo takes a multimodal language model ([Kong et al. 2024](references.md#kong-2024)).
-- **3D autoencoder.** It also shrinks time, by 4 in CogVideoX and HunyuanVideo and by 8 in Movie Gen
-  ([Polyak et al. 2024](references.md#polyak-2024)). Ours does so in the preset `causal`; that of the weights `joint` works frame
-  by frame.
-- **Data.** CogVideoX trained on about 35 million clips and 2 billion images ([Yang et al. 2024](references.md#yang-2024)); Open-Sora
-  2.0 on 70 million clips in its first stage ([Peng et al. 2025](references.md#peng-2025)); Movie Gen on the order of 100 million
-  clips and a billion images. Ours are drawn afresh for every batch, and cost nothing.
-- **Stages.** Small and short first. Of Open-Sora 2.0's 200,000 dollars more than half, 2,240 GPU days, went into the first
-  stage, at 256 pixels. Movie Gen's 30 billion weights see up to 73,000 tokens.
+- **Parallelism.** The batch is split, as in our shards. The 16 bytes are split over the GPUs (ZeRO, FSDP). Single
+  matrices are split (tensor parallelism, [Shoeybi et al. 2019](references.md#shoeybi-2019)). And since one *clip* no
+  longer fits, its tokens are split as well, with keys and values sent round ([Liu et al. 2023](references.md#liu-2023),
+  and `opensora/acceleration/parallel_states.py`). [Chapter 17](17_beyond_one_machine.ipynb) builds all but the
+  matrices.
+- **Text encoder.** It isn't trained with the rest, but taken from a language model. CogVideoX reads 226 tokens with
+  T5-XXL, whose encoder is larger than CogVideoX-2B's transformer. The cell below computes its size from its shape (24
+  layers of width 4,096, inner width 10,240). HunyuanVideo uses a multimodal language model ([Kong et al.
+  2024](references.md#kong-2024)).
+- **3D autoencoder.** It also shrinks time, by 4 in CogVideoX and HunyuanVideo and by 8 in Movie Gen ([Polyak et al.
+  2024](references.md#polyak-2024)). Ours does so in the preset `causal`. The autoencoder of the weights `joint` works
+  frame by frame.
+- **Data.** CogVideoX trained on about 35 million clips and 2 billion images ([Yang et al.
+  2024](references.md#yang-2024)); Open-Sora 2.0 on 70 million clips in its first stage ([Peng et al.
+  2025](references.md#peng-2025)); Movie Gen on the order of 100 million clips and a billion images. Our clips are made
+  anew for every batch, and cost almost nothing.
+- **Stages.** Training begins with small and short clips. Open-Sora 2.0's training cost 200,000 dollars. More than half
+  of this, 2,240 GPU days, went into the first stage, at 256 pixels. Movie Gen, with 30 billion weights, is trained on
+  up to 73,000 tokens a clip.
 """
 
 # %%
@@ -544,9 +556,9 @@ r"""
 
 Worked solutions are in [solutions/18_on_to_the_big_ones](solutions/18_on_to_the_big_ones.ipynb).
 
-**1. A convolution's weight.** Our convolutions keep their kernel as (height, width, in, out). `nn.Conv2d` wants (out, in,
-height, width). The other way is asked: from PyTorch's array to ours, for kernels with any number of axes in space. `nn.Conv3d` has
-(out, in, time, height, width).
+**1. A convolution's weight.** Our convolutions keep their kernel as (height, width, in, out). `nn.Conv2d` wants (out,
+in, height, width), and `nn.Conv3d` (out, in, time, height, width). Return our array, given PyTorch's, for kernels with
+any number of axes after (out, in).
 """
 
 
@@ -559,9 +571,10 @@ check.ch18_conv(conv_from_torch)
 
 # %% [markdown]
 r"""
-**2. Other pairs.** Ours rotates the entries i and i + d/2 of a head, diffusers' CogVideoX the entries 2i and 2i + 1. The weight of
-the queries, in our layout (in, heads d), shall go into such a network. Reorder its columns inside each head so that what was pair i
-here is pair i there. (Keys get the same. Then all scores stay what they were.)
+**2. Other pairs.** Ours rotates the entries i and i + d/2 of a head, diffusers' CogVideoX the entries 2i and 2i + 1.
+`weight` is the weight of the queries, in our layout (in, heads * d). We want to use it in a network like CogVideoX.
+Return it with its columns in another order inside each head, so that pair i here is pair i there. (If keys get the same
+order, all scores stay the same.)
 """
 
 
@@ -574,8 +587,8 @@ check.ch18_pairs(interleaved)
 
 # %% [markdown]
 r"""
-**3. Back from sigma.** A pipeline tells its network the timestep $1000\,\sigma$, with the shift inside. Ours wants the level
-before the shift. From timesteps (n,) and the shift, the levels (n,).
+**3. Back from sigma.** A pipeline of diffusers gives its network the timestep $1000\,\sigma$, after the shift. Our
+network wants the level $t$ before the shift. Return the levels (n,), given the timesteps (n,) and the shift.
 """
 
 
@@ -588,8 +601,9 @@ check.ch18_unshift(levels_from_timesteps)
 
 # %% [markdown]
 r"""
-**4. Does it fit?** ZeRO's stage 1 splits the 12 bytes of the optimiser over all GPUs, stage 2 the gradients as well, stage 3 the
-weights, too; stage 0 splits nothing. How many bytes does each of `gpus` GPUs hold for `parameters` weights?
+**4. Does it fit?** ZeRO's stage 1 splits the 12 bytes of the optimiser over all GPUs. Stage 2 also splits the
+gradients, and stage 3 the weights, too. Stage 0 splits nothing. The other bytes are on every GPU. How many bytes does
+each of `gpus` GPUs hold for `parameters` weights?
 """
 
 
@@ -602,34 +616,38 @@ check.ch18_memory(bytes_on_each)
 
 # %% [markdown]
 r"""
-**5. Break the bridge.** (No check.) Change one thing in the module or in `to_torch`, carry the weights over, and print the
-difference: `eps=1e-5` in the norms; the exact GELU; no transposition; `angles` left away in the captions' blocks. Which raise an
-error, and why not all? Which one changes the output least, and would you notice it in a clip?
+**5. Break the bridge.** (No check.) Change one thing in the module or in `to_torch`, carry the weights over, and print
+the difference. Try these four changes: `eps=1e-5` in the norms; the exact GELU; no transposition; no `angles` in the
+blocks of the text encoder. Which changes raise an error, and why not all of them? Which one changes the output least,
+and would you notice it in a clip?
 
-**6. Further.** (Open.) `SequenceBlock` with `expert_modulation` is close to `CogVideoXBlock`. Build one of each with the same sizes,
-and list what stands in the way of equal outputs. Read both, then try. How many lines does a translation take?
+**6. Further.** (Open.) `SequenceBlock` with `expert_modulation` is close to `CogVideoXBlock`. Read both, build one of
+each with the same sizes, and list what keeps their outputs from being equal. Then try to carry the weights over. How
+many lines does this take?
 """
 
 # %% [markdown]
 r"""
 ## In practice
 
-- **Draw a clip** with diffusers: `pipe = CogVideoXPipeline.from_pretrained("THUDM/CogVideoX-2b", torch_dtype=torch.float16)`,
-  `pipe.enable_model_cpu_offload()`, `pipe(prompt, num_frames=49, guidance_scale=6).frames[0]`. (We haven't run it: the weights
-  are many gigabytes.) Its authors state 4 GB of GPU memory at least with all savings on, and 90 seconds for a clip on an A100
-  ([CogVideo's code](references.md#cogvideo-code)).
-- **Fine-tune** with low-rank updates (LoRA): two thin matrices beside each frozen one. Start from `finetune/` in the CogVideo
-  repository, and keep this chapter's habit: before you train, check that the untouched model gives the same output.
-- **Weights** travel as safetensors with a configuration beside them, here as there. Whoever publishes a port publishes the
-  comparison of outputs, layer by layer.
+- **Draw a clip** with diffusers: `pipe = CogVideoXPipeline.from_pretrained("THUDM/CogVideoX-2b",
+  torch_dtype=torch.float16)`, `pipe.enable_model_cpu_offload()`, `pipe(prompt, num_frames=49,
+  guidance_scale=6).frames[0]`. (We haven't run it: the weights are many gigabytes.) Its authors state that it needs at
+  least 4 GB of GPU memory with all savings switched on, and 90 seconds for a clip on an A100 ([CogVideo's
+  code](references.md#cogvideo-code)).
+- **Fine-tune** with low-rank updates (LoRA): two thin matrices are trained beside each frozen one. Start from
+  `finetune/` in the CogVideo repository. Before you train, check that the unchanged model gives the same output, as in
+  this chapter.
+- **Weights** are published as safetensors files with a configuration, here and there. If you publish a model in another
+  library, also publish a comparison of the outputs, layer by layer.
 
 ## Further reading
 
 - [diffusers](references.md#diffusers): one file for each model and scheduler, made to be read.
-- [Peng et al. 2025](references.md#peng-2025) for the bill of a large training, [Polyak et al. 2024](references.md#polyak-2024) for
-  everything around it.
-- Here: `minivdit/lab/benchmarks/torch_twin.py` and `tests/parity/`: outputs, gradients and ten optimiser steps of every pattern
-  against PyTorch, and every sampler against diffusers.
+- [Peng et al. 2025](references.md#peng-2025) for the bill of a large training, [Polyak et al.
+  2024](references.md#polyak-2024) for everything around it.
+- Here: `minivdit/lab/benchmarks/torch_twin.py` and `tests/parity/`. The tests compare outputs, gradients and ten
+  optimiser steps of every pattern with PyTorch, and every sampler with diffusers.
 
-That is the end of the way. [The map](README.md#the-map) knows which chapters you have skipped.
+This is the last chapter. In [the map](README.md#the-map) you can see which chapters you have skipped.
 """

@@ -16,7 +16,7 @@ from minivdit.models.patches import rotary_angles
 
 # %% [markdown]
 r"""
-**1. A convolution's weight.** The two axes of channels go from the front to the end, and change places.
+**1. A convolution's weight.** The two axes of channels move from the front to the end, and they are exchanged.
 """
 
 
@@ -30,8 +30,8 @@ check.ch18_conv(conv_from_torch)
 
 # %% [markdown]
 r"""
-**2. Other pairs.** A head's columns are two halves. Written as a table of 2 x d/2, a pair is a column of it; read column by
-column, pairs are neighbours.
+**2. Other pairs.** A head's columns are two halves. Write them as a table with 2 rows and d/2 columns. Then a pair is a
+column of the table. If we read the table column by column, the entries of a pair are neighbours.
 """
 
 
@@ -46,7 +46,7 @@ check.ch18_pairs(interleaved)
 
 # %% [markdown]
 r"""
-That the scores stay what they were can be tried: rotate halves here, neighbours there, and compare the products.
+We can check that the scores stay the same: rotate halves here, rotate neighbours there, and compare the products.
 """
 
 # %%
@@ -73,7 +73,8 @@ assert not np.allclose(here, neighbours(tokens @ to_q) @ neighbours(tokens @ to_
 
 # %% [markdown]
 r"""
-**3. Back from sigma.** Solve $\sigma = s t / (1 + (s-1) t)$ for $t$: it is the same formula with $1/s$ for $s$.
+**3. Back from sigma.** Solve $\sigma = s t / (1 + (s-1) t)$ for $t$. The result is $t = \sigma / (s - (s-1) \sigma)$,
+the same formula with $1/s$ for $s$.
 """
 
 
@@ -87,7 +88,7 @@ check.ch18_unshift(levels_from_timesteps)
 
 # %% [markdown]
 r"""
-**4. Does it fit?** Each part is divided by the number of GPUs from its stage on.
+**4. Does it fit?** Each part is divided by the number of GPUs if the stage is high enough.
 """
 
 
@@ -112,8 +113,8 @@ for stage in range(4):
 
 # %% [markdown]
 r"""
-**5. Break the bridge.** We break the larger twin of the benchmarks, which computes the same, so that nothing has to be written
-twice.
+**5. Break the bridge.** We make these changes in the PyTorch twin of the benchmarks, which computes the same. So we
+needn't write the module again.
 """
 
 # %%
@@ -161,25 +162,26 @@ if installed("torch"):
 
 # %% [markdown]
 r"""
-Forget all transpositions, and `load_state_dict` raises an error: it compares shapes. But `attention.out`, `cross_attention.q`,
-`level_out` and `text_pooled` are square. If only those are wrong, everything loads without a word, and the prediction is ruined. The
-other three change no shape either. The wrong eps and the wrong GELU change so little that you'd see nothing in a clip. You'd have
-a network that is slightly worse than the one that was trained. Only the comparison of numbers tells.
+If you forget all transpositions, `load_state_dict` raises an error, because it compares shapes. But `attention.out`,
+`cross_attention.q`, `level_out` and `text_pooled` are square. If only these aren't transposed, everything loads without
+an error, and the prediction is wrong. The other three changes don't change a shape either. The wrong eps and the wrong
+GELU change so little that you'd see nothing in a clip. But the network would be slightly worse than the one that was
+trained. Only the comparison of numbers shows it.
 """
 
 # %% [markdown]
 r"""
-**6. Further.** What stands between a `SequenceBlock` and a `CogVideoXBlock`, read off both:
+**6. Further.** These are the differences between a `SequenceBlock` and a `CogVideoXBlock`:
 
-- one modulation for the whole clip there, one for each frame here: give all frames the same level;
-- modulations are made twice, in `norm1` and `norm2`, each with 6 parts (3 for tokens, 3 for words); ours are made once for
-  tokens and once for words. Slices of our two weights fill theirs;
-- its first two layer norms have a learned scale and shift: set them to 1 and 0. Their eps is 1e-5 by default: pass
+- there is one modulation for the whole clip there, and one for each frame here. Give all frames the same level;
+- there, `norm1` and `norm2` each have a weight for 6 parts of modulation (3 for tokens, 3 for words). Here one weight
+  has 6 parts for tokens, and one has 6 parts for words. Slices of our two weights fill theirs;
+- its first two layer norms have a learnt scale and shift. Set them to 1 and 0. Their eps is 1e-5 by default. Pass
   `norm_eps=1e-6`;
-- queries and keys are normalised by layer norm there, by RMS norm here. **This can't be translated**: layer norm takes the mean away.
-  Build both without (`qk_norm=False`);
-- rotary pairs: exercise 2. One linear layer each for q, k and v: cut `qkv` in three.
+- queries and keys are normalised by layer norm there, by RMS norm here. **This can't be translated**: layer norm takes
+  the mean away. Build both without (`qk_norm=False`);
+- rotary pairs differ, as in exercise 2. There q, k and v have a linear layer each. Cut our `qkv` in three.
 
-So with QK-norm off it is a matter of slices and transpositions, about as many lines as `to_torch` and its inverse. With it on,
-the two are different functions.
+So without the norms of q and k, slices and transpositions are enough, in about as many lines as `to_torch` and its
+inverse. With these norms, the two blocks are different functions.
 """
