@@ -104,8 +104,8 @@ assert abs(ours / published - 1) < 0.01
 
 # %% [markdown]
 r"""
-That figure is from [Peebles and Xie 2023](references.md#peebles-2023). Beware of the unit: many papers call a multiply-add
-one FLOP. Their numbers are half of ours.
+The published figure is from [Peebles and Xie 2023](references.md#peebles-2023). Beware of the unit: many papers call a
+multiply-add one FLOP. Their numbers are half of ours.
 
 **Claim.** For the whole block, 100 frames cost far less than 10,000 times one frame. How much less depends on the width.
 (In [factorised attention](glossary.md#factorised-attention) a block within frames is followed by a block over time.)
@@ -342,10 +342,10 @@ r"""
 (Shifted windows leave small boxes at the edges of the clip. The library fills them up to full size, and the fill costs as
 much as real tokens. A larger clip has fewer such boxes, relative to its size.)
 
-With attention inside frames only, no information passes from one frame to another, however deep the network is. Its
-frames are drawn independently of each other. Factorised attention *does* link all tokens. But two tokens that differ in
-both frame and place need two blocks, and the information has to pass through one particular token between them. Full
-attention links all tokens in one block, at the highest price.
+With attention inside frames only, no information passes from one frame to another, however deep the network is. The
+frames of such a clip are drawn independently of each other. Factorised attention *does* link all tokens. But two tokens
+that differ in both frame and place need two blocks, and the information has to pass through one particular token
+between them. Full attention links all tokens in one block, at the highest price.
 
 The table doesn't say which pattern draws better clips, because distance isn't quality. To know that, you need equal training
 budgets, several seeds, and a measurement.

@@ -254,7 +254,7 @@ three GPUs with the peak rates of their data sheets. No program quite reaches th
 | A100, 40 GB (2020, sm_80) | 312 | 19.5 | 1,555 | 108 |
 | H100 SXM (2022, sm_90) | 989 | 67 | 3,350 | 132 |
 
-We divide them. How many FLOPs can be done while one byte arrives?
+How many FLOPs can be done while one byte arrives? We divide rates by bandwidth.
 """
 
 # %%
@@ -278,8 +278,8 @@ This is an upper bound. A program can be slower for many other reasons, and each
 
 ## Rung 1: as the formula is written
 
-Rung 1 has three kernels: scores, softmax, weights times values. Each thread computes one score. This is its loop, from the
-source that a GPU would run:
+Rung 1 has three kernels: scores, softmax, weights times values. In the first, each thread computes one score. This is
+its source:
 """
 
 # %%
@@ -585,7 +585,7 @@ The results of all three are the same. On a GPU only the time differs: eight tur
 
 In rungs 4 and 5 all threads load a tile, and then all multiply. The instruction `cp.async` starts a copy, and the
 thread goes on at once. With two buffers, the next tile arrives while this one is multiplied. Now the program must say
-where it waits for a copy. If it waits too early, it reads numbers that haven't arrived. A GPU doesn't promise when a
+where it waits for a copy. If it reads before the copy is complete, it gets old numbers. A GPU doesn't promise when a
 copy lands, so the emulation runs both extremes: as late as the waits allow, and at once.
 """
 
@@ -777,8 +777,8 @@ check.ch13_backward(tile_gradients)
 r"""
 **2. What a causal kernel reads.** There are `tokens` queries and as many keys, and query i may look at keys 0 to i. A
 block takes `own` queries and fetches `tile` keys and values at a time. It skips a tile that none of its queries may
-look at. How many bytes of q, k and v does it ask of global memory for one head? (The last block and the last tile may
-be shorter.)
+look at. How many bytes of q, k and v does the kernel ask of global memory for one head? (The last block and the last
+tile may be shorter.)
 """
 
 
@@ -838,10 +838,10 @@ check.ch13_blocks(blocks_that_fit)
 
 # %% [markdown]
 r"""
-**6. Break it.** We took away rung 2's second barrier. Now take away the first, the line with `// all have read the tile
-before`. Say first: which thread can overwrite what which other thread still needs? With 70 queries, from how many keys
-on can a test notice this? (A tile has 64 keys at width 32.) Then run the kernel with 50, 64, 65 and 200 keys. What does
-the test with 50 keys tell you?
+**6. Break it.** We took away rung 2's second barrier. Now take away the first, the line with
+`// all have read the tile before`. Say first: which thread can overwrite what which other thread still needs? With 70
+queries, from how many keys on can a test notice this? (A tile has 64 keys at width 32.) Then run the kernel with 50,
+64, 65 and 200 keys. What does the test with 50 keys tell you?
 
 **7. An open question.** A language model that writes a text has *one* query for each new word, and 10,000 keys. Which
 rungs help then, and which don't? Begin with the arithmetic intensity. What can you divide among the multiprocessors, if

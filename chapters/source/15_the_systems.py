@@ -256,7 +256,7 @@ The network gets the maps as more channels beside the noisy latents. In training
 of the clips. `examples/follow_a_path.py` trains such a network and measures it.
 
 **What to look at:** compare the first two rows, column by column. Is the bright spot where the digit is? The last row
-is a path that one could ask for. Which way does it go?
+is a path that one could ask for.
 """
 
 # %%
@@ -286,8 +286,8 @@ show("kling")
 r"""
 ## Runway Gen-3: captions along the clip, a camera and a brush
 
-The announcement says "temporally dense captions": the text tells what happens at which time. Here a caption with "then"
-becomes a caption for each part of the clip. **Claim.** Each part of the clip moves as its own caption says.
+Runway's announcement says "temporally dense captions": the text tells what happens at which time. Here a caption with
+"then" becomes a caption for each part of the clip. **Claim.** Each part of the clip moves as its own caption says.
 """
 
 # %%
@@ -344,12 +344,12 @@ plt.show()
 r"""
 ## Open-Sora: cheaper attention first
 
-Versions 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The report of 1.0
-says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0 has
-[full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
-2024](references.md#esser-2024)). Our recipe does this within *one* training, which is our idea. A pattern has no
-weights. So the same network can begin with factorised attention, go on with windows, and end with full attention. If a
-share $s_i$ of the steps costs $F_i$ each, and the other steps $F$ each, then a step costs on average
+Open-Sora 1.0 to 1.2 had [factorised attention](glossary.md#factorised-attention) (STDiT, after Latte). The report of
+1.0 says that full attention did best in their trials at equal steps, but cost too much. 1.3 had shifted windows. 2.0
+has [full attention](glossary.md#full-attention), with text and video in one sequence (MMDiT, [Esser et al.
+2024](references.md#esser-2024)). Our recipe goes from cheap to full attention within *one* training, which is our idea.
+A pattern has no weights. So the same network can begin with factorised attention, go on with windows, and end with full
+attention. If a share $s_i$ of the steps costs $F_i$ each, and the other steps $F$ each, then a step costs on average
 
 $$\bar F = \Bigl(1 - \sum_i s_i\Bigr) F + \sum_i s_i F_i.$$
 
@@ -376,7 +376,7 @@ show("open-sora")
 r"""
 The error of `small` shows why the change must come well before the end. The same weights can be used with any pattern,
 but they work well only with patterns that they were trained with. `minivdit study --recipes open-sora` measures whether
-the clips get equally good.
+the clips get as good as with full attention throughout.
 
 ## Open-Sora Plan: skips
 
@@ -585,7 +585,7 @@ $$t_b = \frac{\pi(b) + u_b}{B}, \qquad u_b \sim U(0, 1), \quad \pi \text{ a rand
 **Claim.** Each batch covers all levels. The mean of the loss stays, and its standard deviation shrinks several times.
 
 **What to look at:** at the left, each row is a batch. Look for gaps, and for levels close together. At the right, both
-histograms have the same middle, but the one with strata is narrow. Nothing else has changed.
+histograms have the same middle, but the one with strata is narrow.
 """
 
 # %%

@@ -396,9 +396,9 @@ r"""
 ## The same with MPI
 
 MPI is the standard for messages between processes ([MPI Forum 2023](references.md#mpi-forum-2023)). The command
-`mpiexec -n 4 python program.py` starts four, here or on many machines. The functions above need nothing but `send`,
-`receive` and `part`. So we write them into a file, unchanged, beside a `Rank` that sends with MPI. `isend` means: send,
-and don't wait until it has arrived.
+`mpiexec -n 4 python program.py` starts four processes, here or on many machines. The functions above need nothing but
+`send`, `receive` and `part`. So we write them into a file, unchanged, beside a `Rank` that sends with MPI. `isend`
+means: send, and don't wait until it has arrived.
 """
 
 # %%
@@ -610,9 +610,9 @@ So with more ranks, each rank sends less in Ulysses, but not in the ring. But Ul
 the ring doesn't. And a ring can compute with one part while the next is on its way. In both a rank keeps $1/N$ of all
 activations. With the pattern `frame` each rank has whole frames, and nothing is sent.
 
-The library takes Ulysses if there are enough heads, else the ring (`minivdit/models/over_ranks.py`). With `mpiexec -n 4
-minivdit sample "a 3 moving right" --frames 128` four ranks draw one clip. Each has all of the caption and of the noisy
-clip, which are small, but only its own tokens.
+The library takes Ulysses if there are enough heads, else the ring (`minivdit/models/over_ranks.py`). With
+`mpiexec -n 4 minivdit sample "a 3 moving right" --frames 128` four ranks draw one clip. Each has all of the caption and
+of the noisy clip, which are small, but only its own tokens.
 
 ## What scales, and what doesn't
 
@@ -656,8 +656,8 @@ plt.show()
 # %% [markdown]
 r"""
 On the left every line bends, then falls, because computing shrinks with $N$ and sending doesn't. On the right a line
-first falls fast, then slowly, until the latency of $2(N-1)$ messages counts. How high it lies depends on the tokens of
-a rank. Set computing equal to sending, for many ranks and without latency. The weights cancel:
+first falls fast, then slowly, until the latency of $2(N-1)$ messages counts. How high a line lies depends on the tokens
+of a rank. Set computing equal to sending, for many ranks and without latency. The weights cancel:
 
 $$\frac{6 P\, n/N}{s} = \frac{8 P}{b} \quad\Longleftrightarrow\quad \frac{n}{N} = \frac{4}{3} \cdot \frac{s}{b}.$$
 

@@ -630,11 +630,11 @@ many lines does this take?
 r"""
 ## In practice
 
-- **Draw a clip** with diffusers: `pipe = CogVideoXPipeline.from_pretrained("THUDM/CogVideoX-2b",
-  torch_dtype=torch.float16)`, `pipe.enable_model_cpu_offload()`, `pipe(prompt, num_frames=49,
-  guidance_scale=6).frames[0]`. (We haven't run it: the weights are many gigabytes.) Its authors state that it needs at
-  least 4 GB of GPU memory with all savings switched on, and 90 seconds for a clip on an A100 ([CogVideo's
-  code](references.md#cogvideo-code)).
+- **Draw a clip** with diffusers:
+  `pipe = CogVideoXPipeline.from_pretrained("THUDM/CogVideoX-2b", torch_dtype=torch.float16)`,
+  `pipe.enable_model_cpu_offload()`, `pipe(prompt, num_frames=49, guidance_scale=6).frames[0]`. (We haven't run it: the
+  weights are many gigabytes.) Its authors state that it needs at least 4 GB of GPU memory with all savings switched on,
+  and 90 seconds for a clip on an A100 ([CogVideo's code](references.md#cogvideo-code)).
 - **Fine-tune** with low-rank updates (LoRA): two thin matrices are trained beside each frozen one. Start from
   `finetune/` in the CogVideo repository. Before you train, check that the unchanged model gives the same output, as in
   this chapter.
