@@ -34,8 +34,9 @@ def answer(report):
         for world, row in rows:
             if row["leaves"] == leaves:
                 ahead[verdict(row["tests"]["steps"])].append(f"{row['measure'].replace('_', ' ')} ({world['name']})")
-        first, second, none = (", ".join(found) or "nothing" for found in ahead.values())
-        yield f"{where}, {one} attention learns sooner in {first}, {other} in {second}; not shown to differ: {none}."
+        told = {1: f"{one} attention is ahead in", -1: f"{other} attention is ahead in", 0: "no difference is shown in"}
+        found = [f"{told[who]} {', '.join(names)}" for who, names in ahead.items() if names]
+        yield f"{where}, {'; '.join(found)}."
     for world, row in rows:
         if row["measure"] == world["rows"][0]["measure"]:
             yield _figures(one, other, world, row)
