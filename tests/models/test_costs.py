@@ -186,6 +186,19 @@ def test_memory_is_what_training_and_sampling_really_take(patterns, text, plain_
     assert peak(draw) == pytest.approx(predicted.sampling_memory - weights, rel=0.15)
 
 
+def test_memory_of_drawing_counts_what_fills_up_windows(plain_numpy):
+    config, grid, batch = VideoDiTConfig(width=64, depth=3, heads=2, patterns=("window",)), (4, 8, 8), 4
+    network, arrays = build(config), inputs(config, grid, batch)
+    predicted = costs.clip_cost(config, grid, batch)
+
+    def draw():
+        with ag.no_grad():
+            network(*arrays)
+
+    draw()
+    assert peak(draw) == pytest.approx(predicted.sampling_memory - predicted.parameters * costs.FLOAT, rel=0.15)
+
+
 def test_memory_of_the_autoencoder(plain_numpy):
     config = AutoencoderConfig()
     network = Autoencoder(config, np.random.default_rng(0))
