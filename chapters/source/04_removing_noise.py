@@ -783,7 +783,7 @@ direction as the caption asks? Is the same digit read in every frame? Real clips
 asked = [f"a {digit} moving {way}" for digit in range(10) for way in ("right", "up", "left", "down")][:: size(1, 10)]
 
 
-def marks(videos):
+def score(videos):
     seen = observe(videos, digit_size=settings.digit_size, digits=1)
     prompt = prompt_metrics(seen, read_captions(asked, videos.shape[2:4]))["obeys"]
     return Estimate.share(prompt), Estimate.share(identity_metrics(seen)["one_class"])
@@ -796,11 +796,11 @@ clips = CaptionedClips(
     digit_size=settings.digit_size,
     num_digits=(1,),
 )
-ceiling = marks(clips.render(generator, [parse(caption) for caption in asked]).video)
+ceiling = score(clips.render(generator, [parse(caption) for caption in asked]).video)
 
 started = time.perf_counter()
 found = {
-    (sampler, count): marks(model.generate(asked, seed=11, steps=count, sampler=sampler))
+    (sampler, count): score(model.generate(asked, seed=11, steps=count, sampler=sampler))
     for sampler in samplers
     for count in clip_counts
 }
