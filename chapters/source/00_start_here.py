@@ -170,7 +170,8 @@ each caption. Zeros at the end fill the caption up to a fixed length.
 
 # %%
 model = TextToVideo.load("small")  # 32 x 32 pixels, 8 frames, one digit
-print(model.tokenizer.encode(["a 3 moving right", "an 8 moving up and left"]))
+for numbers in model.tokenizer.encode(["a 3 moving right", "an 8 moving up and left"]):
+    print(*numbers)
 
 # %% [markdown]
 r"""

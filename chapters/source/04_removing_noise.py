@@ -754,8 +754,9 @@ plt.show()
 # %% [markdown]
 r"""
 The first row on the right shows a blur. As in the plane, the best guess is an average of all clips that fit. But the
-blur is already where the digit will be. At level 1, $x$ says nothing about the clip, so a perfect network couldn't know
-the place. Ours was hardly trained at this level, and chooses a place at once. The next steps decide the strokes.
+blur is already near the place where the digit will be. At level 1, $x$ says nothing about the clip, so a perfect
+network couldn't know the place. Ours was hardly trained at this level, and chooses a place at once. The next steps
+decide the strokes.
 
 How many steps does a clip need? One caption, one start, three samplers:
 """

@@ -447,8 +447,8 @@ plt.show()
 # %% [markdown]
 r"""
 Noise in latents doesn't look like snow. The decoder turns every cell into what it knows best: pieces of strokes. In the
-second picture, errors as large as the draws of its training (the band) cost next to nothing. Errors three times as
-large cost at most about half a decibel. With larger errors the PSNR falls fast. So a diffusion model needn't predict
+second picture, errors as large as the draws of its training (the band) cost next to nothing. Errors of 0.2, more than
+four times as large, cost half a decibel. With larger errors the PSNR falls fast. So a diffusion model needn't predict
 its latents exactly.
 
 ## What compression loses

@@ -2,7 +2,8 @@
 
 python examples/pictures/gallery.py
 
-gallery.png in examples/results/perframe, framewise and full: all captions, drawn by each from the same noise.
+gallery.png in examples/results/perframe, framewise and full: the same captions, drawn by each from the same noise.
+gallery.png in examples/results/small: one digit each.
 """
 
 import argparse
@@ -23,14 +24,33 @@ CAPTIONS = [
     "a 0 moving down and right and a 4 moving left",
 ]
 
+ONE_DIGIT = [
+    "a 0 moving down and right",
+    "a 1 moving quickly up and right",
+    "a 2 moving slowly up",
+    "a 3 moving right",
+    "a 4 moving left",
+    "a 5 moving down",
+    "a 6 moving down and left",
+    "a 7 moving up and left",
+    "an 8 moving quickly left",
+    "a 9 moving up",
+]
+GALLERIES = (
+    ("perframe", "perframe", CAPTIONS),
+    ("framewise", "framewise", CAPTIONS),
+    ("joint", "full", CAPTIONS),
+    ("small", "small", ONE_DIGIT),
+)
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    for name, folder in (("perframe", "perframe"), ("framewise", "framewise"), ("joint", "full")):
+    for name, folder, captions in GALLERIES:
         model, strips = TextToVideo.load(name), RESULTS / folder / "gallery.png"
-        write_strips(strips, model.generate(CAPTIONS, seed=options.seed), CAPTIONS)
+        write_strips(strips, model.generate(captions, seed=options.seed), captions)
         print(f"{name} ({model.fingerprint()}), seed {options.seed}: {strips}")
 
 
