@@ -122,9 +122,9 @@ for name in same:
 
 # %% [markdown]
 r"""
-The means can't be trusted here. Two directions may be as close to each other as two wordings of one direction. The
-vector of the digit's word tells directions apart better. So this network can hardly take the direction from the mean.
-Whether it takes it from the words is measured below.
+"Right" and "left" have nearly the same mean. Two wordings of one direction may even be further apart than two directions.
+Still the nearest caption nearly always means the same, and for the digit's word always. So a distance alone doesn't say
+what the network can tell apart. What it *uses* is measured below.
 
 Closeness has done harm before. In an early training of this project the means of "left" and "right" were 0.09
 apart, and "up" was 1.8 away from both. For the network, "left" and "right" both meant "sideways", and the clips went
