@@ -275,8 +275,8 @@ for name in wrong:
 
 # %% [markdown]
 r"""
-At low noise the clip itself shows the digit and its direction, so the caption is hardly needed. With more noise the
-caption says what the clip no longer shows, and a wrong one hurts. Near pure noise it hurts less again: neither clip nor
+At low noise the clip itself shows the digit and its direction. So the caption is hardly missed, although an opposite
+direction already hurts. With more noise the caption says what the clip no longer shows, and a wrong one hurts more. Near pure noise it hurts less again: neither clip nor
 caption tells where the digit starts or how it is written, so even the right caption yields a blur. A network that
 ignores its text would give a flat line at 0.
 
@@ -436,7 +436,7 @@ first move up? In which do the strokes begin to break?
 """
 
 # %%
-prompt, scales = "a 5 moving up", (0, 1, 2, 4, 8)
+prompt, scales = "an 8 moving up", (0, 1, 2, 4, 8)
 steps = size(24, 2)
 figure, rows = plt.subplots(len(scales), 1, figsize=(8, 5.4), layout="constrained")
 for axes, scale in zip(rows, scales):

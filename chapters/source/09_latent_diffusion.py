@@ -315,7 +315,7 @@ plt.show()
 
 # %% [markdown]
 r"""
-The latents are still a film: with 8 x 8 cells one can recognise the digit, and it moves. So latents aren't abstract
+The latents are still a film: in the 8 x 8 cells one sees where the digit is, and it moves. So latents aren't abstract
 "concepts". They are coarse pictures with other colours. This is why patches, positions and attention suit them, as they
 suit pixels. (The border around each picture comes from convolutions that see beyond the edge of the frame.)
 

@@ -246,7 +246,7 @@ PRESETS = {
             sampling=SamplingSettings(steps=4),
         ),
         _small("quick", "32x32, 8 frames, one digit: a first look in under 10 minutes on 2 cores", 900, 1400, 0.995),
-        _small("small", "32x32, 8 frames, one digit: legible after 40 minutes on 2 cores", 900, 9000),
+        _small("small", "32x32, 8 frames, one digit: legible after 35 minutes on 2 cores", 900, 9000),
         _colour("colour", "32x32, 8 frames, one or two digits in six colours or white"),
         _causal(
             "causal", "32x32, 29 frames, one digit: as many tokens as small's, and four times the frames per second"

@@ -163,9 +163,9 @@ plt.show()
 # %% [markdown]
 r"""
 With scale 0 the network draws any clip. With scale -1 it never goes in the caption's direction. The opposite direction
-comes no more often than with scale 0, as far as 24 prompts can tell. So it is driven away from what the caption
-describes, but not towards anything else. To get the opposite direction you must ask for it. A [negative
-prompt](../glossary.md#negative-prompt) does both: it leads to one caption and away from another.
+comes no more often than with scale 0, as far as 24 prompts can tell (the clip shown goes that way). So it is driven
+away from what the caption describes, but not towards anything else. To get the opposite direction you must ask for it.
+A [negative prompt](../glossary.md#negative-prompt) does both: it leads to one caption and away from another.
 
 **7. Open.** A first look: some intervals, and the share of right prompts.
 """

@@ -2,7 +2,7 @@
 
 from ...base.console import note
 from ...base.errors import InputError, shorten
-from ...data import FIELDS
+from ...data import FIELDS, Shape
 from ...data.captions import (
     asks_for_digits,
     loosely,
@@ -32,7 +32,21 @@ def say_what_to_expect(prompts, model, given=False):
         count = asks_for_digits(prompt)
         if trained and count and count not in trained:
             digits, plural = " or ".join(map(str, dict.fromkeys(trained))), "s" * (count > 1)
-            note(f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}")
+            cure = "; try --weights joint" if count == 2 and not model.learnt.get("colors") else ""
+            note(
+                f"{shorten(prompt)!r} has {count} digit{plural}; these weights were trained on clips of {digits}{cure}"
+            )
+
+
+def say_if_shape_is_new(model, num_frames, size):
+    """A note where training showed no clips of so many frames and pixels; weights that don't say get none."""
+    if not {"num_frames", "size"} <= {*model.learnt}:
+        return
+    usual = (model.learnt["num_frames"], *model.learnt["size"])
+    others = [Shape.read(text)[:3] for text in model.learnt.get("shapes", ())]
+    if (num_frames, *size) not in (usual, *others):
+        asked, most = (f"{frames} frames of {height}x{width}" for frames, height, width in ((num_frames, *size), usual))
+        note(f"training showed no clips of {asked}, so expect less; it showed {'mostly ' if others else ''}{most}")
 
 
 def what_is_left_open(caption):

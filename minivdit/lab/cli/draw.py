@@ -195,7 +195,7 @@ def add_sample(commands):
 
 def sample(options):
     from ...data.captions import asks_for_digits
-    from .caption_notes import without_quotes
+    from .caption_notes import say_if_shape_is_new, without_quotes
 
     if without_quotes(options.prompt):
         raise InputError(f'put the caption in quotes: minivdit sample "{shorten(" ".join(options.prompt))}"')
@@ -216,6 +216,7 @@ def sample(options):
         num_frames = (num_frames - 1) * 2**options.recursive + 1
     else:
         model.check_request(len(drawn), num_frames, size, overlap=options.overlap)
+        say_if_shape_is_new(model, num_frames if options.overlap is None else model.settings.num_frames, size)
     shape = (len(drawn), num_frames, *size, model.autoencoder.config.image_channels)
     moved = steering(options, size)
 

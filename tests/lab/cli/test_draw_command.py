@@ -132,6 +132,16 @@ def test_what_training_never_showed_is_said(run, trained, capsys):
     assert any("'right a moving' names no digit: the model picks a digit" in note for note in notes)
 
 
+def test_a_shape_that_training_never_showed_is_said(run, trained, capsys):
+    size, frames = (TextToVideo.load(trained / "model.safetensors").learnt[name] for name in ("size", "num_frames"))
+    wide = f"{size[0]}x{2 * size[1]}"
+    told = f"no clips of {frames} frames of {wide}, so expect less; it showed {frames} frames of {size[0]}x{size[1]}\n"
+    command = ["sample", "a 3 moving right", "--weights", trained / "model.safetensors", "--steps", 1]
+    for options, said in ((["--size", wide], True), ([], False)):
+        assert run(*command, *options, "--out", "clip.gif") == 0
+        assert (told in capsys.readouterr().err) == said
+
+
 def test_what_a_caption_leaves_open_is_said_once_and_before_anything_is_drawn(refused, trained, capsys, monkeypatch):
     def draw(model, *arguments, **options):
         errors = capsys.readouterr().err
