@@ -86,11 +86,9 @@ small transformer, in which words look at each other. Two things come out: a vec
 their mean, (B, width).
 
 **Predict.** Are two captions far apart if they mean different things, and close if only the wording differs? We print
-the distances between the means. Beside them stand the distances between the vectors of the word for the digit, which may
-know by now where its digit goes.
+the distances between their means, and between the vectors of the word for the digit.
 
-**What to look at.** The 0 in each row is the distance of a direction from itself. Which other direction is nearest to
-"right"? Is any pair so close that the network could confuse the two?
+**What to look at.** Which direction is nearest to "right"? Is any pair so close that the network could confuse the two?
 """
 
 
@@ -122,14 +120,13 @@ for name in same:
 
 # %% [markdown]
 r"""
-"Right" and "left" have nearly the same mean. Two wordings of one direction may even be further apart than two directions.
-Still the nearest caption nearly always means the same, and for the digit's word always. So a distance alone doesn't say
-what the network can tell apart. What it *uses* is measured below.
+Two wordings of one direction may be further apart than two directions. Still the nearest caption nearly always means
+the same, and for the digit's word always. So a distance alone doesn't say what the network can tell apart. What it
+*uses* is measured below.
 
-Closeness has done harm before. In an early training of this project the means of "left" and "right" were 0.09
-apart, and "up" was 1.8 away from both. For the network, "left" and "right" both meant "sideways", and the clips went
-left or right by chance. `examples/results/tried.md` tells how that was found. A table of distances takes seconds. Make
-one before you look for the fault in the transformer.
+Closeness has done harm before. In an early training of this project the means of "left" and "right" were 0.09 apart,
+and "up" was 1.8 away from both. So clips went left or right by chance (`examples/results/tried.md`). A table of
+distances takes seconds. Make one before you look for the fault in the transformer.
 
 ## Patches look at words
 
