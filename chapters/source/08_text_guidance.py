@@ -313,7 +313,7 @@ for name in ("another digit", "opposite direction"):
 
 # %% [markdown]
 r"""
-Everything goes through cross-attention, and nothing through the mean. The architecture doesn't decide which path a
+Everything goes through cross-attention. The architecture doesn't decide which path a
 trained network uses. One has to measure it.
 
 ## Guidance
@@ -465,9 +465,8 @@ for scale in scales:
 
 # %% [markdown]
 r"""
-With the caption and no guidance (scale 1), most clips are right already. From 1 to 4 the shares differ by less than
-their intervals, so this few prompts can't tell these scales apart. From 2 on, the latents spread further than real ones
-do. At the largest scale the strokes come apart, and many clips are wrong. Guidance also doubles the cost of every step,
+Without guidance (scale 1) most clips are right already. So few prompts can't tell the scales from 1 to 4 apart. From 2
+on, the latents spread further than real ones do. At the largest scale the strokes come apart, and many clips are wrong. Guidance also doubles the cost of every step,
 since the network is called with and without the caption. It need not act at all noise levels: `interval` switches it on
 between two of them, here 0.2 and 0.9.
 """
