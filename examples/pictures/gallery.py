@@ -3,7 +3,7 @@
 python examples/pictures/gallery.py
 
 gallery.png in examples/results/perframe, framewise and full: the same captions, drawn by each from the same noise.
-gallery.png in examples/results/small: one digit each.
+gallery.png in examples/results/small: one digit each; in examples/results/colour: of colours.
 """
 
 import argparse
@@ -36,11 +36,22 @@ ONE_DIGIT = [
     "an 8 moving quickly left",
     "a 9 moving up",
 ]
+COLOURED = [
+    "a red 0 moving right",
+    "a green 2 moving down",
+    "a blue 4 moving quickly up",
+    "a yellow 6 moving down and left",
+    "a cyan 3 moving right and a red 7 moving up",
+    "a magenta 1 moving quickly left and a green 5 moving down",
+    "a white 8 moving up and a blue 9 moving slowly right",
+    "a yellow 0 moving down and right and a magenta 4 moving left",
+]
 GALLERIES = (
     ("perframe", "perframe", CAPTIONS),
     ("framewise", "framewise", CAPTIONS),
     ("joint", "full", CAPTIONS),
     ("small", "small", ONE_DIGIT),
+    ("colour", "colour", COLOURED),
 )
 
 
