@@ -26,7 +26,7 @@ FULL = ("autoencoder_training.steps=5", "text_training.steps=5", "training.steps
 TRAININGS = {"tiny": ("tiny", ()), "full": ("full", ("data.digits=strokes", *FULL))}
 PROMPTS = ("a 3 moving right", "an 8 moving quickly up and left", "the digit five drifts slowly down")
 STAGES = [f"{stage}.safetensors" for stage in ("autoencoder", "text", "transformer", "finetuning")]
-WEIGHTS = ("joint", "framewise", "perframe", "small")
+WEIGHTS = ("joint", "framewise", "perframe", "small", "colour")
 
 
 def machine():

@@ -24,6 +24,7 @@ from minivdit.base.machine import amount
 from minivdit.lab.benchmarks import gpu_report
 from minivdit.lab.cli.main import main as minivdit
 from minivdit.lab.evaluation import MEASURES, Estimate
+from minivdit.lab.evaluation.measures import ABOUT_COLOURS
 from minivdit.lab.evaluation.pairwise import parts, read_evaluation
 from minivdit.lab.evaluation.statistics import CALLED, p_text
 
@@ -34,6 +35,7 @@ SHOWN = (  # of the measures of an evaluation
     *("on_path", "frechet_frames", "frechet_clips"),
 )
 LABELS = {name: MEASURES[name].title.split(":")[0] for name in SHOWN}
+OF_COLOURS = {name: MEASURES[name].title for name in ABOUT_COLOURS}  # beside these, where digits have colours
 KINDS = {"1 digits": "one digit", "2 digits": "two digits"}
 RIVALS = {"numpy": "NumPy", "eager": "PyTorch", "compiled": "torch.compile", "jax": "jax.jit"}  # sides of `bench cpu`
 BRIEF = {name: name for name in ("obeys", "flawless", "number")}
@@ -60,7 +62,7 @@ def of_one_model(folder, kinds, head, metrics):
     plain, held_out = evaluation(folder), evaluation(folder, held_out=True)
     rows = []
     for metric in metrics:
-        row, floor = [LABELS[metric]], MEASURES[metric].floor if MEASURES[metric].share else ""
+        row, floor = [(LABELS | OF_COLOURS)[metric]], MEASURES[metric].floor if MEASURES[metric].share else ""
         for kind in kinds:
             row += [cell(plain[kind], "clips", metric, True), cell(plain[kind], "real", metric)]
             row += [cell(plain[kind], floor, metric), cell(held_out[kind], "clips", metric, True)]
@@ -178,6 +180,7 @@ def tables():
         results: [
             of_one_model("full", both, model, longest),
             of_one_model("small", one, ["200 prompts", *model[1:5]], longest),
+            of_one_model("colour", both, ["200 prompts each, in colours", *model[1:]], [*OF_COLOURS, *longest]),
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
             of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
             *of_ranks(_read(RESULTS / "mpi.json", {"ranks": int, "steps": dict, "exchanges": list})),

@@ -11,8 +11,7 @@ WEIGHTS = """\
   framewise  blocks alternate: within a frame, then one place through all frames
   perframe   a patch sees its own frame only: nothing links the frames
   small      like joint, but for clips of 32x32 pixels and 8 frames
-  colour     of small's size, one or two digits in colours; colour-framewise and
-             colour-perframe are the same with the other patterns"""
+  colour     like small, but with one or two digits in colours"""
 
 
 def add_device(parser):

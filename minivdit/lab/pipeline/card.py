@@ -15,6 +15,7 @@ from ...generation import TextToVideo
 from ...generation.weights import find
 from ...training import presets, recipes
 from ..evaluation import MEASURES, Estimate
+from ..evaluation.measures import ABOUT_COLOURS
 from ..evaluation.own_clips import MEASURES as OWN_MEASURES
 from ..evaluation.own_clips import read_own
 from ..evaluation.pairwise import parts, read_evaluation
@@ -68,9 +69,10 @@ def _clips(data):
     digits = " or ".join({1: "one", 2: "two"}[count] for count in dict.fromkeys(data.num_digits))
     digits += f" moving digit{'s' * (max(data.num_digits) > 1)}"
     shapes = f", a part of them in other shapes: {_words(', '.join(data.shapes))} (frames x height x width : share)"
+    such, colours = ("a red 3", ", white or in six colours") if data.colors else ("a 3", "")
     return (
-        f"clips of {digits}, {height}x{width} pixels, {data.num_frames} frames, from captions such as 'a 3 moving "
-        "right'; it knows nothing else",
+        f"clips of {digits}{colours}, {height}x{width} pixels, {data.num_frames} frames, from captions such as '{such} "
+        "moving right'; it knows nothing else",
         f"{_digits(data.digits)} of {data.digit_size} pixels that move and bounce, made on the fly"
         f"{shapes if data.shapes else ''}; pairs of digit and direction in `data.HELD_OUT` never captioned",
     )
@@ -163,11 +165,13 @@ def _figures(file, model):
             "|---|---|---|---|",
         ]
         columns = part["columns"]
-        for name in SHOWN:
+        for name in (*SHOWN, *(name for name in ABOUT_COLOURS if name in columns["clips"])):
             spoilt = MEASURES[name].floor
             drawn, real, floor = (columns.get(column, {}).get(name) for column in ("clips", "real", spoilt))
             least = f"{_number(floor)} ({spoilt})" if spoilt else "none"
-            lines.append(f"| {name} | {_number(drawn, True)} | {_number(real)} | {least} |")
+            lines.append(
+                f"| {name}{', degrees' * (MEASURES[name].unit == 'degrees')} | {_number(drawn, True)} | {_number(real)} | {least} |"
+            )
         lines.append("")
     return lines[:-1]
 
