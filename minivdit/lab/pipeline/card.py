@@ -169,9 +169,8 @@ def _figures(file, model):
             spoilt = MEASURES[name].floor
             drawn, real, floor = (columns.get(column, {}).get(name) for column in ("clips", "real", spoilt))
             least = f"{_number(floor)} ({spoilt})" if spoilt else "none"
-            lines.append(
-                f"| {name}{', degrees' * (MEASURES[name].unit == 'degrees')} | {_number(drawn, True)} | {_number(real)} | {least} |"
-            )
+            unit = ", degrees" * (MEASURES[name].unit == "degrees")
+            lines.append(f"| {name}{unit} | {_number(drawn, True)} | {_number(real)} | {least} |")
         lines.append("")
     return lines[:-1]
 

@@ -165,7 +165,7 @@ def test_python_m_minivdit_is_the_same_command(run):
         (["explore", "a 3 moving right", "--moments", "0"], "from 1 to"),
         (
             ["explore", "a 3 moving right", "--weights", "jiont"],
-            "no weights at jiont; give a file, the folder of a run, or one of framewise",
+            "no weights at jiont; give a file, the folder of a run, or one of colour",
         ),
         (["explore", "a 3 moving right", "--restrict", "framwise"], "nearest: framewise"),
         (["explore", "a 3 moving right", "--weights", "joint", "--weights", "small"], "can't be shown side by side"),
