@@ -126,7 +126,7 @@ _TOGETHER = re.compile(rf"^{_SUBJECT} and {_SUBJECT}( (?!and|while).*)?$")
 # What can't be drawn, and words that ask for it.
 _CROWD = re.compile(rf"(?<!\bdigit )\b([3-9]|{'|'.join(DIGIT_WORDS[3:])}) digit\b")
 _TOO_MUCH = {
-    "asks for a colour; this model draws white digits on black": (
+    "asks for a colour; this model draws white digits (the weights `colour` draw colours)": (
         f"{' '.join(COLOURS)} black brown color colored colorful colour coloured colourful colours colors dark gray "
         "grey indigo orange rainbow silver"
     ),

@@ -87,7 +87,8 @@ def test_colours_are_known_where_they_were_learnt():
     with pytest.raises(InputError) as refused:
         grey.encode([caption])
     assert str(refused.value) == (
-        "'red' asks for a colour; this model draws white digits on black; try: a 3 moving right and a 7 moving up"
+        "'red' asks for a colour; this model draws white digits (the weights `colour` draw colours); try: a 3 moving "
+        "right and a 7 moving up"
     )
     with pytest.raises(InputError, match="'orange' asks for a colour that this model doesn't draw; it draws red, yel"):
         coloured.encode(["an orange 3 moving up"])
