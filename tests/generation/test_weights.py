@@ -71,7 +71,7 @@ def test_full_precision_file_is_exact(model, tmp_path):
 
 
 def test_all_weights_that_ship_can_be_named():
-    assert shipped() == ["colour", "framewise", "joint", "perframe", "small"]
+    assert shipped() == ["colour", "colour-framewise", "framewise", "joint", "perframe", "small"]
     for name, size in (("joint", (64, 64)), ("small", (32, 32)), ("colour", (32, 32))):
         model = TextToVideo.load(name)
         assert model.name == name and model.settings.size == size
