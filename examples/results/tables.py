@@ -83,16 +83,17 @@ def of_patterns(head, kinds, labels, interval=True):
     return table(head, rows)
 
 
-def of_pairs(head):
-    """What evaluating joint with --against examples/results/framewise/evaluation.json found; bold is a difference."""
+def of_pairs(folder, head):
+    """What evaluating joint with --against an evaluation of framewise found; bold is a difference."""
     rows = {}
-    for one in read_evaluation(RESULTS / "full" / "evaluation.json")["against"]["rows"]:
+    for one in read_evaluation(RESULTS / folder / "evaluation.json")["against"]["rows"]:
         metric, d = one["metric"], one["difference"]
         form = "+" + MEASURES[metric].form
         bold = "**" if one["corrected"] < CALLED else ""
         texts = f"{bold}{d['mean']:{form}}{bold} ({d['low']:{form}} to {d['high']:{form}})", p_text(one["corrected"])
         rows.setdefault(metric, {})[one["kind"]] = texts
-    lines = [[LABELS[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in LABELS if m in rows]
+    labels = OF_COLOURS | LABELS
+    lines = [[labels[m], *rows[m]["1 digits"], *rows[m]["2 digits"]] for m in labels if m in rows]
     return table(head, lines)
 
 
@@ -171,7 +172,7 @@ def tables():
         *patterns[1:],
         "real",
     ]
-    never = "pairs never captioned"
+    never, pairs = "pairs never captioned", ["one digit", "p, corrected", "two digits", "p, corrected"]
     model = ["200 prompts each", "one digit", *end, never, "two digits", *end, never]
     longest = [metric for metric in LABELS if metric not in ("likeness", "residual")]
     results = RESULTS / "README.md"
@@ -182,7 +183,8 @@ def tables():
             of_one_model("small", one, ["200 prompts", *model[1:5]], longest),
             of_one_model("colour", both, ["200 prompts each, in colours", *model[1:]], [*OF_COLOURS, *longest]),
             *(of_patterns([name, *patterns, "real"], [kind], LABELS) for kind, name in KINDS.items()),
-            of_pairs(["joint minus framewise", "one digit", "p, corrected", "two digits", "p, corrected"]),
+            of_pairs("full", ["joint minus framewise", *pairs]),
+            of_pairs("colour", ["joint minus framewise, in colours", *pairs]),
             *of_ranks(_read(RESULTS / "mpi.json", {"ranks": int, "steps": dict, "exchanges": list})),
             *of_costs(results.read_text(encoding="utf-8")),
         ],
