@@ -11,8 +11,8 @@ WEIGHTS = """\
   framewise  blocks alternate: within a frame, then one place through all frames
   perframe   a patch sees its own frame only: nothing links the frames
   small      like joint, but for clips of 32x32 pixels and 8 frames
-  colour     like small, but with one or two digits in colours;
-             colour-framewise is framewise, and otherwise the same"""
+  colour     like small, but with one or two digits in colours
+  colour-framewise  like colour, but with framewise attention"""
 
 
 def add_device(parser):

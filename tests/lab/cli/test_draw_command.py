@@ -127,6 +127,7 @@ def test_what_training_never_showed_is_said(run, trained, capsys):
     notes = [line for line in capsys.readouterr().err.splitlines() if "note:" in line]
     about_digits = [note for note in notes if "these weights were trained on clips of 1" in note]
     assert len(about_digits) == 1 and "'digits 4 and 7' has 2 digits" in about_digits[0]
+    assert about_digits[0].endswith("clips of 1; try --weights joint")
     assert len([note for note in notes if "steps of training" not in note]) == 3
     assert any("'digits 4 and 7' doesn't say where to" in note for note in notes)
     assert any("'right a moving' names no digit: the model picks a digit" in note for note in notes)
@@ -137,7 +138,8 @@ def test_a_shape_that_training_never_showed_is_said(run, trained, capsys):
     wide = f"{size[0]}x{2 * size[1]}"
     told = f"no clips of {frames} frames of {wide}, so expect less; it showed {frames} frames of {size[0]}x{size[1]}\n"
     command = ["sample", "a 3 moving right", "--weights", trained / "model.safetensors", "--steps", 1]
-    for options, said in ((["--size", wide], True), ([], False)):
+    windows = ["--frames", 2 * frames, "--overlap", frames // 2]  # each window has the frames of training
+    for options, said in ((["--size", wide], True), (["--size", wide, *windows], True), (windows, False), ([], False)):
         assert run(*command, *options, "--out", "clip.gif") == 0
         assert (told in capsys.readouterr().err) == said
 
